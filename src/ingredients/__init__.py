@@ -1,0 +1,1 @@
+"""Videos of several people from their photos and a sentence."""
