@@ -1,0 +1,1 @@
+"""The command line and what it shares with other front ends; no model code."""

@@ -1,0 +1,37 @@
+"""Errors that a person reads: each message is one sentence naming the input and the remedy."""
+
+
+class IngredientsError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class UserInputError(IngredientsError):
+    """The user gave something that cannot be used; the command line prints the message and exits with code 2."""
+
+
+class PhotoError(UserInputError):
+    """A photo that cannot be opened or used."""
+
+
+class NoFaceError(PhotoError):
+    """A photo in which no face was found."""
+
+
+class PromptError(UserInputError):
+    """A prompt that the text encoder cannot read."""
+
+
+class ShapeError(UserInputError):
+    """A size or a number of frames that the model cannot make."""
+
+
+class OutputError(UserInputError):
+    """A result that cannot be written where it was asked for."""
+
+
+class ModelFolderError(UserInputError):
+    """A model folder with a part missing, or a tensor of the wrong shape."""
+
+
+class MissingDependencyError(UserInputError):
+    """An optional library that is not installed; the message holds the command that installs it."""
