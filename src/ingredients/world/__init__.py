@@ -1,0 +1,27 @@
+"""The drawn world: people, portraits and clips made from a seed, with their exact truth."""
+
+from ingredients.world.captions import SceneAttributes, describe_portrait, describe_scene, vocabulary
+from ingredients.world.identity import Identity, Split, sample_identity
+from ingredients.world.portraits import Portrait, render_portrait
+from ingredients.world.scenes import MAX_PEOPLE, Scene, SceneSpec, render_scene, sample_scene
+
+WORLD_VERSION = "1"
+"""Changes whenever the same seed would draw another picture; caches made from another version are refused."""
+
+__all__ = [
+    "MAX_PEOPLE",
+    "WORLD_VERSION",
+    "Identity",
+    "Portrait",
+    "Scene",
+    "SceneAttributes",
+    "SceneSpec",
+    "Split",
+    "describe_portrait",
+    "describe_scene",
+    "render_portrait",
+    "render_scene",
+    "sample_identity",
+    "sample_scene",
+    "vocabulary",
+]
