@@ -1,0 +1,1 @@
+"""Measuring videos and models: the judge, the metrics, the cases, the runner and its report."""

@@ -1,0 +1,1 @@
+"""Pictures of what a model does: routing maps, contact sheets, detected faces, training curves."""

@@ -1,0 +1,68 @@
+import pytest
+
+from ingredients.evaluation.tracking import TrackingConfig, track_faces
+from tests.evaluation.stand_ins import make_face
+
+
+def face_at(centre: float, size: float = 20.0):
+    return make_face(centre - size / 2, 10, centre + size / 2, 10 + size)
+
+
+def test_two_moving_faces_become_two_tracks_whatever_the_order_of_detection():
+    frames = []
+    for index in range(9):
+        faces = [face_at(20 + 2 * index), face_at(70 - index)]
+        frames.append(faces if index % 2 else faces[::-1])
+    tracks = track_faces(frames)
+    assert [track.frame_indices for track in tracks] == [list(range(9))] * 2
+    left, right = tracks
+    assert [float(face.box[0]) for face in left.faces] == [10 + 2 * index for index in range(9)]
+    assert [float(face.box[0]) for face in right.faces] == [60 - index for index in range(9)]
+    assert left.mean_centre == pytest.approx((28.0, 20.0))
+
+
+def test_a_face_missed_for_a_while_keeps_its_track():
+    frames = [[face_at(30 + index)] for index in range(9)]
+    frames[3], frames[4], frames[5] = [], [], []
+    (track,) = track_faces(frames)
+    assert track.frame_indices == [0, 1, 2, 6, 7, 8]
+
+
+def test_a_longer_miss_ends_the_track():
+    frames = [[face_at(30)] for _ in range(9)]
+    for index in range(3, 7):
+        frames[index] = []
+    assert [track.frame_indices for track in track_faces(frames)] == [[0, 1, 2], [7, 8]]
+
+
+def test_a_jump_or_another_size_is_another_face():
+    frames = [[face_at(20)], [face_at(20)], [face_at(60)], [face_at(60)]]
+    assert len(track_faces(frames)) == 2
+    frames = [[face_at(50)], [face_at(50)], [face_at(50, size=45)], [face_at(50, size=45)]]
+    assert len(track_faces(frames)) == 2
+
+
+def test_a_single_sighting_is_a_false_detection():
+    frames = [[face_at(20)], [face_at(20), face_at(80)], [face_at(20)]]
+    (track,) = track_faces(frames)
+    assert track.frame_indices == [0, 1, 2]
+    assert len(track_faces(frames, config=TrackingConfig(min_frames=1))) == 2
+
+
+def test_crossing_costs_are_solved_together():
+    # The first face is nearest to both tracks; one to one, the sum decides.
+    frames = [[face_at(30), face_at(44)], [face_at(36), face_at(50)]]
+    tracks = track_faces(frames)
+    assert sorted([float(face.box[0]) for face in track.faces] for track in tracks) == [[20, 26], [34, 40]]
+
+
+def test_no_face_at_all_gives_no_track():
+    assert track_faces([[], [], []]) == []
+    assert track_faces([]) == []
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="max_size_ratio above 1"):
+        TrackingConfig(max_size_ratio=0.5)
+    with pytest.raises(ValueError, match="min_frames at least 1"):
+        TrackingConfig(min_frames=0)
