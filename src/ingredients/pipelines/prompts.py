@@ -1,0 +1,87 @@
+"""From sentences to the embeddings that the transformer reads.
+
+Legend: B prompts, T text tokens, D width of the text encoder.
+"""
+
+import string
+import warnings
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedTokenizerBase, T5EncoderModel
+
+from ingredients.core.errors import PromptError
+
+
+class PromptWarning(UserWarning):
+    """Part of a prompt does not reach the model."""
+
+
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Refuses prompts that say nothing.
+
+    Raises:
+        PromptError: if one is empty.
+    """
+    if not prompts or any(not prompt.strip() for prompt in prompts):
+        raise PromptError("The prompt is empty; write a sentence such as: Two people wave on a beach.")
+
+
+def unknown_words(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[str]:
+    """The words of `prompt` that the tokenizer has no piece for, each once, in order; punctuation does not count."""
+    words = dict.fromkeys(word.strip(string.punctuation) for word in prompt.split())
+    return [word for word in words if word and tokenizer.unk_token_id in _token_ids(tokenizer, word)]
+
+
+def cut_text(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> str:
+    """The end of `prompt` that does not fit in `max_sequence_length` tokens, or an empty string."""
+    token_ids = _token_ids(tokenizer, prompt)
+    kept = max_sequence_length - 1  # the last token is the end of the sentence
+    return str(tokenizer.decode(token_ids[kept:])) if len(token_ids) > kept else ""
+
+
+def warn_about_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> None:
+    """Warns with `PromptWarning` of what the text encoder will not read: unknown words, and an end that is cut."""
+    if unknown := unknown_words(tokenizer, prompt):
+        warnings.warn(
+            f"The text encoder does not know {', '.join(map(repr, unknown))}, so the video will not follow "
+            f"{'it' if len(unknown) == 1 else 'them'}.",
+            PromptWarning,
+            stacklevel=2,
+        )
+    if cut := cut_text(tokenizer, prompt, max_sequence_length):
+        warnings.warn(
+            f"The prompt is longer than the {max_sequence_length} tokens that the text encoder reads, so this was "
+            f"cut: {cut!r}.",
+            PromptWarning,
+            stacklevel=2,
+        )
+
+
+def encode_prompts(
+    tokenizer: PreTrainedTokenizerBase,
+    text_encoder: T5EncoderModel,
+    prompts: Sequence[str],
+    *,
+    max_sequence_length: int,
+    device: torch.device,
+) -> torch.Tensor:
+    """Encodes prompts, padded to `max_sequence_length` tokens, without an attention mask, as CogVideoX does.
+
+    Returns:
+        (B, T, D), in the text encoder's data type.
+    """
+    tokens = tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=max_sequence_length,
+        truncation=True,
+        add_special_tokens=True,
+        return_tensors="pt",
+    )
+    prompt_embeds: torch.Tensor = text_encoder(tokens.input_ids.to(device))[0]  # (B, T, D)
+    return prompt_embeds
+
+
+def _token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False).input_ids)
