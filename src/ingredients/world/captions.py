@@ -5,6 +5,7 @@ must come from the photos.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +77,12 @@ class SceneAttributes:
     light: str
 
     def __post_init__(self) -> None:
-        tables = {"action": ACTIONS, "expression": EXPRESSIONS, "place": PLACE_PHRASES, "light": LIGHT_PHRASES}
+        tables: dict[str, Iterable[str]] = {
+            "action": ACTIONS,
+            "expression": EXPRESSIONS,
+            "place": PLACE_PHRASES,
+            "light": LIGHT_PHRASES,
+        }
         for name, table in tables.items():
             if getattr(self, name) not in table:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(table)}")

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from ingredients.world.backdrops import LIGHTS, PLACES, apply_light, draw_backdrop
 from ingredients.world.identity import Identity
-from ingredients.world.person import Performance, draw_person
+from ingredients.world.performance import Performance
+from ingredients.world.person import draw_person
 from ingredients.world.shapes import Canvas, Floats
 
 

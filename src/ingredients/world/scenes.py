@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ingredients.world.backdrops import LIGHTS, PLACES, apply_light, draw_backdrop
 from ingredients.world.captions import ACTIONS, EXPRESSIONS, SceneAttributes, describe_scene
 from ingredients.world.identity import Identity, Split, sample_identity
-from ingredients.world.person import Performance, draw_person
+from ingredients.world.performance import Performance
+from ingredients.world.person import draw_person
 from ingredients.world.portraits import mask_box, to_uint8
 from ingredients.world.shapes import Canvas, Floats
 
@@ -200,16 +201,14 @@ def _perform(
     bob = swing(1.6, -0.02, 0.03) if action == "walk" else zero
     sway = swing(0.8, -0.06, 0.06) if action == "sway" else zero
     talking = np.maximum(swing(2.2, -0.2, 0.8), 0.0) if action == "talk" else zero
+    yaw = rng.uniform(-0.35, 0.35) + (0.4 * heading if action == "walk" else 0.0)
     blink = np.abs(seconds - rng.uniform(-0.3, 1.8)) < 0.09
     return Performance(
         x=np.asarray(x + travel + sway * face, np.float32),
         y=np.asarray(y + bob * face, np.float32),
         scale=np.full_like(seconds, face),
-        tilt=np.asarray(rng.uniform(-0.10, 0.10) + (swing(0.8, -0.16, 0.16) if action == "sway" else 0.0) + zero),
-        yaw=np.asarray(
-            (swing(0.7) if action == "turn" else rng.uniform(-0.35, 0.35) + 0.4 * heading * (action == "walk")) + zero,
-            np.float32,
-        ),  # fmt: skip
+        tilt=rng.uniform(-0.10, 0.10) + (swing(0.8, -0.16, 0.16) if action == "sway" else zero),
+        yaw=np.asarray(swing(0.7) if action == "turn" else yaw + zero),
         pitch=np.asarray((swing(1.3) if action == "nod" else rng.uniform(-0.25, 0.25)) + zero, np.float32),
         smile=np.asarray(smile + rng.uniform(-0.1, 0.1) + zero, np.float32),
         mouth_open=np.asarray(np.clip(mouth_open + talking, 0.0, 1.0), np.float32),

@@ -8,11 +8,13 @@ in any of them: a clip costs milliseconds rather than the half second that whole
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+"""Computed in float32 wherever it costs anything; what leaves the world is float32."""
 Colour = tuple[float, float, float]
 Distance = Callable[[Floats, Floats], Floats]
 """Signed distance in local units from coordinates (u, v), each (F, h, w)."""
@@ -20,14 +22,15 @@ Distance = Callable[[Floats, Floats], Floats]
 BACKGROUND = -1
 
 
-def per_frame(value: float | Floats, num_frames: int) -> Floats:
-    """Broadcasts a number or an (F,) array to (F,)."""
-    return np.broadcast_to(np.asarray(value, np.float32), (num_frames,))
-
-
 def column(value: float | Floats) -> float | Floats:
     """Lets an (F,) array broadcast against (F, h, w)."""
     return value[:, None, None] if isinstance(value, np.ndarray) and value.ndim == 1 else value
+
+
+def shade(colour: Colour, gain: float) -> Colour:
+    """A colour made brighter or darker."""
+    red, green, blue = (min(max(channel * gain, 0.0), 1.0) for channel in colour)
+    return red, green, blue
 
 
 @dataclass(slots=True)

@@ -1,0 +1,147 @@
+"""The features of a face: eyes, brows, nose, mouth, beard, glasses, freckles.
+
+Local units as in `person.py`: the face is 1 high, the origin its middle, u to the right of the picture, v down.
+"""
+
+import numpy as np
+
+from ingredients.world.identity import IRISES, Identity
+from ingredients.world.performance import FACE_HALF_HEIGHT, Performance
+from ingredients.world.shapes import (
+    Brush,
+    Colour,
+    Distance,
+    Floats,
+    above,
+    arc,
+    box,
+    capsule,
+    column,
+    ellipse,
+    head,
+    shade,
+)
+
+_BLACK = (0.08, 0.08, 0.1)
+
+
+def draw_features(
+    brush: Brush, identity: Identity, skin: Colour, hair: Colour, p: Performance
+) -> list[tuple[Floats, Floats]]:
+    """Paints the features.
+
+    Returns:
+        Five landmarks in local units, each coordinate (F,): left eye, right eye, tip of the nose, left and right
+        corner of the mouth (left and right of the picture).
+    """
+    across, down = p.yaw * 0.11, p.pitch * 0.077  # what stands out moves when the head turns and nods
+    nose_across, nose_down = p.yaw * 0.16, p.pitch * 0.112
+    eye_v = down - identity.eye_height
+    mouth_v = 0.27 + down
+    nose_v = eye_v + 0.06 + identity.nose_length + (nose_down - down)
+    if identity.freckles:
+        _freckles(brush, skin, across, down)
+    _beard(brush, identity, hair, across, mouth_v)
+    eyes = [_eye(brush, identity, hair, side, across, eye_v, p) for side in (-1.0, 1.0)]
+    if identity.glasses != "none":
+        _glasses(brush, identity, eyes)
+    _nose(brush, identity, skin, nose_across, eye_v + 0.05, nose_v)
+    corners = _mouth(brush, identity, across, mouth_v, p)
+    return [*eyes, (nose_across, nose_v), *corners]
+
+
+def _freckles(brush: Brush, skin: Colour, across: Floats, down: Floats) -> None:
+    for u, v in ((-0.24, 0.07), (-0.18, 0.12), (-0.27, 0.14), (0.24, 0.07), (0.18, 0.12), (0.27, 0.14)):
+        brush.paint(ellipse(0.018, 0.018), (u + across, v + down), (0.03, 0.03), shade(skin, 0.68), face=True)
+
+
+def _beard(brush: Brush, identity: Identity, hair: Colour, u: Floats, mouth_v: Floats) -> None:
+    if identity.beard == "full":
+        outline, mouth = head(identity.face_width, FACE_HALF_HEIGHT, identity.jaw), column(mouth_v)
+        chin: Distance = lambda a, b: mouth - 0.09 - 0.55 * np.maximum(0.0, np.abs(a) - 0.12) - b  # noqa: E731
+        brush.paint(above(outline, chin), (0.0, 0.0), (identity.face_width, FACE_HALF_HEIGHT), hair, face=True)
+    elif identity.beard == "goatee":
+        brush.paint(ellipse(0.13, 0.16), (u, mouth_v + 0.10), (0.14, 0.18), hair, face=True)
+    if identity.beard != "none":
+        thickness = 0.045 if identity.beard == "moustache" else 0.03
+        brush.paint(arc(0.17, -0.05, thickness), (u, mouth_v - 0.055), (0.24, 0.14), hair, face=True)
+
+
+def _eye(
+    brush: Brush, identity: Identity, hair: Colour, side: float, across: Floats, v: Floats, p: Performance
+) -> tuple[Floats, Floats]:
+    size = identity.eye_size
+    u = across + side * identity.eye_spacing
+    half_width = size * (1.0 - 0.25 * np.maximum(side * p.yaw, 0.0))
+    half_height = size * 0.78 * np.maximum(p.eyes_open, 0.12)
+    reach = (size + 0.02, size + 0.02)
+    white = ellipse(half_width, half_height)
+    brush.paint(white, (u, v), reach, (0.98, 0.98, 0.98), face=True)
+    gaze = 0.25 * size * p.yaw
+    pupil = np.where(p.eyes_open < 0.3, 0.0, 1.0).astype(np.float32)
+    iris = above(ellipse(size * 0.58, size * 0.58), _moved(white, -gaze))
+    brush.paint(iris, (u + gaze, v), reach, IRISES[identity.iris], opacity=pupil, face=True)
+    brush.paint(ellipse(size * 0.26, size * 0.26), (u + gaze, v), reach, (0.02, 0.02, 0.02), opacity=pupil, face=True)
+    lid = arc(half_width, -half_height, 0.016)
+    brush.paint(lid, (u, v), (size + 0.05, size + 0.05), (0.12, 0.09, 0.08), face=True)
+    _brow(brush, identity, hair, u, v - size - 0.055 - 0.045 * p.brows, side)
+    return u, v
+
+
+def _mouth(
+    brush: Brush, identity: Identity, u: Floats, mouth_v: Floats, p: Performance
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    corner_v = mouth_v - 0.075 * p.smile
+    bend = 0.09 * p.smile
+    lips = (0.72, 0.30, 0.30) if identity.skin not in ("dark", "deep", "brown") else (0.55, 0.22, 0.22)
+    opening = np.maximum(0.11 * p.mouth_open, 1e-3)
+    opacity = np.clip(p.mouth_open * 6.0, 0.0, 1.0).astype(np.float32)
+    wide = identity.mouth_width * (1.0 - 0.35 * p.mouth_open)
+    middle = (u, corner_v + bend)
+    rim, inside = ellipse(wide * 0.8, opening + identity.lip), ellipse(wide * 0.7, opening)
+    brush.paint(rim, middle, (0.25, 0.2), lips, opacity=opacity, face=True)
+    brush.paint(inside, middle, (0.25, 0.2), (0.22, 0.05, 0.06), opacity=opacity, face=True)
+    closed = arc(wide, bend, identity.lip)
+    brush.paint(closed, (u, corner_v), (0.3, 0.2), lips, opacity=1.0 - opacity, face=True)
+    return (u - wide, corner_v), (u + wide, corner_v)
+
+
+def _moved(shape: Distance, by: Floats) -> Distance:
+    return lambda u, v: shape(u - column(by), v)
+
+
+def _brow(brush: Brush, identity: Identity, hair: Colour, u: Floats, v: Floats, side: float) -> None:
+    colour = shade(hair, 0.75) if identity.hair_colour != "white" else (0.75, 0.75, 0.74)
+    half = identity.eye_size * 1.15
+    if identity.brow == "slanted":
+        brush.paint(
+            capsule(side * 2 * half, -0.06, 0.022), (u - side * half, v + 0.03), (0.34, 0.14), colour, face=True
+        )
+    else:
+        thickness = 0.034 if identity.brow == "thick" else 0.018
+        bend = -0.06 if identity.brow == "arched" else -0.02
+        brush.paint(arc(half, bend, thickness), (u, v), (half + 0.06, 0.16), colour, face=True)
+
+
+def _nose(brush: Brush, identity: Identity, skin: Colour, u: Floats, top: Floats, tip: Floats) -> None:
+    shadow = shade(skin, 0.72)
+    if identity.nose == "long":
+        brush.paint(capsule(0.0, tip - top, 0.026), (u, top), (0.06, 0.3), shadow, face=True)
+    elif identity.nose == "wide":
+        brush.paint(ellipse(0.085, 0.045), (u, tip), (0.1, 0.06), shadow, face=True)
+    else:
+        brush.paint(ellipse(0.045, 0.045), (u, tip), (0.06, 0.06), shadow, face=True)
+
+
+def _glasses(brush: Brush, identity: Identity, eyes: list[tuple[Floats, Floats]]) -> None:
+    half = identity.eye_spacing * 0.78
+    for u, v in eyes:
+        lens = ellipse(half, half) if identity.glasses == "round" else box(half, half * 0.8, 0.03)
+        reach = (half + 0.04, half + 0.04)
+        if identity.glasses == "dark":
+            brush.paint(lens, (u, v), reach, _BLACK, opacity=0.9, face=True)
+        else:
+            rim: Distance = lambda a, b, lens=lens: np.abs(lens(a, b)) - 0.018  # type: ignore[misc] # noqa: E731
+            brush.paint(rim, (u, v), reach, _BLACK, face=True)
+    gap = 2 * (identity.eye_spacing - half)
+    brush.paint(capsule(gap, 0.0, 0.018), (eyes[0][0] + half, eyes[0][1]), (gap + 0.05, 0.05), _BLACK, face=True)
