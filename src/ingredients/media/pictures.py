@@ -1,0 +1,33 @@
+"""Writes pictures; a picture is either complete or not there."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import OutputError
+from ingredients.core.files import atomic_path, check_output_path
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def check_picture_path(path: str | Path) -> Path:
+    """Says whether a picture can be written to `path`, before the work that makes it has begun.
+
+    Raises:
+        OutputError: if the ending is none of `PICTURE_SUFFIXES`, or the folder cannot be written to.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise OutputError(f"The picture {path} must have a name that ends in {', '.join(PICTURE_SUFFIXES)}.")
+    return check_output_path(path)
+
+
+def write_picture(path: str | Path, picture: UInt8Array) -> None:
+    """Writes an RGB picture (H, W, 3) in the format that the name ends in.
+
+    Raises:
+        OutputError: as `check_picture_path`, or if the disk is full.
+    """
+    with atomic_path(check_picture_path(path)) as temporary:
+        Image.fromarray(picture).save(temporary, quality=95)

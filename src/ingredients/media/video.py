@@ -1,0 +1,117 @@
+"""Reads and writes videos; H.264 with exactly the frames and the rate that were given.
+
+Legend: F frames, H/W pixels.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import OutputError, ShapeError, UserInputError
+from ingredients.core.files import atomic_path, check_output_path
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
+
+_BT709 = 1  # FFmpeg's number for the primaries, the transfer function and the matrix alike
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Video:
+    """A video that was read."""
+
+    frames: UInt8Array
+    """(F, H, W, 3), RGB."""
+
+    fps: float
+    """Frames a second."""
+
+    metadata: Mapping[str, str]
+    """What the file says about itself: title, comment and so on."""
+
+
+def check_video_path(path: str | Path) -> Path:
+    """Says whether a video can be written to `path`, before the work that makes it has begun.
+
+    Raises:
+        OutputError: if the ending is none of `VIDEO_SUFFIXES`, or the folder cannot be written to.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise OutputError(f"The video {path} must have a name that ends in {', '.join(VIDEO_SUFFIXES)}.")
+    return check_output_path(path)
+
+
+def write_video(
+    path: str | Path,
+    frames: UInt8Array,
+    *,
+    fps: float,
+    metadata: Mapping[str, str] | None = None,
+    constant_rate_factor: int = 14,
+) -> None:
+    """Writes RGB frames (F, H, W, 3) as H.264 in yuv420p, which every player shows.
+
+    Args:
+        path: file to write; it appears when it is complete.
+        frames: at least one frame; height and width must be even, as yuv420p halves the colour's resolution.
+        fps: frames a second.
+        metadata: what the file should say about itself, such as title and comment.
+        constant_rate_factor: x264's quality from 0 (lossless) to 51.
+
+    Raises:
+        ShapeError: for frames of another shape.
+        OutputError: if the file cannot be written there.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.shape[0] == 0 or frames.dtype != np.uint8:
+        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        raise ShapeError(f"A video's height and width must be even, not {height} x {width}.")
+    with (
+        atomic_path(check_video_path(path)) as temporary,
+        av.open(str(temporary), "w", options={"movflags": "faststart"}) as container,
+    ):
+        container.metadata.update(metadata or {})
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.options = {"crf": str(constant_rate_factor)}
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = ColorRange.MPEG
+        for pixels in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def read_video(path: str | Path) -> Video:
+    """Reads every frame of a video.
+
+    Raises:
+        UserInputError: if the file is missing or holds no video that can be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserInputError(f"The video {path} does not exist; check the name and the folder.")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise UserInputError(f"The file {path} holds no video.")
+            stream = container.streams.video[0]
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            rate = stream.average_rate
+            metadata = dict(container.metadata)
+    except av.FFmpegError as error:
+        raise UserInputError(
+            f"The video {path} cannot be read ({error.strerror}); copy or export it again."
+        ) from error
+    if not frames or rate is None:
+        raise UserInputError(f"The video {path} holds no frames.")
+    return Video(frames=np.stack(frames), fps=float(rate), metadata=metadata)

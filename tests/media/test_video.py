@@ -1,0 +1,87 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ingredients.core.errors import OutputError, ShapeError, UserInputError
+from ingredients.media.video import read_video, write_video
+
+NUM_FRAMES, HEIGHT, WIDTH = 9, 64, 96
+
+
+@pytest.fixture
+def frames() -> np.ndarray:
+    """(9, 64, 96, 3): a red square that moves over a soft ramp."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    ramp = np.stack([rows * 2, columns * 2, rows + columns], axis=-1).astype(np.uint8)
+    frames = np.repeat(ramp[None], NUM_FRAMES, axis=0)
+    for index in range(NUM_FRAMES):
+        frames[index, 20:36, 4 * index : 4 * index + 16] = (220, 30, 40)
+    return frames
+
+
+@pytest.mark.parametrize("fps", [8.0, 7.5, 30_000 / 1001])
+def test_frames_rate_and_words_come_back(tmp_path: Path, frames: np.ndarray, fps: float) -> None:
+    write_video(tmp_path / "a.mp4", frames, fps=fps, metadata={"title": "Two people wave", "comment": "seed 3"})
+    video = read_video(tmp_path / "a.mp4")
+    assert video.frames.shape == (NUM_FRAMES, HEIGHT, WIDTH, 3)
+    assert video.fps == pytest.approx(fps, rel=1e-9)
+    assert video.metadata["title"] == "Two people wave"
+    assert video.metadata["comment"] == "seed 3"
+    assert np.abs(video.frames.astype(int) - frames).mean() < 3
+    for index in range(NUM_FRAMES):  # a frame too many, or one late, would move the square
+        square = video.frames[index, 24:32, 4 * index + 4 : 4 * index + 12].mean((0, 1))
+        np.testing.assert_allclose(square, (220, 30, 40), atol=6)
+
+
+def test_every_player_can_show_it(tmp_path: Path, frames: np.ndarray) -> None:
+    write_video(tmp_path / "a.mp4", frames, fps=8)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.pix_fmt, stream.frames) == ("h264", "yuv420p", NUM_FRAMES)
+
+
+def test_a_single_frame_is_a_video(tmp_path: Path, frames: np.ndarray) -> None:
+    write_video(tmp_path / "a.mp4", frames[:1], fps=8)
+    assert read_video(tmp_path / "a.mp4").frames.shape[0] == 1
+
+
+def test_an_interrupted_write_leaves_nothing(
+    tmp_path: Path, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(av.VideoFrame, "from_ndarray", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "a.mp4", frames, fps=8)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_named(tmp_path: Path, frames: np.ndarray, fill_disk: Callable[[Path], None]) -> None:
+    fill_disk(tmp_path / "a.mp4")
+    with pytest.raises(OutputError, match=r"is full, so a\.mp4 was not written"):
+        write_video(tmp_path / "a.mp4", frames, fps=8)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a", "a.png", "new/a.mp4"])
+def test_where_no_video_can_go_is_said(tmp_path: Path, frames: np.ndarray, name: str) -> None:
+    with pytest.raises(OutputError, match=name):
+        write_video(tmp_path / name, frames, fps=8)
+
+
+@pytest.mark.parametrize("shape", [(0, 64, 96, 3), (9, 63, 96, 3), (9, 64, 96), (9, 64, 96, 4)])
+def test_frames_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError):
+        write_video(tmp_path / "a.mp4", np.zeros(shape, np.uint8), fps=8)
+
+
+def test_what_is_not_a_video_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("Dear Ana")
+    with pytest.raises(UserInputError, match=r"a\.mp4 cannot be read"):
+        read_video(tmp_path / "a.mp4")
+    with pytest.raises(UserInputError, match=r"b\.mp4 does not exist"):
+        read_video(tmp_path / "b.mp4")
