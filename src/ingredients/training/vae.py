@@ -1,0 +1,271 @@
+"""Trains the small model's 3D causal VAE on drawn frames and clips.
+
+Legend: B batch, F frames, H/W pixels, C channels.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLCogVideoX
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.data.vae_shortcuts import keep_present_frame_taps, single_frame_convolutions
+from ingredients.faces.alignment import crop_ffhq
+from ingredients.faces.canvas import compose_canvas
+from ingredients.training.stage import ParameterGroup, StepOutput
+from ingredients.training.trainer import Trainer, TrainerConfig
+from ingredients.world import Split, render_portrait, render_scene, sample_scene
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class VaeConfig:
+    """The VAE's shape and how it is trained: images first, which are cheap, then clips."""
+
+    block_out_channels: tuple[int, int, int] = (16, 32, 64)
+    """Channels from fine to coarse; three blocks compress 4x in space."""
+
+    latent_channels: int = 8
+    """Channels of the latents."""
+
+    norm_num_groups: int = 8
+    """Groups of the group norms; divides every entry of `block_out_channels`."""
+
+    image_share: float = 0.6
+    """Share of the run that sees single frames."""
+
+    crop_size: int = 48
+    """Side of the training crops in pixels; a multiple of 4."""
+
+    image_batch_size: int = 16
+    """Crops in a step on single frames."""
+
+    clip_batch_size: int = 4
+    """Crops in a step on clips."""
+
+    num_frames: int = 9
+    """Frames of a clip, 8k + 1."""
+
+    num_pool_images: int = 1500
+    """Frames and canvases drawn before training."""
+
+    num_pool_clips: int = 400
+    """Clips drawn before training."""
+
+    face_weight: float = 3.0
+    """Weight of a face's pixels, against 1 elsewhere: eyes and mouths are small and matter most."""
+
+    edge_weight: float = 1.0
+    """Weight of the differences between neighbouring pixels, which keep outlines sharp."""
+
+    kl_weight: float = 3e-4
+    """Weight of the Kullback-Leibler term, a mean over the latents."""
+
+    num_validation_clips: int = 24
+    """Held-out clips for the PSNR."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=20_000,
+            minutes=18.0,
+            learning_rate=2e-3,
+            schedule="trapezoid",
+            num_warmup_steps=100,
+            weight_decay=0.0,
+            ema_decay=0.998,
+        )
+    )
+    """The loop's settings."""
+
+    def __post_init__(self) -> None:
+        if self.crop_size % 4:
+            raise ValueError(f"crop_size must be a multiple of 4, not {self.crop_size}.")
+        if self.num_frames % 8 != 1:
+            raise ValueError(f"num_frames must be 8k + 1, not {self.num_frames}.")
+
+
+def build_vae(config: VaeConfig) -> AutoencoderKLCogVideoX:
+    """The small VAE, initialised at random: 4x compression in space and in time."""
+    vae = AutoencoderKLCogVideoX(
+        block_out_channels=config.block_out_channels,
+        down_block_types=("CogVideoXDownBlock3D",) * 3,
+        up_block_types=("CogVideoXUpBlock3D",) * 3,
+        latent_channels=config.latent_channels,
+        layers_per_block=1,
+        norm_num_groups=config.norm_num_groups,
+        temporal_compression_ratio=4,
+        sample_height=64,
+        sample_width=96,
+        scaling_factor=1.0,
+    )
+    keep_present_frame_taps(vae)
+    with torch.no_grad():  # start with little posterior noise, so that the first steps have something to decode
+        vae.encoder.conv_out.conv.bias[config.latent_channels :] = -4.0
+    return vae
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DrawnClips:
+    """Clips of one length with the masks of their faces."""
+
+    frames: UInt8Array
+    """(B, F, H, W, 3)."""
+
+    faces: np.ndarray
+    """(B, F, H, W) bool."""
+
+
+def draw_clips(num_clips: int, *, num_frames: int, first_seed: int, split: Split) -> DrawnClips:
+    """Draws scenes with the seeds from `first_seed` on."""
+    scenes = [
+        render_scene(sample_scene(seed, split=split), num_frames=num_frames)
+        for seed in range(first_seed, first_seed + num_clips)
+    ]
+    return DrawnClips(
+        frames=np.stack([scene.frames for scene in scenes]),
+        faces=np.stack([scene.face_masks.any(axis=1) for scene in scenes]),
+    )
+
+
+def draw_canvases(num_canvases: int, *, first_seed: int, split: Split) -> DrawnClips:
+    """Draws canvases of aligned portraits, the other kind of picture that the VAE encodes."""
+    canvases = []
+    for seed in range(first_seed, first_seed + num_canvases):
+        people = sample_scene(seed, split=split).people
+        portraits = [render_portrait(person, seed + 7 * slot) for slot, person in enumerate(people)]
+        crops = [crop_ffhq(portrait.image, portrait.landmarks, size=64) for portrait in portraits]
+        canvases.append(compose_canvas(crops, 64, 96))
+    frames = np.stack(canvases)[:, None]  # (B, 1, H, W, 3)
+    return DrawnClips(frames=frames, faces=(frames < 250).any(axis=-1))
+
+
+def vae_reconstruction_loss(
+    reconstruction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, *, edge_weight: float
+) -> torch.Tensor:
+    """Weighted L1 + MSE, and the L1 of the differences between neighbouring pixels.
+
+    Args:
+        reconstruction: (B, C, F, H, W) in [-1, 1].
+        target: as `reconstruction`.
+        weight: (B, 1, F, H, W), normalised to mean 1 inside.
+        edge_weight: weight of the differences.
+    """
+    weight = weight / weight.mean()
+    error = reconstruction - target
+    loss = (weight * (error.abs() + error.square())).mean()
+    across = error.diff(dim=-1).abs() * weight[..., 1:]
+    down = error.diff(dim=-2).abs() * weight[..., 1:, :]
+    return loss + edge_weight * (across.mean() + down.mean())
+
+
+def psnr(reconstruction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None = None) -> float:
+    """Peak signal-to-noise ratio in dB of images in [-1, 1], over the pixels of `mask` or all."""
+    error = ((reconstruction.clamp(-1, 1) - target) / 2).square()
+    if mask is not None:
+        error = error[mask.expand_as(error)]
+    return float(-10 * error.mean().log10())
+
+
+class VaeStage:
+    """Reconstruction of drawn pictures: single frames for `image_share` of the run, then clips."""
+
+    name = "vae"
+
+    def __init__(self, config: VaeConfig) -> None:
+        torch.manual_seed(config.trainer.seed)
+        self.config = config
+        self.vae = build_vae(config)
+        num_canvases = config.num_pool_images // 4
+        self.images = [
+            draw_clips(config.num_pool_images - num_canvases, num_frames=1, first_seed=0, split="train"),
+            draw_canvases(num_canvases, first_seed=10_000_000, split="train"),
+        ]
+        self.clips = draw_clips(
+            config.num_pool_clips, num_frames=config.num_frames, first_seed=20_000_000, split="train"
+        )
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All of the VAE."""
+        return [ParameterGroup(parameters=dict(self.vae.named_parameters()))]
+
+    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+        """One step on crops, of single frames or of clips."""
+        if progress < self.config.image_share:
+            kind = 0 if float(torch.rand((), generator=generator)) < 0.75 else 1
+            pixels, weight = self._crops(self.images[kind], self.config.image_batch_size, generator)
+            with single_frame_convolutions(self.vae, taps="last"):
+                return self._loss(pixels, weight, generator)
+        pixels, weight = self._crops(self.clips, self.config.clip_batch_size, generator)
+        return self._loss(pixels, weight, generator)
+
+    def _crops(
+        self, clips: DrawnClips, num_crops: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        size = self.config.crop_size
+        num_clips, _, height, width = clips.faces.shape
+
+        def draw(high: int) -> list[int]:
+            return torch.randint(high, (num_crops,), generator=generator).tolist()
+
+        corners = list(zip(draw(num_clips), draw(height - size + 1), draw(width - size + 1), draw(2), strict=True))
+        frames = np.stack([clips.frames[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners])
+        faces = np.stack([clips.faces[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners])
+        weight = torch.from_numpy(np.where(faces, self.config.face_weight, 1.0).astype(np.float32))
+        return to_pixels(frames), weight.unsqueeze(1)
+
+    def _loss(self, pixels: torch.Tensor, weight: torch.Tensor, generator: torch.Generator) -> StepOutput:
+        posterior = self.vae.encode(pixels).latent_dist
+        noise = torch.randn(posterior.mean.shape, generator=generator)
+        latents = posterior.mean + posterior.std * noise
+        reconstruction = self.vae.decode(latents).sample
+        loss = vae_reconstruction_loss(reconstruction, pixels, weight, edge_weight=self.config.edge_weight)
+        divergence = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
+        metrics = {
+            "psnr": psnr(reconstruction.detach(), pixels),
+            "divergence": divergence.detach(),
+            "posterior_std": posterior.std.detach().mean(),
+        }
+        return StepOutput(loss=loss + self.config.kl_weight * divergence, metrics=metrics)
+
+    @torch.no_grad()
+    def validate(self) -> Mapping[str, float]:
+        """PSNR on held-out people: clips, their faces, and canvases; sets the scaling factor on the way."""
+        self.vae.eval()
+        clips = draw_clips(
+            self.config.num_validation_clips, num_frames=self.config.num_frames, first_seed=0, split="eval"
+        )
+        canvases = draw_canvases(self.config.num_validation_clips, first_seed=0, split="eval")
+        pixels, canvas_pixels = to_pixels(clips.frames), to_pixels(canvases.frames)
+        latents = torch.cat([self.vae.encode(clip).latent_dist.mode() for clip in pixels.split(4)])
+        reconstruction = torch.cat([self.vae.decode(latent).sample for latent in latents.split(4)])
+        with single_frame_convolutions(self.vae):
+            canvas_latents = self.vae.encode(canvas_pixels).latent_dist.mode()
+            canvas_reconstruction = self.vae.decode(canvas_latents).sample
+        self.vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 5))
+        self.vae.train()
+        return {
+            "psnr": psnr(reconstruction, pixels),
+            "psnr_faces": psnr(reconstruction, pixels, torch.from_numpy(clips.faces).unsqueeze(1)),
+            "psnr_canvas": psnr(canvas_reconstruction, canvas_pixels),
+            "scaling_factor": float(self.vae.config.scaling_factor),
+            "latent_mean": float(latents.mean()),
+            "canvas_latent_std": float(canvas_latents.std()),
+        }
+
+    def export(self, folder: Path) -> None:
+        """Writes diffusers' model folder to `folder / "vae"`."""
+        self.vae.save_pretrained(folder / "vae")
+
+
+def to_pixels(frames: UInt8Array) -> torch.Tensor:
+    """RGB uint8 (B, F, H, W, 3) to float32 (B, 3, F, H, W) in [-1, 1]."""
+    pixels = torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, 1)))
+    return pixels.float().div_(127.5).sub_(1.0)
+
+
+def train_vae(config: VaeConfig, folder: Path, *, resume: bool = False) -> dict[str, float]:
+    """Trains the VAE and writes it to `folder / "vae"`; returns the held-out PSNR and the scaling factor."""
+    return Trainer(VaeStage(config), folder, config.trainer).fit(resume=resume)
