@@ -1,0 +1,54 @@
+# `make demo` makes a video of two people; `make test` checks everything. Both set up what they need in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+# The stamps carry the requirements' checksum: a changed pyproject.toml or constraints.txt installs again.
+CHECKSUM := $(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+INSTALLED := $(VENV)/installed-$(CHECKSUM)
+INSTALLED_DEV := $(VENV)/installed-dev-$(CHECKSUM)
+
+.DELETE_ON_ERROR:
+.PHONY: demo setup lint test test-all clean
+
+demo: $(INSTALLED)
+	@mkdir -p outputs
+	@$(BIN)/ingredients generate \
+		--photo ana=examples/ana.png --photo ben=examples/ben.png \
+		--prompt "Two people wave on a beach, smiling." --seed 3 \
+		--output outputs/demo.mp4 \
+		--contact-sheet outputs/demo-frames.png --routing-map outputs/demo-routing.png
+
+setup: $(INSTALLED_DEV)
+
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -m "not slow and not gpu and not weights"
+
+test-all: lint
+	$(BIN)/pytest
+
+clean:
+	rm -rf $(VENV) outputs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, not " + \
+		sys.version.split()[0] + "; name one with: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): | $(BIN)/python
+	@echo "Installing into $(VENV) (about two minutes, most of it torch) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(INSTALLED_DEV): | $(BIN)/python
+	@echo "Installing into $(VENV), with the tools that check the code (about two minutes, most of it torch) ..."
+	@$(PIP) --editable ".[dev]"
+	@touch $@ $(INSTALLED)
