@@ -1,0 +1,1 @@
+"""Faces: detection, alignment, recognition, the image encoder, and the facial extractor that joins them."""

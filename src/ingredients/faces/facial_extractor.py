@@ -1,0 +1,286 @@
+"""The facial extractor (paper, 3.2): from photos of people to everything the transformer is told about their faces.
+
+Local and separate for each person: a recognition embedding joined with the image encoder's, and five hidden states.
+Global: the aligned crop that goes on the canvas.
+
+Legend: N people, R recognition dim, D image-encoder dim, P image-encoder tokens, C channels, S side of a crop.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import NoFaceError, PhotoError
+from ingredients.core.faces_types import Face
+from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder, ImageFeatures
+from ingredients.faces.alignment import crop_ffhq, sharpness
+
+ScaleSource = Literal["clip", "recognition_and_clip"]
+
+DEFAULT_SAME_FACE_THRESHOLD = 0.6
+
+_SMALL_FACE = 24.0
+"""Pixels: a face smaller than this keeps little of a person."""
+
+
+@runtime_checkable
+class ScaleRecogniser(Protocol):
+    """A recogniser that also gives the feature maps of its backbone."""
+
+    def scale_features(self, crops: UInt8Array, *, num_patches: int) -> tuple[Tensor, ...]:
+        """Five tensors (B, P, C), shallow to deep, on the token grid of the image encoder."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IdentityPhotos:
+    """The photos of one person."""
+
+    name: str
+    """What the person is called in reports and errors."""
+
+    images: Sequence[UInt8Array]
+    """RGB photos (H, W, 3), at least one; sizes may differ."""
+
+    labels: Sequence[str] = ()
+    """What each photo is called in errors, say its path; empty: numbered."""
+
+    face_index: int | None = None
+    """Which face of each photo, counted from 0, largest first; None takes the largest and warns if there are more."""
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise ValueError(f"{self.name} needs at least one photo")
+        if self.labels and len(self.labels) != len(self.images):
+            raise ValueError(f"{self.name} has {len(self.images)} photos but {len(self.labels)} labels")
+
+    def label(self, index: int) -> str:
+        """What photo `index` is called."""
+        return self.labels[index] if self.labels else f"photo {index + 1} of {self.name}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DetectedPhoto:
+    """What was seen in one photo."""
+
+    label: str
+    """The photo's name."""
+
+    faces: tuple[Face, ...]
+    """All faces found, largest first."""
+
+    face: Face
+    """The one that was taken."""
+
+    crop: UInt8Array
+    """(S, S, 3): that face, aligned to the FFHQ template."""
+
+    recognition_embedding: Tensor
+    """(R,): the recogniser's raw embedding."""
+
+    sharpness: float
+    """Sharpness of the crop."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExtractedIdentities:
+    """What is known about N people."""
+
+    names: tuple[str, ...]
+    """The people, in the order given."""
+
+    id_embeds: Tensor
+    """(N, R + D): recognition embedding (raw norm) | image-encoder embedding (norm 1)."""
+
+    id_vit_hidden_states: tuple[Tensor, ...]
+    """Five tensors (N, P, C), shallow to deep."""
+
+    canvas_crops: UInt8Array
+    """(N, S, S, 3): the aligned crops for the canvas."""
+
+    recognition_embeds: Tensor
+    """(N, R): the first part of `id_embeds`."""
+
+    photos: tuple[tuple[DetectedPhoto, ...], ...]
+    """What was seen in each photo of each person."""
+
+    warnings: tuple[str, ...]
+    """Sentences about photos that are usable but doubtful."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class FacialExtractor:
+    """Detects, aligns, recognises and encodes the faces of any number of people."""
+
+    def __init__(
+        self,
+        detector: FaceDetector,
+        recogniser: FaceRecogniser,
+        image_encoder: ImageEncoder,
+        *,
+        canvas_crop_size: int = 64,
+        scale_source: ScaleSource = "clip",
+        same_face_threshold: float = DEFAULT_SAME_FACE_THRESHOLD,
+    ) -> None:
+        """Joins the parts.
+
+        Args:
+            detector: finds faces and landmarks.
+            recogniser: embeds them.
+            image_encoder: gives the semantic embedding and the five hidden states.
+            canvas_crop_size: side in pixels of the crops for the canvas.
+            scale_source: `clip` takes the image encoder's hidden states alone, as the published code does;
+                `recognition_and_clip` joins the recogniser's feature maps to them on the channel axis, as the paper
+                says. Both nets see the same face at nearly the same place, so a token describes one spot in both.
+            same_face_threshold: cosine of recognition embeddings from which two names are one face.
+
+        Raises:
+            ValueError: if `scale_source` needs feature maps that the recogniser does not give.
+        """
+        if scale_source == "recognition_and_clip" and not isinstance(recogniser, ScaleRecogniser):
+            raise ValueError(f"scale_source {scale_source!r} needs scale_features, which {type(recogniser)} lacks")
+        self.detector = detector
+        self.recogniser = recogniser
+        self.image_encoder = image_encoder
+        self.canvas_crop_size = canvas_crop_size
+        self.scale_source = scale_source
+        self.same_face_threshold = same_face_threshold
+
+    def extract(self, people: Sequence[IdentityPhotos]) -> ExtractedIdentities:
+        """Says everything about the faces of some people.
+
+        Several photos of one person: the mean of the normalised recognition embeddings at their mean norm; everything
+        else from the sharpest photo.
+
+        Raises:
+            NoFaceError: if a photo shows no face; it names the photo.
+            PhotoError: if a photo has fewer faces than `face_index` asks for.
+        """
+        if not people:
+            raise ValueError("at least one person is needed")
+        photos = tuple(tuple(self._detect(person, index) for index in range(len(person.images))) for person in people)
+        sharpest = [max(range(len(seen)), key=lambda index: seen[index].sharpness) for seen in photos]
+        best = [seen[index] for seen, index in zip(photos, sharpest, strict=True)]
+        features = self.image_encoder.encode(self._encoder_crops(people, photos, sharpest))
+        recognition_embeds = torch.stack(
+            [fuse_embeddings(torch.stack([photo.recognition_embedding for photo in seen])) for seen in photos]
+        )
+        hidden_states = features.hidden_states
+        if self.scale_source == "recognition_and_clip":
+            hidden_states = self._join_scales(people, photos, sharpest, features)
+        return ExtractedIdentities(
+            names=tuple(person.name for person in people),
+            id_embeds=torch.cat([recognition_embeds, F.normalize(features.embeds, dim=-1)], dim=1),
+            id_vit_hidden_states=hidden_states,
+            canvas_crops=np.stack([photo.crop for photo in best]),
+            recognition_embeds=recognition_embeds,
+            photos=photos,
+            warnings=tuple(
+                warning
+                for person, seen in zip(people, photos, strict=True)
+                for photo in seen
+                for warning in _doubts(person, photo)
+            ),
+        )
+
+    def same_faces(self, identities: ExtractedIdentities) -> list[tuple[str, str, float]]:
+        """Pairs of different names whose faces are so alike that they must be one person, with their cosine."""
+        embeds = F.normalize(identities.recognition_embeds, dim=-1)
+        cosines = embeds @ embeds.T  # (N, N)
+        return [
+            (identities.names[first], identities.names[second], float(cosines[first, second]))
+            for first in range(len(identities))
+            for second in range(first + 1, len(identities))
+            if cosines[first, second] >= self.same_face_threshold
+        ]
+
+    def _detect(self, person: IdentityPhotos, index: int) -> DetectedPhoto:
+        image, label = person.images[index], person.label(index)
+        faces = self.detector.detect(image)
+        if not faces:
+            raise NoFaceError(
+                f"No face was found in {label}. The small model knows drawn faces only: draw one with "
+                "`ingredients world portrait --seed 7`, or load the published weights with --model for photographs."
+            )
+        wanted = person.face_index or 0
+        if not 0 <= wanted < len(faces):
+            raise PhotoError(
+                f"{label} shows {len(faces)} faces, so there is no face {wanted}; choose a smaller index."
+            )
+        face = faces[wanted]
+        crop = crop_ffhq(image, face.landmarks, size=self.canvas_crop_size)
+        recogniser_crop = self.recogniser.align(image, face.landmarks)
+        return DetectedPhoto(
+            label=label,
+            faces=tuple(faces),
+            face=face,
+            crop=crop,
+            recognition_embedding=self.recogniser.embed(recogniser_crop[None])[0],
+            sharpness=sharpness(crop),
+        )
+
+    def _encoder_crops(
+        self, people: Sequence[IdentityPhotos], photos: Sequence[Sequence[DetectedPhoto]], sharpest: Sequence[int]
+    ) -> UInt8Array:
+        size = self.image_encoder.crop_size
+        return np.stack(
+            [
+                crop_ffhq(person.images[index], seen[index].face.landmarks, size=size)
+                for person, seen, index in zip(people, photos, sharpest, strict=True)
+            ]
+        )
+
+    def _join_scales(
+        self,
+        people: Sequence[IdentityPhotos],
+        photos: Sequence[Sequence[DetectedPhoto]],
+        sharpest: Sequence[int],
+        features: ImageFeatures,
+    ) -> tuple[Tensor, ...]:
+        assert isinstance(self.recogniser, ScaleRecogniser)
+        crops = np.stack(
+            [
+                self.recogniser.align(person.images[index], seen[index].face.landmarks)
+                for person, seen, index in zip(people, photos, sharpest, strict=True)
+            ]
+        )
+        maps = self.recogniser.scale_features(crops, num_patches=features.hidden_states[0].shape[1])
+        return tuple(
+            torch.cat([hidden_state, feature_map], dim=-1)
+            for hidden_state, feature_map in zip(features.hidden_states, maps, strict=True)
+        )
+
+
+def fuse_embeddings(embeddings: Tensor) -> Tensor:
+    """Mean of the normalised embeddings of one person's photos, at their mean norm.
+
+    Args:
+        embeddings: (photos, R), raw.
+
+    Returns:
+        (R,): for one photo, the embedding itself.
+    """
+    norms = embeddings.norm(dim=-1)
+    direction = F.normalize(F.normalize(embeddings, dim=-1).mean(0), dim=0)
+    fused: Tensor = direction * norms.mean()
+    return fused
+
+
+def _doubts(person: IdentityPhotos, photo: DetectedPhoto) -> list[str]:
+    warnings = []
+    if len(photo.faces) > 1 and person.face_index is None:
+        warnings.append(f"{photo.label} shows {len(photo.faces)} faces; the largest is taken for {person.name}.")
+    side = photo.face.area**0.5
+    if side < _SMALL_FACE:
+        warnings.append(
+            f"The face of {person.name} in {photo.label} is only {side:.0f} pixels wide; a larger photo keeps more."
+        )
+    return warnings

@@ -1,0 +1,246 @@
+"""The small model's CLIP-style dual encoder: transformers' CLIPModel at a small size.
+
+Its image tower stands where the published model has EVA02-CLIP-L-14-336: an embedding and five hidden states of a face
+crop. Its text tower makes it measure how well a frame fits a caption.
+
+Legend: B batch, H/W pixels, S side of a crop, D embedding, P tokens (class token first), C channels.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import CLIPConfig, CLIPModel
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import ModelFolderError
+from ingredients.core.files import atomic_path
+from ingredients.core.protocols import ImageFeatures
+from ingredients.faces.weights import load_weights, save_weights
+from ingredients.faces.word_tokenizer import BEGIN_ID, END_ID, PAD_ID, SPECIAL_WORDS, WordTokenizer
+
+NUM_HIDDEN_STATES = 5
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImageEncoderConfig:
+    """Sizes of both towers."""
+
+    crop_size: int = 64
+    """Side of the square input in pixels."""
+
+    patch_size: int = 8
+    """Side of a patch in pixels."""
+
+    hidden_size: int = 128
+    """Width of both towers."""
+
+    intermediate_size: int = 384
+    """Width of the feed-forward layers."""
+
+    num_layers: int = 6
+    """Layers of the image tower."""
+
+    num_text_layers: int = 2
+    """Layers of the text tower."""
+
+    num_attention_heads: int = 4
+    """Heads of both towers."""
+
+    projection_dim: int = 128
+    """Width of the joint embedding."""
+
+    max_text_length: int = 40
+    """Words of a sentence that are read, two marks included."""
+
+    def __post_init__(self) -> None:
+        """Checks divisibility and depth."""
+        if self.crop_size % self.patch_size:
+            raise ValueError(f"crop_size {self.crop_size} is no multiple of patch_size {self.patch_size}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}"
+            )
+        if self.num_layers < NUM_HIDDEN_STATES:
+            raise ValueError(f"num_layers must be at least {NUM_HIDDEN_STATES}, not {self.num_layers}")
+
+    @property
+    def num_patches(self) -> int:
+        """P: patches and the class token."""
+        return (self.crop_size // self.patch_size) ** 2 + 1
+
+
+def build_clip(config: ImageEncoderConfig, *, vocab_size: int) -> CLIPModel:
+    """Makes an untrained dual encoder."""
+    tower = {
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_attention_heads": config.num_attention_heads,
+        "projection_dim": config.projection_dim,
+    }
+    text_config = tower | {
+        "vocab_size": vocab_size,
+        "num_hidden_layers": config.num_text_layers,
+        "max_position_embeddings": config.max_text_length,
+        "pad_token_id": PAD_ID,
+        "bos_token_id": BEGIN_ID,
+        "eos_token_id": END_ID,
+    }
+    vision_config = tower | {
+        "num_hidden_layers": config.num_layers,
+        "image_size": config.crop_size,
+        "patch_size": config.patch_size,
+    }
+    return CLIPModel(
+        CLIPConfig(text_config=text_config, vision_config=vision_config, projection_dim=config.projection_dim)
+    )
+
+
+def evenly_spaced_layers(num_layers: int) -> tuple[int, ...]:
+    """Five layers (1-based) spread over the tower: 4, 8 .. 20 of 24, as published.
+
+    The last layer is left out when there is room: its output is already in the embedding.
+    """
+    return tuple(round(index * num_layers / (NUM_HIDDEN_STATES + 1)) or 1 for index in range(1, NUM_HIDDEN_STATES + 1))
+
+
+class DualEncoder:
+    """An `ImageEncoder` of `ingredients.core.protocols` that also embeds sentences."""
+
+    def __init__(self, clip: CLIPModel, tokenizer: WordTokenizer, config: ImageEncoderConfig) -> None:
+        """Joins a dual encoder with its tokenizer.
+
+        Raises:
+            ValueError: if the vocabulary is not the text tower's.
+        """
+        vocab_size = clip.config.text_config.vocab_size
+        if len(tokenizer) != vocab_size:
+            raise ValueError(f"the tokenizer knows {len(tokenizer)} tokens, but the text tower {vocab_size}")
+        self.clip = clip.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.config = config
+        self.hidden_state_layers = evenly_spaced_layers(config.num_layers)
+
+    @property
+    def crop_size(self) -> int:
+        """Side S of the crops in pixels."""
+        return self.config.crop_size
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width D of the joint embedding."""
+        return self.config.projection_dim
+
+    @torch.no_grad()
+    def encode(self, crops: UInt8Array) -> ImageFeatures:
+        """Encodes RGB images (B, H, W, 3); what is not S x S is squeezed to it (a face crop is square anyway)."""
+        pixel_values = preprocess(crops, crop_size=self.crop_size)
+        output = self.clip.vision_model(pixel_values=pixel_values, output_hidden_states=True)
+        return ImageFeatures(
+            embeds=self.clip.visual_projection(output.pooler_output).float(),
+            hidden_states=tuple(output.hidden_states[layer].float() for layer in self.hidden_state_layers),
+        )
+
+    @torch.no_grad()
+    def encode_text(self, sentences: Sequence[str]) -> Tensor:
+        """Embeds sentences in the space of the images, (B, D)."""
+        token_ids, attention_mask = self.tokenizer(sentences)
+        return text_embeds(self.clip, token_ids, attention_mask).float()
+
+    def text_relevance(self, frames: UInt8Array, sentences: Sequence[str]) -> Tensor:
+        """Cosine of every frame (F, H, W, 3) with every sentence: (F, sentences)."""
+        image_embeds = F.normalize(self.encode(frames).embeds, dim=-1)
+        return image_embeds @ F.normalize(self.encode_text(sentences), dim=-1).T
+
+
+def preprocess(images: UInt8Array, *, crop_size: int) -> Tensor:
+    """Turns RGB images (B, H, W, 3) into CLIP's input (B, 3, S, S): bicubic, antialiased, CLIP's statistics."""
+    pixel_values = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255.0
+    if pixel_values.shape[-2:] != (crop_size, crop_size):
+        pixel_values = F.interpolate(pixel_values, size=(crop_size, crop_size), mode="bicubic", antialias=True)
+        pixel_values = pixel_values.clamp(0.0, 1.0)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
+    return (pixel_values - mean) / std
+
+
+def image_embeds(clip: CLIPModel, pixel_values: Tensor) -> Tensor:
+    """Joint embedding (B, D) of preprocessed images."""
+    embeds: Tensor = clip.visual_projection(clip.vision_model(pixel_values=pixel_values).pooler_output)
+    return embeds
+
+
+def text_embeds(clip: CLIPModel, token_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """Joint embedding (B, D) of sentences."""
+    pooled = clip.text_model(input_ids=token_ids, attention_mask=attention_mask).pooler_output
+    embeds: Tensor = clip.text_projection(pooled)
+    return embeds
+
+
+def save_dual_encoder(encoder: DualEncoder, folder: Path) -> None:
+    """Writes `config.json`, `vocabulary.json` and `model.safetensors` (half precision), as transformers names them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = encoder.clip.config.to_dict() | {"architectures": ["CLIPModel"]}
+    _write_json(config, folder / "config.json")
+    _write_json({"words": list(encoder.tokenizer.words)}, folder / "vocabulary.json")
+    save_weights(encoder.clip, folder / "model.safetensors")
+
+
+def load_dual_encoder(folder: Path) -> DualEncoder:
+    """Reads what `save_dual_encoder` wrote.
+
+    Raises:
+        ModelFolderError: if a file is missing or damaged, or a tensor does not fit.
+    """
+    clip_config = CLIPConfig.from_dict(read_json(folder / "config.json"))
+    vision, text = clip_config.vision_config, clip_config.text_config
+    words = read_json(folder / "vocabulary.json").get("words", [])
+    if len(words) + len(SPECIAL_WORDS) != text.vocab_size:
+        raise ModelFolderError(
+            f"{folder / 'vocabulary.json'} holds {len(words)} words, but {folder / 'config.json'} needs "
+            f"{text.vocab_size - len(SPECIAL_WORDS)}; copy both files again."
+        )
+    config = ImageEncoderConfig(
+        crop_size=vision.image_size,
+        patch_size=vision.patch_size,
+        hidden_size=vision.hidden_size,
+        intermediate_size=vision.intermediate_size,
+        num_layers=vision.num_hidden_layers,
+        num_text_layers=text.num_hidden_layers,
+        num_attention_heads=vision.num_attention_heads,
+        projection_dim=clip_config.projection_dim,
+        max_text_length=text.max_position_embeddings,
+    )
+    clip = CLIPModel(clip_config)
+    load_weights(clip, folder / "model.safetensors")
+    return DualEncoder(clip, WordTokenizer(words, max_length=config.max_text_length), config)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object of a model folder.
+
+    Raises:
+        ModelFolderError: if the file is missing or holds no JSON object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelFolderError(f"The model folder lacks {path}; copy the folder again or name another one.") from error
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"The file {path} is damaged ({error}); copy it again.") from error
+    if not isinstance(values, dict):
+        raise ModelFolderError(f"The file {path} must hold a JSON object; copy it again.")
+    return values
+
+
+def _write_json(values: object, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
