@@ -1,0 +1,61 @@
+"""Configurations of `IngredientsTransformer3DModel`, each naming only what differs from its defaults.
+
+Every preset is a dictionary of constructor arguments: `IngredientsTransformer3DModel(**paper())`.
+"""
+
+from typing import Any
+
+
+def published() -> dict[str, Any]:
+    """The authors' checkpoint: CogVideoX-5B image-to-video, linear router, softmax mixture."""
+    return {
+        "num_attention_heads": 48,
+        "in_channels": 32,
+        "num_layers": 42,
+        "use_rotary_positional_embeddings": True,
+    }
+
+
+def paper() -> dict[str, Any]:
+    """The paper's text at the published size: two-layer router networks and one identity for each token (Eq. 3)."""
+    return published() | {"router_type": "mlp", "router_inner_dim": 1024, "routing": "argmax"}
+
+
+def small_world() -> dict[str, Any]:
+    """The model that ships: 9 frames of 64x96 pixels, trained on the drawn world."""
+    return {
+        "num_attention_heads": 8,
+        "attention_head_dim": 32,
+        "in_channels": 16,
+        "out_channels": 8,
+        "time_embed_dim": 128,
+        "text_embed_dim": 128,
+        "num_layers": 6,
+        "sample_width": 24,
+        "sample_height": 16,
+        "sample_frames": 9,
+        "max_text_seq_length": 32,
+        "use_rotary_positional_embeddings": True,
+        "id_recognition_dim": 128,
+        "id_semantic_dim": 128,
+        "id_vit_dim": 128,
+        "id_mapping_dim": 128,
+        "id_qformer_dim": 128,
+        "id_qformer_depth": 5,
+        "id_qformer_num_heads": 4,
+        "id_qformer_head_dim": 32,
+        "id_qformer_ff_mult": 2,
+        "id_num_id_tokens": 4,
+        "id_num_queries": 12,
+        "id_token_dim": 192,
+        "id_attn_num_heads": 4,
+        "id_attn_head_dim": 48,
+        "router_type": "mlp",
+        "router_inner_dim": 128,
+        "routing": "argmax",
+    }
+
+
+def small_world_base() -> dict[str, Any]:
+    """The text-to-video base of the small model: no image latents and no identity modules."""
+    return small_world() | {"in_channels": 8, "identity_modules": False}

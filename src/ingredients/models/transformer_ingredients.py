@@ -1,0 +1,545 @@
+"""CogVideoX with identity modules in its blocks (section 3.2, Eq. 2 to 4).
+
+Legend: B batch, F latent frames, H/W latent grid, L video tokens (ordered frame, row, column), T text tokens,
+N identities, P image-encoder tokens, K query tokens per identity, C channels, D video width.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+import torch
+from diffusers import CogVideoXTransformer3DModel
+from diffusers.configuration_utils import register_to_config
+from diffusers.hooks import HookRegistry
+from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.models.attention_processor import Attention
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXBlock
+from diffusers.utils import apply_lora_scale
+from diffusers.utils.accelerate_utils import apply_forward_hook
+from torch import nn
+
+from ingredients.models.attention_processors import JointAttnProcessor
+from ingredients.models.flops import cheaper_form
+from ingredients.models.id_router import IDRouter, RouterType, Routing, assign_identities
+from ingredients.models.identity_features import (
+    BlockIdentityFeatures,
+    FoldedBlockFeatures,
+    IdentityFeatures,
+    IdentityForm,
+    PlainBlockFeatures,
+)
+from ingredients.models.multi_scale_projector import IdentityCrossAttention, MultiScaleProjector
+
+PROJECTOR_MODULES = ("multi_scale_projector", "id_attn")
+ROUTER_MODULES = ("id_router",)
+LORA_TARGETS = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
+
+
+@dataclass
+class IngredientsTransformerOutput(Transformer2DModelOutput):
+    """Output of `IngredientsTransformer3DModel`.
+
+    Attributes:
+        sample: (B, F, C, H, W).
+        routing_logits: (B, L, N) float32 for each routed block, in order. None without identities, and in a step in
+            which a step cache skipped a routed block.
+    """
+
+    routing_logits: tuple[torch.Tensor, ...] | None = None
+
+
+class IngredientsBlock(CogVideoXBlock):
+    """A CogVideoX block, and after it Eq. 2 to 4: route each video token, attend to its identity, add.
+
+    The identity modules run inside the block, so that a step cache which skips the block skips them too.
+
+    Args:
+        id_attn: Cross-attention to the identities, None in a block without identity modules.
+        id_router: The router of this block, None in a block without identity modules.
+        **block_kwargs: Arguments of `CogVideoXBlock`.
+    """
+
+    def __init__(
+        self, *, id_attn: IdentityCrossAttention | None, id_router: IDRouter | None, **block_kwargs: Any
+    ) -> None:
+        super().__init__(**block_kwargs)
+        self.attn1.set_processor(JointAttnProcessor())
+        self.id_attn = id_attn
+        self.id_router = id_router
+
+    def prepare_identities(
+        self, id_tokens: torch.Tensor, id_mask: torch.Tensor, form: IdentityForm
+    ) -> BlockIdentityFeatures:
+        """Keys and values of this block for `id_tokens` (B, N, K, C): all that denoising needs of the people."""
+        assert self.id_attn is not None and self.id_router is not None
+        key, value = self.id_attn.project_identities(id_tokens)
+        router_key = self.id_router.project_identities(id_tokens)
+        every_row_has_identity = bool(id_mask.any(dim=1).all())
+        if form == "plain":
+            return PlainBlockFeatures(
+                key=key,
+                value=value,
+                router_key=router_key,
+                id_mask=id_mask,
+                every_row_has_identity=every_row_has_identity,
+            )
+        key, value = self.id_attn.fold_identities(key, value)
+        return FoldedBlockFeatures(
+            key=key,
+            value=value,
+            router_key=self.id_router.fold_identities(router_key),
+            id_mask=id_mask,
+            every_row_has_identity=every_row_has_identity,
+        )
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        temb: torch.Tensor,
+        image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+        attention_kwargs: dict[str, Any] | None = None,
+        identity: BlockIdentityFeatures | None = None,
+        face_scale: float = 1.0,
+        routing: Routing = "argmax",
+        routing_indices: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Run the block, then add the identities to the video tokens.
+
+        Args:
+            hidden_states: Video tokens (B, L, D).
+            encoder_hidden_states: Text tokens (B, T, D).
+            temb: Time embedding (B, time_embed_dim).
+            image_rotary_emb: Cosines and sines (L, head dim).
+            attention_kwargs: Passed on to the attention processor.
+            identity: This block's features, with B rows; or with one row, which then is that of batch element 0 and
+                goes to every element (the published batch fault).
+            face_scale: alpha_m of Eq. 4.
+            routing: How tokens choose identities.
+            routing_indices: (B, L), identities forced on the tokens.
+
+        Returns:
+            Video tokens (B, L, D), text tokens (B, T, D) and routing_logits (B, L, N) or None.
+        """
+        hidden_states, encoder_hidden_states = super().forward(
+            hidden_states, encoder_hidden_states, temb, image_rotary_emb, attention_kwargs
+        )
+        if identity is None or self.id_attn is None or self.id_router is None:
+            return hidden_states, encoder_hidden_states, None
+
+        routed = hidden_states[: identity.id_mask.shape[0]]  # all of them, or element 0 under the batch fault
+        routing_logits = self.id_router(
+            routed, identity.router_key, identity.id_mask, folded=isinstance(identity, FoldedBlockFeatures)
+        )
+        if face_scale != 0:
+            weights, indices = assign_identities(routing_logits, identity.id_mask, routing, routing_indices)
+            refined = hidden_states + face_scale * self.id_attn(routed, identity, weights, indices)  # Eq. 4
+            if not identity.every_row_has_identity:
+                has_identity = identity.id_mask.any(dim=1)[:, None, None]
+                refined = torch.where(has_identity, refined, hidden_states)
+            hidden_states = refined
+        return hidden_states, encoder_hidden_states, routing_logits.expand(hidden_states.shape[0], -1, -1)
+
+
+TransformerBlockRegistry.register(
+    model_class=IngredientsBlock,
+    metadata=TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=1),
+)
+
+
+class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
+    """CogVideoX that takes identities: projector, routers and cross-attentions beside diffusers' own layers.
+
+    Fields before `identity_modules` are those of `CogVideoXTransformer3DModel`; the defaults of the others are the
+    published sizes.
+
+    Args:
+        identity_modules: Whether there are identity modules at all; False makes a plain CogVideoX, whose weights an
+            identity model takes over with `state_dict_adapter.load_base_weights`.
+        cross_attn_interval: Every how many blocks identities are added, starting with the first.
+        id_recognition_dim: R, width of the face-recognition embedding.
+        id_semantic_dim: S, width of the image encoder's embedding.
+        id_vit_dim: Width of the image encoder's hidden states.
+        id_num_scales: How many hidden states of the image encoder are read.
+        id_mapping_dim: Hidden width of the projector's mapping networks.
+        id_qformer_dim: Width of the Q-former.
+        id_qformer_depth: Layers of the Q-former, a multiple of `id_num_scales`.
+        id_qformer_num_heads: Attention heads of the Q-former.
+        id_qformer_head_dim: Width of one of them.
+        id_qformer_ff_mult: Feed-forward width of the Q-former as a multiple of its width.
+        id_num_id_tokens: Tokens that the Q-former makes of the identity vector.
+        id_num_queries: K, tokens per identity.
+        id_token_dim: Width of these tokens.
+        id_attn_num_heads: Heads of the identity cross-attention.
+        id_attn_head_dim: Width of one of them.
+        router_type: `mlp` (Eq. 3) or `linear` (published code).
+        router_inner_dim: Width in which the router compares tokens and identities.
+        routing: `argmax` (Eq. 3), `softmax` (published code) or `uniform`; a call can override it.
+        published_guidance_fault: Route and refine every batch element as batch element 0, as the published code does.
+    """
+
+    _no_split_modules = ["IngredientsBlock", "CogVideoXPatchEmbed", "MultiScaleProjector"]
+    _repeated_blocks = ["IngredientsBlock"]
+
+    @register_to_config
+    def __init__(
+        self,
+        num_attention_heads: int = 30,
+        attention_head_dim: int = 64,
+        in_channels: int = 16,
+        out_channels: int | None = 16,
+        flip_sin_to_cos: bool = True,
+        freq_shift: int = 0,
+        time_embed_dim: int = 512,
+        ofs_embed_dim: int | None = None,
+        text_embed_dim: int = 4096,
+        num_layers: int = 30,
+        dropout: float = 0.0,
+        attention_bias: bool = True,
+        sample_width: int = 90,
+        sample_height: int = 60,
+        sample_frames: int = 49,
+        patch_size: int = 2,
+        patch_size_t: int | None = None,
+        temporal_compression_ratio: int = 4,
+        max_text_seq_length: int = 226,
+        activation_fn: str = "gelu-approximate",
+        timestep_activation_fn: str = "silu",
+        norm_elementwise_affine: bool = True,
+        norm_eps: float = 1e-5,
+        spatial_interpolation_scale: float = 1.875,
+        temporal_interpolation_scale: float = 1.0,
+        use_rotary_positional_embeddings: bool = False,
+        use_learned_positional_embeddings: bool = False,
+        patch_bias: bool = True,
+        identity_modules: bool = True,
+        cross_attn_interval: int = 1,
+        id_recognition_dim: int = 512,
+        id_semantic_dim: int = 768,
+        id_vit_dim: int = 1024,
+        id_num_scales: int = 5,
+        id_mapping_dim: int = 1024,
+        id_qformer_dim: int = 1024,
+        id_qformer_depth: int = 10,
+        id_qformer_num_heads: int = 16,
+        id_qformer_head_dim: int = 64,
+        id_qformer_ff_mult: int = 4,
+        id_num_id_tokens: int = 5,
+        id_num_queries: int = 32,
+        id_token_dim: int = 2048,
+        id_attn_num_heads: int = 16,
+        id_attn_head_dim: int = 128,
+        router_type: RouterType = "linear",
+        router_inner_dim: int = 2048,
+        routing: Routing = "softmax",
+        published_guidance_fault: bool = False,
+    ) -> None:
+        if cross_attn_interval < 1:
+            raise ValueError(f"cross_attn_interval must be at least 1, got {cross_attn_interval}")
+        _check_routing(routing)
+        # The base builds its own blocks; ours take their place, so it is asked for none.
+        super().__init__(
+            num_attention_heads=num_attention_heads,
+            attention_head_dim=attention_head_dim,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            flip_sin_to_cos=flip_sin_to_cos,
+            freq_shift=freq_shift,
+            time_embed_dim=time_embed_dim,
+            ofs_embed_dim=ofs_embed_dim,
+            text_embed_dim=text_embed_dim,
+            num_layers=0,
+            dropout=dropout,
+            attention_bias=attention_bias,
+            sample_width=sample_width,
+            sample_height=sample_height,
+            sample_frames=sample_frames,
+            patch_size=patch_size,
+            patch_size_t=patch_size_t,
+            temporal_compression_ratio=temporal_compression_ratio,
+            max_text_seq_length=max_text_seq_length,
+            activation_fn=activation_fn,
+            timestep_activation_fn=timestep_activation_fn,
+            norm_elementwise_affine=norm_elementwise_affine,
+            norm_eps=norm_eps,
+            spatial_interpolation_scale=spatial_interpolation_scale,
+            temporal_interpolation_scale=temporal_interpolation_scale,
+            use_rotary_positional_embeddings=use_rotary_positional_embeddings,
+            use_learned_positional_embeddings=use_learned_positional_embeddings,
+            patch_bias=patch_bias,
+        )
+        self.register_to_config(num_layers=num_layers)
+        inner_dim = num_attention_heads * attention_head_dim
+
+        self.multi_scale_projector = None
+        if identity_modules:
+            self.multi_scale_projector = MultiScaleProjector(
+                embed_dim=id_recognition_dim + id_semantic_dim,
+                vit_dim=id_vit_dim,
+                num_scales=id_num_scales,
+                mapping_dim=id_mapping_dim,
+                dim=id_qformer_dim,
+                depth=id_qformer_depth,
+                num_heads=id_qformer_num_heads,
+                head_dim=id_qformer_head_dim,
+                ff_mult=id_qformer_ff_mult,
+                num_id_tokens=id_num_id_tokens,
+                num_queries=id_num_queries,
+                token_dim=id_token_dim,
+            )
+
+        for index in range(num_layers):
+            id_attn, id_router = None, None
+            if identity_modules and index % cross_attn_interval == 0:
+                id_attn = IdentityCrossAttention(
+                    dim=inner_dim, token_dim=id_token_dim, num_heads=id_attn_num_heads, head_dim=id_attn_head_dim
+                )
+                id_router = IDRouter(
+                    dim=inner_dim,
+                    token_dim=id_token_dim,
+                    num_queries=id_num_queries,
+                    inner_dim=router_inner_dim,
+                    router_type=router_type,
+                )
+            self.transformer_blocks.append(
+                IngredientsBlock(
+                    id_attn=id_attn,
+                    id_router=id_router,
+                    dim=inner_dim,
+                    num_attention_heads=num_attention_heads,
+                    attention_head_dim=attention_head_dim,
+                    time_embed_dim=time_embed_dim,
+                    dropout=dropout,
+                    activation_fn=activation_fn,
+                    attention_bias=attention_bias,
+                    norm_elementwise_affine=norm_elementwise_affine,
+                    norm_eps=norm_eps,
+                )
+            )
+
+    @property
+    def routed_blocks(self) -> list[int]:
+        """Indices of the blocks that have identity modules."""
+        return [index for index, block in enumerate(self.transformer_blocks) if block.id_attn is not None]
+
+    def projector_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters of the multi-scale projector: the Q-former and the cross-attentions."""
+        return self._named_parameters_of(PROJECTOR_MODULES)
+
+    def router_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters of the routers."""
+        return self._named_parameters_of(ROUTER_MODULES)
+
+    def _named_parameters_of(self, modules: tuple[str, ...]) -> Iterator[tuple[str, nn.Parameter]]:
+        for name, parameter in self.named_parameters():
+            if not set(modules).isdisjoint(name.split(".")):
+                yield name, parameter
+
+    @apply_forward_hook
+    def prepare_identities(
+        self,
+        id_embeds: torch.Tensor,
+        id_vit_hidden_states: Sequence[torch.Tensor],
+        id_mask: torch.Tensor | None = None,
+        *,
+        form: Literal["plain", "folded", "auto"] = "auto",
+    ) -> IdentityFeatures:
+        """Compute everything about the people that does not change during denoising.
+
+        Args:
+            id_embeds: (B, N, recognition + semantic dim).
+            id_vit_hidden_states: `id_num_scales` tensors (B, N, P, id_vit_dim), shallow to deep.
+            id_mask: (B, N) bool, True = a real identity; None where all are.
+            form: `plain` keeps the video side's projections in the blocks; `folded` folds them into the keys and
+                values; `auto` takes what costs fewer FLOPs a step, and `plain` while gradients are recorded.
+
+        Returns:
+            Features to hand to every `forward`.
+
+        Raises:
+            ValueError: A shape does not fit the config, or the model has no identity modules.
+        """
+        if self.multi_scale_projector is None:
+            raise ValueError("this transformer was built with identity_modules=False and takes no identities")
+        self._check_identities(id_embeds, id_vit_hidden_states, id_mask)
+        batch_size, num_identities, _ = id_embeds.shape
+        if id_mask is None:
+            id_mask = torch.ones(batch_size, num_identities, dtype=torch.bool, device=id_embeds.device)
+        if form == "auto":
+            form = "plain" if torch.is_grad_enabled() else cheaper_form(self.config, num_identities=num_identities)
+
+        with _onloaded(self):
+            id_tokens = self.multi_scale_projector(
+                id_embeds.flatten(0, 1).to(self.dtype),
+                [states.flatten(0, 1).to(self.dtype) for states in id_vit_hidden_states],
+            )
+        id_tokens = id_tokens.unflatten(0, (batch_size, num_identities))  # (B, N, K, C)
+        id_mask = id_mask.to(id_tokens.device)
+        blocks = []
+        for index in self.routed_blocks:
+            block = cast(IngredientsBlock, self.transformer_blocks[index])
+            with _onloaded(block):
+                blocks.append(block.prepare_identities(id_tokens, id_mask, form))
+        return IdentityFeatures(id_tokens=id_tokens, id_mask=id_mask, blocks=tuple(blocks))
+
+    @apply_lora_scale("attention_kwargs")
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        timestep: int | float | torch.Tensor,
+        timestep_cond: torch.Tensor | None = None,
+        ofs: int | float | torch.Tensor | None = None,
+        image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+        attention_kwargs: dict[str, Any] | None = None,
+        *,
+        identity_features: IdentityFeatures | None = None,
+        face_scale: float = 1.0,
+        routing: Routing | None = None,
+        routing_indices: torch.Tensor | None = None,
+        return_dict: bool = True,
+    ) -> IngredientsTransformerOutput | tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
+        """Denoise once.
+
+        Args:
+            hidden_states: Noise latents, and image latents beside them on the channel axis, (B, F, C, H, W).
+            encoder_hidden_states: Prompt embeddings (B, T, text_embed_dim).
+            timestep: (B,).
+            timestep_cond: Added to the time embedding.
+            ofs: Offset of CogVideoX 1.5 image-to-video.
+            image_rotary_emb: Cosines and sines (L, head dim).
+            attention_kwargs: Passed on to the attention processors; `scale` is the LoRA scale.
+            identity_features: What `prepare_identities` gave, with B rows; None for none.
+            face_scale: alpha_m of Eq. 4; 0 leaves the video as without identities, bit for bit.
+            routing: `argmax`, `softmax` or `uniform`; None takes the config's.
+            routing_indices: (B, L) long, an identity forced on each token, -1 for none.
+            return_dict: Whether to return an output object instead of a tuple of its fields.
+
+        Returns:
+            The prediction (B, F, out_channels, H, W) and the routing logits.
+
+        Raises:
+            ValueError: Identities and latents have different batch sizes, or an argument is out of range.
+        """
+        batch_size = hidden_states.shape[0]
+        grid = hidden_states.shape[1:2] + hidden_states.shape[3:]  # (F, H, W)
+        routing = self.config.routing if routing is None else _check_routing(routing)
+        blocks_identity: dict[int, BlockIdentityFeatures] = {}
+        if identity_features is not None:
+            self._check_features(identity_features, batch_size)
+            if self.config.published_guidance_fault:
+                identity_features = identity_features.first_row()
+                routing_indices = None if routing_indices is None else routing_indices[:1]
+            blocks_identity = dict(zip(self.routed_blocks, identity_features.blocks, strict=True))
+
+        # 1. Time embedding
+        temb = self.time_embedding(self.time_proj(timestep).to(hidden_states.dtype), timestep_cond)
+        if self.ofs_embedding is not None:
+            temb = temb + self.ofs_embedding(self.ofs_proj(ofs).to(hidden_states.dtype))
+
+        # 2. Patch embedding
+        hidden_states = self.embedding_dropout(self.patch_embed(encoder_hidden_states, hidden_states))
+        encoder_hidden_states, hidden_states = hidden_states.tensor_split(
+            [encoder_hidden_states.shape[1]], dim=1
+        )  # (B, T, D), (B, L, D)
+
+        # 3. Blocks, identities within
+        routing_logits = []
+        for index, block in enumerate(self.transformer_blocks):
+            block_args = (
+                hidden_states,
+                encoder_hidden_states,
+                temb,
+                image_rotary_emb,
+                attention_kwargs,
+                blocks_identity.get(index),
+                face_scale,
+                routing,
+                routing_indices,
+            )
+            if torch.is_grad_enabled() and self.gradient_checkpointing:
+                hidden_states, encoder_hidden_states, *routed = self._gradient_checkpointing_func(block, *block_args)
+            else:
+                hidden_states, encoder_hidden_states, *routed = block(*block_args)
+            # A step cache that skips a block gives no logits for it.
+            routing_logits += [logits for logits in routed if logits is not None]
+
+        # 4. Output
+        hidden_states = self.norm_out(self.norm_final(hidden_states), temb=temb)
+        sample = self._unpatchify(self.proj_out(hidden_states), grid)
+        complete = len(routing_logits) == len(blocks_identity) > 0
+        output = IngredientsTransformerOutput(
+            sample=sample, routing_logits=tuple(routing_logits) if complete else None
+        )
+        return output if return_dict else (output.sample, output.routing_logits)
+
+    def _unpatchify(self, patches: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
+        num_frames, height, width = grid
+        patch_size, patch_size_t = self.config.patch_size, self.config.patch_size_t or 1
+        patch_frames = -(-num_frames // patch_size_t)
+        patches = patches.unflatten(1, (patch_frames, height // patch_size, width // patch_size))
+        if self.config.patch_size_t is None:
+            patches = patches.unflatten(-1, (-1, 1, patch_size, patch_size))  # (B, F', H', W', C, 1, p, p)
+        else:
+            patches = patches.unflatten(-1, (-1, patch_size_t, patch_size, patch_size))
+        return patches.permute(0, 1, 5, 4, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(1, 2)
+
+    def fuse_qkv_projections(self) -> None:
+        """One matrix for query, key and value of each self-attention; the processor reads either form."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.fuse_projections(fuse=True)
+
+    def unfuse_qkv_projections(self) -> None:
+        """Back to separate matrices."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.fused_projections = False
+
+    def _check_identities(
+        self, id_embeds: torch.Tensor, id_vit_hidden_states: Sequence[torch.Tensor], id_mask: torch.Tensor | None
+    ) -> None:
+        embed_dim = self.config.id_recognition_dim + self.config.id_semantic_dim
+        if id_embeds.ndim != 3 or id_embeds.shape[-1] != embed_dim:
+            raise ValueError(f"id_embeds must be (B, N, {embed_dim}), got {tuple(id_embeds.shape)}")
+        num_scales, vit_dim = self.config.id_num_scales, self.config.id_vit_dim
+        if len(id_vit_hidden_states) != num_scales:
+            raise ValueError(f"id_vit_hidden_states must be {num_scales} tensors, got {len(id_vit_hidden_states)}")
+        rows = tuple(id_embeds.shape[:2])
+        for states in id_vit_hidden_states:
+            if states.ndim != 4 or tuple(states.shape[:2]) != rows or states.shape[-1] != vit_dim:
+                raise ValueError(
+                    f"id_vit_hidden_states must be {(*rows, 'P', vit_dim)} as id_embeds, got {tuple(states.shape)}"
+                )
+        if id_mask is not None and (id_mask.dtype != torch.bool or tuple(id_mask.shape) != rows):
+            raise ValueError(f"id_mask must be bool {rows}, got {id_mask.dtype} {tuple(id_mask.shape)}")
+
+    def _check_features(self, identity_features: IdentityFeatures, batch_size: int) -> None:
+        if self.multi_scale_projector is None:
+            raise ValueError("this transformer was built with identity_modules=False and takes no identities")
+        if identity_features.batch_size != batch_size:
+            raise ValueError(
+                f"identity_features has {identity_features.batch_size} rows and the latents have {batch_size}: "
+                "see IdentityFeatures.repeat_for_guidance and repeat_interleave"
+            )
+
+
+def _check_routing(routing: Routing) -> Routing:
+    if routing not in get_args(Routing):
+        raise ValueError(f"routing must be one of {get_args(Routing)}, got {routing!r}")
+    return routing
+
+
+@contextmanager
+def _onloaded(module: nn.Module) -> Iterator[None]:
+    """Keep a group-offloaded module on its device while parts of it are called outside its own `forward`."""
+    registry = getattr(module, "_diffusers_hook", None)
+    hook = registry.get_hook("group_offloading") if isinstance(registry, HookRegistry) else None
+    if hook is not None:
+        hook.pre_forward(module)
+    yield
+    if hook is not None:
+        hook.post_forward(module, None)
