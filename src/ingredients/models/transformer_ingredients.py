@@ -157,6 +157,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
     published sizes.
 
     Args:
+        rope_base_height: Rows of the token grid on which rotary positions are laid out; None takes `sample_height`'s.
+        rope_base_width: Columns of it; None takes `sample_width`'s.
         identity_modules: Whether there are identity modules at all; False makes a plain CogVideoX, whose weights an
             identity model takes over with `state_dict_adapter.load_base_weights`.
         cross_attn_interval: Every how many blocks identities are added, starting with the first.
@@ -215,6 +217,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         use_rotary_positional_embeddings: bool = False,
         use_learned_positional_embeddings: bool = False,
         patch_bias: bool = True,
+        rope_base_height: int | None = None,
+        rope_base_width: int | None = None,
         identity_modules: bool = True,
         cross_attn_interval: int = 1,
         id_recognition_dim: int = 512,
