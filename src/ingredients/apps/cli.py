@@ -1,0 +1,28 @@
+"""The command line, `ingredients COMMAND`; each command imports what it needs when it runs, so that help is quick."""
+
+import typer
+
+from ingredients.apps import world_commands
+from ingredients.apps.terminal import IngredientsGroup, with_examples
+
+app = typer.Typer(
+    name="ingredients",
+    cls=IngredientsGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=with_examples(
+        "Photos of several people and a sentence become a video in which each of them appears.",
+        "ingredients world portrait --seed 7 --output ana.png",
+        "ingredients world portrait --seed 8 --output ben.png",
+        "ingredients generate --photo ana=ana.png --photo ben=ben.png \\",
+        '  --prompt "Two people wave on a beach" --output out.mp4',
+    ),
+)
+app.add_typer(world_commands.app, name="world")
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

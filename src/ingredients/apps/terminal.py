@@ -1,0 +1,38 @@
+"""How every command speaks: results on standard output, everything else on standard error."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ingredients.core.errors import UserInputError
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+"""What shells report for Ctrl-C: 128 + SIGINT."""
+
+
+class IngredientsGroup(TyperGroup):
+    """Commands in which a user's mistake is one sentence and exit code 2, and Ctrl-C says what became of the files."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except UserInputError as error:
+            say(f"Error: {error}")
+            raise typer.Exit(USER_MISTAKE) from error
+        except KeyboardInterrupt as interruption:
+            say("Interrupted; results are written whole or not at all, so nothing half-written is left.")
+            raise typer.Exit(INTERRUPTED) from interruption
+
+
+def say(message: str) -> None:
+    """Prints a line for the person at the terminal, on standard error."""
+    typer.echo(message, err=True)
+
+
+def with_examples(description: str, *examples: str) -> str:
+    """Joins a command's description and example command lines to its help."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return f"{description}\n\nExamples:\n\n\b\n{lines}"

@@ -1,0 +1,143 @@
+"""`ingredients world ...`: portraits and scenes of drawn people, the words the small model knows, and its training."""
+
+import textwrap
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, say, with_examples
+from ingredients.core.errors import UserInputError
+
+SplitOption = Annotated[
+    Literal["train", "judge", "eval"],
+    typer.Option(help="Whose identities: those the model, or its judge, was trained on, or those that neither saw."),
+]
+
+app = typer.Typer(
+    cls=IngredientsGroup,
+    no_args_is_help=True,
+    help=with_examples(
+        "The drawn world: make photos and clips to play with, and train the small model again.",
+        "ingredients world portrait --seed 7 --output ana.png",
+        "ingredients world scene --seed 3 --people 2",
+        "ingredients world words",
+        "ingredients world train recogniser --minutes 20",
+    ),
+)
+
+
+@app.command(
+    help=with_examples(
+        "Draws a photo of one drawn person. The same seed is the same person; --photo-seed takes another photo.",
+        "ingredients world portrait --seed 7",
+        "ingredients world portrait --seed 7 --photo-seed 2 --output ana-again.png",
+    )
+)
+def portrait(
+    seed: Annotated[int, typer.Option(help="Who: any integer.")] = 0,
+    photo_seed: Annotated[
+        int | None, typer.Option(help="Which photo: pose, expression, light, backdrop. Default: the same as --seed.")
+    ] = None,
+    split: SplitOption = "eval",
+    size: Annotated[int, typer.Option(min=32, max=4096, help="Side of the photo in pixels.")] = 256,
+    output: Annotated[Path | None, typer.Option(help="File to write. Default: portrait-SEED.png.")] = None,
+) -> None:
+    """Draws a photo of one drawn person."""
+    from ingredients.media.pictures import check_picture_path, write_picture
+    from ingredients.world import render_portrait, sample_identity
+
+    output = check_picture_path(output or Path(f"portrait-{seed}.png"))
+    photo_seed = seed if photo_seed is None else photo_seed
+    write_picture(output, render_portrait(sample_identity(seed, split), photo_seed, size=size).image)
+    typer.echo(output)
+
+
+@app.command(
+    help=with_examples(
+        "Draws a clip of one to four drawn people, with a picture of its exact masks; prints its sentence.",
+        "ingredients world scene --seed 3",
+        "ingredients world scene --people 3 --action wave --place beach --output three.mp4",
+    )
+)
+def scene(
+    seed: Annotated[int, typer.Option(help="Which scene: any integer.")] = 0,
+    people: Annotated[
+        int | None, typer.Option(min=1, max=4, help="How many people. Default: drawn from the seed.")
+    ] = None,
+    action: Annotated[str | None, typer.Option(help="What they do, such as wave. Default: drawn.")] = None,
+    expression: Annotated[str | None, typer.Option(help="How they look, such as smile. Default: drawn.")] = None,
+    place: Annotated[str | None, typer.Option(help="Where, such as beach. Default: drawn.")] = None,
+    light: Annotated[str | None, typer.Option(help="In which light, such as sunset. Default: drawn.")] = None,
+    split: SplitOption = "eval",
+    height: Annotated[int, typer.Option(min=32, max=2160, help="Pixels; even.")] = 192,
+    width: Annotated[int, typer.Option(min=32, max=3840, help="Pixels; even.")] = 288,
+    num_frames: Annotated[int, typer.Option(min=1, max=1000, help="Length in frames.")] = 17,
+    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second.")] = 8.0,
+    output: Annotated[Path | None, typer.Option(help="Video to write. Default: scene-SEED.mp4.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Picture of the masks. Default: OUTPUT-masks.png.")] = None,
+) -> None:
+    """Draws a clip of one to four drawn people."""
+    from ingredients.apps.mask_picture import draw_mask_picture
+    from ingredients.media.pictures import check_picture_path, write_picture
+    from ingredients.media.video import check_video_path, write_video
+    from ingredients.world import render_scene, sample_scene
+
+    output = check_video_path(output or Path(f"scene-{seed}.mp4"))
+    masks = check_picture_path(masks or output.with_name(f"{output.stem}-masks.png"))
+    try:
+        spec = sample_scene(
+            seed, num_people=people, split=split, action=action, expression=expression, place=place, light=light
+        )
+    except ValueError as error:  # an action, a place and so on that the world does not know; the message lists those
+        raise UserInputError(f"This scene cannot be drawn: {error}.") from error
+    drawn = render_scene(spec, height=height, width=width, num_frames=num_frames, fps=fps)
+    write_video(output, drawn.frames, fps=fps, metadata={"title": drawn.caption})
+    write_picture(masks, draw_mask_picture(drawn))
+    say(drawn.caption)
+    typer.echo(output)
+    typer.echo(masks)
+
+
+@app.command(
+    help=with_examples(
+        "Lists the words that the small model's text encoder knows; others get a warning and no effect.",
+        "ingredients world words",
+    )
+)
+def words() -> None:
+    """Lists the words that the small model's text encoder knows."""
+    from ingredients.world import vocabulary
+
+    typer.echo(textwrap.fill(" ".join(vocabulary()), width=80))
+
+
+@app.command(
+    help=with_examples(
+        "Trains one part of the small model again, or packs the trained parts into a model folder. Training goes on "
+        "from its last checkpoint with --resume. Parts, in the order in which they need each other: detector, "
+        "recogniser, image-encoder, judge, text-encoder, vae, base-t2v, base-i2v, align, route, pack.",
+        "ingredients world train recogniser --minutes 20",
+        "ingredients world train recogniser --resume --minutes 40",
+        "ingredients world train align batch_size=8 learning_rate=1e-4",
+    )
+)
+def train(
+    part: Annotated[str, typer.Argument(metavar="PART", help="Which part.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the part that differ.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder of all runs; the part writes to OUTPUT/PART.")] = Path(
+        "runs/small-world"
+    ),
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Training time of the whole run. Default: the part's own.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Trains one part of the small model."""
+    from ingredients.training.world_parts import PARTS
+
+    if part not in PARTS:
+        raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PARTS)}.")
+    raise NotImplementedError(settings, output, minutes, resume, INTERRUPTED)
