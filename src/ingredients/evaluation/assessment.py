@@ -34,6 +34,10 @@ class SimilarityScale:
         return (cosine - self.stranger_mean) / (self.same_person_mean - self.stranger_mean)
 
 
+COSINE_SCALE = SimilarityScale(same_person_mean=1.0, stranger_mean=0.0)
+"""Leaves cosines as they are."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrackEmbeddings:
     """A track as the judge sees it."""

@@ -12,7 +12,13 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import NoFaceError
 from ingredients.core.faces_types import Face
 from ingredients.core.protocols import FaceDetector, FaceRecogniser
-from ingredients.evaluation.assessment import ClipAssessment, SimilarityScale, TrackEmbeddings, assess_tracks
+from ingredients.evaluation.assessment import (
+    COSINE_SCALE,
+    ClipAssessment,
+    SimilarityScale,
+    TrackEmbeddings,
+    assess_tracks,
+)
 from ingredients.evaluation.tracking import Track, TrackingConfig, track_faces
 
 
@@ -22,7 +28,7 @@ class Judge:
     Args:
         detector: finds faces and landmarks in frames and photos.
         recogniser: embeds faces; of another architecture and other training people than the generator's.
-        scale: the cosines of strangers and of the same person on real clips.
+        scale: the cosines of strangers and of the same person on real clips; without it, similarities are cosines.
         tracking: what joins faces of different frames.
     """
 
@@ -31,12 +37,12 @@ class Judge:
         *,
         detector: FaceDetector,
         recogniser: FaceRecogniser,
-        scale: SimilarityScale,
+        scale: SimilarityScale | None = None,
         tracking: TrackingConfig | None = None,
     ) -> None:
         self.detector = detector
         self.recogniser = recogniser
-        self.scale = scale
+        self.scale = scale or COSINE_SCALE
         self.tracking = tracking or TrackingConfig()
 
     def embed_faces(self, images: Sequence[UInt8Array], faces: Sequence[Face]) -> Float32Array:

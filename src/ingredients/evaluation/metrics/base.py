@@ -1,0 +1,35 @@
+"""What a metric is."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ingredients.evaluation.records import CaseRecord, Need
+from ingredients.evaluation.statistics import Estimate
+
+
+class Metric(Protocol):
+    """Turns the records of all cases into one number."""
+
+    @property
+    def name(self) -> str:
+        """Key in the results."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line for the report."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Parts of the records that it reads."""
+        ...
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """Direction; None where neither is better as such."""
+        ...
+
+    def compute(self, records: Sequence[CaseRecord]) -> Estimate:
+        """The number over these records, each of which has the parts that the metric needs."""
+        ...

@@ -1,0 +1,63 @@
+"""How far the generated faces as a whole are from real ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingredients.evaluation.records import CaseRecord, Need
+from ingredients.evaluation.statistics import Estimate, bootstrap
+
+_NUM_RESAMPLES = 100
+
+
+class JudgeFrechetDistance:
+    """Frechet distance between generated and real faces in the judge's features.
+
+    It is not "FID", whose features are InceptionV3's; values of the two cannot be compared. With fewer faces than
+    feature dimensions it is biased upwards, as every Frechet distance from samples is: compare equal numbers of cases.
+    """
+
+    name = "judge_frechet_distance"
+    description = "Frechet distance between generated and real faces in the judge's features (not FID)"
+    needs: frozenset[Need] = frozenset({"faces"})
+    higher_is_better: bool | None = False
+
+    def compute(self, records: Sequence[CaseRecord]) -> Estimate:
+        """The distance with its interval; infinite while there are fewer than two faces on either side."""
+        generated = [_rows(record, "generated") for record in records]
+        real = [_rows(record, "real") for record in records]
+
+        def distance(indices: NDArray[np.int64]) -> float:
+            return frechet_distance(
+                np.concatenate([generated[index] for index in indices]),
+                np.concatenate([real[index] for index in indices]),
+            )
+
+        return bootstrap(distance, len(records), num_resamples=_NUM_RESAMPLES)
+
+
+def frechet_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """Squared Frechet distance of the normal distributions fitted to two samples (rows), infinite below two rows.
+
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^(1/2) C2 C1^(1/2))^(1/2)), Dowson and Landau (1982); the inner product is
+    symmetric, so its root comes from eigenvalues.
+    """
+    if min(len(first), len(second)) < 2:
+        return float("inf")
+    difference = first.mean(axis=0) - second.mean(axis=0)
+    first_covariance = np.atleast_2d(np.cov(first, rowvar=False))
+    second_covariance = np.atleast_2d(np.cov(second, rowvar=False))
+    values, vectors = np.linalg.eigh(first_covariance)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    cross = np.linalg.eigvalsh(root @ second_covariance @ root)
+    trace = np.trace(first_covariance) + np.trace(second_covariance) - 2 * np.sqrt(np.clip(cross, 0, None)).sum()
+    return float(difference @ difference + trace)
+
+
+def _rows(record: CaseRecord, side: str) -> NDArray[np.float64]:
+    if record.faces is None:
+        raise ValueError(f"case {record.index} has no faces record")
+    rows = record.faces.generated if side == "generated" else record.faces.real
+    width = len((record.faces.generated or record.faces.real or ((),))[0])
+    return np.array(rows, dtype=np.float64).reshape(len(rows), width)

@@ -1,0 +1,46 @@
+"""The metrics by name."""
+
+from collections.abc import Iterable
+
+from ingredients.core.errors import UserInputError
+from ingredients.evaluation.metrics.base import Metric
+from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
+from ingredients.evaluation.metrics.motion_amount import MotionAmount
+from ingredients.evaluation.metrics.normalised_similarity import NORMALISED_SIMILARITY, NORMALISED_SIMILARITY_MINIMUM
+from ingredients.evaluation.metrics.presence import ALL_PRESENT_RATE, BLENDED_RATE, DOUBLED_RATE, FOUND_RATE
+from ingredients.evaluation.metrics.right_person import RIGHT_PERSON_RATE
+from ingredients.evaluation.metrics.router_accuracy import ROUTER_ACCURACY
+from ingredients.evaluation.metrics.text_relevance import TextCosineDifference, TextRelevance
+
+_METRICS: tuple[Metric, ...] = (
+    NORMALISED_SIMILARITY,
+    RIGHT_PERSON_RATE,
+    ALL_PRESENT_RATE,
+    ROUTER_ACCURACY,
+    TextRelevance(),
+    NORMALISED_SIMILARITY_MINIMUM,
+    FOUND_RATE,
+    BLENDED_RATE,
+    DOUBLED_RATE,
+    TextCosineDifference(),
+    JudgeFrechetDistance(),
+    MotionAmount(),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}
+"""All metrics, in the order of the report."""
+
+
+def find_metrics(names: Iterable[str] | None = None) -> list[Metric]:
+    """The metrics with these names, or all.
+
+    Raises:
+        UserInputError: for an unknown name; the message lists the known ones.
+    """
+    if names is None:
+        return list(METRICS.values())
+    chosen = list(names)
+    unknown = [name for name in chosen if name not in METRICS]
+    if unknown:
+        raise UserInputError(f"There is no metric {unknown[0]!r}; choose among {', '.join(METRICS)}.")
+    return [METRICS[name] for name in chosen]

@@ -1,0 +1,79 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from ingredients.core.errors import UserInputError
+from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case, make_cases
+from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
+from ingredients.evaluation.judge import Judge
+from ingredients.world.captions import ACTIONS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES
+from tests.evaluation.stand_ins import ColourPatchDetector, MeanColourRecogniser
+
+
+def test_a_short_evaluation_is_the_beginning_of_a_long_one():
+    assert make_cases(7)[:3] == make_cases(3)
+
+
+def test_people_are_held_out_and_never_repeated():
+    cases = make_cases(20, num_people=3)
+    people = [person for case in cases for person in case.people]
+    assert {person.split for person in people} == {"eval"}
+    assert len(set(people)) == 60
+    calibration = make_case(0, num_people=3, first_seed=FIRST_CALIBRATION_SEED)
+    assert not set(calibration.people) & set(people)
+
+
+def test_prompts_are_balanced_and_name_every_attribute():
+    cases = make_cases(56)
+    for name, values in {
+        "action": ACTIONS,
+        "expression": EXPRESSIONS,
+        "place": PLACE_PHRASES,
+    }.items():
+        counts = Counter(getattr(case.attributes, name) for case in cases)
+        assert set(counts) == set(values)
+        assert set(counts.values()) == {56 // len(values)}
+    lights = Counter(case.attributes.light for case in cases)
+    assert max(lights.values()) - min(lights.values()) <= 1
+    assert set(lights) == set(LIGHT_PHRASES)
+    for case in cases:
+        assert any(phrase in case.prompt.lower() for phrase in PLACE_PHRASES[case.attributes.place])
+        assert any(phrase in case.prompt.lower() for phrase in EXPRESSIONS[case.attributes.expression])
+
+
+def test_attributes_do_not_move_together():
+    cases = make_cases(56)
+    assert len({(case.attributes.action, case.attributes.place) for case in cases}) > 28
+
+
+def test_photos_are_drawn_the_same_each_time():
+    first, second = make_case(4), make_case(4)
+    for one, other in zip(first.portraits(size=64), second.portraits(size=64), strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+    assert first.scene().people == first.people
+    assert first.scene().caption == first.prompt
+
+
+@pytest.mark.parametrize("num_people", [0, 5])
+def test_more_people_than_prompts_can_state_are_refused(num_people: int):
+    with pytest.raises(UserInputError, match="holds 1 to 4 people"):
+        make_case(0, num_people=num_people)
+
+
+def test_no_case_is_refused():
+    with pytest.raises(UserInputError, match="at least one case"):
+        make_cases(0)
+
+
+def test_distractors_are_half_shared_and_half_alike():
+    judge = Judge(detector=ColourPatchDetector(), recogniser=MeanColourRecogniser())
+    gallery = DistractorGallery(judge, portrait_size=32)
+    case = make_case(0)
+    first, second = (
+        gallery.for_person(person, seed=seed) for person, seed in zip(case.people, case.portrait_seeds, strict=True)
+    )
+    assert first.shape == second.shape == (NUM_DISTRACTORS, 3)
+    np.testing.assert_array_equal(first[:49], second[:49])
+    assert not np.array_equal(first[49:], second[49:])
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, rtol=1e-5)

@@ -1,0 +1,145 @@
+"""Metrics by mathematics: 3 blocks, 2 timesteps, embeddings 4 wide, 5 cases."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ingredients.core.errors import UserInputError
+from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
+from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance, frechet_distance
+from ingredients.evaluation.metrics.motion_amount import MotionAmount, mean_frame_change
+from ingredients.evaluation.metrics.registry import METRICS, find_metrics
+from ingredients.evaluation.metrics.router_accuracy import last_half_recall, mean_recall_table
+from ingredients.evaluation.metrics.text_relevance import TextCosineDifference, TextRelevance
+from ingredients.evaluation.records import (
+    CaseRecord,
+    FacesRecord,
+    MotionRecord,
+    RoutingRecord,
+    TextRecord,
+    nobody_found,
+)
+
+
+def person(similarity: float, *, right: bool = True, present: bool = True) -> PersonAssessment:
+    return PersonAssessment(found=True, similarity=similarity, right_person=right, present=present)
+
+
+def case(index: int, *people: PersonAssessment, prompt: str = "", **parts) -> CaseRecord:
+    assessment = ClipAssessment(
+        people=people or (person(1.0),),
+        num_tracks=len(people),
+        greedy_minimum=min((one.similarity for one in people), default=1.0),
+        blended=False,
+        doubled=False,
+    )
+    return CaseRecord(index=index, prompt=prompt or f"prompt {index}", people=assessment, **parts)
+
+
+def compute(name: str, records: list[CaseRecord]) -> float:
+    return METRICS[name].compute(records).value
+
+
+def test_similarity_is_averaged_over_people_and_the_missing_count():
+    records = [case(0, person(0.8), person(0.4)), CaseRecord(index=1, prompt="", people=nobody_found(2))]
+    assert compute("normalised_similarity", records) == pytest.approx(0.3)
+    assert compute("normalised_similarity_minimum", records) == pytest.approx(0.2)
+    assert compute("right_person_rate", records) == pytest.approx(0.5)
+    assert compute("all_present_rate", records) == pytest.approx(0.5)
+    assert compute("found_rate", records) == pytest.approx(0.5)
+
+
+def test_everybody_must_be_present():
+    records = [case(0, person(1.0), person(1.0, present=False)), case(1, person(1.0), person(1.0))]
+    assert compute("all_present_rate", records) == pytest.approx(0.5)
+
+
+def test_permuting_people_changes_no_metric():
+    people = (person(0.9), person(0.1, right=False), person(0.5, present=False))
+    straight, permuted = [case(0, *people)], [case(0, *people[::-1])]
+    for name, metric in METRICS.items():
+        if metric.needs == {"people"}:
+            assert compute(name, straight) == pytest.approx(compute(name, permuted)), name
+
+
+def test_router_accuracy_takes_the_last_half_of_the_blocks():
+    routing = RoutingRecord(timesteps=(100, 500), balanced_recall=((0.0, 0.2), (0.5, 0.7), (0.9, 1.0)))
+    assert last_half_recall(routing) == pytest.approx((0.5 + 0.7 + 0.9 + 1.0) / 4)
+    perfect = dataclasses.replace(routing, balanced_recall=((1.0, 1.0),) * 3)
+    np.testing.assert_allclose(
+        mean_recall_table([case(0, routing=routing), case(1, routing=perfect)]), [[0.5, 0.6], [0.75, 0.85], [0.95, 1]]
+    )
+
+
+def text_case(index: int, frames, prompt_embedding, prompt: str = "") -> CaseRecord:
+    text = TextRecord(frames=tuple(frames), prompt=tuple(prompt_embedding))
+    return case(index, prompt=prompt, text=text)
+
+
+def test_text_relevance_is_1_where_each_video_shows_its_prompt_and_half_where_none_does():
+    basis = np.eye(4).tolist()
+    obedient = [text_case(index, basis[index], basis[index]) for index in range(4)]
+    assert TextRelevance().compute(obedient).value == 1.0
+    assert TextCosineDifference().compute(obedient).value == pytest.approx(1.0)
+    heedless = [text_case(index, np.full(4, 0.5), basis[index]) for index in range(4)]
+    assert TextRelevance().compute(heedless).value == 0.5
+    assert TextCosineDifference().compute(heedless).value == pytest.approx(0.0)
+
+
+def test_text_relevance_of_swapped_videos_is_lost():
+    basis = np.eye(4).tolist()
+    swapped = [text_case(0, basis[1], basis[0]), text_case(1, basis[0], basis[1])]
+    assert TextRelevance().compute(swapped).value == 0.0
+
+
+def test_the_same_sentence_is_no_other_prompt():
+    basis = np.eye(4).tolist()
+    records = [text_case(0, basis[0], basis[0], "same"), text_case(1, basis[1], basis[0], "same")]
+    assert TextRelevance().compute(records).value == 0.5
+
+
+def test_frechet_distance_of_identical_samples_is_0_and_of_shifted_ones_the_square_of_the_shift():
+    sample = np.random.default_rng(0).normal(size=(50, 4))
+    assert frechet_distance(sample, sample) == pytest.approx(0.0, abs=1e-9)
+    assert frechet_distance(sample, sample + np.array([3, 0, 4, 0])) == pytest.approx(25.0)
+    assert frechet_distance(sample, sample[::-1]) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_frechet_distance_of_scaled_samples_is_the_difference_of_the_deviations():
+    # For C2 = k^2 C1 and equal means the distance is (k - 1)^2 tr C1.
+    sample = np.random.default_rng(1).normal(size=(60, 4))
+    sample -= sample.mean(axis=0)
+    assert frechet_distance(sample, 3 * sample) == pytest.approx(4 * np.trace(np.cov(sample, rowvar=False)))
+
+
+def test_frechet_distance_without_faces_is_infinite():
+    faces = FacesRecord(generated=(), real=((1.0, 0.0), (0.0, 1.0)))
+    estimate = JudgeFrechetDistance().compute([case(0, faces=faces)])
+    assert (estimate.value, estimate.low, estimate.high) == (np.inf, np.inf, np.inf)
+
+
+def test_motion_is_measured_against_real_clips():
+    frames = np.zeros((3, 2, 5, 3), dtype=np.uint8)
+    frames[1] = 51
+    assert mean_frame_change(frames) == pytest.approx(0.2)
+    assert mean_frame_change(frames[:1]) == 0.0
+    records = [
+        case(0, motion=MotionRecord(generated=0.1, real=0.2)),
+        case(1, motion=MotionRecord(generated=0.2, real=0.2)),
+    ]
+    assert MotionAmount().compute(records).value == pytest.approx(0.75)
+
+
+def test_the_registry_names_what_it_knows():
+    assert [metric.name for metric in find_metrics()] == list(METRICS)
+    assert [metric.name for metric in find_metrics(["router_accuracy"])] == ["router_accuracy"]
+    with pytest.raises(UserInputError, match="no metric 'fid'; choose among normalised_similarity, "):
+        find_metrics(["fid"])
+
+
+def test_every_metric_describes_itself():
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.description
+        assert metric.needs
