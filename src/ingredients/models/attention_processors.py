@@ -63,9 +63,7 @@ class JointAttnProcessor:
             parallel_config=self._parallel_config,
         )  # (B, T + L, H, E)
         hidden_states = attn.to_out[1](attn.to_out[0](hidden_states.flatten(2)))
-        encoder_hidden_states, hidden_states = hidden_states.split(
-            [text_seq_length, hidden_states.shape[1] - text_seq_length], dim=1
-        )
+        encoder_hidden_states, hidden_states = hidden_states.tensor_split([text_seq_length], dim=1)
         return hidden_states, encoder_hidden_states
 
 

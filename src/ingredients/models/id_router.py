@@ -4,7 +4,7 @@ Legend: B batch, L video tokens, N identities, K query tokens per identity, D vi
 I router width.
 """
 
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import nn
@@ -27,9 +27,7 @@ class IDRouter(nn.Module):
         router_type: `mlp` or `linear`.
     """
 
-    def __init__(
-        self, *, dim: int, token_dim: int, num_queries: int, inner_dim: int, router_type: RouterType
-    ) -> None:
+    def __init__(self, *, dim: int, token_dim: int, num_queries: int, inner_dim: int, router_type: RouterType) -> None:
         super().__init__()
         if router_type not in get_args(RouterType):
             raise ValueError(f"router_type must be one of {get_args(RouterType)}, got {router_type!r}")
@@ -48,7 +46,8 @@ class IDRouter(nn.Module):
     def project_identities(self, id_tokens: torch.Tensor) -> torch.Tensor:
         """g(W_aggr F~): router keys (B, N, I) of `id_tokens` (B, N, K, C)."""
         merged = self.aggregate(self.norm_identity(id_tokens).transpose(-1, -2)).squeeze(-1)  # (B, N, C)
-        return cast(torch.Tensor, self.identity_out(self.identity_in(merged))) * self.scale
+        router_key: torch.Tensor = self.identity_out(self.identity_in(merged))
+        return router_key * self.scale
 
     def fold_identities(self, router_key: torch.Tensor) -> torch.Tensor:
         """Fold the last layer of f, which has no bias, into `router_key` (B, N, I), in float32."""
@@ -74,7 +73,7 @@ class IDRouter(nn.Module):
         query = self.video_in(self.norm_video(hidden_states))
         if not folded:
             query = self.video_out(query)
-        logits = (query @ router_key.transpose(1, 2)).float()
+        logits: torch.Tensor = (query @ router_key.transpose(1, 2)).float()
         return logits.masked_fill(~id_mask[:, None], torch.finfo(torch.float32).min)
 
 

@@ -121,15 +121,10 @@ class MultiScaleProjector(nn.Module):
         self.num_queries = num_queries
         self.layers_per_scale = depth // num_scales
         self.embedding_mapping = mapping_network(embed_dim, mapping_dim, dim * num_id_tokens)
-        self.scale_mappings = nn.ModuleList(
-            [mapping_network(vit_dim, mapping_dim, dim) for _ in range(num_scales)]
-        )
+        self.scale_mappings = nn.ModuleList([mapping_network(vit_dim, mapping_dim, dim) for _ in range(num_scales)])
         self.latents = nn.Parameter(torch.randn(1, num_queries, dim) / dim**0.5)
         self.layers = nn.ModuleList(
-            [
-                QFormerLayer(dim=dim, num_heads=num_heads, head_dim=head_dim, ff_mult=ff_mult)
-                for _ in range(depth)
-            ]
+            [QFormerLayer(dim=dim, num_heads=num_heads, head_dim=head_dim, ff_mult=ff_mult) for _ in range(depth)]
         )
         self.proj_out = nn.Parameter(torch.randn(dim, token_dim) / dim**0.5)
 
@@ -237,7 +232,7 @@ class IdentityCrossAttention(nn.Module, AttentionModuleMixin):
     def _attend_plain(
         self, hidden_states: torch.Tensor, identity: PlainBlockFeatures, routing_weights: torch.Tensor
     ) -> torch.Tensor:
-        query = self.to_q(hidden_states).unflatten(-1, (self.num_heads, -1))  # (B, L, H, E)
+        query = torch.unflatten(self.to_q(hidden_states), -1, (self.num_heads, -1))  # (B, L, H, E)
         weights = routing_weights.to(query.dtype)[..., None, None]  # (B, L, N, 1, 1)
         mixed = weights[:, :, 0] * self.processor(query, identity.key[:, 0], identity.value[:, 0])
         for n in range(1, identity.num_identities):
@@ -249,7 +244,7 @@ class IdentityCrossAttention(nn.Module, AttentionModuleMixin):
         self, hidden_states: torch.Tensor, identity: FoldedBlockFeatures, routing_weights: torch.Tensor
     ) -> torch.Tensor:
         scores = hidden_states @ identity.key.flatten(1, 2).transpose(1, 2)  # (B, L, N * H * K)
-        scores = scores.unflatten(-1, (identity.num_identities, self.num_heads, -1))
+        scores = torch.unflatten(scores, -1, (identity.num_identities, self.num_heads, -1))
         shares = scores.softmax(dim=-1, dtype=torch.float32) * routing_weights[..., None, None]
         return shares.flatten(2).to(hidden_states.dtype) @ identity.value.flatten(1, 2)
 
@@ -259,15 +254,15 @@ class IdentityCrossAttention(nn.Module, AttentionModuleMixin):
         batch_size, num_identities = identity.key.shape[:2]
         num_groups = batch_size * num_identities
         first_group = num_identities * torch.arange(batch_size, device=routing_indices.device)[:, None]
-        groups = torch.where(routing_indices < 0, num_groups, routing_indices + first_group).flatten()
+        groups = torch.where(routing_indices < 0, num_groups, routing_indices + first_group).flatten()  # (B * L,)
         order = groups.argsort()
         counts = groups.bincount(minlength=num_groups + 1).tolist()
-        chunks = hidden_states.flatten(0, 1)[order].split(counts)
-        keys, values = identity.key.flatten(0, 1), identity.value.flatten(0, 1)  # (B * N, H * K, D)
+        *chunks, nobody = torch.split(hidden_states.flatten(0, 1)[order], counts)
         attended = []
-        for chunk, key, value in zip(chunks, keys, values, strict=False):
-            scores = (chunk @ key.T).unflatten(-1, (self.num_heads, -1))
-            attended.append(scores.softmax(dim=-1, dtype=torch.float32).flatten(1).to(chunk.dtype) @ value)
-        attended.append(torch.zeros_like(chunks[-1]))  # tokens of nobody
-        grouped = torch.cat(attended)
-        return torch.empty_like(grouped).index_copy(0, order, grouped).unflatten(0, (batch_size, -1))
+        for group, chunk in enumerate(chunks):
+            row, identity_index = divmod(group, num_identities)
+            scores = torch.unflatten(chunk @ identity.key[row, identity_index].T, -1, (self.num_heads, -1))
+            shares = scores.softmax(dim=-1, dtype=torch.float32).flatten(1).to(chunk.dtype)
+            attended.append(shares @ identity.value[row, identity_index])
+        grouped = torch.cat([*attended, torch.zeros_like(nobody)])
+        return torch.empty_like(grouped).index_copy(0, order, grouped).view_as(hidden_states)

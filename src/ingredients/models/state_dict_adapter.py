@@ -161,9 +161,7 @@ def _check_keys(source: str, keys: Iterable[str], expected: Iterable[str]) -> No
         )
 
 
-def _check_shapes(
-    source: str, weights: Mapping[str, torch.Tensor], target: Mapping[str, torch.Tensor]
-) -> None:
+def _check_shapes(source: str, weights: Mapping[str, torch.Tensor], target: Mapping[str, torch.Tensor]) -> None:
     for key, tensor in weights.items():
         if tensor.shape != target[key].shape:
             raise ValueError(

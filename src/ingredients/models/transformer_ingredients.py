@@ -7,7 +7,7 @@ N identities, P image-encoder tokens, K query tokens per identity, C channels, D
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import torch
 from diffusers import CogVideoXTransformer3DModel
@@ -74,7 +74,8 @@ class IngredientsBlock(CogVideoXBlock):
         self, id_tokens: torch.Tensor, id_mask: torch.Tensor, form: IdentityForm
     ) -> BlockIdentityFeatures:
         """Keys and values of this block for `id_tokens` (B, N, K, C): all that denoising needs of the people."""
-        assert self.id_attn is not None and self.id_router is not None
+        assert self.id_attn is not None
+        assert self.id_router is not None
         key, value = self.id_attn.project_identities(id_tokens)
         router_key = self.id_router.project_identities(id_tokens)
         every_row_has_identity = bool(id_mask.any(dim=1).all())
@@ -183,8 +184,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         published_guidance_fault: Route and refine every batch element as batch element 0, as the published code does.
     """
 
-    _no_split_modules = ["IngredientsBlock", "CogVideoXPatchEmbed", "MultiScaleProjector"]
-    _repeated_blocks = ["IngredientsBlock"]
+    _no_split_modules: ClassVar = ["IngredientsBlock", "CogVideoXPatchEmbed", "MultiScaleProjector"]
+    _repeated_blocks: ClassVar = ["IngredientsBlock"]
 
     @register_to_config
     def __init__(
@@ -484,11 +485,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         num_frames, height, width = grid
         patch_size, patch_size_t = self.config.patch_size, self.config.patch_size_t or 1
         patch_frames = -(-num_frames // patch_size_t)
-        patches = patches.unflatten(1, (patch_frames, height // patch_size, width // patch_size))
-        if self.config.patch_size_t is None:
-            patches = patches.unflatten(-1, (-1, 1, patch_size, patch_size))  # (B, F', H', W', C, 1, p, p)
-        else:
-            patches = patches.unflatten(-1, (-1, patch_size_t, patch_size, patch_size))
+        patches = torch.unflatten(patches, 1, (patch_frames, height // patch_size, width // patch_size))
+        patches = torch.unflatten(patches, -1, (-1, patch_size_t, patch_size, patch_size))  # (B, ..., C, p_t, p, p)
         return patches.permute(0, 1, 5, 4, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(1, 2)
 
     def fuse_qkv_projections(self) -> None:
