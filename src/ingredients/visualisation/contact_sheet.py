@@ -1,0 +1,81 @@
+"""A video and the photos it was made from, on one picture.
+
+Legend: F frames, H/W pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.visualisation.layout import (
+    fit_height,
+    identity_colour,
+    in_column,
+    in_grid,
+    in_row,
+    text_line,
+    titled,
+    with_margin,
+)
+
+FRAME_HEIGHT = 160
+"""Pixels of a frame on the sheet."""
+
+
+def contact_sheet(
+    frames: UInt8Array,
+    references: Mapping[str, Sequence[UInt8Array]],
+    *,
+    prompt: str | None = None,
+    captions: Mapping[str, str] | None = None,
+    columns: int = 3,
+    max_frames: int = 12,
+    frame_height: int = FRAME_HEIGHT,
+) -> UInt8Array:
+    """Puts the photos of each person in a row above the frames.
+
+    Args:
+        frames: (F, H, W, 3).
+        references: photos (H, W, 3) by name, one or several a person; may be empty.
+        prompt: a line above all.
+        captions: what to write over a person's photos beside the name, say the similarity.
+        columns: frames side by side.
+        max_frames: frames shown, spread evenly over longer videos.
+        frame_height: pixels of a frame and of a photo on the sheet.
+
+    Returns:
+        A picture (height, width, 3).
+
+    Raises:
+        ValueError: if there is no frame, or a number is below 1.
+    """
+    if len(frames) < 1 or min(columns, max_frames, frame_height) < 1:
+        raise ValueError(
+            f"a contact sheet needs frames, columns, max_frames and frame_height of at least 1, not {len(frames)}, "
+            f"{columns}, {max_frames} and {frame_height}"
+        )
+    people = []
+    for index, (name, photos) in enumerate(references.items()):
+        caption = (captions or {}).get(name)
+        people.append(
+            titled(
+                in_row([fit_height(photo, frame_height) for photo in photos]),
+                name if caption is None else f"{name}: {caption}",
+                colour=identity_colour(index),
+            )
+        )
+    shown = [frames[index] for index in evenly_spread(len(frames), max_frames)]
+    grid = in_grid([fit_height(frame, frame_height) for frame in shown], columns=columns)
+    parts = [in_grid(people, columns=max(1, columns)), grid] if people else [grid]
+    sheet = in_column(parts, gap=12)
+    if prompt is not None:
+        sheet = in_column([text_line(prompt, width=sheet.shape[1], size=15), sheet], gap=8)
+    return with_margin(sheet)
+
+
+def evenly_spread(num_items: int, max_items: int) -> list[int]:
+    """Indices of at most `max_items` of `num_items`, the first and the last among them."""
+    if num_items <= max_items:
+        return list(range(num_items))
+    if max_items == 1:
+        return [0]
+    return [round(index * (num_items - 1) / (max_items - 1)) for index in range(max_items)]

@@ -1,0 +1,80 @@
+"""What the facial extractor sees in photos: boxes, landmarks, aligned crops.
+
+Legend: H/W pixels, S side of a crop.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.faces_types import Face
+from ingredients.visualisation.layout import (
+    Colour,
+    identity_colour,
+    in_column,
+    in_row,
+    resize,
+    text_line,
+    titled,
+    with_margin,
+)
+
+PHOTO_HEIGHT = 256
+"""Pixels of a photo on the sheet."""
+
+_OTHER_FACE: Colour = (150, 150, 150)
+
+
+def faces_sheet(rows: Sequence[UInt8Array]) -> UInt8Array:
+    """Puts the rows that `photo_row` made below each other.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if not rows:
+        raise ValueError("a faces sheet needs at least one photo")
+    return with_margin(in_column(rows, gap=12))
+
+
+def photo_row(
+    label: str,
+    photo: UInt8Array,
+    faces: Sequence[Face],
+    *,
+    taken: int = 0,
+    crops: Sequence[tuple[str, UInt8Array]] = (),
+    height: int = PHOTO_HEIGHT,
+) -> UInt8Array:
+    """A photo with its faces marked, beside what is cut out of it.
+
+    Args:
+        label: a line above.
+        photo: (H, W, 3).
+        faces: those found; none leaves the photo as it is.
+        taken: index of the one that is used; the others are marked in grey.
+        crops: titles and aligned crops (S, S, 3).
+        height: pixels of the photo on the sheet.
+    """
+    pictures = [titled(mark_faces(photo, faces, taken=taken, height=height), "detected", size=12)]
+    pictures += [
+        titled(resize(crop, width=height, height=height, smooth=False), title, size=12) for title, crop in crops
+    ]
+    row = in_row(pictures)
+    return in_column([text_line(label, width=row.shape[1]), row])
+
+
+def mark_faces(photo: UInt8Array, faces: Sequence[Face], *, taken: int, height: int) -> UInt8Array:
+    """The photo (H, W, 3) scaled to a height, with boxes, scores and landmarks drawn over it."""
+    scale = height / photo.shape[0]
+    picture = Image.fromarray(resize(photo, width=max(1, round(photo.shape[1] * scale)), height=height))
+    draw = ImageDraw.Draw(picture)
+    for index, face in enumerate(faces):
+        colour = identity_colour(0) if index == taken else _OTHER_FACE
+        left, top, right, bottom = (face.box * scale).tolist()
+        draw.rectangle((left, top, right, bottom), outline=colour, width=2)
+        draw.text((left + 4, top + 2), f"{face.score:.2f}", fill=colour)
+        for column, row in (face.landmarks * scale).tolist():
+            draw.ellipse((column - 3, row - 3, column + 3, row + 3), fill=colour, outline=(0, 0, 0))
+    return np.asarray(picture)

@@ -1,0 +1,135 @@
+"""Which identity the router gives each place in the video (Eq. 3; Figure 6 of the paper: by block and by step).
+
+Legend: S denoising steps, J routed blocks, f/h/w grid of video tokens, F frames, H/W pixels, N identities.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ingredients.core.arrays import Int64Array, UInt8Array
+from ingredients.visualisation.contact_sheet import evenly_spread
+from ingredients.visualisation.layout import (
+    WHITE,
+    blank,
+    identity_colour,
+    in_column,
+    in_row,
+    resize,
+    text_line,
+    titled,
+    with_margin,
+)
+
+_OVERLAY_SHARE = 0.45
+_CELL_HEIGHT = 72
+_FRAME_HEIGHT = 128
+
+
+def routing_map_sheet(
+    routing_maps: Int64Array,
+    frames: UInt8Array,
+    names: Sequence[str],
+    *,
+    max_steps: int = 5,
+    max_blocks: int = 8,
+) -> UInt8Array:
+    """Draws the maps over the video, then by denoising step (rows) and routed block (columns).
+
+    Args:
+        routing_maps: (S, J, f, h, w), the identity of each token; a negative one is nobody's and stays white.
+        frames: (F, H, W, 3), the video.
+        names: N names, by identity.
+        max_steps: steps shown, spread evenly, the last among them.
+        max_blocks: blocks shown, likewise.
+
+    Returns:
+        A picture (height, width, 3).
+
+    Raises:
+        ValueError: if the maps have another number of axes, or name an identity that `names` lacks.
+    """
+    if routing_maps.ndim != 5:
+        raise ValueError(f"routing_maps must be (S, J, f, h, w), not of shape {routing_maps.shape}")
+    if routing_maps.max(initial=-1) >= len(names):
+        raise ValueError(f"routing_maps hold identity {routing_maps.max()}, but there are {len(names)} names")
+    num_steps, num_blocks, num_latent_frames = routing_maps.shape[:3]
+    frame_of = [min(_first_frame(index, len(frames), num_latent_frames), len(frames) - 1)
+                for index in range(num_latent_frames)]  # fmt: skip
+
+    votes = majority(routing_maps[-1, num_blocks // 2 :], num_identities=len(names))  # (f, h, w)
+    overlays = in_row(
+        [
+            titled(overlay_map(frames[frame], votes[index], height=_FRAME_HEIGHT), f"frame {frame}")
+            for index, frame in enumerate(frame_of)
+        ]
+    )
+    middle = num_latent_frames // 2
+    frame = frames[frame_of[middle]]
+    cell_width = round(_CELL_HEIGHT * frame.shape[1] / frame.shape[0])
+    rows = []
+    for step in evenly_spread(num_steps, max_steps):
+        cells = [
+            titled(
+                resize(
+                    paint_map(routing_maps[step, block, middle]), width=cell_width, height=_CELL_HEIGHT, smooth=False
+                ),
+                f"step {step + 1}, block {block}",
+                size=11,
+            )
+            for block in evenly_spread(num_blocks, max_blocks)
+        ]
+        rows.append(in_row(cells))
+    legend = in_row(
+        [in_row([_patch(index), text_line(name, width=110, size=13)], gap=6) for index, name in enumerate(names)],
+        gap=16,
+    )
+    grid = in_column(rows, gap=6)
+    return with_margin(
+        in_column(
+            [
+                legend,
+                titled(overlays, "last step, majority of the last half of the routed blocks"),
+                titled(grid, f"by denoising step and routed block, at frame {frame_of[middle]}"),
+            ],
+            gap=12,
+        )
+    )
+
+
+def majority(maps: Int64Array, *, num_identities: int) -> Int64Array:
+    """The identity that most of the maps (J, ...) give each token (...); the smaller index where two are even."""
+    votes = np.stack([(maps == identity).sum(axis=0) for identity in range(num_identities)])  # (N, ...)
+    return np.asarray(np.where(votes.max(axis=0) > 0, votes.argmax(axis=0), -1))
+
+
+def paint_map(routing_map: Int64Array) -> UInt8Array:
+    """A map (h, w) in the identities' colours (h, w, 3); nobody's tokens are white."""
+    picture = blank(*routing_map.shape)
+    for identity in range(int(routing_map.max(initial=-1)) + 1):
+        picture[routing_map == identity] = identity_colour(identity)
+    return picture
+
+
+def overlay_map(frame: UInt8Array, routing_map: Int64Array, *, height: int) -> UInt8Array:
+    """A frame (H, W, 3) tinted by a map (h, w), scaled to a height; nobody's tokens are not tinted."""
+    width = max(1, round(frame.shape[1] * height / frame.shape[0]))
+    picture = resize(frame, width=width, height=height).astype(np.float32)
+    colours = resize(paint_map(routing_map), width=width, height=height, smooth=False)
+    tinted = (colours != WHITE).any(axis=-1, keepdims=True)
+    mixed = np.where(tinted, (1 - _OVERLAY_SHARE) * picture + _OVERLAY_SHARE * colours, picture)
+    return np.asarray(mixed.round().astype(np.uint8))
+
+
+def _first_frame(latent_frame: int, num_frames: int, num_latent_frames: int) -> int:
+    """The causal VAE's first latent frame is the first frame, each later one a group; here the group's middle."""
+    if latent_frame == 0 or num_latent_frames == 1:
+        return 0
+    group = (num_frames - 1) / (num_latent_frames - 1)
+    return int((latent_frame - 1) * group + 1 + group / 2)
+
+
+def _patch(identity: int) -> UInt8Array:
+    patch = blank(16, 16)
+    patch[:] = identity_colour(identity)
+    return patch

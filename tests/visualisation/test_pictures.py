@@ -1,0 +1,135 @@
+"""Every axis another size: 9 frames of 20 x 30 pixels, 3 identities, 4 steps, 5 blocks, a grid of 3 x 2 x 6 tokens."""
+
+import numpy as np
+import pytest
+
+from ingredients.core.errors import UserInputError
+from ingredients.core.faces_types import Face
+from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread
+from ingredients.visualisation.faces_sheet import faces_sheet, mark_faces, photo_row
+from ingredients.visualisation.layout import identity_colour, in_column, in_grid, in_row, text_line
+from ingredients.visualisation.routing_maps import majority, overlay_map, paint_map, routing_map_sheet
+
+RNG = np.random.default_rng(0)
+FRAMES = RNG.integers(0, 256, size=(9, 20, 30, 3), dtype=np.uint8)
+
+
+def flat(height: int, width: int, value: int) -> np.ndarray:
+    return np.full((height, width, 3), value, dtype=np.uint8)
+
+
+def test_rows_columns_and_grids_keep_the_pictures_and_their_order():
+    row = in_row([flat(2, 3, 10), flat(4, 5, 20)], gap=1)
+    assert row.shape == (4, 9, 3)
+    assert (row[:2, :3] == 10).all()
+    assert (row[:, 4:] == 20).all()
+    assert (row[:, 3] == 255).all()
+    column = in_column([flat(2, 3, 10), flat(4, 5, 20)], gap=1)
+    assert column.shape == (7, 5, 3)
+    assert (column[3:] == 20).all()
+    assert in_grid([flat(2, 3, value) for value in range(5)], columns=2, gap=0).shape == (6, 6, 3)
+
+
+def test_text_that_does_not_fit_is_cut():
+    assert text_line("a" * 200, width=50).shape[1] == 50
+    assert (text_line("", width=50) == 255).all()
+
+
+def test_evenly_spread_keeps_the_ends():
+    assert evenly_spread(4, 9) == [0, 1, 2, 3]
+    assert evenly_spread(49, 4) == [0, 16, 32, 48]
+    assert evenly_spread(49, 1) == [0]
+
+
+def test_contact_sheet_shows_photos_of_any_size_above_all_frames():
+    references = {"ana": [flat(64, 64, 100), flat(40, 80, 120)], "ben": [flat(30, 20, 50)]}
+    sheet = contact_sheet(FRAMES, references, prompt="Two people wave", captions={"ana": "0.87"}, frame_height=40)
+    without = contact_sheet(FRAMES, {}, frame_height=40)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[0] > without.shape[0] > 3 * 40
+    assert without.shape[1] == 3 * 60 + 2 * 4 + 16
+
+
+def test_contact_sheet_without_frames_is_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        contact_sheet(FRAMES[:0], {})
+
+
+def test_a_map_is_painted_in_the_identities_colours():
+    routing_map = np.array([[0, 1, 2], [-1, 0, 1]])
+    picture = paint_map(routing_map)
+    assert tuple(picture[0, 2]) == identity_colour(2)
+    assert tuple(picture[1, 0]) == (255, 255, 255)
+
+
+def test_overlay_leaves_nobodys_tokens_as_they_are():
+    frame = flat(20, 30, 100)
+    tinted = overlay_map(frame, np.array([[-1, 0]]), height=20)
+    assert (tinted[:, :15] == 100).all()
+    expected = np.round(0.55 * 100 + 0.45 * np.array(identity_colour(0)))
+    np.testing.assert_array_equal(tinted[0, -1], expected)
+
+
+def test_majority_over_blocks():
+    maps = np.array([[0, 1, -1, 2], [0, 1, -1, 0], [1, 1, -1, -1]])
+    np.testing.assert_array_equal(majority(maps, num_identities=3), [0, 1, -1, 0])
+
+
+def test_permuting_identities_permutes_the_colours_of_the_sheet():
+    maps = RNG.integers(0, 2, size=(4, 5, 3, 2, 6))
+    first, second = identity_colour(0), identity_colour(1)
+    one = routing_map_sheet(maps, FRAMES, ["a", "a"])
+    other = routing_map_sheet(1 - maps, FRAMES, ["a", "a"])
+    assert one.shape == other.shape
+    below = slice(one.shape[0] // 2, None)  # the grid of maps, without the legend
+    np.testing.assert_array_equal(
+        (one[below] == first).all(axis=-1).sum(), (other[below] == second).all(axis=-1).sum()
+    )
+
+
+def test_routing_maps_of_the_wrong_shape_or_with_unnamed_people_are_refused():
+    with pytest.raises(ValueError, match=r"must be \(S, J, f, h, w\)"):
+        routing_map_sheet(np.zeros((5, 3, 2, 6), dtype=np.int64), FRAMES, ["a"])
+    with pytest.raises(ValueError, match="hold identity 2, but there are 2 names"):
+        routing_map_sheet(np.full((4, 5, 3, 2, 6), 2), FRAMES, ["a", "b"])
+
+
+def test_a_single_frame_has_one_map():
+    maps = np.zeros((1, 1, 1, 2, 6), dtype=np.int64)
+    assert routing_map_sheet(maps, FRAMES[:1], ["a"]).ndim == 3
+
+
+def test_faces_sheet_marks_faces_and_survives_none():
+    face = Face(
+        box=np.array([2, 3, 12, 15], dtype=np.float32),
+        score=0.9,
+        landmarks=np.array([[4, 6], [9, 6], [7, 9], [5, 12], [9, 12]], dtype=np.float32),
+    )
+    photo = flat(20, 30, 128)
+    marked = mark_faces(photo, [face], taken=0, height=40)
+    assert marked.shape == (40, 60, 3)
+    assert (marked == identity_colour(0)).all(axis=-1).any()
+    assert (mark_faces(photo, [], taken=0, height=40) == 128).all()
+    rows = [photo_row("a.png", photo, [face], crops=[("aligned", flat(8, 8, 9))], height=40)]
+    assert faces_sheet(rows).shape[1] >= 60 + 40
+    with pytest.raises(ValueError, match="at least one photo"):
+        faces_sheet([])
+
+
+def test_curves(tmp_path):
+    pytest.importorskip("matplotlib")
+    from ingredients.visualisation.curves import read_log, training_curves
+
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1, "loss": 2.0, "note": "x"}\n{"step": 2, "loss": 1.0}\n')
+    lines = read_log(log)
+    assert lines == [{"step": 1.0, "loss": 2.0}, {"step": 2.0, "loss": 1.0}]
+    assert training_curves({"run": lines}).shape == (300, 1000, 3)
+    with pytest.raises(UserInputError, match="no metric to draw"):
+        training_curves({"run": [{"step": 1.0}]})
+    log.write_text("nonsense")
+    with pytest.raises(UserInputError, match=r"log\.jsonl cannot be read"):
+        read_log(log)
+    log.write_text('{"loss": 1}\n')
+    with pytest.raises(UserInputError, match="no training log"):
+        read_log(log)
