@@ -23,5 +23,5 @@ class IngredientsPipelineOutput(BaseOutput):
     for each video; "latent" the denoised latents (B, f, C, h, w)."""
 
     routing_maps: torch.Tensor | None = None
-    """(B, S, J, f, h, w) long, on the CPU: the identity with the largest routing logit (Eq. 3), for each denoising step
-    and each routed block. Kept only when asked for, and only when the video has identities."""
+    """(B, S, J, f, h, w) long, on the CPU: the identity with the largest routing logit (Eq. 3), for each denoising
+    step and each routed block. Kept only when asked for, and only when the video has identities."""

@@ -1,0 +1,243 @@
+"""The parts of a model folder, read strictly: nothing missing, unknown or of another shape, and no pickles."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
+from safetensors import SafetensorError, safe_open
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5EncoderModel
+
+from ingredients.core.errors import ModelFolderError
+from ingredients.faces.face_stack import load_face_stack
+from ingredients.models.state_dict_adapter import config_from_published, from_published, published_key_map
+from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+
+MODEL_INDEX = "model_index.json"
+FACE_ENCODER = "face_encoder"
+TRANSFORMER = "transformer"
+TRANSFORMER_EMA = "transformer_ema"
+"""Stands in for `transformer/` where a folder has only averaged weights."""
+
+SCHEDULERS = {each.__name__: each for each in (CogVideoXDPMScheduler, CogVideoXDDIMScheduler)}
+
+_DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
+_TRANSFORMERS_WEIGHTS = "model.safetensors"
+_PUBLISHED_PREFIX = "local_facial_extractor."
+_NUM_NAMED = 3
+
+_PartT = TypeVar("_PartT", bound=torch.nn.Module)
+Shapes = dict[str, tuple[int, ...]]
+
+
+def load_components(
+    folder: str | Path, *, dtype: torch.dtype, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Reads all parts of a model folder.
+
+    Args:
+        folder: The folder, in the published layout.
+        dtype: Of the weights; the face networks stay in float32.
+        given: Parts that are there already, by name, and are not read.
+
+    Raises:
+        ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape; one
+            sentence that names them.
+    """
+    folder, given = Path(folder), dict(given or {})
+    if not folder.is_dir():
+        raise ModelFolderError(
+            f"There is no model folder {folder}; check the name, or leave it out for the small model."
+        )
+    if not (folder / MODEL_INDEX).is_file():
+        raise ModelFolderError(f"The folder {folder} is no model folder: it lacks {MODEL_INDEX}.")
+    transformer_name = TRANSFORMER if (folder / TRANSFORMER).is_dir() else TRANSFORMER_EMA
+    readers: dict[str, Callable[[], Any]] = {
+        TRANSFORMER: lambda: load_transformer(folder / transformer_name, dtype=dtype),
+        "vae": lambda: load_vae(folder / "vae", dtype=dtype),
+        "text_encoder": lambda: load_text_encoder(folder / "text_encoder", dtype=dtype),
+        "tokenizer": lambda: load_tokenizer(folder / "tokenizer"),
+        "scheduler": lambda: load_scheduler(folder / "scheduler"),
+        FACE_ENCODER: lambda: load_face_stack(folder / FACE_ENCODER),
+    }
+    if unknown := sorted(set(given) - set(readers)):
+        raise TypeError(f"A model has no part named {', '.join(unknown)}; its parts are {', '.join(readers)}.")
+    wanted = {part: reader for part, reader in readers.items() if part not in given}
+    _check_parts(folder, wanted, transformer_name)
+    return given | {part: reader() for part, reader in wanted.items()}
+
+
+def load_transformer(folder: Path, *, dtype: torch.dtype) -> IngredientsTransformer3DModel:
+    """Reads a transformer whose weights have our names, or the published ones.
+
+    Raises:
+        ModelFolderError: As `load_components`.
+    """
+    config = _read_json(folder / "config.json")
+    files = weight_files(folder, _DIFFUSERS_WEIGHTS)
+    stored = _stored_shapes(files)
+    with _explained(folder), init_empty_weights(include_buffers=False):
+        arguments = config_from_published(config) if "is_train_face" in config else config
+        model: IngredientsTransformer3DModel = _build(IngredientsTransformer3DModel, arguments)
+    if not any(name.startswith(_PUBLISHED_PREFIX) for name in stored):
+        model = _load_checked(IngredientsTransformer3DModel, folder, stored, _shapes(model), torch_dtype=dtype)
+        return model
+    with _explained(folder):
+        key_map = published_key_map(model)
+    _check_shapes(folder, stored, {key_map[name]: shape for name, shape in _shapes(model).items()})
+    weights = from_published({name: tensor.to(dtype) for name, tensor in _tensors(files)}, model)
+    model.load_state_dict(weights, assign=True)
+    model.to(dtype).eval()
+    return model
+
+
+def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
+    """Reads a VAE; raises as `load_components`."""
+    config = _read_json(folder / "config.json")
+    stored = _stored_shapes(weight_files(folder, _DIFFUSERS_WEIGHTS))
+    with _explained(folder), init_empty_weights():
+        expected = _shapes(_build(AutoencoderKLCogVideoX, config))
+    return _load_checked(AutoencoderKLCogVideoX, folder, stored, expected, torch_dtype=dtype)
+
+
+def load_text_encoder(folder: Path, *, dtype: torch.dtype) -> T5EncoderModel:
+    """Reads a T5 encoder; raises as `load_components`."""
+    config = _read_json(folder / "config.json")
+    stored = _stored_shapes(weight_files(folder, _TRANSFORMERS_WEIGHTS))
+    with _explained(folder), init_empty_weights():
+        expected = _shapes(T5EncoderModel(T5Config.from_dict(config)))
+    tied = "encoder.embed_tokens.weight"  # the same tensor as shared.weight, so a file need not hold it twice
+    if tied not in stored:
+        del expected[tied]
+    return _load_checked(T5EncoderModel, folder, stored, expected, dtype=dtype)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Reads a tokenizer; raises as `load_components`."""
+    with _explained(folder):
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def load_scheduler(folder: Path) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
+    """Reads one of CogVideoX's schedulers; raises as `load_components`."""
+    config = _read_json(folder / "scheduler_config.json")
+    name = config.get("_class_name")
+    if name not in SCHEDULERS:
+        raise ModelFolderError(f"The scheduler {name} in {folder} is not supported; use {' or '.join(SCHEDULERS)}.")
+    with _explained(folder):
+        return SCHEDULERS[name].from_config(config)
+
+
+def weight_files(folder: Path, name: str) -> list[Path]:
+    """The safetensors files of a part: one, or the shards that its index names.
+
+    Raises:
+        ModelFolderError: If there are none, or a shard is missing.
+    """
+    index = folder / f"{name}.index.json"
+    names = sorted(set(_read_json(index).get("weight_map", {}).values())) if index.is_file() else [name]
+    missing = [each for each in names if not (folder / each).is_file()]
+    if missing or not names:
+        raise ModelFolderError(
+            f"The model folder lacks {folder / (missing or [name])[0]}; copy the folder again (weights load from "
+            "safetensors files only)."
+        )
+    return [folder / each for each in names]
+
+
+def _check_parts(folder: Path, wanted: Mapping[str, object], transformer_name: str) -> None:
+    folders = {part: transformer_name if part == TRANSFORMER else part for part in wanted}
+    missing = [part for part, name in folders.items() if not (folder / name).is_dir()]
+    if missing:
+        raise ModelFolderError(
+            f"The model folder {folder} lacks {', '.join(f'{part}/' for part in missing)}; copy the folder again."
+        )
+
+
+def _check_shapes(folder: Path, stored: Shapes, expected: Shapes) -> None:
+    problems = []
+    if missing := [name for name in expected if name not in stored]:
+        problems.append(f"lack {_some(missing)}")
+    if unknown := [name for name in stored if name not in expected]:
+        problems.append(f"hold the unknown {_some(unknown)}")
+    if misshapen := [name for name in expected if name in stored and stored[name] != expected[name]]:
+        problems.append(
+            "hold " + _some([f"{name} of shape {stored[name]} instead of {expected[name]}" for name in misshapen])
+        )
+    if problems:
+        raise ModelFolderError(
+            f"The weights in {folder} do not fit its config.json: they {' and '.join(problems)}; "
+            "copy the folder again."
+        )
+
+
+def _shapes(model: torch.nn.Module) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _stored_shapes(files: list[Path]) -> Shapes:
+    shapes: Shapes = {}
+    for path in files:
+        with _open(path) as file:
+            shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    return shapes
+
+
+def _tensors(files: list[Path]) -> Iterator[tuple[str, torch.Tensor]]:
+    for path in files:
+        with _open(path) as file:
+            for name in file.keys():  # noqa: SIM118
+                yield name, file.get_tensor(name)
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise ModelFolderError(f"The weights {path} are damaged ({error}); copy the file again.") from error
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turns what a library says of a bad file into one sentence that names the folder."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelFolderError(f"The part {folder} cannot be read ({reason}); copy the folder again.") from error
+
+
+def _build(part_type: type[_PartT], config: Mapping[str, Any]) -> _PartT:
+    return cast(_PartT, cast(Any, part_type).from_config(config))
+
+
+def _load_checked(
+    part_type: type[_PartT], folder: Path, stored: Shapes, expected: Shapes, **dtype: torch.dtype
+) -> _PartT:
+    _check_shapes(folder, stored, expected)
+    with _explained(folder):
+        part = cast(Any, part_type).from_pretrained(folder, use_safetensors=True, local_files_only=True, **dtype)
+    return cast(_PartT, part.eval())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelFolderError(f"The model folder lacks {path}; copy the folder again.") from error
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"The file {path} is damaged ({error}); copy it again.") from error
+    if not isinstance(values, dict):
+        raise ModelFolderError(f"The file {path} must hold a JSON object; copy it again.")
+    return values
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NUM_NAMED
+    return ", ".join(names[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,60 @@
+"""The forms in which a caller may hand over photos of people."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import PhotoError
+from ingredients.faces.facial_extractor import IdentityPhotos
+from ingredients.media.photos import load_photo
+
+PhotoInput: TypeAlias = str | Path | Image.Image | UInt8Array
+"""A file, a Pillow image, or RGB pixels (H, W, 3)."""
+
+PeopleInput: TypeAlias = Mapping[str, PhotoInput | Sequence[PhotoInput]] | Sequence[IdentityPhotos]
+"""Photos by name, one or several for each person; or the same spelled out."""
+
+
+def identity_photos(people: PeopleInput) -> list[IdentityPhotos]:
+    """Opens the photos of some people, in the order given.
+
+    Raises:
+        PhotoError: if there is nobody, somebody without a photo, or a photo that cannot be read.
+    """
+    if not people:
+        raise PhotoError("No photo was given; give at least one person's photo.")
+    if not isinstance(people, Mapping):
+        return list(people)
+    return [_open_photos(name, photos) for name, photos in people.items()]
+
+
+def _open_photos(name: str, photos: PhotoInput | Sequence[PhotoInput]) -> IdentityPhotos:
+    if isinstance(photos, str | Path | Image.Image | np.ndarray):
+        photos = [photos]
+    if not photos:
+        raise PhotoError(f"No photo of {name} was given; give at least one.")
+    return IdentityPhotos(
+        name=name,
+        images=[_to_pixels(name, photo) for photo in photos],
+        labels=[_label(name, photo, index) for index, photo in enumerate(photos)],
+    )
+
+
+def _to_pixels(name: str, photo: PhotoInput) -> UInt8Array:
+    if isinstance(photo, str | Path):
+        return load_photo(photo)
+    pixels = np.asarray(photo.convert("RGB") if isinstance(photo, Image.Image) else photo)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise PhotoError(
+            f"A photo of {name} is an array of {pixels.dtype} with shape {pixels.shape}; "
+            "give RGB pixels as uint8 with shape (height, width, 3)."
+        )
+    return pixels
+
+
+def _label(name: str, photo: PhotoInput, index: int) -> str:
+    return str(photo) if isinstance(photo, str | Path) else f"photo {index + 1} of {name}"

@@ -1,0 +1,646 @@
+"""Photos of people and a sentence become a video in which each of them appears (3.2; inference as in 4.1).
+
+Legend: B videos, N identities, P image-encoder tokens, T text tokens, D text width, F frames, H/W pixels, f/h/w grid
+of latents or of video tokens, L video tokens (ordered frame, row, column), C latent channels, J routed blocks,
+S steps.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, cast, get_args
+
+import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler, DiffusionPipeline
+from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
+from diffusers.loaders import CogVideoXLoraLoaderMixin
+from diffusers.utils.torch_utils import randn_tensor
+from diffusers.video_processor import VideoProcessor
+from transformers import PreTrainedTokenizerBase, T5EncoderModel
+
+from ingredients.core.errors import ModelFolderError, ShapeError
+from ingredients.faces.canvas import compose_canvas
+from ingredients.faces.face_stack import FaceStack, save_face_stack
+from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
+from ingredients.models.id_router import Routing
+from ingredients.models.identity_features import IdentityFeatures
+from ingredients.models.rotary import video_rotary_emb
+from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
+from ingredients.pipelines.components import FACE_ENCODER, load_components
+from ingredients.pipelines.people import PeopleInput, identity_photos
+from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
+from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_prompt
+from ingredients.pipelines.random_generators import GeneratorInput, make_generators
+from ingredients.pipelines.video_shape import VideoGeometry
+
+OutputType = Literal["pil", "np", "pt", "latent"]
+OUTPUT_TYPES = get_args(OutputType)
+CALLBACK_TENSOR_INPUTS = ("latents", "prompt_embeds", "negative_prompt_embeds")
+
+StepCallback = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
+"""Called with the pipeline, the step's index, its timestep and the tensors asked for; returns those it changed."""
+
+
+class PhotoWarning(UserWarning):
+    """A photo is usable but doubtful."""
+
+
+class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
+    """Makes videos of several people from their photos and a prompt.
+
+    A folder written by `save_pretrained` has the published layout: `transformer/`, `vae/`, `text_encoder/`,
+    `tokenizer/`, `scheduler/` and `model_index.json` as diffusers writes them, and `face_encoder/` beside them.
+
+    Args:
+        tokenizer: Of the text encoder.
+        text_encoder: T5, without an attention mask, as in CogVideoX.
+        vae: 3D causal VAE.
+        transformer: Denoises; with image latents (twice the VAE's channels in) or without (a text-to-video base).
+        scheduler: CogVideoX's DPM or DDIM.
+        face_encoder: Detector, recogniser and image encoder. None for a pipeline that is never given photos.
+    """
+
+    model_cpu_offload_seq = "text_encoder->transformer->vae"
+    _callback_tensor_inputs = CALLBACK_TENSOR_INPUTS
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        text_encoder: T5EncoderModel,
+        vae: AutoencoderKLCogVideoX,
+        transformer: IngredientsTransformer3DModel,
+        scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler,
+        face_encoder: FaceStack | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
+        )
+        self.face_encoder = face_encoder
+        self.facial_extractor: FacialExtractor | None = None
+        if face_encoder is not None:
+            self.facial_extractor = face_encoder.facial_extractor()
+        self.video_processor = VideoProcessor(vae_scale_factor=2 ** (len(vae.config.block_out_channels) - 1))
+        self._interrupt = False
+        self._guidance_scale = 1.0
+        self._num_timesteps = 0
+        self._current_timestep: torch.Tensor | None = None
+        self._attention_kwargs: dict[str, Any] | None = None
+        latent_channels, in_channels = vae.config.latent_channels, transformer.config.in_channels
+        if in_channels not in (latent_channels, 2 * latent_channels):
+            raise ValueError(
+                f"The transformer reads {in_channels} channels, but the VAE makes {latent_channels}: it must read "
+                "as many (text to video) or twice as many (with image latents)."
+            )
+        if transformer.config.patch_size_t is not None:
+            raise ValueError(f"patch_size_t must be None, got {transformer.config.patch_size_t}.")
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        dtype: torch.dtype | None = None,
+        torch_dtype: torch.dtype | None = None,
+        **components: Any,
+    ) -> Self:
+        """Loads a model folder, strictly and from safetensors only.
+
+        Args:
+            pretrained_model_name_or_path: The folder.
+            dtype: Of the weights, float32 by default.
+            torch_dtype: The same by its older name.
+            **components: Parts to use instead of the folder's, by name; `face_encoder=None` does without photos.
+
+        Raises:
+            ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
+        """
+        dtype = dtype or torch_dtype or torch.float32
+        return cls(**load_components(pretrained_model_name_or_path, dtype=dtype, given=components))
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Writes the model folder that `from_pretrained` reads; `kwargs` go to diffusers' method.
+
+        Raises:
+            ValueError: If weights would be pickled.
+        """
+        if not kwargs.get("safe_serialization", True):
+            raise ValueError("Weights are written as safetensors only; leave safe_serialization out.")
+        super().save_pretrained(str(save_directory), **kwargs)
+        if self.face_encoder is not None:
+            save_face_stack(self.face_encoder, Path(save_directory) / FACE_ENCODER)
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """Everything that the pipeline was built from, by name."""
+        return {**super().components, FACE_ENCODER: self.face_encoder}
+
+    @property
+    def geometry(self) -> VideoGeometry:
+        """Which sizes and lengths the model can make."""
+        config = self.transformer.config
+        spatial_ratio, temporal_ratio = self.video_processor.config.vae_scale_factor, self._temporal_ratio
+        only_shape = None
+        if config.use_learned_positional_embeddings:
+            only_shape = (
+                config.sample_height * spatial_ratio,
+                config.sample_width * spatial_ratio,
+                config.sample_frames,
+            )
+        return VideoGeometry(
+            spatial_ratio=spatial_ratio,
+            temporal_ratio=temporal_ratio,
+            patch_size=config.patch_size,
+            only_shape=only_shape,
+        )
+
+    @property
+    def takes_canvas(self) -> bool:
+        """Whether the transformer reads image latents; a text-to-video base does not."""
+        return bool(self.transformer.config.in_channels == 2 * self.vae.config.latent_channels)
+
+    @property
+    def guidance_scale(self) -> float:
+        """Guidance of the current step."""
+        return self._guidance_scale
+
+    @property
+    def num_timesteps(self) -> int:
+        """Steps of the current call."""
+        return self._num_timesteps
+
+    @property
+    def current_timestep(self) -> torch.Tensor | None:
+        """Timestep of the current step; None outside the loop."""
+        return self._current_timestep
+
+    @property
+    def attention_kwargs(self) -> dict[str, Any] | None:
+        """Of the current call."""
+        return self._attention_kwargs
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the steps that are left are skipped; a callback sets `_interrupt`, as in diffusers."""
+        return self._interrupt
+
+    @property
+    def _temporal_ratio(self) -> int:
+        return int(self.vae.config.temporal_compression_ratio)
+
+    def extract_identities(self, people: PeopleInput) -> ExtractedIdentities:
+        """Finds, aligns, recognises and encodes the face of each person.
+
+        Warns with `PhotoWarning` of photos that are usable but doubtful.
+
+        Raises:
+            PhotoError: If there is nobody, or a photo cannot be read; `NoFaceError` if it shows no face.
+            ModelFolderError: If the pipeline has no face encoder.
+        """
+        if self.facial_extractor is None:
+            raise ModelFolderError(
+                "This model has no face encoder, so it cannot read photos; load a model folder that has face_encoder/."
+            )
+        identities = self.facial_extractor.extract(identity_photos(people))
+        for doubt in identities.warnings:
+            warnings.warn(doubt, PhotoWarning, stacklevel=2)
+        return identities
+
+    def encode_prompt(
+        self,
+        prompt: str | Sequence[str] | None,
+        negative_prompt: str | Sequence[str] | None = None,
+        *,
+        do_classifier_free_guidance: bool = True,
+        num_videos_per_prompt: int = 1,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        max_sequence_length: int | None = None,
+        device: torch.device | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Encodes prompts, or takes embeddings as they are, and repeats them for several videos of each.
+
+        Returns:
+            Embeddings (B, T, D) of the prompts, and of the negative prompts if guidance needs them.
+        """
+        device = device or self._execution_device
+        max_sequence_length = max_sequence_length or self.transformer.config.max_text_seq_length
+
+        def encode(texts: Sequence[str]) -> torch.Tensor:
+            return encode_prompts(
+                self.tokenizer, self.text_encoder, texts, max_sequence_length=max_sequence_length, device=device
+            )
+
+        if prompt_embeds is None:
+            assert prompt is not None
+            prompt_embeds = encode(_as_list(prompt))
+        num_prompts = prompt_embeds.shape[0]
+        if not do_classifier_free_guidance:
+            negative_prompt_embeds = None
+        elif negative_prompt_embeds is None:
+            negatives = _as_list(negative_prompt or "")
+            negatives = negatives * num_prompts if len(negatives) == 1 else negatives
+            if len(negatives) != num_prompts:
+                raise ValueError(f"{len(negatives)} negative prompts were given for {num_prompts} prompts.")
+            negative_prompt_embeds = encode(negatives)
+
+        def repeat(embeds: torch.Tensor) -> torch.Tensor:
+            return embeds.to(device, self.transformer.dtype).repeat_interleave(num_videos_per_prompt, dim=0)
+
+        return repeat(prompt_embeds), None if negative_prompt_embeds is None else repeat(negative_prompt_embeds)
+
+    def prepare_image_latents(
+        self,
+        canvas: torch.Tensor | None,
+        latent_shape: Sequence[int],
+        *,
+        generator: torch.Generator | list[torch.Generator] | None,
+        device: torch.device,
+    ) -> torch.Tensor:
+        """Latents of the canvas in the first latent frame, zeros in the others.
+
+        The VAE's posterior is sampled, once for each video, and multiplied by `scaling_factor`, as published. Without
+        a canvas everything is zero, and the draw is made all the same: a seed gives the same initial noise with the
+        canvas and without.
+
+        Args:
+            canvas: (1, 3, H, W) or (B, 3, H, W) in [-1, 1].
+            latent_shape: (B, f, C, h, w) of the noise latents.
+            generator: One for all videos, or one for each.
+            device: Where the latents go.
+
+        Returns:
+            (B, f, C, h, w).
+        """
+        batch_size, _, channels, height, width = latent_shape
+        generators = generator if isinstance(generator, list) else [generator] * batch_size
+        image_latents = torch.zeros(*latent_shape, device=device, dtype=self.transformer.dtype)
+        if canvas is None:
+            for each in generators:
+                randn_tensor((1, channels, 1, height, width), generator=each, device=device, dtype=self.vae.dtype)
+            return image_latents
+        posteriors = [
+            self.vae.encode(image[None, :, None].to(device, self.vae.dtype)).latent_dist  # of (1, 3, 1, H, W)
+            for image in canvas
+        ]
+        if len(posteriors) not in (1, batch_size):
+            raise ValueError(f"{len(posteriors)} canvases were given for {batch_size} videos.")
+        samples = [posteriors[row % len(posteriors)].sample(each) for row, each in enumerate(generators)]
+        image_latents[:, :1] = self.vae.config.scaling_factor * torch.cat(samples).transpose(1, 2)
+        return image_latents
+
+    def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        """Frames (B, 3, F, H, W) in [-1, 1] of latents (B, f, C, h, w)."""
+        latents = latents.to(self.vae.dtype).transpose(1, 2) / self.vae.config.scaling_factor
+        return cast(torch.Tensor, self.vae.decode(latents).sample)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        people: PeopleInput | ExtractedIdentities | None = None,
+        prompt: str | Sequence[str] | None = None,
+        negative_prompt: str | Sequence[str] | None = None,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+        num_frames: int | None = None,
+        num_inference_steps: int = 50,
+        guidance_scale: float = 6.0,
+        use_dynamic_cfg: bool = False,
+        num_videos_per_prompt: int = 1,
+        eta: float = 0.0,
+        generator: GeneratorInput | None = None,
+        latents: torch.Tensor | None = None,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        canvas: CanvasInput | None = None,
+        id_embeds: torch.Tensor | None = None,
+        id_vit_hidden_states: Sequence[torch.Tensor] | None = None,
+        id_mask: torch.Tensor | None = None,
+        use_canvas: bool = True,
+        use_identities: bool = True,
+        face_scale: float = 1.0,
+        routing: Routing | None = None,
+        routing_indices: torch.Tensor | None = None,
+        output_routing_maps: bool = False,
+        output_type: OutputType = "pil",
+        return_dict: bool = True,
+        attention_kwargs: dict[str, Any] | None = None,
+        callback_on_step_end: StepCallback | PipelineCallback | MultiPipelineCallbacks | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+        max_sequence_length: int | None = None,
+    ) -> IngredientsPipelineOutput | tuple[Frames, torch.Tensor | None]:
+        """Makes videos. The same people appear in all of them.
+
+        Args:
+            people: Photos by name, one or several for each person; or what `extract_identities` gave. None makes a
+                video from the prompt, and from `canvas` and `id_embeds` if they are given.
+            prompt: What happens, one sentence or one for each video.
+            negative_prompt: What the video is led away from; empty by default.
+            height: Of the video, in pixels; by default that of the model's training, as for the next two.
+            width: Of the video, in pixels.
+            num_frames: Of the video.
+            num_inference_steps: Denoising steps S.
+            guidance_scale: Weight of the prompt against the negative prompt; 1 or less does without. Both halves get
+                the same canvas and the same identities.
+            use_dynamic_cfg: Let the guidance vary over the steps, by CogVideoX's formula.
+            num_videos_per_prompt: Videos of each prompt.
+            eta: Noise of the DDIM scheduler; DPM ignores it.
+            generator: A seed (every integer is one) or a generator, for all videos or one for each.
+            latents: Initial noise (B, f, C, h, w), instead of a draw.
+            prompt_embeds: (prompts, T, D), instead of `prompt`.
+            negative_prompt_embeds: (prompts, T, D), instead of `negative_prompt`.
+            canvas: Instead of the one composed from the photos: an image, RGB pixels (H, W, 3), or a tensor
+                (1 or B, 3, H, W) in [-1, 1].
+            id_embeds: Identities instead of those of the photos, (N, R + S) or (1 or prompts, N, R + S).
+            id_vit_hidden_states: With `id_embeds`, (N, P, C) or (1 or prompts, N, P, C), shallow to deep.
+            id_mask: With `id_embeds`, (N) or (1 or prompts, N) bool, True = a real identity; None where all are.
+            use_canvas: False drops the global branch: image latents are zero.
+            use_identities: False drops the local branch: nothing is routed or added.
+            face_scale: alpha_m of Eq. 4, the strength of the local branch.
+            routing: `argmax`, `softmax` or `uniform`; None takes the model's own.
+            routing_indices: An identity forced on each video token, -1 for none: (L), (B, L), or the grid
+                (f, h, w) or (B, f, h, w).
+            output_routing_maps: Keep what the router chose in each step and block.
+            output_type: "pil", "np", "pt", or "latent" to leave the VAE's decoder out.
+            return_dict: False returns a tuple of the output's fields.
+            attention_kwargs: Passed to the transformer; `scale` is the LoRA scale.
+            callback_on_step_end: Called after each step.
+            callback_on_step_end_tensor_inputs: Tensors it gets: `latents`, `prompt_embeds`, `negative_prompt_embeds`.
+            max_sequence_length: Text tokens that are read; by default the model's own number.
+
+        Returns:
+            Videos, and routing maps if asked for.
+
+        Raises:
+            ShapeError: If the model cannot make this size or number of frames, or so many faces do not fit on it.
+            PromptError: If a prompt is empty.
+            PhotoError: If a photo cannot be read, or shows no face.
+            ValueError: If arguments contradict each other.
+        """
+        # 1. Check, and say what will not be read
+        config, geometry = self.transformer.config, self.geometry
+        height = height or config.sample_height * geometry.spatial_ratio
+        width = width or config.sample_width * geometry.spatial_ratio
+        num_frames = num_frames or config.sample_frames
+        geometry.check(height=height, width=width, num_frames=num_frames)
+        if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
+            callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
+        self._check_inputs(
+            people=people,
+            prompt=prompt,
+            prompt_embeds=prompt_embeds,
+            negative_prompt=negative_prompt,
+            negative_prompt_embeds=negative_prompt_embeds,
+            id_embeds=id_embeds,
+            id_vit_hidden_states=id_vit_hidden_states,
+            canvas=canvas,
+            output_type=output_type,
+            tensor_inputs=callback_on_step_end_tensor_inputs,
+        )
+        for text in _as_list(prompt or []):
+            warn_about_prompt(self.tokenizer, text, max_sequence_length or config.max_text_seq_length)
+        device = self._execution_device
+        do_classifier_free_guidance = guidance_scale > 1.0
+        self._guidance_scale, self._attention_kwargs, self._interrupt = guidance_scale, attention_kwargs, False
+
+        # 2. Text
+        prompt_embeds, negative_prompt_embeds = self.encode_prompt(
+            prompt,
+            negative_prompt,
+            do_classifier_free_guidance=do_classifier_free_guidance,
+            num_videos_per_prompt=num_videos_per_prompt,
+            prompt_embeds=prompt_embeds,
+            negative_prompt_embeds=negative_prompt_embeds,
+            max_sequence_length=max_sequence_length,
+            device=device,
+        )
+        batch_size = prompt_embeds.shape[0]
+        if negative_prompt_embeds is not None:
+            prompt_embeds = torch.cat([negative_prompt_embeds, prompt_embeds])  # (2 B, T, D)
+
+        # 3. People: the local branch, computed once, and the global one
+        if people is not None:
+            people = people if isinstance(people, ExtractedIdentities) else self.extract_identities(people)
+            id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
+            if canvas is None and use_canvas and self.takes_canvas:
+                canvas = compose_canvas(people.canvas_crops, height, width)
+        identity_features = None
+        if use_identities and id_embeds is not None and id_vit_hidden_states is not None:
+            identity_features = self._prepare_identities(
+                id_embeds, id_vit_hidden_states, id_mask, batch_size=batch_size, device=device
+            )
+            if do_classifier_free_guidance:
+                identity_features = identity_features.repeat_for_guidance()
+        token_grid = geometry.token_grid(height=height, width=width, num_frames=num_frames)
+        if routing_indices is not None:
+            routing_indices = _per_video_indices(routing_indices, token_grid, batch_size).to(device)
+            if do_classifier_free_guidance:
+                routing_indices = torch.cat([routing_indices, routing_indices])
+
+        # 4. Latents
+        generators = make_generators(generator, batch_size)
+        latent_frames, latent_height, latent_width = geometry.latent_shape(
+            height=height, width=width, num_frames=num_frames
+        )
+        latent_shape = (batch_size, latent_frames, self.vae.config.latent_channels, latent_height, latent_width)
+        image_latents = None
+        if self.takes_canvas:
+            shown = canvas is not None and use_canvas
+            image_latents = self.prepare_image_latents(
+                canvas_to_tensor(cast(CanvasInput, canvas), height=height, width=width) if shown else None,
+                latent_shape,
+                generator=generators,
+                device=device,
+            )
+        latents = self._prepare_noise(latents, latent_shape, generator=generators, device=device)
+        image_rotary_emb = video_rotary_emb(
+            config, num_frames=latent_frames, height=latent_height, width=latent_width, device=device
+        )
+
+        # 5. Denoise
+        self.scheduler.set_timesteps(num_inference_steps, device=device)
+        timesteps = self.scheduler.timesteps
+        self._num_timesteps = len(timesteps)
+        is_dpm = isinstance(self.scheduler, CogVideoXDPMScheduler)
+        previous_prediction: torch.Tensor | None = None
+        routing_maps: list[torch.Tensor] = []
+        with self.progress_bar(total=num_inference_steps) as progress_bar:
+            for step, timestep in enumerate(timesteps):
+                if self.interrupt:
+                    continue
+                self._current_timestep = timestep
+                model_input = self.scheduler.scale_model_input(latents, timestep)
+                if image_latents is not None:
+                    model_input = torch.cat([model_input, image_latents], dim=2)  # (B, f, 2 C, h, w)
+                if do_classifier_free_guidance:
+                    model_input = torch.cat([model_input, model_input])
+                with self.transformer.cache_context("cond_uncond"):
+                    output = self.transformer(
+                        hidden_states=model_input,
+                        encoder_hidden_states=prompt_embeds,
+                        timestep=timestep.expand(model_input.shape[0]),
+                        image_rotary_emb=image_rotary_emb,
+                        attention_kwargs=attention_kwargs,
+                        identity_features=identity_features,
+                        face_scale=face_scale,
+                        routing=routing,
+                        routing_indices=routing_indices,
+                    )
+                prediction = output.sample.float()
+                if use_dynamic_cfg:
+                    self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_inference_steps)
+                if do_classifier_free_guidance:
+                    negative, positive = prediction.chunk(2)
+                    prediction = negative + self.guidance_scale * (positive - negative)
+                if output_routing_maps and output.routing_logits is not None:
+                    routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))
+
+                if is_dpm:
+                    latents, previous_prediction = self.scheduler.step(
+                        prediction,
+                        previous_prediction,
+                        timestep,
+                        timesteps[step - 1] if step > 0 else None,
+                        latents,
+                        generator=generators,
+                        return_dict=False,
+                    )
+                else:
+                    latents = self.scheduler.step(
+                        prediction, timestep, latents, eta=eta, generator=generators, return_dict=False
+                    )[0]
+                latents = latents.to(prompt_embeds.dtype)
+
+                if callback_on_step_end is not None:
+                    tensors = {
+                        "latents": latents,
+                        "prompt_embeds": prompt_embeds,
+                        "negative_prompt_embeds": negative_prompt_embeds,
+                    }
+                    asked = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
+                    changed = callback_on_step_end(self, step, timestep, asked)
+                    latents = changed.pop("latents", latents)
+                    prompt_embeds = changed.pop("prompt_embeds", prompt_embeds)
+                    negative_prompt_embeds = changed.pop("negative_prompt_embeds", negative_prompt_embeds)
+                progress_bar.update()
+        self._current_timestep = None
+
+        # 6. Frames
+        frames: Frames = latents
+        if output_type != "latent":
+            frames = self.video_processor.postprocess_video(self.decode_latents(latents), output_type=output_type)
+        self.maybe_free_model_hooks()
+        result = IngredientsPipelineOutput(
+            frames=frames, routing_maps=torch.stack(routing_maps, dim=1) if routing_maps else None
+        )
+        return result if return_dict else (result.frames, result.routing_maps)
+
+    def _check_inputs(
+        self,
+        *,
+        people: object,
+        prompt: str | Sequence[str] | None,
+        prompt_embeds: torch.Tensor | None,
+        negative_prompt: str | Sequence[str] | None,
+        negative_prompt_embeds: torch.Tensor | None,
+        id_embeds: torch.Tensor | None,
+        id_vit_hidden_states: Sequence[torch.Tensor] | None,
+        canvas: CanvasInput | None,
+        output_type: str,
+        tensor_inputs: Sequence[str],
+    ) -> None:
+        if (prompt is None) == (prompt_embeds is None):
+            raise ValueError("Give either prompt or prompt_embeds.")
+        if prompt is not None:
+            check_prompts(_as_list(prompt))
+        if negative_prompt is not None and negative_prompt_embeds is not None:
+            raise ValueError("Give either negative_prompt or negative_prompt_embeds.")
+        if prompt_embeds is not None and negative_prompt_embeds is not None:
+            shapes = tuple(prompt_embeds.shape), tuple(negative_prompt_embeds.shape)
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"prompt_embeds {shapes[0]} and negative_prompt_embeds {shapes[1]} differ in shape.")
+        if people is not None and id_embeds is not None:
+            raise ValueError("Give either people or id_embeds.")
+        if (id_embeds is None) != (id_vit_hidden_states is None):
+            raise ValueError("id_embeds and id_vit_hidden_states are given together.")
+        if canvas is not None and not self.takes_canvas:
+            raise ValueError("This is a text-to-video model, which takes no canvas.")
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"output_type must be one of {OUTPUT_TYPES}, got {output_type!r}.")
+        if unknown := [name for name in tensor_inputs if name not in self._callback_tensor_inputs]:
+            raise ValueError(
+                f"callback_on_step_end_tensor_inputs must be in {self._callback_tensor_inputs}, got {unknown}."
+            )
+
+    def _prepare_identities(
+        self,
+        id_embeds: torch.Tensor,
+        id_vit_hidden_states: Sequence[torch.Tensor],
+        id_mask: torch.Tensor | None,
+        *,
+        batch_size: int,
+        device: torch.device,
+    ) -> IdentityFeatures:
+        if id_embeds.ndim == 2:  # the same people in every video
+            id_embeds = id_embeds[None]
+            id_vit_hidden_states = [states[None] for states in id_vit_hidden_states]
+            id_mask = None if id_mask is None else id_mask[None]
+        features: IdentityFeatures = self.transformer.prepare_identities(
+            id_embeds.to(device),
+            [states.to(device) for states in id_vit_hidden_states],
+            None if id_mask is None else id_mask.to(device),
+        )
+        if batch_size % features.batch_size:
+            raise ValueError(f"Identities were given for {features.batch_size} videos, but there are {batch_size}.")
+        return features.repeat_interleave(batch_size // features.batch_size)
+
+    def _prepare_noise(
+        self,
+        latents: torch.Tensor | None,
+        latent_shape: tuple[int, ...],
+        *,
+        generator: torch.Generator | list[torch.Generator] | None,
+        device: torch.device,
+    ) -> torch.Tensor:
+        dtype = self.transformer.dtype
+        if latents is None:
+            latents = randn_tensor(latent_shape, generator=generator, device=device, dtype=dtype)
+        elif tuple(latents.shape) != latent_shape:
+            raise ShapeError(f"latents have shape {tuple(latents.shape)}, but these videos need {latent_shape}.")
+        return cast(torch.Tensor, latents.to(device, dtype) * self.scheduler.init_noise_sigma)
+
+
+def _as_list(texts: str | Sequence[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+def _dynamic_guidance(guidance_scale: float, timestep: float, num_inference_steps: int) -> float:
+    """CogVideoX's formula, which mixes up steps and timesteps and is kept so that its videos can be reproduced."""
+    phase = ((num_inference_steps - timestep) / num_inference_steps) ** 5.0
+    return 1 + guidance_scale * ((1 - math.cos(math.pi * phase)) / 2)
+
+
+def _routing_map(
+    routing_logits: Sequence[torch.Tensor], batch_size: int, token_grid: tuple[int, int, int]
+) -> torch.Tensor:
+    """(B, J, f, h, w): the identity with the largest logit, in the half of the batch that has the prompt."""
+    chosen = [logits[-batch_size:].argmax(dim=-1) for logits in routing_logits]  # (B, L) each
+    return torch.stack(chosen, dim=1).reshape(batch_size, len(chosen), *token_grid).cpu()
+
+
+def _per_video_indices(
+    routing_indices: torch.Tensor, token_grid: tuple[int, int, int], batch_size: int
+) -> torch.Tensor:
+    """(B, L) of indices given for one video or for each, flat or on the grid of tokens."""
+    if tuple(routing_indices.shape[-3:]) == token_grid:
+        routing_indices = routing_indices.flatten(-3)
+    num_tokens = math.prod(token_grid)
+    if routing_indices.ndim > 2 or routing_indices.shape[-1] != num_tokens:
+        raise ShapeError(
+            f"routing_indices have shape {tuple(routing_indices.shape)}, but these videos have {num_tokens} tokens, "
+            f"{token_grid} by frame, row and column."
+        )
+    return routing_indices.expand(batch_size, num_tokens)
