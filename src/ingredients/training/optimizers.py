@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 
+from ingredients.training.muon import Muon
 from ingredients.training.stage import ParameterGroup
 
 OptimizerName = Literal["adamw", "muon"]
@@ -48,5 +49,5 @@ def build_optimizers(
     if adamw_groups:
         optimizers.append(torch.optim.AdamW(adamw_groups, betas=betas, eps=1e-8, fused=True))
     if muon_groups:
-        optimizers.append(torch.optim.Muon(muon_groups, adjust_lr_fn="match_rms_adamw"))
+        optimizers.append(Muon(muon_groups))
     return optimizers
