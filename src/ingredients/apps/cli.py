@@ -2,7 +2,7 @@
 
 import typer
 
-from ingredients.apps import world_commands
+from ingredients.apps import evaluate_command, faces_command, generate_command, world_commands
 from ingredients.apps.terminal import IngredientsGroup, with_examples
 
 app = typer.Typer(
@@ -20,6 +20,9 @@ app = typer.Typer(
         '  --prompt "Two people wave on a beach" --output out.mp4',
     ),
 )
+app.command("generate", help=generate_command.HELP)(generate_command.generate)
+app.command("faces", help=faces_command.HELP)(faces_command.faces)
+app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
 app.add_typer(world_commands.app, name="world")
 
 

@@ -6,10 +6,9 @@ Legend: F frames, N people, H/W pixels.
 import numpy as np
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.visualisation.contact_sheet import evenly_spread
+from ingredients.visualisation.layout import identity_colour, in_column, in_row, with_margin
 from ingredients.world import Scene
-
-PERSON_COLOURS = np.array([(230, 97, 1), (94, 60, 153), (0, 136, 55), (5, 113, 176)], np.float32)
-"""One a person, told apart by colour-blind readers too."""
 
 MAX_COLUMNS = 5
 
@@ -17,12 +16,11 @@ MAX_COLUMNS = 5
 def draw_mask_picture(scene: Scene) -> UInt8Array:
     """Shows up to five frames of a scene, evenly spread, above their masks: people tinted, faces in full colour."""
     num_frames, num_people = scene.face_masks.shape[:2]
-    shown = np.unique(np.linspace(0, num_frames - 1, min(MAX_COLUMNS, num_frames)).round().astype(int))
-    frames = scene.frames[shown]
-    masks = frames.astype(np.float32) * 0.25 + 160.0  # (F, H, W, 3), a pale ghost of the frame
+    shown = evenly_spread(num_frames, MAX_COLUMNS)
+    masks = scene.frames[shown].astype(np.float32) * 0.25 + 160.0  # (F, H, W, 3), a pale ghost of the frame
     for person in range(num_people):
-        colour = PERSON_COLOURS[person]
+        colour = np.array(identity_colour(person), np.float32)
         masks[scene.person_masks[shown, person]] = 0.5 * colour + 0.5 * 255.0
         masks[scene.face_masks[shown, person]] = colour
-    rows = [np.concatenate(list(row), axis=1) for row in (frames, masks.astype(np.uint8))]  # (H, F x W, 3)
-    return np.concatenate(rows, axis=0)
+    rows = [in_row(list(row)) for row in (scene.frames[shown], masks.astype(np.uint8))]
+    return with_margin(in_column(rows))

@@ -1,0 +1,5 @@
+"""`python -m ingredients` is the command line."""
+
+from ingredients.apps.cli import main
+
+main()

@@ -1,0 +1,64 @@
+"""`ingredients faces`: what is detected, aligned and recognised in photos."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingredients.apps.terminal import say, with_examples
+
+if TYPE_CHECKING:
+    from ingredients.apps.faces_report import FacesReport
+
+HELP = with_examples(
+    "Shows which faces are found in photos, how they are aligned, and how alike they are, as a picture and a table.",
+    "ingredients faces ana.png ben.png",
+    "ingredients faces group.jpg --output group-faces.png",
+)
+
+
+def faces(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Image files.")],
+    output: Annotated[Path, typer.Option(help="Picture to write.")] = Path("faces.png"),
+    model: Annotated[
+        str | None, typer.Option(help="Folder of the model whose face parts are used. Default: the one that ships.")
+    ] = None,
+) -> None:
+    """Shows which faces are found in photos."""
+    from ingredients.apps.faces_report import inspect_faces
+    from ingredients.faces.face_stack import load_face_stack
+    from ingredients.media.photos import load_photo
+    from ingredients.media.pictures import check_picture_path, write_picture
+    from ingredients.pipelines.components import FACE_ENCODER
+    from ingredients.pipelines.loading import default_model_path
+
+    check_picture_path(output)
+    images = {str(photo): load_photo(photo) for photo in photos}
+    stack = load_face_stack((default_model_path() if model is None else Path(model)) / FACE_ENCODER)
+    report = inspect_faces(images, stack.facial_extractor())
+    write_picture(output, report.draw())
+    _print_table(report)
+    if any(not report.faces_of(photo) for photo in report.photos):
+        say("A photo without a face cannot be used; draw one with: ingredients world portrait --seed 7")
+    typer.echo(output)
+
+
+def _print_table(report: "FacesReport") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("face", "photo", "box (left, top, right, bottom)", "score", "most alike")
+    for photo in report.photos:
+        found = report.faces_of(photo)
+        if not found:
+            table.add_row("-", photo, "no face found", "", "")
+        for face in found:
+            alike = report.most_alike(face)
+            table.add_row(
+                str(face.number),
+                photo,
+                ", ".join(f"{edge:.0f}" for edge in face.face.box.tolist()),
+                f"{face.face.score:.2f}",
+                f"{alike[1]:.2f} to face {alike[0].number}" if alike else "",
+            )
+    Console().print(table)

@@ -1,0 +1,101 @@
+"""What is detected, aligned and recognised in some photos.
+
+Legend: H/W pixels, S side of a crop, N faces.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.faces_types import Face
+from ingredients.faces.alignment import crop_ffhq
+from ingredients.faces.facial_extractor import FacialExtractor
+from ingredients.visualisation.faces_sheet import faces_sheet, photo_row
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InspectedFace:
+    """One face of one photo."""
+
+    number: int
+    """Counted from 1 over all photos."""
+
+    photo: str
+    """Name of the photo."""
+
+    face: Face
+    """What the detector said."""
+
+    crop: UInt8Array
+    """(S, S, 3): what the image encoder and the canvas get."""
+
+    recognition_crop: UInt8Array
+    """(S, S, 3): the tighter crop that the recogniser gets."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FacesReport:
+    """All faces of some photos."""
+
+    photos: Mapping[str, UInt8Array]
+    """The photos (H, W, 3) by name, in the order given."""
+
+    faces: tuple[InspectedFace, ...]
+    """Photo by photo, the largest first."""
+
+    cosines: Float32Array
+    """(N, N): how alike the recogniser finds each pair of faces."""
+
+    def faces_of(self, photo: str) -> list[InspectedFace]:
+        """The faces of one photo."""
+        return [face for face in self.faces if face.photo == photo]
+
+    def most_alike(self, face: InspectedFace) -> tuple[InspectedFace, float] | None:
+        """The other face that is most alike, with the cosine; None if there is no other."""
+        if len(self.faces) < 2:
+            return None
+        cosines = self.cosines[face.number - 1].copy()
+        cosines[face.number - 1] = -np.inf
+        other = int(cosines.argmax())
+        return self.faces[other], float(cosines[other])
+
+    def draw(self) -> UInt8Array:
+        """Draws a row a photo: the photo with its faces marked, then the crops that the model's parts get."""
+        rows = []
+        for name, image in self.photos.items():
+            found = self.faces_of(name)
+            crops = [
+                crop
+                for face in found
+                for crop in (
+                    (f"face {face.number}, aligned", face.crop),
+                    (f"face {face.number}, for recognition", face.recognition_crop),
+                )
+            ]
+            rows.append(photo_row(name, image, [face.face for face in found], crops=crops))
+        return faces_sheet(rows)
+
+
+@torch.inference_mode()
+def inspect_faces(photos: Mapping[str, UInt8Array], extractor: FacialExtractor) -> FacesReport:
+    """Finds, aligns and compares every face of some RGB photos (H, W, 3)."""
+    found = [(name, face) for name, image in photos.items() for face in extractor.detector.detect(image)]
+    faces = tuple(
+        InspectedFace(
+            number=number,
+            photo=name,
+            face=face,
+            crop=crop_ffhq(photos[name], face.landmarks, size=extractor.canvas_crop_size),
+            recognition_crop=extractor.recogniser.align(photos[name], face.landmarks),
+        )
+        for number, (name, face) in enumerate(found, start=1)
+    )
+    cosines = np.zeros((len(faces), len(faces)), np.float32)
+    if faces:
+        embeds = extractor.recogniser.embed(np.stack([face.recognition_crop for face in faces]))
+        embeds = torch.nn.functional.normalize(embeds.float(), dim=-1)
+        cosines = (embeds @ embeds.T).cpu().numpy()
+    return FacesReport(photos=photos, faces=faces, cosines=cosines)

@@ -1,0 +1,106 @@
+"""`ingredients generate`: photos and a sentence become a video."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingredients.apps.terminal import say, with_examples
+from ingredients.core.errors import UserInputError
+
+if TYPE_CHECKING:
+    from ingredients.apps.generate import GenerateResult
+
+HELP = with_examples(
+    "Makes a video in which the people of some photos do what a sentence says, and tells how well each face was kept. "
+    "Names label people in the report only; binding them to words of the prompt comes later.",
+    'ingredients generate --photo ana=ana.png --photo ben=ben.png --prompt "Two people wave on a beach"',
+    'ingredients generate --photo ana=a1.png --photo ana=a2.png --prompt "A person walks" --output ana.mp4',
+    'ingredients generate --photo ana=ana.png --prompt "A person nods" --seed 4 --json > report.json',
+)
+
+
+def generate(
+    photo: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=FILE",
+            help="A person's name and photo. Repeat it for more people, or with the same name for more photos.",
+        ),
+    ],
+    prompt: Annotated[str, typer.Option(help="What happens. `ingredients world words` lists the words that count.")],
+    output: Annotated[Path, typer.Option(help="Video to write.")] = Path("out.mp4"),
+    model: Annotated[str | None, typer.Option(help="Model folder. Default: the small model that ships.")] = None,
+    seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
+    num_inference_steps: Annotated[int, typer.Option(min=1, max=1000, help="Denoising steps.")] = 50,
+    guidance_scale: Annotated[float, typer.Option(help="Weight of the prompt; 1 or less does without.")] = 6.0,
+    negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
+    face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features; 0 is without.")] = 1.0,
+    num_frames: Annotated[int | None, typer.Option(help="Length in frames. Default: the model's own.")] = None,
+    height: Annotated[int | None, typer.Option(help="Pixels. Default: the model's own.")] = None,
+    width: Annotated[int | None, typer.Option(help="Pixels. Default: the model's own.")] = None,
+    routing_map: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Picture to write: where the router sent each person.")
+    ] = None,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Picture to write: the frames side by side.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
+    ] = False,
+) -> None:
+    """Makes a video of the people in some photos."""
+    people = parse_photos(photo)
+
+    from ingredients.apps.generate import GenerateRequest, generate_video
+    from ingredients.core.progress import show_progress
+
+    request = GenerateRequest(
+        photos=people,
+        prompt=prompt,
+        output=output,
+        model=model,
+        seed=seed,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        negative_prompt=negative_prompt,
+        face_scale=face_scale,
+        num_frames=num_frames,
+        height=height,
+        width=width,
+        routing_map=routing_map,
+        contact_sheet=contact_sheet,
+    )
+    with show_progress("Making the video") as progress:
+        result = generate_video(request, progress=progress, notice=lambda message: say(f"Note: {message}"))
+    typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else describe(result))
+
+
+def parse_photos(options: list[str]) -> dict[str, list[Path]]:
+    """Sorts `NAME=FILE` options by name, in the order in which names first appear.
+
+    Raises:
+        UserInputError: for an option of another form.
+    """
+    people: dict[str, list[Path]] = {}
+    for option in options:
+        name, separator, file = option.partition("=")
+        if not (separator and name.strip() and file):
+            raise UserInputError(f"--photo {option} must have the form NAME=FILE, such as: --photo ana=ana.png")
+        people.setdefault(name.strip(), []).append(Path(file))
+    return people
+
+
+def describe(result: "GenerateResult") -> str:
+    """The report for a person to read."""
+    request = result.request
+    lines = [
+        f"{request.output}: {result.num_frames} frames of {result.width}x{result.height}, "
+        f"seed {request.seed}, made in {result.seconds:.0f} s"
+    ]
+    lines.extend(str(picture) for picture in (request.contact_sheet, request.routing_map) if picture is not None)
+    lines.append("Similarity to the photos (0 is a stranger, 1 the same person in a real clip):")
+    width = max(len(person.name) for person in result.people)
+    lines.extend(f"  {person.name:<{width}}  {person.verdict}" for person in result.people)
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.apps.conftest import Run
+from tests.apps.tiny_model import FINDS_NO_FACE
+
+
+def test_faces_are_shown_as_a_picture_and_a_table(run: Run, tiny_model: Path, photos: dict[str, Path]) -> None:
+    result = run("faces", photos["ana"], photos["ben"], "--model", tiny_model, "--output", "seen.png")
+    assert result.exit_code == 0, result.output
+    assert "score" in result.stdout
+    assert "to face" in result.stdout
+    assert result.stdout.strip().endswith("seen.png")
+    assert np.asarray(Image.open("seen.png")).std() > 0
+
+
+def test_a_photo_without_a_face_is_told(
+    run: Run, tiny_model: Path, photos: dict[str, Path], change_face_config: Callable[..., None]
+) -> None:
+    change_face_config(("detector", "score_threshold"), FINDS_NO_FACE)
+    result = run("faces", photos["ana"], "--model", tiny_model)
+    assert result.exit_code == 0, result.output
+    assert "no face found" in result.stdout
+    assert "ingredients world portrait --seed 7" in result.stderr
+    assert Path("faces.png").exists()
+
+
+def test_a_missing_photo_is_named(run: Run, tiny_model: Path) -> None:
+    result = run("faces", "nobody.png", "--model", tiny_model)
+    assert result.exit_code == 2
+    assert "nobody.png does not exist" in result.stderr
+    assert not list(Path.cwd().iterdir())

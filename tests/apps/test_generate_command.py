@@ -1,0 +1,325 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from typer.testing import Result
+
+from ingredients.media.video import read_video
+from tests.apps.conftest import Run
+from tests.apps.tiny_model import FINDS_NO_FACE
+
+PROMPT = "Two people wave on a beach."
+Generate = Callable[..., Result]
+
+
+@pytest.fixture
+def generate(run: Run, tiny_model: Path, photos: dict[str, Path]) -> Generate:
+    """Runs `ingredients generate` on the tiny model; what is not named is given, None leaves an option out."""
+
+    def run_generate(*arguments: object, people: tuple[str, ...] = ("ana", "ben"), **options: object) -> Result:
+        given: dict[str, object] = {
+            "prompt": PROMPT,
+            "model": tiny_model,
+            "num_inference_steps": 2,
+            "output": "out.mp4",
+        }
+        line = [part for name in people for part in ("--photo", f"{name}={photos[name]}")]
+        for name, value in (given | options).items():
+            if value is not None:
+                line += [f"--{name.replace('_', '-')}", str(value)]
+        return run("generate", *line, *arguments)
+
+    return run_generate
+
+
+def assert_one_sentence(result: Result, *parts: str) -> None:
+    """A user's mistake: code 2, one line on standard error, nothing on standard output, nothing left in the folder."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    last_line = result.stderr.strip().splitlines()[-1]
+    assert last_line.startswith("Error: "), result.stderr
+    assert "Traceback" not in result.stderr
+    for part in parts:
+        assert part in last_line
+    assert not list(Path.cwd().iterdir())
+
+
+def test_a_video_is_made_and_reported(generate: Generate) -> None:
+    result = generate("--contact-sheet", "frames.png", "--routing-map", "routing.png")
+    assert result.exit_code == 0, result.output
+    video = read_video("out.mp4")
+    assert video.frames.shape == (9, 16, 24, 3)
+    assert video.fps == 8
+    assert video.metadata["title"] == PROMPT
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["frames.png", "out.mp4", "routing.png"]
+    for name in ("frames.png", "routing.png"):
+        assert np.asarray(Image.open(name)).std() > 0
+    for part in ("out.mp4: 9 frames of 24x16", "ana  ", "ben  "):
+        assert part in result.stdout
+    assert "2/2" in result.stderr  # the progress bar
+
+
+def test_json_is_alone_on_standard_output(generate: Generate, photos: dict[str, Path], tiny_model: Path) -> None:
+    result = generate("--json", seed=-3)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("\n") == 1
+    report = json.loads(result.stdout)
+    assert (report["video"], report["frames"], report["fps"], report["seed"]) == ("out.mp4", 9, 8.0, -3)
+    assert report["model"] == str(tiny_model)
+    assert report["seconds"] > 0
+    assert [person["name"] for person in report["people"]] == ["ana", "ben"]
+    assert [person["photo"] for person in report["people"]] == [str(photos["ana"]), str(photos["ben"])]
+    for person in report["people"]:
+        assert isinstance(person["found"], bool)
+        assert isinstance(person["similarity"], float)
+
+
+def test_a_seed_makes_the_same_video_again(generate: Generate) -> None:
+    frames = []
+    for seed in (4, 4, 5):
+        assert generate(seed=seed).exit_code == 0
+        frames.append(read_video("out.mp4").frames)
+    np.testing.assert_array_equal(frames[0], frames[1])
+    assert (frames[0] != frames[2]).any()
+
+
+@pytest.mark.parametrize("num_people", [1, 3, 6])
+def test_any_number_of_people_takes_part(
+    generate: Generate, photos: dict[str, Path], num_people: int, tmp_path: Path
+) -> None:
+    for index in range(num_people):
+        noise = np.random.default_rng(index).integers(0, 256, (64, 64, 3), np.uint8)
+        photos[f"person {index}"] = tmp_path / f"{index}.png"
+        Image.fromarray(noise).save(photos[f"person {index}"])
+    names = tuple(f"person {index}" for index in range(num_people))
+    result = generate("--json", "--routing-map", "routing.png", people=names, height=32, width=48)
+    assert result.exit_code == 0, result.output
+    assert [person["name"] for person in json.loads(result.stdout)["people"]] == list(names)
+
+
+def test_a_name_given_twice_is_one_person_with_two_photos(generate: Generate, photos: dict[str, Path]) -> None:
+    result = generate("--json", "--photo", f"ana={photos['cleo']}")
+    assert result.exit_code == 0, result.output
+    people = json.loads(result.stdout)["people"]
+    assert [person["name"] for person in people] == ["ana", "ben"]
+    assert people[0]["photos"] == [str(photos["ana"]), str(photos["cleo"])]
+
+
+def test_every_option_reaches_the_video(generate: Generate) -> None:
+    assert generate().exit_code == 0
+    plain = read_video("out.mp4").frames
+    for option, value in (
+        ("guidance_scale", 1.0),
+        ("negative_prompt", "a city"),
+        ("num_inference_steps", 3),
+        ("prompt", "Two people nod."),
+    ):
+        result = generate(**{option: value})
+        assert result.exit_code == 0, result.output
+        assert (read_video("out.mp4").frames != plain).any(), option
+    assert generate(num_frames=17, height=32, width=16).exit_code == 0
+    assert read_video("out.mp4").frames.shape == (17, 32, 16, 3)
+
+
+def test_unknown_words_and_a_cut_prompt_are_told(generate: Generate) -> None:
+    result = generate("--json", prompt="Two people juggle on a beach at sunset under a grey sky in a city at night.")
+    assert result.exit_code == 0, result.output
+    assert "does not know 'juggle'" in result.stderr
+    assert "cut" in result.stderr
+    notices = json.loads(result.stdout)["notices"]
+    assert any("at night" in notice for notice in notices), notices
+
+
+def test_several_faces_in_a_photo_are_told(generate: Generate) -> None:
+    result = generate()
+    assert "faces; the largest is taken for ana" in result.stderr
+
+
+def test_a_model_without_a_judge_says_that_nothing_was_measured(generate: Generate, tiny_model: Path) -> None:
+    shutil.rmtree(tiny_model / "judge")
+    result = generate("--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["people"][0]["similarity"] is None
+    assert "not measured" in generate().stdout
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("option", ["ana", "ana=", "=ana.png", ""])
+def test_a_photo_needs_a_name_and_a_file(generate: Generate, option: str) -> None:
+    assert_one_sentence(generate("--photo", option), "must have the form NAME=FILE")
+
+
+def test_a_missing_photo(generate: Generate) -> None:
+    assert_one_sentence(generate("--photo", "cleo=nowhere.png"), "nowhere.png", "cleo", "does not exist")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"), [(b"", "is an empty file"), (b"Dear Ana", "is not an image that can be read")]
+)
+def test_a_photo_that_cannot_be_read(
+    generate: Generate, photos: dict[str, Path], content: bytes, complaint: str
+) -> None:
+    photos["ben"].write_bytes(content)
+    assert_one_sentence(generate(), "ben.png", complaint)
+
+
+def test_a_truncated_photo(generate: Generate, photos: dict[str, Path]) -> None:
+    photos["ben"].write_bytes(photos["ben"].read_bytes()[:700])
+    assert_one_sentence(generate(), "ben.png", "cut off or damaged")
+
+
+def test_no_face(generate: Generate, change_face_config: Callable[..., None], photos: dict[str, Path]) -> None:
+    change_face_config(("detector", "score_threshold"), FINDS_NO_FACE)
+    result = generate()
+    assert_one_sentence(result, "No face", str(photos["ana"]), "ingredients world portrait --seed 7")
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_the_same_file_for_two_people(
+    generate: Generate, photos: dict[str, Path], copied: bool, tmp_path: Path
+) -> None:
+    photos["ben"] = photos["ana"]
+    if copied:
+        photos["ben"] = tmp_path / "copy.png"
+        shutil.copy(photos["ana"], photos["ben"])
+    assert_one_sentence(generate(), "ana and ben have the same photo", "one of their own")
+
+
+def test_two_names_for_one_face(generate: Generate, change_face_config: Callable[..., None]) -> None:
+    change_face_config(("same_face_threshold",), -1.0)
+    assert_one_sentence(generate(), "ana and ben show the same face", "under one name")
+
+
+@pytest.mark.parametrize("prompt", ["", "  "])
+def test_an_empty_prompt(generate: Generate, prompt: str) -> None:
+    assert_one_sentence(generate(prompt=prompt), "prompt is empty", "Two people wave on a beach")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "remedy"),
+    [("height", 20, "try 16 or 24"), ("width", 3, "try 8"), ("num_frames", 12, "try 9 or 17")],
+)
+def test_a_shape_that_the_model_cannot_make(generate: Generate, option: str, value: int, remedy: str) -> None:
+    assert_one_sentence(generate(**{option: value}), str(value), remedy)
+
+
+def test_more_faces_than_fit(generate: Generate) -> None:
+    assert_one_sentence(generate(people=("ana", "ben", "cleo"), height=8, width=8), "3 faces do not fit", "larger")
+
+
+@pytest.mark.parametrize("option", ["output", "contact_sheet", "routing_map"])
+def test_an_output_folder_that_does_not_exist(generate: Generate, option: str) -> None:
+    suffix = "mp4" if option == "output" else "png"
+    assert_one_sentence(generate(**{option: f"new/x.{suffix}"}), "new", "does not exist", "mkdir -p new")
+
+
+def test_an_output_of_an_unknown_kind(generate: Generate) -> None:
+    assert_one_sentence(generate(output="out.txt"), "out.txt", ".mp4")
+    assert_one_sentence(generate(contact_sheet="sheet.pdf"), "sheet.pdf", ".png")
+
+
+def test_an_output_on_top_of_a_photo(generate: Generate, photos: dict[str, Path]) -> None:
+    assert_one_sentence(generate(contact_sheet=photos["ana"]), "is the photo of ana", "another name")
+
+
+@pytest.mark.parametrize(("option", "name"), [("output", "out.mp4"), ("contact_sheet", "sheet.png")])
+def test_a_full_disk(generate: Generate, fill_disk: Callable[[Path], None], option: str, name: str) -> None:
+    fill_disk(Path.cwd() / name)
+    result = generate(**{option: name})
+    assert result.exit_code == 2
+    assert f"is full, so {name} was not written" in result.stderr
+    assert not Path(name).exists()
+    assert all(not path.name.startswith(".") for path in Path.cwd().iterdir())
+
+
+def test_an_interrupted_run_leaves_nothing(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(IngredientsTransformer3DModel, "forward", interrupt)
+    result = generate()
+    assert result.exit_code == 130
+    assert "Interrupted" in result.stderr
+    assert "nothing half-written is left" in result.stderr
+    assert not list(Path.cwd().iterdir())
+
+
+def test_a_model_folder_that_is_not_there(generate: Generate) -> None:
+    assert_one_sentence(generate(model="nowhere"), "nowhere", "check the name")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "model_index.json",
+        "transformer",
+        "transformer/config.json",
+        "transformer/diffusion_pytorch_model.safetensors",
+        "vae",
+        "text_encoder/model.safetensors",
+        "tokenizer",
+        "scheduler/scheduler_config.json",
+        "face_encoder/detector.safetensors",
+        "face_encoder/image_encoder",
+        "face_encoder/config.json",
+        "judge/judge.safetensors",
+        "judge/calibration.json",
+    ],
+)
+def test_a_model_folder_with_a_part_missing(generate: Generate, tiny_model: Path, part: str) -> None:
+    path = tiny_model / part
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    assert_one_sentence(generate(), part.split("/")[-1])
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "transformer/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+        "text_encoder/model.safetensors",
+        "face_encoder/recogniser.safetensors",
+        "face_encoder/image_encoder/model.safetensors",
+        "judge/judge.safetensors",
+    ],
+)
+@pytest.mark.parametrize("damage", ["shape", "missing", "unknown", "truncated"])
+def test_a_model_folder_with_weights_that_do_not_fit(
+    generate: Generate, tiny_model: Path, weights: str, damage: str
+) -> None:
+    path = tiny_model / weights
+    tensors = load_file(path)
+    name = next(name for name, tensor in tensors.items() if tensor.ndim)
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-50])
+        name = path.name
+    else:
+        if damage == "shape":
+            tensors[name] = torch.zeros(*tensors[name].shape, 2)
+        elif damage == "missing":
+            del tensors[name]
+        else:
+            name = "another.weight"
+            tensors[name] = torch.zeros(2)
+        save_file(tensors, path, metadata={"format": "pt"})
+    assert_one_sentence(generate(), name)
+
+
+def test_weights_in_a_pickle_are_not_loaded(generate: Generate, tiny_model: Path) -> None:
+    weights = tiny_model / "transformer" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    assert_one_sentence(generate(), "safetensors")
