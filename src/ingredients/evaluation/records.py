@@ -71,11 +71,14 @@ class CaseRecord:
     people: ClipAssessment
     """Who is seen, how well."""
 
+    other_people: ClipAssessment | None = None
+    """The same for the people that the local branch alone was given, where they are others."""
+
     routing: RoutingRecord | None = None
     """Router accuracy by block and timestep."""
 
     text: TextRecord | None = None
-    """For text relevance."""
+    """For the agreement with the prompt."""
 
     faces: FacesRecord | None = None
     """For distances between distributions of faces."""

@@ -1,0 +1,94 @@
+"""The folder of an evaluation: one file a case, so that an interrupted run goes on where it stopped."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ingredients.core.config import config_from_dict, config_to_dict
+from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.files import atomic_path
+from ingredients.evaluation.records import CaseRecord
+
+_DESCRIPTION = "evaluation.json"
+
+
+class EvaluationFolder:
+    """Records of cases on disk.
+
+    Args:
+        path: folder, made if it is not there.
+        description: what the records depend on: the model's fingerprint and the settings.
+
+    Raises:
+        OutputError: if the folder cannot be made.
+        UserInputError: if it holds records of another model or other settings.
+    """
+
+    def __init__(self, path: str | Path, *, description: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The folder {path} cannot be made ({error.strerror}); choose another output folder."
+            ) from error
+        self._check_description(dict(description))
+
+    def load(self, variant: str, index: int) -> CaseRecord | None:
+        """The record of a case, or None if it is not done (or its file is damaged)."""
+        try:
+            values = json.loads(self._record_path(variant, index).read_text(encoding="utf-8"))
+            return config_from_dict(CaseRecord, values)
+        except (OSError, ValueError, UserInputError):
+            return None
+
+    def save(self, variant: str, record: CaseRecord) -> None:
+        """Writes the record of a case."""
+        path = self._record_path(variant, record.index)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, config_to_dict(record))
+
+    def video_path(self, variant: str, index: int) -> Path:
+        """Where the video of a case goes; its folder is made."""
+        path = self.path / "videos" / variant / f"{index:04d}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _record_path(self, variant: str, index: int) -> Path:
+        return self.path / "cases" / variant / f"{index:04d}.json"
+
+    def _check_description(self, description: dict[str, Any]) -> None:
+        path = self.path / _DESCRIPTION
+        if not path.exists():
+            write_json(path, description)
+            return
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            before = {}
+        differing = sorted(key for key in {*before, *description} if before.get(key) != description.get(key))
+        if differing:
+            raise UserInputError(
+                f"The folder {self.path} holds an evaluation with another {', '.join(differing)}; choose another "
+                "output folder, or delete this one."
+            )
+
+
+def fingerprint(modules: Iterable[torch.nn.Module]) -> str:
+    """A hash of all weights: other weights give another fingerprint, wherever they were loaded from."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes JSON, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,162 @@
+"""The one place that asks the pipeline for videos.
+
+Legend: B videos, N identities, F frames, H/W pixels, f/h/w grid of video tokens, S side of a crop.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.evaluation.variants import TokenAssignment, Variant
+from ingredients.faces.canvas import compose_canvas
+from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationSettings:
+    """How the videos are made; everything here changes the numbers."""
+
+    num_inference_steps: int = 50
+    """Denoising steps."""
+
+    guidance_scale: float = 6.0
+    """Weight of the prompt against the empty one."""
+
+    face_scale: float = 1.0
+    """Strength of the local branch (alpha_m of Eq. 4)."""
+
+    num_frames: int | None = None
+    """Frames of a video; None, here and below, takes the model's own."""
+
+    height: int | None = None
+    """Pixels."""
+
+    width: int | None = None
+    """Pixels."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VideoShape:
+    """Size of a video."""
+
+    num_frames: int
+    """F."""
+
+    height: int
+    """H."""
+
+    width: int
+    """W."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VideoRequest:
+    """One video of a batch."""
+
+    prompt: str
+    """What happens."""
+
+    seed: int
+    """Seed of the noise."""
+
+    canvas_people: ExtractedIdentities
+    """Whose crops are on the canvas."""
+
+    local_people: ExtractedIdentities
+    """Whose features the local branch gets; as many people."""
+
+
+def video_shape(pipeline: IngredientsPipeline, settings: GenerationSettings) -> VideoShape:
+    """The size that the settings give with this model.
+
+    Raises:
+        ShapeError: if the model cannot make it.
+    """
+    config, geometry = pipeline.transformer.config, pipeline.geometry
+    shape = VideoShape(
+        num_frames=settings.num_frames or config.sample_frames,
+        height=settings.height or config.sample_height * geometry.spatial_ratio,
+        width=settings.width or config.sample_width * geometry.spatial_ratio,
+    )
+    geometry.check(height=shape.height, width=shape.width, num_frames=shape.num_frames)
+    return shape
+
+
+def generate_videos(
+    pipeline: IngredientsPipeline,
+    requests: Sequence[VideoRequest],
+    *,
+    variant: Variant,
+    settings: GenerationSettings,
+) -> list[UInt8Array]:
+    """Makes the videos (F, H, W, 3) of one batch.
+
+    Args:
+        pipeline: makes them.
+        requests: all with the same number of people.
+        variant: which parts work.
+        settings: steps, guidance, size.
+    """
+    shape = video_shape(pipeline, settings)
+    canvas = None
+    if variant.use_canvas and pipeline.takes_canvas:
+        canvases = [
+            compose_canvas(request.canvas_people.canvas_crops, shape.height, shape.width) for request in requests
+        ]
+        canvas = np.stack(canvases)  # (B, H, W, 3)
+    id_embeds, id_vit_hidden_states = None, None
+    if variant.use_identities:
+        people = [request.local_people for request in requests]
+        id_embeds = torch.stack([each.id_embeds for each in people])  # (B, N, R + S)
+        id_vit_hidden_states = [
+            torch.stack(scale) for scale in zip(*(each.id_vit_hidden_states for each in people), strict=True)
+        ]
+    routing_indices = None
+    if variant.assignment is not None:
+        grid = pipeline.geometry.token_grid(height=shape.height, width=shape.width, num_frames=shape.num_frames)
+        routing_indices = torch.stack(
+            [
+                assign_tokens(variant.assignment, grid, num_people=len(request.local_people), seed=request.seed)
+                for request in requests
+            ]
+        )
+    pipeline.set_progress_bar_config(disable=True)
+    output = pipeline(
+        prompt=[request.prompt for request in requests],
+        height=shape.height,
+        width=shape.width,
+        num_frames=shape.num_frames,
+        num_inference_steps=settings.num_inference_steps,
+        guidance_scale=settings.guidance_scale,
+        face_scale=settings.face_scale,
+        generator=[request.seed for request in requests],
+        canvas=canvas,
+        use_canvas=canvas is not None,
+        id_embeds=id_embeds,
+        id_vit_hidden_states=id_vit_hidden_states,
+        routing=variant.routing,
+        routing_indices=routing_indices,
+        output_type="np",
+    )
+    assert isinstance(output, IngredientsPipelineOutput)  # a tuple only comes when asked for
+    frames = np.clip(np.asarray(output.frames) * 255.0 + 0.5, 0, 255).astype(np.uint8)  # (B, F, H, W, 3)
+    return list(frames)
+
+
+def assign_tokens(
+    assignment: TokenAssignment, token_grid: tuple[int, int, int], *, num_people: int, seed: int
+) -> torch.Tensor:
+    """An identity for each token (f, h, w): people in columns from left to right, mirrored, or by lot."""
+    num_frames, num_rows, num_columns = token_grid
+    if assignment == "random":
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randint(num_people, (num_frames, num_rows, num_columns), generator=generator)
+    person = torch.arange(num_columns) * num_people // num_columns  # (w,)
+    if assignment == "right_left":
+        person = num_people - 1 - person
+    return person.expand(num_frames, num_rows, num_columns)

@@ -1,0 +1,65 @@
+"""The judge that ships with a model, from the model's folder."""
+
+from pathlib import Path
+
+from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.core.protocols import FaceDetector
+from ingredients.evaluation.calibration import JudgeCalibration, load_calibration
+from ingredients.evaluation.judge import Judge
+from ingredients.faces.face_stack import load_face_stack, load_judge
+
+JUDGE_FOLDER = "judge"
+CALIBRATION_NAME = "calibration.json"
+_FACE_ENCODER_FOLDER = "face_encoder"
+
+
+def load_model_judge(model_folder: str | Path, *, detector: FaceDetector | None = None) -> Judge:
+    """Loads the judge of a model folder, with its scale.
+
+    Args:
+        model_folder: folder of the model, which holds `judge/`.
+        detector: finds the faces; that of the folder's `face_encoder/`, without one.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    return Judge(
+        detector=detector or load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector,
+        recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
+        scale=load_model_calibration(model_folder).scale,
+    )
+
+
+def load_uncalibrated_judge(model_folder: str | Path, *, detector: FaceDetector | None = None) -> Judge:
+    """As `load_model_judge`, without the scale: for `calibrate_judge` to find it.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    return Judge(
+        detector=detector or load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector,
+        recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
+    )
+
+
+def load_model_calibration(model_folder: str | Path) -> JudgeCalibration:
+    """Loads what was measured about the judge of a model folder.
+
+    Raises:
+        ModelFolderError: if it is missing or damaged.
+    """
+    path = calibration_path(model_folder)
+    if not path.is_file():
+        raise ModelFolderError(
+            f"The model folder {model_folder} lacks {JUDGE_FOLDER}/{CALIBRATION_NAME}, the judge's scale; take it "
+            "from a complete copy of the model."
+        )
+    try:
+        return load_calibration(path)
+    except (UserInputError, ValueError) as error:
+        raise ModelFolderError(f"The file {path} is no calibration of a judge ({error}); copy it again.") from error
+
+
+def calibration_path(model_folder: str | Path) -> Path:
+    """Where a model folder keeps the judge's scale."""
+    return Path(model_folder) / JUDGE_FOLDER / CALIBRATION_NAME

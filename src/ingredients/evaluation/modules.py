@@ -1,0 +1,176 @@
+"""What each part of the model does: `ingredients evaluate --modules`."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ingredients.core.protocols import ProgressCallback
+from ingredients.evaluation.assessment import ClipAssessment
+from ingredients.evaluation.case_runner import CaseRunner
+from ingredients.evaluation.cases import make_cases
+from ingredients.evaluation.folder import write_json
+from ingredients.evaluation.generation import GenerationSettings
+from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.metrics.registry import find_metrics
+from ingredients.evaluation.records import CaseRecord
+from ingredients.evaluation.results import estimate_to_json, markdown_table
+from ingredients.evaluation.runner import open_folder, write_text
+from ingredients.evaluation.statistics import Estimate, bootstrap_mean
+from ingredients.evaluation.variants import CONFLICT, FORCED_LEFT_RIGHT, FORCED_RIGHT_LEFT, MODULE_VARIANTS
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+
+MODULES_RESULT_NAME = "modules.json"
+MODULES_REPORT_NAME = "modules.md"
+
+_METRIC_NAMES = (
+    "normalised_similarity",
+    "right_person_rate",
+    "all_present_rate",
+    "found_rate",
+    "blended_rate",
+    "doubled_rate",
+)
+_NUM_PEOPLE = 2
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ModulesResult:
+    """The identity metrics of the model whole and in parts, over the same cases and seeds."""
+
+    variants: Mapping[str, Mapping[str, Estimate]]
+    """By variant, then by metric."""
+
+    conflict_canvas_similarity: Estimate
+    """Canvas of A and B, local branch of C and D: similarity to A and B."""
+
+    conflict_local_similarity: Estimate
+    """The same videos: similarity to C and D."""
+
+    forced_routing_moves: Estimate
+    """Share of cases whose people change sides when the tokens forced on them do."""
+
+    num_cases: int
+    """Cases behind each number."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "num_cases": self.num_cases,
+            "variants": {
+                variant: {name: estimate_to_json(estimate) for name, estimate in metrics.items()}
+                for variant, metrics in self.variants.items()
+            },
+            "conflict": {
+                "canvas_similarity": estimate_to_json(self.conflict_canvas_similarity),
+                "local_similarity": estimate_to_json(self.conflict_local_similarity),
+            },
+            "forced_routing_moves": estimate_to_json(self.forced_routing_moves),
+        }
+
+    def to_markdown(self) -> str:
+        """A page to read."""
+        descriptions = {variant.name: variant.description for variant in MODULE_VARIANTS}
+        rows = [
+            [name, *(_with_interval(metrics[metric]) for metric in _METRIC_NAMES), descriptions[name]]
+            for name, metrics in self.variants.items()
+        ]
+        canvas, local = self.conflict_canvas_similarity, self.conflict_local_similarity
+        return "\n\n".join(
+            [
+                f"# What each part does: {self.num_cases} cases",
+                markdown_table(["variant", *_METRIC_NAMES, "what it is"], rows),
+                f"Conflict: similarity to the people on the canvas {_with_interval(canvas)}, to those of the local "
+                f"branch {_with_interval(local)}.",
+                "Forced routing, local branch alone: the people change sides in "
+                f"{_with_interval(self.forced_routing_moves)} of the cases.\n",
+            ]
+        )
+
+
+def evaluate_modules(
+    pipeline: IngredientsPipeline,
+    judge: Judge,
+    output: str | Path,
+    *,
+    num_cases: int = 30,
+    seed: int = 0,
+    settings: GenerationSettings | None = None,
+    batch_size: int = 1,
+    save_videos: bool = False,
+    progress: ProgressCallback | None = None,
+) -> ModulesResult:
+    """Runs every variant of `MODULE_VARIANTS` on the same cases of two people; writes `modules.json` and `modules.md`.
+
+    Args and errors are those of `evaluate`; the two can share a folder, and then share the videos of the whole model.
+    """
+    settings = settings or GenerationSettings()
+    cases = make_cases(num_cases, num_people=_NUM_PEOPLE)
+    folder = open_folder(output, pipeline, judge, settings=settings, num_people=_NUM_PEOPLE, seed=seed)
+    runner = CaseRunner(
+        pipeline,
+        judge,
+        folder,
+        settings=settings,
+        needs=frozenset({"people"}),
+        seed=seed,
+        batch_size=batch_size,
+        save_videos=save_videos,
+    )
+    records: dict[str, list[CaseRecord]] = {}
+    for index, variant in enumerate(MODULE_VARIANTS):
+
+        def report(completed: int, total: int, done: int = index * num_cases) -> None:
+            if progress is not None:
+                progress(done + completed, total * len(MODULE_VARIANTS))
+
+        records[variant.name] = runner.run(variant, cases, progress=report)
+    metrics = find_metrics(_METRIC_NAMES)
+    conflict = records[CONFLICT.name]
+    result = ModulesResult(
+        variants={
+            variant: {metric.name: metric.compute(of_variant) for metric in metrics}
+            for variant, of_variant in records.items()
+        },
+        conflict_canvas_similarity=_mean_similarity([record.people for record in conflict]),
+        conflict_local_similarity=_mean_similarity(
+            [record.other_people for record in conflict if record.other_people is not None]
+        ),
+        forced_routing_moves=forced_routing_moves(
+            [record.people for record in records[FORCED_LEFT_RIGHT.name]],
+            [record.people for record in records[FORCED_RIGHT_LEFT.name]],
+        ),
+        num_cases=num_cases,
+    )
+    write_json(folder.path / MODULES_RESULT_NAME, result.to_json())
+    write_text(folder.path / MODULES_REPORT_NAME, result.to_markdown())
+    return result
+
+
+def forced_routing_moves(left_right: Sequence[ClipAssessment], right_left: Sequence[ClipAssessment]) -> Estimate:
+    """Share of cases in which the first of two people is left when forced left, and right when forced right.
+
+    A person who is not found has not moved.
+    """
+    moved = [
+        _is_first_left(straight) is True and _is_first_left(mirrored) is False
+        for straight, mirrored in zip(left_right, right_left, strict=True)
+    ]
+    return bootstrap_mean(np.array(moved, dtype=np.float64))
+
+
+def _is_first_left(assessment: ClipAssessment) -> bool | None:
+    first, second = assessment.people
+    if first.centre is None or second.centre is None:
+        return None
+    return first.centre[0] < second.centre[0]
+
+
+def _mean_similarity(assessments: Sequence[ClipAssessment]) -> Estimate:
+    return bootstrap_mean(np.array([assessment.mean_similarity for assessment in assessments]))
+
+
+def _with_interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"

@@ -1,0 +1,46 @@
+"""Who of those asked for is seen in a video, right after it was made.
+
+Legend: F frames, H/W pixels, R photos of one person.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.evaluation.judge import Judge
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PersonReport:
+    """How one person fared."""
+
+    name: str
+    """As given."""
+
+    found: bool
+    """Whether a face of the video was matched to the person."""
+
+    similarity: float
+    """Normalised: 0 is a stranger (or no face at all), 1 the same person in a real clip; not clipped."""
+
+    frames_found: int
+    """Frames in which that face was seen."""
+
+
+def report_people(judge: Judge, frames: UInt8Array, photos: Mapping[str, Sequence[UInt8Array]]) -> list[PersonReport]:
+    """Matches the faces of a video (F, H, W, 3) to people, one to one.
+
+    Args:
+        judge: with its scale.
+        frames: the video.
+        photos: photos (H, W, 3) by name, one or several each.
+
+    Raises:
+        NoFaceError: if the judge finds no face in a photo.
+    """
+    references = [judge.embed_person(of_person, name=name) for name, of_person in photos.items()]
+    assessment = judge.assess(frames, references)
+    return [
+        PersonReport(name=name, found=person.found, similarity=person.similarity, frames_found=person.frames_found)
+        for name, person in zip(photos, assessment.people, strict=True)
+    ]

@@ -1,0 +1,156 @@
+"""Measures a model: `ingredients evaluate`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ingredients.core.config import config_to_dict
+from ingredients.core.errors import UserInputError
+from ingredients.core.files import atomic_path
+from ingredients.core.protocols import ProgressCallback
+from ingredients.evaluation.calibration import JudgeCalibration
+from ingredients.evaluation.case_runner import CaseRunner, text_image_encoder
+from ingredients.evaluation.cases import CASES_VERSION, make_cases
+from ingredients.evaluation.folder import EvaluationFolder, fingerprint, write_json
+from ingredients.evaluation.generation import GenerationSettings
+from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.metrics.base import Metric
+from ingredients.evaluation.metrics.registry import find_metrics
+from ingredients.evaluation.records import Need
+from ingredients.evaluation.results import EvaluationResult
+from ingredients.evaluation.variants import BOTH
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+
+RESULT_NAME = "result.json"
+REPORT_NAME = "report.md"
+
+
+def evaluate(
+    pipeline: IngredientsPipeline,
+    judge: Judge,
+    output: str | Path,
+    *,
+    num_cases: int = 100,
+    num_people: int = 2,
+    seed: int = 0,
+    settings: GenerationSettings | None = None,
+    metrics: Iterable[str] | None = None,
+    calibration: JudgeCalibration | None = None,
+    batch_size: int = 1,
+    save_videos: bool = False,
+    progress: ProgressCallback | None = None,
+) -> EvaluationResult:
+    """Makes the videos of held-out cases, judges them, and writes `result.json` and `report.md`.
+
+    Args:
+        pipeline: the model.
+        judge: with its scale.
+        output: folder of the records; a run that was interrupted goes on where it stopped.
+        num_cases: the first so many cases.
+        num_people: people in each, 1 to 4.
+        seed: added to the cases' own; another one gives other videos of the same people and prompts.
+        settings: how videos are made.
+        metrics: names; all that the model allows, without them.
+        calibration: the judge's, for the report.
+        batch_size: videos made at once.
+        save_videos: whether the videos are kept in the folder.
+        progress: told of the cases done.
+
+    Raises:
+        UserInputError: for numbers out of range, an unknown metric, one that this model cannot have, or a folder
+            that holds an evaluation of another model or other settings.
+        OutputError: if the folder cannot be written.
+    """
+    settings = settings or GenerationSettings()
+    chosen = choose_metrics(pipeline, metrics)
+    cases = make_cases(num_cases, num_people=num_people)
+    folder = open_folder(output, pipeline, judge, settings=settings, num_people=num_people, seed=seed)
+    runner = CaseRunner(
+        pipeline,
+        judge,
+        folder,
+        settings=settings,
+        needs=frozenset().union(*(metric.needs for metric in chosen)),
+        seed=seed,
+        batch_size=batch_size,
+        save_videos=save_videos,
+    )
+    records = runner.run(BOTH, cases, progress=progress)
+    measured = [record for record in records if record.error is None]
+    result = EvaluationResult(
+        metrics={
+            # Who is seen is known of every case; the rest only of those with a video.
+            metric.name: metric.compute(records if metric.needs == {"people"} else measured)
+            for metric in chosen
+            if metric.needs == {"people"} or measured
+        },
+        records=records,
+        num_people=num_people,
+        seed=seed,
+        settings=settings,
+        cases_version=CASES_VERSION,
+        model_fingerprint=model_fingerprint(pipeline),
+        calibration=calibration,
+    )
+    write_json(folder.path / RESULT_NAME, result.to_json())
+    write_text(folder.path / REPORT_NAME, result.to_markdown())
+    return result
+
+
+def choose_metrics(pipeline: IngredientsPipeline, names: Iterable[str] | None) -> list[Metric]:
+    """The metrics asked for, or all that this model can have.
+
+    Raises:
+        UserInputError: for an unknown one, or one that needs a part that the model lacks.
+    """
+    lacking: dict[Need, str] = {}
+    if pipeline.transformer.multi_scale_projector is None:
+        lacking["routing"] = "identity modules"
+    if text_image_encoder(pipeline) is None:
+        lacking["text"] = "an image encoder with a text tower"
+    chosen = []
+    for metric in find_metrics(names):
+        missing = [part for need, part in lacking.items() if need in metric.needs]
+        if missing and names is not None:
+            raise UserInputError(
+                f"The metric {metric.name} needs {missing[0]}, which this model lacks; leave it out of the metrics."
+            )
+        if not missing:
+            chosen.append(metric)
+    return chosen
+
+
+def open_folder(
+    output: str | Path,
+    pipeline: IngredientsPipeline,
+    judge: Judge,
+    *,
+    settings: GenerationSettings,
+    num_people: int,
+    seed: int,
+) -> EvaluationFolder:
+    """The folder of an evaluation of this model with these settings; how many cases there are does not matter.
+
+    Raises:
+        UserInputError: if it holds another one.
+        OutputError: if it cannot be made.
+    """
+    description = {
+        "model": model_fingerprint(pipeline),
+        "judge": config_to_dict(judge.scale),
+        "settings": config_to_dict(settings),
+        "number of people": num_people,
+        "seed": seed,
+        "version of the cases": CASES_VERSION,
+    }
+    return EvaluationFolder(output, description=description)
+
+
+def model_fingerprint(pipeline: IngredientsPipeline) -> str:
+    """A hash of the weights that make a video."""
+    return fingerprint([pipeline.transformer, pipeline.vae, pipeline.text_encoder])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
