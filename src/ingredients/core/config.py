@@ -35,7 +35,11 @@ def config_from_dict(config_type: type[ConfigT], values: Mapping[str, Any]) -> C
 
 
 def load_config(
-    config_type: type[ConfigT], path: str | Path | None = None, *, overrides: Sequence[str] = ()
+    config_type: type[ConfigT],
+    path: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    defaults: ConfigT | None = None,
 ) -> ConfigT:
     """Reads a config from a YAML or JSON file, then applies overrides of the form `key=value` or `part.key=value`.
 
@@ -43,13 +47,15 @@ def load_config(
         config_type: dataclass of the config.
         path: file to read; without one, the defaults are taken.
         overrides: read as YAML, so `1e-4`, `[1, 2]`, `true` and `null` mean what they say.
+        defaults: where what neither file nor overrides name comes from, also inside a group of settings; without it,
+            the types' own defaults.
 
     Raises:
         UserInputError: if the file cannot be read, or as `config_from_dict` raises it.
     """
     import yaml
 
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {} if defaults is None else config_to_dict(defaults)
     if path is not None:
         try:
             loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))  # JSON is YAML
@@ -57,7 +63,7 @@ def load_config(
             raise UserInputError(f"The config file {path} cannot be read: {' '.join(str(error).split())}.") from error
         if loaded is not None and not isinstance(loaded, dict):
             raise UserInputError(f"The config file {path} must hold keys and values, not {type(loaded).__name__}.")
-        values = loaded or {}
+        _merge(values, loaded or {})
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:
@@ -83,6 +89,14 @@ def save_config(config: _DataclassInstance, path: str | Path) -> None:
     text = json.dumps(values, indent=2) if Path(path).suffix == ".json" else yaml.safe_dump(values, sort_keys=False)
     with atomic_path(path) as temporary:
         temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def _merge(values: dict[str, Any], update: Mapping[str, Any]) -> None:
+    for key, value in update.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+            _merge(values[key], value)
+        else:
+            values[key] = value
 
 
 def _to_plain(value: Any) -> Any:

@@ -52,11 +52,14 @@ class EncodedClip:
 
 
 def pool_fingerprint(vae: AutoencoderKLCogVideoX, config: WorldClipConfig) -> str:
-    """A digest of all that the pool's content depends on: the world, the clips' settings, the VAE's weights."""
+    """A digest of all that the pool's content depends on: the world, the clips' settings, the VAE's encoder.
+
+    The decoder is left out: it can be trained further without encoding anything anew.
+    """
     digest = hashlib.sha256(WORLD_VERSION.encode())
     digest.update(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
     digest.update(str(vae.config.scaling_factor).encode())
-    for name, tensor in sorted(vae.state_dict().items()):
+    for name, tensor in sorted(vae.encoder.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().float().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

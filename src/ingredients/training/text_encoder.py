@@ -188,6 +188,16 @@ def _vary_spelling(caption: str, rng: np.random.Generator) -> str:
     return caption.replace(",", "") if rng.random() < 0.3 else caption
 
 
-def train_text_encoder(config: TextEncoderConfig, folder: Path, *, resume: bool = False) -> dict[str, float]:
-    """Trains tokenizer and text encoder and writes them to `folder`; returns the attributes' accuracies."""
-    return Trainer(TextEncoderStage(config), folder, config.trainer).fit(resume=resume)
+def train_text_encoder(
+    config: TextEncoderConfig | None, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains tokenizer and text encoder into `output / "text-encoder"`; returns the attributes' accuracies.
+
+    Args:
+        config: shape and loop; None takes the defaults.
+        output: folder of the whole small model's runs.
+        resume: go on from the last checkpoint.
+        show: show a progress bar.
+    """
+    config = config or TextEncoderConfig()
+    return Trainer(TextEncoderStage(config), output / "text-encoder", config.trainer).fit(resume=resume, show=show)

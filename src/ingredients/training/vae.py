@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.data.encode import video_to_pixels
 from ingredients.data.vae_shortcuts import keep_present_frame_taps, single_frame_convolutions
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.canvas import compose_canvas
@@ -63,6 +64,9 @@ class VaeConfig:
 
     kl_weight: float = 3e-4
     """Weight of the Kullback-Leibler term, a mean over the latents."""
+
+    train_encoder: bool = True
+    """Whether the encoder learns; False sharpens the decoder and keeps every encoded clip valid."""
 
     num_validation_clips: int = 24
     """Held-out clips for the PSNR."""
@@ -188,8 +192,11 @@ class VaeStage:
         )
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """All of the VAE."""
-        return [ParameterGroup(parameters=dict(self.vae.named_parameters()))]
+        """All of the VAE, or its decoder."""
+        groups = [ParameterGroup(parameters=dict(self.vae.named_parameters()))]
+        if not self.config.train_encoder:
+            self.vae.encoder.requires_grad_(False)
+        return groups
 
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """One step on crops, of single frames or of clips."""
@@ -214,7 +221,7 @@ class VaeStage:
         frames = np.stack([clips.frames[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners])
         faces = np.stack([clips.faces[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners])
         weight = torch.from_numpy(np.where(faces, self.config.face_weight, 1.0).astype(np.float32))
-        return to_pixels(frames), weight.unsqueeze(1)
+        return video_to_pixels(frames), weight.unsqueeze(1)
 
     def _loss(self, pixels: torch.Tensor, weight: torch.Tensor, generator: torch.Generator) -> StepOutput:
         posterior = self.vae.encode(pixels).latent_dist
@@ -238,7 +245,7 @@ class VaeStage:
             self.config.num_validation_clips, num_frames=self.config.num_frames, first_seed=0, split="eval"
         )
         canvases = draw_canvases(self.config.num_validation_clips, first_seed=0, split="eval")
-        pixels, canvas_pixels = to_pixels(clips.frames), to_pixels(canvases.frames)
+        pixels, canvas_pixels = video_to_pixels(clips.frames), video_to_pixels(canvases.frames)
         latents = torch.cat([self.vae.encode(clip).latent_dist.mode() for clip in pixels.split(4)])
         reconstruction = torch.cat([self.vae.decode(latent).sample for latent in latents.split(4)])
         with single_frame_convolutions(self.vae):
@@ -260,12 +267,16 @@ class VaeStage:
         self.vae.save_pretrained(folder / "vae")
 
 
-def to_pixels(frames: UInt8Array) -> torch.Tensor:
-    """RGB uint8 (B, F, H, W, 3) to float32 (B, 3, F, H, W) in [-1, 1]."""
-    pixels = torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, 1)))
-    return pixels.float().div_(127.5).sub_(1.0)
+def train_vae(
+    config: VaeConfig | None, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains the VAE into `output / "vae"`; returns the held-out PSNR and the scaling factor.
 
-
-def train_vae(config: VaeConfig, folder: Path, *, resume: bool = False) -> dict[str, float]:
-    """Trains the VAE and writes it to `folder / "vae"`; returns the held-out PSNR and the scaling factor."""
-    return Trainer(VaeStage(config), folder, config.trainer).fit(resume=resume)
+    Args:
+        config: data, losses and loop; None takes the defaults.
+        output: folder of the whole small model's runs.
+        resume: go on from the last checkpoint.
+        show: show a progress bar.
+    """
+    config = config or VaeConfig()
+    return Trainer(VaeStage(config), output / "vae", config.trainer).fit(resume=resume, show=show)

@@ -1,0 +1,132 @@
+"""Facial embedding alignment: the first stage of section 3.3.
+
+Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N identities.
+"""
+
+import dataclasses
+from typing import Literal
+
+import torch
+
+from ingredients.data.batches import ClipBatch
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.id_router import Routing
+from ingredients.training.diffusion_stage import FrozenParts
+from ingredients.training.identity_stage import IdentityConfig, IdentityStage
+from ingredients.training.losses import diffusion_loss
+from ingredients.training.stage import ParameterGroup, StepOutput
+
+AlignmentRouting = Literal["targets", "uniform", "router"]
+KEPT_GLOBAL, KEPT_LOCAL, KEPT_BOTH = range(3)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AlignmentConfig(IdentityConfig):
+    """Settings of the alignment stage."""
+
+    alignment_routing: AlignmentRouting = "targets"
+    """By what tokens choose identities while the router is untrained: the true masks, a uniform mixture, or the
+    router's softmax."""
+
+    kept_shares: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
+    """Dropping regularisation: shares of the samples that keep the global features only, the local only, both."""
+
+    train_patch_embed: bool = True
+    """Whether the patch embedding learns too: its image channels have seen first frames, never canvases."""
+
+    def __post_init__(self) -> None:
+        IdentityConfig.__post_init__(self)
+        if min(self.kept_shares) < 0 or abs(sum(self.kept_shares) - 1) > 1e-6:
+            raise ValueError(f"kept_shares must be shares that sum to 1, not {self.kept_shares}.")
+
+
+class AlignmentStage(IdentityStage):
+    """Multi-scale projector and LoRA by the diffusion loss, with dropping regularisation."""
+
+    name = "align"
+    config: AlignmentConfig
+
+    def __init__(
+        self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: AlignmentConfig
+    ) -> None:
+        super().__init__(transformer, parts, config)
+        self.projector_parameters = dict(transformer.projector_parameters())
+        if config.train_patch_embed:
+            self.projector_parameters |= {
+                name: parameter
+                for name, parameter in transformer.named_parameters()
+                if name.startswith("patch_embed.proj.")
+            }
+        for parameter in self.projector_parameters.values():
+            parameter.requires_grad_(True)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """LoRA, projector, and the patch embedding unless told otherwise."""
+        return [
+            ParameterGroup(
+                parameters=self.lora_parameters,
+                learning_rate_scale=self.config.lora_learning_rate_scale,
+                weight_decay=0.0,
+            ),
+            ParameterGroup(parameters=self.projector_parameters),
+        ]
+
+    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+        """Eq. 1 with global features, local features, or both, drawn per sample."""
+        self.refresh()
+        batch = self.draw(generator, progress=progress)
+        noise = torch.randn(batch.latents.shape, generator=generator)
+        timesteps = self.schedule.draw_timesteps(len(batch.captions), generator)
+        kept = draw_kept_features(len(batch.captions), self.config.kept_shares, generator)
+        people = self.people(batch)
+        routing, routing_indices = self._routing(batch)
+        output = self.predict(
+            batch,
+            noise,
+            timesteps,
+            people=people,
+            id_mask=people.id_mask & (kept != KEPT_GLOBAL)[:, None],
+            image_latents=self.canvas_latents(batch) * (kept != KEPT_LOCAL)[:, None, None, None, None],
+            routing=routing,
+            routing_indices=routing_indices,
+        )
+        velocity = self.schedule.velocity(batch.latents, noise, timesteps)
+        sample_losses = (output.sample.detach().float() - velocity).square().mean(dim=(1, 2, 3, 4))
+        metrics: dict[str, torch.Tensor | float] = {"num_clips": len(self.parts.pool)}
+        for index, name in enumerate(("global", "local", "both")):
+            if bool((kept == index).any()):
+                metrics[f"loss_{name}"] = sample_losses[kept == index].mean()
+        return StepOutput(loss=diffusion_loss(output.sample, velocity, self.loss_weight(batch)), metrics=metrics)
+
+    def _routing(self, batch: ClipBatch) -> tuple[Routing, torch.Tensor | None]:
+        if self.config.alignment_routing == "targets":
+            return "argmax", batch.nearest_targets
+        return ("uniform" if self.config.alignment_routing == "uniform" else "softmax"), None
+
+    def validation_losses(self, batch: ClipBatch, noise: torch.Tensor, timesteps: torch.Tensor) -> dict[str, float]:
+        """Diffusion loss with global features only, local only, both, and neither."""
+        people = self.people(batch, held_out=True)
+        canvas_latents = self.canvas_latents(batch)
+        velocity = self.schedule.velocity(batch.latents, noise, timesteps)
+        routing, routing_indices = self._routing(batch)
+        losses = {}
+        for name, has_global, has_local in (("both", 1, 1), ("global", 1, 0), ("local", 0, 1), ("none", 0, 0)):
+            output = self.predict(
+                batch,
+                noise,
+                timesteps,
+                people=people,
+                id_mask=people.id_mask & bool(has_local),
+                image_latents=canvas_latents * has_global,
+                routing=routing,
+                routing_indices=routing_indices,
+            )
+            losses[f"validation_loss_{name}"] = float(diffusion_loss(output.sample, velocity))
+        return losses
+
+
+def draw_kept_features(
+    batch_size: int, shares: tuple[float, float, float], generator: torch.Generator
+) -> torch.Tensor:
+    """Which features each sample keeps (B,): `KEPT_GLOBAL`, `KEPT_LOCAL` or `KEPT_BOTH`."""
+    return torch.multinomial(torch.tensor(shares), batch_size, replacement=True, generator=generator)

@@ -1,0 +1,1 @@
+"""Training of the face networks: detector, recogniser, dual encoder, judge."""

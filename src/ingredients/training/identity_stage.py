@@ -1,0 +1,97 @@
+"""What the two stages of section 3.3 share: canvas, people, LoRA.
+
+Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N identities.
+"""
+
+import dataclasses
+
+import torch
+from peft import LoraConfig
+
+from ingredients.data.batches import ClipBatch
+from ingredients.data.identity_encoder import IdentityBatch
+from ingredients.models import IngredientsTransformer3DModel, IngredientsTransformerOutput
+from ingredients.models.id_router import Routing
+from ingredients.training.diffusion_stage import DiffusionConfig, DiffusionStage, FrozenParts
+
+LORA_MODULES = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ff.net.0.proj", "ff.net.2")
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class IdentityConfig(DiffusionConfig):
+    """Settings that both stages have."""
+
+    lora_rank: int = 64
+    """Rank of the LoRA on the blocks' attention and feed-forward."""
+
+    lora_learning_rate_scale: float = 1.0
+    """Learning rate of the LoRA against the other parameters'."""
+
+    def __post_init__(self) -> None:
+        DiffusionConfig.__post_init__(self)
+        if self.lora_rank < 1:
+            raise ValueError(f"lora_rank must be at least 1, not {self.lora_rank}.")
+
+
+class IdentityStage(DiffusionStage):
+    """A transformer with identity modules, frozen but for a LoRA and what the stage adds."""
+
+    config: IdentityConfig
+    with_canvases = True
+
+    def __init__(
+        self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: IdentityConfig
+    ) -> None:
+        super().__init__(transformer, parts, config)
+        if parts.photo_encoder is None or parts.validation_photo_encoder is None:
+            raise ValueError("the identity stages need the photo encoders")
+        transformer.requires_grad_(False)
+        transformer.add_adapter(
+            LoraConfig(r=config.lora_rank, lora_alpha=config.lora_rank, target_modules=list(LORA_MODULES))
+        )
+        self.lora_parameters = {
+            name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad
+        }
+
+    def people(self, batch: ClipBatch, *, held_out: bool = False) -> IdentityBatch:
+        """Features of the batch's photos."""
+        encoder = self.parts.validation_photo_encoder if held_out else self.parts.photo_encoder
+        assert encoder is not None
+        return encoder(batch.photo_keys)
+
+    def predict(
+        self,
+        batch: ClipBatch,
+        noise: torch.Tensor,
+        timesteps: torch.Tensor,
+        *,
+        people: IdentityBatch,
+        id_mask: torch.Tensor,
+        image_latents: torch.Tensor,
+        routing: Routing,
+        routing_indices: torch.Tensor | None = None,
+    ) -> IngredientsTransformerOutput:
+        """One forward of the conditioned transformer.
+
+        Args:
+            batch: the clips.
+            noise: (B, F, C, H, W).
+            timesteps: (B,).
+            people: features of the photos.
+            id_mask: (B, N), False also where the local features are dropped.
+            image_latents: (B, F, C, H, W), zero where the canvas is dropped.
+            routing: how tokens choose identities.
+            routing_indices: (B, L), identities forced on the tokens.
+        """
+        features = self.transformer.prepare_identities(people.id_embeds, people.id_vit_hidden_states, id_mask)
+        hidden_states = self.schedule.add_noise(batch.latents, noise, timesteps)
+        output: IngredientsTransformerOutput = self.transformer(
+            torch.cat([hidden_states, image_latents], dim=2),
+            self.prompts(batch.captions),
+            timesteps,
+            image_rotary_emb=self.rotary_emb(batch.latents.shape[1]),
+            identity_features=features,
+            routing=routing,
+            routing_indices=routing_indices,
+        )
+        return output

@@ -1,0 +1,357 @@
+"""The parts of the small model, each made by one command, in the order in which they need each other."""
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ingredients.core.config import load_config, save_config
+from ingredients.core.progress import show_progress
+from ingredients.data.latent_pool import grow_pool
+from ingredients.data.world_clips import WorldClipConfig
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.presets import small_world, small_world_base
+from ingredients.models.state_dict_adapter import load_base_weights
+from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
+from ingredients.training.base_stage import BaseConfig, BaseStage, BaseTask
+from ingredients.training.faces.detector import DetectorTrainingConfig, train_detector
+from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
+from ingredients.training.faces.recognition import (
+    JudgeTrainingConfig,
+    RecogniserTrainingConfig,
+    train_judge,
+    train_recogniser,
+)
+from ingredients.training.pack import PackConfig, pack
+from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.text_encoder import TextEncoderConfig, train_text_encoder
+from ingredients.training.trainer import Trainer, TrainerConfig
+from ingredients.training.vae import VaeConfig, train_vae
+from ingredients.training.world_folders import load_frozen_parts, load_transformer, load_vae
+
+VALIDATION_SEED = 10**9
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class LatentsConfig:
+    """The pool of encoded clips."""
+
+    num_clips: int = 5000
+    """Clips to train from; more can be added at any time, also while a stage trains."""
+
+    num_validation_clips: int = 100
+    """Held-out clips, of other people."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class BasePartConfig:
+    """A base and its loop."""
+
+    stage: BaseConfig = dataclasses.field(
+        default_factory=lambda: BaseConfig(image_batch_size=32, batch_size=16, image_share=0.6)
+    )
+    """Batches and loss."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=20_000,
+            minutes=15.0,
+            optimizer="muon",
+            learning_rate=2e-3,
+            muon_learning_rate=3e-3,
+            schedule="trapezoid",
+            num_warmup_steps=40,
+            ema_decay=0.99,
+            checkpoint_every=50,
+            log_every=10,
+        )
+    )
+    """The loop."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ImageToVideoPartConfig(BasePartConfig):
+    """The image-to-video base starts from the text-to-video base, and needs less."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=20_000,
+            minutes=6.0,
+            optimizer="muon",
+            learning_rate=1e-3,
+            muon_learning_rate=1.5e-3,
+            schedule="trapezoid",
+            num_warmup_steps=20,
+            ema_decay=0.98,
+            checkpoint_every=50,
+            log_every=10,
+        )
+    )
+    """The loop."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AlignPartConfig:
+    """The alignment stage and its loop."""
+
+    stage: AlignmentConfig = dataclasses.field(
+        default_factory=lambda: AlignmentConfig(image_batch_size=32, batch_size=16, image_share=0.6, face_weight=2.0)
+    )
+    """Batches, conditions and loss."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=20_000,
+            minutes=35.0,
+            learning_rate=2e-3,
+            schedule="trapezoid",
+            num_warmup_steps=40,
+            ema_decay=0.99,
+            checkpoint_every=50,
+            log_every=10,
+        )
+    )
+    """The loop."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class RoutePartConfig:
+    """The router stage and its loop."""
+
+    stage: RouterConfig = dataclasses.field(default_factory=lambda: RouterConfig(batch_size=16))
+    """Batches, conditions and loss."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=20_000,
+            minutes=10.0,
+            learning_rate=1e-3,
+            schedule="trapezoid",
+            num_warmup_steps=20,
+            ema_decay=0.98,
+            checkpoint_every=50,
+            log_every=10,
+        )
+    )
+    """The loop."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorldPart:
+    """One part of the small model."""
+
+    name: str
+    """As the command names it; also its folder under the output."""
+
+    makes: str
+    """What comes out, in a few words."""
+
+    config_type: type[Any]
+    """Its settings."""
+
+    minutes_key: str | None
+    """The setting that limits the training time; None for parts that take as long as they take."""
+
+    train: Callable[..., Any]
+    """`train(config, output, resume=False, *, show=True)`."""
+
+    def run(
+        self,
+        output: Path,
+        *,
+        overrides: Sequence[str] = (),
+        minutes: float | None = None,
+        resume: bool = False,
+        show: bool = True,
+    ) -> Any:
+        """Makes the part in `output / name`.
+
+        Args:
+            output: folder of all runs.
+            overrides: settings that differ, as `key=value` or `group.key=value`.
+            minutes: training time of the whole run; None keeps the part's own.
+            resume: go on from the last checkpoint.
+            show: show a progress bar.
+
+        Raises:
+            UserInputError: for an unknown setting, or a part that is needed and not there.
+        """
+        overrides = list(overrides)
+        if minutes is not None and self.minutes_key is not None:
+            overrides.append(f"{self.minutes_key}={minutes}")
+        config = load_config(self.config_type, overrides=overrides, defaults=self.config_type())
+        folder = output / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(config, folder / "config.yaml")
+        return self.train(config, output, resume, show=show)
+
+
+def make_latents(config: LatentsConfig, output: Path, resume: bool = False, *, show: bool = True) -> None:
+    """Draws and encodes clips into `output / "latents"`; shards that are there are always kept."""
+    del resume
+    vae = load_vae(output)
+    folder = output / "latents"
+    grow_pool(
+        folder / "validation",
+        vae,
+        WorldClipConfig(),
+        num_clips=config.num_validation_clips,
+        first_seed=VALIDATION_SEED,
+    )
+    with show_progress("latents", enabled=show) as report:
+        grow_pool(folder / "train", vae, WorldClipConfig(), num_clips=config.num_clips, progress=report)
+
+
+def train_base(
+    config: BasePartConfig, output: Path, resume: bool = False, *, task: BaseTask = "t2v", show: bool = True
+) -> dict[str, float]:
+    """Trains a base into `output / "base-t2v"` or `"base-i2v"`; image-to-video starts from text-to-video."""
+    torch.manual_seed(config.trainer.seed)
+    if task == "t2v":
+        transformer = IngredientsTransformer3DModel(**small_world_base())
+    else:
+        transformer = IngredientsTransformer3DModel(**(small_world() | {"identity_modules": False}))
+        load_base_weights(transformer, load_transformer(output, "base-t2v").state_dict())
+    stage = BaseStage(transformer, load_frozen_parts(output, with_faces=False), config.stage, task)
+    return Trainer(stage, output / f"base-{task}", config.trainer).fit(resume=resume, show=show)
+
+
+def train_image_to_video(
+    config: ImageToVideoPartConfig, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains the image-to-video base."""
+    return train_base(config, output, resume, task="i2v", show=show)
+
+
+def train_alignment(
+    config: AlignPartConfig, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains projector and LoRA on the image-to-video base, into `output / "align"`."""
+    torch.manual_seed(config.trainer.seed)
+    transformer = IngredientsTransformer3DModel(**small_world())
+    load_base_weights(transformer, load_transformer(output, "base-i2v").state_dict())
+    stage = AlignmentStage(transformer, load_frozen_parts(output, with_faces=True), config.stage)
+    return Trainer(stage, output / "align", config.trainer).fit(resume=resume, show=show)
+
+
+def train_router(
+    config: RoutePartConfig, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains routers and a LoRA on the aligned transformer, into `output / "route"`."""
+    torch.manual_seed(config.trainer.seed)
+    stage = RouterStage(
+        load_transformer(output, "align"), load_frozen_parts(output, with_faces=True), config.stage
+    )
+    return Trainer(stage, output / "route", config.trainer).fit(resume=resume, show=show)
+
+
+PARTS: dict[str, WorldPart] = {
+    part.name: part
+    for part in (
+        WorldPart(
+            name="detector",
+            makes="the face detector with five landmarks",
+            config_type=DetectorTrainingConfig,
+            minutes_key="trainer.minutes",
+            train=train_detector,
+        ),
+        WorldPart(
+            name="recogniser",
+            makes="the face recogniser",
+            config_type=RecogniserTrainingConfig,
+            minutes_key="recognition.trainer.minutes",
+            train=train_recogniser,
+        ),
+        WorldPart(
+            name="image-encoder",
+            makes="the dual encoder of faces and sentences",
+            config_type=ImageEncoderTrainingConfig,
+            minutes_key="trainer.minutes",
+            train=train_image_encoder,
+        ),
+        WorldPart(
+            name="judge",
+            makes="the other recogniser, which only measures",
+            config_type=JudgeTrainingConfig,
+            minutes_key="recognition.trainer.minutes",
+            train=train_judge,
+        ),
+        WorldPart(
+            name="text-encoder",
+            makes="the tokenizer and the text encoder",
+            config_type=TextEncoderConfig,
+            minutes_key="trainer.minutes",
+            train=train_text_encoder,
+        ),
+        WorldPart(
+            name="vae",
+            makes="the causal video VAE",
+            config_type=VaeConfig,
+            minutes_key="trainer.minutes",
+            train=train_vae,
+        ),
+        WorldPart(
+            name="latents",
+            makes="the pool of encoded clips that the transformer learns from",
+            config_type=LatentsConfig,
+            minutes_key=None,
+            train=make_latents,
+        ),
+        WorldPart(
+            name="base-t2v",
+            makes="the text-to-video base",
+            config_type=BasePartConfig,
+            minutes_key="trainer.minutes",
+            train=train_base,
+        ),
+        WorldPart(
+            name="base-i2v",
+            makes="the image-to-video base",
+            config_type=ImageToVideoPartConfig,
+            minutes_key="trainer.minutes",
+            train=train_image_to_video,
+        ),
+        WorldPart(
+            name="align",
+            makes="multi-scale projector and LoRA (section 3.3, first stage)",
+            config_type=AlignPartConfig,
+            minutes_key="trainer.minutes",
+            train=train_alignment,
+        ),
+        WorldPart(
+            name="route",
+            makes="router and LoRA (section 3.3, second stage)",
+            config_type=RoutePartConfig,
+            minutes_key="trainer.minutes",
+            train=train_router,
+        ),
+        WorldPart(
+            name="pack",
+            makes="the model folder in the published layout",
+            config_type=PackConfig,
+            minutes_key=None,
+            train=pack,
+        ),
+    )
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Makes one part: `python -m ingredients.training.world_parts PART --output runs/small-world`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=list(PARTS))
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument("--output", type=Path, default=Path("runs/small-world"))
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--resume", action="store_true")
+    parsed = parser.parse_args(arguments)
+    PARTS[parsed.part].run(
+        parsed.output, overrides=parsed.settings, minutes=parsed.minutes, resume=parsed.resume
+    )
+
+
+if __name__ == "__main__":
+    main()
