@@ -44,7 +44,7 @@ class ImageEncoderConfig:
     hidden_size: int = 128
     """Width of both towers."""
 
-    intermediate_size: int = 384
+    intermediate_size: int = 256
     """Width of the feed-forward layers."""
 
     num_layers: int = 6
@@ -110,7 +110,9 @@ def evenly_spaced_layers(num_layers: int) -> tuple[int, ...]:
 
     The last layer is left out when there is room: its output is already in the embedding.
     """
-    return tuple(round(index * num_layers / (NUM_HIDDEN_STATES + 1)) or 1 for index in range(1, NUM_HIDDEN_STATES + 1))
+    if num_layers == NUM_HIDDEN_STATES:
+        return tuple(range(1, NUM_HIDDEN_STATES + 1))
+    return tuple(round(index * num_layers / (NUM_HIDDEN_STATES + 1)) for index in range(1, NUM_HIDDEN_STATES + 1))
 
 
 class DualEncoder:

@@ -1,1 +1,26 @@
 """Training of the face networks: detector, recogniser, dual encoder, judge."""
+
+from ingredients.training.faces.detector import DetectorTrainingConfig, load_trained_detector, train_detector
+from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
+from ingredients.training.faces.pack import load_trained_face_stack, load_trained_judge, pack_face_networks
+from ingredients.training.faces.recognition import (
+    JudgeTrainingConfig,
+    RecogniserTrainingConfig,
+    train_judge,
+    train_recogniser,
+)
+
+__all__ = [
+    "DetectorTrainingConfig",
+    "ImageEncoderTrainingConfig",
+    "JudgeTrainingConfig",
+    "RecogniserTrainingConfig",
+    "load_trained_detector",
+    "load_trained_face_stack",
+    "load_trained_judge",
+    "pack_face_networks",
+    "train_detector",
+    "train_image_encoder",
+    "train_judge",
+    "train_recogniser",
+]

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.config import save_config
+from ingredients.core.config import load_config, save_config
+from ingredients.core.errors import ModelFolderError
 from ingredients.core.faces_types import Face
 from ingredients.faces.detector import (
     STRIDE,
@@ -37,6 +38,7 @@ from ingredients.world import MAX_PEOPLE, render_portrait, render_scene, sample_
 
 PART = "detector"
 WEIGHTS_NAME = "detector.safetensors"
+CONFIG_NAME = "config.yaml"
 
 _HELD_OUT_SEED = 1_000_000_000
 _CENTRE_SHARE = 0.4
@@ -355,15 +357,17 @@ def train_detector(
     config = config or DetectorTrainingConfig()
     folder = output / PART
     folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / "config.yaml")
+    save_config(config, folder / CONFIG_NAME)
     stage = DetectorStage(config, folder)
     return Trainer(stage, folder, config.trainer).fit(resume=resume, show=show)
 
 
 def load_trained_detector(output: Path) -> HeatmapFaceDetector:
     """The detector that `train_detector` left in `output`; raises `ModelFolderError` if there is none."""
-    from ingredients.core.config import load_config
-
     folder = output / PART
-    config = load_config(DetectorTrainingConfig, folder / "config.yaml")
+    if not (folder / WEIGHTS_NAME).is_file():
+        raise ModelFolderError(
+            f"The part {PART} is not trained in {output}; run: ingredients world train {PART} --output {output}"
+        )
+    config = load_config(DetectorTrainingConfig, folder / CONFIG_NAME)
     return build_detector(config.detector, folder / WEIGHTS_NAME)

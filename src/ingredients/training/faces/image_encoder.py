@@ -1,8 +1,8 @@
 """Trains the dual encoder on two kinds of pairs: faces with descriptions, and frames of scenes with captions.
 
 Loss: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), the symmetric
-cross-entropy over a batch, once for each kind. A linear head that reads the drawn attributes off the class token, thrown
-away afterwards, makes up for the small number of steps.
+cross-entropy over a batch, once for each kind. A linear head that reads the drawn attributes off the class token,
+thrown away afterwards, makes up for the small number of steps.
 
 Legend: B batch, M pictures of a pool, S side of a picture, D embedding, C channels.
 """
@@ -46,11 +46,12 @@ from ingredients.world import (
 )
 
 PART = "image-encoder"
+CONFIG_NAME = "config.yaml"
 
 FACE_NAMES = ("skin", "hair_style", "hair_colour", "hat", "hat_colour", "glasses", "beard", "nose", "brow", "iris",
               "shirt_colour")  # fmt: skip
-FACE_LENGTHS = ("face_width", "jaw", "eye_spacing", "eye_size", "eye_height", "nose_length", "mouth_width", "lip", "ear",
-                "tint")  # fmt: skip
+FACE_LENGTHS = ("face_width", "jaw", "eye_spacing", "eye_size", "eye_height", "nose_length", "mouth_width", "lip",
+                "ear", "tint")  # fmt: skip
 SCENE_NAMES = ("count", "action", "expression", "place", "light")
 
 _HELD_OUT_SEED = 3_000_000_000
@@ -123,7 +124,7 @@ class _Attributes:
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss over the attributes, and share of attributes that are right."""
-        parts = logits.split([len(self.values[name]) for name in self.names], dim=-1)
+        parts = torch.split(logits, [len(self.values[name]) for name in self.names], dim=-1)
         losses = [F.cross_entropy(part, targets[:, index]) for index, part in enumerate(parts)]
         right = [(part.argmax(-1) == targets[:, index]).float().mean() for index, part in enumerate(parts)]
         return torch.stack(losses).mean(), torch.stack(right).mean()
@@ -146,7 +147,9 @@ class AttributeHead(nn.Module):
 
     def face_loss(self, class_tokens: Tensor, people: Sequence[Identity]) -> tuple[Tensor, Tensor]:
         """Loss on names and lengths of faces (B, C), and share of the names that are right."""
-        logits, lengths = self.faces(class_tokens).split([self.face_attributes.num_logits, len(FACE_LENGTHS)], dim=-1)
+        logits, lengths = torch.split(
+            self.faces(class_tokens), [self.face_attributes.num_logits, len(FACE_LENGTHS)], dim=-1
+        )
         loss, right = self.face_attributes.cross_entropy(logits, self.face_attributes.targets(people))
         wanted = torch.tensor([[getattr(person, name) for name in FACE_LENGTHS] for person in people])
         wanted = (wanted - self.length_mean) / self.length_deviation
@@ -218,9 +221,11 @@ class ImageEncoderStage:
         scale = self.clip.logit_scale.clamp(max=4.6).exp()
         losses = [
             contrastive_loss(images, captions, scale)
-            for images, captions in zip(image_embeds.split(split), caption_embeds.split(split), strict=True)
+            for images, captions in zip(
+                torch.split(image_embeds, split), torch.split(caption_embeds, split), strict=True
+            )
         ]
-        face_tokens, frame_tokens = class_tokens.split(split)
+        face_tokens, frame_tokens = torch.split(class_tokens, split)
         face_loss, face_right = self.head.face_loss(face_tokens, people)
         frame_loss, frame_right = self.head.frame_loss(frame_tokens, scenes)
         loss = losses[0] + losses[1] + config.attribute_weight * (face_loss + frame_loss)
@@ -247,7 +252,7 @@ class ImageEncoderStage:
         save_dual_encoder(encoder, folder)
 
     def _person(self, row: int) -> Identity:
-        scene, index = self.pool["face_scenes"][row], self.pool["face_people"][row]
+        scene, index = int(self.pool["face_scenes"][row]), int(self.pool["face_people"][row])
         return self.sitters[index] if scene < 0 else self.scenes[scene].people[index]
 
     def _class_tokens(self, pictures: UInt8Array, generator: torch.Generator) -> Tensor:
@@ -288,7 +293,7 @@ def render_pairs(scenes: Sequence[SceneSpec], sitters: Sequence[Identity], *, cr
 
     Returns:
         `frames` (M, S, S, 3), squeezed to a square, with `frame_scenes` (M,); `faces` (M', S, S, 3), aligned to the
-        FFHQ template, with `face_scenes` (M',) and `face_people` (M',): a person of a scene, or with scene -1 a sitter.
+        FFHQ template, with `face_scenes` (M',) and `face_people` (M',): a person of a scene, or a sitter (scene -1).
     """
     frames: list[UInt8Array] = []
     frame_scenes: list[int] = []
@@ -378,5 +383,5 @@ def train_image_encoder(
     config = config or ImageEncoderTrainingConfig()
     folder = output / PART
     folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / "config.yaml")
+    save_config(config, folder / CONFIG_NAME)
     return Trainer(ImageEncoderStage(config, folder), folder, config.trainer).fit(resume=resume, show=show)

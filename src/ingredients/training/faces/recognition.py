@@ -39,6 +39,7 @@ from ingredients.world import Identity, Split, render_portrait, render_scene, sa
 
 RECOGNISER_PART, JUDGE_PART = "recogniser", "judge"
 RECOGNISER_WEIGHTS_NAME, JUDGE_WEIGHTS_NAME = "recogniser.safetensors", "judge.safetensors"
+CONFIG_NAME = "config.yaml"
 
 _FAMILY_SIZE = 4
 _PORTRAIT_SIZES = (48, 64, 96, 128, 192)
@@ -340,7 +341,7 @@ def _train(
     detector = load_trained_detector(output)
     folder = output / name
     folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / "config.yaml")
+    save_config(config, folder / CONFIG_NAME)
     torch.manual_seed(config.recognition.trainer.seed)
     stage = RecognitionStage(
         build_network(),

@@ -1,0 +1,72 @@
+"""Tiny real networks, and a detector that says what it is told; every width is another number."""
+
+import numpy as np
+import torch
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.faces_types import Face
+from ingredients.faces.alignment import FFHQ_TEMPLATE
+from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
+from ingredients.faces.face_stack import FaceStack, FaceStackConfig
+from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip
+from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
+from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer
+
+WORDS = ("a", "beach", "on", "people", "two", "wave")
+DETECTOR = DetectorConfig(widths=(4, 6, 8, 10, 12), head_width=6)
+RECOGNISER = RecogniserConfig(crop_size=32, embedding_dim=11, widths=(4, 6, 8, 10))
+IMAGE_ENCODER = ImageEncoderConfig(
+    crop_size=24,
+    patch_size=8,
+    hidden_size=12,
+    intermediate_size=20,
+    num_layers=6,
+    num_text_layers=1,
+    num_attention_heads=3,
+    projection_dim=7,
+    max_text_length=9,
+)
+
+
+class PlacedFaces:
+    """A detector that finds given boxes (left, top, side), with landmarks as in the FFHQ template."""
+
+    def __init__(self, *places: tuple[float, float, float]) -> None:
+        self.places = places
+
+    def detect(self, image: UInt8Array) -> list[Face]:
+        del image
+        faces = [
+            Face(
+                box=np.array([left, top, left + side, top + side], np.float32),
+                score=0.9,
+                landmarks=np.array(FFHQ_TEMPLATE, np.float32) * side + np.array([left, top], np.float32),
+            )
+            for left, top, side in self.places
+        ]
+        return sorted(faces, key=lambda face: face.area, reverse=True)
+
+
+def tiny_recogniser() -> ArcFaceRecogniser:
+    torch.manual_seed(1)
+    return ArcFaceRecogniser(ResidualFaceNetwork(RECOGNISER), crop_size=32, embedding_dim=11)
+
+
+def tiny_encoder() -> DualEncoder:
+    torch.manual_seed(2)
+    clip = build_clip(IMAGE_ENCODER, vocab_size=len(WORDS) + len(SPECIAL_WORDS))
+    return DualEncoder(clip, WordTokenizer(WORDS, max_length=9), IMAGE_ENCODER)
+
+
+def tiny_stack() -> FaceStack:
+    torch.manual_seed(3)
+    return FaceStack(
+        config=FaceStackConfig(detector=DETECTOR, recogniser=RECOGNISER, canvas_crop_size=20, same_face_threshold=0.7),
+        detector=HeatmapFaceDetector(FaceHeatmapNetwork(DETECTOR), DETECTOR),
+        recogniser=tiny_recogniser(),
+        image_encoder=tiny_encoder(),
+    )
+
+
+def noise_photo(seed: int, height: int = 90, width: int = 70) -> UInt8Array:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
