@@ -11,11 +11,11 @@ import torch
 from diffusers.schedulers import scheduling_dpm_cogvideox
 from safetensors import safe_open
 from safetensors.torch import load_file
-from tests.golden import fill
 
 from ingredients.models.state_dict_adapter import config_from_published, from_published, published_key_map
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from tests.golden import fill
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "e_pipeline.safetensors"
 CASES = ("dpm3", "dpm3_nocfg", "dpm3_dyncfg", "dpm4", "ddim3")

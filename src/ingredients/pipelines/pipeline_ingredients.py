@@ -208,6 +208,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             warnings.warn(doubt, PhotoWarning, stacklevel=2)
         return identities
 
+    @torch.no_grad()
     def encode_prompt(
         self,
         prompt: str | Sequence[str] | None,
