@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX
 from safetensors import safe_open
@@ -23,6 +24,7 @@ from ingredients.data.world_clips import WorldClip, WorldClipConfig, draw_world_
 from ingredients.world import WORLD_VERSION, Split
 
 FINGERPRINT_NAME = "pool.json"
+_ENCODING_BATCH = 5  # a single clip takes a path of PyTorch's convolutions that is four times slower
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,8 +112,9 @@ def _check_fingerprint(folder: Path, fingerprint: str) -> None:
 
 
 def _write_shard(path: Path, clips: Sequence[WorldClip], vae: AutoencoderKLCogVideoX) -> None:
+    pixels = video_to_pixels(np.stack([clip.frames for clip in clips]))
     tensors = {
-        "latents": torch.cat([encode_clips(vae, video_to_pixels(clip.frames[None])) for clip in clips]).half(),
+        "latents": torch.cat([encode_clips(vae, batch) for batch in pixels.split(_ENCODING_BATCH)]).half(),
         "num_people": torch.tensor([len(clip.face_crops) for clip in clips]),
         "face_crops": torch.cat([torch.from_numpy(clip.face_crops) for clip in clips]),  # (M, R, S, S, 3)
         "recogniser_crops": torch.cat([torch.from_numpy(clip.recogniser_crops) for clip in clips]),

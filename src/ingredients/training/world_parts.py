@@ -347,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/small-world"))
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--resume", action="store_true")
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_intermixed_args(arguments)
     PARTS[parsed.part].run(
         parsed.output, overrides=parsed.settings, minutes=parsed.minutes, resume=parsed.resume
     )
