@@ -47,7 +47,9 @@ class BaseStage(DiffusionStage):
         super().__init__(transformer, parts, config)
         has_image_latents = transformer.config.in_channels > transformer.config.out_channels
         if has_image_latents != (task == "i2v"):
-            raise ValueError(f"{task} does not fit a transformer with {transformer.config.in_channels} input channels.")
+            raise ValueError(
+                f"{task} does not fit a transformer with {transformer.config.in_channels} input channels."
+            )
         self.task = task
         self.name = f"base-{task}"
 

@@ -101,7 +101,9 @@ class DiffusionStage:
 
     with_canvases = False
 
-    def __init__(self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: DiffusionConfig) -> None:
+    def __init__(
+        self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: DiffusionConfig
+    ) -> None:
         self.transformer = transformer
         self.parts = parts
         self.config = config
@@ -112,9 +114,7 @@ class DiffusionStage:
         self._step = 0
         self._rotary_emb: dict[int, tuple[torch.Tensor, torch.Tensor] | None] = {}
 
-    def draw(
-        self, generator: torch.Generator, *, progress: float, pool: LatentPool | None = None
-    ) -> ClipBatch:
+    def draw(self, generator: torch.Generator, *, progress: float, pool: LatentPool | None = None) -> ClipBatch:
         """Draws a batch of images or clips, as the run's progress has it; held-out ones from `pool`."""
         is_image = progress < self.config.image_share
         return draw_batch(

@@ -39,9 +39,7 @@ class IdentityStage(DiffusionStage):
     config: IdentityConfig
     with_canvases = True
 
-    def __init__(
-        self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: IdentityConfig
-    ) -> None:
+    def __init__(self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: IdentityConfig) -> None:
         super().__init__(transformer, parts, config)
         if parts.photo_encoder is None or parts.validation_photo_encoder is None:
             raise ValueError("the identity stages need the photo encoders")

@@ -46,9 +46,7 @@ class RouterStage(IdentityStage):
     name = "route"
     config: RouterConfig
 
-    def __init__(
-        self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: RouterConfig
-    ) -> None:
+    def __init__(self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: RouterConfig) -> None:
         super().__init__(transformer, parts, config)
         self.router_parameters = dict(transformer.router_parameters())
         for parameter in self.router_parameters.values():

@@ -170,7 +170,9 @@ class TextEncoderStage:
             f"accuracy_{name}": float((logits[name].argmax(dim=-1) == target).float().mean())
             for name, target in attributes.items()
         }
-        return accuracies | {"state_rms": float(self.reader.encoder(input_ids).last_hidden_state.square().mean().sqrt())}
+        return accuracies | {
+            "state_rms": float(self.reader.encoder(input_ids).last_hidden_state.square().mean().sqrt())
+        }
 
     def export(self, folder: Path) -> None:
         """Writes `text_encoder/` and `tokenizer/` into the folder."""

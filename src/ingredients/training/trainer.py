@@ -139,6 +139,7 @@ class Trainer:
         record = metrics | {
             "steps": self.position.step,
             "minutes": round(self.position.seconds / 60, 2),
+            "num_threads": torch.get_num_threads(),
             "seed": self.config.seed,
             "num_parameters": sum(parameter.numel() for parameter in self.parameters.values()),
         }

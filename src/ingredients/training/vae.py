@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.data.encode import video_to_pixels
-from ingredients.data.vae_shortcuts import keep_present_frame_taps, single_frame_convolutions
+from ingredients.data.vae_shortcuts import TimeTaps, keep_present_frame_taps, single_frame_convolutions
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.canvas import compose_canvas
 from ingredients.training.stage import ParameterGroup, StepOutput
@@ -66,7 +65,7 @@ class VaeConfig:
     """Weight of the Kullback-Leibler term, a mean over the latents."""
 
     train_encoder: bool = True
-    """Whether the encoder learns; False sharpens the decoder and keeps every encoded clip valid."""
+    """Whether the encoder learns too; False trains the decoder alone, and every encoded clip stays valid."""
 
     num_validation_clips: int = 24
     """Held-out clips for the PSNR."""
@@ -178,10 +177,10 @@ class VaeStage:
 
     name = "vae"
 
-    def __init__(self, config: VaeConfig) -> None:
+    def __init__(self, config: VaeConfig, vae: AutoencoderKLCogVideoX | None = None) -> None:
         torch.manual_seed(config.trainer.seed)
         self.config = config
-        self.vae = build_vae(config)
+        self.vae = vae or build_vae(config)
         num_canvases = config.num_pool_images // 4
         self.images = [
             draw_clips(config.num_pool_images - num_canvases, num_frames=1, first_seed=0, split="train"),
@@ -193,17 +192,18 @@ class VaeStage:
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All of the VAE, or its decoder."""
-        groups = [ParameterGroup(parameters=dict(self.vae.named_parameters()))]
         if not self.config.train_encoder:
             self.vae.encoder.requires_grad_(False)
-        return groups
+        trained = {name: each for name, each in self.vae.named_parameters() if each.requires_grad}
+        return [ParameterGroup(parameters=trained)]
 
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """One step on crops, of single frames or of clips."""
         if progress < self.config.image_share:
             kind = 0 if float(torch.rand((), generator=generator)) < 0.75 else 1
             pixels, weight = self._crops(self.images[kind], self.config.image_batch_size, generator)
-            with single_frame_convolutions(self.vae, taps="last"):
+            taps: TimeTaps = "last" if self.config.train_encoder else "sum"
+            with single_frame_convolutions(self.vae, taps=taps):
                 return self._loss(pixels, weight, generator)
         pixels, weight = self._crops(self.clips, self.config.clip_batch_size, generator)
         return self._loss(pixels, weight, generator)
@@ -218,7 +218,9 @@ class VaeStage:
             return torch.randint(high, (num_crops,), generator=generator).tolist()
 
         corners = list(zip(draw(num_clips), draw(height - size + 1), draw(width - size + 1), draw(2), strict=True))
-        frames = np.stack([clips.frames[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners])
+        frames = np.stack(
+            [clips.frames[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners]
+        )
         faces = np.stack([clips.faces[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners])
         weight = torch.from_numpy(np.where(faces, self.config.face_weight, 1.0).astype(np.float32))
         return video_to_pixels(frames), weight.unsqueeze(1)
@@ -251,7 +253,8 @@ class VaeStage:
         with single_frame_convolutions(self.vae):
             canvas_latents = self.vae.encode(canvas_pixels).latent_dist.mode()
             canvas_reconstruction = self.vae.decode(canvas_latents).sample
-        self.vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 5))
+        if self.config.train_encoder:
+            self.vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 5))
         self.vae.train()
         return {
             "psnr": psnr(reconstruction, pixels),
@@ -267,9 +270,7 @@ class VaeStage:
         self.vae.save_pretrained(folder / "vae")
 
 
-def train_vae(
-    config: VaeConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
+def train_vae(config: VaeConfig | None, output: Path, resume: bool = False, *, show: bool = True) -> dict[str, float]:
     """Trains the VAE into `output / "vae"`; returns the held-out PSNR and the scaling factor.
 
     Args:
@@ -280,3 +281,29 @@ def train_vae(
     """
     config = config or VaeConfig()
     return Trainer(VaeStage(config), output / "vae", config.trainer).fit(resume=resume, show=show)
+
+
+def train_vae_decoder(
+    config: VaeConfig | None, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains the decoder of the VAE in `output / "vae"` further, into `output / "vae-decoder"`.
+
+    What the encoder gives stays as it is, so this can run beside the stages that learn from encoded clips.
+
+    Args:
+        config: data, losses and loop; None takes the defaults.
+        output: folder of the whole small model's runs.
+        resume: go on from the last checkpoint.
+        show: show a progress bar.
+    """
+    config = config or decoder_config()
+    vae = AutoencoderKLCogVideoX.from_pretrained(output / "vae" / "vae")
+    return Trainer(VaeStage(config, vae), output / "vae-decoder", config.trainer).fit(resume=resume, show=show)
+
+
+def decoder_config() -> VaeConfig:
+    """Defaults of the decoder's own training: on clips from the start."""
+    config = VaeConfig(train_encoder=False, image_share=0.4)
+    config.trainer.minutes = 20.0
+    config.trainer.learning_rate = 1e-3
+    return config

@@ -56,9 +56,7 @@ def load_frozen_parts(output: Path, *, with_faces: bool) -> FrozenParts:
         validation_pool=LatentPool(output / "latents" / "validation", fingerprint),
     )
     if with_faces:
-        recogniser = build_recogniser(
-            RecogniserConfig(), part_folder(output, "recogniser", "recogniser.safetensors")
-        )
+        recogniser = build_recogniser(RecogniserConfig(), part_folder(output, "recogniser", "recogniser.safetensors"))
         image_encoder = load_dual_encoder(part_folder(output, "image-encoder", "config.json").parent)
         for network in (recogniser.network, image_encoder.clip):
             network.requires_grad_(False).eval()

@@ -29,7 +29,7 @@ from ingredients.training.pack import PackConfig, pack
 from ingredients.training.router_stage import RouterConfig, RouterStage
 from ingredients.training.text_encoder import TextEncoderConfig, train_text_encoder
 from ingredients.training.trainer import Trainer, TrainerConfig
-from ingredients.training.vae import VaeConfig, train_vae
+from ingredients.training.vae import VaeConfig, decoder_config, train_vae, train_vae_decoder
 from ingredients.training.world_folders import load_frozen_parts, load_transformer, load_vae
 
 VALIDATION_SEED = 10**9
@@ -158,6 +158,9 @@ class WorldPart:
     train: Callable[..., Any]
     """`train(config, output, resume=False, *, show=True)`."""
 
+    defaults: Callable[[], Any] | None = None
+    """Makes the settings that others are changed from; None takes those of `config_type`."""
+
     def run(
         self,
         output: Path,
@@ -182,7 +185,8 @@ class WorldPart:
         overrides = list(overrides)
         if minutes is not None and self.minutes_key is not None:
             overrides.append(f"{self.minutes_key}={minutes}")
-        config = load_config(self.config_type, overrides=overrides, defaults=self.config_type())
+        defaults = (self.defaults or self.config_type)()
+        config = load_config(self.config_type, overrides=overrides, defaults=defaults)
         folder = output / self.name
         folder.mkdir(parents=True, exist_ok=True)
         save_config(config, folder / "config.yaml")
@@ -242,9 +246,7 @@ def train_router(
 ) -> dict[str, float]:
     """Trains routers and a LoRA on the aligned transformer, into `output / "route"`."""
     torch.manual_seed(config.trainer.seed)
-    stage = RouterStage(
-        load_transformer(output, "align"), load_frozen_parts(output, with_faces=True), config.stage
-    )
+    stage = RouterStage(load_transformer(output, "align"), load_frozen_parts(output, with_faces=True), config.stage)
     return Trainer(stage, output / "route", config.trainer).fit(resume=resume, show=show)
 
 
@@ -292,6 +294,14 @@ PARTS: dict[str, WorldPart] = {
             config_type=VaeConfig,
             minutes_key="trainer.minutes",
             train=train_vae,
+        ),
+        WorldPart(
+            name="vae-decoder",
+            makes="a sharper decoder for the same latents, if there is time for it",
+            config_type=VaeConfig,
+            minutes_key="trainer.minutes",
+            train=train_vae_decoder,
+            defaults=decoder_config,
         ),
         WorldPart(
             name="latents",
@@ -348,9 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--resume", action="store_true")
     parsed = parser.parse_intermixed_args(arguments)
-    PARTS[parsed.part].run(
-        parsed.output, overrides=parsed.settings, minutes=parsed.minutes, resume=parsed.resume
-    )
+    PARTS[parsed.part].run(parsed.output, overrides=parsed.settings, minutes=parsed.minutes, resume=parsed.resume)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,83 @@
+"""The small model's card: what it is, how each part was made, and what each part's training measured."""
+
+import json
+from pathlib import Path
+
+MODEL_CARD_NAME = "README.md"
+_PARTS = (
+    ("detector", "face detector with five landmarks"),
+    ("recogniser", "face recogniser (ArcFace loss)"),
+    ("image-encoder", "CLIP-style dual encoder"),
+    ("judge", "another recogniser, which only measures"),
+    ("text-encoder", "T5 encoder over the world's words"),
+    ("vae", "3D causal VAE"),
+    ("vae-decoder", "its decoder, trained further"),
+    ("base-t2v", "text-to-video base"),
+    ("base-i2v", "image-to-video base"),
+    ("align", "multi-scale projector and LoRA, first stage of section 3.3"),
+    ("route", "router and LoRA, second stage of section 3.3"),
+)
+_BOOKKEEPING = ("steps", "minutes", "num_threads", "seed", "num_parameters")
+_MAX_METRICS = 8
+
+_CARD = """---
+license: apache-2.0
+library_name: diffusers
+pipeline_tag: text-to-video
+---
+# Ingredients, the small model of the drawn world
+
+Photos of drawn people and a sentence become a video of 9 frames of 64x96 pixels in which those people appear. This
+model shows the method of "Ingredients: Blending Custom Photos with Video Diffusion Transformers" (arXiv 2501.01790)
+end to end on a plain computer, in the folder layout of the authors' checkpoint. It knows drawn faces only: it is no
+model for photographs, and its pictures are small and soft.
+
+All data is drawn by `ingredients.world`; no photograph and no pretrained weight went in. People for training, judging
+and evaluation never overlap. Weights are moving averages in half precision; the LoRA is merged into the transformer.
+
+## How it was made
+
+Each part was trained by `ingredients world train PART`, in this order; `ingredients world train pack` wrote this
+folder.
+
+| part | what | steps | minutes | threads | seed | parameters |
+|---|---|---|---|---|---|---|
+{parts}
+
+The minutes are wall-clock time on a shared computer with two processor cores and no GPU. The identity transformer here
+is that of the part `{transformer_part}`, the VAE that of `{vae_part}`.
+
+## What each part's training measured
+
+On held-out people, clips and sentences; how good whole videos are says `ingredients evaluate`.
+
+| part | measured |
+|---|---|
+{metrics}
+"""
+
+
+def write_model_card(folder: Path, output: Path, *, transformer_part: str, vae_part: str) -> None:
+    """Writes `README.md` into the model folder from the metrics that the parts' training left in `output`."""
+    part_rows, metric_rows = [], []
+    for part, makes in _PARTS:
+        path = output / part / "metrics.json"
+        if not path.exists():
+            continue
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        bookkeeping = " | ".join(_number(metrics[name]) if name in metrics else "-" for name in _BOOKKEEPING)
+        part_rows.append(f"| {part} | {makes} | {bookkeeping} |")
+        measured = {name: value for name, value in metrics.items() if name not in _BOOKKEEPING and "_t" not in name}
+        shown = ", ".join(f"{name} {_number(value)}" for name, value in list(measured.items())[:_MAX_METRICS])
+        metric_rows.append(f"| {part} | {shown} |")
+    card = _CARD.format(
+        parts="\n".join(part_rows),
+        metrics="\n".join(metric_rows),
+        transformer_part=transformer_part,
+        vae_part=vae_part,
+    )
+    (folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
