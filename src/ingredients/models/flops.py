@@ -35,13 +35,14 @@ def _video_dim(config: Mapping[str, Any]) -> int:
 
 
 def _cross_attention_flops(config: Mapping[str, Any], num_identities: int, form: IdentityForm) -> int:
-    dim, num_heads, num_queries = _video_dim(config), config["id_attn_num_heads"], config["id_num_queries"]
+    dim = _video_dim(config)
+    num_heads: int = config["id_attn_num_heads"]
+    num_queries: int = config["id_num_queries"]
     inner_dim: int = num_heads * config["id_attn_head_dim"]
     if form == "plain":
         return 2 * 2 * dim * inner_dim + num_identities * 4 * num_queries * inner_dim
     num_attended = 1 if config["routing"] == "argmax" else num_identities  # argmax tokens are grouped
-    folded_inner_dim: int = num_heads * num_queries
-    return num_attended * 4 * dim * folded_inner_dim
+    return num_attended * 4 * dim * num_heads * num_queries
 
 
 def _router_flops(config: Mapping[str, Any], num_identities: int, form: IdentityForm) -> int:

@@ -32,7 +32,7 @@ class IDRouter(nn.Module):
         if router_type not in get_args(RouterType):
             raise ValueError(f"router_type must be one of {get_args(RouterType)}, got {router_type!r}")
         two_layers = router_type == "mlp"
-        self.scale = inner_dim**-0.5 if two_layers else 1.0
+        self.scale: float = inner_dim**-0.5 if two_layers else 1.0
         hidden_dims = (inner_dim, inner_dim) if two_layers else (dim, token_dim)
         self.norm_video = nn.LayerNorm(dim)
         self.video_in = nn.Sequential(nn.Linear(dim, inner_dim), nn.GELU()) if two_layers else nn.Identity()
@@ -53,7 +53,7 @@ class IDRouter(nn.Module):
         """Fold the last layer of f, which has no bias, into `router_key` (B, N, I), in float32."""
         hidden_dim = self.video_out.in_features
         eye = torch.eye(hidden_dim, device=router_key.device, dtype=router_key.dtype)
-        video_out = self.video_out(eye).float()  # (D or I, I)
+        video_out: torch.Tensor = self.video_out(eye).float()  # (D or I, I)
         return (router_key.float() @ video_out.T).to(router_key.dtype)
 
     def forward(

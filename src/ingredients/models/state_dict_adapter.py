@@ -52,7 +52,7 @@ def published_key_map(model: IngredientsTransformer3DModel) -> dict[str, str]:
             f"the published checkpoint has linear routers, this model has router_type={model.config.router_type!r}"
         )
     interval = model.config.cross_attn_interval
-    return {key: _published_key(key, interval) for key in model.state_dict()}
+    return {key: published_name(key, cross_attn_interval=interval) for key in model.state_dict()}
 
 
 def from_published(
@@ -138,13 +138,14 @@ def load_base_weights(
     model.load_state_dict(weights, strict=False)
 
 
-def _published_key(key: str, interval: int) -> str:
+def published_name(key: str, *, cross_attn_interval: int) -> str:
+    """The published name of our weight `key`; diffusers' own layers have the same name in both."""
     for ours, theirs in KEY_MAP:
         pattern = re.escape(ours).replace(r"\{n\}", "(?P<n>\\d+)").replace(r"\{block\}", "(?P<block>\\d+)")
         match = re.match(pattern, key)
         if match:
             numbers = match.groupdict()
-            routed = int(numbers.get("block", 0)) // interval
+            routed = int(numbers.get("block", 0)) // cross_attn_interval
             return theirs.format(n=numbers.get("n"), routed=routed) + key[match.end() :]
     return key
 
