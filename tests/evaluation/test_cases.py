@@ -5,7 +5,7 @@ import pytest
 
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case, make_cases
-from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
+from ingredients.evaluation.distractors import DistractorGallery
 from ingredients.evaluation.judge import Judge
 from ingredients.world.captions import ACTIONS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES
 from tests.evaluation.stand_ins import ColourPatchDetector, MeanColourRecogniser
@@ -68,12 +68,12 @@ def test_no_case_is_refused():
 
 def test_distractors_are_half_shared_and_half_alike():
     judge = Judge(detector=ColourPatchDetector(), recogniser=MeanColourRecogniser())
-    gallery = DistractorGallery(judge, portrait_size=32)
+    gallery = DistractorGallery(judge, num_distractors=8, portrait_size=32)
     case = make_case(0)
     first, second = (
         gallery.for_person(person, seed=seed) for person, seed in zip(case.people, case.portrait_seeds, strict=True)
     )
-    assert first.shape == second.shape == (NUM_DISTRACTORS, 3)
-    np.testing.assert_array_equal(first[:49], second[:49])
-    assert not np.array_equal(first[49:], second[49:])
+    assert first.shape == second.shape == (8, 3)
+    np.testing.assert_array_equal(first[:4], second[:4])
+    assert not np.array_equal(first[4:], second[4:])
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, rtol=1e-5)

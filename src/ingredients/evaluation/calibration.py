@@ -13,7 +13,7 @@ from ingredients.core.faces_types import Face
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment, SimilarityScale
 from ingredients.evaluation.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case
-from ingredients.evaluation.distractors import DistractorGallery
+from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
 from ingredients.evaluation.judge import Judge
 from ingredients.faces.detector import intersection_over_union
 from ingredients.world.scenes import Scene, render_scene
@@ -117,6 +117,7 @@ def calibrate_judge(
     num_frames: int = 9,
     fps: float = 8.0,
     reconstruct: Reconstruct | None = None,
+    num_distractors: int = NUM_DISTRACTORS,
     progress: ProgressCallback | None = None,
 ) -> JudgeCalibration:
     """Shows the judge real clips of held-out people at the video's size.
@@ -130,6 +131,7 @@ def calibrate_judge(
         num_frames: frames of each clip.
         fps: frames a second.
         reconstruct: sends a clip (F, H, W, 3) through the VAE and back.
+        num_distractors: other people that each person is ranked among.
         progress: told of the clips done.
 
     Raises:
@@ -158,7 +160,7 @@ def calibrate_judge(
     scale = SimilarityScale(same_person_mean=float(np.mean(same)), stranger_mean=float(np.mean(strangers)))
 
     scaled = Judge(detector=judge.detector, recogniser=judge.recogniser, scale=scale, tracking=judge.tracking)
-    gallery = DistractorGallery(scaled)
+    gallery = DistractorGallery(scaled, num_distractors=num_distractors)
     real, after_vae = [], []
     for index, (case, scene, embeddings) in enumerate(zip(cases, scenes, references, strict=True)):
         distractors = [

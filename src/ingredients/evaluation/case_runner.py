@@ -16,7 +16,7 @@ from ingredients.core.errors import PhotoError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
 from ingredients.evaluation.cases import Case, make_case
-from ingredients.evaluation.distractors import DistractorGallery
+from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
 from ingredients.evaluation.folder import EvaluationFolder
 from ingredients.evaluation.generation import GenerationSettings, VideoRequest, generate_videos, video_shape
 from ingredients.evaluation.judge import Judge
@@ -74,6 +74,7 @@ class CaseRunner:
         settings: how videos are made.
         needs: parts of the records to measure.
         seed: added to each case's own.
+        num_distractors: other people that each person is ranked among.
         batch_size: videos made at once; more is faster where there are many cores, and changes no number.
         save_videos: whether the videos are kept beside the records.
     """
@@ -87,6 +88,7 @@ class CaseRunner:
         settings: GenerationSettings,
         needs: frozenset[Need],
         seed: int = 0,
+        num_distractors: int = NUM_DISTRACTORS,
         batch_size: int = 1,
         save_videos: bool = False,
     ) -> None:
@@ -98,7 +100,7 @@ class CaseRunner:
         self.seed = seed
         self.batch_size = batch_size
         self.save_videos = save_videos
-        self._gallery = DistractorGallery(judge)
+        self._gallery = DistractorGallery(judge, num_distractors=num_distractors)
         self._people: dict[int, _People] = {}
 
     def run(

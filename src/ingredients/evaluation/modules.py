@@ -11,6 +11,7 @@ from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment
 from ingredients.evaluation.case_runner import CaseRunner
 from ingredients.evaluation.cases import make_cases
+from ingredients.evaluation.distractors import NUM_DISTRACTORS
 from ingredients.evaluation.folder import write_json
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
@@ -98,6 +99,7 @@ def evaluate_modules(
     num_cases: int = 30,
     seed: int = 0,
     settings: GenerationSettings | None = None,
+    num_distractors: int = NUM_DISTRACTORS,
     batch_size: int = 1,
     save_videos: bool = False,
     progress: ProgressCallback | None = None,
@@ -108,7 +110,15 @@ def evaluate_modules(
     """
     settings = settings or GenerationSettings()
     cases = make_cases(num_cases, num_people=_NUM_PEOPLE)
-    folder = open_folder(output, pipeline, judge, settings=settings, num_people=_NUM_PEOPLE, seed=seed)
+    folder = open_folder(
+        output,
+        pipeline,
+        judge,
+        settings=settings,
+        num_people=_NUM_PEOPLE,
+        num_distractors=num_distractors,
+        seed=seed,
+    )
     runner = CaseRunner(
         pipeline,
         judge,
@@ -116,6 +126,7 @@ def evaluate_modules(
         settings=settings,
         needs=frozenset({"people"}),
         seed=seed,
+        num_distractors=num_distractors,
         batch_size=batch_size,
         save_videos=save_videos,
     )

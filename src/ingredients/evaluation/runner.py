@@ -10,6 +10,7 @@ from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.case_runner import CaseRunner, text_image_encoder
 from ingredients.evaluation.cases import CASES_VERSION, make_cases
+from ingredients.evaluation.distractors import NUM_DISTRACTORS
 from ingredients.evaluation.folder import EvaluationFolder, fingerprint, write_json
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
@@ -35,6 +36,7 @@ def evaluate(
     settings: GenerationSettings | None = None,
     metrics: Iterable[str] | None = None,
     calibration: JudgeCalibration | None = None,
+    num_distractors: int = NUM_DISTRACTORS,
     batch_size: int = 1,
     save_videos: bool = False,
     progress: ProgressCallback | None = None,
@@ -51,6 +53,7 @@ def evaluate(
         settings: how videos are made.
         metrics: names; all that the model allows, without them.
         calibration: the judge's, for the report.
+        num_distractors: other people that each person is ranked among; 98 for numbers that can be compared.
         batch_size: videos made at once.
         save_videos: whether the videos are kept in the folder.
         progress: told of the cases done.
@@ -63,7 +66,15 @@ def evaluate(
     settings = settings or GenerationSettings()
     chosen = choose_metrics(pipeline, metrics)
     cases = make_cases(num_cases, num_people=num_people)
-    folder = open_folder(output, pipeline, judge, settings=settings, num_people=num_people, seed=seed)
+    folder = open_folder(
+        output,
+        pipeline,
+        judge,
+        settings=settings,
+        num_people=num_people,
+        num_distractors=num_distractors,
+        seed=seed,
+    )
     runner = CaseRunner(
         pipeline,
         judge,
@@ -71,6 +82,7 @@ def evaluate(
         settings=settings,
         needs=frozenset().union(*(metric.needs for metric in chosen)),
         seed=seed,
+        num_distractors=num_distractors,
         batch_size=batch_size,
         save_videos=save_videos,
     )
@@ -126,6 +138,7 @@ def open_folder(
     *,
     settings: GenerationSettings,
     num_people: int,
+    num_distractors: int,
     seed: int,
 ) -> EvaluationFolder:
     """The folder of an evaluation of this model with these settings; how many cases there are does not matter.
@@ -139,6 +152,7 @@ def open_folder(
         "judge": config_to_dict(judge.scale),
         "settings": config_to_dict(settings),
         "number of people": num_people,
+        "number of distractors": num_distractors,
         "seed": seed,
         "version of the cases": CASES_VERSION,
     }

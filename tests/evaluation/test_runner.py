@@ -1,0 +1,207 @@
+"""The whole evaluation on a pipeline of tiny real parts, 9 frames of 32 x 40 pixels, two steps."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import UserInputError
+from ingredients.core.faces_types import Face
+from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
+from ingredients.evaluation.generation import GenerationSettings, assign_tokens
+from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.metrics.registry import METRICS
+from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves
+from ingredients.evaluation.router_probe import balanced_recall
+from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_folder
+from ingredients.evaluation.variants import MODULE_VARIANTS
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from tests.evaluation.stand_ins import MeanColourRecogniser, make_face
+from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
+
+SETTINGS = GenerationSettings(num_inference_steps=2, guidance_scale=2.0, height=32, width=40)
+
+
+class HalvesDetector:
+    """Sees one face in the left half of every picture and one in the right."""
+
+    def detect(self, image: UInt8Array) -> list[Face]:
+        height, width = image.shape[:2]
+        return [make_face(0, 0, width / 2, height), make_face(width / 2, 0, width, height)]
+
+
+class BlindDetector:
+    """Sees no face anywhere."""
+
+    def detect(self, image: UInt8Array) -> list[Face]:
+        return []
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> IngredientsPipeline:
+    return make_pipeline(face_encoder=make_seeing_face_stack())
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge(detector=HalvesDetector(), recogniser=MeanColourRecogniser())
+
+
+def run(pipeline, judge, output, **options):
+    return evaluate(
+        pipeline, judge, output, **({"num_cases": 2, "num_distractors": 4, "settings": SETTINGS} | options)
+    )
+
+
+def test_evaluation_gives_every_metric_with_an_interval(pipeline, judge, tmp_path):
+    progress: list[tuple[int, int]] = []
+    result = run(
+        pipeline, judge, tmp_path, save_videos=True, progress=lambda done, total: progress.append((done, total))
+    )
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written == json.loads(json.dumps(result.to_json()))
+    for name in METRICS:
+        value, low, high = (written[name][key] for key in ("value", "low", "high"))
+        assert low <= value <= high, name
+    assert written["num_cases"] == len(written["cases"]) == 2
+    assert written["num_errors"] == 0
+    assert np.shape(written["router_table"]["recall_by_block"]) == (2, 3)  # 2 routed blocks, 3 timesteps
+    assert progress[0] == (0, 2)
+    assert progress[-1] == (2, 2)
+    assert len(list((tmp_path / "videos").rglob("*.mp4"))) == 2
+    report = (tmp_path / "report.md").read_text()
+    for name in METRICS:
+        assert f"| {name} |" in report
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(pipeline, judge, tmp_path):
+    whole = run(pipeline, judge, tmp_path)
+    files = sorted((tmp_path / "cases" / "both").iterdir())
+    files[1].write_text("{")  # damaged
+    kept = files[0].stat().st_mtime_ns
+    again = run(pipeline, judge, tmp_path)
+    assert files[0].stat().st_mtime_ns == kept
+    assert again.metrics == whole.metrics
+    files[1].unlink()
+    assert run(pipeline, judge, tmp_path).metrics == whole.metrics
+    longer = run(pipeline, judge, tmp_path, num_cases=3)
+    assert files[0].stat().st_mtime_ns == kept
+    assert longer.records[0] == again.records[0]
+
+
+def test_several_videos_at_once_change_no_number(pipeline, judge, tmp_path):
+    one_by_one = run(pipeline, judge, tmp_path / "one")
+    together = run(pipeline, judge, tmp_path / "two", batch_size=2)
+    for name, estimate in one_by_one.metrics.items():
+        assert together.metrics[name].value == pytest.approx(estimate.value, abs=2e-3), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 5}, "seed"),
+        ({"num_people": 3}, "number of people"),
+        ({"settings": GenerationSettings(num_inference_steps=3)}, "settings"),
+    ],
+)
+def test_a_folder_of_another_evaluation_is_refused(pipeline, judge, tmp_path, changes, named):
+    same = {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
+    open_folder(tmp_path, pipeline, judge, **same)
+    open_folder(tmp_path, pipeline, judge, **same)
+    with pytest.raises(UserInputError, match=f"with another {named}; choose another"):
+        open_folder(tmp_path, pipeline, judge, **(same | changes))
+
+
+def test_other_weights_are_another_model(pipeline, judge, tmp_path):
+    same = {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
+    open_folder(tmp_path, pipeline, judge, **same)
+    before = model_fingerprint(pipeline)
+    weight = next(pipeline.transformer.parameters())
+    with torch.no_grad():
+        weight[0, 0] += 1
+    try:
+        assert model_fingerprint(pipeline) != before
+        with pytest.raises(UserInputError, match="another model"):
+            open_folder(tmp_path, pipeline, judge, **same)
+    finally:
+        with torch.no_grad():
+            weight[0, 0] -= 1
+
+
+def test_people_whose_photos_show_no_face_count_as_missing(pipeline, judge, tmp_path):
+    detector = pipeline.facial_extractor.detector
+    pipeline.facial_extractor.detector = BlindDetector()
+    try:
+        result = run(pipeline, judge, tmp_path, num_cases=2)
+    finally:
+        pipeline.facial_extractor.detector = detector
+    assert result.num_errors == 2
+    assert result.metrics["normalised_similarity"].value == 0
+    assert result.metrics["all_present_rate"].value == 0
+    assert "router_accuracy" not in result.metrics
+    assert "No face" in result.records[0].error
+
+
+def test_metrics_that_the_model_cannot_have_are_named(pipeline):
+    base = make_pipeline(face_encoder=None, identity_modules=False, in_channels=3)
+    names = [metric.name for metric in choose_metrics(base, None)]
+    assert "router_accuracy" not in names
+    assert "text_relevance" not in names
+    with pytest.raises(UserInputError, match="router_accuracy needs identity modules"):
+        choose_metrics(base, ["router_accuracy"])
+
+
+def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
+    result = evaluate_modules(pipeline, judge, tmp_path, num_cases=2, num_distractors=4, settings=SETTINGS)
+    written = json.loads((tmp_path / "modules.json").read_text())
+    assert list(written["variants"]) == [variant.name for variant in MODULE_VARIANTS]
+    assert 0 <= written["forced_routing_moves"]["value"] <= 1
+    assert math.isfinite(result.conflict_local_similarity.value)
+    report = (tmp_path / "modules.md").read_text()
+    assert "| text_only |" in report
+    both = (tmp_path / "cases" / "both" / "0000.json").stat().st_mtime_ns
+    run(pipeline, judge, tmp_path, num_cases=2, metrics=["normalised_similarity"])
+    assert (tmp_path / "cases" / "both" / "0000.json").stat().st_mtime_ns == both  # shared, not made again
+
+
+def test_tokens_are_assigned_in_columns():
+    left_right = assign_tokens("left_right", (3, 2, 6), num_people=2, seed=0)
+    assert left_right.shape == (3, 2, 6)
+    assert left_right[1, 1].tolist() == [0, 0, 0, 1, 1, 1]
+    assert assign_tokens("right_left", (3, 2, 6), num_people=3, seed=0)[0, 0].tolist() == [2, 2, 1, 1, 0, 0]
+    random = assign_tokens("random", (3, 20, 20), num_people=2, seed=1)
+    assert 0.45 < random.float().mean() < 0.55
+    assert (random == assign_tokens("random", (3, 20, 20), num_people=2, seed=1)).all()
+
+
+def at(*horizontal: float | None) -> ClipAssessment:
+    people = tuple(
+        PersonAssessment(found=centre is not None, similarity=0.5, centre=None if centre is None else (centre, 0.5))
+        for centre in horizontal
+    )
+    return ClipAssessment(people=people, num_tracks=2, greedy_minimum=0.5, blended=False, doubled=False)
+
+
+def test_forced_routing_moves_people_only_if_both_sides_obey():
+    left_right = [at(0.2, 0.8), at(0.2, 0.8), at(0.8, 0.2), at(0.2, None), at(0.3, 0.7)]
+    right_left = [at(0.8, 0.2), at(0.2, 0.8), at(0.8, 0.2), at(0.8, 0.2), at(0.6, 0.4)]
+    assert forced_routing_moves(left_right, right_left).value == pytest.approx(2 / 5)
+
+
+def test_balanced_recall_weighs_people_not_tokens():
+    targets = np.array([0, 0, 0, 0, 1, -1, -1])
+    assert balanced_recall(targets.clip(0), targets, num_identities=2) == 1.0
+    assert balanced_recall(np.zeros(7, dtype=np.int64), targets, num_identities=2) == 0.5
+    assert balanced_recall(1 - targets.clip(0), targets, num_identities=2) == 0.0
+    # A permutation of the identities, in what is chosen and in what is shown, changes nothing.
+    chosen = np.array([0, 1, 0, 2, 1, 2, 0])
+    order = np.array([2, 0, 1])
+    permuted = np.where(targets < 0, -1, order[targets])
+    assert balanced_recall(order[chosen], permuted, num_identities=3) == balanced_recall(
+        chosen, targets, num_identities=3
+    )
+    with pytest.raises(ValueError, match="no token shows a face"):
+        balanced_recall(np.zeros(7, dtype=np.int64), np.full(7, -1), num_identities=2)
