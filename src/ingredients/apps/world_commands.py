@@ -1,12 +1,14 @@
 """`ingredients world ...`: portraits and scenes of drawn people, the words the small model knows, and its training."""
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, say, with_examples
+from ingredients.apps import calibrate_command
+from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, say, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
 
 SplitOption = Annotated[
@@ -114,18 +116,19 @@ def words() -> None:
 
 @app.command(
     help=with_examples(
-        "Trains one part of the small model again, or packs the trained parts into a model folder. Training goes on "
-        "from its last checkpoint with --resume. Parts, in the order in which they need each other: detector, "
-        "recogniser, image-encoder, judge, text-encoder, vae, base-t2v, base-i2v, align, route, pack.",
+        "Trains one part of the small model again, or packs the trained parts into a model folder. Parts, in the order "
+        "in which they need each other: detector, recogniser, image-encoder, judge, text-encoder, vae, latents, "
+        "base-t2v, base-i2v, align, route, pack. Settings are those of the part's config.yaml, which lies beside its "
+        "weights.",
         "ingredients world train recogniser --minutes 20",
-        "ingredients world train recogniser --resume --minutes 40",
-        "ingredients world train align batch_size=8 learning_rate=1e-4",
+        "ingredients world train recogniser --minutes 40 --resume",
+        "ingredients world train align stage.batch_size=8 trainer.learning_rate=1e-4",
     )
 )
 def train(
     part: Annotated[str, typer.Argument(metavar="PART", help="Which part.")],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the part that differ.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the part that differ.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of all runs; the part writes to OUTPUT/PART.")] = Path(
         "runs/small-world"
@@ -136,8 +139,23 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Trains one part of the small model."""
+    silence_libraries()
+
     from ingredients.training.world_parts import PARTS
 
     if part not in PARTS:
         raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PARTS)}.")
-    raise NotImplementedError(settings, output, minutes, resume, INTERRUPTED)
+    try:
+        metrics = PARTS[part].run(output, overrides=settings or (), minutes=minutes, resume=resume)
+    except KeyboardInterrupt as interruption:
+        say(
+            f"Interrupted; the last checkpoint is kept in {output / part}, and the same command with --resume goes on."
+        )
+        raise typer.Exit(INTERRUPTED) from interruption
+    if isinstance(metrics, Mapping):
+        for name, value in metrics.items():
+            typer.echo(f"{name}: {value:.4g}")
+    typer.echo(output / part)
+
+
+app.command(help=calibrate_command.HELP)(calibrate_command.calibrate)

@@ -1,0 +1,125 @@
+"""The judge on real clips, with a detector that knows the truth: its counts must come out exactly."""
+
+import numpy as np
+import pytest
+import torch
+
+from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.errors import ModelFolderError
+from ingredients.core.faces_types import Face
+from ingredients.evaluation.calibration import calibrate_judge, load_calibration, save_calibration
+from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
+from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.loading import calibration_path, load_model_calibration
+from ingredients.evaluation.model_calibration import reconstruct_clip
+from ingredients.faces.alignment import crop_arcface
+from ingredients.world.scenes import render_scene
+from tests.evaluation.stand_ins import make_face
+from tests.pipelines.stand_ins import make_vae
+
+SIZE = {"height": 32, "width": 48, "num_frames": 3}
+NUM_CLIPS = 4
+
+
+class ColourLayoutRecogniser:
+    """Embeds a face as the colours of a coarse grid over it, less their mean: enough to tell drawn people apart."""
+
+    crop_size = 16
+    embedding_dim = 48
+
+    def align(self, image: UInt8Array, landmarks: Float32Array) -> UInt8Array:
+        return crop_arcface(image, landmarks, size=self.crop_size)
+
+    def embed(self, crops: UInt8Array) -> torch.Tensor:
+        pixels = torch.from_numpy(crops).float().permute(0, 3, 1, 2) / 255
+        grid = torch.nn.functional.avg_pool2d(pixels, 4).flatten(1)  # (B, 48)
+        return grid - 0.5
+
+
+class TrueDetector:
+    """Looks frames of the calibration's clips up; every `miss_every`-th is empty, each has `num_extra` false faces."""
+
+    def __init__(self, *, miss_every: int | None = None, num_extra: int = 0) -> None:
+        self.faces: dict[bytes, list[Face]] = {}
+        self.num_visible = 0
+        frame_number = 0
+        for index in range(NUM_CLIPS):
+            scene = render_scene(make_case(index, first_seed=FIRST_CALIBRATION_SEED).scene(), **SIZE)
+            for frame, boxes, landmarks in zip(scene.frames, scene.boxes, scene.landmarks, strict=True):
+                frame_number += 1
+                missed = miss_every is not None and frame_number % miss_every == 0
+                faces = [] if missed else [
+                    Face(box=box, score=1.0, landmarks=points)
+                    for box, points in zip(boxes, landmarks, strict=True)
+                    if not np.isnan(box).any()
+                ]  # fmt: skip
+                self.faces[frame.tobytes()] = faces + [make_face(0, 0, 3, 3)] * num_extra
+
+    def detect(self, image: UInt8Array) -> list[Face]:
+        return self.faces.get(image.tobytes(), [])
+
+
+def calibrate(detector: TrueDetector, **options):
+    judge = Judge(detector=detector, recogniser=ColourLayoutRecogniser())
+    return calibrate_judge(judge, num_clips=NUM_CLIPS, num_distractors=4, **SIZE, **options)
+
+
+def test_a_perfect_detector_has_full_recall_and_no_false_positives():
+    calibration = calibrate(TrueDetector())
+    assert calibration.detector_recall == 1.0
+    assert calibration.false_positives_per_frame == 0.0
+    assert calibration.same_person_mean > calibration.stranger_mean
+    # Every face is found, so that the mean over tracks is the mean over faces: 1 by definition, but for short tracks.
+    assert calibration.real.normalised_similarity == pytest.approx(1.0, abs=0.1)
+    assert calibration.after_vae is None
+
+
+def test_misses_and_false_detections_are_counted():
+    calibration = calibrate(TrueDetector(miss_every=3, num_extra=2))
+    assert calibration.detector_recall == pytest.approx(2 / 3, abs=0.02)
+    assert calibration.false_positives_per_frame == 2.0
+
+
+def test_the_ceiling_is_that_of_what_comes_back():
+    same = calibrate(TrueDetector(), reconstruct=lambda frames: frames)
+    assert same.after_vae == same.real
+    black = calibrate(TrueDetector(), reconstruct=np.zeros_like)
+    assert black.after_vae is not None
+    assert black.after_vae.normalised_similarity == 0.0
+
+
+def test_progress_ends_at_the_end():
+    reports: list[tuple[int, int]] = []
+    calibrate(TrueDetector(), progress=lambda done, total: reports.append((done, total)))
+    assert reports[-1] == (2 * NUM_CLIPS, 2 * NUM_CLIPS)
+
+
+def test_calibration_survives_the_disk(tmp_path):
+    calibration = calibrate(TrueDetector(), reconstruct=lambda frames: frames)
+    path = calibration_path(tmp_path)
+    path.parent.mkdir()
+    save_calibration(calibration, path)
+    assert load_calibration(path) == calibration
+    assert load_model_calibration(tmp_path).scale == calibration.scale
+
+
+def test_a_missing_or_damaged_calibration_is_named(tmp_path):
+    with pytest.raises(ModelFolderError, match=r"lacks judge/calibration\.json"):
+        load_model_calibration(tmp_path)
+    calibration_path(tmp_path).parent.mkdir()
+    calibration_path(tmp_path).write_text('{"height": 64}')
+    with pytest.raises(ModelFolderError, match="no calibration of a judge"):
+        load_model_calibration(tmp_path)
+
+
+def test_one_person_has_no_strangers():
+    judge = Judge(detector=TrueDetector(), recogniser=ColourLayoutRecogniser())
+    with pytest.raises(ValueError, match="at least 1 clip of 2 people"):
+        calibrate_judge(judge, num_people=1)
+
+
+def test_a_clip_comes_back_from_the_vae_in_its_size():
+    frames = np.random.default_rng(0).integers(0, 256, size=(9, 16, 24, 3), dtype=np.uint8)
+    decoded = reconstruct_clip(make_vae(), frames)
+    assert decoded.shape == frames.shape
+    assert decoded.dtype == np.uint8
