@@ -1,4 +1,4 @@
-"""Training curves (Figure 5 of the paper) from the logs that training writes."""
+"""Training curves (Figure 6 of the paper) from the logs that training writes."""
 
 import io
 import json

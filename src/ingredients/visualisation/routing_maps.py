@@ -1,4 +1,4 @@
-"""Which identity the router gives each place in the video (Eq. 3; Figure 6 of the paper: by block and by step).
+"""Which identity the router gives each place in the video (Eq. 3; Figure 5 of the paper: by block and by step).
 
 Legend: S denoising steps, J routed blocks, f/h/w grid of video tokens, F frames, H/W pixels, N identities.
 """
