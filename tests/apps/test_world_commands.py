@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,8 @@ from PIL import Image
 
 from ingredients.media.photos import load_photo
 from ingredients.media.video import read_video
+from ingredients.training.trainer import Trainer
+from ingredients.training.world_parts import PARTS
 from ingredients.world import render_portrait, sample_identity, vocabulary
 from tests.apps.conftest import Run
 
@@ -54,3 +57,35 @@ def test_mistakes_are_one_sentence(run: Run, arguments: tuple[str, ...], complai
     assert complaint in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not list(Path.cwd().iterdir())
+
+
+def test_a_part_that_needs_another_names_the_command_that_makes_it(run: Run) -> None:
+    result = run("world", "train", "align")
+    assert result.exit_code == 2, result.output
+    assert "make it first with: ingredients world train base-i2v" in result.stderr
+
+
+def test_every_part_is_in_the_help(run: Run) -> None:
+    listed = set(re.findall(r"[a-z0-9-]+", run("world", "train", "--help").stdout))
+    assert set(PARTS) <= listed
+
+
+def test_a_part_is_trained_and_goes_on(run: Run) -> None:
+    settings = ("trainer.num_steps=2", "batch_size=2", "num_validation_captions=4", "trainer.checkpoint_every=1")
+    result = run("world", "train", "text-encoder", *settings, "--output", "runs")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip().endswith("runs/text-encoder")
+    assert Path("runs/text-encoder/text_encoder").is_dir()
+    resumed = run("world", "train", "text-encoder", *settings, "--output", "runs", "--resume")
+    assert resumed.exit_code == 0, resumed.output
+
+
+def test_an_interrupted_training_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "fit", interrupt)
+    result = run("world", "train", "text-encoder", "--output", "runs")
+    assert result.exit_code == 130
+    assert "kept in runs/text-encoder" in result.stderr
+    assert "--resume" in result.stderr

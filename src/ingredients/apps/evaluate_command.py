@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ingredients.apps.terminal import INTERRUPTED, say, with_examples
+from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
 
 HELP = with_examples(
     "Makes videos of held-out people from held-out prompts and says, with 95 % intervals, how well they were kept. "
@@ -49,6 +49,7 @@ def evaluate(
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
+    silence_libraries()
     folder = default_model_path() if model is None else Path(model)
     pipeline, judge = load_pipeline(folder), load_model_judge(folder)
     settings = GenerationSettings(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingredients.apps.terminal import say, with_examples
+from ingredients.apps.terminal import say, silence_libraries, with_examples
 
 if TYPE_CHECKING:
     from ingredients.apps.faces_report import FacesReport
@@ -34,6 +34,7 @@ def faces(
 
     check_picture_path(output)
     images = {str(photo): load_photo(photo) for photo in photos}
+    silence_libraries()
     stack = load_face_stack((default_model_path() if model is None else Path(model)) / FACE_ENCODER)
     report = inspect_faces(images, stack.facial_extractor())
     write_picture(output, report.draw())

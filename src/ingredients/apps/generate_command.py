@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingredients.apps.terminal import say, with_examples
+from ingredients.apps.terminal import say, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def generate(
         routing_map=routing_map,
         contact_sheet=contact_sheet,
     )
+    silence_libraries()
     with show_progress("Making the video") as progress:
         result = generate_video(request, progress=progress, notice=lambda message: say(f"Note: {message}"))
     typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else describe(result))

@@ -36,3 +36,13 @@ def with_examples(description: str, *examples: str) -> str:
     """Joins a command's description and example command lines to its help."""
     lines = "\n".join(f"  {example}" for example in examples)
     return f"{description}\n\nExamples:\n\n\b\n{lines}"
+
+
+def silence_libraries() -> None:
+    """Keeps the loading bars and hints of transformers and diffusers off the terminal, which has its own."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    for logging in (diffusers.utils.logging, transformers.utils.logging):
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
