@@ -3,7 +3,8 @@
 Local and separate for each person: a recognition embedding joined with the image encoder's, and five hidden states.
 Global: the aligned crop that goes on the canvas.
 
-Legend: N people, R recognition dim, D image-encoder dim, P image-encoder tokens, C channels, S side of a crop.
+Legend: N people, R recognition dim, D image-encoder dim, P image-encoder tokens, C channels, S side of a crop,
+H/W pixels of a photo.
 """
 
 import dataclasses
@@ -71,6 +72,9 @@ class DetectedPhoto:
 
     label: str
     """The photo's name."""
+
+    image: UInt8Array
+    """(H, W, 3): the photo."""
 
     faces: tuple[Face, ...]
     """All faces found, largest first."""
@@ -167,15 +171,18 @@ class FacialExtractor:
         if not people:
             raise ValueError("at least one person is needed")
         photos = tuple(tuple(self._detect(person, index) for index in range(len(person.images))) for person in people)
-        sharpest = [max(range(len(seen)), key=lambda index: seen[index].sharpness) for seen in photos]
-        best = [seen[index] for seen, index in zip(photos, sharpest, strict=True)]
-        features = self.image_encoder.encode(self._encoder_crops(people, photos, sharpest))
+        best = [max(seen, key=lambda photo: photo.sharpness) for seen in photos]
+        features = self.image_encoder.encode(
+            np.stack(
+                [crop_ffhq(photo.image, photo.face.landmarks, size=self.image_encoder.crop_size) for photo in best]
+            )
+        )
         recognition_embeds = torch.stack(
             [fuse_embeddings(torch.stack([photo.recognition_embedding for photo in seen])) for seen in photos]
         )
         hidden_states = features.hidden_states
         if self.scale_source == "recognition_and_clip":
-            hidden_states = self._join_scales(people, photos, sharpest, features)
+            hidden_states = self._join_scales(best, features)
         return ExtractedIdentities(
             names=tuple(person.name for person in people),
             id_embeds=torch.cat([recognition_embeds, F.normalize(features.embeds, dim=-1)], dim=1),
@@ -220,6 +227,7 @@ class FacialExtractor:
         recogniser_crop = self.recogniser.align(image, face.landmarks)
         return DetectedPhoto(
             label=label,
+            image=image,
             faces=tuple(faces),
             face=face,
             crop=crop,
@@ -227,31 +235,9 @@ class FacialExtractor:
             sharpness=sharpness(crop),
         )
 
-    def _encoder_crops(
-        self, people: Sequence[IdentityPhotos], photos: Sequence[Sequence[DetectedPhoto]], sharpest: Sequence[int]
-    ) -> UInt8Array:
-        size = self.image_encoder.crop_size
-        return np.stack(
-            [
-                crop_ffhq(person.images[index], seen[index].face.landmarks, size=size)
-                for person, seen, index in zip(people, photos, sharpest, strict=True)
-            ]
-        )
-
-    def _join_scales(
-        self,
-        people: Sequence[IdentityPhotos],
-        photos: Sequence[Sequence[DetectedPhoto]],
-        sharpest: Sequence[int],
-        features: ImageFeatures,
-    ) -> tuple[Tensor, ...]:
+    def _join_scales(self, best: Sequence[DetectedPhoto], features: ImageFeatures) -> tuple[Tensor, ...]:
         assert isinstance(self.recogniser, ScaleRecogniser)
-        crops = np.stack(
-            [
-                self.recogniser.align(person.images[index], seen[index].face.landmarks)
-                for person, seen, index in zip(people, photos, sharpest, strict=True)
-            ]
-        )
+        crops = np.stack([self.recogniser.align(photo.image, photo.face.landmarks) for photo in best])
         maps = self.recogniser.scale_features(crops, num_patches=features.hidden_states[0].shape[1])
         return tuple(
             torch.cat([hidden_state, feature_map], dim=-1)

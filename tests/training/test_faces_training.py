@@ -1,0 +1,160 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ingredients.core.errors import ModelFolderError
+from ingredients.faces.detector import DetectorConfig
+from ingredients.faces.face_stack import load_face_stack, load_judge
+from ingredients.faces.image_encoder import ImageEncoderConfig
+from ingredients.faces.judge_recogniser import JudgeConfig
+from ingredients.faces.recogniser import RecogniserConfig
+from ingredients.training.faces import pack_face_networks
+from ingredients.training.faces.detector import DetectorTrainingConfig, train_detector
+from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
+from ingredients.training.faces.pools import HIDDEN, VISIBLE, Pool, cached_pool, face_states
+from ingredients.training.faces.recognition import (
+    JudgeTrainingConfig,
+    RecogniserTrainingConfig,
+    RecognitionTrainingConfig,
+    train_judge,
+    train_recogniser,
+)
+from ingredients.training.trainer import TrainerConfig
+from ingredients.world import Scene
+
+
+def _trainer(num_steps: int = 3) -> TrainerConfig:
+    return TrainerConfig(num_steps=num_steps, num_warmup_steps=1, log_every=1, checkpoint_every=2)
+
+
+def _detector(num_steps: int = 3) -> DetectorTrainingConfig:
+    return DetectorTrainingConfig(
+        detector=DetectorConfig(widths=(4, 6, 8, 10, 12), head_width=6),
+        trainer=_trainer(num_steps),
+        num_scenes=3,
+        num_portraits=2,
+        portrait_size=64,
+        scene_batch_size=3,
+        portrait_batch_size=2,
+        num_validation_scenes=2,
+    )
+
+
+def _recognition(num_steps: int = 3) -> RecognitionTrainingConfig:
+    return RecognitionTrainingConfig(
+        trainer=_trainer(num_steps),
+        num_people=8,
+        num_group_scenes=1,
+        num_pair_scenes=1,
+        num_portraits=1,
+        batch_size=6,
+        num_validation_clips=1,
+    )
+
+
+def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="ingredients world train detector"):
+        train_recogniser(RecogniserTrainingConfig(recognition=_recognition()), tmp_path, show=False)
+    assert train_detector(_detector(), tmp_path, show=False).keys() >= {"recall", "landmark_error"}
+    with pytest.raises(ModelFolderError, match="ingredients world train recogniser"):
+        pack_face_networks(tmp_path, tmp_path / "model")
+    recogniser = RecogniserConfig(crop_size=32, embedding_dim=9, widths=(4, 6, 8, 10))
+    metrics = train_recogniser(
+        RecogniserTrainingConfig(recogniser=recogniser, recognition=_recognition()), tmp_path, show=False
+    )
+    assert metrics.keys() >= {"rank_1", "tar_at_far_1e-3", "same_mean", "stranger_mean"}
+    judge = JudgeConfig(crop_size=32, embedding_dim=7, widths=(4, 6), depths=(1, 1))
+    train_judge(JudgeTrainingConfig(judge=judge, recognition=_recognition()), tmp_path, show=False)
+    encoder = ImageEncoderConfig(
+        crop_size=24, hidden_size=12, intermediate_size=16, num_text_layers=1, num_attention_heads=3, projection_dim=5
+    )
+    image_metrics = train_image_encoder(
+        ImageEncoderTrainingConfig(
+            image_encoder=encoder,
+            trainer=_trainer(),
+            num_scenes=3,
+            num_portraits=3,
+            face_batch_size=3,
+            frame_batch_size=2,
+            num_validation_pairs=4,
+        ),
+        tmp_path,
+        show=False,
+    )
+    assert image_metrics.keys() >= {"description_rank_1", "caption_pairwise"}
+
+    (tmp_path / "model").mkdir()
+    pack_face_networks(tmp_path, tmp_path / "model")
+    stack = load_face_stack(tmp_path / "model" / "face_encoder")
+    assert stack.recogniser.embedding_dim == 9
+    assert stack.image_encoder.config == encoder
+    assert load_judge(tmp_path / "model" / "judge").embedding_dim == 7
+    for part in ("detector", "recogniser", "judge", "image-encoder"):
+        assert json.loads((tmp_path / part / "metrics.json").read_text())["steps"] == 3
+        assert len((tmp_path / part / "log.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    train_detector(_detector(4), whole, show=False)
+
+    class _InterruptedError(RuntimeError):
+        pass
+
+    from ingredients.training.faces import detector as module
+
+    steps = module.DetectorStage.training_step
+
+    def interrupted(self: object, generator: torch.Generator, *, progress: float) -> object:
+        if progress >= 0.5:
+            raise _InterruptedError
+        return steps(self, generator, progress=progress)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.DetectorStage, "training_step", interrupted)
+        with pytest.raises(_InterruptedError):
+            train_detector(_detector(4), pieces, show=False)
+    train_detector(_detector(4), pieces, resume=True, show=False)
+    first, second = (load_file(folder / "detector" / "detector.safetensors") for folder in (whole, pieces))
+    for name, tensor in first.items():
+        torch.testing.assert_close(second[name], tensor, rtol=0, atol=0)
+
+
+def test_a_pool_is_drawn_once_for_a_key(tmp_path: Path) -> None:
+    renders: list[int] = []
+
+    def render() -> Pool:
+        renders.append(1)
+        return {"values": np.arange(3)}
+
+    path = tmp_path / "pool.npz"
+    for _ in range(2):
+        np.testing.assert_array_equal(cached_pool(path, {"seed": 1}, render)["values"], np.arange(3))
+    assert len(renders) == 1
+    cached_pool(path, {"seed": 2}, render)
+    assert len(renders) == 2
+    path.write_bytes(b"half a file")
+    cached_pool(path, {"seed": 2}, render)
+    assert len(renders) == 3
+
+
+def test_a_covered_face_is_hidden() -> None:
+    masks = np.zeros((1, 2, 10, 20), bool)
+    masks[0, 0, :, :10] = True
+    masks[0, 1, :, 10:] = True
+    landmarks = np.full((1, 2, 5, 2), 5.0, np.float32)  # both on the first person's pixels
+    scene = Scene(
+        frames=np.zeros((1, 10, 20, 3), np.uint8),
+        face_masks=masks,
+        person_masks=masks,
+        boxes=np.ones((1, 2, 4), np.float32),
+        landmarks=landmarks,
+        caption="",
+    )
+    np.testing.assert_array_equal(face_states(scene), [[VISIBLE, HIDDEN]])
+    landmarks[0, 0, :2] = -3.0  # two landmarks outside the picture
+    np.testing.assert_array_equal(face_states(scene), [[HIDDEN, HIDDEN]])
