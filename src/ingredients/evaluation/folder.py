@@ -78,14 +78,30 @@ class EvaluationFolder:
             )
 
 
-def fingerprint(modules: Iterable[torch.nn.Module]) -> str:
-    """A hash of all weights: other weights give another fingerprint, wherever they were loaded from."""
+def fingerprint(modules: Iterable[torch.nn.Module], configs: Iterable[Mapping[str, Any]] = ()) -> str:
+    """A hash of weights and configurations: what was changed has another one, wherever it was loaded from.
+
+    Keys of configurations that begin with an underscore say where from and by which version, and do not count.
+    """
     digest = hashlib.sha256()
     for module in modules:
         for name, tensor in sorted(module.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    for config in configs:
+        settings = {key: value for key, value in config.items() if not key.startswith("_")}
+        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
     return digest.hexdigest()[:16]
+
+
+def held_modules(*parts: object) -> list[torch.nn.Module]:
+    """The networks that plain objects, such as detectors and recognisers, hold as attributes."""
+    return [
+        value
+        for part in parts
+        for value in getattr(part, "__dict__", {}).values()
+        if isinstance(value, torch.nn.Module)
+    ]
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -63,4 +63,4 @@ def reconstruct_clip(vae: AutoencoderKLCogVideoX, frames: UInt8Array) -> UInt8Ar
     pixels = video_to_pixels(frames[None]).to(vae.device, vae.dtype)  # (1, 3, F, H, W)
     decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample[0].float().cpu()
     values = (decoded.permute(1, 2, 3, 0).numpy() + 1) * 127.5  # (F, H, W, 3)
-    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(values + 0.5, 0, 255), dtype=np.uint8)

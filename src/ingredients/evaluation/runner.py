@@ -11,7 +11,7 @@ from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.case_runner import CaseRunner, text_image_encoder
 from ingredients.evaluation.cases import CASES_VERSION, make_cases
 from ingredients.evaluation.distractors import NUM_DISTRACTORS
-from ingredients.evaluation.folder import EvaluationFolder, fingerprint, write_json
+from ingredients.evaluation.folder import EvaluationFolder, fingerprint, held_modules, write_json
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.base import Metric
@@ -149,7 +149,7 @@ def open_folder(
     """
     description = {
         "model": model_fingerprint(pipeline),
-        "judge": config_to_dict(judge.scale),
+        "judge": fingerprint(held_modules(judge.detector, judge.recogniser), [config_to_dict(judge.scale)]),
         "settings": config_to_dict(settings),
         "number of people": num_people,
         "number of distractors": num_distractors,
@@ -160,8 +160,13 @@ def open_folder(
 
 
 def model_fingerprint(pipeline: IngredientsPipeline) -> str:
-    """A hash of the weights that make a video."""
-    return fingerprint([pipeline.transformer, pipeline.vae, pipeline.text_encoder])
+    """A hash of all that makes a video."""
+    extractor = pipeline.facial_extractor
+    faces = () if extractor is None else (extractor.detector, extractor.recogniser, extractor.image_encoder)
+    return fingerprint(
+        [pipeline.transformer, pipeline.vae, pipeline.text_encoder, *held_modules(*faces)],
+        [pipeline.transformer.config, pipeline.vae.config, pipeline.scheduler.config],
+    )
 
 
 def write_text(path: Path, text: str) -> None:
