@@ -3,12 +3,13 @@
 from typing import Any
 
 import torch
+from diffusers.models.embeddings import get_3d_rotary_pos_embed
 
-from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
 NUM_FRAMES, HEIGHT, WIDTH = 3, 4, 10  # latents; patches halve height and width
-NUM_TOKENS = NUM_FRAMES * HEIGHT // 2 * WIDTH // 2
+GRID = (NUM_FRAMES, HEIGHT // 2, WIDTH // 2)
+NUM_TOKENS = GRID[0] * GRID[1] * GRID[2]
 NUM_TEXT_TOKENS, NUM_PATCHES = 6, 9
 
 CONFIG: dict[str, Any] = {
@@ -71,11 +72,5 @@ def tiny_call(batch_size: int) -> dict[str, Any]:
         "hidden_states": torch.randn(batch_size, NUM_FRAMES, 8, HEIGHT, WIDTH, generator=generator),
         "encoder_hidden_states": torch.randn(batch_size, NUM_TEXT_TOKENS, 20, generator=generator),
         "timestep": torch.arange(batch_size) * 300 + 100,
-        "image_rotary_emb": tiny_rotary_emb(),
+        "image_rotary_emb": get_3d_rotary_pos_embed(16, ((0, 0), GRID[1:]), GRID[1:], GRID[0]),
     }
-
-
-def tiny_rotary_emb() -> tuple[torch.Tensor, torch.Tensor]:
-    model_config = type("Config", (), {"patch_size": 2, "patch_size_t": None, "attention_head_dim": 16})
-    del model_config
-    raise NotImplementedError

@@ -376,6 +376,9 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         if form == "auto":
             form = "plain" if torch.is_grad_enabled() else cheaper_form(self.config, num_identities=num_identities)
 
+        # Padding may hold anything, also values that are not finite.
+        id_embeds = torch.where(id_mask[..., None], id_embeds, 0)
+        id_vit_hidden_states = [torch.where(id_mask[..., None, None], states, 0) for states in id_vit_hidden_states]
         with _onloaded(self):
             id_tokens = self.multi_scale_projector(
                 id_embeds.flatten(0, 1).to(self.dtype),
@@ -429,16 +432,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         Raises:
             ValueError: Identities and latents have different batch sizes, or an argument is out of range.
         """
-        batch_size = hidden_states.shape[0]
         grid = hidden_states.shape[1:2] + hidden_states.shape[3:]  # (F, H, W)
         routing = self.config.routing if routing is None else _check_routing(routing)
-        blocks_identity: dict[int, BlockIdentityFeatures] = {}
-        if identity_features is not None:
-            self._check_features(identity_features, batch_size)
-            if self.config.published_guidance_fault:
-                identity_features = identity_features.first_row()
-                routing_indices = None if routing_indices is None else routing_indices[:1]
-            blocks_identity = dict(zip(self.routed_blocks, identity_features.blocks, strict=True))
 
         # 1. Time embedding
         temb = self.time_embedding(self.time_proj(timestep).to(hidden_states.dtype), timestep_cond)
@@ -452,6 +447,13 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         )  # (B, T, D), (B, L, D)
 
         # 3. Blocks, identities within
+        blocks_identity: dict[int, BlockIdentityFeatures] = {}
+        if identity_features is not None:
+            self._check_features(identity_features, routing_indices, hidden_states.shape[:2])
+            if self.config.published_guidance_fault:
+                identity_features = identity_features.first_row()
+                routing_indices = None if routing_indices is None else routing_indices[:1]
+            blocks_identity = dict(zip(self.routed_blocks, identity_features.blocks, strict=True))
         routing_logits = []
         for index, block in enumerate(self.transformer_blocks):
             block_args = (
@@ -519,7 +521,10 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         if id_mask is not None and (id_mask.dtype != torch.bool or tuple(id_mask.shape) != rows):
             raise ValueError(f"id_mask must be bool {rows}, got {id_mask.dtype} {tuple(id_mask.shape)}")
 
-    def _check_features(self, identity_features: IdentityFeatures, batch_size: int) -> None:
+    def _check_features(
+        self, identity_features: IdentityFeatures, routing_indices: torch.Tensor | None, batch_and_tokens: torch.Size
+    ) -> None:
+        batch_size = batch_and_tokens[0]
         if self.multi_scale_projector is None:
             raise ValueError("this transformer was built with identity_modules=False and takes no identities")
         if identity_features.batch_size != batch_size:
@@ -527,6 +532,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
                 f"identity_features has {identity_features.batch_size} rows and the latents have {batch_size}: "
                 "see IdentityFeatures.repeat_for_guidance and repeat_interleave"
             )
+        if routing_indices is not None and routing_indices.shape != batch_and_tokens:
+            raise ValueError(f"routing_indices must be {tuple(batch_and_tokens)}, got {tuple(routing_indices.shape)}")
 
 
 def _check_routing(routing: Routing) -> Routing:
