@@ -1,0 +1,33 @@
+"""What of a prompt reaches the text encoder."""
+
+import torch
+
+from ingredients.pipelines.prompts import cut_text, encode_prompts, unknown_words
+from tests.pipelines.stand_ins import TEXT_DIM, make_text_encoder, make_tokenizer
+
+
+def test_unknown_words_are_named_once_and_in_order_without_punctuation() -> None:
+    tokenizer = make_tokenizer()
+    assert unknown_words(tokenizer, "two zebras, wave at a lion. zebras!") == ["zebras", "lion"]
+    assert unknown_words(tokenizer, "two people wave - at night!") == []
+
+
+def test_the_cut_end_is_what_the_encoder_does_not_read() -> None:
+    tokenizer = make_tokenizer()
+    prompt = "two people wave on a beach"
+    assert cut_text(tokenizer, prompt, 7) == ""  # six words and the end of the sentence
+    assert cut_text(tokenizer, prompt, 5) == "a beach"
+
+
+def test_prompts_are_padded_cut_and_independent_of_each_other() -> None:
+    tokenizer, text_encoder = make_tokenizer(), make_text_encoder()
+    prompts = ["two people wave on a beach", "people smile"]
+    with torch.no_grad():
+        embeds = encode_prompts(
+            tokenizer, text_encoder, prompts, max_sequence_length=5, device=torch.device("cpu")
+        )
+        alone = encode_prompts(
+            tokenizer, text_encoder, prompts[1:], max_sequence_length=5, device=torch.device("cpu")
+        )
+    assert embeds.shape == (2, 5, TEXT_DIM)
+    torch.testing.assert_close(embeds[1:], alone)

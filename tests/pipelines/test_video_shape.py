@@ -1,0 +1,45 @@
+"""Which sizes and lengths are refused, with what advice, and the grids that follow."""
+
+import pytest
+
+from ingredients.core.errors import ShapeError
+from ingredients.pipelines.video_shape import VideoGeometry
+
+PUBLISHED = VideoGeometry(spatial_ratio=8, temporal_ratio=4, patch_size=2)
+
+
+def test_the_published_size_has_17550_tokens() -> None:
+    shape = {"height": 480, "width": 720, "num_frames": 49}
+    PUBLISHED.check(**shape)
+    assert PUBLISHED.latent_shape(**shape) == (13, 60, 90)
+    assert PUBLISHED.token_grid(**shape) == (13, 30, 45)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "num_frames", "advice"),
+    [
+        (481, 720, 49, "height 481 is not a multiple of 16, which this model needs; try 480 or 496."),
+        (480, 7, 49, "width 7 is not a multiple of 16, which this model needs; try 16."),
+        (-16, 720, 49, "height -16 is not a multiple of 16, which this model needs; try 16."),
+        (480, 720, 48, r"number of frames 48 is not 8k \+ 1, which this model needs; try 41 or 49."),
+        (480, 720, 0, r"number of frames 0 is not 8k \+ 1, which this model needs; try 1."),
+        (480, 720, -7, r"number of frames -7 is not 8k \+ 1, which this model needs; try 1."),
+    ],
+)
+def test_what_cannot_be_made_is_refused_with_the_nearest_that_can(
+    height: int, width: int, num_frames: int, advice: str
+) -> None:
+    with pytest.raises(ShapeError, match=advice):
+        PUBLISHED.check(height=height, width=width, num_frames=num_frames)
+
+
+def test_a_video_may_be_a_single_frame() -> None:
+    PUBLISHED.check(height=16, width=16, num_frames=1)
+    assert PUBLISHED.token_grid(height=16, width=16, num_frames=1) == (1, 1, 1)
+
+
+def test_learned_positions_allow_one_shape() -> None:
+    fixed = VideoGeometry(spatial_ratio=8, temporal_ratio=4, patch_size=2, only_shape=(480, 720, 49))
+    fixed.check(height=480, width=720, num_frames=49)
+    with pytest.raises(ShapeError, match="only 49 frames of 480 high and 720 wide, not 49 frames of 720 high"):
+        fixed.check(height=720, width=480, num_frames=49)
