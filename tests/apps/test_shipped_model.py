@@ -1,0 +1,46 @@
+"""The model that ships, as a newcomer meets it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ingredients.media.video import read_video
+from ingredients.pipelines.loading import default_model_path
+from tests.apps.conftest import Run
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MAX_WEIGHTS_BYTES = 25 * 2**20
+
+
+def test_two_photos_and_a_sentence_become_a_video(run: Run) -> None:
+    people = [option for name in ("ana", "ben") for option in ("--photo", f"{name}={EXAMPLES / name}.png")]
+    result = run("generate", *people, "--prompt", "Two people wave on a beach.", "--seed", 3, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert [person["name"] for person in report["people"]] == ["ana", "ben"]
+    assert [person["found"] for person in report["people"]] == [True, True]
+    assert report["notices"] == []
+    video = read_video("out.mp4")
+    assert video.frames.shape == (report["frames"], report["height"], report["width"], 3)
+    assert video.fps == 8
+
+
+def test_the_faces_of_the_examples_are_found(run: Run) -> None:
+    result = run("faces", *(EXAMPLES / f"{name}.png" for name in ("ana", "ben", "cleo")))
+    assert result.exit_code == 0, result.output
+    assert "no face found" not in result.stdout
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_a_portrait_to_play_with_has_a_face(run: Run, seed: int) -> None:
+    """The error about a photo without a face names this command, so what it draws must be found."""
+    assert run("world", "portrait", "--seed", seed).exit_code == 0
+    result = run("faces", f"portrait-{seed}.png")
+    assert "no face found" not in result.stdout
+
+
+def test_the_model_is_small_and_holds_no_pickles() -> None:
+    files = [path for path in default_model_path().rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MAX_WEIGHTS_BYTES
+    assert {path.suffix for path in files} <= {".safetensors", ".json", ".md", ".model", ".txt", ".jinja"}
