@@ -7,7 +7,7 @@ import torch
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.faces_types import Face
-from ingredients.evaluation.calibration import calibrate_judge, load_calibration, save_calibration
+from ingredients.evaluation.calibration import JudgeCalibration, calibrate_judge, load_calibration, save_calibration
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.loading import calibration_path, load_model_calibration
@@ -59,43 +59,44 @@ class TrueDetector:
         return self.faces.get(image.tobytes(), [])
 
 
-def calibrate(detector: TrueDetector, **options):
+def calibrate(detector: TrueDetector, **options) -> JudgeCalibration:
     judge = Judge(detector=detector, recogniser=ColourLayoutRecogniser())
     return calibrate_judge(judge, num_clips=NUM_CLIPS, num_distractors=4, **SIZE, **options)
 
 
-def test_a_perfect_detector_has_full_recall_and_no_false_positives():
-    calibration = calibrate(TrueDetector())
+@pytest.fixture(scope="module")
+def perfect() -> tuple[JudgeCalibration, list[tuple[int, int]]]:
+    """A perfect detector and VAE, and the progress that was reported."""
+    reports: list[tuple[int, int]] = []
+    calibration = calibrate(
+        TrueDetector(),
+        reconstruct=lambda frames: frames,
+        progress=lambda done, total: reports.append((done, total)),
+    )
+    return calibration, reports
+
+
+def test_a_perfect_detector_has_full_recall_and_no_false_positives(perfect):
+    calibration, reports = perfect
     assert calibration.detector_recall == 1.0
     assert calibration.false_positives_per_frame == 0.0
     assert calibration.same_person_mean > calibration.stranger_mean
     # Every face is found, so that the mean over tracks is the mean over faces: 1 by definition, but for short tracks.
     assert calibration.real.normalised_similarity == pytest.approx(1.0, abs=0.1)
-    assert calibration.after_vae is None
-
-
-def test_misses_and_false_detections_are_counted():
-    calibration = calibrate(TrueDetector(miss_every=3, num_extra=2))
-    assert calibration.detector_recall == pytest.approx(2 / 3, abs=0.02)
-    assert calibration.false_positives_per_frame == 2.0
-
-
-def test_the_ceiling_is_that_of_what_comes_back():
-    same = calibrate(TrueDetector(), reconstruct=lambda frames: frames)
-    assert same.after_vae == same.real
-    black = calibrate(TrueDetector(), reconstruct=np.zeros_like)
-    assert black.after_vae is not None
-    assert black.after_vae.normalised_similarity == 0.0
-
-
-def test_progress_ends_at_the_end():
-    reports: list[tuple[int, int]] = []
-    calibrate(TrueDetector(), progress=lambda done, total: reports.append((done, total)))
+    assert calibration.after_vae == calibration.real  # the perfect VAE's ceiling
     assert reports[-1] == (2 * NUM_CLIPS, 2 * NUM_CLIPS)
 
 
-def test_calibration_survives_the_disk(tmp_path):
-    calibration = calibrate(TrueDetector(), reconstruct=lambda frames: frames)
+def test_misses_and_false_detections_are_counted_and_a_black_video_has_a_ceiling_of_0():
+    calibration = calibrate(TrueDetector(miss_every=3, num_extra=2), reconstruct=np.zeros_like)
+    assert calibration.detector_recall == pytest.approx(2 / 3, abs=0.02)
+    assert calibration.false_positives_per_frame == 2.0
+    assert calibration.after_vae is not None
+    assert calibration.after_vae.normalised_similarity == 0.0
+
+
+def test_calibration_survives_the_disk(perfect, tmp_path):
+    calibration, _ = perfect
     path = calibration_path(tmp_path)
     path.parent.mkdir()
     save_calibration(calibration, path)

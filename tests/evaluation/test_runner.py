@@ -155,7 +155,7 @@ def test_metrics_that_the_model_cannot_have_are_named(pipeline):
 
 
 def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
-    result = evaluate_modules(pipeline, judge, tmp_path, num_cases=2, num_distractors=4, settings=SETTINGS)
+    result = evaluate_modules(pipeline, judge, tmp_path, num_cases=1, num_distractors=4, settings=SETTINGS)
     written = json.loads((tmp_path / "modules.json").read_text())
     assert list(written["variants"]) == [variant.name for variant in MODULE_VARIANTS]
     assert 0 <= written["forced_routing_moves"]["value"] <= 1
@@ -163,7 +163,7 @@ def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
     report = (tmp_path / "modules.md").read_text()
     assert "| text_only |" in report
     both = (tmp_path / "cases" / "both" / "0000.json").stat().st_mtime_ns
-    run(pipeline, judge, tmp_path, num_cases=2, metrics=["normalised_similarity"])
+    run(pipeline, judge, tmp_path, num_cases=1, metrics=["normalised_similarity"])
     assert (tmp_path / "cases" / "both" / "0000.json").stat().st_mtime_ns == both  # shared, not made again
 
 

@@ -4,12 +4,13 @@ Legend: T tracks, N references, M distractors of one reference, D embedding.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ingredients.core.arrays import Float32Array
+from ingredients.core.arrays import BoolArray, Float32Array
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,59 +144,61 @@ def assess_tracks(
     rows, columns = linear_sum_assignment(cosines, maximize=True)
     track_of = dict(zip(columns.tolist(), rows.tolist(), strict=True))
 
-    people = tuple(
-        _assess_person(tracks, track_of.get(index), index, references, distractors[index], cosines, scale, num_frames)
+    candidates = [
+        _Candidates(
+            own=references[index], others=np.concatenate([np.delete(references, index, axis=0), distractors[index]])
+        )
         for index in range(num_references)
-    )
+    ]
+    people = []
+    for index in range(num_references):
+        if index not in track_of:
+            people.append(PersonAssessment(found=False, similarity=0.0))
+            continue
+        track, cosine = tracks[track_of[index]], float(cosines[track_of[index], index])
+        frames_ranked_first = int(candidates[index].rank_own_first(track.embeddings).sum())
+        people.append(
+            PersonAssessment(
+                found=True,
+                similarity=scale.normalise(cosine),
+                cosine=cosine,
+                track=track_of[index],
+                centre=track.centre,
+                frames_found=len(track.frame_indices),
+                frames_ranked_first=frames_ranked_first,
+                right_person=candidates[index].is_track(track),
+                present=2 * frames_ranked_first >= num_frames,
+            )
+        )
     midpoint = (scale.same_person_mean + scale.stranger_mean) / 2
     return ClipAssessment(
-        people=people,
+        people=tuple(people),
         num_tracks=len(tracks),
         greedy_minimum=_greedy_minimum(cosines, scale),
         blended=bool(((cosines > midpoint).sum(axis=1) >= 2).any()),
-        doubled=_is_doubled(tracks, references, distractors),
+        doubled=any(_is_doubled(tracks, each) for each in candidates),
     )
 
 
-def _assess_person(
-    tracks: Sequence[TrackEmbeddings],
-    track_index: int | None,
-    reference_index: int,
-    references: Float32Array,
-    distractors: Float32Array,
-    cosines: Float32Array,
-    scale: SimilarityScale,
-    num_frames: int,
-) -> PersonAssessment:
-    if track_index is None:
-        return PersonAssessment(found=False, similarity=0.0)
-    track = tracks[track_index]
-    cosine = float(cosines[track_index, reference_index])
-    ranked_first = _ranks_first(track.embeddings, reference_index, references, distractors)  # (frames,)
-    track_mean = track.embeddings.mean(axis=0, keepdims=True)
-    frames_ranked_first = int(ranked_first.sum())
-    return PersonAssessment(
-        found=True,
-        similarity=scale.normalise(cosine),
-        cosine=cosine,
-        track=track_index,
-        centre=track.centre,
-        frames_found=len(track.frame_indices),
-        frames_ranked_first=frames_ranked_first,
-        right_person=bool(_ranks_first(track_mean, reference_index, references, distractors)[0]),
-        present=2 * frames_ranked_first >= num_frames,
-    )
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Candidates:
+    """A reference and everybody it is ranked against."""
 
+    own: Float32Array
+    """(D,): the reference."""
 
-def _ranks_first(
-    embeddings: Float32Array, reference_index: int, references: Float32Array, distractors: Float32Array
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Whether each embedding (rows) is strictly nearer to its reference than to every other candidate."""
-    own = embeddings @ references[reference_index]
-    others = np.concatenate([np.delete(references, reference_index, axis=0), distractors])
-    if len(others) == 0:
-        return np.ones(len(embeddings), dtype=np.bool_)
-    return np.asarray(own > (embeddings @ others.T).max(axis=1))
+    others: Float32Array
+    """(N - 1 + M, D): the other references and the distractors."""
+
+    def rank_own_first(self, embeddings: Float32Array) -> BoolArray:
+        """Whether each embedding (rows) is strictly nearer to the reference than to every other candidate."""
+        if len(self.others) == 0:
+            return np.ones(len(embeddings), dtype=np.bool_)
+        return np.asarray(embeddings @ self.own > (embeddings @ self.others.T).max(axis=1))
+
+    def is_track(self, track: TrackEmbeddings) -> bool:
+        """Whether a track as a whole ranks the reference first."""
+        return bool(self.rank_own_first(track.embeddings.mean(axis=0, keepdims=True))[0])
 
 
 def _greedy_minimum(cosines: Float32Array, scale: SimilarityScale) -> float:
@@ -211,15 +214,7 @@ def _greedy_minimum(cosines: Float32Array, scale: SimilarityScale) -> float:
     return min(matched)
 
 
-def _is_doubled(
-    tracks: Sequence[TrackEmbeddings], references: Float32Array, distractors: Sequence[Float32Array]
-) -> bool:
-    for index in range(len(references)):
-        ranked = [
-            set(track.frame_indices)
-            for track in tracks
-            if _ranks_first(track.embeddings.mean(axis=0, keepdims=True), index, references, distractors[index])[0]
-        ]
-        if any(first & second for i, first in enumerate(ranked) for second in ranked[i + 1 :]):
-            return True
-    return False
+def _is_doubled(tracks: Sequence[TrackEmbeddings], candidates: _Candidates) -> bool:
+    """Whether two tracks that share a frame are both ranked to the reference."""
+    frames = [set(track.frame_indices) for track in tracks if candidates.is_track(track)]
+    return any(not first.isdisjoint(second) for first, second in itertools.combinations(frames, 2))
