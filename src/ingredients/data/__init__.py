@@ -1,0 +1,1 @@
+"""Clips on their way to training: records, drawn examples, encoded pools, batches."""

@@ -114,7 +114,7 @@ def _check_fingerprint(folder: Path, fingerprint: str) -> None:
 def _write_shard(path: Path, clips: Sequence[WorldClip], vae: AutoencoderKLCogVideoX) -> None:
     pixels = video_to_pixels(np.stack([clip.frames for clip in clips]))
     tensors = {
-        "latents": torch.cat([encode_clips(vae, batch) for batch in pixels.split(_ENCODING_BATCH)]).half(),
+        "latents": torch.cat([encode_clips(vae, batch) for batch in torch.split(pixels, _ENCODING_BATCH)]).half(),
         "num_people": torch.tensor([len(clip.face_crops) for clip in clips]),
         "face_crops": torch.cat([torch.from_numpy(clip.face_crops) for clip in clips]),  # (M, R, S, S, 3)
         "recogniser_crops": torch.cat([torch.from_numpy(clip.recogniser_crops) for clip in clips]),

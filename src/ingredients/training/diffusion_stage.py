@@ -164,9 +164,10 @@ class DiffusionStage:
         patch = self.transformer.config.patch_size
         is_face = (batch.routing_targets != BACKGROUND).float()
         weight = 1 + (self.config.face_weight - 1) * is_face
-        weight = weight.unflatten(1, (num_frames, 1, height // patch, width // patch))
+        weight = torch.unflatten(weight, 1, (num_frames, 1, height // patch, width // patch))
         weight = weight.repeat_interleave(patch, dim=-2).repeat_interleave(patch, dim=-1)
-        return weight / weight.mean()
+        normalised: torch.Tensor = weight / weight.mean()
+        return normalised
 
     def export(self, folder: Path) -> None:
         """Writes `transformer/`, adapters merged, into the folder."""

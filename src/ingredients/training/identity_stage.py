@@ -6,15 +6,13 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 import dataclasses
 
 import torch
-from peft import LoraConfig
 
 from ingredients.data.batches import ClipBatch
 from ingredients.data.identity_encoder import IdentityBatch
 from ingredients.models import IngredientsTransformer3DModel, IngredientsTransformerOutput
 from ingredients.models.id_router import Routing
 from ingredients.training.diffusion_stage import DiffusionConfig, DiffusionStage, FrozenParts
-
-LORA_MODULES = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ff.net.0.proj", "ff.net.2")
+from ingredients.training.lora import add_lora
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -43,13 +41,7 @@ class IdentityStage(DiffusionStage):
         super().__init__(transformer, parts, config)
         if parts.photo_encoder is None or parts.validation_photo_encoder is None:
             raise ValueError("the identity stages need the photo encoders")
-        transformer.requires_grad_(False)
-        transformer.add_adapter(
-            LoraConfig(r=config.lora_rank, lora_alpha=config.lora_rank, target_modules=list(LORA_MODULES))
-        )
-        self.lora_parameters = {
-            name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad
-        }
+        self.lora_parameters = add_lora(transformer, config.lora_rank)
 
     def people(self, batch: ClipBatch, *, held_out: bool = False) -> IdentityBatch:
         """Features of the batch's photos."""

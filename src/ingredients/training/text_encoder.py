@@ -156,7 +156,7 @@ class TextEncoderStage:
         captions = []
         for index in range(num_captions):
             values = {name: ATTRIBUTE_VALUES[name][row[index]] for name, row in drawn.items()}
-            caption = describe_scene(SceneAttributes(**values), rng, complete=True)  # type: ignore[arg-type]
+            caption = describe_scene(SceneAttributes(**values), rng, complete=True)
             captions.append(_vary_spelling(caption, rng))
         input_ids = tokenize(self.tokenizer, captions, max_length=self.config.max_length)
         return input_ids, {name: torch.from_numpy(row) for name, row in drawn.items()}

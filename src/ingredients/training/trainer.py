@@ -170,7 +170,11 @@ class Trainer:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.ema.update(self.position.step)
-        metrics = {"loss": output.loss.detach(), "gradient_norm": gradient_norm, "learning_rate_factor": factor}
+        metrics: dict[str, torch.Tensor | float] = {
+            "loss": output.loss.detach(),
+            "gradient_norm": gradient_norm,
+            "learning_rate_factor": factor,
+        }
         return {name: float(value) for name, value in (metrics | output.metrics).items()}
 
     def _log(self, metrics: dict[str, float]) -> None:

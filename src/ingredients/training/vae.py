@@ -142,7 +142,7 @@ def draw_canvases(num_canvases: int, *, first_seed: int, split: Split) -> DrawnC
         crops = [crop_ffhq(portrait.image, portrait.landmarks, size=64) for portrait in portraits]
         canvases.append(compose_canvas(crops, 64, 96))
     frames = np.stack(canvases)[:, None]  # (B, 1, H, W, 3)
-    return DrawnClips(frames=frames, faces=(frames < 250).any(axis=-1))
+    return DrawnClips(frames=frames, faces=np.asarray((frames < 250).any(axis=-1)))
 
 
 def vae_reconstruction_loss(
@@ -248,8 +248,8 @@ class VaeStage:
         )
         canvases = draw_canvases(self.config.num_validation_clips, first_seed=0, split="eval")
         pixels, canvas_pixels = video_to_pixels(clips.frames), video_to_pixels(canvases.frames)
-        latents = torch.cat([self.vae.encode(clip).latent_dist.mode() for clip in pixels.split(4)])
-        reconstruction = torch.cat([self.vae.decode(latent).sample for latent in latents.split(4)])
+        latents = torch.cat([self.vae.encode(clip).latent_dist.mode() for clip in torch.split(pixels, 4)])
+        reconstruction = torch.cat([self.vae.decode(latent).sample for latent in torch.split(latents, 4)])
         with single_frame_convolutions(self.vae):
             canvas_latents = self.vae.encode(canvas_pixels).latent_dist.mode()
             canvas_reconstruction = self.vae.decode(canvas_latents).sample

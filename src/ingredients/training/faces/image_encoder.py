@@ -1,8 +1,8 @@
 """Trains the dual encoder on two kinds of pairs: faces with descriptions, and frames of scenes with captions.
 
 Loss: Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), the symmetric
-cross-entropy over a batch, once for each kind. A linear head that reads the drawn attributes off the class token,
-thrown away afterwards, makes up for the small number of steps.
+cross-entropy over a batch, once for each kind. Linear heads that read the drawn attributes off the class token,
+thrown away afterwards, make up for the small number of steps.
 
 Legend: B batch, M pictures of a pool, S side of a picture, D embedding, C channels.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
@@ -29,6 +29,7 @@ from ingredients.faces.image_encoder import (
     text_embeds,
 )
 from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer, split_words
+from ingredients.training.faces.attributes import FaceAttributeHead, SceneAttributeHead
 from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.pools import VISIBLE, Pool, cached_pool, face_states
 from ingredients.training.stage import ParameterGroup, StepOutput
@@ -48,15 +49,9 @@ from ingredients.world import (
 PART = "image-encoder"
 CONFIG_NAME = "config.yaml"
 
-FACE_NAMES = ("skin", "hair_style", "hair_colour", "hat", "hat_colour", "glasses", "beard", "nose", "brow", "iris",
-              "shirt_colour")  # fmt: skip
-FACE_LENGTHS = ("face_width", "jaw", "eye_spacing", "eye_size", "eye_height", "nose_length", "mouth_width", "lip",
-                "ear", "tint")  # fmt: skip
-SCENE_NAMES = ("count", "action", "expression", "place", "light")
-
 _HELD_OUT_SEED = 3_000_000_000
 _NUM_SURVEYED = 3000
-"""People and scenes whose attributes are listed to number them, and to know the words of descriptions."""
+"""People whose descriptions are written to know their words."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +88,7 @@ class ImageEncoderTrainingConfig:
     """Frames in a step."""
 
     attribute_weight: float = 1.0
-    """Weight of the attribute head's loss beside the contrastive losses."""
+    """Weight of the attribute heads' loss beside the contrastive losses."""
 
     num_validation_pairs: int = 200
     """Held-out pairs of each kind."""
@@ -104,61 +99,6 @@ class ImageEncoderTrainingConfig:
             raise ValueError("num_scenes, num_portraits and num_validation_pairs must be at least 1")
         if min(self.face_batch_size, self.frame_batch_size) < 2:
             raise ValueError("a contrastive batch needs at least two pairs")
-
-
-class _Attributes:
-    """Numbers the values of some named attributes."""
-
-    def __init__(self, names: Sequence[str], examples: Sequence[object]) -> None:
-        self.names = tuple(names)
-        self.values = {name: sorted({str(getattr(example, name)) for example in examples}) for name in names}
-
-    @property
-    def num_logits(self) -> int:
-        return sum(len(values) for values in self.values.values())
-
-    def targets(self, owners: Sequence[object]) -> Tensor:
-        """(B, attributes) long."""
-        rows = [[self.values[name].index(str(getattr(owner, name))) for name in self.names] for owner in owners]
-        return torch.tensor(rows)
-
-    def cross_entropy(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss over the attributes, and share of attributes that are right."""
-        parts = torch.split(logits, [len(self.values[name]) for name in self.names], dim=-1)
-        losses = [F.cross_entropy(part, targets[:, index]) for index, part in enumerate(parts)]
-        right = [(part.argmax(-1) == targets[:, index]).float().mean() for index, part in enumerate(parts)]
-        return torch.stack(losses).mean(), torch.stack(right).mean()
-
-
-class AttributeHead(nn.Module):
-    """Reads what was drawn off the class token."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        people = [sample_identity(seed) for seed in range(_NUM_SURVEYED)]
-        self.face_attributes = _Attributes(FACE_NAMES, people)
-        self.scene_attributes = _Attributes(
-            SCENE_NAMES, [sample_scene(seed, people=people[: seed % 4 + 1]).attributes for seed in range(500)]
-        )
-        lengths = np.array([[getattr(person, name) for name in FACE_LENGTHS] for person in people], np.float32)
-        self.length_mean, self.length_deviation = torch.from_numpy(lengths.mean(0)), torch.from_numpy(lengths.std(0))
-        self.faces = nn.Linear(hidden_size, self.face_attributes.num_logits + len(FACE_LENGTHS))
-        self.frames = nn.Linear(hidden_size, self.scene_attributes.num_logits)
-
-    def face_loss(self, class_tokens: Tensor, people: Sequence[Identity]) -> tuple[Tensor, Tensor]:
-        """Loss on names and lengths of faces (B, C), and share of the names that are right."""
-        logits, lengths = torch.split(
-            self.faces(class_tokens), [self.face_attributes.num_logits, len(FACE_LENGTHS)], dim=-1
-        )
-        loss, right = self.face_attributes.cross_entropy(logits, self.face_attributes.targets(people))
-        wanted = torch.tensor([[getattr(person, name) for name in FACE_LENGTHS] for person in people])
-        wanted = (wanted - self.length_mean) / self.length_deviation
-        return loss + F.mse_loss(lengths, wanted), right
-
-    def frame_loss(self, class_tokens: Tensor, scenes: Sequence[SceneSpec]) -> tuple[Tensor, Tensor]:
-        """Loss on the attributes of frames (B, C), and share that is right."""
-        targets = self.scene_attributes.targets([scene.attributes for scene in scenes])
-        return self.scene_attributes.cross_entropy(self.frames(class_tokens), targets)
 
 
 class ImageEncoderStage:
@@ -173,7 +113,8 @@ class ImageEncoderStage:
         words = known_words()
         self.tokenizer = WordTokenizer(words, max_length=sizes.max_text_length)
         self.clip = build_clip(sizes, vocab_size=len(words) + len(SPECIAL_WORDS))
-        self.head = AttributeHead(sizes.hidden_size)
+        self.face_head = FaceAttributeHead(sizes.hidden_size)
+        self.scene_head = SceneAttributeHead(sizes.hidden_size)
         seed = config.trainer.seed
         self.scenes = [sample_scene(seed * config.num_scenes + index) for index in range(config.num_scenes)]
         self.sitters = [sample_identity(seed * config.num_portraits + index) for index in range(config.num_portraits)]
@@ -188,8 +129,8 @@ class ImageEncoderStage:
         )
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Both towers and the attribute head; the temperature without decay, as it is a scalar."""
-        parts = {"clip": self.clip, "head": self.head}
+        """Both towers and the attribute heads."""
+        parts = {"clip": self.clip, "face_head": self.face_head, "scene_head": self.scene_head}
         return [
             ParameterGroup(
                 parameters={
@@ -226,8 +167,8 @@ class ImageEncoderStage:
             )
         ]
         face_tokens, frame_tokens = torch.split(class_tokens, split)
-        face_loss, face_right = self.head.face_loss(face_tokens, people)
-        frame_loss, frame_right = self.head.frame_loss(frame_tokens, scenes)
+        face_loss, face_right = self.face_head(face_tokens, people)
+        frame_loss, frame_right = self.scene_head(frame_tokens, scenes)
         loss = losses[0] + losses[1] + config.attribute_weight * (face_loss + frame_loss)
         return StepOutput(
             loss=loss,

@@ -28,6 +28,7 @@ from ingredients.faces.recogniser import (
     crops_to_pixel_values,
 )
 from ingredients.faces.weights import save_weights
+from ingredients.training.faces.attributes import FaceAttributeHead
 from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.faces.detector import load_trained_detector
@@ -52,16 +53,17 @@ class RecognitionTrainingConfig:
     trainer: TrainerConfig
     """The loop."""
 
-    num_people: int = 2000
-    """Classes. Half of them come in families of four who share skin, hair colour and hat."""
+    num_people: int = 3000
+    """Classes, in families of four who share skin, hair colour and hat; two of the four also hair style, glasses and
+    beard."""
 
-    num_group_scenes: int = 3
+    num_group_scenes: int = 2
     """Scenes of four that each person appears in, two frames each."""
 
-    num_pair_scenes: int = 2
+    num_pair_scenes: int = 1
     """Scenes of two that each person appears in, two frames each."""
 
-    num_portraits: int = 2
+    num_portraits: int = 1
     """Portraits of each person, at many sizes."""
 
     batch_size: int = 96
@@ -76,7 +78,12 @@ class RecognitionTrainingConfig:
     margin_warmup: float = 0.25
     """Share of the run over which the margin grows from 0."""
 
-    augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
+    attribute_weight: float = 1.0
+    """Weight of the loss on the drawn attributes, which tell lookalikes apart."""
+
+    augmentation: AugmentationConfig = dataclasses.field(
+        default_factory=lambda: AugmentationConfig(noise=0.03, blur_chance=0.3, max_shrink=2.0)
+    )
     """Light, blur and noise."""
 
     num_validation_clips: int = 30
@@ -99,7 +106,7 @@ class RecogniserTrainingConfig:
 
     recognition: RecognitionTrainingConfig = dataclasses.field(
         default_factory=lambda: RecognitionTrainingConfig(
-            trainer=TrainerConfig(num_steps=700, learning_rate=3e-3, weight_decay=0.05, max_grad_norm=5.0)
+            trainer=TrainerConfig(num_steps=750, learning_rate=3e-3, weight_decay=0.05, max_grad_norm=5.0)
         )
     )
     """Data, loss and loop."""
@@ -114,7 +121,7 @@ class JudgeTrainingConfig:
 
     recognition: RecognitionTrainingConfig = dataclasses.field(
         default_factory=lambda: RecognitionTrainingConfig(
-            trainer=TrainerConfig(num_steps=700, learning_rate=3e-3, weight_decay=0.05, max_grad_norm=5.0, seed=17)
+            trainer=TrainerConfig(num_steps=750, learning_rate=3e-3, weight_decay=0.05, max_grad_norm=5.0, seed=17)
         )
     )
     """Data, loss and loop."""
@@ -169,13 +176,17 @@ class RecognitionStage:
         self.crop_size = crop_size
         self.embedding_dim = embedding_dim
         self.detector = detector
+        self.people = draw_people(
+            config.num_people, first_seed=config.trainer.seed * config.num_people, split=split
+        )
         self.head = ArcFaceHead(embedding_dim, config.num_people, scale=config.scale)
+        self.attribute_head = FaceAttributeHead(embedding_dim)
         key = {
             name: getattr(config, name)
             for name in ("num_people", "num_group_scenes", "num_pair_scenes", "num_portraits")
         } | {"seed": config.trainer.seed, "split": split, "crop_size": crop_size}
         self.pool = cached_pool(
-            folder / "crops.npz", key, lambda: render_crop_pool(config, split=split, crop_size=crop_size)
+            folder / "crops.npz", key, lambda: render_crop_pool(self.people, config, crop_size=crop_size)
         )
 
     @property
@@ -184,11 +195,15 @@ class RecognitionStage:
         return self._name
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """The network, and the head without decay."""
+        """The network, and the heads without decay."""
+        heads = {"head": self.head, "attribute_head": self.attribute_head}
         return [
             ParameterGroup(parameters={f"network.{name}": part for name, part in self.network.named_parameters()}),
             ParameterGroup(
-                parameters={f"head.{name}": part for name, part in self.head.named_parameters()}, weight_decay=0.0
+                parameters={
+                    f"{prefix}.{name}": part for prefix, head in heads.items() for name, part in head.named_parameters()
+                },
+                weight_decay=0.0,
             ),
         ]
 
@@ -197,8 +212,14 @@ class RecognitionStage:
         self.network.train()
         pixel_values, classes = self._batch(generator)
         margin = self.config.margin * min(progress / max(self.config.margin_warmup, 1e-6), 1.0)
-        loss, correct = self.head(self.network(pixel_values), classes, margin=margin)
-        return StepOutput(loss=loss, metrics={"accuracy": correct})
+        embeds = self.network(pixel_values)
+        arcface_loss, correct = self.head(embeds, classes, margin=margin)
+        people = [self.people[index] for index in classes.tolist()]
+        attribute_loss, attributes = self.attribute_head(embeds, people)
+        return StepOutput(
+            loss=arcface_loss + self.config.attribute_weight * attribute_loss,
+            metrics={"arcface": arcface_loss.detach(), "accuracy": correct, "attributes": attributes},
+        )
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
@@ -226,30 +247,38 @@ class RecognitionStage:
 
 
 def draw_people(num_people: int, *, first_seed: int, split: Split) -> list[Identity]:
-    """People of a split; the second half in families of four who share skin, hair colour and hat."""
+    """People of a split, in families of four who share skin, hair colour and hat.
+
+    The last of a family also has the first one's hair style, glasses and beard, where the split has such a person.
+    """
     people: list[Identity] = []
     for index in range(num_people):
-        has_relatives = index >= num_people // 2 and index % _FAMILY_SIZE > 0
-        like = people[index - index % _FAMILY_SIZE] if has_relatives else None
-        people.append(sample_identity(first_seed + index, split, like=like))
+        place = index % _FAMILY_SIZE
+        first = people[index - place] if place else None
+        person = sample_identity(first_seed + index, split, like=first)
+        if first is not None and place == _FAMILY_SIZE - 1:
+            twin = dataclasses.replace(
+                person, hair_style=first.hair_style, glasses=first.glasses, beard=first.beard
+            )
+            person = twin if twin.split == split else person
+        people.append(person)
     return people
 
 
-def render_crop_pool(config: RecognitionTrainingConfig, *, split: Split, crop_size: int) -> Pool:
+def render_crop_pool(people: Sequence[Identity], config: RecognitionTrainingConfig, *, crop_size: int) -> Pool:
     """Aligned crops of every person: from scenes at the video's size, and from portraits at many sizes.
 
     Returns:
         `crops` (M, S, S, 3) and `people` (M,): each crop's class.
     """
     seed = config.trainer.seed
-    people = draw_people(config.num_people, first_seed=seed * config.num_people, split=split)
     crops: list[UInt8Array] = []
     classes: list[int] = []
     rng = np.random.default_rng([seed, 5])
     scene_seed = seed * 1_000_000
     for size, num_rounds in ((4, config.num_group_scenes), (2, config.num_pair_scenes)):
         for _ in range(num_rounds):
-            for members in rng.permutation(config.num_people).reshape(-1, size).tolist():
+            for members in rng.permutation(len(people)).reshape(-1, size).tolist():
                 scene_seed += 1
                 _add_scene_crops(
                     [people[member] for member in members], members, scene_seed, crop_size, crops, classes

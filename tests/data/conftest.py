@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKLCogVideoX
+
+from ingredients.data.latent_pool import grow_pool
+from ingredients.data.world_clips import WorldClipConfig
+
+
+@pytest.fixture(scope="session")
+def tiny_vae() -> AutoencoderKLCogVideoX:
+    torch.manual_seed(0)
+    return AutoencoderKLCogVideoX(
+        block_out_channels=(4, 4, 4),
+        down_block_types=("CogVideoXDownBlock3D",) * 3,
+        up_block_types=("CogVideoXUpBlock3D",) * 3,
+        latent_channels=3,
+        layers_per_block=1,
+        norm_num_groups=2,
+        sample_height=64,
+        sample_width=96,
+        scaling_factor=2.0,
+    ).eval()
+
+
+@pytest.fixture(scope="session")
+def clip_config() -> WorldClipConfig:
+    return WorldClipConfig(crop_size=16, portrait_size=48)
+
+
+@pytest.fixture(scope="session")
+def pool_folder(
+    tmp_path_factory: pytest.TempPathFactory, tiny_vae: AutoencoderKLCogVideoX, clip_config: WorldClipConfig
+) -> Path:
+    folder = tmp_path_factory.mktemp("pool")
+    grow_pool(folder, tiny_vae, clip_config, num_clips=6, shard_size=4)
+    return folder

@@ -1,0 +1,35 @@
+import pytest
+import torch
+from diffusers import AutoencoderKLCogVideoX
+
+from ingredients.data.vae_shortcuts import keep_present_frame_taps, single_frame_convolutions
+
+
+def test_the_single_frame_form_is_exact(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    pixels = torch.rand(2, 3, 1, 16, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        latents = tiny_vae.encode(pixels).latent_dist.mode()
+        decoded = tiny_vae.decode(latents).sample
+        with single_frame_convolutions(tiny_vae):
+            fast_latents = tiny_vae.encode(pixels).latent_dist.mode()
+            fast_decoded = tiny_vae.decode(latents).sample
+        again = tiny_vae.encode(pixels).latent_dist.mode()
+    torch.testing.assert_close(fast_latents, latents, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(fast_decoded, decoded, atol=1e-5, rtol=1e-5)
+    assert torch.equal(again, latents)
+
+
+def test_without_taps_into_the_past_a_clip_is_a_row_of_images(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    vae = AutoencoderKLCogVideoX.from_config(tiny_vae.config).eval()
+    keep_present_frame_taps(vae)
+    frame = torch.rand(1, 3, 1, 16, 24, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        clip_latents = vae.encode(frame.expand(-1, -1, 9, -1, -1)).latent_dist.mode()
+        with single_frame_convolutions(vae, taps="last"):
+            image_latents = vae.encode(frame).latent_dist.mode()
+    torch.testing.assert_close(clip_latents, image_latents.expand(-1, -1, 3, -1, -1), atol=1e-5, rtol=1e-5)
+
+
+def test_a_clip_is_refused(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    with single_frame_convolutions(tiny_vae), pytest.raises(ValueError, match="one frame, not 9"):
+        tiny_vae.encode(torch.zeros(1, 3, 9, 16, 24))

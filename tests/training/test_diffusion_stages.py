@@ -1,0 +1,204 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from ingredients.models.state_dict_adapter import load_base_weights
+from ingredients.training.alignment_stage import (
+    KEPT_BOTH,
+    KEPT_GLOBAL,
+    KEPT_LOCAL,
+    AlignmentConfig,
+    AlignmentStage,
+    draw_kept_features,
+)
+from ingredients.training.base_stage import BaseConfig, BaseStage
+from ingredients.training.diffusion_stage import DiffusionStage, first_frame_only, merged_transformer
+from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.trainer import Trainer, TrainerConfig, step_generator
+from tests.training.conftest import TinyWorld
+
+TRAINER = TrainerConfig(num_steps=3, learning_rate=1e-2, num_warmup_steps=0, schedule="constant", checkpoint_every=2)
+
+
+def train(stage: DiffusionStage, folder: Path, config: TrainerConfig = TRAINER, *, resume: bool = False) -> set[str]:
+    """Trains, and gives the names of the parameters that changed."""
+    before = {name: parameter.detach().clone() for name, parameter in stage.transformer.named_parameters()}
+    Trainer(stage, folder, config).fit(resume=resume, show=False)
+    return {name for name, now in stage.transformer.named_parameters() if not torch.equal(before[name], now)}
+
+
+def lora_names(stage: DiffusionStage) -> set[str]:
+    return {name for name, _ in stage.transformer.named_parameters() if ".lora_" in name}
+
+
+def test_a_base_trains_everything(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
+    stage = BaseStage(transformer, tiny_world.parts, BaseConfig(batch_size=2, num_validation_batches=1), "t2v")
+    assert train(stage, tmp_path) == {name for name, _ in transformer.named_parameters()}
+
+
+def test_image_to_video_starts_as_its_text_to_video_base(tiny_world: TinyWorld) -> None:
+    base = tiny_world.transformer(in_channels=3, identity_modules=False)
+    extended = tiny_world.transformer(identity_modules=False)
+    load_base_weights(extended, base.state_dict())
+    config = BaseConfig(batch_size=2, caption_drop=0.0)
+    stages = [BaseStage(model, tiny_world.parts, config, task) for model, task in ((base, "t2v"), (extended, "i2v"))]
+    batch = stages[0].draw(step_generator(0, 0), progress=0.0)
+    noise, timesteps = torch.randn(batch.latents.shape), torch.tensor([300, 700])
+    losses = [stage.validation_losses(batch, noise, timesteps) for stage in stages]
+    assert losses[0]["validation_loss"] == pytest.approx(losses[1]["validation_loss"], rel=1e-5)
+    with pytest.raises(ValueError, match="does not fit"):
+        BaseStage(base, tiny_world.parts, config, "i2v")
+
+
+def test_the_alignment_trains_projector_lora_and_patch_embedding_alone(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    transformer = tiny_world.transformer()
+    projector = {name for name, _ in transformer.projector_parameters()}
+    config = AlignmentConfig(batch_size=6, lora_rank=2, num_validation_batches=1)
+    stage = AlignmentStage(transformer, tiny_world.parts, config)
+    patch_embed = {"patch_embed.proj.weight", "patch_embed.proj.bias"}
+    allowed = projector | lora_names(stage) | patch_embed
+    assert {name for group in stage.parameter_groups() for name in group.parameters} == allowed
+    assert {name for name, p in transformer.named_parameters() if p.requires_grad} == allowed
+    changed = train(stage, tmp_path)
+    assert changed <= allowed
+    assert patch_embed < changed
+    assert lora_names(stage) <= changed
+    assert any("id_attn.to_out" in name for name in changed)
+
+
+def test_the_router_stage_trains_router_and_lora_alone(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    transformer = tiny_world.transformer()
+    routers = {name for name, _ in transformer.router_parameters()}
+    for index in transformer.routed_blocks:
+        torch.nn.init.normal_(transformer.transformer_blocks[index].id_attn.to_out.weight, std=0.3)
+    config = RouterConfig(batch_size=6, lora_rank=2, num_validation_batches=1)
+    stage = RouterStage(transformer, tiny_world.parts, config)
+    assert {name for group in stage.parameter_groups() for name in group.parameters} == routers | lora_names(stage)
+    changed = train(stage, tmp_path)
+    assert changed == routers | lora_names(stage)
+
+
+@pytest.mark.parametrize("routing_loss", ["none", "mse", "cross_entropy"])
+def test_the_router_gets_a_gradient_under_every_loss(tiny_world: TinyWorld, routing_loss: str) -> None:
+    transformer = tiny_world.transformer()
+    for index in transformer.routed_blocks:
+        torch.nn.init.normal_(transformer.transformer_blocks[index].id_attn.to_out.weight, std=0.3)
+    stage = RouterStage(transformer, tiny_world.parts, RouterConfig(batch_size=6, routing_loss=routing_loss))
+    output = stage.training_step(step_generator(0, 1), progress=0.0)
+    output.loss.backward()
+    for name, parameter in stage.router_parameters.items():
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().max()) > 0, name
+    assert float(output.loss) == pytest.approx(
+        float(output.metrics["diffusion_loss"]) + 0.1 * float(output.metrics["routing_loss"]), rel=1e-5
+    )
+
+
+def test_dropping_regularisation_is_uniform_over_samples() -> None:
+    kept = draw_kept_features(30_000, (1 / 3, 1 / 3, 1 / 3), torch.Generator().manual_seed(0))
+    shares = torch.bincount(kept, minlength=3) / 30_000
+    assert torch.allclose(shares, torch.full((3,), 1 / 3), atol=0.01)
+    only_local = draw_kept_features(50, (0.0, 1.0, 0.0), torch.Generator().manual_seed(0))
+    assert set(only_local.tolist()) == {KEPT_LOCAL}
+    with pytest.raises(ValueError, match="sum to 1"):
+        AlignmentConfig(kept_shares=(0.5, 0.5, 0.5))
+
+
+@pytest.mark.parametrize("kept", [KEPT_GLOBAL, KEPT_LOCAL, KEPT_BOTH])
+def test_dropped_features_reach_nothing(tiny_world: TinyWorld, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    """Global dropped means zero image latents, local dropped an id_mask without anyone (3.3)."""
+    shares = tuple(float(index == kept) for index in range(3))
+    config = AlignmentConfig(batch_size=4, lora_rank=2, kept_shares=shares)  # type: ignore[arg-type]
+    stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, config)
+    seen = {}
+    predict = stage.predict
+
+    def spy(*arguments, **conditions):
+        seen.update(conditions)
+        return predict(*arguments, **conditions)
+
+    monkeypatch.setattr(stage, "predict", spy)
+    stage.training_step(step_generator(0, 0), progress=0.0)
+    assert bool(seen["image_latents"].any()) == (kept != KEPT_LOCAL)
+    assert not seen["image_latents"][:, 1:].any()
+    assert bool(seen["id_mask"].any()) == (kept != KEPT_GLOBAL)
+
+
+@pytest.mark.parametrize(
+    ("alignment_routing", "expected"),
+    [("targets", ("argmax", True)), ("uniform", ("uniform", False)), ("router", ("softmax", False))],
+)
+def test_alignment_routing(tiny_world: TinyWorld, alignment_routing: str, expected: tuple[str, bool]) -> None:
+    config = AlignmentConfig(batch_size=2, lora_rank=2, alignment_routing=alignment_routing)
+    stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, config)
+    batch = stage.draw(step_generator(0, 0), progress=0.0)
+    routing, indices = stage._routing(batch)
+    assert (routing, indices is not None) == expected
+    if indices is not None:
+        assert int(indices.min()) >= 0
+        assert torch.equal(indices[batch.routing_targets >= 0], batch.routing_targets[batch.routing_targets >= 0])
+
+
+def test_merging_the_lora_changes_no_output(tiny_world: TinyWorld) -> None:
+    stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, AlignmentConfig(batch_size=2, lora_rank=2))
+    for parameter in stage.lora_parameters.values():
+        torch.nn.init.normal_(parameter, std=0.3)
+    merged = merged_transformer(stage.transformer)
+    assert not any("lora" in name for name in merged.state_dict())
+    assert set(merged.state_dict()) == set(tiny_world.transformer().state_dict())
+    inputs = (torch.randn(2, 3, 6, 16, 24), torch.randn(2, 20, 8), torch.tensor([5, 900]))
+    with torch.no_grad():
+        expected = stage.transformer(*inputs, image_rotary_emb=stage.rotary_emb(3)).sample
+        torch.testing.assert_close(
+            merged(*inputs, image_rotary_emb=stage.rotary_emb(3)).sample, expected, atol=1e-4, rtol=1e-4
+        )
+    assert any("lora" in name for name in stage.transformer.state_dict())
+
+
+def test_a_resumed_stage_equals_an_uninterrupted_one(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    def stage() -> AlignmentStage:
+        config = AlignmentConfig(batch_size=2, lora_rank=2, num_validation_batches=1)
+        return AlignmentStage(tiny_world.transformer(), tiny_world.parts, config)
+
+    whole = stage()
+    train(whole, tmp_path / "whole")
+    train(stage(), tmp_path / "pieces", TrainerConfig(**{**_fields(TRAINER), "num_steps": 2}))
+    pieces = stage()
+    train(pieces, tmp_path / "pieces", resume=True)
+    weights = pieces.transformer.state_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in whole.transformer.state_dict().items())
+
+
+def _fields(config: TrainerConfig) -> dict[str, object]:
+    return {name: getattr(config, name) for name in config.__dataclass_fields__}
+
+
+def test_images_come_first(tiny_world: TinyWorld) -> None:
+    transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
+    config = BaseConfig(batch_size=2, image_batch_size=5, image_share=0.5)
+    stage = BaseStage(transformer, tiny_world.parts, config, "t2v")
+    assert stage.draw(step_generator(0, 0), progress=0.49).latents.shape[:2] == (5, 1)
+    assert stage.draw(step_generator(0, 0), progress=0.51).latents.shape[:2] == (2, 3)
+
+
+def test_face_weights_have_mean_one_and_favour_faces(tiny_world: TinyWorld) -> None:
+    transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
+    stage = BaseStage(transformer, tiny_world.parts, BaseConfig(batch_size=3, face_weight=4.0), "t2v")
+    batch = stage.draw(step_generator(0, 0), progress=0.0)
+    weight = stage.loss_weight(batch)
+    assert weight is not None
+    assert weight.shape == (3, 3, 1, 16, 24)
+    assert float(weight.mean()) == pytest.approx(1.0)
+    tokens = weight[:, :, 0, ::2, ::2].flatten(1)
+    is_face = batch.routing_targets >= 0
+    torch.testing.assert_close(tokens[is_face].unique() / tokens[~is_face].unique(), torch.tensor([4.0]))
+
+
+def test_the_canvas_stands_in_the_first_latent_frame() -> None:
+    latents = torch.randn(2, 1, 3, 4, 5)
+    placed = first_frame_only(latents, 3)
+    assert torch.equal(placed[:, :1], latents)
+    assert placed.shape == (2, 3, 3, 4, 5)
+    assert not placed[:, 1:].any()

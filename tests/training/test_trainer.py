@@ -1,0 +1,152 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ingredients.core.errors import UserInputError
+from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.optimizers import build_optimizers
+from ingredients.training.schedules import learning_rate_factor
+from ingredients.training.stage import ParameterGroup, StepOutput
+from ingredients.training.trainer import CHECKPOINT_NAME, LOG_NAME, METRICS_NAME, Trainer, TrainerConfig
+
+
+class LineStage:
+    """Fits a small network to noisy points; a matrix inside `transformer_blocks`, so that Muon has work."""
+
+    name = "line"
+
+    def __init__(self, width: int = 3, interrupt_at: int | None = None) -> None:
+        torch.manual_seed(0)
+        self.network = nn.ModuleDict({"transformer_blocks": nn.Linear(4, width), "proj_out": nn.Linear(width, 1)})
+        self.interrupt_at = interrupt_at
+        self.num_calls = 0
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        return [ParameterGroup(parameters=dict(self.network.named_parameters()))]
+
+    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+        assert 0 <= progress < 1
+        self.num_calls += 1
+        if self.num_calls == self.interrupt_at:
+            raise KeyboardInterrupt
+        points = torch.randn(8, 4, generator=generator)
+        hidden = self.network["transformer_blocks"](points).tanh()
+        loss = (self.network["proj_out"](hidden) - points.sum(dim=1, keepdim=True)).square().mean()
+        return StepOutput(loss=loss, metrics={"mean": points.mean()})
+
+    def validate(self) -> Mapping[str, float]:
+        return {"bias": float(self.network["proj_out"].bias)}
+
+    def export(self, folder: Path) -> None:
+        torch.save(self.network.state_dict(), folder / "weights.pt")
+
+
+def config(optimizer: str = "adamw", **changes: object) -> TrainerConfig:
+    settings: dict[str, object] = {"num_steps": 12, "checkpoint_every": 5, "log_every": 4, "num_warmup_steps": 2}
+    return TrainerConfig(**(settings | {"optimizer": optimizer} | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, optimizer: str) -> None:
+    whole = Trainer(LineStage(), tmp_path / "whole", config(optimizer))
+    whole.fit(show=False)
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(LineStage(interrupt_at=9), tmp_path / "pieces", config(optimizer)).fit(show=False)
+    resumed = Trainer(LineStage(), tmp_path / "pieces", config(optimizer))
+    resumed.fit(resume=True, show=False)
+    assert resumed.position.step == whole.position.step == 12
+    assert resumed.stage.num_calls == 7  # from the checkpoint of step 5
+    for name, parameter in whole.parameters.items():
+        assert torch.equal(parameter, resumed.parameters[name])
+        assert torch.equal(whole.ema.averages[name], resumed.ema.averages[name])
+    exported = [torch.load(tmp_path / run / "weights.pt", weights_only=True) for run in ("whole", "pieces")]
+    assert all(torch.equal(exported[0][name], exported[1][name]) for name in exported[0])
+
+
+def test_without_resume_a_run_starts_anew(tmp_path: Path) -> None:
+    Trainer(LineStage(), tmp_path, config()).fit(show=False)
+    again = Trainer(LineStage(), tmp_path, config())
+    again.fit(show=False)
+    assert again.stage.num_calls == 12
+    lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8, 12]
+    assert {"loss", "gradient_norm", "learning_rate_factor", "mean", "seconds"} <= lines[0].keys()
+
+
+def test_the_averaged_weights_are_validated_and_exported(tmp_path: Path) -> None:
+    trainer = Trainer(LineStage(), tmp_path, config())
+    metrics = trainer.fit(show=False)
+    average = trainer.ema.averages["proj_out.bias"]
+    assert metrics["bias"] == pytest.approx(float(average))
+    assert not torch.equal(average, trainer.parameters["proj_out.bias"])
+    assert torch.equal(torch.load(tmp_path / "weights.pt", weights_only=True)["proj_out.bias"], average)
+    assert json.loads((tmp_path / METRICS_NAME).read_text())["steps"] == 12
+
+
+def test_a_run_ends_when_its_minutes_are_over(tmp_path: Path) -> None:
+    trainer = Trainer(LineStage(), tmp_path, config(num_steps=10**9, minutes=0.005))
+    trainer.fit(show=False)
+    assert 0.3 <= trainer.position.seconds < 3
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    Trainer(LineStage(), tmp_path, config()).fit(show=False)
+    other = LineStage()
+    other.network["more"] = nn.Linear(2, 2)
+    with pytest.raises(UserInputError, match=r"other parameters.*more"):
+        Trainer(other, tmp_path, config()).fit(resume=True, show=False)
+
+
+def test_an_interrupted_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(LineStage(), tmp_path, config())
+    trainer.fit(show=False)
+    before = (tmp_path / CHECKPOINT_NAME).read_bytes()
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("ingredients.training.checkpoints.save_file", fail)
+    with pytest.raises(UserInputError, match="full"):
+        Trainer(LineStage(), tmp_path, config(num_steps=20)).fit(resume=True, show=False)
+    assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
+
+
+def test_muon_takes_hidden_matrices_only() -> None:
+    stage = LineStage()
+    adamw, muon = build_optimizers(
+        "muon", stage.parameter_groups(), learning_rate=1e-3, muon_learning_rate=2e-3, weight_decay=0.1
+    )
+    assert [p is stage.network["transformer_blocks"].weight for g in muon.param_groups for p in g["params"]] == [True]
+    decays = {id(parameter): group["weight_decay"] for group in adamw.param_groups for parameter in group["params"]}
+    assert decays[id(stage.network["proj_out"].weight)] == 0.1
+    assert decays[id(stage.network["proj_out"].bias)] == decays[id(stage.network["transformer_blocks"].bias)] == 0.0
+
+
+def test_moving_average_is_the_recursion() -> None:
+    parameter = nn.Parameter(torch.zeros(2))
+    ema = ExponentialMovingAverage({"p": parameter}, decay=0.6)
+    expected = 0.0
+    for step, value in enumerate((1.0, -2.0, 5.0, 3.0)):
+        parameter.data.fill_(value)
+        ema.update(step)
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    assert ema.averages["p"].tolist() == pytest.approx([expected] * 2)
+    with ema.applied():
+        assert parameter.tolist() == pytest.approx([expected] * 2)
+    assert parameter.tolist() == [3.0, 3.0]
+
+
+def test_schedules() -> None:
+    factor = learning_rate_factor
+    assert factor("constant", step=4, progress=0.5, num_warmup_steps=10) == 0.5
+    assert factor("cosine", step=100, progress=0.5) == pytest.approx(0.5)
+    assert factor("cosine", step=100, progress=1.0, final_factor=0.1) == pytest.approx(0.1)
+    assert factor("cosine_with_restarts", step=100, progress=0.5, num_cycles=2) == pytest.approx(1.0)
+    assert factor("cosine_with_restarts", step=100, progress=0.25, num_cycles=2) == pytest.approx(0.5)
+    assert factor("trapezoid", step=100, progress=0.6) == 1.0
+    assert factor("trapezoid", step=100, progress=0.8) == pytest.approx(0.5)
