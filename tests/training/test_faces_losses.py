@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ingredients.faces.detector import decode_geometry
-from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.attributes import FaceAttributeHead
+from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.faces.detector import focal_loss, make_targets
 from ingredients.training.faces.image_encoder import contrastive_loss, rank_share
@@ -134,7 +134,9 @@ def test_people_come_in_families() -> None:
         assert len({(person.skin, person.hair_colour, person.hat) for person in family}) == 1
     assert len({(person.skin, person.hair_colour, person.hat) for person in people}) > 2
     twins = [(people[first], people[first + 3]) for first in range(0, 16, 4)]
-    assert any((one.hair_style, one.glasses, one.beard) == (two.hair_style, two.glasses, two.beard) for one, two in twins)
+    assert any(
+        (one.hair_style, one.glasses, one.beard) == (two.hair_style, two.glasses, two.beard) for one, two in twins
+    )
     assert people == draw_people(16, first_seed=3, split="judge")
 
 

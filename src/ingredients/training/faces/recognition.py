@@ -176,9 +176,7 @@ class RecognitionStage:
         self.crop_size = crop_size
         self.embedding_dim = embedding_dim
         self.detector = detector
-        self.people = draw_people(
-            config.num_people, first_seed=config.trainer.seed * config.num_people, split=split
-        )
+        self.people = draw_people(config.num_people, first_seed=config.trainer.seed * config.num_people, split=split)
         self.head = ArcFaceHead(embedding_dim, config.num_people, scale=config.scale)
         self.attribute_head = FaceAttributeHead(embedding_dim)
         key = {
@@ -201,7 +199,9 @@ class RecognitionStage:
             ParameterGroup(parameters={f"network.{name}": part for name, part in self.network.named_parameters()}),
             ParameterGroup(
                 parameters={
-                    f"{prefix}.{name}": part for prefix, head in heads.items() for name, part in head.named_parameters()
+                    f"{prefix}.{name}": part
+                    for prefix, head in heads.items()
+                    for name, part in head.named_parameters()
                 },
                 weight_decay=0.0,
             ),
@@ -257,9 +257,7 @@ def draw_people(num_people: int, *, first_seed: int, split: Split) -> list[Ident
         first = people[index - place] if place else None
         person = sample_identity(first_seed + index, split, like=first)
         if first is not None and place == _FAMILY_SIZE - 1:
-            twin = dataclasses.replace(
-                person, hair_style=first.hair_style, glasses=first.glasses, beard=first.beard
-            )
+            twin = dataclasses.replace(person, hair_style=first.hair_style, glasses=first.glasses, beard=first.beard)
             person = twin if twin.split == split else person
         people.append(person)
     return people
