@@ -165,6 +165,7 @@ class WorldPart:
         self,
         output: Path,
         *,
+        config_file: Path | None = None,
         overrides: Sequence[str] = (),
         minutes: float | None = None,
         resume: bool = False,
@@ -174,6 +175,7 @@ class WorldPart:
 
         Args:
             output: folder of all runs.
+            config_file: YAML file of settings that differ, such as those in `configs/`.
             overrides: settings that differ, as `key=value` or `group.key=value`.
             minutes: training time of the whole run; None keeps the part's own.
             resume: go on from the last checkpoint.
@@ -186,7 +188,7 @@ class WorldPart:
         if minutes is not None and self.minutes_key is not None:
             overrides.append(f"{self.minutes_key}={minutes}")
         defaults = (self.defaults or self.config_type)()
-        config = load_config(self.config_type, overrides=overrides, defaults=defaults)
+        config = load_config(self.config_type, config_file, overrides=overrides, defaults=defaults)
         folder = output / self.name
         folder.mkdir(parents=True, exist_ok=True)
         save_config(config, folder / "config.yaml")
@@ -355,10 +357,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("part", choices=list(PARTS))
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
     parser.add_argument("--output", type=Path, default=Path("runs/small-world"))
+    parser.add_argument("--config", type=Path)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--resume", action="store_true")
     parsed = parser.parse_intermixed_args(arguments)
-    PARTS[parsed.part].run(parsed.output, overrides=parsed.settings, minutes=parsed.minutes, resume=parsed.resume)
+    PARTS[parsed.part].run(
+        parsed.output,
+        config_file=parsed.config,
+        overrides=parsed.settings,
+        minutes=parsed.minutes,
+        resume=parsed.resume,
+    )
 
 
 if __name__ == "__main__":
