@@ -32,8 +32,8 @@ def test_the_grid_is_centred_when_the_canvas_has_another_shape() -> None:
 def test_slots_stay_inside_and_never_overlap(num_people: int, height: int, width: int) -> None:
     taken = np.zeros((height, width), dtype=int)
     for slot in canvas_slots(num_people, height, width):
-        assert 0 <= slot.left and slot.left + slot.size <= width
-        assert 0 <= slot.top and slot.top + slot.size <= height
+        assert slot.left >= 0 and slot.left + slot.size <= width
+        assert slot.top >= 0 and slot.top + slot.size <= height
         taken[slot.top : slot.top + slot.size, slot.left : slot.left + slot.size] += 1
     assert taken.max() == 1
 
@@ -63,7 +63,8 @@ def test_crops_are_pasted_in_order_on_white_with_pillows_default_filter() -> Non
     for crop, left in zip(crops, (0, 48), strict=True):
         expected = np.asarray(Image.fromarray(crop).resize((48, 48), Image.Resampling.BICUBIC))
         np.testing.assert_array_equal(canvas[8:56, left : left + 48], expected)
-    assert (canvas[:8] == 255).all() and (canvas[56:] == 255).all()
+    assert (canvas[:8] == 255).all()
+    assert (canvas[56:] == 255).all()
 
 
 def test_one_person_leaves_the_right_half_white() -> None:

@@ -23,11 +23,7 @@ def test_prompts_are_padded_cut_and_independent_of_each_other() -> None:
     tokenizer, text_encoder = make_tokenizer(), make_text_encoder()
     prompts = ["two people wave on a beach", "people smile"]
     with torch.no_grad():
-        embeds = encode_prompts(
-            tokenizer, text_encoder, prompts, max_sequence_length=5, device=torch.device("cpu")
-        )
-        alone = encode_prompts(
-            tokenizer, text_encoder, prompts[1:], max_sequence_length=5, device=torch.device("cpu")
-        )
+        embeds = encode_prompts(tokenizer, text_encoder, prompts, max_sequence_length=5, device=torch.device("cpu"))
+        alone = encode_prompts(tokenizer, text_encoder, prompts[1:], max_sequence_length=5, device=torch.device("cpu"))
     assert embeds.shape == (2, 5, TEXT_DIM)
     torch.testing.assert_close(embeds[1:], alone)

@@ -169,7 +169,6 @@ def preprocess(images: UInt8Array, *, crop_size: int) -> Tensor:
     pixel_values = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255.0
     if pixel_values.shape[-2:] != (crop_size, crop_size):
         pixel_values = F.interpolate(pixel_values, size=(crop_size, crop_size), mode="bicubic", antialias=True)
-        pixel_values = pixel_values.clamp(0.0, 1.0)
     mean, std = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
     return (pixel_values - mean) / std
 

@@ -83,15 +83,10 @@ def load_transformer(folder: Path, *, dtype: torch.dtype) -> IngredientsTransfor
     with _explained(folder), init_empty_weights(include_buffers=False):
         arguments = config_from_published(config) if "is_train_face" in config else config
         model: IngredientsTransformer3DModel = _build(IngredientsTransformer3DModel, arguments)
-    if not any(name.startswith(_PUBLISHED_PREFIX) for name in stored):
+    if any(name.startswith(_PUBLISHED_PREFIX) for name in stored):
+        _fill_from_published(model, folder, files, stored, dtype=dtype)
+    else:
         model = _load_checked(IngredientsTransformer3DModel, folder, stored, _shapes(model), torch_dtype=dtype)
-        return model
-    with _explained(folder):
-        key_map = published_key_map(model)
-    _check_shapes(folder, stored, {key_map[name]: shape for name, shape in _shapes(model).items()})
-    weights = from_published({name: tensor.to(dtype) for name, tensor in _tensors(files)}, model)
-    model.load_state_dict(weights, assign=True)
-    model.to(dtype).eval()
     return model
 
 
@@ -173,6 +168,17 @@ def _check_shapes(folder: Path, stored: Shapes, expected: Shapes) -> None:
             f"The weights in {folder} do not fit its config.json: they {' and '.join(problems)}; "
             "copy the folder again."
         )
+
+
+def _fill_from_published(
+    model: IngredientsTransformer3DModel, folder: Path, files: list[Path], stored: Shapes, *, dtype: torch.dtype
+) -> None:
+    with _explained(folder):
+        key_map = published_key_map(model)
+    _check_shapes(folder, stored, {key_map[name]: shape for name, shape in _shapes(model).items()})
+    weights = from_published({name: tensor.to(dtype) for name, tensor in _tensors(files)}, model)
+    model.load_state_dict(weights, assign=True)
+    model.to(dtype).eval()
 
 
 def _shapes(model: torch.nn.Module) -> Shapes:
