@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from ingredients.core.errors import NoFaceError
+from ingredients.evaluation.assessment import SimilarityScale
+from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.people_report import PersonReport, report_people
+from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_frames
+
+
+@pytest.fixture
+def judge() -> Judge:
+    return Judge(
+        detector=ColourPatchDetector(),
+        recogniser=MeanColourRecogniser(),
+        scale=SimilarityScale(same_person_mean=0.5, stranger_mean=0.0),
+    )
+
+
+def photo(colour: str) -> np.ndarray:
+    return make_frames(1, {20: COLOURS[colour]})[0]
+
+
+def test_each_person_is_reported_under_the_name_and_similarity_is_not_clipped(judge: Judge):
+    frames = make_frames(5, {3: COLOURS["green"], 40: COLOURS["red"]})
+    frames[3:, :, :30] = 0  # the green one leaves
+    reports = report_people(judge, frames, {"ana": [photo("red")], "ben": [photo("green"), photo("green")]})
+    assert reports == [
+        PersonReport(name="ana", found=True, similarity=pytest.approx(2.0), frames_found=5),
+        PersonReport(name="ben", found=True, similarity=pytest.approx(2.0), frames_found=3),
+    ]
+
+
+def test_a_missing_person_is_reported_as_such(judge: Judge):
+    frames = make_frames(5, {3: COLOURS["green"]})
+    ana, ben = report_people(judge, frames, {"ana": [photo("red")], "ben": [photo("green")]})
+    assert ana == PersonReport(name="ana", found=False, similarity=0.0, frames_found=0)
+    assert ben.found
+
+
+def test_a_photo_without_a_face_is_an_error(judge: Judge):
+    with pytest.raises(NoFaceError, match="photo of ana"):
+        report_people(judge, make_frames(2, {}), {"ana": [np.zeros((24, 60, 3), dtype=np.uint8)]})
