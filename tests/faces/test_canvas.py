@@ -32,8 +32,8 @@ def test_the_grid_is_centred_when_the_canvas_has_another_shape() -> None:
 def test_slots_stay_inside_and_never_overlap(num_people: int, height: int, width: int) -> None:
     taken = np.zeros((height, width), dtype=int)
     for slot in canvas_slots(num_people, height, width):
-        assert slot.left >= 0 and slot.left + slot.size <= width
-        assert slot.top >= 0 and slot.top + slot.size <= height
+        assert slot.left in range(width - slot.size + 1)
+        assert slot.top in range(height - slot.size + 1)
         taken[slot.top : slot.top + slot.size, slot.left : slot.left + slot.size] += 1
     assert taken.max() == 1
 
