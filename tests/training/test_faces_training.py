@@ -66,7 +66,7 @@ def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None
     metrics = train_recogniser(
         RecogniserTrainingConfig(recogniser=recogniser, recognition=_recognition()), tmp_path, show=False
     )
-    assert metrics.keys() >= {"rank_1", "tar_at_far_1e-3", "same_mean", "stranger_mean"}
+    assert metrics.keys() >= {"rank_1", "stranger_rank_1", "tar_at_far_1e-3", "same_mean", "stranger_mean"}
     judge = JudgeConfig(crop_size=32, embedding_dim=7, widths=(4, 6), depths=(1, 1))
     train_judge(JudgeTrainingConfig(judge=judge, recognition=_recognition()), tmp_path, show=False)
     encoder = ImageEncoderConfig(

@@ -30,10 +30,11 @@ def measure_recogniser(
 
     Returns:
         `found`: share of visible faces that the detector finds. `rank_1`: share of found faces nearest to the own
-        reference, among 98 distractors; `clip_rank_1`: the same for the mean embedding of a clip. `tar_at_far_1e-3`:
-        share of faces accepted at the threshold that accepts one stranger in a thousand. `same_mean`,
-        `stranger_mean`: mean cosines with the own reference and with other people's; `alike_mean`: with distractors
-        who share skin, hair colour and hat.
+        reference, among 98 distractors; `clip_rank_1`: the same for the mean embedding of a clip;
+        `stranger_rank_1`: without lookalikes, among all references and 49 strangers. `tar_at_far_1e-3`: share of
+        faces accepted at the threshold that accepts one stranger in a thousand. `same_mean`, `stranger_mean`: mean
+        cosines with the own reference and with other people's; `alike_mean`: with distractors who share skin, hair
+        colour and hat.
     """
     people = [sample_identity(_FIRST_SEED + index, "eval") for index in range(2 * num_clips)]
     references = _embed_portraits(recogniser, people, first_seed=_FIRST_SEED)  # (G, D)
@@ -60,6 +61,7 @@ def measure_recogniser(
         clip_correct.append(ranked_first[-1])
         alike_cosines.append((own @ alike_embeds.T).mean())
     cosines = queries @ references.T  # (Q, G)
+    among_strangers = (queries @ torch.cat([references, distractors]).T).argmax(1) == torch.from_numpy(owners)
     is_own = torch.from_numpy(owners)[:, None] == torch.arange(len(people))
     same, stranger = cosines[is_own], cosines[~is_own]
     threshold = stranger.quantile(0.999) if len(stranger) else torch.tensor(1.0)
@@ -67,6 +69,7 @@ def measure_recogniser(
         "found": len(owners) / max(num_visible, 1),
         "rank_1": float(np.mean(correct)),
         "clip_rank_1": float(np.mean(clip_correct)),
+        "stranger_rank_1": float(among_strangers.float().mean()),
         "tar_at_far_1e-3": float((same > threshold).float().mean()),
         "threshold_at_far_1e-3": float(threshold),
         "same_mean": float(same.mean()),
