@@ -140,6 +140,8 @@ def test_empty_mask_adds_exactly_zero(model: IngredientsTransformer3DModel, rout
     assert same_bits(output.sample[1], without[1])
     assert not torch.equal(output.sample[0], without[0])
     assert all(torch.isfinite(logits).all() for logits in output.routing_logits)
+    nobody = prepare(model, 2, 3, id_mask=torch.zeros_like(id_mask), form=form)
+    assert same_bits(model(**tiny_call(2), identity_features=nobody, routing=routing).sample, without)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -266,14 +266,11 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         if form == "auto":
             form = "plain" if torch.is_grad_enabled() else cheaper_form(self.config, num_identities=num_identities)
 
-        # Padding may hold anything, also values that are not finite.
-        id_embeds = torch.where(id_mask[..., None], id_embeds, 0)
-        id_vit_hidden_states = [torch.where(id_mask[..., None, None], states, 0) for states in id_vit_hidden_states]
-        is_real = id_mask.to(id_embeds.device)
+        is_real = id_mask.to(id_embeds.device)  # padding costs nothing, and may hold anything
         with onloaded(self):
             real_tokens = self.multi_scale_projector(
                 id_embeds[is_real].to(self.dtype), [states[is_real].to(self.dtype) for states in id_vit_hidden_states]
-            )  # (real identities, K, C): padding costs nothing
+            )  # (real identities, K, C)
         id_mask = id_mask.to(real_tokens.device)
         id_tokens = real_tokens.new_zeros(batch_size, num_identities, *real_tokens.shape[1:])  # (B, N, K, C)
         id_tokens[id_mask] = real_tokens
