@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from ingredients.evaluation.case_runner import CaseRunner
 from tests.apps.conftest import Run
 
 
@@ -35,23 +36,17 @@ def test_modules_are_measured_on_two_people(run: Run, tiny_model: Path) -> None:
     assert "cases of 2 people, not 3" in result.stderr
 
 
-def test_another_model_does_not_go_into_the_same_folder(run: Run, tiny_model: Path) -> None:
-    arguments = ("evaluate", "--cases", 1, "--model", tiny_model, "--num-inference-steps", 1)
-    assert run(*arguments).exit_code == 0
-    result = run(*arguments, "--guidance-scale", 2)
-    assert result.exit_code == 2
-    assert "choose another output folder" in result.stderr
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
-def test_an_interrupted_evaluation_says_what_is_kept(
+def test_an_interrupted_evaluation_is_kept_for_the_same_settings_alone(
     run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingredients.evaluation.case_runner import CaseRunner
-
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(CaseRunner, "run", interrupt)
-    result = run("evaluate", "--model", tiny_model)
-    assert result.exit_code == 130
-    assert "finished cases are kept in outputs/evaluation" in result.stderr
+    interrupted = run("evaluate", "--model", tiny_model)
+    assert interrupted.exit_code == 130
+    assert "finished cases are kept in outputs/evaluation" in interrupted.stderr
+    result = run("evaluate", "--model", tiny_model, "--guidance-scale", 2)
+    assert result.exit_code == 2
+    assert "choose another output folder" in result.stderr

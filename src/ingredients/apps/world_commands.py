@@ -117,8 +117,8 @@ def words() -> None:
 @app.command(
     help=with_examples(
         "Trains one part of the small model again, or packs the trained parts into a model folder. Parts, in the "
-        "order in which they need each other: detector, recogniser, image-encoder, judge, text-encoder, vae, latents, "
-        "base-t2v, base-i2v, align, route, pack. Settings are those of the part's config.yaml, which lies beside "
+        "order in which they need each other: detector, recogniser, image-encoder, judge, text-encoder, vae, vae-decoder, "
+        "latents, base-t2v, base-i2v, align, route, pack. Settings are those of the part's config.yaml, which lies beside "
         "its weights.",
         "ingredients world train recogniser --minutes 20",
         "ingredients world train recogniser --minutes 40 --resume",
