@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
 from ingredients.media.video import read_video
+from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.apps.conftest import Run
 from tests.apps.tiny_model import FINDS_NO_FACE
 
@@ -241,8 +243,6 @@ def test_a_full_disk(generate: Generate, fill_disk: Callable[[Path], None], opti
 
 
 def test_an_interrupted_run_leaves_nothing(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -256,6 +256,13 @@ def test_an_interrupted_run_leaves_nothing(generate: Generate, monkeypatch: pyte
 
 def test_a_model_folder_that_is_not_there(generate: Generate) -> None:
     assert_one_sentence(generate(model="nowhere"), "nowhere", "check the name")
+
+
+def test_a_base_model_that_takes_no_people(generate: Generate, tiny_model: Path) -> None:
+    pipeline = IngredientsPipeline.from_pretrained(tiny_model)
+    config = dict(pipeline.transformer.config) | {"identity_modules": False}
+    IngredientsTransformer3DModel.from_config(config).save_pretrained(tiny_model / "transformer")
+    assert_one_sentence(generate(), "without identity modules", "leave --model out")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import Int64Array, UInt8Array
-from ingredients.core.errors import OutputError, PhotoError
+from ingredients.core.errors import ModelFolderError, OutputError, PhotoError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.loading import JUDGE_FOLDER, load_model_judge
@@ -199,6 +199,7 @@ def generate_video(
     notices: list[str] = []
     with _collect_notices(notices, notice):
         pipeline = load_pipeline(folder)
+        _check_takes_people(pipeline, folder)
         judge = _load_judge(folder, pipeline)
         _check_shape(request, pipeline)
         identities = pipeline.extract_identities(photographed)
@@ -242,6 +243,14 @@ def _check_files_differ(photos: Mapping[str, Sequence[Path]], outputs: Sequence[
         if output.resolve() in taken:
             raise OutputError(f"The output {output} is {taken[output.resolve()]} as well; choose another name for it.")
         taken[output.resolve()] = "another output"
+
+
+def _check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
+    if not pipeline.transformer.config.identity_modules:
+        raise ModelFolderError(
+            f"The model {folder} is a base without identity modules, so it cannot show the people of photos; "
+            "choose another model folder, or leave --model out."
+        )
 
 
 def _check_shape(request: GenerateRequest, pipeline: IngredientsPipeline) -> None:

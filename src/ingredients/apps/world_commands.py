@@ -117,9 +117,9 @@ def words() -> None:
 @app.command(
     help=with_examples(
         "Trains one part of the small model again, or packs the trained parts into a model folder. Parts, in the "
-        "order in which they need each other: detector, recogniser, image-encoder, judge, text-encoder, vae, vae-decoder, "
-        "latents, base-t2v, base-i2v, align, route, pack. Settings are those of the part's config.yaml, which lies beside "
-        "its weights.",
+        "order in which they need each other: detector, recogniser, image-encoder, judge, text-encoder, vae, "
+        "vae-decoder, latents, base-t2v, base-i2v, align, route, pack. Settings are those of the part's config.yaml, "
+        "which lies beside its weights.",
         "ingredients world train recogniser --minutes 20",
         "ingredients world train recogniser --minutes 40 --resume",
         "ingredients world train align stage.batch_size=8 trainer.learning_rate=1e-4",
