@@ -75,10 +75,10 @@ def test_arcface_follows_its_formula() -> None:
     loss, _ = head(embeds, classes, margin=0.3)
     total = 0.0
     for row, own in enumerate(classes.tolist()):
-        cosines = [float(F.cosine_similarity(embeds[row], direction, dim=0)) for direction in head.directions]
+        cosines = [float(F.cosine_similarity(embeds[row], direction, dim=0)) for direction in head.directions.detach()]
         logits = [7.0 * (math.cos(math.acos(c) + 0.3) if k == own else c) for k, c in enumerate(cosines)]
         total -= logits[own] - math.log(sum(map(math.exp, logits)))
-    assert float(loss) == pytest.approx(total / 3, rel=1e-4)
+    assert loss.item() == pytest.approx(total / 3, rel=1e-4)
 
 
 def test_arcface_without_margin_is_a_softmax_and_the_margin_costs() -> None:
@@ -133,10 +133,8 @@ def test_people_come_in_families() -> None:
         family = people[first : first + 4]
         assert len({(person.skin, person.hair_colour, person.hat) for person in family}) == 1
     assert len({(person.skin, person.hair_colour, person.hat) for person in people}) > 2
-    twins = [(people[first], people[first + 3]) for first in range(0, 16, 4)]
-    assert any(
-        (one.hair_style, one.glasses, one.beard) == (two.hair_style, two.glasses, two.beard) for one, two in twins
-    )
+    for one, two in zip(people[::4], people[3::4], strict=True):
+        assert (one.hair_style, one.glasses, one.beard) == (two.hair_style, two.glasses, two.beard)
     assert people == draw_people(16, first_seed=3, split="judge")
 
 

@@ -90,8 +90,15 @@ def load_checkpoint(
                 name = next(name for name, candidate in parameters.items() if candidate is parameter)
                 prefix = f"optimizer/{index}/{name}/"
                 state: dict[str, Any] = {
-                    key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+                    key.removeprefix(prefix): _laid_out_as(parameter, value)
+                    for key, value in tensors.items()
+                    if key.startswith(prefix)
                 }
                 if state:
                     optimizer.state[parameter] = state
     return RunPosition(**json.loads(metadata["position"]))
+
+
+def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """An optimiser's tensor in its parameter's memory format, which fused kernels take for granted."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value

@@ -7,6 +7,7 @@ Legend: B batch, M crops of a pool, N people of a scene, S side of a crop, D emb
 
 import copy
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ RECOGNISER_WEIGHTS_NAME, JUDGE_WEIGHTS_NAME = "recogniser.safetensors", "judge.s
 CONFIG_NAME = "config.yaml"
 
 _FAMILY_SIZE = 4
+_TWIN_SEED_STEP = 10_000_000
 _PORTRAIT_SIZES = (48, 64, 96, 128, 192)
 
 
@@ -182,7 +184,7 @@ class RecognitionStage:
         key = {
             name: getattr(config, name)
             for name in ("num_people", "num_group_scenes", "num_pair_scenes", "num_portraits")
-        } | {"seed": config.trainer.seed, "split": split, "crop_size": crop_size}
+        } | {"seed": config.trainer.seed, "split": split, "crop_size": crop_size, "families": "with twins"}
         self.pool = cached_pool(
             folder / "crops.npz", key, lambda: render_crop_pool(self.people, config, crop_size=crop_size)
         )
@@ -249,18 +251,26 @@ class RecognitionStage:
 def draw_people(num_people: int, *, first_seed: int, split: Split) -> list[Identity]:
     """People of a split, in families of four who share skin, hair colour and hat.
 
-    The last of a family also has the first one's hair style, glasses and beard, where the split has such a person.
+    The last of a family is the first one's twin, who has the same hair style, glasses and beard too.
     """
     people: list[Identity] = []
     for index in range(num_people):
         place = index % _FAMILY_SIZE
         first = people[index - place] if place else None
-        person = sample_identity(first_seed + index, split, like=first)
         if first is not None and place == _FAMILY_SIZE - 1:
-            twin = dataclasses.replace(person, hair_style=first.hair_style, glasses=first.glasses, beard=first.beard)
-            person = twin if twin.split == split else person
-        people.append(person)
+            people.append(_draw_twin(first, first_seed + index, split))
+        else:
+            people.append(sample_identity(first_seed + index, split, like=first))
     return people
+
+
+def _draw_twin(first: Identity, first_seed: int, split: Split) -> Identity:
+    for seed in itertools.count(first_seed, step=_TWIN_SEED_STEP):  # until one belongs to the split
+        person = sample_identity(seed, split, like=first)
+        twin = dataclasses.replace(person, hair_style=first.hair_style, glasses=first.glasses, beard=first.beard)
+        if twin.split == split:
+            return twin
+    raise AssertionError("itertools.count never ends")
 
 
 def render_crop_pool(people: Sequence[Identity], config: RecognitionTrainingConfig, *, crop_size: int) -> Pool:

@@ -17,6 +17,9 @@ from ingredients.world import Identity, render_portrait, render_scene, sample_id
 NUM_DISTRACTORS = 98
 """Held-out people that a face is ranked among; half of them share skin, hair colour and hat (DESIGN: right person)."""
 
+METRICS = ("found", "rank_1", "clip_rank_1", "stranger_rank_1", "tar_at_far_1e-3", "threshold_at_far_1e-3",
+           "same_mean", "stranger_mean", "alike_mean")  # fmt: skip
+
 _FIRST_SEED = 2_000_000_000
 _NUM_FRAMES = 5
 
@@ -34,13 +37,15 @@ def measure_recogniser(
         `stranger_rank_1`: without lookalikes, among all references and 49 strangers. `tar_at_far_1e-3`: share of
         faces accepted at the threshold that accepts one stranger in a thousand. `same_mean`, `stranger_mean`: mean
         cosines with the own reference and with other people's; `alike_mean`: with distractors who share skin, hair
-        colour and hat.
+        colour and hat. Where the detector finds nothing, all are 0.
     """
     people = [sample_identity(_FIRST_SEED + index, "eval") for index in range(2 * num_clips)]
     references = _embed_portraits(recogniser, people, first_seed=_FIRST_SEED)  # (G, D)
     strangers = [sample_identity(_FIRST_SEED + 10_000 + index, "eval") for index in range(NUM_DISTRACTORS // 2)]
     distractors = _embed_portraits(recogniser, strangers, first_seed=_FIRST_SEED + 10_000)
     faces, owners, num_visible = _clip_faces(recogniser, detector, people)
+    if not faces:
+        return dict.fromkeys(METRICS, 0.0)
     queries = _embed(recogniser, faces)  # (Q, D)
     num_alike = NUM_DISTRACTORS - len(strangers)
     correct, clip_correct, alike_cosines = [], [], []
