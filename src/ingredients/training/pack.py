@@ -8,26 +8,12 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 from transformers import T5EncoderModel, T5Tokenizer
 
-from ingredients.core.config import load_config
-from ingredients.faces.face_stack import (
-    FaceStack,
-    FaceStackConfig,
-    build_detector,
-    build_judge,
-    build_recogniser,
-    save_face_stack,
-    save_judge,
-)
-from ingredients.faces.image_encoder import load_dual_encoder
-from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
 from ingredients.pipelines import IngredientsPipeline
-from ingredients.training.faces.detector import DetectorTrainingConfig
-from ingredients.training.faces.recognition import JudgeTrainingConfig, RecogniserTrainingConfig
+from ingredients.training.faces import pack_face_networks
 from ingredients.training.model_card import write_model_card
 from ingredients.training.noise import build_scheduler
 from ingredients.training.world_folders import load_transformer, part_folder
 
-_ConfigT = TypeVar("_ConfigT", DetectorTrainingConfig, RecogniserTrainingConfig, JudgeTrainingConfig)
 _ModuleT = TypeVar("_ModuleT", bound=torch.nn.Module)
 
 
@@ -66,29 +52,9 @@ def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool =
     )
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.save_pretrained(folder)
-    save_face_stack(_load_face_stack(output), folder / "face_encoder")
-    judge_config = _part_config(JudgeTrainingConfig, output, "judge").judge
-    judge = build_judge(judge_config, part_folder(output, "judge", "judge.safetensors"))
-    assert isinstance(judge.network, DepthwiseFaceNetwork)
-    save_judge(judge.network, judge_config, folder / "judge")
+    pack_face_networks(output, folder)
     write_model_card(folder, output, transformer_part=config.transformer_part, vae_part=vae_part)
     return folder
-
-
-def _load_face_stack(output: Path) -> FaceStack:
-    detector_config = _part_config(DetectorTrainingConfig, output, "detector").detector
-    recogniser_config = _part_config(RecogniserTrainingConfig, output, "recogniser").recogniser
-    return FaceStack(
-        config=FaceStackConfig(detector=detector_config, recogniser=recogniser_config),
-        detector=build_detector(detector_config, part_folder(output, "detector", "detector.safetensors")),
-        recogniser=build_recogniser(recogniser_config, part_folder(output, "recogniser", "recogniser.safetensors")),
-        image_encoder=load_dual_encoder(part_folder(output, "image-encoder", "config.json").parent),
-    )
-
-
-def _part_config(config_type: type[_ConfigT], output: Path, part: str) -> _ConfigT:
-    path = output / part / "config.yaml"
-    return load_config(config_type, path if path.exists() else None, defaults=config_type())
 
 
 def _half(module: _ModuleT) -> _ModuleT:
