@@ -16,8 +16,8 @@ _NUM_ITERATIONS = 5
 class Muon(torch.optim.Optimizer):
     """Momentum whose update of a matrix is replaced by the nearest matrix with orthonormal rows or columns.
 
-    The update is scaled by 0.2 sqrt(max(rows, columns)), so that its size matches AdamW's and learning rates carry over
-    (Jordan et al. 2024, "Muon"; scaling after Liu et al. 2025, arXiv 2502.16982).
+    The update is scaled by 0.2 sqrt(max(rows, columns)), so that its size matches AdamW's and learning rates carry
+    over (Jordan et al. 2024, "Muon"; scaling after Liu et al. 2025, arXiv 2502.16982).
 
     Args:
         groups: parameter groups; every parameter a matrix.
