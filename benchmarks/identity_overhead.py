@@ -94,7 +94,7 @@ def main() -> None:
     variants: dict[tuple[int, str], Callable[[], Any]] = {(0, "base"): lambda: base(**call)}
     for num_people in NUM_PEOPLE:
         id_embeds = torch.randn(1, num_people, 1280, **factory)
-        hidden_states = [torch.randn(1, num_people, 577, 1024, **factory) for _ in range(5)]
+        hidden_states = [torch.randn(1, num_people, 9, 1024, **factory) for _ in range(5)]  # few patches: not measured
         for form in FORMS:
             features = ours.prepare_identities(id_embeds, hidden_states, form=form)
             variants[num_people, form] = lambda features=features: ours(**call, identity_features=features)
