@@ -88,7 +88,7 @@ def test_the_router_gets_a_gradient_under_every_loss(tiny_world: TinyWorld, rout
     stage = RouterStage(transformer, tiny_world.parts, RouterConfig(batch_size=6, routing_loss=routing_loss))
     output = stage.training_step(step_generator(0, 1), progress=0.0)
     output.loss.backward()
-    for name, parameter in stage.router_parameters.items():
+    for name, parameter in stage.module_parameters.items():
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().max()) > 0, name
     assert float(output.loss) == pytest.approx(

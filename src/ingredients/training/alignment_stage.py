@@ -14,7 +14,7 @@ from ingredients.models.id_router import Routing
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityConfig, IdentityStage
 from ingredients.training.losses import diffusion_loss
-from ingredients.training.stage import ParameterGroup, StepOutput
+from ingredients.training.stage import StepOutput
 
 AlignmentRouting = Literal["targets", "uniform", "router"]
 KEPT_GLOBAL, KEPT_LOCAL, KEPT_BOTH = range(3)
@@ -49,27 +49,14 @@ class AlignmentStage(IdentityStage):
     def __init__(
         self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: AlignmentConfig
     ) -> None:
-        super().__init__(transformer, parts, config)
-        self.projector_parameters = dict(transformer.projector_parameters())
+        trained = dict(transformer.projector_parameters())
         if config.train_patch_embed:
-            self.projector_parameters |= {
+            trained |= {
                 name: parameter
                 for name, parameter in transformer.named_parameters()
                 if name.startswith("patch_embed.proj.")
             }
-        for parameter in self.projector_parameters.values():
-            parameter.requires_grad_(True)
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """LoRA, projector, and the patch embedding unless told otherwise."""
-        return [
-            ParameterGroup(
-                parameters=self.lora_parameters,
-                learning_rate_scale=self.config.lora_learning_rate_scale,
-                weight_decay=0.0,
-            ),
-            ParameterGroup(parameters=self.projector_parameters),
-        ]
+        super().__init__(transformer, parts, config, trained)
 
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """Eq. 1 with global features, local features, or both, drawn per sample."""

@@ -13,6 +13,7 @@ from ingredients.models import IngredientsTransformer3DModel, IngredientsTransfo
 from ingredients.models.id_router import Routing
 from ingredients.training.diffusion_stage import DiffusionConfig, DiffusionStage, FrozenParts
 from ingredients.training.lora import add_lora
+from ingredients.training.stage import ParameterGroup
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -37,11 +38,31 @@ class IdentityStage(DiffusionStage):
     config: IdentityConfig
     with_canvases = True
 
-    def __init__(self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: IdentityConfig) -> None:
+    def __init__(
+        self,
+        transformer: IngredientsTransformer3DModel,
+        parts: FrozenParts,
+        config: IdentityConfig,
+        module_parameters: dict[str, torch.nn.Parameter],
+    ) -> None:
         super().__init__(transformer, parts, config)
         if parts.photo_encoder is None or parts.validation_photo_encoder is None:
             raise ValueError("the identity stages need the photo encoders")
         self.lora_parameters = add_lora(transformer, config.lora_rank)
+        self.module_parameters = module_parameters
+        for parameter in module_parameters.values():
+            parameter.requires_grad_(True)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The LoRA, and the modules that this stage trains beside it."""
+        return [
+            ParameterGroup(
+                parameters=self.lora_parameters,
+                learning_rate_scale=self.config.lora_learning_rate_scale,
+                weight_decay=0.0,
+            ),
+            ParameterGroup(parameters=self.module_parameters),
+        ]
 
     def people(self, batch: ClipBatch, *, held_out: bool = False) -> IdentityBatch:
         """Features of the batch's photos."""

@@ -18,7 +18,7 @@ from ingredients.training.losses import (
     routing_cross_entropy,
     routing_mse,
 )
-from ingredients.training.stage import ParameterGroup, StepOutput
+from ingredients.training.stage import StepOutput
 
 RoutingLoss = Literal["cross_entropy", "mse", "none"]
 
@@ -47,21 +47,7 @@ class RouterStage(IdentityStage):
     config: RouterConfig
 
     def __init__(self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: RouterConfig) -> None:
-        super().__init__(transformer, parts, config)
-        self.router_parameters = dict(transformer.router_parameters())
-        for parameter in self.router_parameters.values():
-            parameter.requires_grad_(True)
-
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """Routers and LoRA."""
-        return [
-            ParameterGroup(
-                parameters=self.lora_parameters,
-                learning_rate_scale=self.config.lora_learning_rate_scale,
-                weight_decay=0.0,
-            ),
-            ParameterGroup(parameters=self.router_parameters),
-        ]
+        super().__init__(transformer, parts, config, dict(transformer.router_parameters()))
 
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """Eq. 5: diffusion loss plus lambda times the routing loss."""
