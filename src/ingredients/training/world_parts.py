@@ -35,6 +35,11 @@ from ingredients.training.world_folders import load_frozen_parts, load_transform
 VALIDATION_SEED = 10**9
 
 
+def _timed_loop(**settings: Any) -> TrainerConfig:
+    """A loop that ends by its minutes, long before its steps, and saves often."""
+    return TrainerConfig(num_steps=20_000, schedule="trapezoid", checkpoint_every=50, log_every=10, **settings)
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class LatentsConfig:
     """The pool of encoded clips."""
@@ -56,17 +61,13 @@ class BasePartConfig:
     """Batches and loss."""
 
     trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=20_000,
+        default_factory=lambda: _timed_loop(
             minutes=15.0,
             optimizer="muon",
             learning_rate=2e-3,
             muon_learning_rate=3e-3,
-            schedule="trapezoid",
             num_warmup_steps=40,
             ema_decay=0.99,
-            checkpoint_every=50,
-            log_every=10,
         )
     )
     """The loop."""
@@ -77,17 +78,13 @@ class ImageToVideoPartConfig(BasePartConfig):
     """The image-to-video base starts from the text-to-video base, and needs less."""
 
     trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=20_000,
+        default_factory=lambda: _timed_loop(
             minutes=6.0,
             optimizer="muon",
             learning_rate=1e-3,
             muon_learning_rate=1.5e-3,
-            schedule="trapezoid",
             num_warmup_steps=20,
             ema_decay=0.98,
-            checkpoint_every=50,
-            log_every=10,
         )
     )
     """The loop."""
@@ -103,16 +100,7 @@ class AlignPartConfig:
     """Batches, conditions and loss."""
 
     trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=20_000,
-            minutes=35.0,
-            learning_rate=2e-3,
-            schedule="trapezoid",
-            num_warmup_steps=40,
-            ema_decay=0.99,
-            checkpoint_every=50,
-            log_every=10,
-        )
+        default_factory=lambda: _timed_loop(minutes=35.0, learning_rate=2e-3, num_warmup_steps=40, ema_decay=0.99)
     )
     """The loop."""
 
@@ -125,16 +113,7 @@ class RoutePartConfig:
     """Batches, conditions and loss."""
 
     trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=20_000,
-            minutes=10.0,
-            learning_rate=1e-3,
-            schedule="trapezoid",
-            num_warmup_steps=20,
-            ema_decay=0.98,
-            checkpoint_every=50,
-            log_every=10,
-        )
+        default_factory=lambda: _timed_loop(minutes=10.0, learning_rate=1e-3, num_warmup_steps=20, ema_decay=0.98)
     )
     """The loop."""
 
