@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from ingredients.core.config import config_from_dict, save_config
 from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.core.model_files import read_json
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.facial_extractor import DEFAULT_SAME_FACE_THRESHOLD, FacialExtractor, ScaleSource
-from ingredients.faces.image_encoder import DualEncoder, load_dual_encoder, read_json, save_dual_encoder
+from ingredients.faces.image_encoder import DualEncoder, load_dual_encoder, save_dual_encoder
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.faces.weights import load_weights, save_weights

@@ -10,7 +10,6 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from transformers import CLIPConfig, CLIPModel
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.files import atomic_path
+from ingredients.core.model_files import read_json
 from ingredients.core.protocols import ImageFeatures
 from ingredients.faces.weights import load_weights, save_weights
 from ingredients.faces.word_tokenizer import BEGIN_ID, END_ID, PAD_ID, SPECIAL_WORDS, WordTokenizer
@@ -223,23 +223,6 @@ def load_dual_encoder(folder: Path) -> DualEncoder:
     clip = CLIPModel(clip_config)
     load_weights(clip, folder / "model.safetensors")
     return DualEncoder(clip, WordTokenizer(words, max_length=config.max_text_length), config)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object of a model folder.
-
-    Raises:
-        ModelFolderError: if the file is missing or holds no JSON object.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelFolderError(f"The model folder lacks {path}; copy the folder again or name another one.") from error
-    except (OSError, ValueError) as error:
-        raise ModelFolderError(f"The file {path} is damaged ({error}); copy it again.") from error
-    if not isinstance(values, dict):
-        raise ModelFolderError(f"The file {path} must hold a JSON object; copy it again.")
-    return values
 
 
 def _write_json(values: object, path: Path) -> None:

@@ -1,7 +1,6 @@
 """The parts of a model folder, read strictly: nothing missing, unknown or of another shape, and no pickles."""
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.core.model_files import read_json
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.models.state_dict_adapter import config_from_published, from_published, published_key_map
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -77,7 +77,7 @@ def load_transformer(folder: Path, *, dtype: torch.dtype) -> IngredientsTransfor
     Raises:
         ModelFolderError: As `load_components`.
     """
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     files = weight_files(folder, _DIFFUSERS_WEIGHTS)
     stored = _stored_shapes(files)
     with _explained(folder), init_empty_weights(include_buffers=False):
@@ -92,7 +92,7 @@ def load_transformer(folder: Path, *, dtype: torch.dtype) -> IngredientsTransfor
 
 def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
     """Reads a VAE; raises as `load_components`."""
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     stored = _stored_shapes(weight_files(folder, _DIFFUSERS_WEIGHTS))
     with _explained(folder), init_empty_weights():
         expected = _shapes(_build(AutoencoderKLCogVideoX, config))
@@ -101,7 +101,7 @@ def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
 
 def load_text_encoder(folder: Path, *, dtype: torch.dtype) -> T5EncoderModel:
     """Reads a T5 encoder; raises as `load_components`."""
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     stored = _stored_shapes(weight_files(folder, _TRANSFORMERS_WEIGHTS))
     with _explained(folder), init_empty_weights():
         expected = _shapes(T5EncoderModel(T5Config.from_dict(config)))
@@ -119,7 +119,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def load_scheduler(folder: Path) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
     """Reads one of CogVideoX's schedulers; raises as `load_components`."""
-    config = _read_json(folder / "scheduler_config.json")
+    config = read_json(folder / "scheduler_config.json")
     name = config.get("_class_name")
     if name not in SCHEDULERS:
         raise ModelFolderError(f"The scheduler {name} in {folder} is not supported; use {' or '.join(SCHEDULERS)}.")
@@ -134,7 +134,7 @@ def weight_files(folder: Path, name: str) -> list[Path]:
         ModelFolderError: If there are none, or a shard is missing.
     """
     index = folder / f"{name}.index.json"
-    names = sorted(set(_read_json(index).get("weight_map", {}).values())) if index.is_file() else [name]
+    names = sorted(set(read_json(index).get("weight_map", {}).values())) if index.is_file() else [name]
     missing = [each for each in names if not (folder / each).is_file()]
     if missing or not names:
         raise ModelFolderError(
@@ -230,18 +230,6 @@ def _load_checked(
     with _explained(folder):
         part = cast(Any, part_type).from_pretrained(folder, use_safetensors=True, local_files_only=True, **dtype)
     return cast(_PartT, part.eval())
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelFolderError(f"The model folder lacks {path}; copy the folder again.") from error
-    except (OSError, ValueError) as error:
-        raise ModelFolderError(f"The file {path} is damaged ({error}); copy it again.") from error
-    if not isinstance(values, dict):
-        raise ModelFolderError(f"The file {path} must hold a JSON object; copy it again.")
-    return values
 
 
 def _some(names: list[str]) -> str:

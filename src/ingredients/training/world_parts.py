@@ -1,6 +1,5 @@
 """The parts of the small model, each made by one command, in the order in which they need each other."""
 
-import argparse
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -328,26 +327,3 @@ PARTS: dict[str, WorldPart] = {
         ),
     )
 }
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Makes one part: `python -m ingredients.training.world_parts PART --output runs/small-world`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=list(PARTS))
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
-    parser.add_argument("--output", type=Path, default=Path("runs/small-world"))
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--resume", action="store_true")
-    parsed = parser.parse_intermixed_args(arguments)
-    PARTS[parsed.part].run(
-        parsed.output,
-        config_file=parsed.config,
-        overrides=parsed.settings,
-        minutes=parsed.minutes,
-        resume=parsed.resume,
-    )
-
-
-if __name__ == "__main__":
-    main()
