@@ -28,6 +28,18 @@ def test_a_step_moves_by_the_learning_rate_whatever_the_gradient_is_worth() -> N
     assert 0.005 < float(steps[0].square().mean().sqrt()) < 0.05  # about 0.2 lr, as AdamW's
 
 
+def test_bfloat16_gives_nearly_the_same_step() -> None:
+    steps = []
+    for dtype in (torch.float32, torch.bfloat16):
+        parameter = torch.nn.Parameter(torch.zeros(6, 4))
+        parameter.grad = torch.randn(6, 4, generator=torch.Generator().manual_seed(2))
+        Muon([{"params": [parameter]}], lr=0.1, dtype=dtype).step()
+        assert parameter.dtype == torch.float32
+        steps.append(parameter.detach())
+    assert torch.allclose(steps[0], steps[1], atol=2e-3)
+    assert not torch.equal(steps[0], steps[1])
+
+
 def test_vectors_are_refused() -> None:
     with pytest.raises(ValueError, match="matrices only"):
         Muon([{"params": [torch.nn.Parameter(torch.zeros(3))]}])

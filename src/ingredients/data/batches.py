@@ -68,7 +68,7 @@ def draw_batch(
         num_people, num_photos = clip.face_crops.shape[:2]
         order = torch.randperm(num_people, generator=generator)
         photos = torch.randint(num_photos, (num_people,), generator=generator)
-        latents.append(clip.latents[:num_latent_frames])
+        latents.append(clip.latents[:num_latent_frames].float())
         num_tokens = clip.routing_targets.shape[0] // clip.latents.shape[0] * latents[-1].shape[0]
         targets = clip.routing_targets if supervision == "segment" else clip.box_targets
         routing_targets.append(_reorder(targets[:num_tokens], order))
@@ -77,7 +77,7 @@ def draw_batch(
         if with_canvases:
             canvases.append(compose_canvas(face_crops(clip, photo_keys[-1]), *canvas_size))
     return ClipBatch(
-        latents=torch.stack(latents).float(),
+        latents=torch.stack(latents),
         captions=["" if drop else pool[index].caption for index, drop in zip(indices, is_dropped, strict=True)],
         routing_targets=torch.stack(routing_targets),
         nearest_targets=torch.stack(nearest_targets),

@@ -43,8 +43,8 @@ class PhotoEncoder:
         num_identities = max(len(keys) for keys in photo_keys)
         id_mask = torch.tensor([[n < len(keys) for n in range(num_identities)] for keys in photo_keys])
         flat = [self._features[key] for keys in photo_keys for key in keys]
-        embeds = torch.stack([embed for embed, _ in flat]).float()
-        states = torch.stack([state for _, state in flat]).float()  # (photos, 5, P, C)
+        embeds = torch.stack([embed.float() for embed, _ in flat])
+        states = torch.stack([state.float() for _, state in flat])  # (photos, 5, P, C)
         id_embeds = embeds.new_zeros(*id_mask.shape, embeds.shape[-1])
         id_embeds[id_mask] = embeds
         id_states = states.new_zeros(*id_mask.shape, *states.shape[1:])

@@ -19,6 +19,7 @@ def build_optimizers(
     muon_learning_rate: float,
     weight_decay: float,
     betas: tuple[float, float] = (0.9, 0.99),
+    muon_dtype: torch.dtype = torch.float32,
 ) -> list[torch.optim.Optimizer]:
     """Builds the optimisers; each group keeps its own rate as `base_lr`, which the schedule multiplies.
 
@@ -49,5 +50,5 @@ def build_optimizers(
     if adamw_groups:
         optimizers.append(torch.optim.AdamW(adamw_groups, betas=betas, eps=1e-8, fused=True))
     if muon_groups:
-        optimizers.append(Muon(muon_groups))
+        optimizers.append(Muon(muon_groups, dtype=muon_dtype))
     return optimizers

@@ -75,6 +75,7 @@ class Framing:
     shift: Tensor
     """(B, 2) pixels, x then y."""
 
+    @torch.autocast("cpu", enabled=False)
     def points(self, points: Tensor, size: tuple[int, int]) -> Tensor:
         """Where points (B, ..., 2) in pixels of a picture (height, width) come to lie."""
         centre = torch.tensor([size[1] / 2, size[0] / 2])
@@ -82,6 +83,7 @@ class Framing:
         moved = torch.einsum("bij,bpj->bpi", self.matrix, flat) + centre + self.shift[:, None]
         return moved.reshape(points.shape)
 
+    @torch.autocast("cpu", enabled=False)  # coordinates in bfloat16 would be half a pixel off
     def pictures(self, pixel_values: Tensor) -> Tensor:
         """The pictures (B, 3, H, W) so framed; what comes into view repeats the border."""
         height, width = pixel_values.shape[-2:]

@@ -224,7 +224,8 @@ def contrastive_loss(image_embeds: Tensor, caption_embeds: Tensor, scale: Tensor
         caption_embeds: (B, D), not normalised.
         scale: inverse temperature.
     """
-    logits = scale * F.normalize(image_embeds, dim=-1) @ F.normalize(caption_embeds, dim=-1).T
+    with torch.autocast("cpu", enabled=False):  # the scale would enlarge bfloat16's errors
+        logits = scale * F.normalize(image_embeds.float(), dim=-1) @ F.normalize(caption_embeds.float(), dim=-1).T
     partners = torch.arange(len(logits))
     return (F.cross_entropy(logits, partners) + F.cross_entropy(logits.T, partners)) / 2
 

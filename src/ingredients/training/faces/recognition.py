@@ -145,7 +145,8 @@ class ArcFaceHead(nn.Module):
             classes: (B,) long.
             margin: radians.
         """
-        cosines = F.normalize(embeds, dim=-1) @ F.normalize(self.directions, dim=-1).T  # (B, classes)
+        with torch.autocast("cpu", enabled=False):  # angles need all their digits
+            cosines = F.normalize(embeds.float(), dim=-1) @ F.normalize(self.directions, dim=-1).T  # (B, classes)
         own = cosines.gather(1, classes[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
         # cos(angle + margin); where the angle would pass pi, falling on linearly keeps the loss monotonic
         widened = own * math.cos(margin) - (1 - own.square()).sqrt() * math.sin(margin)
