@@ -68,7 +68,7 @@ def test_no_case_is_refused():
 
 def test_distractors_are_half_shared_and_half_alike():
     judge = Judge(detector=ColourPatchDetector(), recogniser=MeanColourRecogniser())
-    gallery = DistractorGallery(judge, num_distractors=8, portrait_size=32)
+    gallery = DistractorGallery(judge, num_distractors=8)
     case = make_case(0)
     first, second = (
         gallery.for_person(person, seed=seed) for person, seed in zip(case.people, case.portrait_seeds, strict=True)

@@ -15,6 +15,7 @@ from ingredients.evaluation.assessment import ClipAssessment, SimilarityScale
 from ingredients.evaluation.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case
 from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.references import embed_people
 from ingredients.faces.detector import intersection_over_union
 from ingredients.world.scenes import Scene, render_scene
 
@@ -70,10 +71,10 @@ class JudgeCalibration:
     """Frames of each clip."""
 
     same_person_mean: float
-    """Mean cosine between a face in a real clip and a photo of the same person."""
+    """Mean cosine between a face in a real clip and the photos of the same person."""
 
     stranger_mean: float
-    """Mean cosine between a face in a real clip and a photo of another person of that clip."""
+    """Mean cosine between a face in a real clip and the photos of another person of that clip."""
 
     detector_recall: float
     """Share of the visible faces in real frames that are detected."""
@@ -142,11 +143,7 @@ def calibrate_judge(
         raise ValueError(f"calibration needs at least 1 clip of 2 people, not {num_clips} of {num_people}")
     cases = [make_case(index, num_people=num_people, first_seed=FIRST_CALIBRATION_SEED) for index in range(num_clips)]
     scenes = [render_scene(case.scene(), height=height, width=width, num_frames=num_frames, fps=fps) for case in cases]
-    portraits = [case.portraits() for case in cases]
-    references = [
-        judge.embed_landmarks([photo.image for photo in photos], [photo.landmarks for photo in photos])
-        for photos in portraits
-    ]
+    references = [embed_people(judge, case.people, case.portrait_seeds) for case in cases]
 
     counts = np.zeros(3, dtype=np.int64)  # faces there, faces found, false detections
     same: list[float] = []

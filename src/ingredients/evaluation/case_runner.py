@@ -30,6 +30,7 @@ from ingredients.evaluation.records import (
     Vector,
     nobody_found,
 )
+from ingredients.evaluation.references import embed_people
 from ingredients.evaluation.router_probe import probe_router
 from ingredients.evaluation.variants import Variant
 from ingredients.faces.facial_extractor import ExtractedIdentities
@@ -236,9 +237,7 @@ class CaseRunner:
             except PhotoError as failure:
                 error = str(failure)
             self._people[case.index] = _People(
-                references=self.judge.embed_landmarks(
-                    [photo.image for photo in portraits], [photo.landmarks for photo in portraits]
-                ),
+                references=embed_people(self.judge, case.people, case.portrait_seeds),
                 distractors=[
                     self._gallery.for_person(person, seed=seed)
                     for person, seed in zip(case.people, case.portrait_seeds, strict=True)

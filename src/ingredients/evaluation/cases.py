@@ -21,7 +21,7 @@ from ingredients.world.identity import Identity, sample_identity
 from ingredients.world.portraits import Portrait, render_portrait
 from ingredients.world.scenes import SceneSpec
 
-CASES_VERSION = 1
+CASES_VERSION = 2
 """Raised whenever a case changes: numbers of different versions cannot be compared."""
 
 MAX_PEOPLE = max(COUNTS)
@@ -44,7 +44,7 @@ class Case:
     """Who is asked for, in the order of the photos."""
 
     portrait_seeds: tuple[int, ...]
-    """Which photo of each person is given."""
+    """Which photo of each person the generator is given."""
 
     attributes: SceneAttributes
     """What the prompt says."""
