@@ -198,6 +198,21 @@ def test_repeating_features(model: IngredientsTransformer3DModel, form: str) -> 
     assert output.sample.shape[0] == 2
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_pass_that_sees_nobody_is_the_base(model: IngredientsTransformer3DModel, form: str) -> None:
+    features = prepare(model, 2, 3, form=form)
+    call = tiny_call(2)
+    thrice = {
+        name: torch.cat([value] * 3) if isinstance(value, torch.Tensor) else value for name, value in call.items()
+    }
+    output = model(**thrice, identity_features=features.repeat_for_guidance((False, True, True))).sample
+    nobody, someone, again = output.chunk(3)
+    torch.testing.assert_close(nobody, model(**call).sample, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(someone, model(**call, identity_features=features).sample, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(someone, again, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(nobody, someone, atol=1e-4)
+
+
 def test_routing_by_force(model: IngredientsTransformer3DModel) -> None:
     features = prepare(model, 2, 3)
     forced = torch.full((2, NUM_TOKENS), 1)

@@ -28,8 +28,13 @@ def evaluate(
         "outputs/evaluation"
     ),
     seed: Annotated[int, typer.Option(help="Another one makes other videos of the same cases.")] = 0,
-    num_inference_steps: Annotated[int, typer.Option(min=1, max=1000, help="Denoising steps.")] = 50,
-    guidance_scale: Annotated[float, typer.Option(help="Weight of the prompt; 1 or less does without.")] = 6.0,
+    num_inference_steps: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Denoising steps. Default, here and below: the model's own.")
+    ] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="Weight of the prompt; 1 or less does without.")] = None,
+    identity_guidance_scale: Annotated[
+        float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
+    ] = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features.")] = 1.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos made at once.")] = 1,
     save_videos: Annotated[bool, typer.Option("--save-videos", help="Keep the videos in the folder.")] = False,
@@ -38,6 +43,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measures a model on held-out people and prompts."""
+    from ingredients.core.config import config_to_dict
     from ingredients.core.errors import UserInputError
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.generation import GenerationSettings
@@ -52,9 +58,15 @@ def evaluate(
     silence_libraries()
     folder = default_model_path() if model is None else Path(model)
     pipeline, judge = load_pipeline(folder), load_model_judge(folder)
-    settings = GenerationSettings(
-        num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, face_scale=face_scale
-    )
+    given = {
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+        "identity_guidance_scale": identity_guidance_scale,
+    }
+    sampling = config_to_dict(pipeline.sampling_defaults) | {
+        name: value for name, value in given.items() if value is not None
+    }
+    settings = GenerationSettings(**sampling, face_scale=face_scale)
     result: EvaluationResult | ModulesResult
     try:
         with show_progress("Evaluating") as progress:

@@ -55,11 +55,14 @@ class GenerateRequest:
     seed: int = 0
     """Any integer; the same request makes the same video."""
 
-    num_inference_steps: int = 50
-    """Denoising steps."""
+    num_inference_steps: int | None = None
+    """Denoising steps; None, here and in the next two, takes the model's own default."""
 
-    guidance_scale: float = 6.0
+    guidance_scale: float | None = None
     """Weight of the prompt; 1 or less does without guidance."""
+
+    identity_guidance_scale: float | None = None
+    """Weight of the people against nobody in particular; 1 does without."""
 
     negative_prompt: str | None = None
     """What the video is led away from."""
@@ -298,6 +301,7 @@ def _denoise(
             num_frames=request.num_frames,
             num_inference_steps=request.num_inference_steps,
             guidance_scale=request.guidance_scale,
+            identity_guidance_scale=request.identity_guidance_scale,
             generator=request.seed,
             face_scale=request.face_scale,
             output_routing_maps=request.routing_map is not None,

@@ -33,8 +33,13 @@ def generate(
     output: Annotated[Path, typer.Option(help="Video to write.")] = Path("out.mp4"),
     model: Annotated[str | None, typer.Option(help="Model folder. Default: the small model that ships.")] = None,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
-    num_inference_steps: Annotated[int, typer.Option(min=1, max=1000, help="Denoising steps.")] = 50,
-    guidance_scale: Annotated[float, typer.Option(help="Weight of the prompt; 1 or less does without.")] = 6.0,
+    num_inference_steps: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Denoising steps. Default, here and below: the model's own.")
+    ] = None,
+    guidance_scale: Annotated[float | None, typer.Option(help="Weight of the prompt; 1 or less does without.")] = None,
+    identity_guidance_scale: Annotated[
+        float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
+    ] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features; 0 is without.")] = 1.0,
     num_frames: Annotated[int | None, typer.Option(help="Length in frames. Default: the model's own.")] = None,
@@ -64,6 +69,7 @@ def generate(
         seed=seed,
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
+        identity_guidance_scale=identity_guidance_scale,
         negative_prompt=negative_prompt,
         face_scale=face_scale,
         num_frames=num_frames,

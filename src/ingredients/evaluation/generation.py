@@ -27,6 +27,9 @@ class GenerationSettings:
     guidance_scale: float = 6.0
     """Weight of the prompt against the empty one."""
 
+    identity_guidance_scale: float = 1.0
+    """Weight of the people against nobody in particular; 1 does without."""
+
     face_scale: float = 1.0
     """Strength of the local branch (alpha_m of Eq. 4)."""
 
@@ -133,6 +136,7 @@ def generate_videos(
         num_frames=shape.num_frames,
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
+        identity_guidance_scale=settings.identity_guidance_scale,
         face_scale=settings.face_scale,
         generator=[request.seed for request in requests],
         canvas=canvas,

@@ -4,7 +4,7 @@ Legend: B batch, N identities, K query tokens per identity, C identity token wid
 E head width, I router width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -102,11 +102,23 @@ class IdentityFeatures:
         """N, padding included."""
         return self.id_mask.shape[1]
 
-    def repeat_for_guidance(self) -> "IdentityFeatures":
-        """The same people for both halves of a guided batch, [negative, positive]: B becomes 2 B."""
+    def repeat_for_guidance(self, shown: Sequence[bool] = (True, True)) -> "IdentityFeatures":
+        """The people for each pass of a guided batch: B becomes B times the passes.
+
+        Args:
+            shown: For each pass, whether it sees the people; by default both of [negative, positive] do.
+        """
+        num_passes = len(shown)
         if self.batch_size == 1:
-            return self._map(lambda tensor: tensor.expand(2, *tensor.shape[1:]))
-        return self._map(lambda tensor: torch.cat([tensor, tensor]))
+            repeated = self._map(lambda tensor: tensor.expand(num_passes, *tensor.shape[1:]))
+        else:
+            repeated = self._map(lambda tensor: torch.cat([tensor] * num_passes))
+        if all(shown):
+            return repeated
+        is_shown = torch.tensor(shown, device=self.id_mask.device).repeat_interleave(self.batch_size)
+        id_mask = repeated.id_mask & is_shown[:, None]
+        blocks = tuple(replace(block, id_mask=id_mask, every_row_has_identity=False) for block in repeated.blocks)
+        return IdentityFeatures(id_tokens=repeated.id_tokens, id_mask=id_mask, blocks=blocks)
 
     def repeat_interleave(self, num_repeats: int) -> "IdentityFeatures":
         """Each row `num_repeats` times in a row, for several videos of one prompt: B becomes B * num_repeats."""

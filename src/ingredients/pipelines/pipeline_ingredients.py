@@ -29,10 +29,12 @@ from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
 from ingredients.pipelines.components import FACE_ENCODER, load_components
+from ingredients.pipelines.guidance import for_passes, plan_guidance
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_prompt
 from ingredients.pipelines.random_generators import GeneratorInput, make_generators
+from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
 from ingredients.pipelines.video_shape import VideoGeometry
 
 OutputType = Literal["pil", "np", "pt", "latent"]
@@ -83,6 +85,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if face_encoder is not None:
             self.facial_extractor = face_encoder.facial_extractor()
         self.video_processor = VideoProcessor(vae_scale_factor=2 ** (len(vae.config.block_out_channels) - 1))
+        self.sampling_defaults = SamplingDefaults()
         self._interrupt = False
         self._guidance_scale = 1.0
         self._num_timesteps = 0
@@ -118,7 +121,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
         """
         dtype = dtype or torch_dtype or torch.float32
-        return cls(**load_components(pretrained_model_name_or_path, dtype=dtype, given=components))
+        pipeline = cls(**load_components(pretrained_model_name_or_path, dtype=dtype, given=components))
+        pipeline.sampling_defaults = load_sampling_defaults(Path(pretrained_model_name_or_path))
+        return pipeline
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Writes the model folder that `from_pretrained` reads; `kwargs` go to diffusers' method.
@@ -129,6 +134,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if not kwargs.get("safe_serialization", True):
             raise ValueError("Weights are written as safetensors only; leave safe_serialization out.")
         super().save_pretrained(str(save_directory), **kwargs)
+        save_sampling_defaults(self.sampling_defaults, Path(save_directory))
         if self.face_encoder is not None:
             save_face_stack(self.face_encoder, Path(save_directory) / FACE_ENCODER)
 
@@ -307,8 +313,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         height: int | None = None,
         width: int | None = None,
         num_frames: int | None = None,
-        num_inference_steps: int = 50,
-        guidance_scale: float = 6.0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        identity_guidance_scale: float | None = None,
         use_dynamic_cfg: bool = False,
         num_videos_per_prompt: int = 1,
         eta: float = 0.0,
@@ -343,9 +350,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             height: Of the video, in pixels; by default that of the model's training, as for the next two.
             width: Of the video, in pixels.
             num_frames: Of the video.
-            num_inference_steps: Denoising steps S.
+            num_inference_steps: Denoising steps S; by default, here and in the next two, the model's own
+                `sampling_defaults`.
             guidance_scale: Weight of the prompt against the negative prompt; 1 or less does without. Both halves get
                 the same canvas and the same identities.
+            identity_guidance_scale: Weight of the people against nobody in particular, as the module `guidance` has
+                it; 1 does without, as published. It needs a model that was trained with `identity_drop`.
             use_dynamic_cfg: Let the guidance vary over the steps, by CogVideoX's formula.
             num_videos_per_prompt: Videos of each prompt.
             eta: Noise of the DDIM scheduler; DPM ignores it.
@@ -404,14 +414,23 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         for text in _as_list(prompt or []):
             warn_about_prompt(self.tokenizer, text, max_sequence_length or config.max_text_seq_length)
         device = self._execution_device
-        do_classifier_free_guidance = guidance_scale > 1.0
+        defaults = self.sampling_defaults
+        num_inference_steps = defaults.num_inference_steps if num_inference_steps is None else num_inference_steps
+        guidance_scale = defaults.guidance_scale if guidance_scale is None else guidance_scale
+        if identity_guidance_scale is None:
+            identity_guidance_scale = defaults.identity_guidance_scale
+        if identity_guidance_scale != 1 and config.published_guidance_fault:
+            raise ValueError(
+                "identity_guidance_scale must be 1 with published_guidance_fault, which sees one row only."
+            )
+        guidance = plan_guidance(guidance_scale, identity_guidance_scale, varies=use_dynamic_cfg)
         self._guidance_scale, self._attention_kwargs, self._interrupt = guidance_scale, attention_kwargs, False
 
         # 2. Text
         prompt_embeds, negative_prompt_embeds = self.encode_prompt(
             prompt,
             negative_prompt,
-            do_classifier_free_guidance=do_classifier_free_guidance,
+            do_classifier_free_guidance=guidance.uses_negative_prompt,
             num_videos_per_prompt=num_videos_per_prompt,
             prompt_embeds=prompt_embeds,
             negative_prompt_embeds=negative_prompt_embeds,
@@ -420,7 +439,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         )
         batch_size = prompt_embeds.shape[0]
         if negative_prompt_embeds is not None:
-            prompt_embeds = torch.cat([negative_prompt_embeds, prompt_embeds])  # (2 B, T, D)
+            texts = [prompt_embeds if each.has_prompt else negative_prompt_embeds for each in guidance.passes]
+            prompt_embeds = torch.cat(texts)  # (P B, T, D)
 
         # 3. People: the local branch, computed once, and the global one
         if people is not None:
@@ -433,13 +453,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             identity_features = self._prepare_identities(
                 id_embeds, id_vit_hidden_states, id_mask, batch_size=batch_size, device=device
             )
-            if do_classifier_free_guidance:
-                identity_features = identity_features.repeat_for_guidance()
+            if len(guidance.passes) > 1:
+                identity_features = identity_features.repeat_for_guidance(guidance.shows_people)
         token_grid = geometry.token_grid(height=height, width=width, num_frames=num_frames)
         if routing_indices is not None:
             routing_indices = _per_video_indices(routing_indices, token_grid, batch_size).to(device)
-            if do_classifier_free_guidance:
-                routing_indices = torch.cat([routing_indices, routing_indices])
+            routing_indices = torch.cat([routing_indices] * len(guidance.passes))
 
         # 4. Latents
         generators = make_generators(generator, batch_size)
@@ -456,6 +475,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 generator=generators,
                 device=device,
             )
+            image_latents = for_passes(image_latents, guidance.shows_people)
         latents = self._prepare_noise(latents, latent_shape, generator=generators, device=device)
         image_rotary_emb = video_rotary_emb(
             config, num_frames=latent_frames, height=latent_height, width=latent_width, device=device
@@ -474,10 +494,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     continue
                 self._current_timestep = timestep
                 model_input = self.scheduler.scale_model_input(latents, timestep)
+                model_input = torch.cat([model_input] * len(guidance.passes))
                 if image_latents is not None:
-                    model_input = torch.cat([model_input, image_latents], dim=2)  # (B, f, 2 C, h, w)
-                if do_classifier_free_guidance:
-                    model_input = torch.cat([model_input, model_input])
+                    model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
                 with self.transformer.cache_context("cond_uncond"):
                     output = self.transformer(
                         hidden_states=model_input,
@@ -490,12 +509,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                         routing=routing,
                         routing_indices=routing_indices,
                     )
-                prediction = output.sample.float()
                 if use_dynamic_cfg:
                     self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_inference_steps)
-                if do_classifier_free_guidance:
-                    negative, positive = prediction.chunk(2)
-                    prediction = negative + self.guidance_scale * (positive - negative)
+                prediction = guidance.combine(output.sample.float(), self.guidance_scale)
                 if output_routing_maps and output.routing_logits is not None:
                     routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))
 

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKLCogVideoX
 from transformers import T5EncoderModel, T5Tokenizer
 
 from ingredients.pipelines import IngredientsPipeline
+from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from ingredients.training.faces import pack_face_networks
 from ingredients.training.model_card import write_model_card
 from ingredients.training.noise import build_scheduler
@@ -26,6 +27,13 @@ class PackConfig:
 
     transformer_part: str = "route"
     """The part whose transformer goes in."""
+
+    sampling: SamplingDefaults = dataclasses.field(
+        default_factory=lambda: SamplingDefaults(
+            num_inference_steps=25, guidance_scale=2.5, identity_guidance_scale=2.5
+        )
+    )
+    """How the model is sampled by default."""
 
 
 def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool = True) -> Path:
@@ -50,6 +58,7 @@ def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool =
         transformer=_half(load_transformer(output, config.transformer_part)),
         scheduler=build_scheduler(),
     )
+    pipeline.sampling_defaults = config.sampling
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.save_pretrained(folder)
     pack_face_networks(output, folder)

@@ -1,0 +1,44 @@
+"""How a model is best sampled, unless a call says otherwise: kept in its folder, beside the weights."""
+
+import dataclasses
+from pathlib import Path
+
+from ingredients.core.config import config_from_dict, save_config
+from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.core.model_files import read_json
+
+SAMPLING_DEFAULTS_NAME = "sampling_defaults.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingDefaults:
+    """Those of a folder that says nothing are the published model's."""
+
+    num_inference_steps: int = 50
+    """Denoising steps."""
+
+    guidance_scale: float = 6.0
+    """Weight of the prompt against the negative prompt."""
+
+    identity_guidance_scale: float = 1.0
+    """Weight of the people against nobody in particular; 1 does without."""
+
+
+def load_sampling_defaults(folder: Path) -> SamplingDefaults:
+    """Reads a model folder's defaults, or takes the published model's.
+
+    Raises:
+        ModelFolderError: if the file is damaged.
+    """
+    path = folder / SAMPLING_DEFAULTS_NAME
+    if not path.exists():
+        return SamplingDefaults()
+    try:
+        return config_from_dict(SamplingDefaults, read_json(path))
+    except UserInputError as error:
+        raise ModelFolderError(f"The file {path} is damaged ({error}); copy it again.") from error
+
+
+def save_sampling_defaults(defaults: SamplingDefaults, folder: Path) -> None:
+    """Writes them into a model folder."""
+    save_config(defaults, folder / SAMPLING_DEFAULTS_NAME)
