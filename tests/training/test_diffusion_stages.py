@@ -68,6 +68,34 @@ def test_the_alignment_trains_projector_lora_and_patch_embedding_alone(tiny_worl
     assert any("id_attn.to_out" in name for name in changed)
 
 
+def test_full_tuning_trains_all_but_the_routers(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    transformer = tiny_world.transformer()
+    routers = {name for name, _ in transformer.router_parameters()}
+    config = AlignmentConfig(batch_size=6, tuning="full", num_validation_batches=1)
+    stage = AlignmentStage(transformer, tiny_world.parts, config)
+    everything_else = {name for name, _ in transformer.named_parameters()} - routers
+    assert {name for group in stage.parameter_groups() for name in group.parameters} == everything_else
+    assert not lora_names(stage)
+    assert not train(stage, tmp_path) & routers
+
+
+def test_dropped_people_are_dropped_altogether(tiny_world: TinyWorld) -> None:
+    """With every identity dropped, a step's loss no longer depends on canvas, projector or router."""
+    for config, stage_type in (
+        (AlignmentConfig(batch_size=4, lora_rank=2, identity_drop=1.0), AlignmentStage),
+        (RouterConfig(batch_size=4, lora_rank=2, identity_drop=1.0), RouterStage),
+    ):
+        stage = stage_type(tiny_world.transformer(), tiny_world.parts, config)
+        stage.training_step(step_generator(0, 0), progress=0.0).loss.backward()
+        for name, parameter in stage.module_parameters.items():
+            if not name.startswith("patch_embed."):
+                assert parameter.grad is None or not parameter.grad.any(), name
+        gradient = stage.transformer.patch_embed.proj.weight.grad  # (D, C, p, p), the image's channels the last half
+        if gradient is not None:
+            assert gradient[:, :3].any()
+            assert not gradient[:, 3:].any()
+
+
 def test_the_router_stage_trains_router_and_lora_alone(tiny_world: TinyWorld, tmp_path: Path) -> None:
     transformer = tiny_world.transformer()
     routers = {name for name, _ in transformer.router_parameters()}
@@ -143,7 +171,7 @@ def test_alignment_routing(tiny_world: TinyWorld, alignment_routing: str, expect
 
 def test_merging_the_lora_changes_no_output(tiny_world: TinyWorld) -> None:
     stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, AlignmentConfig(batch_size=2, lora_rank=2))
-    for parameter in stage.lora_parameters.values():
+    for parameter in stage.base_parameters.values():
         torch.nn.init.normal_(parameter, std=0.3)
     merged = merged_transformer(stage.transformer)
     assert not any("lora" in name for name in merged.state_dict())

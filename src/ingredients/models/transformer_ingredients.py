@@ -228,6 +228,12 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         """Named parameters of the routers."""
         return self._named_parameters_of(ROUTER_MODULES)
 
+    def base_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters of all that CogVideoX has without identities."""
+        for name, parameter in self.named_parameters():
+            if set(PROJECTOR_MODULES + ROUTER_MODULES).isdisjoint(name.split(".")):
+                yield name, parameter
+
     def _named_parameters_of(self, modules: tuple[str, ...]) -> Iterator[tuple[str, nn.Parameter]]:
         for name, parameter in self.named_parameters():
             if not set(modules).isdisjoint(name.split(".")):

@@ -65,15 +65,17 @@ class AlignmentStage(IdentityStage):
         noise = torch.randn(batch.latents.shape, generator=generator)
         timesteps = self.schedule.draw_timesteps(len(batch.captions), generator)
         kept = draw_kept_features(len(batch.captions), self.config.kept_shares, generator)
+        is_shown = self.draw_shown(batch, generator)
         people = self.people(batch)
         routing, routing_indices = self._routing(batch)
+        keeps_local, keeps_global = is_shown & (kept != KEPT_GLOBAL), is_shown & (kept != KEPT_LOCAL)
         output = self.predict(
             batch,
             noise,
             timesteps,
             people=people,
-            id_mask=people.id_mask & (kept != KEPT_GLOBAL)[:, None],
-            image_latents=self.canvas_latents(batch) * (kept != KEPT_LOCAL)[:, None, None, None, None],
+            id_mask=people.id_mask & keeps_local[:, None],
+            image_latents=self.canvas_latents(batch) * keeps_global[:, None, None, None, None],
             routing=routing,
             routing_indices=routing_indices,
         )
@@ -81,8 +83,9 @@ class AlignmentStage(IdentityStage):
         sample_losses = (output.sample.detach().float() - velocity).square().mean(dim=(1, 2, 3, 4))
         metrics: dict[str, torch.Tensor | float] = {"num_clips": len(self.parts.pool)}
         for index, name in enumerate(("global", "local", "both")):
-            if bool((kept == index).any()):
-                metrics[f"loss_{name}"] = sample_losses[kept == index].mean()
+            chosen = is_shown & (kept == index)
+            if bool(chosen.any()):
+                metrics[f"loss_{name}"] = sample_losses[chosen].mean()
         return StepOutput(loss=diffusion_loss(output.sample, velocity, self.loss_weight(batch)), metrics=metrics)
 
     def _routing(self, batch: ClipBatch) -> tuple[Routing, torch.Tensor | None]:

@@ -4,6 +4,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 """
 
 import dataclasses
+from typing import Literal
 
 import torch
 
@@ -15,16 +16,26 @@ from ingredients.training.diffusion_stage import DiffusionConfig, DiffusionStage
 from ingredients.training.lora import add_lora
 from ingredients.training.stage import ParameterGroup
 
+Tuning = Literal["lora", "full"]
+
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class IdentityConfig(DiffusionConfig):
     """Settings that both stages have."""
 
+    tuning: Tuning = "lora"
+    """How the base follows: by a LoRA, as in the paper, which keeps what a large base has learnt; or in full, for a
+    small base that has still to learn most of it."""
+
     lora_rank: int = 64
     """Rank of the LoRA on the blocks' attention and feed-forward."""
 
-    lora_learning_rate_scale: float = 1.0
-    """Learning rate of the LoRA against the other parameters'."""
+    base_learning_rate_scale: float = 1.0
+    """Learning rate of the LoRA, or of the base's own weights, against that of the stage's modules."""
+
+    identity_drop: float = 0.0
+    """Share of the samples that lose all identity features, so that the finished model can also tell what it would
+    draw of nobody in particular: what `identity_guidance_scale` leads away from. The paper has none."""
 
     def __post_init__(self) -> None:
         DiffusionConfig.__post_init__(self)
@@ -33,7 +44,7 @@ class IdentityConfig(DiffusionConfig):
 
 
 class IdentityStage(DiffusionStage):
-    """A transformer with identity modules, frozen but for a LoRA and what the stage adds."""
+    """A transformer with identity modules, of which a stage trains its own and tunes the base."""
 
     config: IdentityConfig
     with_canvases = True
@@ -48,21 +59,31 @@ class IdentityStage(DiffusionStage):
         super().__init__(transformer, parts, config)
         if parts.photo_encoder is None or parts.validation_photo_encoder is None:
             raise ValueError("the identity stages need the photo encoders")
-        self.lora_parameters = add_lora(transformer, config.lora_rank)
+        if config.tuning == "lora":
+            self.base_parameters = add_lora(transformer, config.lora_rank)
+        else:
+            transformer.requires_grad_(False)
+            self.base_parameters = {
+                name: parameter for name, parameter in transformer.base_parameters() if name not in module_parameters
+            }
         self.module_parameters = module_parameters
-        for parameter in module_parameters.values():
+        for parameter in (self.base_parameters | module_parameters).values():
             parameter.requires_grad_(True)
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """The LoRA, and the modules that this stage trains beside it."""
+        """The LoRA or the base's weights, and the modules that this stage trains beside them."""
         return [
             ParameterGroup(
-                parameters=self.lora_parameters,
-                learning_rate_scale=self.config.lora_learning_rate_scale,
-                weight_decay=0.0,
+                parameters=self.base_parameters,
+                learning_rate_scale=self.config.base_learning_rate_scale,
+                weight_decay=0.0 if self.config.tuning == "lora" else None,
             ),
             ParameterGroup(parameters=self.module_parameters),
         ]
+
+    def draw_shown(self, batch: ClipBatch, generator: torch.Generator) -> torch.Tensor:
+        """Which samples (B,) keep identity features."""
+        return torch.rand(len(batch.captions), generator=generator) >= self.config.identity_drop
 
     def people(self, batch: ClipBatch, *, held_out: bool = False) -> IdentityBatch:
         """Features of the batch's photos."""

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from ingredients.data.batches import ClipBatch
+from ingredients.data.routing_targets import BACKGROUND
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityConfig, IdentityStage
@@ -55,21 +56,23 @@ class RouterStage(IdentityStage):
         batch = self.draw(generator, progress=progress)
         noise = torch.randn(batch.latents.shape, generator=generator)
         timesteps = self.schedule.draw_timesteps(len(batch.captions), generator)
-        has_canvas = torch.rand(len(batch.captions), generator=generator) >= self.config.canvas_drop
+        is_shown = self.draw_shown(batch, generator)
+        has_canvas = is_shown & (torch.rand(len(batch.captions), generator=generator) >= self.config.canvas_drop)
         people = self.people(batch)
         output = self.predict(
             batch,
             noise,
             timesteps,
             people=people,
-            id_mask=people.id_mask,
+            id_mask=people.id_mask & is_shown[:, None],
             image_latents=self.canvas_latents(batch) * has_canvas[:, None, None, None, None],
             routing="softmax",
         )
         assert output.routing_logits is not None
         velocity = self.schedule.velocity(batch.latents, noise, timesteps)
         diffusion = diffusion_loss(output.sample, velocity, self.loss_weight(batch))
-        routing = self.routing_loss(output.routing_logits, batch.routing_targets)
+        routing_targets = batch.routing_targets.where(is_shown[:, None], BACKGROUND)
+        routing = self.routing_loss(output.routing_logits, routing_targets)
         return StepOutput(
             loss=diffusion + self.config.routing_loss_weight * routing,
             metrics={

@@ -93,6 +93,9 @@ class ImageToVideoPartConfig(BasePartConfig):
 class AlignPartConfig:
     """The alignment stage and its loop."""
 
+    base: BaseTask = "i2v"
+    """The base that it starts from; the paper allows both (3.3). From text-to-video, the image channels start at 0."""
+
     stage: AlignmentConfig = dataclasses.field(
         default_factory=lambda: AlignmentConfig(image_batch_size=32, batch_size=16, image_share=0.6, face_weight=2.0)
     )
@@ -216,7 +219,7 @@ def train_alignment(
     """Trains projector and LoRA on the image-to-video base, into `output / "align"`."""
     torch.manual_seed(config.trainer.seed)
     transformer = IngredientsTransformer3DModel(**small_world())
-    load_base_weights(transformer, load_transformer(output, "base-i2v").state_dict())
+    load_base_weights(transformer, load_transformer(output, f"base-{config.base}").state_dict())
     stage = AlignmentStage(transformer, load_frozen_parts(output, with_faces=True), config.stage)
     return Trainer(stage, output / "align", config.trainer).fit(resume=resume, show=show)
 
