@@ -4,20 +4,20 @@ import json
 from pathlib import Path
 
 MODEL_CARD_NAME = "README.md"
-_PARTS = (
-    ("detector", "face detector with five landmarks"),
-    ("recogniser", "face recogniser (ArcFace loss)"),
-    ("image-encoder", "CLIP-style dual encoder"),
-    ("judge", "another recogniser, which only measures"),
-    ("text-encoder", "T5 encoder over the world's words"),
-    ("vae", "3D causal VAE"),
-    ("vae-decoder", "its decoder, trained further"),
-    ("base-t2v", "text-to-video base"),
-    ("base-i2v", "image-to-video base"),
-    ("align", "multi-scale projector and LoRA, first stage of section 3.3"),
-    ("route", "router and LoRA, second stage of section 3.3"),
-)
-_BOOKKEEPING = ("steps", "minutes", "num_threads", "seed", "num_parameters")
+TRAINED_PARTS = {
+    "detector": "face detector with five landmarks",
+    "recogniser": "face recogniser (ArcFace loss)",
+    "image-encoder": "CLIP-style dual encoder",
+    "judge": "another recogniser, which only measures",
+    "text-encoder": "T5 encoder over the world's words",
+    "vae": "3D causal VAE",
+    "vae-decoder": "its decoder, trained further",
+    "base-t2v": "text-to-video base",
+    "base-i2v": "image-to-video base",
+    "align": "multi-scale projector and base, first stage of section 3.3",
+    "route": "router and LoRA, second stage of section 3.3",
+}
+_BOOKKEEPING = ("steps", "minutes", "num_threads", "precision", "seed", "num_parameters")
 _MAX_METRICS = 8
 
 _CARD = """---
@@ -37,11 +37,11 @@ and evaluation never overlap. Weights are moving averages in half precision; the
 
 ## How it was made
 
-Each part was trained by `ingredients world train PART`, in this order; `ingredients world train pack` wrote this
-folder.
+Each part was trained by `ingredients world train PART --config training/PART.yaml`, in this order; the files in
+`training/` hold every setting. `ingredients world train pack` wrote this folder.
 
-| part | what | steps | minutes | threads | seed | parameters |
-|---|---|---|---|---|---|---|
+| part | what | steps | minutes | threads | precision | seed | parameters |
+|---|---|---|---|---|---|---|---|
 {parts}
 
 The minutes are wall-clock time on a shared computer with two processor cores and no GPU. The identity transformer here
@@ -60,7 +60,7 @@ On held-out people, clips and sentences; how good whole videos are says `ingredi
 def write_model_card(folder: Path, output: Path, *, transformer_part: str, vae_part: str) -> None:
     """Writes `README.md` into the model folder from the metrics that the parts' training left in `output`."""
     part_rows, metric_rows = [], []
-    for part, makes in _PARTS:
+    for part, makes in TRAINED_PARTS.items():
         path = output / part / "metrics.json"
         if not path.exists():
             continue
@@ -79,5 +79,7 @@ def write_model_card(folder: Path, output: Path, *, transformer_part: str, vae_p
     (folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
 
 
-def _number(value: float) -> str:
+def _number(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

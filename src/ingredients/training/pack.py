@@ -1,6 +1,7 @@
 """Assembles the trained parts of the small model into a model folder in the published layout, with its card."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,9 +12,11 @@ from transformers import T5EncoderModel, T5Tokenizer
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from ingredients.training.faces import pack_face_networks
-from ingredients.training.model_card import write_model_card
+from ingredients.training.model_card import TRAINED_PARTS, write_model_card
 from ingredients.training.noise import build_scheduler
 from ingredients.training.world_folders import load_transformer, part_folder
+
+SETTINGS_FOLDER = "training"
 
 _ModuleT = TypeVar("_ModuleT", bound=torch.nn.Module)
 
@@ -62,8 +65,17 @@ def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool =
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.save_pretrained(folder)
     pack_face_networks(output, folder)
+    _copy_settings(output, folder / SETTINGS_FOLDER)
     write_model_card(folder, output, transformer_part=config.transformer_part, vae_part=vae_part)
     return folder
+
+
+def _copy_settings(output: Path, folder: Path) -> None:
+    """Keeps every part's settings with the model: what was trained, on what, for how long."""
+    folder.mkdir(exist_ok=True)
+    for part in (*TRAINED_PARTS, "latents"):
+        if (output / part / "config.yaml").exists():
+            shutil.copyfile(output / part / "config.yaml", folder / f"{part}.yaml")
 
 
 def _half(module: _ModuleT) -> _ModuleT:

@@ -10,7 +10,7 @@ import torch
 from ingredients.core.progress import show_progress
 from ingredients.training.checkpoints import RunPosition, load_checkpoint, save_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
-from ingredients.training.mixed_precision import Precision, mixed_precision
+from ingredients.training.mixed_precision import Precision, mixed_precision, resolve_precision
 from ingredients.training.optimizers import OptimizerName, build_optimizers
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
 from ingredients.training.stage import Stage
@@ -68,9 +68,8 @@ class TrainerConfig:
     """Steps between two checkpoints."""
 
     precision: Precision = "float32"
-    """Arithmetic of the forward and backward passes; weights, losses and optimisers stay in float32. On processors
-    with bfloat16 instructions `bfloat16` trains the small model's transformer 2.2x as fast
-    (`benchmarks/training_precision.py`), on those without them slower."""
+    """Arithmetic of the forward and backward passes; weights, losses and optimisers stay in float32. `auto` takes
+    bfloat16 on processors that have instructions for it; what that gains says `benchmarks/training_precision.py`."""
 
     def __post_init__(self) -> None:
         if self.num_steps < 1:
@@ -91,6 +90,7 @@ class Trainer:
         self.stage = stage
         self.folder = folder
         self.config = config
+        self.precision = resolve_precision(config.precision)
         groups = stage.parameter_groups()
         self.parameters = {name: parameter for group in groups for name, parameter in group.parameters.items()}
         self.optimizers = build_optimizers(
@@ -99,7 +99,7 @@ class Trainer:
             learning_rate=config.learning_rate,
             muon_learning_rate=config.muon_learning_rate,
             weight_decay=config.weight_decay,
-            muon_dtype=torch.bfloat16 if config.precision == "bfloat16" else torch.float32,
+            muon_dtype=torch.bfloat16 if self.precision == "bfloat16" else torch.float32,
         )
         self.ema = ExponentialMovingAverage(self.parameters, config.ema_decay)
         self.position = RunPosition(seed=config.seed)
@@ -147,6 +147,7 @@ class Trainer:
             "steps": self.position.step,
             "minutes": round(self.position.seconds / 60, 2),
             "num_threads": torch.get_num_threads(),
+            "precision": self.precision,
             "seed": self.config.seed,
             "num_parameters": sum(parameter.numel() for parameter in self.parameters.values()),
         }
@@ -170,7 +171,7 @@ class Trainer:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * factor
-        with mixed_precision(self.config.precision):
+        with mixed_precision(self.precision):
             output = self.stage.training_step(step_generator(self.config.seed, self.position.step), progress=progress)
         output.loss.backward()  # type: ignore[no-untyped-call]
         gradient_norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_grad_norm)

@@ -63,7 +63,12 @@ class ImageEncoderTrainingConfig:
 
     trainer: TrainerConfig = dataclasses.field(
         default_factory=lambda: TrainerConfig(
-            num_steps=420, learning_rate=1.5e-3, weight_decay=0.05, num_warmup_steps=40, ema_decay=0.98
+            num_steps=3000,
+            learning_rate=1.5e-3,
+            weight_decay=0.05,
+            num_warmup_steps=40,
+            ema_decay=0.995,
+            precision="auto",
         )
     )
     """The loop."""
@@ -75,16 +80,16 @@ class ImageEncoderTrainingConfig:
     )
     """Blur, noise and a little light, which captions speak of."""
 
-    num_scenes: int = 2400
+    num_scenes: int = 3000
     """Scenes in the pool: two frames of each, and the faces in the first."""
 
-    num_portraits: int = 1500
+    num_portraits: int = 3000
     """Portraits in the pool."""
 
-    face_batch_size: int = 28
+    face_batch_size: int = 48
     """Faces in a step."""
 
-    frame_batch_size: int = 28
+    frame_batch_size: int = 24
     """Frames in a step."""
 
     attribute_weight: float = 1.0

@@ -108,7 +108,7 @@ class RecogniserTrainingConfig:
 
     recognition: RecognitionTrainingConfig = dataclasses.field(
         default_factory=lambda: RecognitionTrainingConfig(
-            trainer=TrainerConfig(num_steps=750, learning_rate=3e-3, weight_decay=0.05, max_grad_norm=5.0)
+            trainer=TrainerConfig(num_steps=700, learning_rate=3e-3, weight_decay=0.05, max_grad_norm=5.0)
         )
     )
     """Data, loss and loop."""
@@ -123,7 +123,19 @@ class JudgeTrainingConfig:
 
     recognition: RecognitionTrainingConfig = dataclasses.field(
         default_factory=lambda: RecognitionTrainingConfig(
-            trainer=TrainerConfig(num_steps=750, learning_rate=3e-3, weight_decay=0.05, max_grad_norm=5.0, seed=17)
+            num_people=4000,
+            num_group_scenes=3,
+            num_pair_scenes=2,
+            num_portraits=3,
+            trainer=TrainerConfig(
+                num_steps=4000,
+                learning_rate=3e-3,
+                weight_decay=0.05,
+                max_grad_norm=5.0,
+                ema_decay=0.998,
+                seed=17,
+                precision="auto",
+            ),
         )
     )
     """Data, loss and loop."""
