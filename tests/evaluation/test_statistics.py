@@ -27,3 +27,17 @@ def test_the_same_cases_give_the_same_interval():
 def test_no_case_is_an_error():
     with pytest.raises(ValueError, match="at least one case"):
         bootstrap(lambda indices: 0.0, 0)
+
+
+def test_the_interval_of_a_biased_measure_lies_around_its_value():
+    """Repeating cases shrinks the variance by 1 - 1/n: with four cases, a resample has three quarters of it."""
+    values = np.array([0.0, 1.0, 2.0, 7.0])
+
+    def variance(indices: np.ndarray) -> float:
+        return float(values[indices].var())
+
+    plain = bootstrap(variance, len(values))
+    moved = bootstrap(variance, len(values), is_biased=True)
+    assert moved.value == plain.value == pytest.approx(values.var())
+    assert moved.low - plain.low == pytest.approx(moved.high - plain.high)
+    assert moved.low - plain.low == pytest.approx(values.var() / 4, rel=0.15)

@@ -34,7 +34,7 @@ class JudgeFrechetDistance:
                 np.concatenate([real[index] for index in indices]),
             )
 
-        return bootstrap(distance, len(records), num_resamples=_NUM_RESAMPLES)
+        return bootstrap(distance, len(records), num_resamples=_NUM_RESAMPLES, is_biased=True)
 
 
 def frechet_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
