@@ -35,6 +35,14 @@ def evaluate(
     identity_guidance_scale: Annotated[
         float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
     ] = None,
+    layout_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the steps, at the start, in which people are placed from left to right in the order given.",
+        ),
+    ] = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features.")] = 1.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos made at once.")] = 1,
     save_videos: Annotated[bool, typer.Option("--save-videos", help="Keep the videos in the folder.")] = False,
@@ -62,6 +70,7 @@ def evaluate(
         "num_inference_steps": num_inference_steps,
         "guidance_scale": guidance_scale,
         "identity_guidance_scale": identity_guidance_scale,
+        "layout_share": layout_share,
     }
     sampling = config_to_dict(pipeline.sampling_defaults) | {
         name: value for name, value in given.items() if value is not None

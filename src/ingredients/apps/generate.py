@@ -56,13 +56,16 @@ class GenerateRequest:
     """Any integer; the same request makes the same video."""
 
     num_inference_steps: int | None = None
-    """Denoising steps; None, here and in the next two, takes the model's own default."""
+    """Denoising steps; None, here and in the next three, takes the model's own default."""
 
     guidance_scale: float | None = None
     """Weight of the prompt; 1 or less does without guidance."""
 
     identity_guidance_scale: float | None = None
     """Weight of the people against nobody in particular; 1 does without."""
+
+    layout_share: float | None = None
+    """Share of the steps, at the start, in which people are placed from left to right in the order given."""
 
     negative_prompt: str | None = None
     """What the video is led away from."""
@@ -302,6 +305,7 @@ def _denoise(
             num_inference_steps=request.num_inference_steps,
             guidance_scale=request.guidance_scale,
             identity_guidance_scale=request.identity_guidance_scale,
+            layout_share=request.layout_share,
             generator=request.seed,
             face_scale=request.face_scale,
             output_routing_maps=request.routing_map is not None,

@@ -40,6 +40,14 @@ def generate(
     identity_guidance_scale: Annotated[
         float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
     ] = None,
+    layout_share: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the steps, at the start, in which people are placed from left to right in the order given.",
+        ),
+    ] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features; 0 is without.")] = 1.0,
     num_frames: Annotated[int | None, typer.Option(help="Length in frames. Default: the model's own.")] = None,
@@ -70,6 +78,7 @@ def generate(
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
         identity_guidance_scale=identity_guidance_scale,
+        layout_share=layout_share,
         negative_prompt=negative_prompt,
         face_scale=face_scale,
         num_frames=num_frames,

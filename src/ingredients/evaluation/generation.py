@@ -13,6 +13,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.variants import TokenAssignment, Variant
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.pipelines.layout import column_layout
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
 
@@ -29,6 +30,9 @@ class GenerationSettings:
 
     identity_guidance_scale: float = 1.0
     """Weight of the people against nobody in particular; 1 does without."""
+
+    layout_share: float = 0.0
+    """Share of the steps, at the start, in which each person is given a column before the router takes over."""
 
     face_scale: float = 1.0
     """Strength of the local branch (alpha_m of Eq. 4)."""
@@ -137,6 +141,7 @@ def generate_videos(
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
         identity_guidance_scale=settings.identity_guidance_scale,
+        layout_share=settings.layout_share,
         face_scale=settings.face_scale,
         generator=[request.seed for request in requests],
         canvas=canvas,
@@ -156,11 +161,8 @@ def assign_tokens(
     assignment: TokenAssignment, token_grid: tuple[int, int, int], *, num_people: int, seed: int
 ) -> torch.Tensor:
     """An identity for each token (f, h, w): people in columns from left to right, mirrored, or by lot."""
-    num_frames, num_rows, num_columns = token_grid
     if assignment == "random":
         generator = torch.Generator().manual_seed(seed)
-        return torch.randint(num_people, (num_frames, num_rows, num_columns), generator=generator)
-    person = torch.arange(num_columns) * num_people // num_columns  # (w,)
-    if assignment == "right_left":
-        person = num_people - 1 - person
-    return person.expand(num_frames, num_rows, num_columns)
+        return torch.randint(num_people, token_grid, generator=generator)
+    columns = column_layout(token_grid, num_people)
+    return columns if assignment == "left_right" else num_people - 1 - columns

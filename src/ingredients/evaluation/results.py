@@ -81,7 +81,8 @@ class EvaluationResult:
             f"# Evaluation: {len(self.records)} cases of {self.num_people} people",
             f"Cases version {self.cases_version}, seed {self.seed}, {self.settings.num_inference_steps} steps, "
             f"guidance {self.settings.guidance_scale:g}, identity guidance "
-            f"{self.settings.identity_guidance_scale:g}, model {self.model_fingerprint}; "
+            f"{self.settings.identity_guidance_scale:g}, layout share {self.settings.layout_share:g}, "
+            f"model {self.model_fingerprint}; "
             f"{self.seconds_per_video:.1f} s a video, {self.num_errors} cases without a video.",
             metrics_table(self.metrics),
         ]

@@ -30,6 +30,7 @@ from ingredients.models.transformer_ingredients import IngredientsTransformer3DM
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
 from ingredients.pipelines.components import FACE_ENCODER, load_components
 from ingredients.pipelines.guidance import for_passes, plan_guidance
+from ingredients.pipelines.layout import planned_indices
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_prompt
@@ -316,6 +317,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         identity_guidance_scale: float | None = None,
+        layout_share: float | None = None,
         use_dynamic_cfg: bool = False,
         num_videos_per_prompt: int = 1,
         eta: float = 0.0,
@@ -350,12 +352,15 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             height: Of the video, in pixels; by default that of the model's training, as for the next two.
             width: Of the video, in pixels.
             num_frames: Of the video.
-            num_inference_steps: Denoising steps S; by default, here and in the next two, the model's own
+            num_inference_steps: Denoising steps S; by default, here and in the next three, the model's own
                 `sampling_defaults`.
             guidance_scale: Weight of the prompt against the negative prompt; 1 or less does without. Both halves get
                 the same canvas and the same identities.
             identity_guidance_scale: Weight of the people against nobody in particular, as the module `guidance` has
                 it; 1 does without, as published. It needs a model that was trained with `identity_drop`.
+            layout_share: Share of the steps, at the start, in which each person is given a column, in the order of
+                `people` from left to right, before the router takes over; 0 leaves all to the router, as published.
+                Without effect where `routing` or `routing_indices` are given.
             use_dynamic_cfg: Let the guidance vary over the steps, by CogVideoX's formula.
             num_videos_per_prompt: Videos of each prompt.
             eta: Noise of the DDIM scheduler; DPM ignores it.
@@ -419,6 +424,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         guidance_scale = defaults.guidance_scale if guidance_scale is None else guidance_scale
         if identity_guidance_scale is None:
             identity_guidance_scale = defaults.identity_guidance_scale
+        layout_share = defaults.layout_share if layout_share is None else layout_share
+        if not 0 <= layout_share <= 1:
+            raise ValueError(f"layout_share must lie in [0, 1], got {layout_share}.")
         if identity_guidance_scale != 1 and config.published_guidance_fault:
             raise ValueError(
                 "identity_guidance_scale must be 1 with published_guidance_fault, which sees one row only."
@@ -448,14 +456,16 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
             if canvas is None and use_canvas and self.takes_canvas:
                 canvas = compose_canvas(people.canvas_crops, height, width)
-        identity_features = None
+        identity_features, layout = None, None
+        token_grid = geometry.token_grid(height=height, width=width, num_frames=num_frames)
         if use_identities and id_embeds is not None and id_vit_hidden_states is not None:
             identity_features = self._prepare_identities(
                 id_embeds, id_vit_hidden_states, id_mask, batch_size=batch_size, device=device
             )
+            if routing is None and routing_indices is None:
+                layout = torch.cat([planned_indices(token_grid, identity_features.id_mask)] * len(guidance.passes))
             if len(guidance.passes) > 1:
                 identity_features = identity_features.repeat_for_guidance(guidance.shows_people)
-        token_grid = geometry.token_grid(height=height, width=width, num_frames=num_frames)
         if routing_indices is not None:
             routing_indices = _per_video_indices(routing_indices, token_grid, batch_size).to(device)
             routing_indices = torch.cat([routing_indices] * len(guidance.passes))
@@ -497,6 +507,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 model_input = torch.cat([model_input] * len(guidance.passes))
                 if image_latents is not None:
                     model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
+                is_planned = layout is not None and step < layout_share * num_inference_steps
                 with self.transformer.cache_context("cond_uncond"):
                     output = self.transformer(
                         hidden_states=model_input,
@@ -507,7 +518,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                         identity_features=identity_features,
                         face_scale=face_scale,
                         routing=routing,
-                        routing_indices=routing_indices,
+                        routing_indices=layout if is_planned else routing_indices,
                     )
                 if use_dynamic_cfg:
                     self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_inference_steps)

@@ -23,6 +23,9 @@ class SamplingDefaults:
     identity_guidance_scale: float = 1.0
     """Weight of the people against nobody in particular; 1 does without."""
 
+    layout_share: float = 0.0
+    """Share of the steps, at the start, in which each person is given a column before the router takes over."""
+
 
 def load_sampling_defaults(folder: Path) -> SamplingDefaults:
     """Reads a model folder's defaults, or takes the published model's.

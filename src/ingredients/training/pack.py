@@ -33,7 +33,7 @@ class PackConfig:
 
     sampling: SamplingDefaults = dataclasses.field(
         default_factory=lambda: SamplingDefaults(
-            num_inference_steps=25, guidance_scale=2.5, identity_guidance_scale=2.5
+            num_inference_steps=25, guidance_scale=2.0, identity_guidance_scale=2.0, layout_share=0.3
         )
     )
     """How the model is sampled by default."""

@@ -1,0 +1,68 @@
+"""People in columns while the video is still noise."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from ingredients.models.id_router import Routing
+from ingredients.pipelines.layout import column_layout, planned_indices
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from tests.pipelines.stand_ins import PROMPT, TOKEN_GRID, make_identities, make_pipeline
+
+
+def test_columns_are_equal_and_run_from_left_to_right() -> None:
+    layout = column_layout((2, 3, 7), 3)
+    assert layout.shape == (2, 3, 7)
+    assert layout[1, 2].tolist() == [0, 0, 0, 1, 1, 2, 2]
+
+
+def test_padded_people_get_no_column() -> None:
+    id_mask = torch.tensor([[True, False, True], [True, True, True], [False, False, False]])
+    indices = planned_indices((1, 1, 6), id_mask)
+    assert indices.tolist() == [[0, 0, 0, 2, 2, 2], [0, 0, 1, 1, 2, 2], [-1] * 6]
+
+
+def run(pipeline: IngredientsPipeline, **settings: Any) -> torch.Tensor:
+    given = make_identities(2) | {"num_inference_steps": 4, "output_type": "latent"} | settings
+    frames = pipeline(prompt=PROMPT, generator=7, **given).frames
+    assert isinstance(frames, torch.Tensor)
+    return frames
+
+
+@pytest.fixture
+def forced() -> tuple[IngredientsPipeline, list[bool]]:
+    """A pipeline, and for each of its steps so far whether routing was forced."""
+    pipeline, steps = make_pipeline(), []
+    pipeline.transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: steps.append(kwargs["routing_indices"] is not None), with_kwargs=True
+    )
+    return pipeline, steps
+
+
+def test_the_layout_rules_its_share_of_the_steps(forced: tuple[IngredientsPipeline, list[bool]]) -> None:
+    pipeline, steps = forced
+    for share, expected in ((0.0, 0), (0.25, 1), (0.5, 2), (1.0, 4)):
+        steps.clear()
+        run(pipeline, layout_share=share)
+        assert steps == [True] * expected + [False] * (4 - expected)
+
+
+def test_a_whole_run_by_layout_is_a_run_with_forced_columns(forced: tuple[IngredientsPipeline, list[bool]]) -> None:
+    pipeline, _ = forced
+    columns = column_layout(TOKEN_GRID, 2)
+    assert torch.equal(run(pipeline, layout_share=1.0), run(pipeline, routing_indices=columns))
+
+
+@pytest.mark.parametrize("routing", ["argmax", "uniform"])
+def test_routing_that_is_asked_for_comes_before_the_layout(
+    forced: tuple[IngredientsPipeline, list[bool]], routing: Routing
+) -> None:
+    pipeline, steps = forced
+    run(pipeline, layout_share=1.0, routing=routing)
+    assert not any(steps)
+
+
+def test_a_share_is_a_share() -> None:
+    with pytest.raises(ValueError, match=r"layout_share must lie in \[0, 1\]"):
+        run(make_pipeline(), layout_share=1.5)
