@@ -111,6 +111,7 @@ def save_tiny_model(folder: Path) -> None:
         width=48,
         num_frames=9,
         same_person_mean=0.9,
+        same_person_mean_one_photo=0.7,
         stranger_mean=0.1,
         detector_recall=1.0,
         false_positives_per_frame=0.0,

@@ -41,3 +41,11 @@ def test_a_missing_person_is_reported_as_such(judge: Judge):
 def test_a_photo_without_a_face_is_an_error(judge: Judge):
     with pytest.raises(NoFaceError, match="photo of ana"):
         report_people(judge, make_frames(2, {}), {"ana": [np.zeros((24, 60, 3), dtype=np.uint8)]})
+
+
+def test_people_known_by_one_photo_have_a_scale_of_their_own(judge: Judge):
+    judge.one_photo_scale = SimilarityScale(same_person_mean=0.25, stranger_mean=0.0)
+    frames = make_frames(3, {3: COLOURS["green"]})
+    by_one, by_two = (report_people(judge, frames, {"ben": [photo("green")] * number})[0] for number in (1, 2))
+    assert by_one.similarity == pytest.approx(4.0)
+    assert by_two.similarity == pytest.approx(2.0)

@@ -73,6 +73,9 @@ class JudgeCalibration:
     same_person_mean: float
     """Mean cosine between a face in a real clip and the photos of the same person."""
 
+    same_person_mean_one_photo: float
+    """The same where the person is known by one photo, as in the report after a generation."""
+
     stranger_mean: float
     """Mean cosine between a face in a real clip and the photos of another person of that clip."""
 
@@ -92,6 +95,11 @@ class JudgeCalibration:
     def scale(self) -> SimilarityScale:
         """The judge's scale."""
         return SimilarityScale(same_person_mean=self.same_person_mean, stranger_mean=self.stranger_mean)
+
+    @property
+    def one_photo_scale(self) -> SimilarityScale:
+        """The judge's scale where people are known by one photo each."""
+        return SimilarityScale(same_person_mean=self.same_person_mean_one_photo, stranger_mean=self.stranger_mean)
 
 
 def load_calibration(path: str | Path) -> JudgeCalibration:
@@ -144,17 +152,22 @@ def calibrate_judge(
     cases = [make_case(index, num_people=num_people, first_seed=FIRST_CALIBRATION_SEED) for index in range(num_clips)]
     scenes = [render_scene(case.scene(), height=height, width=width, num_frames=num_frames, fps=fps) for case in cases]
     references = [embed_people(judge, case.people, case.portrait_seeds) for case in cases]
+    one_photo = [
+        judge.embed_landmarks([photo.image for photo in photos], [photo.landmarks for photo in photos])
+        for photos in (case.portraits() for case in cases)
+    ]
 
     counts = np.zeros(3, dtype=np.int64)  # faces there, faces found, false detections
-    same: list[float] = []
-    strangers: list[float] = []
-    for index, (scene, embeddings) in enumerate(zip(scenes, references, strict=True)):
-        counts += _compare_with_truth(judge, scene, embeddings, same, strangers)
+    cosines = _Cosines()
+    for index, (scene, embeddings, of_one_photo) in enumerate(zip(scenes, references, one_photo, strict=True)):
+        counts += _compare_with_truth(judge, scene, embeddings, of_one_photo, cosines)
         if progress is not None:
             progress(index + 1, 2 * num_clips)
-    if not same:
+    if not cosines.same:
         raise ValueError("the detector found no face in any real clip, so the judge has no scale")
-    scale = SimilarityScale(same_person_mean=float(np.mean(same)), stranger_mean=float(np.mean(strangers)))
+    scale = SimilarityScale(
+        same_person_mean=float(np.mean(cosines.same)), stranger_mean=float(np.mean(cosines.strangers))
+    )
 
     scaled = Judge(detector=judge.detector, recogniser=judge.recogniser, scale=scale, tracking=judge.tracking)
     gallery = DistractorGallery(scaled, num_distractors=num_distractors)
@@ -178,6 +191,7 @@ def calibrate_judge(
         width=width,
         num_frames=num_frames,
         same_person_mean=scale.same_person_mean,
+        same_person_mean_one_photo=float(np.mean(cosines.same_one_photo)),
         stranger_mean=scale.stranger_mean,
         detector_recall=faces_found / faces_there,
         false_positives_per_frame=false_detections / (num_clips * num_frames),
@@ -198,8 +212,17 @@ def summarise_clips(assessments: Sequence[ClipAssessment]) -> ClipSummary:
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Cosines:
+    """Between faces of real clips and the people's photos, clip after clip."""
+
+    same: list[float] = dataclasses.field(default_factory=list)
+    same_one_photo: list[float] = dataclasses.field(default_factory=list)
+    strangers: list[float] = dataclasses.field(default_factory=list)
+
+
 def _compare_with_truth(
-    judge: Judge, scene: Scene, references: Float32Array, same: list[float], strangers: list[float]
+    judge: Judge, scene: Scene, references: Float32Array, of_one_photo: Float32Array, cosines: _Cosines
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Counts faces there, found, and falsely detected in a clip; appends the cosines of those found."""
     faces_there = faces_found = false_detections = 0
@@ -222,10 +245,11 @@ def _compare_with_truth(
         images += [frame] * len(pairs)
         faces += [detected[face] for face, _ in pairs]
         people += [person for _, person in pairs]
-    cosines = judge.embed_faces(images, faces) @ references.T  # (faces, N)
-    for row, person in zip(cosines, people, strict=True):
-        same.append(float(row[person]))
-        strangers.extend(np.delete(row, person).tolist())
+    embeddings = judge.embed_faces(images, faces)
+    for row, one_row, person in zip(embeddings @ references.T, embeddings @ of_one_photo.T, people, strict=True):
+        cosines.same.append(float(row[person]))
+        cosines.same_one_photo.append(float(one_row[person]))
+        cosines.strangers.extend(np.delete(row, person).tolist())
     return np.array([faces_there, faces_found, false_detections])
 
 

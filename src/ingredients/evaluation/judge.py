@@ -29,6 +29,7 @@ class Judge:
         detector: finds faces and landmarks in frames and photos.
         recogniser: embeds faces; of another architecture and other training people than the generator's.
         scale: the cosines of strangers and of the same person on real clips; without it, similarities are cosines.
+        one_photo_scale: the same where people are known by one photo each; without it, `scale`.
         tracking: what joins faces of different frames.
     """
 
@@ -38,11 +39,13 @@ class Judge:
         detector: FaceDetector,
         recogniser: FaceRecogniser,
         scale: SimilarityScale | None = None,
+        one_photo_scale: SimilarityScale | None = None,
         tracking: TrackingConfig | None = None,
     ) -> None:
         self.detector = detector
         self.recogniser = recogniser
         self.scale = scale or COSINE_SCALE
+        self.one_photo_scale = one_photo_scale or self.scale
         self.tracking = tracking or TrackingConfig()
 
     def embed_faces(self, images: Sequence[UInt8Array], faces: Sequence[Face]) -> Float32Array:
@@ -99,6 +102,7 @@ class Judge:
         references: Iterable[Float32Array],
         *,
         distractors: Sequence[Float32Array] | None = None,
+        scale: SimilarityScale | None = None,
     ) -> ClipAssessment:
         """Says for each reference whether and how well it is seen in a clip.
 
@@ -106,8 +110,11 @@ class Judge:
             frames: (F, H, W, 3).
             references: one embedding (D,) a person, from `embed_person` or `embed_landmarks`.
             distractors: for each reference, embeddings (M, D) of people to rank it among.
+            scale: of the similarities; the judge's own by default.
         """
-        return self.assess_tracks(self.track(frames), references, num_frames=len(frames), distractors=distractors)
+        return self.assess_tracks(
+            self.track(frames), references, num_frames=len(frames), distractors=distractors, scale=scale
+        )
 
     def assess_tracks(
         self,
@@ -116,10 +123,15 @@ class Judge:
         *,
         num_frames: int,
         distractors: Sequence[Float32Array] | None = None,
+        scale: SimilarityScale | None = None,
     ) -> ClipAssessment:
         """As `assess`, for a clip that `track` has seen."""
         return assess_tracks(
-            tracks, np.stack(list(references)), scale=self.scale, num_frames=num_frames, distractors=distractors
+            tracks,
+            np.stack(list(references)),
+            scale=scale or self.scale,
+            num_frames=num_frames,
+            distractors=distractors,
         )
 
 

@@ -23,10 +23,12 @@ def load_model_judge(model_folder: str | Path, *, detector: FaceDetector | None 
     Raises:
         ModelFolderError: if a part is missing or damaged.
     """
+    calibration = load_model_calibration(model_folder)
     return Judge(
         detector=detector or load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector,
         recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
-        scale=load_model_calibration(model_folder).scale,
+        scale=calibration.scale,
+        one_photo_scale=calibration.one_photo_scale,
     )
 
 

@@ -39,7 +39,8 @@ def report_people(judge: Judge, frames: UInt8Array, photos: Mapping[str, Sequenc
         NoFaceError: if the judge finds no face in a photo.
     """
     references = [judge.embed_person(of_person, name=name) for name, of_person in photos.items()]
-    assessment = judge.assess(frames, references)
+    one_photo_each = all(len(of_person) == 1 for of_person in photos.values())
+    assessment = judge.assess(frames, references, scale=judge.one_photo_scale if one_photo_each else judge.scale)
     return [
         PersonReport(name=name, found=person.found, similarity=person.similarity, frames_found=person.frames_found)
         for name, person in zip(photos, assessment.people, strict=True)

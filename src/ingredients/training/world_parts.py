@@ -131,11 +131,21 @@ class AlignPartConfig:
 class RoutePartConfig:
     """The router stage and its loop."""
 
-    stage: RouterConfig = dataclasses.field(default_factory=lambda: RouterConfig(batch_size=16))
+    stage: RouterConfig = dataclasses.field(
+        default_factory=lambda: RouterConfig(
+            image_batch_size=24,
+            batch_size=12,
+            image_share=0.5,
+            face_weight=2.5,
+            identity_drop=0.08,
+            lora_rank=32,
+            base_learning_rate_scale=0.5,
+        )
+    )
     """Batches, conditions and loss."""
 
     trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: _timed_loop(minutes=10.0, learning_rate=1e-3, num_warmup_steps=20, ema_decay=0.98)
+        default_factory=lambda: _timed_loop(minutes=12.0, learning_rate=2e-3, num_warmup_steps=20, ema_decay=0.99)
     )
     """The loop."""
 
