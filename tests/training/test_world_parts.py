@@ -1,10 +1,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 from ingredients.core.config import load_config
-from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
+from ingredients.pipelines.loading import default_model_path
 from ingredients.training.world_parts import PARTS, AlignPartConfig, RoutePartConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -25,6 +28,7 @@ def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:
         "align",
         "route",
         "pack",
+        "unpack",
     ]
     assert all(name == part.name for name, part in PARTS.items())
 
@@ -34,8 +38,12 @@ def test_every_config_file_fits_its_part(path: Path) -> None:
     config_type = AlignPartConfig if path.stem.startswith("align") else RoutePartConfig
     config = load_config(config_type, path, defaults=config_type())
     for group, settings in yaml.safe_load(path.read_text()).items():
+        if not isinstance(settings, dict):
+            assert getattr(config, group) == settings
+            continue
         for name, value in settings.items():
-            assert getattr(getattr(config, group), name) == value
+            wanted = tuple(value) if isinstance(value, list) else value
+            assert getattr(getattr(config, group), name) == wanted
 
 
 def test_settings_keep_the_rest_of_their_group(tmp_path: Path) -> None:
@@ -56,3 +64,24 @@ def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
 def test_a_missing_part_is_named_with_its_command(tmp_path: Path, part: str) -> None:
     with pytest.raises(ModelFolderError, match="make it first with: ingredients world train"):
         PARTS[part].run(tmp_path, show=False)
+
+
+def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
+    """A model folder goes on where it stopped: all weights survive the round trip to the last bit."""
+    PARTS["unpack"].run(tmp_path, show=False)
+    packed = PARTS["pack"].run(tmp_path, show=False)
+    shipped = default_model_path()
+    weights = sorted(path.relative_to(shipped) for path in shipped.rglob("*.safetensors"))
+    assert len(weights) == 7
+    for path in weights:
+        before, after = load_file(shipped / path), load_file(packed / path)
+        assert before.keys() == after.keys(), path
+        assert all(torch.equal(before[name], after[name]) for name in before), path
+    assert (packed / "README.md").read_text() == (shipped / "README.md").read_text()
+    with pytest.raises(OutputError, match="holds trained parts already"):
+        PARTS["unpack"].run(tmp_path, show=False)
+
+
+def test_a_folder_that_says_nothing_of_its_training_is_not_unpacked(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="which says how its parts were trained"):
+        PARTS["unpack"].run(tmp_path / "runs", overrides=[f"folder={tmp_path}"], show=False)

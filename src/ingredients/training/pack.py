@@ -65,17 +65,18 @@ def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool =
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.save_pretrained(folder)
     pack_face_networks(output, folder)
-    _copy_settings(output, folder / SETTINGS_FOLDER)
+    _copy_records(output, folder / SETTINGS_FOLDER)
     write_model_card(folder, output, transformer_part=config.transformer_part, vae_part=vae_part)
     return folder
 
 
-def _copy_settings(output: Path, folder: Path) -> None:
-    """Keeps every part's settings with the model: what was trained, on what, for how long."""
+def _copy_records(output: Path, folder: Path) -> None:
+    """Keeps every part's settings and metrics with the model, so that it can be unpacked and trained further."""
     folder.mkdir(exist_ok=True)
     for part in (*TRAINED_PARTS, "latents"):
-        if (output / part / "config.yaml").exists():
-            shutil.copyfile(output / part / "config.yaml", folder / f"{part}.yaml")
+        for name, kept in (("config.yaml", f"{part}.yaml"), ("metrics.json", f"{part}.json")):
+            if (output / part / name).exists():
+                shutil.copyfile(output / part / name, folder / kept)
 
 
 def _half(module: _ModuleT) -> _ModuleT:

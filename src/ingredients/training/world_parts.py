@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -28,10 +28,13 @@ from ingredients.training.pack import PackConfig, pack
 from ingredients.training.router_stage import RouterConfig, RouterStage
 from ingredients.training.text_encoder import TextEncoderConfig, train_text_encoder
 from ingredients.training.trainer import Trainer, TrainerConfig
+from ingredients.training.unpack import UnpackConfig, unpack
 from ingredients.training.vae import VaeConfig, decoder_config, train_vae, train_vae_decoder
 from ingredients.training.world_folders import load_frozen_parts, load_transformer, load_vae
 
 VALIDATION_SEED = 10**9
+
+AlignmentStart = Literal["t2v", "i2v", "route"]
 
 
 def _timed_loop(**settings: Any) -> TrainerConfig:
@@ -98,8 +101,9 @@ class ImageToVideoPartConfig(BasePartConfig):
 class AlignPartConfig:
     """The alignment stage and its loop."""
 
-    base: BaseTask = "t2v"
-    """The base that it starts from; the paper allows both (3.3). From text-to-video, the image channels start at 0."""
+    base: AlignmentStart = "t2v"
+    """Where it starts: from a base (3.3 allows both; from text-to-video, the image channels start at 0), or from the
+    transformer of an earlier run, `route`, as `unpack` leaves it."""
 
     stage: AlignmentConfig = dataclasses.field(
         default_factory=lambda: AlignmentConfig(
@@ -248,8 +252,11 @@ def train_alignment(
 ) -> dict[str, float]:
     """Trains projector and LoRA on the image-to-video base, into `output / "align"`."""
     torch.manual_seed(config.trainer.seed)
-    transformer = IngredientsTransformer3DModel(**small_world())
-    load_base_weights(transformer, load_transformer(output, f"base-{config.base}").state_dict())
+    if config.base == "route":
+        transformer = load_transformer(output, "route")
+    else:
+        transformer = IngredientsTransformer3DModel(**small_world())
+        load_base_weights(transformer, load_transformer(output, f"base-{config.base}").state_dict())
     stage = AlignmentStage(transformer, load_frozen_parts(output, with_faces=True), config.stage)
     return Trainer(stage, output / "align", config.trainer).fit(resume=resume, show=show)
 
@@ -357,6 +364,13 @@ PARTS: dict[str, WorldPart] = {
             config_type=PackConfig,
             minutes_key=None,
             train=pack,
+        ),
+        WorldPart(
+            name="unpack",
+            makes="the parts' folders out of a model folder, to train them further",
+            config_type=UnpackConfig,
+            minutes_key=None,
+            train=unpack,
         ),
     )
 }

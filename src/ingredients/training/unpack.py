@@ -1,0 +1,74 @@
+"""Lays a model folder out as the runs that made it, so that any part can be trained further."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLCogVideoX
+from transformers import T5EncoderModel
+
+from ingredients.core.errors import ModelFolderError, OutputError
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.pipelines.components import FACE_ENCODER, load_text_encoder, load_transformer, load_vae
+from ingredients.pipelines.loading import default_model_path
+from ingredients.training.faces.pack import JUDGE_FOLDER
+from ingredients.training.pack import SETTINGS_FOLDER
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class UnpackConfig:
+    """Which model folder is laid out."""
+
+    folder: Path | None = None
+    """The model folder; None takes the one that ships."""
+
+
+def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bool = True) -> Path:
+    """Writes a part's folder for each part in a model folder: weights, settings and what its training measured.
+
+    The transformer becomes that of `route` and of `align` alike. Bases, encoded clips, optimisers and logs are not in
+    a model folder; what needs them says which command makes them.
+
+    Args:
+        config: which model.
+        output: folder of all runs; must not hold a trained part yet.
+        resume: changes nothing; here for the parts' common form.
+        show: as `resume`.
+
+    Raises:
+        ModelFolderError: if the folder lacks a part or says nothing about its training.
+        OutputError: if a trained part is there already.
+    """
+    del resume, show
+    folder = config.folder or default_model_path()
+    settings = sorted((folder / SETTINGS_FOLDER).glob("*.yaml"))
+    if not settings:
+        raise ModelFolderError(
+            f"{folder} has no {SETTINGS_FOLDER}/, which says how its parts were trained; take a folder that "
+            "`ingredients world train pack` wrote."
+        )
+    if trained := sorted(path.parent.name for path in output.glob("*/metrics.json")):
+        raise OutputError(f"{output} holds trained parts already ({', '.join(trained)}); choose another --output.")
+    for path in settings:
+        part = output / path.stem
+        part.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, part / "config.yaml")
+        if path.with_suffix(".json").exists():
+            shutil.copyfile(path.with_suffix(".json"), part / "metrics.json")
+    vae: AutoencoderKLCogVideoX = load_vae(folder / "vae", dtype=torch.float32)
+    for name in ("vae", "vae-decoder"):
+        vae.save_pretrained(output / name / "vae")
+    text_encoder: T5EncoderModel = load_text_encoder(folder / "text_encoder", dtype=torch.float32)
+    text_encoder.save_pretrained(output / "text-encoder" / "text_encoder")
+    shutil.copytree(folder / "tokenizer", output / "text-encoder" / "tokenizer", dirs_exist_ok=True)
+    transformer: IngredientsTransformer3DModel = load_transformer(folder / "transformer", dtype=torch.float32)
+    for name in ("align", "route"):
+        transformer.save_pretrained(output / name / "transformer")
+    for part_name in ("detector", "recogniser"):
+        weights = f"{part_name}.safetensors"
+        (output / part_name).mkdir(exist_ok=True)
+        shutil.copyfile(folder / FACE_ENCODER / weights, output / part_name / weights)
+    shutil.copytree(folder / FACE_ENCODER / "image_encoder", output / "image-encoder", dirs_exist_ok=True)
+    shutil.copyfile(folder / JUDGE_FOLDER / "judge.safetensors", output / "judge" / "judge.safetensors")
+    return output
