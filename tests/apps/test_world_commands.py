@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from ingredients.media.photos import load_photo
@@ -62,7 +63,22 @@ def test_mistakes_are_one_sentence(run: Run, arguments: tuple[str, ...], complai
 def test_a_part_that_needs_another_names_the_command_that_makes_it(run: Run) -> None:
     result = run("world", "train", "align")
     assert result.exit_code == 2, result.output
+    assert "make it first with: ingredients world train base-t2v" in result.stderr
+
+
+def test_settings_come_from_a_file_and_then_from_the_command(run: Run) -> None:
+    Path("mine.yaml").write_text("base: i2v\nstage:\n  batch_size: 3\n")
+    result = run("world", "train", "align", "--config", "mine.yaml", "stage.batch_size=5")
     assert "make it first with: ingredients world train base-i2v" in result.stderr
+    saved = yaml.safe_load(Path("runs/small-world/align/config.yaml").read_text())
+    assert saved["stage"]["batch_size"] == 5
+
+
+def test_a_model_folder_is_unpacked(run: Run) -> None:
+    result = run("world", "train", "unpack", "--output", "more")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip().endswith("more")
+    assert Path("more/route/transformer").is_dir()
 
 
 def test_every_part_is_in_the_help(run: Run) -> None:

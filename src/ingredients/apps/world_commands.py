@@ -116,19 +116,24 @@ def words() -> None:
 
 @app.command(
     help=with_examples(
-        "Trains one part of the small model again, or packs the trained parts into a model folder. Parts, in the "
-        "order in which they need each other: detector, recogniser, image-encoder, judge, text-encoder, vae, "
-        "vae-decoder, latents, base-t2v, base-i2v, align, route, pack. Settings are those of the part's config.yaml, "
-        "which lies beside its weights.",
+        "Trains one part of the small model again, packs the trained parts into a model folder, or unpacks a folder "
+        "to train its parts further. Parts, in the order in which they need each other: detector, recogniser, "
+        "image-encoder, judge, text-encoder, vae, vae-decoder, latents, base-t2v, base-i2v, align, route, pack, "
+        "unpack. Settings are those of the part's config.yaml, which lies beside its weights.",
         "ingredients world train recogniser --minutes 20",
         "ingredients world train recogniser --minutes 40 --resume",
         "ingredients world train align stage.batch_size=8 trainer.learning_rate=1e-4",
+        "ingredients world train align --config configs/paper/align.yaml",
+        "ingredients world train unpack --output runs/more",
     )
 )
 def train(
     part: Annotated[str, typer.Argument(metavar="PART", help="Which part.")],
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the part that differ.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Settings that differ; KEY=VALUE comes after it.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of all runs; the part writes to OUTPUT/PART.")] = Path(
         "runs/small-world"
@@ -146,16 +151,16 @@ def train(
     if part not in PARTS:
         raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PARTS)}.")
     try:
-        metrics = PARTS[part].run(output, overrides=settings or (), minutes=minutes, resume=resume)
+        result = PARTS[part].run(output, config_file=config, overrides=settings or (), minutes=minutes, resume=resume)
     except KeyboardInterrupt as interruption:
         say(
             f"Interrupted; the last checkpoint is kept in {output / part}, and the same command with --resume goes on."
         )
         raise typer.Exit(INTERRUPTED) from interruption
-    if isinstance(metrics, Mapping):
-        for name, value in metrics.items():
+    if isinstance(result, Mapping):
+        for name, value in result.items():
             typer.echo(f"{name}: {value:.4g}")
-    typer.echo(output / part)
+    typer.echo(result if isinstance(result, Path) else output / part)
 
 
 app.command(help=calibrate_command.HELP)(calibrate_command.calibrate)

@@ -43,5 +43,9 @@ def load_sampling_defaults(folder: Path) -> SamplingDefaults:
 
 
 def save_sampling_defaults(defaults: SamplingDefaults, folder: Path) -> None:
-    """Writes them into a model folder."""
-    save_config(defaults, folder / SAMPLING_DEFAULTS_NAME)
+    """Writes them into a model folder, unless they are the published model's, whose folder has no such file."""
+    path = folder / SAMPLING_DEFAULTS_NAME
+    if defaults == SamplingDefaults():
+        path.unlink(missing_ok=True)
+    else:
+        save_config(defaults, path)
