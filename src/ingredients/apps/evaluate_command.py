@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps.sampling_options import GuidanceScale, IdentityGuidanceScale, LayoutShare, NumInferenceSteps
 from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
 
 HELP = with_examples(
@@ -28,21 +29,10 @@ def evaluate(
         "outputs/evaluation"
     ),
     seed: Annotated[int, typer.Option(help="Another one makes other videos of the same cases.")] = 0,
-    num_inference_steps: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Denoising steps. Default, here and below: the model's own.")
-    ] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="Weight of the prompt; 1 or less does without.")] = None,
-    identity_guidance_scale: Annotated[
-        float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
-    ] = None,
-    layout_share: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Share of the steps, at the start, in which people are placed from left to right in the order given.",
-        ),
-    ] = None,
+    num_inference_steps: NumInferenceSteps = None,
+    guidance_scale: GuidanceScale = None,
+    identity_guidance_scale: IdentityGuidanceScale = None,
+    layout_share: LayoutShare = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features.")] = 1.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos made at once.")] = 1,
     save_videos: Annotated[bool, typer.Option("--save-videos", help="Keep the videos in the folder.")] = False,
@@ -66,16 +56,13 @@ def evaluate(
     silence_libraries()
     folder = default_model_path() if model is None else Path(model)
     pipeline, judge = load_pipeline(folder), load_model_judge(folder)
-    given = {
-        "num_inference_steps": num_inference_steps,
-        "guidance_scale": guidance_scale,
-        "identity_guidance_scale": identity_guidance_scale,
-        "layout_share": layout_share,
-    }
-    sampling = config_to_dict(pipeline.sampling_defaults) | {
-        name: value for name, value in given.items() if value is not None
-    }
-    settings = GenerationSettings(**sampling, face_scale=face_scale)
+    sampling = pipeline.sampling_defaults.override(
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        identity_guidance_scale=identity_guidance_scale,
+        layout_share=layout_share,
+    )
+    settings = GenerationSettings(**config_to_dict(sampling), face_scale=face_scale)
     result: EvaluationResult | ModulesResult
     try:
         with show_progress("Evaluating") as progress:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingredients.apps.sampling_options import GuidanceScale, IdentityGuidanceScale, LayoutShare, NumInferenceSteps
 from ingredients.apps.terminal import say, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
 
@@ -33,21 +34,10 @@ def generate(
     output: Annotated[Path, typer.Option(help="Video to write.")] = Path("out.mp4"),
     model: Annotated[str | None, typer.Option(help="Model folder. Default: the small model that ships.")] = None,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
-    num_inference_steps: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Denoising steps. Default, here and below: the model's own.")
-    ] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="Weight of the prompt; 1 or less does without.")] = None,
-    identity_guidance_scale: Annotated[
-        float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
-    ] = None,
-    layout_share: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Share of the steps, at the start, in which people are placed from left to right in the order given.",
-        ),
-    ] = None,
+    num_inference_steps: NumInferenceSteps = None,
+    guidance_scale: GuidanceScale = None,
+    identity_guidance_scale: IdentityGuidanceScale = None,
+    layout_share: LayoutShare = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features; 0 is without.")] = 1.0,
     num_frames: Annotated[int | None, typer.Option(help="Length in frames. Default: the model's own.")] = None,

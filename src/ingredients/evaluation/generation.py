@@ -16,23 +16,12 @@ from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.pipelines.layout import column_layout
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
+from ingredients.pipelines.sampling_defaults import SamplingDefaults
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationSettings:
+class GenerationSettings(SamplingDefaults):
     """How the videos are made; everything here changes the numbers."""
-
-    num_inference_steps: int = 50
-    """Denoising steps."""
-
-    guidance_scale: float = 6.0
-    """Weight of the prompt against the empty one."""
-
-    identity_guidance_scale: float = 1.0
-    """Weight of the people against nobody in particular; 1 does without."""
-
-    layout_share: float = 0.0
-    """Share of the steps, at the start, in which each person is given a column before the router takes over."""
 
     face_scale: float = 1.0
     """Strength of the local branch (alpha_m of Eq. 4)."""

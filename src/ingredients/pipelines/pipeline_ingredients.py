@@ -419,12 +419,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         for text in _as_list(prompt or []):
             warn_about_prompt(self.tokenizer, text, max_sequence_length or config.max_text_seq_length)
         device = self._execution_device
-        defaults = self.sampling_defaults
-        num_inference_steps = defaults.num_inference_steps if num_inference_steps is None else num_inference_steps
-        guidance_scale = defaults.guidance_scale if guidance_scale is None else guidance_scale
-        if identity_guidance_scale is None:
-            identity_guidance_scale = defaults.identity_guidance_scale
-        layout_share = defaults.layout_share if layout_share is None else layout_share
+        sampling = self.sampling_defaults.override(
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            identity_guidance_scale=identity_guidance_scale,
+            layout_share=layout_share,
+        )
+        num_inference_steps, guidance_scale = sampling.num_inference_steps, sampling.guidance_scale
+        identity_guidance_scale, layout_share = sampling.identity_guidance_scale, sampling.layout_share
         if not 0 <= layout_share <= 1:
             raise ValueError(f"layout_share must lie in [0, 1], got {layout_share}.")
         if identity_guidance_scale != 1 and config.published_guidance_fault:

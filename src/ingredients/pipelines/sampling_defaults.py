@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any, Self
 
 from ingredients.core.config import config_from_dict, save_config
 from ingredients.core.errors import ModelFolderError, UserInputError
@@ -25,6 +26,10 @@ class SamplingDefaults:
 
     layout_share: float = 0.0
     """Share of the steps, at the start, in which each person is given a column before the router takes over."""
+
+    def override(self, **given: Any) -> Self:
+        """These settings with those that are given in their place; None leaves one as it is."""
+        return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
 def load_sampling_defaults(folder: Path) -> SamplingDefaults:

@@ -12,6 +12,7 @@ from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.components import FACE_ENCODER, load_text_encoder, load_transformer, load_vae
 from ingredients.pipelines.loading import default_model_path
+from ingredients.training.faces import detector, image_encoder, recognition
 from ingredients.training.faces.pack import JUDGE_FOLDER
 from ingredients.training.pack import SETTINGS_FOLDER
 
@@ -65,10 +66,11 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
     transformer: IngredientsTransformer3DModel = load_transformer(folder / "transformer", dtype=torch.float32)
     for name in ("align", "route"):
         transformer.save_pretrained(output / name / "transformer")
-    for part_name in ("detector", "recogniser"):
-        weights = f"{part_name}.safetensors"
-        (output / part_name).mkdir(exist_ok=True)
-        shutil.copyfile(folder / FACE_ENCODER / weights, output / part_name / weights)
-    shutil.copytree(folder / FACE_ENCODER / "image_encoder", output / "image-encoder", dirs_exist_ok=True)
-    shutil.copyfile(folder / JUDGE_FOLDER / "judge.safetensors", output / "judge" / "judge.safetensors")
+    for part_name, home, weights in (
+        (detector.PART, FACE_ENCODER, detector.WEIGHTS_NAME),
+        (recognition.RECOGNISER_PART, FACE_ENCODER, recognition.RECOGNISER_WEIGHTS_NAME),
+        (recognition.JUDGE_PART, JUDGE_FOLDER, recognition.JUDGE_WEIGHTS_NAME),
+    ):
+        shutil.copyfile(folder / home / weights, output / part_name / weights)
+    shutil.copytree(folder / FACE_ENCODER / "image_encoder", output / image_encoder.PART, dirs_exist_ok=True)
     return output

@@ -250,7 +250,7 @@ def train_image_to_video(
 def train_alignment(
     config: AlignPartConfig, output: Path, resume: bool = False, *, show: bool = True
 ) -> dict[str, float]:
-    """Trains projector and LoRA on the image-to-video base, into `output / "align"`."""
+    """Trains projector and base, in full or by a LoRA, into `output / "align"`."""
     torch.manual_seed(config.trainer.seed)
     if config.base == "route":
         transformer = load_transformer(output, "route")

@@ -1,0 +1,21 @@
+"""Options that every command which makes videos has; None takes the model's own `sampling_defaults`."""
+
+from typing import Annotated
+
+import typer
+
+NumInferenceSteps = Annotated[
+    int | None, typer.Option(min=1, max=1000, help="Denoising steps. Default, here and below: the model's own.")
+]
+GuidanceScale = Annotated[float | None, typer.Option(help="Weight of the prompt; 1 or less does without.")]
+IdentityGuidanceScale = Annotated[
+    float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
+]
+LayoutShare = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Share of the steps, at the start, in which people are placed from left to right in the order given.",
+    ),
+]
