@@ -46,6 +46,13 @@ def test_a_scale_that_varies_keeps_every_pass() -> None:
     assert plan_guidance(2.5, 2.5, varies=True).passes == (NOBODY, PEOPLE, EVERYTHING)
 
 
+def test_without_guidance_nothing_varies() -> None:
+    guidance = plan_guidance(1.0, 1.0, varies=True)
+    assert guidance.passes == (EVERYTHING,)
+    predictions = torch.randn(2, 4, 3, 5, 6)
+    assert torch.equal(guidance.combine(predictions, 1.7), predictions)
+
+
 def latents(pipeline: IngredientsPipeline, **settings: Any) -> torch.Tensor:
     given = make_identities(2) | settings
     frames = pipeline(prompt=PROMPT, num_inference_steps=2, generator=7, output_type="latent", **given).frames
@@ -74,3 +81,9 @@ def test_identity_guidance_is_refused_under_the_published_fault() -> None:
     pipeline.transformer.register_to_config(published_guidance_fault=True)
     with pytest.raises(ValueError, match="identity_guidance_scale must be 1"):
         latents(pipeline, identity_guidance_scale=2.0)
+
+
+def test_dynamic_guidance_of_one_is_no_guidance() -> None:
+    pipeline = make_pipeline()
+    plain = latents(pipeline, guidance_scale=1.0)
+    assert torch.equal(latents(pipeline, guidance_scale=1.0, use_dynamic_cfg=True), plain)

@@ -61,6 +61,8 @@ class Guidance:
     def combine(self, predictions: torch.Tensor, prompt_scale: float) -> torch.Tensor:
         """The guided prediction (B, f, C, h, w) of the passes' (P B, f, C, h, w)."""
         parts = predictions.chunk(len(self.passes))
+        if len(parts) == 1:
+            return predictions
         if self.identity_scale == 1 and len(parts) == 2:
             negative, positive = parts  # the published order of operations, to the last bit
             return negative + prompt_scale * (positive - negative)
@@ -76,13 +78,14 @@ def plan_guidance(prompt_scale: float, identity_scale: float, *, varies: bool = 
     Args:
         prompt_scale: s; 1 or less does without the negative prompt, as in diffusers.
         identity_scale: i; 1 does without the pass that sees nobody.
-        varies: whether the prompt's scale changes from step to step, so that no pass can be left out.
+        varies: whether the prompt's scale changes from step to step, so that no pass can be left out; without
+            guidance it has nothing to vary.
     """
     nobody = GuidancePass(has_prompt=False, has_people=False)
     people = GuidancePass(has_prompt=False, has_people=True)
     everything = GuidancePass(has_prompt=True, has_people=True)
     passes = [everything]
-    if varies or identity_scale != max(prompt_scale, 1.0):
+    if (varies and prompt_scale > 1) or identity_scale != max(prompt_scale, 1.0):
         passes.insert(0, people)
     if identity_scale != 1:
         passes.insert(0, nobody)
