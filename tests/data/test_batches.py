@@ -46,6 +46,10 @@ def test_targets_follow_the_order_of_the_photos(
             for identity, (_, person, _) in enumerate(keys):
                 assert torch.equal(batch.routing_targets[row] == identity, clip.routing_targets == person)
                 assert torch.equal(batch.nearest_targets[row] == identity, clip.nearest_targets == person)
+                assert torch.equal(batch.face_landmarks[row, identity].isnan(), clip.face_landmarks[person].isnan())
+                landmarks = clip.face_landmarks[person].nan_to_num(0)
+                assert torch.equal(batch.face_landmarks[row, identity].nan_to_num(0), landmarks)
+            assert batch.face_landmarks[row, len(keys) :].isnan().all()
             assert torch.equal(batch.routing_targets[row] == -1, clip.routing_targets == -1)
             assert batch.canvases is not None
             assert np.array_equal(batch.canvases[row], compose_canvas(face_crops(clip, keys), 64, 96))

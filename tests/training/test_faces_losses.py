@@ -11,8 +11,8 @@ from ingredients.training.faces.augmentation import AugmentationConfig, disturb,
 from ingredients.training.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.faces.detector import focal_loss, make_targets
 from ingredients.training.faces.image_encoder import contrastive_loss, rank_share
-from ingredients.training.faces.pools import ABSENT, HIDDEN, VISIBLE
 from ingredients.training.faces.recognition import ArcFaceHead, draw_people
+from ingredients.world.visibility import ABSENT, HIDDEN, VISIBLE
 
 
 def _generator(seed: int = 0) -> torch.Generator:

@@ -15,7 +15,7 @@ from ingredients.faces.recogniser import RecogniserConfig
 from ingredients.training.faces import pack_face_networks
 from ingredients.training.faces.detector import DetectorTrainingConfig, train_detector
 from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
-from ingredients.training.faces.pools import HIDDEN, VISIBLE, Pool, cached_pool, face_states
+from ingredients.training.faces.pools import Pool, cached_pool
 from ingredients.training.faces.recognition import (
     JudgeTrainingConfig,
     RecogniserTrainingConfig,
@@ -25,6 +25,7 @@ from ingredients.training.faces.recognition import (
 )
 from ingredients.training.trainer import TrainerConfig
 from ingredients.world import Scene
+from ingredients.world.visibility import HIDDEN, VISIBLE, face_states
 
 
 def _trainer(num_steps: int = 3) -> TrainerConfig:

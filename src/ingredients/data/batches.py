@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.data.latent_pool import EncodedClip, LatentPool
@@ -32,6 +33,10 @@ class ClipBatch:
 
     photo_keys: list[list[tuple[int, int, int]]]
     """For each sample and identity: clip, person and photo, in the order of the photos."""
+
+    face_landmarks: torch.Tensor
+    """(B, N, 5, 2) pixels of the first frame, in the order of the photos; NaN for a face that cannot be seen, and for
+    padding."""
 
     canvases: UInt8Array | None
     """(B, H, W, 3), None unless asked for."""
@@ -62,7 +67,7 @@ def draw_batch(
     """
     indices = torch.randint(len(pool), (batch_size,), generator=generator).tolist()
     is_dropped = (torch.rand(batch_size, generator=generator) < caption_drop).tolist()
-    latents, routing_targets, nearest_targets, photo_keys, canvases = [], [], [], [], []
+    latents, routing_targets, nearest_targets, photo_keys, face_landmarks, canvases = [], [], [], [], [], []
     for index in indices:
         clip = pool[index]
         num_people, num_photos = clip.face_crops.shape[:2]
@@ -74,6 +79,7 @@ def draw_batch(
         routing_targets.append(_reorder(targets[:num_tokens], order))
         nearest_targets.append(_reorder(clip.nearest_targets[:num_tokens], order))
         photo_keys.append([(index, int(person), int(photo)) for person, photo in zip(order, photos, strict=True)])
+        face_landmarks.append(clip.face_landmarks[order])
         if with_canvases:
             canvases.append(compose_canvas(face_crops(clip, photo_keys[-1]), *canvas_size))
     return ClipBatch(
@@ -82,6 +88,7 @@ def draw_batch(
         routing_targets=torch.stack(routing_targets),
         nearest_targets=torch.stack(nearest_targets),
         photo_keys=photo_keys,
+        face_landmarks=pad_sequence(face_landmarks, batch_first=True, padding_value=torch.nan),
         canvases=np.stack(canvases) if canvases else None,
     )
 

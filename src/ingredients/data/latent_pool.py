@@ -24,6 +24,9 @@ from ingredients.data.world_clips import WorldClip, WorldClipConfig, draw_world_
 from ingredients.world import WORLD_VERSION, Split
 
 FINGERPRINT_NAME = "pool.json"
+_FORMAT = 2
+"""Of the shards; raised when what a clip holds changes."""
+
 _ENCODING_BATCH = 5  # a single clip takes a path of PyTorch's convolutions that is four times slower
 
 
@@ -43,6 +46,9 @@ class EncodedClip:
     recogniser_crops: torch.Tensor
     """(N, R, S, S, 3) uint8."""
 
+    face_landmarks: torch.Tensor
+    """(N, 5, 2) float32 pixels of the first frame; NaN where the face cannot be seen."""
+
     routing_targets: torch.Tensor
     """(L,) int8."""
 
@@ -58,7 +64,7 @@ def pool_fingerprint(vae: AutoencoderKLCogVideoX, config: WorldClipConfig) -> st
 
     The decoder is left out: it can be trained further without encoding anything anew.
     """
-    digest = hashlib.sha256(WORLD_VERSION.encode())
+    digest = hashlib.sha256(f"{WORLD_VERSION}, format {_FORMAT}".encode())
     digest.update(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
     digest.update(str(vae.config.scaling_factor).encode())
     for name, tensor in sorted(vae.encoder.state_dict().items()):
@@ -118,6 +124,7 @@ def _write_shard(path: Path, clips: Sequence[WorldClip], vae: AutoencoderKLCogVi
         "num_people": torch.tensor([len(clip.face_crops) for clip in clips]),
         "face_crops": torch.cat([torch.from_numpy(clip.face_crops) for clip in clips]),  # (M, R, S, S, 3)
         "recogniser_crops": torch.cat([torch.from_numpy(clip.recogniser_crops) for clip in clips]),
+        "face_landmarks": torch.cat([torch.from_numpy(clip.face_landmarks) for clip in clips]),  # (M, 5, 2)
         "routing_targets": torch.stack([torch.from_numpy(clip.routing_targets) for clip in clips]).to(torch.int8),
         "box_targets": torch.stack([torch.from_numpy(clip.box_targets) for clip in clips]).to(torch.int8),
         "nearest_targets": torch.stack([torch.from_numpy(clip.nearest_targets) for clip in clips]).to(torch.int8),
@@ -167,12 +174,14 @@ def _read_shard(path: Path) -> list[EncodedClip]:
     num_people = tensors["num_people"].tolist()
     face_crops = tensors["face_crops"].split(num_people)
     recogniser_crops = tensors["recogniser_crops"].split(num_people)
+    face_landmarks = tensors["face_landmarks"].split(num_people)
     return [
         EncodedClip(
             latents=tensors["latents"][index],
             caption=caption,
             face_crops=face_crops[index],
             recogniser_crops=recogniser_crops[index],
+            face_landmarks=face_landmarks[index],
             routing_targets=tensors["routing_targets"][index],
             box_targets=tensors["box_targets"][index],
             nearest_targets=tensors["nearest_targets"][index],

@@ -16,6 +16,7 @@ from ingredients.data.routing_targets import (
 )
 from ingredients.faces.alignment import crop_arcface, crop_ffhq
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_scene
+from ingredients.world.visibility import VISIBLE, face_states
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,9 @@ class WorldClip:
     recogniser_crops: UInt8Array
     """(N, R, S, S, 3), cut for the recogniser."""
 
+    face_landmarks: Float32Array
+    """(N, 5, 2) pixels of the first frame; NaN where the face cannot be seen."""
+
     routing_targets: Int64Array
     """(L,), from masks of the visible faces."""
 
@@ -82,12 +86,14 @@ def draw_world_clip(seed: int, config: WorldClipConfig, *, split: Split = "train
     coverage = token_coverage(scene.face_masks, grid=config.grid)
     routing_targets = decide_routing_targets(coverage)
     box_masks = boxes_to_masks(scene.boxes, height=config.height, width=config.width)
+    in_view = face_states(scene)[0] == VISIBLE  # (N,)
     face_centres: Float32Array = scene.landmarks.mean(axis=2) / np.array([config.width, config.height], np.float32)
     return WorldClip(
         frames=scene.frames,
         caption=scene.caption,
         face_crops=np.stack([np.stack([face for face, _ in photos]) for photos in crops]),
         recogniser_crops=np.stack([np.stack([tight for _, tight in photos]) for photos in crops]),
+        face_landmarks=np.where(in_view[:, None, None], scene.landmarks[0], np.float32(np.nan)),
         routing_targets=routing_targets,
         box_targets=decide_routing_targets(token_coverage(box_masks, grid=config.grid)),
         nearest_targets=nearest_person_targets(

@@ -31,10 +31,11 @@ from ingredients.faces.face_stack import build_detector
 from ingredients.faces.weights import save_weights
 from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.batch_norm import recalibrate_batch_norm
-from ingredients.training.faces.pools import ABSENT, HIDDEN, VISIBLE, Pool, cached_pool, face_states
+from ingredients.training.faces.pools import Pool, cached_pool
 from ingredients.training.stage import ParameterGroup, StepOutput
 from ingredients.training.trainer import Trainer, TrainerConfig, step_generator
 from ingredients.world import MAX_PEOPLE, render_portrait, render_scene, sample_identity, sample_scene
+from ingredients.world.visibility import ABSENT, HIDDEN, VISIBLE, face_states
 
 PART = "detector"
 WEIGHTS_NAME = "detector.safetensors"

@@ -31,7 +31,7 @@ from ingredients.faces.image_encoder import (
 from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer, split_words
 from ingredients.training.faces.attributes import FaceAttributeHead, SceneAttributeHead
 from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
-from ingredients.training.faces.pools import VISIBLE, Pool, cached_pool, face_states
+from ingredients.training.faces.pools import Pool, cached_pool
 from ingredients.training.stage import ParameterGroup, StepOutput
 from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.world import (
@@ -45,6 +45,7 @@ from ingredients.world import (
     sample_scene,
     vocabulary,
 )
+from ingredients.world.visibility import VISIBLE, face_states
 
 PART = "image-encoder"
 CONFIG_NAME = "config.yaml"

@@ -33,11 +33,12 @@ from ingredients.training.faces.attributes import FaceAttributeHead
 from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.faces.detector import load_trained_detector
-from ingredients.training.faces.pools import VISIBLE, Pool, cached_pool, face_states
+from ingredients.training.faces.pools import Pool, cached_pool
 from ingredients.training.faces.verification import measure_recogniser
 from ingredients.training.stage import ParameterGroup, StepOutput
 from ingredients.training.trainer import Trainer, TrainerConfig, step_generator
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_identity, sample_scene
+from ingredients.world.visibility import VISIBLE, face_states
 
 RECOGNISER_PART, JUDGE_PART = "recogniser", "judge"
 RECOGNISER_WEIGHTS_NAME, JUDGE_WEIGHTS_NAME = "recogniser.safetensors", "judge.safetensors"
@@ -55,17 +56,17 @@ class RecognitionTrainingConfig:
     trainer: TrainerConfig
     """The loop."""
 
-    num_people: int = 3000
+    num_people: int = 4000
     """Classes, in families of four who share skin, hair colour and hat; two of the four also hair style, glasses and
     beard."""
 
-    num_group_scenes: int = 2
+    num_group_scenes: int = 3
     """Scenes of four that each person appears in, two frames each."""
 
-    num_pair_scenes: int = 1
+    num_pair_scenes: int = 2
     """Scenes of two that each person appears in, two frames each."""
 
-    num_portraits: int = 1
+    num_portraits: int = 3
     """Portraits of each person, at many sizes."""
 
     batch_size: int = 96
@@ -99,6 +100,19 @@ class RecognitionTrainingConfig:
             raise ValueError(f"margin must be in 0..pi/2, not {self.margin}")
 
 
+def _recognition_trainer(*, seed: int) -> TrainerConfig:
+    """The loop of both recognisers; their seeds, and with them their people, differ."""
+    return TrainerConfig(
+        num_steps=4000,
+        learning_rate=3e-3,
+        weight_decay=0.05,
+        max_grad_norm=5.0,
+        ema_decay=0.998,
+        seed=seed,
+        precision="auto",
+    )
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RecogniserTrainingConfig:
     """How the recogniser that conditions the videos is trained."""
@@ -107,9 +121,7 @@ class RecogniserTrainingConfig:
     """What is trained."""
 
     recognition: RecognitionTrainingConfig = dataclasses.field(
-        default_factory=lambda: RecognitionTrainingConfig(
-            trainer=TrainerConfig(num_steps=700, learning_rate=3e-3, weight_decay=0.05, max_grad_norm=5.0)
-        )
+        default_factory=lambda: RecognitionTrainingConfig(trainer=_recognition_trainer(seed=0))
     )
     """Data, loss and loop."""
 
@@ -122,21 +134,7 @@ class JudgeTrainingConfig:
     """What is trained."""
 
     recognition: RecognitionTrainingConfig = dataclasses.field(
-        default_factory=lambda: RecognitionTrainingConfig(
-            num_people=4000,
-            num_group_scenes=3,
-            num_pair_scenes=2,
-            num_portraits=3,
-            trainer=TrainerConfig(
-                num_steps=4000,
-                learning_rate=3e-3,
-                weight_decay=0.05,
-                max_grad_norm=5.0,
-                ema_decay=0.998,
-                seed=17,
-                precision="auto",
-            ),
-        )
+        default_factory=lambda: RecognitionTrainingConfig(trainer=_recognition_trainer(seed=17))
     )
     """Data, loss and loop."""
 
