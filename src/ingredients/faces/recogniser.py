@@ -124,7 +124,11 @@ class ArcFaceRecogniser:
     @torch.no_grad()
     def embed(self, crops: UInt8Array) -> Tensor:
         """Embeds crops (B, S, S, 3) as float32 (B, D), not normalised."""
-        embeds: Tensor = self.network(crops_to_pixel_values(crops))
+        return self.embed_pixel_values(crops_to_pixel_values(crops))
+
+    def embed_pixel_values(self, pixel_values: Tensor) -> Tensor:
+        """Embeds crops (B, 3, S, S) in -1..1 as float32 (B, D), not normalised; gradients reach the pixels."""
+        embeds: Tensor = self.network(pixel_values)
         return embeds.float()
 
     @torch.no_grad()

@@ -86,7 +86,10 @@ class AlignmentStage(IdentityStage):
             chosen = is_shown & (kept == index)
             if bool(chosen.any()):
                 metrics[f"loss_{name}"] = sample_losses[chosen].mean()
-        return StepOutput(loss=diffusion_loss(output.sample, velocity, self.loss_weight(batch)), metrics=metrics)
+        step = StepOutput(loss=diffusion_loss(output.sample, velocity, self.loss_weight(batch)), metrics=metrics)
+        return self.add_identity_loss(
+            step, batch, people, output.sample, noise=noise, timesteps=timesteps, is_shown=is_shown
+        )
 
     def _routing(self, batch: ClipBatch) -> tuple[Routing, torch.Tensor | None]:
         if self.config.alignment_routing == "targets":
@@ -111,7 +114,20 @@ class AlignmentStage(IdentityStage):
                 routing=routing,
                 routing_indices=routing_indices,
             )
-            losses[f"validation_loss_{name}"] = float(diffusion_loss(output.sample, velocity))
+            step = StepOutput(loss=diffusion_loss(output.sample, velocity))
+            losses[f"validation_loss_{name}"] = float(step.loss)
+            if has_global or has_local:
+                step = self.add_identity_loss(
+                    step,
+                    batch,
+                    people,
+                    output.sample,
+                    noise=noise,
+                    timesteps=timesteps,
+                    is_shown=torch.ones(len(batch.captions), dtype=torch.bool),
+                )
+                if "identity_cosine" in step.metrics:
+                    losses[f"validation_identity_cosine_{name}"] = float(step.metrics["identity_cosine"])
         return losses
 
 

@@ -17,6 +17,7 @@ from ingredients.data.encode import encode_images
 from ingredients.data.identity_encoder import PhotoEncoder
 from ingredients.data.latent_pool import LatentPool
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
+from ingredients.faces.recogniser import ArcFaceRecogniser
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.training.noise import NoiseSchedule, build_scheduler
@@ -72,6 +73,7 @@ class FrozenParts:
     validation_pool: LatentPool
     photo_encoder: PhotoEncoder | None = None
     validation_photo_encoder: PhotoEncoder | None = None
+    recogniser: ArcFaceRecogniser | None = None
 
 
 class PromptEncoder:

@@ -13,8 +13,9 @@ from ingredients.data.identity_encoder import IdentityBatch
 from ingredients.models import IngredientsTransformer3DModel, IngredientsTransformerOutput
 from ingredients.models.id_router import Routing
 from ingredients.training.diffusion_stage import DiffusionConfig, DiffusionStage, FrozenParts
+from ingredients.training.identity_loss import IdentityLoss
 from ingredients.training.lora import add_lora
-from ingredients.training.stage import ParameterGroup
+from ingredients.training.stage import ParameterGroup, StepOutput
 
 Tuning = Literal["lora", "full"]
 
@@ -36,6 +37,12 @@ class IdentityConfig(DiffusionConfig):
     identity_drop: float = 0.0
     """Share of the samples that lose all identity features, so that the finished model can also tell what it would
     draw of nobody in particular: what `identity_guidance_scale` leads away from. The paper has none."""
+
+    identity_loss_weight: float = 0.0
+    """Weight of the identity loss; the paper has none."""
+
+    identity_loss_max_timestep: int = 600
+    """Noise level from which on a prediction is too blurred for the identity loss."""
 
     def __post_init__(self) -> None:
         DiffusionConfig.__post_init__(self)
@@ -67,6 +74,13 @@ class IdentityStage(DiffusionStage):
                 name: parameter for name, parameter in transformer.base_parameters() if name not in module_parameters
             }
         self.module_parameters = module_parameters
+        self._identity_loss: IdentityLoss | None = None
+        if config.identity_loss_weight > 0:
+            if parts.recogniser is None:
+                raise ValueError("the identity loss needs a recogniser")
+            self._identity_loss = IdentityLoss(
+                parts.vae, parts.recogniser, max_timestep=config.identity_loss_max_timestep
+            )
         for parameter in (self.base_parameters | module_parameters).values():
             parameter.requires_grad_(True)
 
@@ -90,6 +104,43 @@ class IdentityStage(DiffusionStage):
         encoder = self.parts.validation_photo_encoder if held_out else self.parts.photo_encoder
         assert encoder is not None
         return encoder(batch.photo_keys)
+
+    def add_identity_loss(
+        self,
+        step: StepOutput,
+        batch: ClipBatch,
+        people: IdentityBatch,
+        velocity: torch.Tensor,
+        *,
+        noise: torch.Tensor,
+        timesteps: torch.Tensor,
+        is_shown: torch.Tensor,
+    ) -> StepOutput:
+        """A step with the identity loss of its prediction, if there is one; samples count by their share of signal.
+
+        Args:
+            step: loss and metrics so far.
+            batch: the clips.
+            people: features of the photos.
+            velocity: (B, F, C, H, W), predicted.
+            noise: as `velocity`.
+            timesteps: (B,).
+            is_shown: (B,) bool, samples that were shown the people in one way or the other.
+        """
+        if self._identity_loss is None:
+            return step
+        loss, cosines = self._identity_loss(
+            self.schedule.clean_latents(self.schedule.add_noise(batch.latents, noise, timesteps), velocity, timesteps),
+            batch.face_landmarks,
+            people.id_embeds[..., : self.transformer.config.id_recognition_dim],
+            timesteps=timesteps,
+            weight=self.schedule.signal[timesteps],
+            counts=is_shown,
+        )
+        metrics = step.metrics | {"identity_loss": loss.detach()}
+        if len(cosines):
+            metrics["identity_cosine"] = cosines.mean()
+        return StepOutput(loss=step.loss + self.config.identity_loss_weight * loss, metrics=metrics)
 
     def predict(
         self,

@@ -50,6 +50,10 @@ class NoiseSchedule:
         """What v-prediction predicts (B, F, C, H, W) (Salimans and Ho 2022, "Progressive distillation")."""
         return _at(self.signal, timesteps) * noise - _at(self.noise, timesteps) * latents
 
+    def clean_latents(self, noisy: torch.Tensor, velocity: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """The latents (B, F, C, H, W) that a velocity predicts: the inverse of `velocity`."""
+        return _at(self.signal, timesteps) * noisy - _at(self.noise, timesteps) * velocity
+
 
 def _at(levels: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
     return levels[timesteps][:, None, None, None, None]

@@ -73,13 +73,16 @@ class RouterStage(IdentityStage):
         diffusion = diffusion_loss(output.sample, velocity, self.loss_weight(batch))
         routing_targets = batch.routing_targets.where(is_shown[:, None], BACKGROUND)
         routing = self.routing_loss(output.routing_logits, routing_targets)
-        return StepOutput(
+        step = StepOutput(
             loss=diffusion + self.config.routing_loss_weight * routing,
             metrics={
                 "diffusion_loss": diffusion.detach(),
                 "routing_loss": routing.detach(),
                 "num_clips": len(self.parts.pool),
             },
+        )
+        return self.add_identity_loss(
+            step, batch, people, output.sample, noise=noise, timesteps=timesteps, is_shown=is_shown
         )
 
     def routing_loss(self, routing_logits: tuple[torch.Tensor, ...], routing_targets: torch.Tensor) -> torch.Tensor:

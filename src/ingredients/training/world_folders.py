@@ -60,6 +60,7 @@ def load_frozen_parts(output: Path, *, with_faces: bool) -> FrozenParts:
         image_encoder = load_dual_encoder(part_folder(output, "image-encoder", "config.json").parent)
         for network in (recogniser.network, image_encoder.clip):
             network.requires_grad_(False).eval()
+        parts.recogniser = recogniser
         parts.photo_encoder = PhotoEncoder(parts.pool, recogniser, image_encoder)
         parts.validation_photo_encoder = PhotoEncoder(parts.validation_pool, recogniser, image_encoder)
     return parts

@@ -1,0 +1,138 @@
+"""The identity loss, on a real tiny VAE and a real tiny recogniser."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from ingredients.data.encode import video_to_pixels
+from ingredients.faces.alignment import crop_arcface
+from ingredients.faces.recogniser import (
+    ArcFaceRecogniser,
+    RecogniserConfig,
+    ResidualFaceNetwork,
+    crops_to_pixel_values,
+)
+from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
+from ingredients.training.identity_loss import IdentityLoss, cut_faces, decode_first_frames
+from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.trainer import step_generator
+from ingredients.world import render_scene, sample_scene
+from tests.training.conftest import TinyWorld
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> ArcFaceRecogniser:
+    torch.manual_seed(0)
+    network = ResidualFaceNetwork(RecogniserConfig(crop_size=16, embedding_dim=6, widths=(4, 5, 6, 7)))
+    return ArcFaceRecogniser(network, crop_size=16, embedding_dim=6)
+
+
+@pytest.fixture
+def faces(tiny_world: TinyWorld, recogniser: ArcFaceRecogniser) -> dict[str, torch.Tensor]:
+    """Two samples: latents, landmarks of two people and of one, and embeddings of some photos."""
+    generator = torch.Generator().manual_seed(0)
+    landmarks = torch.tensor([[20.0, 25], [38, 24], [30, 34], [22, 43], [37, 42]]) + torch.tensor(
+        [[[[0.0, 0]], [[35, 3]]], [[[11, 8]], [[0, 0]]]]
+    )  # (2, 2, 5, 2)
+    landmarks[1, 1] = torch.nan
+    return {
+        "latents": torch.randn(2, 1, 3, 16, 24, generator=generator),
+        "landmarks": landmarks,
+        "embeds": torch.randn(2, 2, 6, generator=generator),
+    }
+
+
+def test_faces_are_cut_as_for_recognition() -> None:
+    scene = render_scene(sample_scene(3, num_people=2), height=96, width=144, num_frames=1)
+    landmarks = scene.landmarks[0]  # (2, 5, 2)
+    expected = [crop_arcface(scene.frames[0], points, size=64) for points in landmarks]
+    frames = video_to_pixels(scene.frames[None])[0, :, 0].expand(2, -1, -1, -1)
+    crops = cut_faces(frames, torch.from_numpy(landmarks), size=64)
+    difference = (crops - crops_to_pixel_values(np.stack(expected))).abs()
+    assert float(difference.median()) < 1 / 255
+    assert float(difference.mean()) < 2 / 255  # Pillow rounds positions, which shows at edges
+
+
+def test_first_frames_are_decoded_as_pictures(tiny_world: TinyWorld) -> None:
+    vae = tiny_world.parts.vae
+    latents = torch.randn(2, 3, 3, 8, 10, generator=torch.Generator().manual_seed(0))
+    pictures = vae.decode(latents[:, :1].transpose(1, 2) / vae.config.scaling_factor).sample  # (2, 3, 1, 32, 40)
+    torch.testing.assert_close(decode_first_frames(vae, latents), pictures[:, :, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_is_the_weighted_cosine_distance(
+    tiny_world: TinyWorld, recogniser: ArcFaceRecogniser, faces: dict[str, torch.Tensor]
+) -> None:
+    loss = IdentityLoss(tiny_world.parts.vae, recogniser, max_timestep=600)
+    value, cosines = loss(
+        **faces,
+        timesteps=torch.tensor([600, 10]),
+        weight=torch.tensor([0.5, 2.0]),
+        counts=torch.tensor([True, True]),
+    )
+    frames = decode_first_frames(tiny_world.parts.vae, faces["latents"])
+    expected = []
+    for sample, person in ((0, 0), (0, 1), (1, 0)):
+        crop = cut_faces(frames[sample : sample + 1], faces["landmarks"][sample, person][None], size=16)
+        embed, target = recogniser.embed_pixel_values(crop)[0].detach(), faces["embeds"][sample, person]
+        expected.append(float(embed @ target / (embed.norm() * target.norm())))
+    torch.testing.assert_close(cosines, torch.tensor(expected), rtol=1e-4, atol=1e-5)
+    distances = 0.5 * (1 - expected[0]) + 0.5 * (1 - expected[1]) + 2 * (1 - expected[2])
+    assert float(value) == pytest.approx(distances / 4, rel=1e-4)  # of two samples with two places each
+
+
+def test_noisy_samples_hidden_faces_and_dropped_people_do_not_count(
+    tiny_world: TinyWorld, recogniser: ArcFaceRecogniser, faces: dict[str, torch.Tensor]
+) -> None:
+    loss = IdentityLoss(tiny_world.parts.vae, recogniser, max_timestep=600)
+    latents = faces["latents"].clone().requires_grad_()
+    weight = torch.ones(2)
+    for timesteps, counts in (([601, 10], [True, True]), ([10, 10], [False, True])):
+        value, cosines = loss(
+            **(faces | {"latents": latents}),
+            timesteps=torch.tensor(timesteps),
+            weight=weight,
+            counts=torch.tensor(counts),
+        )
+        assert len(cosines) == 1
+        (gradient,) = torch.autograd.grad(value, latents)
+        assert not gradient[0].any()
+        assert gradient[1].any()
+    value, cosines = loss(
+        **faces, timesteps=torch.tensor([900, 900]), weight=weight, counts=torch.tensor([True, True])
+    )
+    assert float(value) == 0
+    assert len(cosines) == 0
+
+
+@pytest.mark.parametrize("stage_type", [AlignmentStage, RouterStage])
+def test_stages_add_it_to_their_loss(
+    tiny_world: TinyWorld, recogniser: ArcFaceRecogniser, stage_type: type[AlignmentStage] | type[RouterStage]
+) -> None:
+    parts = dataclasses.replace(tiny_world.parts, recogniser=recogniser)
+    config_type = AlignmentConfig if stage_type is AlignmentStage else RouterConfig
+
+    def step(weight: float) -> tuple[float, dict[str, float]]:
+        config = config_type(batch_size=6, lora_rank=2, identity_loss_weight=weight)
+        output = stage_type(tiny_world.transformer(), parts, config).training_step(step_generator(0, 0), progress=0.0)
+        return float(output.loss.detach()), {name: float(value) for name, value in output.metrics.items()}
+
+    plain, metrics = step(0.0)
+    assert "identity_loss" not in metrics
+    loss, metrics = step(3.0)
+    assert metrics["identity_loss"] > 0
+    assert -1 <= metrics["identity_cosine"] <= 1
+    assert loss == pytest.approx(plain + 3 * metrics["identity_loss"], rel=1e-5)
+    with pytest.raises(ValueError, match="needs a recogniser"):
+        stage_type(tiny_world.transformer(), tiny_world.parts, config_type(identity_loss_weight=1.0))
+
+
+def test_clean_latents_are_what_noise_and_velocity_came_from(tiny_world: TinyWorld) -> None:
+    stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, AlignmentConfig(batch_size=2, lora_rank=2))
+    latents, noise = torch.randn(2, 3, 1, 3, 4, 5)
+    timesteps = torch.tensor([40, 700, 999])
+    noisy = stage.schedule.add_noise(latents, noise, timesteps)
+    velocity = stage.schedule.velocity(latents, noise, timesteps)
+    torch.testing.assert_close(stage.schedule.clean_latents(noisy, velocity, timesteps), latents)
