@@ -1,10 +1,13 @@
 """Reading the small files of a model folder."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ingredients.core.errors import ModelFolderError
+
+_NUM_NAMED = 3
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -22,3 +25,9 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ModelFolderError(f"The file {path} must hold a JSON object; copy it again.")
     return values
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - _NUM_NAMED
+    return ", ".join(names[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.core.model_files import read_json
+from ingredients.core.model_files import name_some, read_json
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.models.state_dict_adapter import config_from_published, from_published, published_key_map
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -28,7 +28,6 @@ SCHEDULERS = {each.__name__: each for each in (CogVideoXDPMScheduler, CogVideoXD
 _DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
 _TRANSFORMERS_WEIGHTS = "model.safetensors"
 _PUBLISHED_PREFIX = "local_facial_extractor."
-_NUM_NAMED = 3
 
 _PartT = TypeVar("_PartT", bound=torch.nn.Module)
 Shapes = dict[str, tuple[int, ...]]
@@ -156,12 +155,12 @@ def _check_parts(folder: Path, wanted: Mapping[str, object], transformer_name: s
 def _check_shapes(folder: Path, stored: Shapes, expected: Shapes) -> None:
     problems = []
     if missing := [name for name in expected if name not in stored]:
-        problems.append(f"lack {_some(missing)}")
+        problems.append(f"lack {name_some(missing)}")
     if unknown := [name for name in stored if name not in expected]:
-        problems.append(f"hold the unknown {_some(unknown)}")
+        problems.append(f"hold the unknown {name_some(unknown)}")
     if misshapen := [name for name in expected if name in stored and stored[name] != expected[name]]:
         problems.append(
-            "hold " + _some([f"{name} of shape {stored[name]} instead of {expected[name]}" for name in misshapen])
+            "hold " + name_some([f"{name} of shape {stored[name]} instead of {expected[name]}" for name in misshapen])
         )
     if problems:
         raise ModelFolderError(
@@ -230,8 +229,3 @@ def _load_checked(
     with _explained(folder):
         part = cast(Any, part_type).from_pretrained(folder, use_safetensors=True, local_files_only=True, **dtype)
     return cast(_PartT, part.eval())
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _NUM_NAMED
-    return ", ".join(names[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")
