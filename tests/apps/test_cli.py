@@ -8,6 +8,7 @@ from tests.apps.conftest import Run
 COMMANDS = [
     ("generate",),
     ("faces",),
+    ("info",),
     ("evaluate",),
     ("world",),
     ("world", "portrait"),

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,28 @@ def test_json_is_alone_on_standard_output(generate: Generate, photos: dict[str, 
     for person in report["people"]:
         assert isinstance(person["found"], bool)
         assert isinstance(person["similarity"], float)
+
+
+def test_files_say_how_they_were_made(generate: Generate, run: Run, tiny_model: Path) -> None:
+    assert generate("--contact-sheet", "frames.png", "--routing-map", "routing.png", seed=5).exit_code == 0
+    told = run("info", "out.mp4", "frames.png", "routing.png", "--json")
+    assert told.exit_code == 0, told.output
+    for line, file in zip(told.stdout.splitlines(), ("out.mp4", "frames.png", "routing.png"), strict=True):
+        assert json.loads(line) == {
+            "file": file,
+            "model": tiny_model.name,
+            "seed": 5,
+            "people": ["ana", "ben"],
+            "prompt": PROMPT,
+            "version": metadata.version("ingredients"),
+        }
+    assert PROMPT in run("info", "out.mp4").stdout
+
+
+def test_the_prompt_can_be_kept_out_of_the_file(generate: Generate, run: Run) -> None:
+    assert generate("--no-prompt-metadata").exit_code == 0
+    assert b"beach" not in Path("out.mp4").read_bytes()
+    assert "kept out of the file" in run("info", "out.mp4").stdout
 
 
 def test_a_seed_makes_the_same_video_again(generate: Generate) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from ingredients.apps import evaluate_command, faces_command, generate_command, world_commands
+from ingredients.apps import evaluate_command, faces_command, generate_command, info_command, world_commands
 from ingredients.apps.terminal import IngredientsGroup, with_examples
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("generate", help=generate_command.HELP)(generate_command.generate)
 app.command("faces", help=faces_command.HELP)(faces_command.faces)
+app.command("info", help=info_command.HELP)(info_command.info)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
 app.add_typer(world_commands.app, name="world")
 

@@ -21,6 +21,7 @@ from ingredients.evaluation.loading import JUDGE_FOLDER, load_model_judge
 from ingredients.evaluation.people_report import report_people
 from ingredients.faces.facial_extractor import ExtractedIdentities, IdentityPhotos
 from ingredients.media.pictures import check_picture_path, write_picture
+from ingredients.media.provenance import Provenance
 from ingredients.media.video import check_video_path, write_video
 from ingredients.pipelines.loading import default_model_path, load_pipeline
 from ingredients.pipelines.people import identity_photos
@@ -87,6 +88,9 @@ class GenerateRequest:
 
     contact_sheet: Path | None = None
     """Picture to write: the frames side by side."""
+
+    prompt_metadata: bool = True
+    """Whether the files say what was asked for; that a model made them they always say."""
 
     def check(self) -> None:
         """Checks what can be checked before anything is loaded.
@@ -211,15 +215,18 @@ def generate_video(
         identities = pipeline.extract_identities(photographed)
         _check_people_differ(identities, pipeline)
         frames, routing_maps = _denoise(request, pipeline, identities, progress)
-    write_video(request.output, frames, fps=FPS, metadata=_metadata(request))
+    provenance = _provenance(request, folder)
+    write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())
     seconds = time.monotonic() - started
     people = _judge_people(judge, request, photographed, frames)
     if request.contact_sheet is not None:
         captions = {person.name: person.verdict for person in people}
         photos = {person.name: person.images for person in photographed}
-        write_picture(request.contact_sheet, contact_sheet(frames, photos, prompt=request.prompt, captions=captions))
+        sheet = contact_sheet(frames, photos, prompt=request.prompt, captions=captions)
+        write_picture(request.contact_sheet, sheet, description=provenance.to_json())
     if request.routing_map is not None and routing_maps is not None:
-        write_picture(request.routing_map, routing_map_sheet(routing_maps, frames, identities.names))
+        sheet = routing_map_sheet(routing_maps, frames, identities.names)
+        write_picture(request.routing_map, sheet, description=provenance.to_json())
     return GenerateResult(
         request=request,
         model=str(folder),
@@ -340,9 +347,13 @@ def _judge_people(
     )
 
 
-def _metadata(request: GenerateRequest) -> dict[str, str]:
-    people = ", ".join(request.photos)
-    return {"title": request.prompt, "comment": f"Made by ingredients; people: {people}; seed {request.seed}"}
+def _provenance(request: GenerateRequest, folder: Path) -> Provenance:
+    return Provenance(
+        model=folder.resolve().name,
+        seed=request.seed,
+        people=tuple(request.photos),
+        prompt=request.prompt if request.prompt_metadata else None,
+    )
 
 
 @contextlib.contextmanager

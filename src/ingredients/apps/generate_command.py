@@ -49,6 +49,13 @@ def generate(
     contact_sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write: the frames side by side.")
     ] = None,
+    prompt_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--prompt-metadata/--no-prompt-metadata",
+            help="Whether the files say what was asked for. That a model made them they always say.",
+        ),
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
     ] = False,
@@ -76,6 +83,7 @@ def generate(
         width=width,
         routing_map=routing_map,
         contact_sheet=contact_sheet,
+        prompt_metadata=prompt_metadata,
     )
     silence_libraries()
     with show_progress("Making the video") as progress:

@@ -9,6 +9,8 @@ from ingredients.core.errors import OutputError
 from ingredients.core.files import atomic_path, check_output_path
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+PROVENANCE_TAG = 0x010E
+"""EXIF's ImageDescription, which all of these formats can carry."""
 
 
 def check_picture_path(path: str | Path) -> Path:
@@ -23,11 +25,19 @@ def check_picture_path(path: str | Path) -> Path:
     return check_output_path(path)
 
 
-def write_picture(path: str | Path, picture: UInt8Array) -> None:
+def write_picture(path: str | Path, picture: UInt8Array, *, description: str | None = None) -> None:
     """Writes an RGB picture (H, W, 3) in the format that the name ends in.
+
+    Args:
+        path: file to write; it appears when it is complete.
+        picture: the pixels.
+        description: what the file should say about itself, in ASCII.
 
     Raises:
         OutputError: as `check_picture_path`, or if the disk is full.
     """
+    exif = Image.Exif()
+    if description is not None:
+        exif[PROVENANCE_TAG] = description
     with atomic_path(check_picture_path(path)) as temporary:
-        Image.fromarray(picture).save(temporary, quality=95)
+        Image.fromarray(picture).save(temporary, quality=95, exif=exif)

@@ -3,13 +3,15 @@
 Legend: F frames, H/W pixels.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
 from ingredients.core.arrays import UInt8Array
@@ -97,6 +99,24 @@ def read_video(path: str | Path) -> Video:
     Raises:
         UserInputError: if the file is missing or holds no video that can be read.
     """
+    with _open_video(path) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        rate = stream.average_rate
+        metadata = dict(container.metadata)
+    if not frames or rate is None:
+        raise UserInputError(f"The video {path} holds no frames.")
+    return Video(frames=np.stack(frames), fps=float(rate), metadata=metadata)
+
+
+def read_video_metadata(path: str | Path) -> dict[str, str]:
+    """What a video file says about itself, without decoding it; raises as `read_video`."""
+    with _open_video(path) as container:
+        return dict(container.metadata)
+
+
+@contextlib.contextmanager
+def _open_video(path: str | Path) -> Iterator[InputContainer]:
     path = Path(path)
     if not path.is_file():
         raise UserInputError(f"The video {path} does not exist; check the name and the folder.")
@@ -104,14 +124,8 @@ def read_video(path: str | Path) -> Video:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise UserInputError(f"The file {path} holds no video.")
-            stream = container.streams.video[0]
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-            rate = stream.average_rate
-            metadata = dict(container.metadata)
+            yield container
     except av.FFmpegError as error:
         raise UserInputError(
             f"The video {path} cannot be read ({error.strerror}); copy or export it again."
         ) from error
-    if not frames or rate is None:
-        raise UserInputError(f"The video {path} holds no frames.")
-    return Video(frames=np.stack(frames), fps=float(rate), metadata=metadata)

@@ -1,0 +1,90 @@
+"""What a generated file says about itself: that a model made it, which, and from what.
+
+Videos carry it as JSON in the container's comment, pictures in EXIF's ImageDescription; both survive copying, and most
+players and viewers show them. `digital_source_type` is IPTC's term for media that a trained model made.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ingredients.core.errors import UserInputError
+from ingredients.media.pictures import PICTURE_SUFFIXES, PROVENANCE_TAG
+from ingredients.media.video import VIDEO_SUFFIXES, read_video_metadata
+
+_PACKAGE = "ingredients"
+_SOURCE_TYPE = "trainedAlgorithmicMedia"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """How a file was made."""
+
+    model: str
+    """Name of the model's folder."""
+
+    seed: int
+    """Of the noise."""
+
+    people: tuple[str, ...]
+    """Names of the people, as they were given."""
+
+    prompt: str | None = None
+    """What was asked for; None where it is kept out of the file."""
+
+    version: str = dataclasses.field(default_factory=lambda: metadata.version(_PACKAGE))
+    """Of this package."""
+
+    def to_json(self) -> str:
+        """One line of ASCII."""
+        values: dict[str, Any] = {"made_by": _PACKAGE, "digital_source_type": _SOURCE_TYPE}
+        return json.dumps(
+            values | {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        )
+
+    def to_tags(self) -> dict[str, str]:
+        """Tags of a video."""
+        return {"title": self.prompt or "Made by a model", "comment": self.to_json()}
+
+
+def read_provenance(path: str | Path) -> Provenance:
+    """Reads what a video or a picture says about itself.
+
+    Raises:
+        UserInputError: if the file is missing, of another kind, damaged, or says nothing of this kind.
+    """
+    path = Path(path)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        text = read_video_metadata(path).get("comment", "")
+    elif path.suffix.lower() in PICTURE_SUFFIXES:
+        text = _read_picture(path)
+    else:
+        raise UserInputError(f"The file {path} is neither a video nor a picture that this package makes.")
+    try:
+        values: Mapping[str, Any] = json.loads(text)
+        if values.get("made_by") != _PACKAGE:
+            raise ValueError
+        return Provenance(
+            model=values["model"],
+            seed=values["seed"],
+            people=tuple(values["people"]),
+            prompt=values.get("prompt"),
+            version=values["version"],
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserInputError(f"The file {path} does not say that {_PACKAGE} made it.") from error
+
+
+def _read_picture(path: Path) -> str:
+    if not path.is_file():
+        raise UserInputError(f"The picture {path} does not exist; check the name and the folder.")
+    try:
+        with Image.open(path) as picture:
+            return str(picture.getexif().get(PROVENANCE_TAG, ""))
+    except OSError as error:
+        raise UserInputError(f"The picture {path} cannot be read; copy or export it again.") from error
