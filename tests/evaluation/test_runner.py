@@ -16,7 +16,7 @@ from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves
 from ingredients.evaluation.router_probe import balanced_recall
-from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_folder
+from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_runner
 from ingredients.evaluation.variants import MODULE_VARIANTS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.evaluation.stand_ins import MeanColourRecogniser, make_face
@@ -99,6 +99,9 @@ def test_several_videos_at_once_change_no_number(pipeline, judge, tmp_path):
         assert together.metrics[name].value == pytest.approx(estimate.value, abs=2e-3), name
 
 
+RUN = {"needs": frozenset({"people"}), "batch_size": 1, "save_videos": False}
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -108,16 +111,16 @@ def test_several_videos_at_once_change_no_number(pipeline, judge, tmp_path):
     ],
 )
 def test_a_folder_of_another_evaluation_is_refused(pipeline, judge, tmp_path, changes, named):
-    same = {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
-    open_folder(tmp_path, pipeline, judge, **same)
-    open_folder(tmp_path, pipeline, judge, **same)
+    same = RUN | {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
+    open_runner(tmp_path, pipeline, judge, **same)
+    open_runner(tmp_path, pipeline, judge, **same)
     with pytest.raises(UserInputError, match=f"with another {named}; choose another"):
-        open_folder(tmp_path, pipeline, judge, **(same | changes))
+        open_runner(tmp_path, pipeline, judge, **(same | changes))
 
 
 def test_other_weights_are_another_model(pipeline, judge, tmp_path):
-    same = {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
-    open_folder(tmp_path, pipeline, judge, **same)
+    same = RUN | {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
+    open_runner(tmp_path, pipeline, judge, **same)
     before = model_fingerprint(pipeline)
     weight = next(pipeline.transformer.parameters())
     with torch.no_grad():
@@ -125,7 +128,7 @@ def test_other_weights_are_another_model(pipeline, judge, tmp_path):
     try:
         assert model_fingerprint(pipeline) != before
         with pytest.raises(UserInputError, match="another model"):
-            open_folder(tmp_path, pipeline, judge, **same)
+            open_runner(tmp_path, pipeline, judge, **same)
     finally:
         with torch.no_grad():
             weight[0, 0] -= 1

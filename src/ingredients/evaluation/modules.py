@@ -9,7 +9,6 @@ import numpy as np
 
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment
-from ingredients.evaluation.case_runner import CaseRunner
 from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.distractors import NUM_DISTRACTORS
 from ingredients.evaluation.folder import write_json
@@ -18,7 +17,7 @@ from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.registry import find_metrics
 from ingredients.evaluation.records import CaseRecord
 from ingredients.evaluation.results import estimate_to_json, markdown_table
-from ingredients.evaluation.runner import open_folder, write_text
+from ingredients.evaluation.runner import open_runner, write_text
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
 from ingredients.evaluation.variants import CONFLICT, FORCED_LEFT_RIGHT, FORCED_RIGHT_LEFT, MODULE_VARIANTS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -110,23 +109,15 @@ def evaluate_modules(
     """
     settings = settings or GenerationSettings()
     cases = make_cases(num_cases, num_people=_NUM_PEOPLE)
-    folder = open_folder(
+    runner = open_runner(
         output,
         pipeline,
         judge,
         settings=settings,
+        needs=frozenset({"people"}),
         num_people=_NUM_PEOPLE,
         num_distractors=num_distractors,
         seed=seed,
-    )
-    runner = CaseRunner(
-        pipeline,
-        judge,
-        folder,
-        settings=settings,
-        needs=frozenset({"people"}),
-        seed=seed,
-        num_distractors=num_distractors,
         batch_size=batch_size,
         save_videos=save_videos,
     )
@@ -155,8 +146,8 @@ def evaluate_modules(
         ),
         num_cases=num_cases,
     )
-    write_json(folder.path / MODULES_RESULT_NAME, result.to_json())
-    write_text(folder.path / MODULES_REPORT_NAME, result.to_markdown())
+    write_json(runner.folder.path / MODULES_RESULT_NAME, result.to_json())
+    write_text(runner.folder.path / MODULES_REPORT_NAME, result.to_markdown())
     return result
 
 

@@ -66,23 +66,15 @@ def evaluate(
     settings = settings or GenerationSettings()
     chosen = choose_metrics(pipeline, metrics)
     cases = make_cases(num_cases, num_people=num_people)
-    folder = open_folder(
+    runner = open_runner(
         output,
         pipeline,
         judge,
         settings=settings,
+        needs=frozenset().union(*(metric.needs for metric in chosen)),
         num_people=num_people,
         num_distractors=num_distractors,
         seed=seed,
-    )
-    runner = CaseRunner(
-        pipeline,
-        judge,
-        folder,
-        settings=settings,
-        needs=frozenset().union(*(metric.needs for metric in chosen)),
-        seed=seed,
-        num_distractors=num_distractors,
         batch_size=batch_size,
         save_videos=save_videos,
     )
@@ -103,8 +95,8 @@ def evaluate(
         model_fingerprint=model_fingerprint(pipeline),
         calibration=calibration,
     )
-    write_json(folder.path / RESULT_NAME, result.to_json())
-    write_text(folder.path / REPORT_NAME, result.to_markdown())
+    write_json(runner.folder.path / RESULT_NAME, result.to_json())
+    write_text(runner.folder.path / REPORT_NAME, result.to_markdown())
     return result
 
 
@@ -131,20 +123,25 @@ def choose_metrics(pipeline: IngredientsPipeline, names: Iterable[str] | None) -
     return chosen
 
 
-def open_folder(
+def open_runner(
     output: str | Path,
     pipeline: IngredientsPipeline,
     judge: Judge,
     *,
     settings: GenerationSettings,
+    needs: frozenset[Need],
     num_people: int,
     num_distractors: int,
     seed: int,
-) -> EvaluationFolder:
-    """The folder of an evaluation of this model with these settings; how many cases there are does not matter.
+    batch_size: int,
+    save_videos: bool,
+) -> CaseRunner:
+    """A runner in the folder of an evaluation of this model with these settings.
+
+    How many cases there are, what they need and how many are made at once does not matter to the folder.
 
     Raises:
-        UserInputError: if it holds another one.
+        UserInputError: if the folder holds another one.
         OutputError: if it cannot be made.
     """
     description = {
@@ -156,7 +153,17 @@ def open_folder(
         "seed": seed,
         "version of the cases": CASES_VERSION,
     }
-    return EvaluationFolder(output, description=description)
+    return CaseRunner(
+        pipeline,
+        judge,
+        EvaluationFolder(output, description=description),
+        settings=settings,
+        needs=needs,
+        seed=seed,
+        num_distractors=num_distractors,
+        batch_size=batch_size,
+        save_videos=save_videos,
+    )
 
 
 def model_fingerprint(pipeline: IngredientsPipeline) -> str:

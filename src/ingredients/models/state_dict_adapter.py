@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ingredients.core.model_files import name_some
 from ingredients.models.presets import published
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
@@ -158,7 +159,8 @@ def _check_keys(source: str, keys: Iterable[str], expected: Iterable[str]) -> No
     keys, expected = set(keys), set(expected)
     if keys != expected:
         raise ValueError(
-            f"{source} does not fit the model: missing {_some(expected - keys)}, unknown {_some(keys - expected)}"
+            f"{source} does not fit the model: missing {name_some(sorted(expected - keys)) or 'none'}, "
+            f"unknown {name_some(sorted(keys - expected)) or 'none'}"
         )
 
 
@@ -168,8 +170,3 @@ def _check_shapes(source: str, weights: Mapping[str, torch.Tensor], target: Mapp
             raise ValueError(
                 f"{source}: {key} has shape {tuple(tensor.shape)}, the model has {tuple(target[key].shape)}"
             )
-
-
-def _some(keys: set[str]) -> str:
-    names = sorted(keys)
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "none"
