@@ -24,7 +24,7 @@ from ingredients.faces.alignment import crop_ffhq, sharpness
 
 ScaleSource = Literal["clip", "recognition_and_clip"]
 
-DEFAULT_SAME_FACE_THRESHOLD = 0.85
+DEFAULT_SAME_FACE_THRESHOLD = 0.75
 
 _SMALL_FACE = 24.0
 """Pixels: a face smaller than this keeps little of a person."""
