@@ -110,20 +110,22 @@ class AlignPartConfig:
             tuning="full",
             image_batch_size=24,
             batch_size=12,
-            image_share=0.62,
-            face_weight=2.5,
+            image_share=0.6,
+            face_weight=3.0,
             identity_drop=0.08,
-            kept_shares=(0.3, 0.3, 0.4),
+            identity_loss_weight=1.5,
+            identity_loss_max_timestep=650,
+            kept_shares=(0.2, 0.3, 0.5),
         )
     )
     """Batches, conditions and loss."""
 
     trainer: TrainerConfig = dataclasses.field(
         default_factory=lambda: _timed_loop(
-            minutes=62.0,
+            minutes=140.0,
             optimizer="muon",
-            learning_rate=1.5e-3,
-            muon_learning_rate=3e-3,
+            learning_rate=1.2e-3,
+            muon_learning_rate=2.5e-3,
             num_warmup_steps=40,
             ema_decay=0.995,
         )
@@ -140,8 +142,10 @@ class RoutePartConfig:
             image_batch_size=24,
             batch_size=12,
             image_share=0.5,
-            face_weight=2.5,
+            face_weight=3.0,
             identity_drop=0.08,
+            identity_loss_weight=1.5,
+            identity_loss_max_timestep=650,
             lora_rank=32,
             base_learning_rate_scale=0.5,
         )
