@@ -21,6 +21,7 @@ from ingredients.evaluation.loading import load_model_judge
 from ingredients.evaluation.references import embed_people
 from ingredients.pipelines.loading import default_model_path, load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.pipeline_output import to_pixels
 from ingredients.world.scenes import render_scene
 
 _ALL_NOISE = 1000
@@ -52,16 +53,17 @@ def main() -> None:
     pipeline.set_progress_bar_config(disable=True)
     judge = load_model_judge(folder)
     gallery = DistractorGallery(judge)
+    cases = make_cases(arguments.cases)
+    references = [embed_people(judge, case.people, case.portrait_seeds) for case in cases]
+    distractors = [
+        [gallery.for_person(who, seed=seed) for who, seed in zip(case.people, case.portrait_seeds, strict=True)]
+        for case in cases
+    ]
     for start in arguments.starts:
         pipeline.scheduler.start = start
         people = []
-        for case in make_cases(arguments.cases):
-            references = embed_people(judge, case.people, case.portrait_seeds)
-            distractors = [
-                gallery.for_person(person, seed=seed)
-                for person, seed in zip(case.people, case.portrait_seeds, strict=True)
-            ]
-            people += judge.assess(denoise(pipeline, case, start), references, distractors=distractors).people
+        for case, known, others in zip(cases, references, distractors, strict=True):
+            people += judge.assess(denoise(pipeline, case, start), known, distractors=others).people
         similarity = np.mean([person.similarity for person in people])
         right = np.mean([person.right_person for person in people])
         print(f"from t = {start:4}: similarity {similarity:.2f}, right person {right:.0%}", flush=True)
@@ -90,7 +92,7 @@ def denoise(pipeline: IngredientsPipeline, case: Case, start: int) -> UInt8Array
         layout_share=None if start >= _ALL_NOISE else 0.0,
         output_type="np",
     )
-    frames: UInt8Array = np.clip(np.asarray(output.frames)[0] * 255 + 0.5, 0, 255).astype(np.uint8)
+    frames: UInt8Array = to_pixels(output.frames)[0]
     return frames
 
 

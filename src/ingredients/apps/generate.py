@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 
 from ingredients.core.arrays import Int64Array, UInt8Array
@@ -26,7 +25,7 @@ from ingredients.media.video import check_video_path, write_video
 from ingredients.pipelines.loading import default_model_path, load_pipeline
 from ingredients.pipelines.people import identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
-from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
+from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning, check_prompts
 from ingredients.visualisation.contact_sheet import contact_sheet
 from ingredients.visualisation.routing_maps import routing_map_sheet
@@ -320,7 +319,7 @@ def _denoise(
             callback_on_step_end=report_step,
         ),
     )
-    frames = np.clip(np.asarray(output.frames)[0] * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    frames = to_pixels(output.frames)[0]
     return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
 
 

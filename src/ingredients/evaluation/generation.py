@@ -15,7 +15,7 @@ from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.pipelines.layout import column_layout
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
+from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
 
 
@@ -142,8 +142,7 @@ def generate_videos(
         output_type="np",
     )
     assert isinstance(output, IngredientsPipelineOutput)  # a tuple only comes when asked for
-    frames = np.clip(np.asarray(output.frames) * 255.0 + 0.5, 0, 255).astype(np.uint8)  # (B, F, H, W, 3)
-    return list(frames)
+    return list(to_pixels(output.frames))
 
 
 def assign_tokens(
