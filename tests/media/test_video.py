@@ -4,6 +4,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from ingredients.core.errors import OutputError, ShapeError, UserInputError
 from ingredients.media.video import read_video, write_video
@@ -41,6 +42,19 @@ def test_every_player_can_show_it(tmp_path: Path, frames: np.ndarray) -> None:
     with av.open(str(tmp_path / "a.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt, stream.frames) == ("h264", "yuv420p", NUM_FRAMES)
+
+
+def test_the_same_frames_make_the_same_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    blots = rng.integers(0, 256, (17, 8, 12, 3)).repeat(4, axis=1).repeat(4, axis=2)
+    frames = scipy.ndimage.gaussian_filter(blots, sigma=(0.5, 1.5, 1.5, 0)).astype(np.uint8)  # show the fault best
+    files = set()
+    for _ in range(40):  # between freed pieces of memory with all sorts of things in them
+        scribbles = [rng.integers(0, 256, rng.integers(1_000, 200_000), dtype=np.uint8) for _ in range(10)]
+        del scribbles[::2]
+        write_video(tmp_path / "video.mp4", frames, fps=8)
+        files.add((tmp_path / "video.mp4").read_bytes())
+    assert len(files) == 1
 
 
 def test_a_single_frame_is_a_video(tmp_path: Path, frames: np.ndarray) -> None:

@@ -82,7 +82,8 @@ def write_video(
         container.metadata.update(metadata or {})
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        stream.options = {"crf": str(constant_rate_factor)}
+        # With its macroblock tree x264 now and then made another file of the same frames: it reads unwritten memory.
+        stream.options = {"crf": str(constant_rate_factor), "x264-params": "mbtree=0"}
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = ColorRange.MPEG
