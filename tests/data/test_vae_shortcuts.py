@@ -2,7 +2,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.data.vae_shortcuts import keep_present_frame_taps, single_frame_convolutions
+from ingredients.data.vae_shortcuts import decode_pictures, keep_present_frame_taps, single_frame_convolutions
 
 
 def test_the_single_frame_form_is_exact(tiny_vae: AutoencoderKLCogVideoX) -> None:
@@ -33,3 +33,14 @@ def test_without_taps_into_the_past_a_clip_is_a_row_of_images(tiny_vae: Autoenco
 def test_a_clip_is_refused(tiny_vae: AutoencoderKLCogVideoX) -> None:
     with single_frame_convolutions(tiny_vae), pytest.raises(ValueError, match="one frame, not 9"):
         tiny_vae.encode(torch.zeros(1, 3, 9, 16, 24))
+
+
+def test_latent_frames_are_decoded_as_pictures(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    latents = torch.randn(2, 3, tiny_vae.config.latent_channels, 4, 6, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        pictures = decode_pictures(tiny_vae, latents)
+        for sample in range(2):
+            for frame in range(3):
+                alone = latents[sample, frame][None, :, None] / tiny_vae.config.scaling_factor
+                expected = tiny_vae.decode(alone).sample[0, :, 0]
+                torch.testing.assert_close(pictures[sample, frame], expected, rtol=1e-4, atol=1e-5)

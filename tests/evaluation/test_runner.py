@@ -79,7 +79,7 @@ def test_evaluation_gives_every_metric_with_an_interval(pipeline, judge, tmp_pat
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(pipeline, judge, tmp_path):
     whole = run(pipeline, judge, tmp_path)
-    files = sorted((tmp_path / "cases" / "both").iterdir())
+    files = sorted((tmp_path / "cases" / "whole").iterdir())
     files[1].write_text("{")  # damaged
     kept = files[0].stat().st_mtime_ns
     again = run(pipeline, judge, tmp_path)
@@ -165,9 +165,9 @@ def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
     assert math.isfinite(result.conflict_local_similarity.value)
     report = (tmp_path / "modules.md").read_text()
     assert "| text_only |" in report
-    both = (tmp_path / "cases" / "both" / "0000.json").stat().st_mtime_ns
+    whole = (tmp_path / "cases" / "whole" / "0000.json").stat().st_mtime_ns
     run(pipeline, judge, tmp_path, num_cases=1, metrics=["normalised_similarity"])
-    assert (tmp_path / "cases" / "both" / "0000.json").stat().st_mtime_ns == both  # shared, not made again
+    assert (tmp_path / "cases" / "whole" / "0000.json").stat().st_mtime_ns == whole  # shared, not made again
 
 
 def test_tokens_are_assigned_in_columns():

@@ -2,23 +2,16 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
-from ingredients.data.encode import video_to_pixels
-from ingredients.faces.alignment import crop_arcface
-from ingredients.faces.recogniser import (
-    ArcFaceRecogniser,
-    RecogniserConfig,
-    ResidualFaceNetwork,
-    crops_to_pixel_values,
-)
+from ingredients.data.vae_shortcuts import decode_pictures
+from ingredients.faces.face_cutting import cut_faces
+from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
-from ingredients.training.identity_loss import IdentityLoss, cut_faces, decode_first_frames
+from ingredients.training.identity_loss import IdentityLoss
 from ingredients.training.router_stage import RouterConfig, RouterStage
 from ingredients.training.trainer import step_generator
-from ingredients.world import render_scene, sample_scene
 from tests.training.conftest import TinyWorld
 
 
@@ -44,24 +37,6 @@ def faces(tiny_world: TinyWorld, recogniser: ArcFaceRecogniser) -> dict[str, tor
     }
 
 
-def test_faces_are_cut_as_for_recognition() -> None:
-    scene = render_scene(sample_scene(3, num_people=2), height=96, width=144, num_frames=1)
-    landmarks = scene.landmarks[0]  # (2, 5, 2)
-    expected = [crop_arcface(scene.frames[0], points, size=64) for points in landmarks]
-    frames = video_to_pixels(scene.frames[None])[0, :, 0].expand(2, -1, -1, -1)
-    crops = cut_faces(frames, torch.from_numpy(landmarks), size=64)
-    difference = (crops - crops_to_pixel_values(np.stack(expected))).abs()
-    assert float(difference.median()) < 1 / 255
-    assert float(difference.mean()) < 2 / 255  # Pillow rounds positions, which shows at edges
-
-
-def test_first_frames_are_decoded_as_pictures(tiny_world: TinyWorld) -> None:
-    vae = tiny_world.parts.vae
-    latents = torch.randn(2, 3, 3, 8, 10, generator=torch.Generator().manual_seed(0))
-    pictures = vae.decode(latents[:, :1].transpose(1, 2) / vae.config.scaling_factor).sample  # (2, 3, 1, 32, 40)
-    torch.testing.assert_close(decode_first_frames(vae, latents), pictures[:, :, 0], rtol=1e-4, atol=1e-5)
-
-
 def test_the_loss_is_the_weighted_cosine_distance(
     tiny_world: TinyWorld, recogniser: ArcFaceRecogniser, faces: dict[str, torch.Tensor]
 ) -> None:
@@ -72,7 +47,7 @@ def test_the_loss_is_the_weighted_cosine_distance(
         weight=torch.tensor([0.5, 2.0]),
         counts=torch.tensor([True, True]),
     )
-    frames = decode_first_frames(tiny_world.parts.vae, faces["latents"])
+    frames = decode_pictures(tiny_world.parts.vae, faces["latents"])[:, 0]
     expected = []
     for sample, person in ((0, 0), (0, 1), (1, 0)):
         crop = cut_faces(frames[sample : sample + 1], faces["landmarks"][sample, person][None], size=16)
@@ -80,7 +55,7 @@ def test_the_loss_is_the_weighted_cosine_distance(
         expected.append(float(embed @ target / (embed.norm() * target.norm())))
     torch.testing.assert_close(cosines, torch.tensor(expected), rtol=1e-4, atol=1e-5)
     distances = 0.5 * (1 - expected[0]) + 0.5 * (1 - expected[1]) + 2 * (1 - expected[2])
-    assert float(value) == pytest.approx(distances / 4, rel=1e-4)  # of two samples with two places each
+    assert value.item() == pytest.approx(distances / 4, rel=1e-4)  # of two samples with two places each
 
 
 def test_noisy_samples_hidden_faces_and_dropped_people_do_not_count(

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from ingredients.apps.sampling_options import GuidanceScale, IdentityGuidanceScale, LayoutShare, NumInferenceSteps
+from ingredients.apps.sampling_options import (
+    GuidanceScale,
+    IdentityGuidanceScale,
+    LayoutShare,
+    LikenessGuidanceScale,
+    NumInferenceSteps,
+)
 from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
 
 HELP = with_examples(
@@ -33,6 +39,7 @@ def evaluate(
     guidance_scale: GuidanceScale = None,
     identity_guidance_scale: IdentityGuidanceScale = None,
     layout_share: LayoutShare = None,
+    likeness_guidance_scale: LikenessGuidanceScale = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features.")] = 1.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos made at once.")] = 1,
     save_videos: Annotated[bool, typer.Option("--save-videos", help="Keep the videos in the folder.")] = False,
@@ -61,6 +68,7 @@ def evaluate(
         guidance_scale=guidance_scale,
         identity_guidance_scale=identity_guidance_scale,
         layout_share=layout_share,
+        likeness_guidance_scale=likeness_guidance_scale,
     )
     settings = GenerationSettings(**config_to_dict(sampling), face_scale=face_scale)
     result: EvaluationResult | ModulesResult

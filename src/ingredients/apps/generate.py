@@ -56,7 +56,7 @@ class GenerateRequest:
     """Any integer; the same request makes the same video."""
 
     num_inference_steps: int | None = None
-    """Denoising steps; None, here and in the next three, takes the model's own default."""
+    """Denoising steps; None, here and in the next four, takes the model's own default."""
 
     guidance_scale: float | None = None
     """Weight of the prompt; 1 or less does without guidance."""
@@ -66,6 +66,9 @@ class GenerateRequest:
 
     layout_share: float | None = None
     """Share of the steps, at the start, in which people are placed from left to right in the order given."""
+
+    likeness_guidance_scale: float | None = None
+    """How far each step is led to where the recogniser sees the people; 0 does without."""
 
     negative_prompt: str | None = None
     """What the video is led away from."""
@@ -312,6 +315,7 @@ def _denoise(
             guidance_scale=request.guidance_scale,
             identity_guidance_scale=request.identity_guidance_scale,
             layout_share=request.layout_share,
+            likeness_guidance_scale=request.likeness_guidance_scale,
             generator=request.seed,
             face_scale=request.face_scale,
             output_routing_maps=request.routing_map is not None,

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingredients.apps.sampling_options import GuidanceScale, IdentityGuidanceScale, LayoutShare, NumInferenceSteps
+from ingredients.apps.sampling_options import (
+    GuidanceScale,
+    IdentityGuidanceScale,
+    LayoutShare,
+    LikenessGuidanceScale,
+    NumInferenceSteps,
+)
 from ingredients.apps.terminal import say, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
 
@@ -38,6 +44,7 @@ def generate(
     guidance_scale: GuidanceScale = None,
     identity_guidance_scale: IdentityGuidanceScale = None,
     layout_share: LayoutShare = None,
+    likeness_guidance_scale: LikenessGuidanceScale = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features; 0 is without.")] = 1.0,
     num_frames: Annotated[int | None, typer.Option(help="Length in frames. Default: the model's own.")] = None,
@@ -76,6 +83,7 @@ def generate(
         guidance_scale=guidance_scale,
         identity_guidance_scale=identity_guidance_scale,
         layout_share=layout_share,
+        likeness_guidance_scale=likeness_guidance_scale,
         negative_prompt=negative_prompt,
         face_scale=face_scale,
         num_frames=num_frames,

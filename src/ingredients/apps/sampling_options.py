@@ -11,6 +11,12 @@ GuidanceScale = Annotated[float | None, typer.Option(help="Weight of the prompt;
 IdentityGuidanceScale = Annotated[
     float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
 ]
+LikenessGuidanceScale = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="How far each step is led to where the recogniser sees the people of the photos; 0 does without."
+    ),
+]
 LayoutShare = Annotated[
     float | None,
     typer.Option(

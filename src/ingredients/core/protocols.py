@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
@@ -54,6 +54,20 @@ class FaceRecogniser(Protocol):
 
     def embed(self, crops: UInt8Array) -> torch.Tensor:
         """Embeds crops (B, S, S, 3) as float32 (B, D), not normalised."""
+        ...
+
+
+@runtime_checkable
+class DifferentiableRecogniser(Protocol):
+    """A recogniser through which gradients flow, as they do not through an ONNX file."""
+
+    @property
+    def crop_size(self) -> int:
+        """Side S of the crops in pixels."""
+        ...
+
+    def embed_pixel_values(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Embeds crops (B, 3, S, S) in -1..1 as float32 (B, D), not normalised; gradients reach the pixels."""
         ...
 
 

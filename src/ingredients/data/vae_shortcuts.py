@@ -1,5 +1,7 @@
 """An exact shortcut for diffusers' causal video VAE on single frames.
 
+Legend: B batch, F latent frames, C channels, h/w latent grid, H/W pixels.
+
 Every causal convolution pads the past with copies of the first frame. A single frame therefore meets each of a
 kernel's time taps, and the convolution equals a two-dimensional one by the taps' sum, at a third of the cost.
 """
@@ -42,6 +44,19 @@ def keep_present_frame_taps(vae: AutoencoderKLCogVideoX) -> None:
         for module in vae.modules():
             if isinstance(module, CogVideoXCausalConv3d) and module.time_kernel_size > 1:
                 module.conv.weight[:, :, :-1] = 0.0
+
+
+def decode_pictures(vae: AutoencoderKLCogVideoX, latents: torch.Tensor) -> torch.Tensor:
+    """Pixels (B, F, 3, H, W) in -1..1 of scaled latents (B, F, C, h, w), each latent frame a picture by itself.
+
+    Gradients flow. The first picture is the clip's first frame, but for the normalisations, which take their
+    statistics over all frames that are decoded together; a later one stands for its group of frames, seen without
+    those before it.
+    """
+    single = latents.flatten(0, 1).unsqueeze(2) / vae.config.scaling_factor  # (B F, C, 1, h, w)
+    with single_frame_convolutions(vae):
+        pixels: torch.Tensor = vae.decode(single).sample  # (B F, 3, 1, H, W)
+    return torch.unflatten(pixels.squeeze(2), 0, latents.shape[:2])
 
 
 def _single_frame_forward(

@@ -131,6 +131,7 @@ def generate_videos(
         guidance_scale=settings.guidance_scale,
         identity_guidance_scale=settings.identity_guidance_scale,
         layout_share=settings.layout_share,
+        likeness_guidance_scale=settings.likeness_guidance_scale if variant.use_likeness_guidance else 0.0,
         face_scale=settings.face_scale,
         generator=[request.seed for request in requests],
         canvas=canvas,

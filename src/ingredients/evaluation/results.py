@@ -82,6 +82,7 @@ class EvaluationResult:
             f"Cases version {self.cases_version}, seed {self.seed}, {self.settings.num_inference_steps} steps, "
             f"guidance {self.settings.guidance_scale:g}, identity guidance "
             f"{self.settings.identity_guidance_scale:g}, layout share {self.settings.layout_share:g}, "
+            f"likeness guidance {self.settings.likeness_guidance_scale:g}, "
             f"model {self.model_fingerprint}; "
             f"{self.seconds_per_video:.1f} s a video, {self.num_errors} cases without a video.",
             metrics_table(self.metrics),

@@ -18,7 +18,7 @@ from ingredients.evaluation.metrics.base import Metric
 from ingredients.evaluation.metrics.registry import find_metrics
 from ingredients.evaluation.records import Need
 from ingredients.evaluation.results import EvaluationResult
-from ingredients.evaluation.variants import BOTH
+from ingredients.evaluation.variants import WHOLE
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 RESULT_NAME = "result.json"
@@ -78,7 +78,7 @@ def evaluate(
         batch_size=batch_size,
         save_videos=save_videos,
     )
-    records = runner.run(BOTH, cases, progress=progress)
+    records = runner.run(WHOLE, cases, progress=progress)
     measured = [record for record in records if record.error is None]
     result = EvaluationResult(
         metrics={

@@ -31,11 +31,18 @@ class Variant:
     assignment: TokenAssignment | None = None
     """Identities forced on the tokens, instead of the router's."""
 
+    use_likeness_guidance: bool = False
+    """Whether the steps are led by the recogniser, where the settings ask for it. It knows the people by itself, so it
+    must be silent where the parts of the model are measured."""
+
     other_people_locally: bool = False
     """Whether the local branch gets two other people than the canvas shows."""
 
 
 BOTH = Variant(name="both", description="global and local branch, routed by the router")
+WHOLE = Variant(
+    name="whole", description="as videos are made: both, and likeness guidance", use_likeness_guidance=True
+)
 TEXT_ONLY = Variant(name="text_only", description="no photos at all", use_canvas=False, use_identities=False)
 GLOBAL_ONLY = Variant(name="global_only", description="canvas alone", use_identities=False)
 LOCAL_ONLY = Variant(name="local_only", description="local branch alone, canvas latents zero", use_canvas=False)
@@ -64,6 +71,7 @@ MODULE_VARIANTS: tuple[Variant, ...] = (
     GLOBAL_ONLY,
     LOCAL_ONLY,
     BOTH,
+    WHOLE,
     UNIFORM,
     RANDOM,
     CONFLICT,

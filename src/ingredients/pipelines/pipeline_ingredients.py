@@ -20,6 +20,7 @@ from diffusers.video_processor import VideoProcessor
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError, ShapeError
+from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack, save_face_stack
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
@@ -31,6 +32,7 @@ from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
 from ingredients.pipelines.components import FACE_ENCODER, load_components
 from ingredients.pipelines.guidance import for_passes, plan_guidance
 from ingredients.pipelines.layout import planned_indices
+from ingredients.pipelines.likeness import LikenessGuidance
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_prompt
@@ -318,6 +320,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         guidance_scale: float | None = None,
         identity_guidance_scale: float | None = None,
         layout_share: float | None = None,
+        likeness_guidance_scale: float | None = None,
         use_dynamic_cfg: bool = False,
         num_videos_per_prompt: int = 1,
         eta: float = 0.0,
@@ -352,7 +355,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             height: Of the video, in pixels; by default that of the model's training, as for the next two.
             width: Of the video, in pixels.
             num_frames: Of the video.
-            num_inference_steps: Denoising steps S; by default, here and in the next three, the model's own
+            num_inference_steps: Denoising steps S; by default, here and in the next four, the model's own
                 `sampling_defaults`.
             guidance_scale: Weight of the prompt against the negative prompt; 1 or less does without. Both halves get
                 the same canvas and the same identities.
@@ -361,6 +364,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             layout_share: Share of the steps, at the start, in which each person is given a column, in the order of
                 `people` from left to right, before the router takes over; 0 leaves all to the router, as published.
                 Without effect where `routing` or `routing_indices` are given.
+            likeness_guidance_scale: How far each step is led to where the face encoder's recogniser sees the people,
+                as the module `likeness` has it; 0 does without, as published. Without people it has no effect.
             use_dynamic_cfg: Let the guidance vary over the steps, by CogVideoX's formula.
             num_videos_per_prompt: Videos of each prompt.
             eta: Noise of the DDIM scheduler; DPM ignores it.
@@ -424,11 +429,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             guidance_scale=guidance_scale,
             identity_guidance_scale=identity_guidance_scale,
             layout_share=layout_share,
+            likeness_guidance_scale=likeness_guidance_scale,
         )
         num_inference_steps, guidance_scale = sampling.num_inference_steps, sampling.guidance_scale
         identity_guidance_scale, layout_share = sampling.identity_guidance_scale, sampling.layout_share
         if not 0 <= layout_share <= 1:
             raise ValueError(f"layout_share must lie in [0, 1], got {layout_share}.")
+        if sampling.likeness_guidance_scale < 0:
+            raise ValueError(f"likeness_guidance_scale must not be negative, got {sampling.likeness_guidance_scale}.")
         if identity_guidance_scale != 1 and config.published_guidance_fault:
             raise ValueError(
                 "identity_guidance_scale must be 1 with published_guidance_fault, which sees one row only."
@@ -468,6 +476,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 layout = torch.cat([planned_indices(token_grid, identity_features.id_mask)] * len(guidance.passes))
             if len(guidance.passes) > 1:
                 identity_features = identity_features.repeat_for_guidance(guidance.shows_people)
+        likeness_guidance = None
+        if sampling.likeness_guidance_scale > 0 and id_embeds is not None:
+            likeness_guidance = self._likeness_guidance(
+                sampling.likeness_guidance_scale, id_embeds, id_mask, batch_size=batch_size
+            )
         if routing_indices is not None:
             routing_indices = _per_video_indices(routing_indices, token_grid, batch_size).to(device)
             routing_indices = torch.cat([routing_indices] * len(guidance.passes))
@@ -525,6 +538,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 if use_dynamic_cfg:
                     self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_inference_steps)
                 prediction = guidance.combine(output.sample.float(), self.guidance_scale)
+                if likeness_guidance is not None:
+                    prediction = likeness_guidance(prediction, latents, int(timestep), self.scheduler.alphas_cumprod)
                 if output_routing_maps and output.routing_logits is not None:
                     routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))
 
@@ -626,6 +641,28 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if batch_size % features.batch_size:
             raise ValueError(f"Identities were given for {features.batch_size} videos, but there are {batch_size}.")
         return features.repeat_interleave(batch_size // features.batch_size)
+
+    def _likeness_guidance(
+        self, scale: float, id_embeds: torch.Tensor, id_mask: torch.Tensor | None, *, batch_size: int
+    ) -> LikenessGuidance:
+        if self.face_encoder is None or not isinstance(self.face_encoder.recogniser, DifferentiableRecogniser):
+            raise ValueError(
+                "likeness_guidance_scale needs a face encoder whose recogniser has gradients, and this model has "
+                "none; set it to 0."
+            )
+        embeds = id_embeds[..., : self.transformer.config.id_recognition_dim]
+        is_real = torch.ones(embeds.shape[:-1], dtype=torch.bool) if id_mask is None else id_mask
+        if embeds.ndim == 2:  # the same people in every video
+            embeds, is_real = embeds[None], is_real[None]
+        copies = batch_size // len(embeds)
+        return LikenessGuidance(
+            vae=self.vae,
+            detector=self.face_encoder.detector,
+            recogniser=self.face_encoder.recogniser,
+            embeds=embeds.repeat_interleave(copies, dim=0),
+            id_mask=is_real.expand(embeds.shape[:2]).repeat_interleave(copies, dim=0),
+            scale=scale,
+        )
 
     def _prepare_noise(
         self,

@@ -27,6 +27,9 @@ class SamplingDefaults:
     layout_share: float = 0.0
     """Share of the steps, at the start, in which each person is given a column before the router takes over."""
 
+    likeness_guidance_scale: float = 0.0
+    """How far each step is led to where the recogniser sees the people; 0 does without."""
+
     def override(self, **given: Any) -> Self:
         """These settings with those that are given in their place; None leaves one as it is."""
         return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})

@@ -5,17 +5,15 @@ predicted clean frame is decoded, each face is cut out as for recognition, and i
 the photo: the ID loss of Guo et al. 2024, "PuLID" (arXiv 2404.16022), on one step's prediction instead of a sampled
 image. The paper trains without it. The recogniser is the one that conditions the video, never the judge.
 
-Legend: B batch, F latent frames, C channels, h/w latent grid, H/W pixels, N identities, M faces that count,
-S side of a crop, D embedding.
+Legend: B batch, F latent frames, C channels, h/w latent grid, N identities, M faces that count, D embedding.
 """
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.data.vae_shortcuts import single_frame_convolutions
-from ingredients.faces.alignment import ARCFACE_TEMPLATE, similarity_transform
+from ingredients.data.vae_shortcuts import decode_pictures
+from ingredients.faces.face_cutting import cut_faces
 from ingredients.faces.recogniser import ArcFaceRecogniser
 
 
@@ -61,43 +59,10 @@ class IdentityLoss:
         rows = is_seen.any(dim=1).nonzero()[:, 0]
         if len(rows) == 0:
             return latents.new_zeros(()), latents.new_zeros(0)
-        frames = decode_first_frames(self.vae, latents[rows])
+        frames = decode_pictures(self.vae, latents[rows, :1])[:, 0]
         sample, person = is_seen[rows].nonzero(as_tuple=True)  # (M,) each
         crops = cut_faces(frames[sample], landmarks[rows[sample], person], size=self.recogniser.crop_size)
         seen = self.recogniser.embed_pixel_values(crops)
         cosines = F.cosine_similarity(seen.float(), embeds[rows[sample], person].float(), dim=-1)
         distances = weight[rows[sample]] * (1 - cosines)
         return distances.sum() / is_seen.numel(), cosines.detach()
-
-
-def decode_first_frames(vae: AutoencoderKLCogVideoX, latents: torch.Tensor) -> torch.Tensor:
-    """Pixels (B, 3, H, W) in -1..1 of the first frames of scaled latents (B, F, C, h, w); gradients flow.
-
-    Each is decoded as a picture by itself. In a clip the convolutions of the first frame see nothing else either, but
-    the normalisations take their statistics over all frames that are decoded together.
-    """
-    first = latents[:, :1].transpose(1, 2) / vae.config.scaling_factor  # (B, C, 1, h, w)
-    with single_frame_convolutions(vae):
-        pixels: torch.Tensor = vae.decode(first).sample
-    return pixels[:, :, 0]
-
-
-def cut_faces(frames: torch.Tensor, landmarks: torch.Tensor, *, size: int) -> torch.Tensor:
-    """The crops (M, 3, S, S) that the recogniser reads, cut so that gradients flow; what lies outside is grey.
-
-    Args:
-        frames: (M, 3, H, W).
-        landmarks: (M, 5, 2) continuous pixels, x then y.
-        size: S.
-    """
-    height, width = frames.shape[-2:]
-    template = np.asarray(ARCFACE_TEMPLATE, np.float32) * np.float32(size)
-    to_crop = torch.from_numpy(np.stack([similarity_transform(points, template) for points in landmarks.numpy()]))
-    linear = torch.linalg.inv(to_crop[..., :2])  # (M, 2, 2), from pixels of the crop to pixels of the frame
-    middles = torch.arange(size) + 0.5
-    points = torch.stack([middles.expand(size, size), middles[:, None].expand(size, size)], dim=-1)  # (S, S, 2)
-    # Sums of products, for autocast would take a matrix product to bfloat16, half a pixel off.
-    from_offset = points - to_crop[:, None, None, :, 2]  # (M, S, S, 2)
-    positions = (linear[:, None, None] * from_offset[..., None, :]).sum(dim=-1)
-    grid = positions * 2 / torch.tensor([width, height]) - 1  # (M, S, S, 2)
-    return F.grid_sample(frames.float(), grid.to(frames.device), mode="bilinear", align_corners=False)

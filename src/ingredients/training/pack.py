@@ -33,7 +33,11 @@ class PackConfig:
 
     sampling: SamplingDefaults = dataclasses.field(
         default_factory=lambda: SamplingDefaults(
-            num_inference_steps=25, guidance_scale=2.0, identity_guidance_scale=2.0, layout_share=0.3
+            num_inference_steps=25,
+            guidance_scale=2.0,
+            identity_guidance_scale=2.0,
+            layout_share=0.3,
+            likeness_guidance_scale=1.0,
         )
     )
     """How the model is sampled by default."""

@@ -1,0 +1,120 @@
+"""Likeness guidance: each step's prediction is led to where the recogniser sees the people of the photos.
+
+A step predicts the clean video x_0. Its latents are decoded, faces are found in them and embedded, each person is
+given the face that is most like theirs, and x_0 goes one step up the gradient g of the cosines between them:
+
+    x_0 + s sqrt(1 - alpha_bar_t) g / rms(g)
+
+No network is trained for it and none but the VAE's decoder and the recogniser is differentiated: guidance of the clean
+estimate as in He et al. 2024, "Manifold Preserving Guided Diffusion" (arXiv 2311.16424), with the recogniser as the
+critic. The paper has none. The noisiest steps show nobody yet, and the last ones would leave the gradient's own
+texture in the picture, for no step comes after them that smooths it: both go without.
+
+Legend: B videos, f/h/w grid of latents, C channels, H/W pixels, N identities, K faces found, R recognition dim.
+"""
+
+import dataclasses
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLCogVideoX
+from scipy.optimize import linear_sum_assignment
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.protocols import DifferentiableRecogniser, FaceDetector
+from ingredients.data.vae_shortcuts import decode_pictures
+from ingredients.faces.face_cutting import cut_faces
+
+NOISIEST_TIMESTEP = 800
+"""Before it nobody can be seen in the prediction."""
+
+LAST_TIMESTEP = 150
+"""After it there are too few steps left to smooth what the gradient adds."""
+
+_ALIVE = 0.01
+"""Part of the largest gradient from which on a value counts for its root mean square: most places hold no face."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LikenessGuidance:
+    """Guides one call's videos towards its people."""
+
+    vae: AutoencoderKLCogVideoX
+    """Decodes the predictions."""
+
+    detector: FaceDetector
+    """Finds the faces in them."""
+
+    recogniser: DifferentiableRecogniser
+    """Says how much they are like the photos."""
+
+    embeds: torch.Tensor
+    """(B, N, R): recognition embeddings of the photos."""
+
+    id_mask: torch.Tensor
+    """(B, N): True = a real identity."""
+
+    scale: float
+    """s: root mean square of a step at full noise, in units of the latents."""
+
+    def __call__(
+        self, prediction: torch.Tensor, latents: torch.Tensor, timestep: int, alphas_cumprod: torch.Tensor
+    ) -> torch.Tensor:
+        """The velocity (B, f, C, h, w) that leads to the guided clean latents.
+
+        Args:
+            prediction: (B, f, C, h, w), the velocity that the step predicts.
+            latents: (B, f, C, h, w), what it was predicted from.
+            timestep: of the step.
+            alphas_cumprod: alpha_bar_t of each timestep.
+        """
+        if not LAST_TIMESTEP <= timestep <= NOISIEST_TIMESTEP:
+            return prediction
+        alpha_bar = float(alphas_cumprod[timestep])
+        signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+        clean = signal * latents.float() - noise * prediction.float()
+        moved = [
+            video + self.scale * noise * self._direction(video, embeds[is_real])
+            for video, embeds, is_real in zip(clean, self.embeds, self.id_mask, strict=True)
+        ]
+        velocity: torch.Tensor = (signal * latents.float() - torch.stack(moved)) / noise
+        return velocity
+
+    def _direction(self, video: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
+        """The gradient for clean latents (f, C, h, w) of one video, at root mean square 1 where it is alive."""
+        if len(embeds) == 0:
+            return torch.zeros_like(video)
+        with torch.inference_mode(mode=False), torch.enable_grad():  # a caller may have switched either off
+            video = video.clone().requires_grad_()
+            cosines = self._cosines(video, embeds.clone())
+            if len(cosines) == 0:
+                return torch.zeros_like(video)
+            (gradient,) = torch.autograd.grad(cosines.sum(), video)
+        size = gradient.abs()
+        alive = size > _ALIVE * size.max()
+        return gradient / gradient[alive].square().mean().sqrt() if bool(alive.any()) else gradient
+
+    def _cosines(self, video: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
+        """Of every face in every latent frame with the person that it is taken for."""
+        pictures = decode_pictures(self.vae, video.to(self.vae.dtype)[None])[0].float()  # (f, 3, H, W)
+        wanted = F.normalize(embeds.float(), dim=-1)
+        cosines = [video.new_zeros(0)]
+        for picture, pixels in zip(pictures, _to_pixels(pictures), strict=True):
+            faces = self.detector.detect(pixels)
+            if not faces:
+                continue
+            landmarks = torch.from_numpy(np.stack([face.landmarks for face in faces]))
+            crops = cut_faces(picture.expand(len(faces), -1, -1, -1), landmarks, size=self.recogniser.crop_size)
+            seen = F.normalize(self.recogniser.embed_pixel_values(crops), dim=-1)  # (K, R)
+            likeness = seen @ wanted.T.to(seen.device)  # (K, N)
+            face, person = linear_sum_assignment(-likeness.detach().cpu().numpy())
+            cosines.append(likeness[face, person])
+        return torch.cat(cosines)
+
+
+def _to_pixels(pictures: torch.Tensor) -> UInt8Array:
+    """RGB frames (f, H, W, 3) of pictures (f, 3, H, W) in -1..1."""
+    values = (pictures.detach().clamp(-1, 1) + 1) * 127.5
+    pixels: UInt8Array = values.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return pixels
