@@ -11,11 +11,14 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
+from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
+from ingredients.models.state_dict_adapter import to_published
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.apps.conftest import Run
 from tests.apps.tiny_model import FINDS_NO_FACE
+from tests.faces.antelope_folder import draw_blue_face, write_antelope_folder
 
 PROMPT = "Two people wave on a beach."
 Generate = Callable[..., Result]
@@ -350,8 +353,33 @@ def test_a_model_folder_with_weights_that_do_not_fit(
     assert_one_sentence(generate(), name)
 
 
-def test_weights_in_a_pickle_are_not_loaded(generate: Generate, tiny_model: Path) -> None:
+def test_a_pickle_with_more_than_tensors_is_not_loaded(generate: Generate, tiny_model: Path) -> None:
     weights = tiny_model / "transformer" / "diffusion_pytorch_model.safetensors"
-    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    torch.save(load_file(weights) | {"code": Path("x")}, weights.with_suffix(".bin"))
     weights.unlink()
-    assert_one_sentence(generate(), "safetensors")
+    assert_one_sentence(generate(), "diffusion_pytorch_model.bin")
+
+
+def test_a_checkpoint_of_the_published_layout_makes_a_video(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    """Published names, averaged weights in a pickle, antelopev2's files, and no judge."""
+    weights = tiny_model / "transformer" / "diffusion_pytorch_model.safetensors"
+    transformer = IngredientsTransformer3DModel.from_pretrained(tiny_model / "transformer")
+    linear = IngredientsTransformer3DModel.from_config(
+        dict(transformer.config) | {"router_type": "linear", "cross_attn_interval": 1}
+    )
+    linear.save_config(tiny_model / "transformer")
+    weights.unlink()
+    torch.save(to_published(linear), weights.with_suffix(".bin"))
+    (tiny_model / "transformer").rename(tiny_model / "transformer_ema")
+    for part in ("face_encoder", "judge"):
+        shutil.rmtree(tiny_model / part)
+    write_antelope_folder(tiny_model / "face_encoder")
+    photos = []
+    for index, name in enumerate(("ana", "ben")):
+        write_picture(tmp_path / f"{name}.png", draw_blue_face(index))
+        photos += ["--photo", f"{name}={tmp_path / name}.png"]
+    result = run("generate", *photos, "--prompt", PROMPT, "--model", tiny_model, "--num-inference-steps", 2,
+                 "--output", "out.mp4", "--json")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert read_video("out.mp4").frames.shape == (9, 32, 48, 3)
+    assert [person["similarity"] for person in json.loads(result.stdout)["people"]] == [None, None]

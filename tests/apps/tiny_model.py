@@ -13,7 +13,7 @@ from transformers import T5Config, T5EncoderModel
 from ingredients.evaluation.calibration import ClipSummary, JudgeCalibration, save_calibration
 from ingredients.evaluation.loading import JUDGE_FOLDER, calibration_path
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
-from ingredients.faces.face_stack import FaceStack, FaceStackConfig, save_judge
+from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig, save_judge
 from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
@@ -27,14 +27,14 @@ FINDS_FACES_EVERYWHERE, FINDS_NO_FACE = 1e-4, 0.999
 NOBODY_IS_ALIKE = 2.0
 
 
-def build_face_stack(config: FaceStackConfig) -> FaceStack:
+def build_face_stack(config: DrawnFaceStackConfig) -> DrawnFaceStack:
     detector, recogniser = config.detector, config.recogniser
     encoder_config = ImageEncoderConfig(
         crop_size=16, patch_size=8, hidden_size=24, intermediate_size=32, num_layers=6, num_attention_heads=4,
         projection_dim=20,
     )  # fmt: skip
     words = WordTokenizer(["a", "person"], max_length=8)
-    return FaceStack(
+    return DrawnFaceStack(
         config=config,
         detector=HeatmapFaceDetector(FaceHeatmapNetwork(detector), detector),
         recogniser=ArcFaceRecogniser(
@@ -86,7 +86,7 @@ def save_tiny_model(folder: Path) -> None:
         }
     )
     face_encoder = build_face_stack(
-        FaceStackConfig(
+        DrawnFaceStackConfig(
             detector=DetectorConfig(
                 widths=(4, 4, 4, 4, 4), head_width=4, score_threshold=FINDS_FACES_EVERYWHERE, max_faces=3
             ),

@@ -7,7 +7,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.faces.alignment import FFHQ_TEMPLATE
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
-from ingredients.faces.face_stack import FaceStack, FaceStackConfig
+from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig
 from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer
@@ -58,10 +58,12 @@ def tiny_encoder() -> DualEncoder:
     return DualEncoder(clip, WordTokenizer(WORDS, max_length=9), IMAGE_ENCODER)
 
 
-def tiny_stack() -> FaceStack:
+def tiny_stack() -> DrawnFaceStack:
     torch.manual_seed(3)
-    return FaceStack(
-        config=FaceStackConfig(detector=DETECTOR, recogniser=RECOGNISER, canvas_crop_size=20, same_face_threshold=0.7),
+    return DrawnFaceStack(
+        config=DrawnFaceStackConfig(
+            detector=DETECTOR, recogniser=RECOGNISER, canvas_crop_size=20, same_face_threshold=0.7
+        ),
         detector=HeatmapFaceDetector(FaceHeatmapNetwork(DETECTOR), DETECTOR),
         recogniser=tiny_recogniser(),
         image_encoder=tiny_encoder(),

@@ -16,7 +16,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.faces.alignment import FFHQ_TEMPLATE
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
-from ingredients.faces.face_stack import FaceStack, FaceStackConfig
+from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig
 from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer
@@ -47,9 +47,9 @@ class CentreFaceDetector:
         return [Face(box=box, score=1.0, landmarks=landmarks.astype(np.float32))]
 
 
-def make_face_stack() -> FaceStack:
+def make_face_stack() -> DrawnFaceStack:
     torch.manual_seed(1)
-    config = FaceStackConfig(
+    config = DrawnFaceStackConfig(
         detector=DetectorConfig(widths=(4, 4, 4, 8, 8), head_width=4),
         recogniser=RecogniserConfig(crop_size=32, embedding_dim=RECOGNITION_DIM, widths=(4, 4, 6, 6)),
         canvas_crop_size=20,
@@ -65,7 +65,7 @@ def make_face_stack() -> FaceStack:
         max_text_length=8,
     )
     clip = build_clip(encoder, vocab_size=len(SPECIAL_WORDS) + len(WORDS))
-    return FaceStack(
+    return DrawnFaceStack(
         config=config,
         detector=HeatmapFaceDetector(FaceHeatmapNetwork(config.detector), config.detector),
         recogniser=ArcFaceRecogniser(
@@ -75,7 +75,7 @@ def make_face_stack() -> FaceStack:
     )
 
 
-def make_seeing_face_stack() -> FaceStack:
+def make_seeing_face_stack() -> DrawnFaceStack:
     return dataclasses.replace(make_face_stack(), detector=CentreFaceDetector())  # type: ignore[arg-type]
 
 
@@ -156,7 +156,7 @@ def make_scheduler() -> CogVideoXDPMScheduler:
     )
 
 
-def make_pipeline(*, face_encoder: FaceStack | None = None, **transformer_changes: Any) -> IngredientsPipeline:
+def make_pipeline(*, face_encoder: DrawnFaceStack | None = None, **transformer_changes: Any) -> IngredientsPipeline:
     pipeline = IngredientsPipeline(
         tokenizer=make_tokenizer(),
         text_encoder=make_text_encoder(),

@@ -201,14 +201,47 @@ def test_many_wrong_tensors_are_counted(folder: Path) -> None:
         load_pipeline(folder)
 
 
-def test_pickled_weights_are_not_read(folder: Path) -> None:
-    weights = folder / VAE_WEIGHTS
-    torch.save(load_file(weights), weights.with_suffix(".bin"))
-    weights.unlink()
-    with pytest.raises(ModelFolderError, match="safetensors files only"):
+PICKLES = {
+    TRANSFORMER_WEIGHTS: "diffusion_pytorch_model.bin",
+    VAE_WEIGHTS: "diffusion_pytorch_model.bin",
+    TEXT_WEIGHTS: "pytorch_model.bin",
+}
+
+
+def test_pickled_tensors_are_read_as_strictly(folder: Path) -> None:
+    expected = denoise(load_pipeline(folder, device="cpu"))
+    for name, pickle in PICKLES.items():
+        torch.save(load_file(folder / name), (folder / name).with_name(pickle))
+        (folder / name).unlink()
+    assert torch.equal(denoise(load_pipeline(folder, device="cpu")), expected)
+    weights = folder / "vae" / "diffusion_pytorch_model.bin"
+    tensors = torch.load(weights, weights_only=True)
+    torch.save(tensors | {"spare": torch.ones(1)}, weights)
+    with pytest.raises(ModelFolderError, match="hold the unknown spare"):
         load_pipeline(folder)
+    torch.save(tensors | {"code": Path("x")}, weights)
+    with pytest.raises(ModelFolderError, match=r"diffusion_pytorch_model\.bin"):
+        load_pipeline(folder)
+
+
+def test_shards_of_pickles_are_read(tmp_path: Path) -> None:
+    transformer = make_transformer(router_type="linear", cross_attn_interval=1)
+    transformer.save_config(tmp_path)
+    weights, weight_map = to_published(transformer), {}
+    for shard in range(2):
+        name = f"diffusion_pytorch_model-{shard + 1:05}-of-00002.bin"
+        names = sorted(weights)[shard::2]
+        torch.save({each: weights[each].clone() for each in names}, tmp_path / name)
+        weight_map |= dict.fromkeys(names, name)
+    (tmp_path / "diffusion_pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    loaded = load_transformer(tmp_path, dtype=torch.float32)
+    for name, tensor in transformer.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor)
+
+
+def test_nothing_is_written_as_a_pickle(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="safetensors only"):
-        make_pipeline().save_pretrained(folder, safe_serialization=False)
+        make_pipeline().save_pretrained(tmp_path, safe_serialization=False)
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])

@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.faces.detector import DetectorConfig
-from ingredients.faces.face_stack import load_face_stack, load_judge
+from ingredients.faces.drawn_face_stack import load_judge
+from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.image_encoder import ImageEncoderConfig
 from ingredients.faces.judge_recogniser import JudgeConfig
 from ingredients.faces.recogniser import RecogniserConfig

@@ -6,7 +6,8 @@ from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.protocols import FaceDetector
 from ingredients.evaluation.calibration import JudgeCalibration, load_calibration
 from ingredients.evaluation.judge import Judge
-from ingredients.faces.face_stack import load_face_stack, load_judge
+from ingredients.faces.drawn_face_stack import load_judge
+from ingredients.faces.face_stack import load_face_stack
 
 JUDGE_FOLDER = "judge"
 CALIBRATION_NAME = "calibration.json"

@@ -1,154 +1,70 @@
-"""The `face_encoder/` folder of the small model: detector, recogniser, image encoder; and the `judge/` folder.
+"""Face stacks: the networks that read people's photos, and the door to those of a model's `face_encoder/` folder.
 
-face_encoder/
-config.json                how the parts are built and joined
-detector.safetensors
-recogniser.safetensors
-image_encoder/             config.json, vocabulary.json, model.safetensors
-judge/
-config.json
-judge.safetensors
+| stack | photos of | kept as |
+|---|---|---|
+| `drawn` | the drawn world | `config.json` and weights, `drawn_face_stack.py` |
+| `antelopev2` | people; the published model's | the published files, `antelope_face_stack.py` |
 """
 
-import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol
 
-from ingredients.core.config import config_from_dict, save_config
-from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.core.model_files import read_json
-from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
-from ingredients.faces.facial_extractor import DEFAULT_SAME_FACE_THRESHOLD, FacialExtractor, ScaleSource
-from ingredients.faces.image_encoder import DualEncoder, load_dual_encoder, save_dual_encoder
-from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
-from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
-from ingredients.faces.weights import load_weights, save_weights
-
-IMAGE_ENCODER_FOLDER = "image_encoder"
-_CONFIG_NAME = "config.json"
-_DETECTOR_NAME, _RECOGNISER_NAME, _JUDGE_NAME = "detector.safetensors", "recogniser.safetensors", "judge.safetensors"
-
-_ConfigT = TypeVar("_ConfigT", "FaceStackConfig", JudgeConfig)
+from ingredients.core.errors import ModelFolderError
+from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder
+from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER, load_antelope_face_stack
+from ingredients.faces.drawn_face_stack import CONFIG_NAME, load_drawn_face_stack
+from ingredients.faces.facial_extractor import FacialExtractor
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class FaceStackConfig:
-    """How the small model's face stack is built; `face_encoder/config.json`."""
+class FaceReader(Protocol):
+    """Finds, aligns and tells apart the faces of photos."""
 
-    detector: DetectorConfig = dataclasses.field(default_factory=DetectorConfig)
-    """The detector's network and thresholds."""
+    @property
+    def detector(self) -> FaceDetector:
+        """Finds faces."""
+        ...
 
-    recogniser: RecogniserConfig = dataclasses.field(default_factory=RecogniserConfig)
-    """The recogniser's network."""
+    @property
+    def recogniser(self) -> FaceRecogniser:
+        """Embeds them."""
+        ...
 
-    canvas_crop_size: int = 64
-    """Side in pixels of the crops for the canvas."""
-
-    scale_source: ScaleSource = "clip"
-    """Where the multi-scale features come from."""
-
-    same_face_threshold: float = DEFAULT_SAME_FACE_THRESHOLD
-    """Cosine of recognition embeddings from which two names are one face."""
+    @property
+    def canvas_crop_size(self) -> int:
+        """Side in pixels of the crops for the canvas."""
+        ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FaceStack:
-    """The small model's face networks, ready for use."""
+class FaceStack(FaceReader, Protocol):
+    """All that a model asks of photos."""
 
-    config: FaceStackConfig
-    """How they are built and joined."""
-
-    detector: HeatmapFaceDetector
-    """Finds faces."""
-
-    recogniser: ArcFaceRecogniser
-    """Embeds them."""
-
-    image_encoder: DualEncoder
-    """Semantic embedding, hidden states, and the text tower."""
+    @property
+    def image_encoder(self) -> ImageEncoder:
+        """Semantic embedding and hidden states."""
+        ...
 
     def facial_extractor(self) -> FacialExtractor:
         """The paper's facial extractor on these networks."""
-        return FacialExtractor(
-            self.detector,
-            self.recogniser,
-            self.image_encoder,
-            canvas_crop_size=self.config.canvas_crop_size,
-            scale_source=self.config.scale_source,
-            same_face_threshold=self.config.same_face_threshold,
-        )
+        ...
 
-
-def build_detector(config: DetectorConfig, weights: Path) -> HeatmapFaceDetector:
-    """Makes the detector from its weights; raises `ModelFolderError` as `load_weights` does."""
-    network = FaceHeatmapNetwork(config)
-    load_weights(network, weights)
-    return HeatmapFaceDetector(network, config)
-
-
-def build_recogniser(config: RecogniserConfig, weights: Path) -> ArcFaceRecogniser:
-    """Makes the recogniser from its weights; raises `ModelFolderError` as `load_weights` does."""
-    network = ResidualFaceNetwork(config)
-    load_weights(network, weights)
-    return ArcFaceRecogniser(network, crop_size=config.crop_size, embedding_dim=config.embedding_dim)
+    def save(self, folder: Path) -> None:
+        """Writes a `face_encoder/` folder from which `load_face_stack` makes the same stack."""
+        ...
 
 
 def load_face_stack(folder: str | Path) -> FaceStack:
-    """Reads a `face_encoder/` folder.
+    """Reads a `face_encoder/` folder, whichever stack it holds.
 
     Raises:
         ModelFolderError: if a part is missing or damaged, or a tensor does not fit.
+        MissingDependencyError: if its networks need a library that is not installed.
     """
     folder = Path(folder)
-    config = _read_config(FaceStackConfig, folder)
-    return FaceStack(
-        config=config,
-        detector=build_detector(config.detector, folder / _DETECTOR_NAME),
-        recogniser=build_recogniser(config.recogniser, folder / _RECOGNISER_NAME),
-        image_encoder=load_dual_encoder(folder / IMAGE_ENCODER_FOLDER),
-    )
-
-
-def save_face_stack(stack: FaceStack, folder: str | Path) -> None:
-    """Writes a `face_encoder/` folder, weights in half precision."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(stack.config, folder / _CONFIG_NAME)
-    save_weights(stack.detector.network, folder / _DETECTOR_NAME)
-    save_weights(stack.recogniser.network, folder / _RECOGNISER_NAME)
-    save_dual_encoder(stack.image_encoder, folder / IMAGE_ENCODER_FOLDER)
-
-
-def build_judge(config: JudgeConfig, weights: Path) -> ArcFaceRecogniser:
-    """Makes the judge from its weights; raises `ModelFolderError` as `load_weights` does."""
-    network = DepthwiseFaceNetwork(config)
-    load_weights(network, weights)
-    return ArcFaceRecogniser(network, crop_size=config.crop_size, embedding_dim=config.embedding_dim)
-
-
-def load_judge(folder: str | Path) -> ArcFaceRecogniser:
-    """Reads a `judge/` folder: the recogniser that measures videos and never conditions them.
-
-    Raises:
-        ModelFolderError: if a part is missing or damaged, or a tensor does not fit.
-    """
-    folder = Path(folder)
-    return build_judge(_read_config(JudgeConfig, folder), folder / _JUDGE_NAME)
-
-
-def save_judge(network: DepthwiseFaceNetwork, config: JudgeConfig, folder: str | Path) -> None:
-    """Writes a `judge/` folder, weights in half precision."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / _CONFIG_NAME)
-    save_weights(network, folder / _JUDGE_NAME)
-
-
-def _read_config(config_type: type[_ConfigT], folder: Path) -> _ConfigT:
-    path = folder / _CONFIG_NAME
-    values: Mapping[str, Any] = read_json(path)
-    try:
-        return config_from_dict(config_type, values)
-    except (UserInputError, ValueError) as error:
-        raise ModelFolderError(f"The file {path} does not describe a face stack of this version: {error}") from error
+    if (folder / ANTELOPE_FOLDER).is_dir():
+        return load_antelope_face_stack(folder)
+    if not (folder / CONFIG_NAME).is_file() and any(folder.glob("*")):
+        raise ModelFolderError(
+            f"The folder {folder} holds no face stack: it has neither {CONFIG_NAME} nor {ANTELOPE_FOLDER}; copy it "
+            "again."
+        )
+    return load_drawn_face_stack(folder)

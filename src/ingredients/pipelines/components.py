@@ -1,7 +1,10 @@
-"""The parts of a model folder, read strictly: nothing missing, unknown or of another shape, and no pickles."""
+"""The parts of a model folder, read strictly: nothing missing, unknown or of another shape.
+
+Weights are safetensors, or PyTorch's own files, of which nothing but tensors is read.
+"""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -14,6 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5Enc
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import name_some, read_json
 from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.weights import read_tensors
 from ingredients.models.state_dict_adapter import config_from_published, from_published, published_key_map
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
@@ -25,8 +29,8 @@ TRANSFORMER_EMA = "transformer_ema"
 
 SCHEDULERS = {each.__name__: each for each in (CogVideoXDPMScheduler, CogVideoXDDIMScheduler)}
 
-_DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
-_TRANSFORMERS_WEIGHTS = "model.safetensors"
+_DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+_TRANSFORMERS_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _PUBLISHED_PREFIX = "local_facial_extractor."
 
 _PartT = TypeVar("_PartT", bound=torch.nn.Module)
@@ -85,29 +89,29 @@ def load_transformer(folder: Path, *, dtype: torch.dtype) -> IngredientsTransfor
     if any(name.startswith(_PUBLISHED_PREFIX) for name in stored):
         _fill_from_published(model, folder, files, stored, dtype=dtype)
     else:
-        model = _load_checked(IngredientsTransformer3DModel, folder, stored, _shapes(model), torch_dtype=dtype)
+        model = _load_checked(IngredientsTransformer3DModel, folder, files, _shapes(model), torch_dtype=dtype)
     return model
 
 
 def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
     """Reads a VAE; raises as `load_components`."""
     config = read_json(folder / "config.json")
-    stored = _stored_shapes(weight_files(folder, _DIFFUSERS_WEIGHTS))
     with _explained(folder), init_empty_weights():
         expected = _shapes(_build(AutoencoderKLCogVideoX, config))
-    return _load_checked(AutoencoderKLCogVideoX, folder, stored, expected, torch_dtype=dtype)
+    files = weight_files(folder, _DIFFUSERS_WEIGHTS)
+    return _load_checked(AutoencoderKLCogVideoX, folder, files, expected, torch_dtype=dtype)
 
 
 def load_text_encoder(folder: Path, *, dtype: torch.dtype) -> T5EncoderModel:
     """Reads a T5 encoder; raises as `load_components`."""
     config = read_json(folder / "config.json")
-    stored = _stored_shapes(weight_files(folder, _TRANSFORMERS_WEIGHTS))
+    files = weight_files(folder, _TRANSFORMERS_WEIGHTS)
     with _explained(folder), init_empty_weights():
         expected = _shapes(T5EncoderModel(T5Config.from_dict(config)))
     tied = "encoder.embed_tokens.weight"  # the same tensor as shared.weight, so a file need not hold it twice
-    if tied not in stored:
+    if tied not in _stored_shapes(files):
         del expected[tied]
-    return _load_checked(T5EncoderModel, folder, stored, expected, dtype=dtype)
+    return _load_checked(T5EncoderModel, folder, files, expected, dtype=dtype)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -126,20 +130,23 @@ def load_scheduler(folder: Path) -> CogVideoXDPMScheduler | CogVideoXDDIMSchedul
         return SCHEDULERS[name].from_config(config)
 
 
-def weight_files(folder: Path, name: str) -> list[Path]:
-    """The safetensors files of a part: one, or the shards that its index names.
+def weight_files(folder: Path, known_names: Sequence[str]) -> list[Path]:
+    """The weights of a part: one file, or the shards that its index names.
+
+    Args:
+        folder: Of the part.
+        known_names: What a single file may be called; the first that is there is taken.
 
     Raises:
         ModelFolderError: If there are none, or a shard is missing.
     """
+    there = [name for name in known_names if (folder / name).is_file() or (folder / f"{name}.index.json").is_file()]
+    name = (there or known_names)[0]
     index = folder / f"{name}.index.json"
     names = sorted(set(read_json(index).get("weight_map", {}).values())) if index.is_file() else [name]
     missing = [each for each in names if not (folder / each).is_file()]
     if missing or not names:
-        raise ModelFolderError(
-            f"The model folder lacks {folder / (missing or [name])[0]}; copy the folder again (weights load from "
-            "safetensors files only)."
-        )
+        raise ModelFolderError(f"The model folder lacks {folder / (missing or [name])[0]}; copy the folder again.")
     return [folder / each for each in names]
 
 
@@ -187,16 +194,22 @@ def _shapes(model: torch.nn.Module) -> Shapes:
 def _stored_shapes(files: list[Path]) -> Shapes:
     shapes: Shapes = {}
     for path in files:
-        with _open(path) as file:
-            shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        if path.suffix == ".safetensors":
+            with _open(path) as file:
+                shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        else:
+            shapes |= {name: tuple(tensor.shape) for name, tensor in read_tensors(path).items()}
     return shapes
 
 
 def _tensors(files: list[Path]) -> Iterator[tuple[str, torch.Tensor]]:
     for path in files:
-        with _open(path) as file:
-            for name in file.keys():  # noqa: SIM118
-                yield name, file.get_tensor(name)
+        if path.suffix == ".safetensors":
+            with _open(path) as file:
+                for name in file.keys():  # noqa: SIM118
+                    yield name, file.get_tensor(name)
+        else:
+            yield from read_tensors(path).items()
 
 
 @contextlib.contextmanager
@@ -223,9 +236,10 @@ def _build(part_type: type[_PartT], config: Mapping[str, Any]) -> _PartT:
 
 
 def _load_checked(
-    part_type: type[_PartT], folder: Path, stored: Shapes, expected: Shapes, **dtype: torch.dtype
+    part_type: type[_PartT], folder: Path, files: list[Path], expected: Shapes, **dtype: torch.dtype
 ) -> _PartT:
-    _check_shapes(folder, stored, expected)
+    _check_shapes(folder, _stored_shapes(files), expected)
+    is_safe = files[0].suffix == ".safetensors"
     with _explained(folder):
-        part = cast(Any, part_type).from_pretrained(folder, use_safetensors=True, local_files_only=True, **dtype)
+        part = cast(Any, part_type).from_pretrained(folder, use_safetensors=is_safe, local_files_only=True, **dtype)
     return cast(_PartT, part.eval())

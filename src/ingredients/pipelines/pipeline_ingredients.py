@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 from ingredients.core.errors import ModelFolderError, ShapeError
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.faces.canvas import compose_canvas
-from ingredients.faces.face_stack import FaceStack, save_face_stack
+from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
@@ -139,7 +139,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         super().save_pretrained(str(save_directory), **kwargs)
         save_sampling_defaults(self.sampling_defaults, Path(save_directory))
         if self.face_encoder is not None:
-            save_face_stack(self.face_encoder, Path(save_directory) / FACE_ENCODER)
+            self.face_encoder.save(Path(save_directory) / FACE_ENCODER)
 
     @property
     def components(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.data.identity_encoder import PhotoEncoder
 from ingredients.data.latent_pool import LatentPool, pool_fingerprint
 from ingredients.data.world_clips import WorldClipConfig
-from ingredients.faces.face_stack import build_recogniser
+from ingredients.faces.drawn_face_stack import build_recogniser
 from ingredients.faces.image_encoder import load_dual_encoder
 from ingredients.faces.recogniser import RecogniserConfig
 from ingredients.models import IngredientsTransformer3DModel

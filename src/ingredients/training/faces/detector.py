@@ -27,7 +27,7 @@ from ingredients.faces.detector import (
     encode_geometry,
     intersection_over_union,
 )
-from ingredients.faces.face_stack import build_detector
+from ingredients.faces.drawn_face_stack import build_detector
 from ingredients.faces.weights import save_weights
 from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.batch_norm import recalibrate_batch_norm

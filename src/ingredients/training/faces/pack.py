@@ -5,12 +5,11 @@ from pathlib import Path
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError
 from ingredients.faces.detector import HeatmapFaceDetector
-from ingredients.faces.face_stack import (
-    FaceStack,
-    FaceStackConfig,
+from ingredients.faces.drawn_face_stack import (
+    DrawnFaceStack,
+    DrawnFaceStackConfig,
     build_judge,
     build_recogniser,
-    save_face_stack,
     save_judge,
 )
 from ingredients.faces.image_encoder import load_dual_encoder
@@ -21,7 +20,7 @@ from ingredients.training.faces import detector, image_encoder, recognition
 FACE_ENCODER_FOLDER, JUDGE_FOLDER = "face_encoder", "judge"
 
 
-def load_trained_face_stack(output: Path) -> FaceStack:
+def load_trained_face_stack(output: Path) -> DrawnFaceStack:
     """Detector, recogniser and image encoder from the runs in `output`.
 
     Raises:
@@ -34,8 +33,8 @@ def load_trained_face_stack(output: Path) -> FaceStack:
         recognition.RecogniserTrainingConfig, recogniser_folder / recognition.CONFIG_NAME
     ).recogniser
     found: HeatmapFaceDetector = detector.load_trained_detector(output)
-    return FaceStack(
-        config=FaceStackConfig(detector=detector_config.detector, recogniser=recogniser_config),
+    return DrawnFaceStack(
+        config=DrawnFaceStackConfig(detector=detector_config.detector, recogniser=recogniser_config),
         detector=found,
         recogniser=build_recogniser(recogniser_config, recogniser_folder / recognition.RECOGNISER_WEIGHTS_NAME),
         image_encoder=load_dual_encoder(output / image_encoder.PART),
@@ -60,7 +59,7 @@ def pack_face_networks(output: Path, model_folder: Path) -> None:
     Raises:
         ModelFolderError: if a part is not trained yet.
     """
-    save_face_stack(load_trained_face_stack(output), model_folder / FACE_ENCODER_FOLDER)
+    load_trained_face_stack(output).save(model_folder / FACE_ENCODER_FOLDER)
     judge = load_trained_judge(output)
     assert isinstance(judge.network, DepthwiseFaceNetwork)
     config = load_config(

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.faces.face_stack import load_face_stack, load_judge, save_face_stack, save_judge
+from ingredients.faces.drawn_face_stack import load_judge, save_judge
+from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
 
 from .tiny_faces import noise_photo, tiny_stack
@@ -15,7 +16,7 @@ from .tiny_faces import noise_photo, tiny_stack
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    save_face_stack(tiny_stack(), tmp_path / "face_encoder")
+    tiny_stack().save(tmp_path / "face_encoder")
     return tmp_path / "face_encoder"
 
 

@@ -1,0 +1,130 @@
+"""The published model's face stack: antelopev2's detector and recogniser, and the EVA-CLIP image tower.
+
+face_encoder/
+EVA02_CLIP_L_336_psz14_s6B.pt              or the same as .safetensors
+models/antelopev2/scrfd_10g_bnkps.onnx
+models/antelopev2/glintr100.onnx
+config.json                                optional: what differs from the published settings
+
+Further files of the published folder (RetinaFace, face parsing, insightface's other networks) are not read. The
+weights of antelopev2 are for non-commercial use only.
+"""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from ingredients.core.config import config_from_dict
+from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.core.model_files import read_json
+from ingredients.faces.eva_clip import EvaClipConfig, EvaClipImageEncoder, load_eva_clip
+from ingredients.faces.facial_extractor import FacialExtractor
+from ingredients.faces.onnx_faces import OnnxFaceRecogniser, RecognitionInput, ScrfdFaceDetector
+
+ANTELOPE_FOLDER = Path("models") / "antelopev2"
+_DETECTOR_NAME, _RECOGNISER_NAME = "scrfd_10g_bnkps.onnx", "glintr100.onnx"
+_EVA_NAME = "EVA02_CLIP_L_336_psz14_s6B"
+_EVA_SUFFIXES = (".safetensors", ".pt", ".bin")
+_CONFIG_NAME = "config.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AntelopeFaceStackConfig:
+    """The published settings; `face_encoder/config.json` may change them."""
+
+    image_encoder: EvaClipConfig = dataclasses.field(default_factory=EvaClipConfig)
+    """The image tower's sizes."""
+
+    recognition_input: RecognitionInput = "published"
+    """Which crop is recognised: the wide FFHQ crop, as published, or the tight one that the network was trained on."""
+
+    recognition_dim: int = 512
+    """Width of the recognition embedding."""
+
+    detector_input_size: int = 640
+    """Pixels to which a photo's longer side is brought for detection."""
+
+    canvas_crop_size: int = 512
+    """Side in pixels of the crops for the canvas."""
+
+    same_face_threshold: float = 0.9
+    """Cosine from which two names are one face: high, for no photographs were at hand to measure it on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AntelopeFaceStack:
+    """The published face networks, ready for use: a `FaceStack`."""
+
+    config: AntelopeFaceStackConfig
+    """How they are used."""
+
+    folder: Path
+    """Where they were read from: ONNX files cannot be written from memory."""
+
+    detector: ScrfdFaceDetector
+    """Finds faces."""
+
+    recogniser: OnnxFaceRecogniser
+    """Embeds them."""
+
+    image_encoder: EvaClipImageEncoder
+    """Semantic embedding and hidden states."""
+
+    @property
+    def canvas_crop_size(self) -> int:
+        """Side in pixels of the crops for the canvas."""
+        return self.config.canvas_crop_size
+
+    def facial_extractor(self) -> FacialExtractor:
+        """The paper's facial extractor on these networks."""
+        return FacialExtractor(
+            self.detector,
+            self.recogniser,
+            self.image_encoder,
+            canvas_crop_size=self.config.canvas_crop_size,
+            same_face_threshold=self.config.same_face_threshold,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Copies the files that were read into a `face_encoder/` folder."""
+        networks = [ANTELOPE_FOLDER / _DETECTOR_NAME, ANTELOPE_FOLDER / _RECOGNISER_NAME]
+        for name in [*networks, Path(_find_eva(self.folder).name), Path(_CONFIG_NAME)]:
+            if not (self.folder / name).is_file():  # the settings need not be there
+                continue
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.resolve() != (self.folder / name).resolve():
+                shutil.copyfile(self.folder / name, target)
+
+
+def load_antelope_face_stack(folder: Path) -> AntelopeFaceStack:
+    """Reads a `face_encoder/` folder of the published layout; pickles are read as tensors only.
+
+    Raises:
+        ModelFolderError: if a file is missing or damaged, or a tensor does not fit.
+        MissingDependencyError: without onnxruntime.
+    """
+    config = AntelopeFaceStackConfig()
+    if (folder / _CONFIG_NAME).is_file():
+        try:
+            config = config_from_dict(AntelopeFaceStackConfig, read_json(folder / _CONFIG_NAME))
+        except (UserInputError, ValueError) as error:
+            raise ModelFolderError(
+                f"The file {folder / _CONFIG_NAME} does not describe an antelopev2 face stack: {error}"
+            ) from error
+    return AntelopeFaceStack(
+        config=config,
+        folder=folder,
+        detector=ScrfdFaceDetector(folder / ANTELOPE_FOLDER / _DETECTOR_NAME, input_size=config.detector_input_size),
+        recogniser=OnnxFaceRecogniser(
+            folder / ANTELOPE_FOLDER / _RECOGNISER_NAME,
+            recognition_input=config.recognition_input,
+            embedding_dim=config.recognition_dim,
+        ),
+        image_encoder=load_eva_clip(_find_eva(folder), config.image_encoder),
+    )
+
+
+def _find_eva(folder: Path) -> Path:
+    candidates = [folder / f"{_EVA_NAME}{suffix}" for suffix in _EVA_SUFFIXES]
+    return next((path for path in candidates if path.is_file()), folder / f"{_EVA_NAME}.pt")

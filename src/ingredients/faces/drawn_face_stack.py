@@ -1,0 +1,157 @@
+"""The small model's face stack, the `face_encoder/` folder that it is kept in, and the `judge/` folder.
+
+face_encoder/
+config.json                how the parts are built and joined
+detector.safetensors
+recogniser.safetensors
+image_encoder/             config.json, vocabulary.json, model.safetensors
+judge/
+config.json
+judge.safetensors
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ingredients.core.config import config_from_dict, save_config
+from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.core.model_files import read_json
+from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
+from ingredients.faces.facial_extractor import DEFAULT_SAME_FACE_THRESHOLD, FacialExtractor, ScaleSource
+from ingredients.faces.image_encoder import DualEncoder, load_dual_encoder, save_dual_encoder
+from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
+from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
+from ingredients.faces.weights import load_weights, save_weights
+
+IMAGE_ENCODER_FOLDER = "image_encoder"
+CONFIG_NAME = "config.json"
+_DETECTOR_NAME, _RECOGNISER_NAME, _JUDGE_NAME = "detector.safetensors", "recogniser.safetensors", "judge.safetensors"
+
+_ConfigT = TypeVar("_ConfigT", "DrawnFaceStackConfig", JudgeConfig)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnFaceStackConfig:
+    """How the small model's face stack is built; `face_encoder/config.json`."""
+
+    detector: DetectorConfig = dataclasses.field(default_factory=DetectorConfig)
+    """The detector's network and thresholds."""
+
+    recogniser: RecogniserConfig = dataclasses.field(default_factory=RecogniserConfig)
+    """The recogniser's network."""
+
+    canvas_crop_size: int = 64
+    """Side in pixels of the crops for the canvas."""
+
+    scale_source: ScaleSource = "clip"
+    """Where the multi-scale features come from."""
+
+    same_face_threshold: float = DEFAULT_SAME_FACE_THRESHOLD
+    """Cosine of recognition embeddings from which two names are one face."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DrawnFaceStack:
+    """The small model's face networks, ready for use: a `FaceStack`."""
+
+    config: DrawnFaceStackConfig
+    """How they are built and joined."""
+
+    detector: HeatmapFaceDetector
+    """Finds faces."""
+
+    recogniser: ArcFaceRecogniser
+    """Embeds them."""
+
+    image_encoder: DualEncoder
+    """Semantic embedding, hidden states, and the text tower."""
+
+    def facial_extractor(self) -> FacialExtractor:
+        """The paper's facial extractor on these networks."""
+        return FacialExtractor(
+            self.detector,
+            self.recogniser,
+            self.image_encoder,
+            canvas_crop_size=self.config.canvas_crop_size,
+            scale_source=self.config.scale_source,
+            same_face_threshold=self.config.same_face_threshold,
+        )
+
+    @property
+    def canvas_crop_size(self) -> int:
+        """Side in pixels of the crops for the canvas."""
+        return self.config.canvas_crop_size
+
+    def save(self, folder: Path) -> None:
+        """Writes a `face_encoder/` folder, weights in half precision."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(self.config, folder / CONFIG_NAME)
+        save_weights(self.detector.network, folder / _DETECTOR_NAME)
+        save_weights(self.recogniser.network, folder / _RECOGNISER_NAME)
+        save_dual_encoder(self.image_encoder, folder / IMAGE_ENCODER_FOLDER)
+
+
+def build_detector(config: DetectorConfig, weights: Path) -> HeatmapFaceDetector:
+    """Makes the detector from its weights; raises `ModelFolderError` as `load_weights` does."""
+    network = FaceHeatmapNetwork(config)
+    load_weights(network, weights)
+    return HeatmapFaceDetector(network, config)
+
+
+def build_recogniser(config: RecogniserConfig, weights: Path) -> ArcFaceRecogniser:
+    """Makes the recogniser from its weights; raises `ModelFolderError` as `load_weights` does."""
+    network = ResidualFaceNetwork(config)
+    load_weights(network, weights)
+    return ArcFaceRecogniser(network, crop_size=config.crop_size, embedding_dim=config.embedding_dim)
+
+
+def load_drawn_face_stack(folder: str | Path) -> DrawnFaceStack:
+    """Reads a `face_encoder/` folder.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged, or a tensor does not fit.
+    """
+    folder = Path(folder)
+    config = _read_config(DrawnFaceStackConfig, folder)
+    return DrawnFaceStack(
+        config=config,
+        detector=build_detector(config.detector, folder / _DETECTOR_NAME),
+        recogniser=build_recogniser(config.recogniser, folder / _RECOGNISER_NAME),
+        image_encoder=load_dual_encoder(folder / IMAGE_ENCODER_FOLDER),
+    )
+
+
+def build_judge(config: JudgeConfig, weights: Path) -> ArcFaceRecogniser:
+    """Makes the judge from its weights; raises `ModelFolderError` as `load_weights` does."""
+    network = DepthwiseFaceNetwork(config)
+    load_weights(network, weights)
+    return ArcFaceRecogniser(network, crop_size=config.crop_size, embedding_dim=config.embedding_dim)
+
+
+def load_judge(folder: str | Path) -> ArcFaceRecogniser:
+    """Reads a `judge/` folder: the recogniser that measures videos and never conditions them.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged, or a tensor does not fit.
+    """
+    folder = Path(folder)
+    return build_judge(_read_config(JudgeConfig, folder), folder / _JUDGE_NAME)
+
+
+def save_judge(network: DepthwiseFaceNetwork, config: JudgeConfig, folder: str | Path) -> None:
+    """Writes a `judge/` folder, weights in half precision."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(config, folder / CONFIG_NAME)
+    save_weights(network, folder / _JUDGE_NAME)
+
+
+def _read_config(config_type: type[_ConfigT], folder: Path) -> _ConfigT:
+    path = folder / CONFIG_NAME
+    values: Mapping[str, Any] = read_json(path)
+    try:
+        return config_from_dict(config_type, values)
+    except (UserInputError, ValueError) as error:
+        raise ModelFolderError(f"The file {path} does not describe a face stack of this version: {error}") from error

@@ -1,0 +1,78 @@
+"""The published face stack, from a folder of the published layout."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from ingredients.core.errors import ModelFolderError, NoFaceError
+from ingredients.faces.alignment import crop_ffhq
+from ingredients.faces.antelope_face_stack import AntelopeFaceStack
+from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.facial_extractor import IdentityPhotos
+from tests.faces.antelope_folder import EVA_NAME, NETWORKS, RECOGNITION_DIM, draw_blue_face, write_antelope_folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_antelope_folder(tmp_path / "face_encoder")
+
+
+def test_people_are_read_as_the_published_pipeline_reads_them(folder: Path) -> None:
+    stack = load_face_stack(folder)
+    assert isinstance(stack, AntelopeFaceStack)
+    photos = [draw_blue_face(0), draw_blue_face(1)]
+    people = [IdentityPhotos(name=name, images=[photo]) for name, photo in zip(("ana", "ben"), photos, strict=True)]
+    identities = stack.facial_extractor().extract(people)
+    assert identities.canvas_crops.shape == (2, 40, 40, 3)
+    assert [tuple(states.shape) for states in identities.id_vit_hidden_states] == [(2, 5, 24)] * 5
+    for photo, embeds in zip(photos, identities.id_embeds, strict=True):
+        (face,) = stack.detector.detect(photo)
+        wide = crop_ffhq(photo, face.landmarks, size=512)
+        torch.testing.assert_close(embeds[:RECOGNITION_DIM], stack.recogniser.embed(wide[None])[0])  # unnormalised
+        tower_crop = crop_ffhq(photo, face.landmarks, size=stack.image_encoder.crop_size)
+        semantic = F.normalize(stack.image_encoder.encode(tower_crop[None]).embeds[0], dim=0)
+        torch.testing.assert_close(embeds[RECOGNITION_DIM:], semantic)
+    with pytest.raises(NoFaceError, match="No face was found in photo 1 of cleo"):
+        stack.facial_extractor().extract([IdentityPhotos(name="cleo", images=[np.full((99, 80, 3), 90, np.uint8)])])
+
+
+def test_what_was_read_can_be_saved(folder: Path, tmp_path: Path) -> None:
+    stack, copy = load_face_stack(folder), tmp_path / "copy"
+    stack.save(copy)
+    files = sorted(str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file())
+    assert files == [EVA_NAME, "config.json", *NETWORKS]
+    crops = draw_blue_face(2)[None]
+    copied = load_face_stack(copy).image_encoder.encode(crops).embeds
+    assert torch.equal(copied, stack.image_encoder.encode(crops).embeds)
+    stack.save(folder)  # over itself, which changes nothing
+    assert load_face_stack(folder).canvas_crop_size == 40
+
+
+@pytest.mark.parametrize("name", [EVA_NAME, *NETWORKS])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ModelFolderError, match=rf"lacks .*{Path(name).name}"):
+        load_face_stack(folder)
+
+
+def test_a_pickle_runs_no_code(folder: Path) -> None:
+    torch.save({"visual.cls_token": Path("x")}, folder / EVA_NAME)
+    with pytest.raises(ModelFolderError, match=r"s6B\.pt"):
+        load_face_stack(folder)
+
+
+def test_settings_that_are_none_are_refused(folder: Path) -> None:
+    (folder / "config.json").write_text('{"recognition_input": "sideways"}')
+    with pytest.raises(ModelFolderError, match=r"config\.json does not describe an antelopev2 face stack.*sideways"):
+        load_face_stack(folder)
+
+
+def test_a_folder_of_neither_kind_says_so(folder: Path) -> None:
+    shutil.rmtree(folder / "models")
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelFolderError, match=r"no face stack: it has neither config\.json nor models/antelopev2"):
+        load_face_stack(folder)
