@@ -383,3 +383,39 @@ def test_a_checkpoint_of_the_published_layout_makes_a_video(run: Run, tiny_model
     assert result.exit_code == 0, result.output
     assert read_video("out.mp4").frames.shape == (9, 32, 48, 3)
     assert [person["similarity"] for person in json.loads(result.stdout)["people"]] == [None, None]
+
+
+def test_a_group_photo_gives_several_people(generate: Generate, photos: dict[str, Path], run: Run) -> None:
+    """The tiny model's detector sees up to three faces in anything."""
+    group = photos["ana"]
+    line = ["--prompt", PROMPT, "--model", group.parent / "tiny", "--num-inference-steps", 2]
+    chosen = ["--photo", f"ana={group}#1", "--photo", f"ben={group}#2"]
+    result = run("generate", *chosen, *line, "--output", "out.mp4", "--json")
+    assert result.exit_code == 0, result.output
+    assert [person["photo"] for person in json.loads(result.stdout)["people"]] == [f"{group}#1", f"{group}#2"]
+    assert "the largest is taken" not in result.stderr
+    assert run("generate", "--photo", f"ana={group}", *line, "--face", "right", "--output", "right.mp4").exit_code == 0
+    largest = run("generate", "--photo", f"ana={group}", *line, "--output", "largest.mp4")
+    assert "the largest is taken for ana (`ingredients faces` draws their numbers)" in largest.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--photo", "ana={}#9"], "faces, so there is no face 9"),
+        (["--photo", "ana={}#middle"], "not 'middle'"),
+        (["--photo", "ana={}", "--face", "0"], "not '0'"),
+        (["--photo", "ana={}#1", "--photo", "ben={}#1"], "#1 and ana.png#2"),
+        (["--photo", "ana={}#1", "--photo", "ben={}"], "#1 and ana.png#2"),
+    ],
+)
+def test_a_face_that_cannot_be_meant_is_named(
+    run: Run, tiny_model: Path, photos: dict[str, Path], options: list[str], message: str
+) -> None:
+    line = [option.format(photos["ana"]) for option in options]
+    assert_one_sentence(run("generate", *line, "--prompt", PROMPT, "--model", tiny_model), message)
+
+
+def test_a_file_may_have_a_number_sign_in_its_name(generate: Generate, photos: dict[str, Path]) -> None:
+    photos["ana"] = photos["ana"].rename(photos["ana"].with_name("ana#2"))
+    assert generate().exit_code == 0

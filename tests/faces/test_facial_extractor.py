@@ -4,7 +4,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from ingredients.core.errors import NoFaceError, PhotoError
+from ingredients.core.errors import NoFaceError, PhotoError, UserInputError
+from ingredients.faces.face_choice import FaceChoice, parse_face_choice
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor, IdentityPhotos, fuse_embeddings
 
 from .tiny_faces import PlacedFaces, noise_photo, tiny_encoder, tiny_recogniser
@@ -84,16 +85,34 @@ def test_the_largest_face_is_taken_with_a_warning() -> None:
     identities = _extractor((0.0, 0.0, 30.0), (20.0, 30.0, 45.0)).extract(_people(0))
     assert identities.photos[0][0].face.box.tolist() == [20, 30, 65, 75]
     assert len(identities.photos[0][0].faces) == 2
-    assert identities.warnings == ("photo 1 of person 0 shows 2 faces; the largest is taken for person 0.",)
+    assert identities.warnings == (
+        "photo 1 of person 0 shows 2 faces; the largest is taken for person 0 "
+        "(`ingredients faces` draws their numbers).",
+    )
 
 
-def test_a_face_can_be_chosen() -> None:
+@pytest.mark.parametrize(("choice", "left"), [("left", 0), ("right", 20), (1, 0), (2, 20), ("largest", 20)])
+def test_a_face_can_be_chosen(choice: FaceChoice, left: float) -> None:
     extractor = _extractor((0.0, 0.0, 30.0), (20.0, 30.0, 45.0))
-    chosen = extractor.extract([IdentityPhotos(name="ana", images=[noise_photo(0)], face_index=1)])
-    assert chosen.photos[0][0].face.box.tolist() == [0, 0, 30, 30]
+    chosen = extractor.extract([IdentityPhotos(name="ana", images=[noise_photo(0)], faces=[choice])])
+    assert chosen.photos[0][0].face.box[0] == left
     assert chosen.warnings == ()
-    with pytest.raises(PhotoError, match="shows 2 faces, so there is no face 2"):
-        extractor.extract([IdentityPhotos(name="ana", images=[noise_photo(0)], face_index=2)])
+
+
+def test_a_face_that_is_not_there_cannot_be_chosen() -> None:
+    extractor = _extractor((0.0, 0.0, 30.0), (20.0, 30.0, 45.0))
+    with pytest.raises(PhotoError, match="photo 1 of ana shows 2 faces, so there is no face 3"):
+        extractor.extract([IdentityPhotos(name="ana", images=[noise_photo(0)], faces=[3])])
+    with pytest.raises(ValueError, match="1 photos but 2 choices"):
+        IdentityPhotos(name="ana", images=[noise_photo(0)], faces=[1, 2])
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "middle", "", "1.5"])
+def test_choices_are_words_or_numbers(text: str) -> None:
+    assert parse_face_choice("left") == "left"
+    assert parse_face_choice("12") == 12
+    with pytest.raises(UserInputError, match="largest, left, right or a number"):
+        parse_face_choice(text)
 
 
 def test_a_small_face_is_warned_about() -> None:

@@ -56,10 +56,10 @@ def _print_table(report: "FacesReport") -> None:
         for face in found:
             alike = report.most_alike(face)
             table.add_row(
-                str(face.number),
+                f"#{face.number}",
                 photo,
                 ", ".join(f"{edge:.0f}" for edge in face.face.box.tolist()),
                 f"{face.face.score:.2f}",
-                f"{alike[1]:.2f} to face {alike[0].number}" if alike else "",
+                f"{alike[1]:.2f} to #{alike[0].number} of {Path(alike[0].photo).name}" if alike else "",
             )
     Console().print(table)

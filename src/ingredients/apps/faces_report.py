@@ -12,6 +12,7 @@ import torch
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.faces.alignment import crop_ffhq
+from ingredients.faces.face_choice import from_left
 from ingredients.faces.facial_extractor import FacialExtractor
 from ingredients.visualisation.faces_sheet import faces_sheet, photo_row
 
@@ -21,7 +22,7 @@ class InspectedFace:
     """One face of one photo."""
 
     number: int
-    """Counted from 1 over all photos."""
+    """Counted from 1 in each photo, from left to right: what `--photo NAME=FILE#N` chooses by."""
 
     photo: str
     """Name of the photo."""
@@ -44,7 +45,7 @@ class FacesReport:
     """The photos (H, W, 3) by name, in the order given."""
 
     faces: tuple[InspectedFace, ...]
-    """Photo by photo, the largest first."""
+    """Photo by photo, from left to right."""
 
     cosines: Float32Array
     """(N, N): how alike the recogniser finds each pair of faces."""
@@ -57,8 +58,9 @@ class FacesReport:
         """The other face that is most alike, with the cosine; None if there is no other."""
         if len(self.faces) < 2:
             return None
-        cosines = self.cosines[face.number - 1].copy()
-        cosines[face.number - 1] = -np.inf
+        index = self.faces.index(face)
+        cosines = self.cosines[index].copy()
+        cosines[index] = -np.inf
         other = int(cosines.argmax())
         return self.faces[other], float(cosines[other])
 
@@ -71,18 +73,24 @@ class FacesReport:
                 crop
                 for face in found
                 for crop in (
-                    (f"face {face.number}, aligned", face.crop),
-                    (f"face {face.number}, for recognition", face.recognition_crop),
+                    (f"#{face.number}, aligned", face.crop),
+                    (f"#{face.number}, for recognition", face.recognition_crop),
                 )
             ]
-            rows.append(photo_row(name, image, [face.face for face in found], crops=crops))
+            areas = [face.face.area for face in found]
+            taken = areas.index(max(areas)) if areas else 0
+            rows.append(photo_row(name, image, [face.face for face in found], taken=taken, crops=crops))
         return faces_sheet(rows)
 
 
 @torch.inference_mode()
 def inspect_faces(photos: Mapping[str, UInt8Array], extractor: FacialExtractor) -> FacesReport:
     """Finds, aligns and compares every face of some RGB photos (H, W, 3)."""
-    found = [(name, face) for name, image in photos.items() for face in extractor.detector.detect(image)]
+    found = [
+        (name, number, face)
+        for name, image in photos.items()
+        for number, face in enumerate(from_left(extractor.detector.detect(image)), start=1)
+    ]
     faces = tuple(
         InspectedFace(
             number=number,
@@ -91,7 +99,7 @@ def inspect_faces(photos: Mapping[str, UInt8Array], extractor: FacialExtractor) 
             crop=crop_ffhq(photos[name], face.landmarks, size=extractor.canvas_crop_size),
             recognition_crop=extractor.recogniser.align(photos[name], face.landmarks),
         )
-        for number, (name, face) in enumerate(found, start=1)
+        for name, number, face in found
     )
     cosines = np.zeros((len(faces), len(faces)), np.float32)
     if faces:

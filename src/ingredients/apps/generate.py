@@ -18,12 +18,12 @@ from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.loading import JUDGE_FOLDER, load_model_judge
 from ingredients.evaluation.people_report import report_people
-from ingredients.faces.facial_extractor import ExtractedIdentities, IdentityPhotos
+from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.media.pictures import check_picture_path, write_picture
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import check_video_path, write_video
 from ingredients.pipelines.loading import default_model_path, load_pipeline
-from ingredients.pipelines.people import identity_photos
+from ingredients.pipelines.people import PhotoFile, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning, check_prompts
@@ -40,7 +40,7 @@ Notice = Callable[[str], None]
 class GenerateRequest:
     """What is asked for."""
 
-    photos: Mapping[str, Sequence[Path]]
+    photos: Mapping[str, Sequence[PhotoFile]]
     """Photos by the person's name, one or several each."""
 
     prompt: str
@@ -118,7 +118,7 @@ class PersonResult:
     """As in the request."""
 
     photos: tuple[str, ...]
-    """The files that showed the person."""
+    """The files that showed the person, with the face that was meant where one was named."""
 
     found: bool | None
     """Whether the judge found the person's face in the video; None, here and below, if the model has no judge."""
@@ -220,7 +220,7 @@ def generate_video(
     provenance = _provenance(request, folder)
     write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())
     seconds = time.monotonic() - started
-    people = _judge_people(judge, request, photographed, frames)
+    people = _judge_people(judge, request, identities, frames)
     if request.contact_sheet is not None:
         captions = {person.name: person.verdict for person in people}
         photos = {person.name: person.images for person in photographed}
@@ -241,17 +241,21 @@ def generate_video(
     )
 
 
-def _check_files_differ(photos: Mapping[str, Sequence[Path]], outputs: Sequence[Path | None]) -> None:
+def _check_files_differ(photos: Mapping[str, Sequence[PhotoFile]], outputs: Sequence[Path | None]) -> None:
     files = [(name, file) for name, given in photos.items() for file in given]
     for name, file in files:
-        if not file.exists():
-            raise PhotoError(f"The photo {file} of {name} does not exist; check the name and the folder.")
+        if not file.path.exists():
+            raise PhotoError(f"The photo {file.path} of {name} does not exist; check the name and the folder.")
     for (first_name, first), (second_name, second) in itertools.combinations(files, 2):
-        if first_name != second_name and filecmp.cmp(first, second, shallow=False):
+        names_another_face = first.face != second.face and None not in (first.face, second.face)
+        if first_name == second_name or names_another_face:
+            continue
+        if filecmp.cmp(first.path, second.path, shallow=False):
             raise PhotoError(
-                f"{first_name} and {second_name} have the same photo, {first}; give each person one of their own."
+                f"{first_name} and {second_name} have the same photo, {first.path}; give each person one of their "
+                f"own, or name a face of each, such as {first.path.name}#1 and {second.path.name}#2."
             )
-    taken = {file.resolve(): f"the photo of {name}" for name, file in files}
+    taken = {file.path.resolve(): f"the photo of {name}" for name, file in files}
     for output in outputs:
         if output is None:
             continue
@@ -336,14 +340,20 @@ def _load_judge(folder: Path, pipeline: IngredientsPipeline) -> Judge | None:
 
 
 def _judge_people(
-    judge: Judge | None, request: GenerateRequest, photographed: Sequence[IdentityPhotos], frames: UInt8Array
+    judge: Judge | None, request: GenerateRequest, identities: ExtractedIdentities, frames: UInt8Array
 ) -> tuple[PersonResult, ...]:
     files = {name: tuple(str(file) for file in given) for name, given in request.photos.items()}
     if judge is None:
         return tuple(
             PersonResult(name=name, photos=given, found=None, similarity=None) for name, given in files.items()
         )
-    reports = report_people(judge, frames, {person.name: person.images for person in photographed})
+    seen = dict(zip(identities.names, identities.photos, strict=True))
+    reports = report_people(
+        judge,
+        frames,
+        {name: [photo.image for photo in photos] for name, photos in seen.items()},
+        {name: [photo.face for photo in photos] for name, photos in seen.items()},
+    )
     return tuple(
         PersonResult(name=report.name, photos=files[report.name], found=report.found, similarity=report.similarity)
         for report in reports

@@ -18,12 +18,15 @@ from ingredients.core.errors import UserInputError
 
 if TYPE_CHECKING:
     from ingredients.apps.generate import GenerateResult
+    from ingredients.faces.face_choice import FaceChoice
+    from ingredients.pipelines.people import PhotoFile
 
 HELP = with_examples(
     "Makes a video in which the people of some photos do what a sentence says, and tells how well each face was kept. "
     "Names label people in the report only; binding them to words of the prompt comes later.",
     'ingredients generate --photo ana=ana.png --photo ben=ben.png --prompt "Two people wave on a beach"',
     'ingredients generate --photo ana=a1.png --photo ana=a2.png --prompt "A person walks" --output ana.mp4',
+    'ingredients generate --photo ana=group.png#1 --photo ben=group.png#3 --prompt "Two people wave"',
     'ingredients generate --photo ana=ana.png --prompt "A person nods" --seed 4 --json > report.json',
 )
 
@@ -32,12 +35,20 @@ def generate(
     photo: Annotated[
         list[str],
         typer.Option(
-            metavar="NAME=FILE",
-            help="A person's name and photo. Repeat it for more people, or with the same name for more photos.",
+            metavar="NAME=FILE[#FACE]",
+            help="A person's name and photo. Repeat it for more people, or with the same name for more photos. #FACE "
+            "says which of several faces, as --face does.",
         ),
     ],
     prompt: Annotated[str, typer.Option(help="What happens. `ingredients world words` lists the words that count.")],
     output: Annotated[Path, typer.Option(help="Video to write.")] = Path("out.mp4"),
+    face: Annotated[
+        str | None,
+        typer.Option(
+            metavar="largest|left|right|N",
+            help="Which face of a photo that shows several; N counts from the left. Default: largest, with a note.",
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model folder. Default: the small model that ships.")] = None,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
     num_inference_steps: NumInferenceSteps = None,
@@ -68,7 +79,9 @@ def generate(
     ] = False,
 ) -> None:
     """Makes a video of the people in some photos."""
-    people = parse_photos(photo)
+    from ingredients.faces.face_choice import parse_face_choice
+
+    people = parse_photos(photo, face=None if face is None else parse_face_choice(face))
 
     from ingredients.apps.generate import GenerateRequest, generate_video
     from ingredients.core.progress import show_progress
@@ -99,18 +112,30 @@ def generate(
     typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else describe(result))
 
 
-def parse_photos(options: list[str]) -> dict[str, list[Path]]:
-    """Sorts `NAME=FILE` options by name, in the order in which names first appear.
+def parse_photos(options: list[str], *, face: "FaceChoice | None" = None) -> "dict[str, list[PhotoFile]]":
+    """Sorts `NAME=FILE` and `NAME=FILE#FACE` options by name, in the order in which names first appear.
+
+    Args:
+        options: as given.
+        face: which face of the photos that name none.
 
     Raises:
         UserInputError: for an option of another form.
     """
-    people: dict[str, list[Path]] = {}
+    from ingredients.faces.face_choice import parse_face_choice
+    from ingredients.pipelines.people import PhotoFile
+
+    people: dict[str, list[PhotoFile]] = {}
     for option in options:
         name, separator, file = option.partition("=")
         if not (separator and name.strip() and file):
             raise UserInputError(f"--photo {option} must have the form NAME=FILE, such as: --photo ana=ana.png")
-        people.setdefault(name.strip(), []).append(Path(file))
+        stem, mark, choice = file.rpartition("#")
+        if mark and not Path(file).exists():  # a file may have such a name
+            photo = PhotoFile(path=Path(stem), face=parse_face_choice(choice))
+        else:
+            photo = PhotoFile(path=Path(file), face=face)
+        people.setdefault(name.strip(), []).append(photo)
     return people
 
 

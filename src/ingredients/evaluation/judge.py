@@ -63,20 +63,29 @@ class Judge:
         embeddings = torch.nn.functional.normalize(self.recogniser.embed(crops).float(), dim=-1)
         return np.asarray(embeddings.cpu().numpy(), dtype=np.float32)
 
-    def embed_person(self, photos: Sequence[UInt8Array], *, name: str = "the person") -> Float32Array:
-        """Embeds a person by the largest face of each of the R photos, averaged, as a vector of length 1 (D,).
+    def embed_person(
+        self, photos: Sequence[UInt8Array], faces: Sequence[Face] | None = None, *, name: str = "the person"
+    ) -> Float32Array:
+        """Embeds a person by one face of each of the R photos, averaged, as a vector of length 1 (D,).
+
+        Args:
+            photos: RGB photos (H, W, 3).
+            faces: the person's, one a photo; None takes the largest that the judge finds.
+            name: the person's, for the error.
 
         Raises:
             NoFaceError: if a photo shows no face.
         """
-        faces = []
-        for photo in photos:
-            found = self.detector.detect(photo)
-            if not found:
-                raise NoFaceError(f"The judge finds no face in a photo of {name}; give one that shows it larger.")
-            faces.append(found[0])
+        if faces is None:
+            faces = [self._find_largest(photo, name) for photo in photos]
         mean = self.embed_faces(photos, faces).mean(axis=0)
         return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+
+    def _find_largest(self, photo: UInt8Array, name: str) -> Face:
+        found = self.detector.detect(photo)
+        if not found:
+            raise NoFaceError(f"The judge finds no face in a photo of {name}; give one that shows it larger.")
+        return found[0]
 
     def track(self, frames: UInt8Array) -> list[TrackEmbeddings]:
         """Follows and embeds the faces of a clip (F, H, W, 3)."""

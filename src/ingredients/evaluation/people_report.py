@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.core.faces_types import Face
 from ingredients.evaluation.judge import Judge
 
 
@@ -27,18 +28,27 @@ class PersonReport:
     """Frames in which that face was seen."""
 
 
-def report_people(judge: Judge, frames: UInt8Array, photos: Mapping[str, Sequence[UInt8Array]]) -> list[PersonReport]:
+def report_people(
+    judge: Judge,
+    frames: UInt8Array,
+    photos: Mapping[str, Sequence[UInt8Array]],
+    faces: Mapping[str, Sequence[Face]] | None = None,
+) -> list[PersonReport]:
     """Matches the faces of a video (F, H, W, 3) to people, one to one.
 
     Args:
         judge: with its scale.
         frames: the video.
         photos: photos (H, W, 3) by name, one or several each.
+        faces: the person's face in each of them; None takes the largest.
 
     Raises:
         NoFaceError: if the judge finds no face in a photo.
     """
-    references = [judge.embed_person(of_person, name=name) for name, of_person in photos.items()]
+    references = [
+        judge.embed_person(of_person, None if faces is None else faces[name], name=name)
+        for name, of_person in photos.items()
+    ]
     one_photo_each = all(len(of_person) == 1 for of_person in photos.values())
     assessment = judge.assess(frames, references, scale=judge.one_photo_scale if one_photo_each else judge.scale)
     return [

@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import NoFaceError, PhotoError
+from ingredients.core.errors import NoFaceError
 from ingredients.core.faces_types import Face
 from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder, ImageFeatures
 from ingredients.faces.alignment import crop_ffhq, sharpness
+from ingredients.faces.face_choice import FaceChoice, choose_face
 
 ScaleSource = Literal["clip", "recognition_and_clip"]
 
@@ -52,18 +53,24 @@ class IdentityPhotos:
     labels: Sequence[str] = ()
     """What each photo is called in errors, say its path; empty: numbered."""
 
-    face_index: int | None = None
-    """Which face of each photo, counted from 0, largest first; None takes the largest and warns if there are more."""
+    faces: Sequence[FaceChoice | None] = ()
+    """Which face of each photo; None, or nothing at all, takes the largest and warns if there are more."""
 
     def __post_init__(self) -> None:
         if not self.images:
             raise ValueError(f"{self.name} needs at least one photo")
         if self.labels and len(self.labels) != len(self.images):
             raise ValueError(f"{self.name} has {len(self.images)} photos but {len(self.labels)} labels")
+        if self.faces and len(self.faces) != len(self.images):
+            raise ValueError(f"{self.name} has {len(self.images)} photos but {len(self.faces)} choices of faces")
 
     def label(self, index: int) -> str:
         """What photo `index` is called."""
         return self.labels[index] if self.labels else f"photo {index + 1} of {self.name}"
+
+    def choice(self, index: int) -> FaceChoice | None:
+        """Which face of photo `index` is meant."""
+        return self.faces[index] if self.faces else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,7 +173,7 @@ class FacialExtractor:
 
         Raises:
             NoFaceError: if a photo shows no face; it names the photo.
-            PhotoError: if a photo has fewer faces than `face_index` asks for.
+            PhotoError: if a photo has fewer faces than the number that is asked for.
         """
         if not people:
             raise ValueError("at least one person is needed")
@@ -193,8 +200,8 @@ class FacialExtractor:
             warnings=tuple(
                 warning
                 for person, seen in zip(people, photos, strict=True)
-                for photo in seen
-                for warning in _doubts(person, photo)
+                for index, photo in enumerate(seen)
+                for warning in _doubts(person, index, photo)
             ),
         )
 
@@ -217,12 +224,7 @@ class FacialExtractor:
                 f"No face was found in {label}. The small model knows drawn faces only: draw one with "
                 "`ingredients world portrait --seed 7`, or load the published weights with --model for photographs."
             )
-        wanted = person.face_index or 0
-        if not 0 <= wanted < len(faces):
-            raise PhotoError(
-                f"{label} shows {len(faces)} faces, so there is no face {wanted}; choose a smaller index."
-            )
-        face = faces[wanted]
+        face = choose_face(faces, person.choice(index) or "largest", label=label)
         crop = crop_ffhq(image, face.landmarks, size=self.canvas_crop_size)
         recogniser_crop = self.recogniser.align(image, face.landmarks)
         return DetectedPhoto(
@@ -260,10 +262,13 @@ def fuse_embeddings(embeddings: Tensor) -> Tensor:
     return fused
 
 
-def _doubts(person: IdentityPhotos, photo: DetectedPhoto) -> list[str]:
+def _doubts(person: IdentityPhotos, index: int, photo: DetectedPhoto) -> list[str]:
     warnings = []
-    if len(photo.faces) > 1 and person.face_index is None:
-        warnings.append(f"{photo.label} shows {len(photo.faces)} faces; the largest is taken for {person.name}.")
+    if len(photo.faces) > 1 and person.choice(index) is None:
+        warnings.append(
+            f"{photo.label} shows {len(photo.faces)} faces; the largest is taken for {person.name} "
+            "(`ingredients faces` draws their numbers)."
+        )
     side = photo.face.area**0.5
     if side < _SMALL_FACE:
         warnings.append(

@@ -52,7 +52,7 @@ def photo_row(
     Args:
         label: a line above.
         photo: (H, W, 3).
-        faces: those found; none leaves the photo as it is.
+        faces: those found, in the order of their numbers; none leaves the photo as it is.
         taken: index of the one that is used; the others are marked in grey.
         crops: titles and aligned crops (S, S, 3).
         height: pixels of the photo on the sheet.
@@ -66,7 +66,7 @@ def photo_row(
 
 
 def mark_faces(photo: UInt8Array, faces: Sequence[Face], *, taken: int, height: int) -> UInt8Array:
-    """The photo (H, W, 3) scaled to a height, with boxes, scores and landmarks drawn over it."""
+    """The photo (H, W, 3) scaled to a height, with boxes, numbers, scores and landmarks drawn over it."""
     scale = height / photo.shape[0]
     picture = Image.fromarray(resize(photo, width=max(1, round(photo.shape[1] * scale)), height=height))
     draw = ImageDraw.Draw(picture)
@@ -74,7 +74,7 @@ def mark_faces(photo: UInt8Array, faces: Sequence[Face], *, taken: int, height: 
         colour = identity_colour(0) if index == taken else _OTHER_FACE
         left, top, right, bottom = (face.box * scale).tolist()
         draw.rectangle((left, top, right, bottom), outline=colour, width=2)
-        draw.text((left + 4, top + 2), f"{face.score:.2f}", fill=colour)
+        draw.text((left + 4, top + 2), f"#{index + 1}  {face.score:.2f}", fill=colour)
         for column, row in (face.landmarks * scale).tolist():
             draw.ellipse((column - 3, row - 3, column + 3, row + 3), fill=colour, outline=(0, 0, 0))
     return np.asarray(picture)

@@ -1,0 +1,59 @@
+"""Which of the faces in a photo is meant: by size, by side, or by number from left to right."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from ingredients.core.errors import PhotoError, UserInputError
+from ingredients.core.faces_types import Face
+
+FaceChoice: TypeAlias = Literal["largest", "left", "right"] | int
+"""A number counts from 1, from left to right, as `ingredients faces` shows them."""
+
+_WORDS: dict[str, FaceChoice] = {"largest": "largest", "left": "left", "right": "right"}
+
+
+def parse_face_choice(text: str) -> FaceChoice:
+    """Reads `largest`, `left`, `right` or a number.
+
+    Raises:
+        UserInputError: for anything else.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise UserInputError(f"A face is largest, left, right or a number from 1 (from left to right), not {text!r}.")
+
+
+def from_left(faces: Sequence[Face]) -> list[Face]:
+    """The faces in the order of their numbers."""
+    return sorted(faces, key=_middle)
+
+
+def choose_face(faces: Sequence[Face], choice: FaceChoice, *, label: str) -> Face:
+    """The face that is meant.
+
+    Args:
+        faces: at least one.
+        choice: which.
+        label: the photo's name, for the error.
+
+    Raises:
+        PhotoError: if the photo has fewer faces than the number asks for.
+    """
+    if choice == "largest":
+        return max(faces, key=lambda face: face.area)
+    if choice == "left":
+        return min(faces, key=_middle)
+    if choice == "right":
+        return max(faces, key=_middle)
+    if not 1 <= choice <= len(faces):
+        raise PhotoError(
+            f"{label} shows {len(faces)} {'face' if len(faces) == 1 else 'faces'}, so there is no face {choice}; "
+            "`ingredients faces` draws their numbers."
+        )
+    return from_left(faces)[choice - 1]
+
+
+def _middle(face: Face) -> float:
+    return float(face.box[0] + face.box[2])
