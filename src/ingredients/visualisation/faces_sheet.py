@@ -6,7 +6,7 @@ Legend: H/W pixels, S side of a crop.
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
@@ -74,7 +74,10 @@ def mark_faces(photo: UInt8Array, faces: Sequence[Face], *, taken: int, height: 
         colour = identity_colour(0) if index == taken else _OTHER_FACE
         left, top, right, bottom = (face.box * scale).tolist()
         draw.rectangle((left, top, right, bottom), outline=colour, width=2)
-        draw.text((left + 4, top + 2), f"#{index + 1}  {face.score:.2f}", fill=colour)
+        text, font, corner = f"#{index + 1}  {face.score:.2f}", ImageFont.load_default(14), (left + 4, top + 3)
+        label = draw.textbbox(corner, text, font=font)
+        draw.rectangle((left, top, label[2] + 4, label[3] + 3), fill=colour)
+        draw.text(corner, text, font=font, fill=(0, 0, 0))
         for column, row in (face.landmarks * scale).tolist():
             draw.ellipse((column - 3, row - 3, column + 3, row + 3), fill=colour, outline=(0, 0, 0))
     return np.asarray(picture)
