@@ -1,5 +1,6 @@
 """`ingredients faces`: what is detected, aligned and recognised in photos."""
 
+import enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,15 @@ HELP = with_examples(
     "Shows which faces are found in photos, how they are aligned, and how alike they are, as a picture and a table.",
     "ingredients faces ana.png ben.png",
     "ingredients faces group.jpg --output group-faces.png",
+    "ingredients faces holiday.jpg passport.jpg --face-stack dlib",
 )
+
+
+class FaceStackChoice(enum.Enum):
+    """Whose networks look at the photos."""
+
+    MODEL = "model"
+    DLIB = "dlib"
 
 
 def faces(
@@ -23,10 +32,18 @@ def faces(
     model: Annotated[
         str | None, typer.Option(help="Folder of the model whose face parts are used. Default: the one that ships.")
     ] = None,
+    face_stack: Annotated[
+        FaceStackChoice,
+        typer.Option(
+            help="Who looks: the model's own networks, or dlib's, which know photographs and work offline "
+            '(pip install "ingredients[dlib]").'
+        ),
+    ] = FaceStackChoice.MODEL,
 ) -> None:
     """Shows which faces are found in photos."""
     from ingredients.apps.faces_report import inspect_faces
-    from ingredients.faces.face_stack import load_face_stack
+    from ingredients.faces.dlib_faces import DlibFaceReader
+    from ingredients.faces.face_stack import FaceReader, load_face_stack
     from ingredients.media.photos import load_photo
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.pipelines.components import FACE_ENCODER
@@ -35,11 +52,15 @@ def faces(
     check_picture_path(output)
     images = {str(photo): load_photo(photo) for photo in photos}
     silence_libraries()
-    stack = load_face_stack((default_model_path() if model is None else Path(model)) / FACE_ENCODER)
-    report = inspect_faces(images, stack.facial_extractor())
+    reader: FaceReader
+    if face_stack is FaceStackChoice.DLIB:
+        reader = DlibFaceReader()
+    else:
+        reader = load_face_stack((default_model_path() if model is None else Path(model)) / FACE_ENCODER)
+    report = inspect_faces(images, reader)
     write_picture(output, report.draw())
     _print_table(report)
-    if any(not report.faces_of(photo) for photo in report.photos):
+    if face_stack is FaceStackChoice.MODEL and any(not report.faces_of(photo) for photo in report.photos):
         say("A photo without a face cannot be used; draw one with: ingredients world portrait --seed 7")
     typer.echo(output)
 

@@ -13,7 +13,7 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.face_choice import from_left
-from ingredients.faces.facial_extractor import FacialExtractor
+from ingredients.faces.face_stack import FaceReader
 from ingredients.visualisation.faces_sheet import faces_sheet, photo_row
 
 
@@ -84,26 +84,26 @@ class FacesReport:
 
 
 @torch.inference_mode()
-def inspect_faces(photos: Mapping[str, UInt8Array], extractor: FacialExtractor) -> FacesReport:
+def inspect_faces(photos: Mapping[str, UInt8Array], reader: FaceReader) -> FacesReport:
     """Finds, aligns and compares every face of some RGB photos (H, W, 3)."""
     found = [
         (name, number, face)
         for name, image in photos.items()
-        for number, face in enumerate(from_left(extractor.detector.detect(image)), start=1)
+        for number, face in enumerate(from_left(reader.detector.detect(image)), start=1)
     ]
     faces = tuple(
         InspectedFace(
             number=number,
             photo=name,
             face=face,
-            crop=crop_ffhq(photos[name], face.landmarks, size=extractor.canvas_crop_size),
-            recognition_crop=extractor.recogniser.align(photos[name], face.landmarks),
+            crop=crop_ffhq(photos[name], face.landmarks, size=reader.canvas_crop_size),
+            recognition_crop=reader.recogniser.align(photos[name], face.landmarks),
         )
         for name, number, face in found
     )
     cosines = np.zeros((len(faces), len(faces)), np.float32)
     if faces:
-        embeds = extractor.recogniser.embed(np.stack([face.recognition_crop for face in faces]))
+        embeds = reader.recogniser.embed(np.stack([face.recognition_crop for face in faces]))
         embeds = torch.nn.functional.normalize(embeds.float(), dim=-1)
         cosines = (embeds @ embeds.T).cpu().numpy()
     return FacesReport(photos=photos, faces=faces, cosines=cosines)

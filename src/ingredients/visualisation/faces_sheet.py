@@ -74,10 +74,16 @@ def mark_faces(photo: UInt8Array, faces: Sequence[Face], *, taken: int, height: 
         colour = identity_colour(0) if index == taken else _OTHER_FACE
         left, top, right, bottom = (face.box * scale).tolist()
         draw.rectangle((left, top, right, bottom), outline=colour, width=2)
-        text, font, corner = f"#{index + 1}  {face.score:.2f}", ImageFont.load_default(14), (left + 4, top + 3)
-        label = draw.textbbox(corner, text, font=font)
-        draw.rectangle((left, top, label[2] + 4, label[3] + 3), fill=colour)
-        draw.text(corner, text, font=font, fill=(0, 0, 0))
+        _draw_label(draw, f"#{index + 1}  {face.score:.2f}", left, top, colour)
         for column, row in (face.landmarks * scale).tolist():
             draw.ellipse((column - 3, row - 3, column + 3, row + 3), fill=colour, outline=(0, 0, 0))
     return np.asarray(picture)
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, text: str, left: float, bottom: float, colour: Colour) -> None:
+    """Writes on a coloured ground above a box, or in its corner where the picture ends."""
+    font = ImageFont.load_default(14)
+    _, _, width, height = draw.textbbox((0, 0), text, font=font)
+    top = max(0.0, bottom - height - 5)
+    draw.rectangle((left, top, left + width + 8, top + height + 5), fill=colour)
+    draw.text((left + 4, top + 2), text, font=font, fill=(0, 0, 0))
