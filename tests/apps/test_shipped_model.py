@@ -26,6 +26,16 @@ def test_two_photos_and_a_sentence_become_a_video(run: Run) -> None:
     assert video.fps == 8
 
 
+def test_likeness_guidance_brings_the_people_closer(run: Run) -> None:
+    people = [option for name in ("ana", "ben") for option in ("--photo", f"{name}={EXAMPLES / name}.png")]
+    similarities = {}
+    for scale in (0, 1):
+        result = run("generate", *people, "--prompt", "Two people wave on a beach.", "--seed", 3, "--json",
+                     "--likeness-guidance-scale", scale)  # fmt: skip
+        similarities[scale] = [person["similarity"] for person in json.loads(result.stdout)["people"]]
+    assert min(similarities[1]) > max(similarities[0])
+
+
 def test_the_faces_of_the_examples_are_found(run: Run) -> None:
     result = run("faces", *(EXAMPLES / f"{name}.png" for name in ("ana", "ben", "cleo")))
     assert result.exit_code == 0, result.output

@@ -1,8 +1,17 @@
 """What of a prompt reaches the text encoder."""
 
+import warnings
+
+import pytest
 import torch
 
-from ingredients.pipelines.prompts import cut_text, encode_prompts, unknown_words
+from ingredients.pipelines.prompts import (
+    PromptWarning,
+    cut_text,
+    encode_prompts,
+    unknown_words,
+    warn_about_number,
+)
 from tests.pipelines.stand_ins import TEXT_DIM, make_text_encoder, make_tokenizer
 
 
@@ -27,3 +36,18 @@ def test_prompts_are_padded_cut_and_independent_of_each_other() -> None:
         alone = encode_prompts(tokenizer, text_encoder, prompts[1:], max_sequence_length=5, device=torch.device("cpu"))
     assert embeds.shape == (2, 5, TEXT_DIM)
     torch.testing.assert_close(embeds[1:], alone)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "num_people"), [("People wave.", 2), ("Three people wave", 3), ("In a park, 4.", 4)]
+)
+def test_a_number_that_is_said_or_goes_without_saying(prompt: str, num_people: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_about_number(prompt, num_people)
+
+
+@pytest.mark.parametrize("prompt", ["People wave", "Two people wave", "Threefold people wave"])
+def test_a_number_that_is_missing_is_asked_for(prompt: str) -> None:
+    with pytest.warns(PromptWarning, match='some of the 3 may be missing; begin it with "Three people"'):
+        warn_about_number(prompt, 3)

@@ -35,7 +35,7 @@ from ingredients.pipelines.layout import planned_indices
 from ingredients.pipelines.likeness import LikenessGuidance
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
-from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_prompt
+from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_number, warn_about_prompt
 from ingredients.pipelines.random_generators import GeneratorInput, make_generators
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
 from ingredients.pipelines.video_shape import VideoGeometry
@@ -463,6 +463,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         # 3. People: the local branch, computed once, and the global one
         if people is not None:
             people = people if isinstance(people, ExtractedIdentities) else self.extract_identities(people)
+            for text in _as_list(prompt or []):
+                warn_about_number(text, len(people))
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
             if canvas is None and use_canvas and self.takes_canvas:
                 canvas = compose_canvas(people.canvas_crops, height, width)

@@ -40,6 +40,25 @@ def cut_text(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_lengt
     return str(tokenizer.decode(token_ids[kept:])) if len(token_ids) > kept else ""
 
 
+_NUMBERS = {3: "three", 4: "four", 5: "five", 6: "six"}
+
+
+def warn_about_number(prompt: str, num_people: int) -> None:
+    """Warns with `PromptWarning` where more than two people are given and the prompt does not say how many.
+
+    The prompt decides how many people there are in a video; the photos only say who they are.
+    """
+    number = _NUMBERS.get(num_people)
+    words = {word.strip(string.punctuation).lower() for word in prompt.split()}
+    if number is not None and not words & {number, str(num_people)}:
+        warnings.warn(
+            f"The prompt does not say how many people there are, so some of the {num_people} may be missing; begin it "
+            f'with "{number.capitalize()} people".',
+            PromptWarning,
+            stacklevel=2,
+        )
+
+
 def warn_about_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> None:
     """Warns with `PromptWarning` of what the text encoder will not read: unknown words, and an end that is cut."""
     if unknown := unknown_words(tokenizer, prompt):
