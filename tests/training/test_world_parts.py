@@ -78,6 +78,8 @@ def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
         assert before.keys() == after.keys(), path
         assert all(torch.equal(before[name], after[name]) for name in before), path
     assert (packed / "README.md").read_text() == (shipped / "README.md").read_text()
+    for path in packed.rglob("*.json"):
+        assert str(tmp_path) not in path.read_text(), path  # where somebody trained is nobody's business
     with pytest.raises(OutputError, match="holds trained parts already"):
         PARTS["unpack"].run(tmp_path, show=False)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX
+from diffusers import AutoencoderKLCogVideoX, ConfigMixin
 from transformers import T5EncoderModel, T5Tokenizer
 
 from ingredients.pipelines import IngredientsPipeline
@@ -84,7 +84,10 @@ def _copy_records(output: Path, folder: Path) -> None:
 
 
 def _half(module: _ModuleT) -> _ModuleT:
+    """In half precision, and without the path that diffusers notes of where a module was read."""
     module.to(torch.float16)
+    if isinstance(module, ConfigMixin):
+        module.register_to_config(_name_or_path="")
     for name, tensor in module.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} does not fit into half precision")
