@@ -36,7 +36,9 @@ def test_people_are_read_as_the_published_pipeline_reads_them(folder: Path) -> N
         tower_crop = crop_ffhq(photo, face.landmarks, size=stack.image_encoder.crop_size)
         semantic = F.normalize(stack.image_encoder.encode(tower_crop[None]).embeds[0], dim=0)
         torch.testing.assert_close(embeds[RECOGNITION_DIM:], semantic)
-    with pytest.raises(NoFaceError, match="No face was found in photo 1 of cleo"):
+    with pytest.raises(
+        NoFaceError, match=r"No face was found in photo 1 of cleo\. Give a photo that shows the face larger"
+    ):
         stack.facial_extractor().extract([IdentityPhotos(name="cleo", images=[np.full((99, 80, 3), 90, np.uint8)])])
 
 

@@ -83,6 +83,7 @@ class AntelopeFaceStack:
             self.image_encoder,
             canvas_crop_size=self.config.canvas_crop_size,
             same_face_threshold=self.config.same_face_threshold,
+            no_face_remedy="Give a photo that shows the face larger, from the front and in more light.",
         )
 
     def save(self, folder: Path) -> None:

@@ -27,6 +27,11 @@ ScaleSource = Literal["clip", "recognition_and_clip"]
 
 DEFAULT_SAME_FACE_THRESHOLD = 0.75
 
+DRAWN_FACES_ONLY = (
+    "The small model knows drawn faces only: draw one with `ingredients world portrait --seed 7`, or load the "
+    "published weights with --model for photographs."
+)
+
 _SMALL_FACE = 24.0
 """Pixels: a face smaller than this keeps little of a person."""
 
@@ -140,6 +145,7 @@ class FacialExtractor:
         canvas_crop_size: int = 64,
         scale_source: ScaleSource = "clip",
         same_face_threshold: float = DEFAULT_SAME_FACE_THRESHOLD,
+        no_face_remedy: str = DRAWN_FACES_ONLY,
     ) -> None:
         """Joins the parts.
 
@@ -152,6 +158,7 @@ class FacialExtractor:
                 `recognition_and_clip` joins the recogniser's feature maps to them on the channel axis, as the paper
                 says. Both nets see the same face at nearly the same place, so a token describes one spot in both.
             same_face_threshold: cosine of recognition embeddings from which two names are one face.
+            no_face_remedy: what to do where no face is found, one sentence.
 
         Raises:
             ValueError: if `scale_source` needs feature maps that the recogniser does not give.
@@ -164,6 +171,7 @@ class FacialExtractor:
         self.canvas_crop_size = canvas_crop_size
         self.scale_source = scale_source
         self.same_face_threshold = same_face_threshold
+        self.no_face_remedy = no_face_remedy
 
     def extract(self, people: Sequence[IdentityPhotos]) -> ExtractedIdentities:
         """Says everything about the faces of some people.
@@ -220,10 +228,7 @@ class FacialExtractor:
         image, label = person.images[index], person.label(index)
         faces = self.detector.detect(image)
         if not faces:
-            raise NoFaceError(
-                f"No face was found in {label}. The small model knows drawn faces only: draw one with "
-                "`ingredients world portrait --seed 7`, or load the published weights with --model for photographs."
-            )
+            raise NoFaceError(f"No face was found in {label}. {self.no_face_remedy}")
         face = choose_face(faces, person.choice(index) or "largest", label=label)
         crop = crop_ffhq(image, face.landmarks, size=self.canvas_crop_size)
         recogniser_crop = self.recogniser.align(image, face.landmarks)
