@@ -90,6 +90,7 @@ def denoise(pipeline: IngredientsPipeline, case: Case, start: int) -> UInt8Array
         latents=noisy,
         generator=case.seed,
         layout_share=None if start >= _ALL_NOISE else 0.0,
+        likeness_guidance_scale=0.0,  # the model by itself
         output_type="np",
     )
     frames: UInt8Array = to_pixels(output.frames)[0]
