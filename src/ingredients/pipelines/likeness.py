@@ -97,9 +97,10 @@ class LikenessGuidance:
 
     def _cosines(self, video: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
         """Of every face in every latent frame with the person that it is taken for."""
-        pictures = decode_pictures(self.vae, video.to(self.vae.dtype)[None])[0].float()  # (f, 3, H, W)
-        wanted = F.normalize(embeds.float(), dim=-1)
-        cosines = [video.new_zeros(0)]
+        pictures = decode_pictures(self.vae, video.to(self.vae.dtype)[None])[0]  # (f, 3, H, W)
+        pictures = pictures.float().cpu()  # where the face networks are, whatever the others run on
+        wanted = F.normalize(embeds.float().cpu(), dim=-1)
+        cosines = [torch.zeros(0)]
         for picture, pixels in zip(pictures, _to_pixels(pictures), strict=True):
             faces = self.detector.detect(pixels)
             if not faces:
@@ -107,8 +108,8 @@ class LikenessGuidance:
             landmarks = torch.from_numpy(np.stack([face.landmarks for face in faces]))
             crops = cut_faces(picture.expand(len(faces), -1, -1, -1), landmarks, size=self.recogniser.crop_size)
             seen = F.normalize(self.recogniser.embed_pixel_values(crops), dim=-1)  # (K, R)
-            likeness = seen @ wanted.T.to(seen.device)  # (K, N)
-            face, person = linear_sum_assignment(-likeness.detach().cpu().numpy())
+            likeness = seen @ wanted.T  # (K, N)
+            face, person = linear_sum_assignment(-likeness.detach().numpy())
             cosines.append(likeness[face, person])
         return torch.cat(cosines)
 
@@ -116,5 +117,5 @@ class LikenessGuidance:
 def _to_pixels(pictures: torch.Tensor) -> UInt8Array:
     """RGB frames (f, H, W, 3) of pictures (f, 3, H, W) in -1..1."""
     values = (pictures.detach().clamp(-1, 1) + 1) * 127.5
-    pixels: UInt8Array = values.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    pixels: UInt8Array = values.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     return pixels
