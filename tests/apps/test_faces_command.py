@@ -1,11 +1,14 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ingredients.media.pictures import write_picture
 from tests.apps.conftest import Run
 from tests.apps.tiny_model import FINDS_NO_FACE
+from tests.faces.antelope_folder import write_antelope_folder
 
 
 def test_faces_are_shown_as_a_picture_and_a_table(run: Run, tiny_model: Path, photos: dict[str, Path]) -> None:
@@ -33,3 +36,22 @@ def test_a_missing_photo_is_named(run: Run, tiny_model: Path) -> None:
     assert result.exit_code == 2
     assert "nobody.png does not exist" in result.stderr
     assert not list(Path.cwd().iterdir())
+
+
+def test_each_stack_has_a_remedy_of_its_own(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tiny_model / "face_encoder")
+    write_antelope_folder(tiny_model / "face_encoder")
+    write_picture(tmp_path / "grey.png", np.full((128, 128, 3), 90, np.uint8))
+    result = run("faces", tmp_path / "grey.png", "--model", tiny_model)
+    assert result.exit_code == 0, result.output
+    assert "Give a photo that shows the face larger" in result.stderr
+    assert "portrait" not in result.stderr
+
+
+def test_dlib_needs_no_model(run: Run, tiny_model: Path, photos: dict[str, Path]) -> None:
+    result = run("faces", photos["ana"], "--face-stack", "dlib", "--model", tiny_model)
+    assert result.exit_code == 2
+    assert "leave out --model or --face-stack dlib" in result.stderr
+    result = run("faces", photos["ana"], "--face-stack", "dlib")
+    assert result.exit_code == 0, result.output
+    assert "no face found" in result.stdout  # it is a drawing

@@ -403,7 +403,9 @@ def test_a_group_photo_gives_several_people(generate: Generate, photos: dict[str
     ("options", "message"),
     [
         (["--photo", "ana={}#9"], "faces, so there is no face 9"),
-        (["--photo", "ana={}#middle"], "not 'middle'"),
+        (["--photo", "ana={}#middle"], "There is no photo"),
+        (["--photo", "ana=#1"], "photo #1 of ana does not exist"),
+        (["--photo", "ana={}#" + "9" * 5000], "There is no photo"),
         (["--photo", "ana={}", "--face", "0"], "not '0'"),
         (["--photo", "ana={}#1", "--photo", "ben={}#1"], "#1 and ana.png#2"),
         (["--photo", "ana={}#1", "--photo", "ben={}"], "#1 and ana.png#2"),

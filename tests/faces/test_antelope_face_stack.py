@@ -67,6 +67,15 @@ def test_a_pickle_runs_no_code(folder: Path) -> None:
         load_face_stack(folder)
 
 
+def test_files_of_old_versions_of_torch_are_read(folder: Path) -> None:
+    weights = torch.load(folder / EVA_NAME, weights_only=True)
+    torch.save(weights, folder / EVA_NAME, _use_new_zipfile_serialization=False)
+    assert load_face_stack(folder).image_encoder.embedding_dim == 20
+    (folder / EVA_NAME).write_bytes(b"")
+    with pytest.raises(ModelFolderError, match=r"s6B\.pt are damaged"):
+        load_face_stack(folder)
+
+
 def test_settings_that_are_none_are_refused(folder: Path) -> None:
     (folder / "config.json").write_text('{"recognition_input": "sideways"}')
     with pytest.raises(ModelFolderError, match=r"config\.json does not describe an antelopev2 face stack.*sideways"):

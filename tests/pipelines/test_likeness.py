@@ -1,11 +1,13 @@
 """Likeness guidance, on a real tiny VAE and a real tiny recogniser."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from ingredients.core.errors import ModelFolderError
 from ingredients.data.vae_shortcuts import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 from ingredients.pipelines.likeness import LAST_TIMESTEP, NOISIEST_TIMESTEP, LikenessGuidance
@@ -151,5 +153,8 @@ def test_what_cannot_guide_says_so() -> None:
     pipeline = make_pipeline()
     with pytest.raises(ValueError, match="must not be negative, got -1"):
         run(pipeline, likeness_guidance_scale=-1.0)
-    with pytest.raises(ValueError, match=r"recogniser has gradients.*set it to 0"):
+    with pytest.raises(ModelFolderError, match=r"recogniser has gradients.*scale to 0"):
         run(pipeline, likeness_guidance_scale=0.5)
+    plain = run(pipeline)
+    pipeline.sampling_defaults = dataclasses.replace(pipeline.sampling_defaults, likeness_guidance_scale=0.5)
+    assert torch.equal(run(pipeline), plain)  # a default is a wish only

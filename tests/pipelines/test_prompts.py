@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 import torch
+from transformers import T5Tokenizer
 
 from ingredients.pipelines.prompts import (
     PromptWarning,
@@ -38,16 +39,24 @@ def test_prompts_are_padded_cut_and_independent_of_each_other() -> None:
     torch.testing.assert_close(embeds[1:], alone)
 
 
+@pytest.fixture
+def numbers() -> T5Tokenizer:
+    """Knows three and four, and no five."""
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -20.0)]
+    words = [("\u2581Three", -2.0), ("\u2581Four", -2.0)]
+    return T5Tokenizer(vocab=special + words, extra_ids=0)
+
+
 @pytest.mark.parametrize(
-    ("prompt", "num_people"), [("People wave.", 2), ("Three people wave", 3), ("In a park, 4.", 4)]
+    ("prompt", "num_people"), [("People.", 2), ("Three people wave", 3), ("In a park, 4.", 4), ("People wave", 5)]
 )
-def test_a_number_that_is_said_or_goes_without_saying(prompt: str, num_people: int) -> None:
+def test_a_number_that_is_said_or_goes_without_saying(numbers: T5Tokenizer, prompt: str, num_people: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_about_number(prompt, num_people)
+        warn_about_number(numbers, prompt, num_people)
 
 
 @pytest.mark.parametrize("prompt", ["People wave", "Two people wave", "Threefold people wave"])
-def test_a_number_that_is_missing_is_asked_for(prompt: str) -> None:
+def test_a_number_that_is_missing_is_asked_for(numbers: T5Tokenizer, prompt: str) -> None:
     with pytest.warns(PromptWarning, match='some of the 3 may be missing; begin it with "Three people"'):
-        warn_about_number(prompt, 3)
+        warn_about_number(numbers, prompt, 3)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingredients.apps.terminal import say, silence_libraries, with_examples
+from ingredients.core.errors import UserInputError
 
 if TYPE_CHECKING:
     from ingredients.apps.faces_report import FacesReport
@@ -49,19 +50,23 @@ def faces(
     from ingredients.pipelines.components import FACE_ENCODER
     from ingredients.pipelines.loading import default_model_path
 
+    if face_stack is FaceStackChoice.DLIB and model is not None:
+        raise UserInputError("dlib reads photos without a model; leave out --model or --face-stack dlib.")
     check_picture_path(output)
     images = {str(photo): load_photo(photo) for photo in photos}
     silence_libraries()
     reader: FaceReader
+    remedy = ""
     if face_stack is FaceStackChoice.DLIB:
         reader = DlibFaceReader()
     else:
-        reader = load_face_stack((default_model_path() if model is None else Path(model)) / FACE_ENCODER)
+        stack = load_face_stack((default_model_path() if model is None else Path(model)) / FACE_ENCODER)
+        reader, remedy = stack, stack.facial_extractor().no_face_remedy
     report = inspect_faces(images, reader)
     write_picture(output, report.draw())
     _print_table(report)
-    if face_stack is FaceStackChoice.MODEL and any(not report.faces_of(photo) for photo in report.photos):
-        say("A photo without a face cannot be used; draw one with: ingredients world portrait --seed 7")
+    if remedy and any(not report.faces_of(photo) for photo in report.photos):
+        say(f"A photo without a face cannot be used. {remedy}")
     typer.echo(output)
 
 

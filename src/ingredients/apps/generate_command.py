@@ -1,6 +1,7 @@
 """`ingredients generate`: photos and a sentence become a video."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,21 +123,26 @@ def parse_photos(options: list[str], *, face: "FaceChoice | None" = None) -> "di
     Raises:
         UserInputError: for an option of another form.
     """
-    from ingredients.faces.face_choice import parse_face_choice
-    from ingredients.pipelines.people import PhotoFile
-
     people: dict[str, list[PhotoFile]] = {}
     for option in options:
         name, separator, file = option.partition("=")
         if not (separator and name.strip() and file):
             raise UserInputError(f"--photo {option} must have the form NAME=FILE, such as: --photo ana=ana.png")
-        stem, mark, choice = file.rpartition("#")
-        if mark and not Path(file).exists():  # a file may have such a name
-            photo = PhotoFile(path=Path(stem), face=parse_face_choice(choice))
-        else:
-            photo = PhotoFile(path=Path(file), face=face)
-        people.setdefault(name.strip(), []).append(photo)
+        people.setdefault(name.strip(), []).append(_parse_photo(file, face))
     return people
+
+
+def _parse_photo(file: str, face: "FaceChoice | None") -> "PhotoFile":
+    from ingredients.faces.face_choice import parse_face_choice
+    from ingredients.pipelines.people import PhotoFile
+
+    stem, mark, choice = file.rpartition("#")
+    if not (mark and stem) or os.path.exists(file):  # noqa: PTH110 (Path.exists raises where a name is too long)
+        return PhotoFile(path=Path(file), face=face)
+    try:
+        return PhotoFile(path=Path(stem), face=parse_face_choice(choice))
+    except UserInputError as error:
+        raise UserInputError(f"There is no photo {file}; and if # is meant to choose: {error}") from error
 
 
 def describe(result: "GenerateResult") -> str:

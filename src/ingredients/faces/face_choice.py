@@ -1,5 +1,6 @@
 """Which of the faces in a photo is meant: by size, by side, or by number from left to right."""
 
+import re
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
@@ -9,6 +10,7 @@ from ingredients.core.faces_types import Face
 FaceChoice: TypeAlias = Literal["largest", "left", "right"] | int
 """A number counts from 1, from left to right, as `ingredients faces` shows them."""
 
+_NUMBER = re.compile("[1-9][0-9]{0,3}")
 _WORDS: dict[str, FaceChoice] = {"largest": "largest", "left": "left", "right": "right"}
 
 
@@ -20,7 +22,7 @@ def parse_face_choice(text: str) -> FaceChoice:
     """
     if text in _WORDS:
         return _WORDS[text]
-    if text.isdecimal() and int(text) >= 1:
+    if _NUMBER.fullmatch(text):
         return int(text)
     raise UserInputError(f"A face is largest, left, right or a number from 1 (from left to right), not {text!r}.")
 

@@ -229,7 +229,8 @@ class FacialExtractor:
         faces = self.detector.detect(image)
         if not faces:
             raise NoFaceError(f"No face was found in {label}. {self.no_face_remedy}")
-        face = choose_face(faces, person.choice(index) or "largest", label=label)
+        choice = person.choice(index)
+        face = choose_face(faces, "largest" if choice is None else choice, label=label)
         crop = crop_ffhq(image, face.landmarks, size=self.canvas_crop_size)
         recogniser_crop = self.recogniser.align(image, face.landmarks)
         return DetectedPhoto(

@@ -1,6 +1,7 @@
 """Reads and writes the weights of one network, strictly in both directions."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -38,7 +39,7 @@ def read_tensors(path: Path) -> Mapping[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             tensors: dict[str, torch.Tensor] = load_file(path)
             return tensors
-        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelFolderError(f"The weights {path} are damaged ({reason}); copy the file again.") from error

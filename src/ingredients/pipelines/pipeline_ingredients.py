@@ -399,6 +399,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             ShapeError: If the model cannot make this size or number of frames, or so many faces do not fit on it.
             PromptError: If a prompt is empty.
             PhotoError: If a photo cannot be read, or shows no face.
+            ModelFolderError: If the model cannot do what is asked for: read photos, or be led by likeness.
             ValueError: If arguments contradict each other.
         """
         # 1. Check, and say what will not be read
@@ -464,7 +465,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if people is not None:
             people = people if isinstance(people, ExtractedIdentities) else self.extract_identities(people)
             for text in _as_list(prompt or []):
-                warn_about_number(text, len(people))
+                warn_about_number(self.tokenizer, text, len(people))
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
             if canvas is None and use_canvas and self.takes_canvas:
                 canvas = compose_canvas(people.canvas_crops, height, width)
@@ -483,6 +484,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             likeness_guidance = self._likeness_guidance(
                 sampling.likeness_guidance_scale, id_embeds, id_mask, batch_size=batch_size
             )
+            if likeness_guidance is None and likeness_guidance_scale is not None:  # a default is a wish only
+                raise ModelFolderError(
+                    "This model has no face encoder whose recogniser has gradients, so its steps cannot be led by "
+                    "likeness; set the likeness guidance scale to 0."
+                )
         if routing_indices is not None:
             routing_indices = _per_video_indices(routing_indices, token_grid, batch_size).to(device)
             routing_indices = torch.cat([routing_indices] * len(guidance.passes))
@@ -646,12 +652,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
     def _likeness_guidance(
         self, scale: float, id_embeds: torch.Tensor, id_mask: torch.Tensor | None, *, batch_size: int
-    ) -> LikenessGuidance:
+    ) -> LikenessGuidance | None:
+        """Guidance by the face encoder's recogniser, if there is one with gradients."""
         if self.face_encoder is None or not isinstance(self.face_encoder.recogniser, DifferentiableRecogniser):
-            raise ValueError(
-                "likeness_guidance_scale needs a face encoder whose recogniser has gradients, and this model has "
-                "none; set it to 0."
-            )
+            return None
         embeds = id_embeds[..., : self.transformer.config.id_recognition_dim]
         is_real = torch.ones(embeds.shape[:-1], dtype=torch.bool) if id_mask is None else id_mask
         if embeds.ndim == 2:  # the same people in every video

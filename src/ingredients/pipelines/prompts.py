@@ -43,14 +43,17 @@ def cut_text(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_lengt
 _NUMBERS = {3: "three", 4: "four", 5: "five", 6: "six"}
 
 
-def warn_about_number(prompt: str, num_people: int) -> None:
+def warn_about_number(tokenizer: PreTrainedTokenizerBase, prompt: str, num_people: int) -> None:
     """Warns with `PromptWarning` where more than two people are given and the prompt does not say how many.
 
-    The prompt decides how many people there are in a video; the photos only say who they are.
+    The prompt decides how many people there are in a video; the photos only say who they are. A number that the text
+    encoder does not know would not help, and is not asked for.
     """
     number = _NUMBERS.get(num_people)
     words = {word.strip(string.punctuation).lower() for word in prompt.split()}
-    if number is not None and not words & {number, str(num_people)}:
+    if number is None or unknown_words(tokenizer, number.capitalize()):
+        return
+    if not words & {number, str(num_people)}:
         warnings.warn(
             f"The prompt does not say how many people there are, so some of the {num_people} may be missing; begin it "
             f'with "{number.capitalize()} people".',
