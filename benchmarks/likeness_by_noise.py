@@ -55,10 +55,7 @@ def main() -> None:
     gallery = DistractorGallery(judge)
     cases = make_cases(arguments.cases)
     references = [embed_people(judge, case.people, case.portrait_seeds) for case in cases]
-    distractors = [
-        [gallery.for_person(who, seed=seed) for who, seed in zip(case.people, case.portrait_seeds, strict=True)]
-        for case in cases
-    ]
+    distractors = [gallery.for_people(case.people, case.portrait_seeds) for case in cases]
     for start in arguments.starts:
         pipeline.scheduler.start = start
         people = []

@@ -48,10 +48,7 @@ def main() -> None:
     assert stack is not None
     gallery, cases = DistractorGallery(judge), make_cases(arguments.cases)
     references = [embed_people(judge, case.people, case.portrait_seeds) for case in cases]
-    distractors = [
-        [gallery.for_person(who, seed=seed) for who, seed in zip(case.people, case.portrait_seeds, strict=True)]
-        for case in cases
-    ]
+    distractors = [gallery.for_people(case.people, case.portrait_seeds) for case in cases]
     photos = [
         pipeline.extract_identities({f"person {index}": photo.image for index, photo in enumerate(case.portraits())})
         for case in cases

@@ -173,10 +173,7 @@ def calibrate_judge(
     gallery = DistractorGallery(scaled, num_distractors=num_distractors)
     real, after_vae = [], []
     for index, (case, scene, embeddings) in enumerate(zip(cases, scenes, references, strict=True)):
-        distractors = [
-            gallery.for_person(person, seed=seed)
-            for person, seed in zip(case.people, case.portrait_seeds, strict=True)
-        ]
+        distractors = gallery.for_people(case.people, case.portrait_seeds)
         real.append(scaled.assess(scene.frames, embeddings, distractors=distractors))
         if reconstruct is not None:
             after_vae.append(scaled.assess(reconstruct(scene.frames), embeddings, distractors=distractors))

@@ -238,10 +238,7 @@ class CaseRunner:
                 error = str(failure)
             self._people[case.index] = _People(
                 references=embed_people(self.judge, case.people, case.portrait_seeds),
-                distractors=[
-                    self._gallery.for_person(person, seed=seed)
-                    for person, seed in zip(case.people, case.portrait_seeds, strict=True)
-                ],
+                distractors=self._gallery.for_people(case.people, case.portrait_seeds),
                 identities=identities,
                 error=error,
             )

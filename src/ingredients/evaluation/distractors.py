@@ -3,6 +3,8 @@
 Legend: M distractors, D embedding.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ingredients.core.arrays import Float32Array
@@ -31,6 +33,10 @@ class DistractorGallery:
         self._judge = judge
         self._half = num_distractors // 2
         self._random: Float32Array | None = None
+
+    def for_people(self, people: Sequence[Identity], seeds: Sequence[int]) -> list[Float32Array]:
+        """The distractors (M, D) of each of some people."""
+        return [self.for_person(person, seed=seed) for person, seed in zip(people, seeds, strict=True)]
 
     def for_person(self, person: Identity, *, seed: int) -> Float32Array:
         """The distractors of one person (M, D); `seed` draws those who look alike, the others are always the same."""

@@ -5,7 +5,6 @@ Legend: F frames, H/W pixels.
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
@@ -14,6 +13,7 @@ from ingredients.core.protocols import ProgressCallback
 from ingredients.data.encode import video_to_pixels
 from ingredients.evaluation.calibration import JudgeCalibration, calibrate_judge, save_calibration
 from ingredients.evaluation.loading import calibration_path, load_uncalibrated_judge
+from ingredients.pipelines.pipeline_output import to_pixels
 
 
 def calibrate_model(
@@ -62,5 +62,4 @@ def reconstruct_clip(vae: AutoencoderKLCogVideoX, frames: UInt8Array) -> UInt8Ar
     """Sends a clip (F, H, W, 3) through the VAE and back, without noise."""
     pixels = video_to_pixels(frames[None]).to(vae.device, vae.dtype)  # (1, 3, F, H, W)
     decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample[0].float().cpu()
-    values = (decoded.permute(1, 2, 3, 0).numpy() + 1) * 127.5  # (F, H, W, 3)
-    return np.asarray(np.clip(values + 0.5, 0, 255), dtype=np.uint8)
+    return to_pixels((decoded.permute(1, 2, 3, 0) + 1) / 2)

@@ -89,7 +89,8 @@ def load_transformer(folder: Path, *, dtype: torch.dtype) -> IngredientsTransfor
     if any(name.startswith(_PUBLISHED_PREFIX) for name in stored):
         _fill_from_published(model, folder, files, stored, dtype=dtype)
     else:
-        model = _load_checked(IngredientsTransformer3DModel, folder, files, _shapes(model), torch_dtype=dtype)
+        _check_shapes(folder, stored, _shapes(model))
+        model = _load(IngredientsTransformer3DModel, folder, files, torch_dtype=dtype)
     return model
 
 
@@ -99,19 +100,22 @@ def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
     with _explained(folder), init_empty_weights():
         expected = _shapes(_build(AutoencoderKLCogVideoX, config))
     files = weight_files(folder, _DIFFUSERS_WEIGHTS)
-    return _load_checked(AutoencoderKLCogVideoX, folder, files, expected, torch_dtype=dtype)
+    _check_shapes(folder, _stored_shapes(files), expected)
+    return _load(AutoencoderKLCogVideoX, folder, files, torch_dtype=dtype)
 
 
 def load_text_encoder(folder: Path, *, dtype: torch.dtype) -> T5EncoderModel:
     """Reads a T5 encoder; raises as `load_components`."""
     config = read_json(folder / "config.json")
     files = weight_files(folder, _TRANSFORMERS_WEIGHTS)
+    stored = _stored_shapes(files)
     with _explained(folder), init_empty_weights():
         expected = _shapes(T5EncoderModel(T5Config.from_dict(config)))
     tied = "encoder.embed_tokens.weight"  # the same tensor as shared.weight, so a file need not hold it twice
-    if tied not in _stored_shapes(files):
+    if tied not in stored:
         del expected[tied]
-    return _load_checked(T5EncoderModel, folder, files, expected, dtype=dtype)
+    _check_shapes(folder, stored, expected)
+    return _load(T5EncoderModel, folder, files, dtype=dtype)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -235,10 +239,7 @@ def _build(part_type: type[_PartT], config: Mapping[str, Any]) -> _PartT:
     return cast(_PartT, cast(Any, part_type).from_config(config))
 
 
-def _load_checked(
-    part_type: type[_PartT], folder: Path, files: list[Path], expected: Shapes, **dtype: torch.dtype
-) -> _PartT:
-    _check_shapes(folder, _stored_shapes(files), expected)
+def _load(part_type: type[_PartT], folder: Path, files: list[Path], **dtype: torch.dtype) -> _PartT:
     is_safe = files[0].suffix == ".safetensors"
     with _explained(folder):
         part = cast(Any, part_type).from_pretrained(folder, use_safetensors=is_safe, local_files_only=True, **dtype)

@@ -469,6 +469,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
             if canvas is None and use_canvas and self.takes_canvas:
                 canvas = compose_canvas(people.canvas_crops, height, width)
+        if id_embeds is not None and id_vit_hidden_states is not None and id_embeds.ndim == 2:
+            id_embeds = id_embeds[None]  # the same people in every video
+            id_vit_hidden_states = [states[None] for states in id_vit_hidden_states]
+            id_mask = None if id_mask is None else id_mask[None]
         identity_features, layout = None, None
         token_grid = geometry.token_grid(height=height, width=width, num_frames=num_frames)
         if use_identities and id_embeds is not None and id_vit_hidden_states is not None:
@@ -637,10 +641,6 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         batch_size: int,
         device: torch.device,
     ) -> IdentityFeatures:
-        if id_embeds.ndim == 2:  # the same people in every video
-            id_embeds = id_embeds[None]
-            id_vit_hidden_states = [states[None] for states in id_vit_hidden_states]
-            id_mask = None if id_mask is None else id_mask[None]
         features: IdentityFeatures = self.transformer.prepare_identities(
             id_embeds.to(device),
             [states.to(device) for states in id_vit_hidden_states],
@@ -658,8 +658,6 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             return None
         embeds = id_embeds[..., : self.transformer.config.id_recognition_dim]
         is_real = torch.ones(embeds.shape[:-1], dtype=torch.bool) if id_mask is None else id_mask
-        if embeds.ndim == 2:  # the same people in every video
-            embeds, is_real = embeds[None], is_real[None]
         copies = batch_size // len(embeds)
         return LikenessGuidance(
             vae=self.vae,

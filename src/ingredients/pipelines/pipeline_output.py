@@ -29,5 +29,5 @@ class IngredientsPipelineOutput(BaseOutput):
 
 
 def to_pixels(frames: object) -> UInt8Array:
-    """Frames of output type "np", (B, F, H, W, 3) in 0..1, as uint8."""
+    """Frames of output type "np", (..., H, W, 3) in 0..1, as uint8."""
     return np.clip(np.asarray(frames) * 255.0 + 0.5, 0, 255).astype(np.uint8)
