@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from ingredients.core.errors import ModelFolderError
 from ingredients.models.state_dict_adapter import to_published
 from ingredients.pipelines import loading
-from ingredients.pipelines.components import load_transformer
 from ingredients.pipelines.loading import default_model_path, load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.transformer_folder import load_transformer
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_face_stack,

@@ -112,7 +112,7 @@ def load_base_weights(
     that the base lacks keep their own start, which adds zero: at first the model does what the base did.
 
     Args:
-        model: Takes the weights, in place.
+        model: Takes the weights, in place; on the meta device it takes the tensors over as they are.
         state_dict: Weights of a `CogVideoXTransformer3DModel`, or of ours with identity modules to be taken over.
         drop_positional_embedding: Leave out learned positions (CogVideoX-5b-I2V), which fix the size of the video.
 
@@ -136,7 +136,7 @@ def load_base_weights(
         expected = {key for key in target if not _is_identity_key(key)}
     _check_keys("base state dict", weights, expected)
     _check_shapes("base state dict", weights, target)
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict(weights, strict=False, assign=any(tensor.is_meta for tensor in target.values()))
 
 
 def published_name(key: str, *, cross_attn_interval: int) -> str:

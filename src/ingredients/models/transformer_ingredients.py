@@ -228,6 +228,10 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         """Named parameters of the routers."""
         return self._named_parameters_of(ROUTER_MODULES)
 
+    def identity_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters of all identity modules."""
+        return self._named_parameters_of(PROJECTOR_MODULES + ROUTER_MODULES)
+
     def base_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters of all that CogVideoX has without identities."""
         for name, parameter in self.named_parameters():

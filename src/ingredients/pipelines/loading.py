@@ -35,19 +35,28 @@ def load_pipeline(
     *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    identity: str | Path | None = None,
+    drop_learned_positions: bool = False,
 ) -> IngredientsPipeline:
-    """Loads a model folder, the shipped one by default.
+    """Loads a model, the shipped one by default.
 
     Args:
-        model: The folder, in the published layout.
+        model: The folder, in the published layout, in ours, or a CogVideoX of diffusers' as the base.
         device: Where it runs; a GPU if there is one.
         dtype: Of the weights; bfloat16 on a GPU and float32 on a CPU by default.
+        identity: Folder of identity weights for a base; by default `identity/` in the base's folder, if it is there.
+        drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
     """
     device = torch.device(device) if device is not None else default_device()
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
-    pipeline = IngredientsPipeline.from_pretrained(default_model_path() if model is None else model, dtype=dtype)
+    pipeline = IngredientsPipeline.from_pretrained(
+        default_model_path() if model is None else model,
+        dtype=dtype,
+        identity=identity,
+        drop_learned_positions=drop_learned_positions,
+    )
     pipeline.to(device)
     return pipeline

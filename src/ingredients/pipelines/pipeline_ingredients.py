@@ -110,21 +110,32 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         *,
         dtype: torch.dtype | None = None,
         torch_dtype: torch.dtype | None = None,
+        identity: str | Path | None = None,
+        drop_learned_positions: bool = False,
         **components: Any,
     ) -> Self:
-        """Loads a model folder, strictly and from safetensors only.
+        """Loads a model folder, strictly: every tensor is accounted for.
 
         Args:
             pretrained_model_name_or_path: The folder.
             dtype: Of the weights, float32 by default.
             torch_dtype: The same by its older name.
+            identity: Folder of identity weights for a base; by default `identity/` in the folder, if it is there.
+            drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
             **components: Parts to use instead of the folder's, by name; `face_encoder=None` does without photos.
 
         Raises:
             ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
         """
         dtype = dtype or torch_dtype or torch.float32
-        pipeline = cls(**load_components(pretrained_model_name_or_path, dtype=dtype, given=components))
+        parts = load_components(
+            pretrained_model_name_or_path,
+            dtype=dtype,
+            given=components,
+            identity=None if identity is None else Path(identity),
+            drop_learned_positions=drop_learned_positions,
+        )
+        pipeline = cls(**parts)
         pipeline.sampling_defaults = load_sampling_defaults(Path(pretrained_model_name_or_path))
         return pipeline
 
