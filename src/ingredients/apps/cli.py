@@ -2,7 +2,15 @@
 
 import typer
 
-from ingredients.apps import evaluate_command, faces_command, generate_command, info_command, world_commands
+from ingredients.apps import (
+    download_command,
+    evaluate_command,
+    faces_command,
+    generate_command,
+    info_command,
+    models_command,
+    world_commands,
+)
 from ingredients.apps.terminal import IngredientsGroup, with_examples
 
 app = typer.Typer(
@@ -23,6 +31,8 @@ app = typer.Typer(
 app.command("generate", help=generate_command.HELP)(generate_command.generate)
 app.command("faces", help=faces_command.HELP)(faces_command.faces)
 app.command("info", help=info_command.HELP)(info_command.info)
+app.command("models", help=models_command.HELP)(models_command.models)
+app.command("download", help=download_command.HELP)(download_command.download)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
 app.add_typer(world_commands.app, name="world")
 

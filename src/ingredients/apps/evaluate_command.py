@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps.model_option import Model
 from ingredients.apps.sampling_options import (
     GuidanceScale,
     IdentityGuidanceScale,
@@ -30,7 +31,7 @@ def evaluate(
     modules: Annotated[
         bool, typer.Option("--modules", help="Measure the model with its parts switched off, swapped and forced.")
     ] = False,
-    model: Annotated[str | None, typer.Option(help="Model folder. Default: the small model that ships.")] = None,
+    model: Model = None,
     output: Annotated[Path, typer.Option(help="Folder of the records, the numbers and the report.")] = Path(
         "outputs/evaluation"
     ),
@@ -56,12 +57,12 @@ def evaluate(
     from ingredients.evaluation.modules import ModulesResult, evaluate_modules
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
-    from ingredients.pipelines.loading import default_model_path, load_pipeline
+    from ingredients.pipelines.loading import find_model, load_pipeline
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
     silence_libraries()
-    folder = default_model_path() if model is None else Path(model)
+    folder = find_model(model, notice=say)
     pipeline, judge = load_pipeline(folder), load_model_judge(folder)
     sampling = pipeline.sampling_defaults.override(
         num_inference_steps=num_inference_steps,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingredients.apps.model_option import Model
 from ingredients.apps.terminal import say, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
 
@@ -30,9 +31,7 @@ class FaceStackChoice(enum.Enum):
 def faces(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Image files.")],
     output: Annotated[Path, typer.Option(help="Picture to write.")] = Path("faces.png"),
-    model: Annotated[
-        str | None, typer.Option(help="Folder of the model whose face parts are used. Default: the one that ships.")
-    ] = None,
+    model: Model = None,
     face_stack: Annotated[
         FaceStackChoice,
         typer.Option(
@@ -48,7 +47,7 @@ def faces(
     from ingredients.media.photos import load_photo
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.pipelines.components import FACE_ENCODER
-    from ingredients.pipelines.loading import default_model_path
+    from ingredients.pipelines.loading import find_model
 
     if face_stack is FaceStackChoice.DLIB and model is not None:
         raise UserInputError("dlib reads photos without a model; leave out --model or --face-stack dlib.")
@@ -60,7 +59,7 @@ def faces(
     if face_stack is FaceStackChoice.DLIB:
         reader = DlibFaceReader()
     else:
-        stack = load_face_stack((default_model_path() if model is None else Path(model)) / FACE_ENCODER)
+        stack = load_face_stack(find_model(model, notice=say) / FACE_ENCODER)
         reader, remedy = stack, stack.facial_extractor().no_face_remedy
     report = inspect_faces(images, reader)
     write_picture(output, report.draw())

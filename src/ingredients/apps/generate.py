@@ -22,7 +22,7 @@ from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.media.pictures import check_picture_path, write_picture
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import check_video_path, write_video
-from ingredients.pipelines.loading import default_model_path, load_pipeline
+from ingredients.pipelines.loading import find_model, load_pipeline
 from ingredients.pipelines.people import PhotoFile, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
@@ -50,7 +50,13 @@ class GenerateRequest:
     """Video to write."""
 
     model: str | None = None
-    """Model folder; None takes the one that ships."""
+    """Model folder, or a model of the hub; None takes the one that ships."""
+
+    identity: Path | None = None
+    """Identity weights for a base; None takes those in its folder."""
+
+    drop_learned_positions: bool = False
+    """Whether to leave out a base's learned positions, which fix the size of the video."""
 
     seed: int = 0
     """Any integer; the same request makes the same video."""
@@ -207,10 +213,12 @@ def generate_video(
     started = time.monotonic()
     request.check()
     photographed = identity_photos(request.photos)
-    folder = Path(request.model) if request.model is not None else default_model_path()
+    folder = find_model(request.model, notice=notice)
     notices: list[str] = []
     with _collect_notices(notices, notice):
-        pipeline = load_pipeline(folder)
+        pipeline = load_pipeline(
+            folder, identity=request.identity, drop_learned_positions=request.drop_learned_positions
+        )
         _check_takes_people(pipeline, folder)
         judge = _load_judge(folder, pipeline)
         _check_shape(request, pipeline)

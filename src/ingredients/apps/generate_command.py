@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingredients.apps.model_option import Model
 from ingredients.apps.sampling_options import (
     GuidanceScale,
     IdentityGuidanceScale,
@@ -26,6 +27,7 @@ HELP = with_examples(
     "Makes a video in which the people of some photos do what a sentence says, and tells how well each face was kept. "
     "Names label people in the report only; binding them to words of the prompt comes later.",
     'ingredients generate --photo ana=ana.png --photo ben=ben.png --prompt "Two people wave on a beach"',
+    'ingredients generate --model published --photo ana=ana.jpg --photo ben=ben.jpg --prompt "Two people talk"',
     'ingredients generate --photo ana=a1.png --photo ana=a2.png --prompt "A person walks" --output ana.mp4',
     'ingredients generate --photo ana=group.png#1 --photo ben=group.png#3 --prompt "Two people wave"',
     'ingredients generate --photo ana=ana.png --prompt "A person nods" --seed 4 --json > report.json',
@@ -50,7 +52,17 @@ def generate(
             help="Which face of a photo that shows several; N counts from the left. Default: largest, with a note.",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model folder. Default: the small model that ships.")] = None,
+    model: Model = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option(help="Folder of identity weights for a CogVideoX base. Default: identity/ in the base's folder."),
+    ] = None,
+    drop_learned_positions: Annotated[
+        bool,
+        typer.Option(
+            "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
     num_inference_steps: NumInferenceSteps = None,
     guidance_scale: GuidanceScale = None,
@@ -92,6 +104,8 @@ def generate(
         prompt=prompt,
         output=output,
         model=model,
+        identity=identity,
+        drop_learned_positions=drop_learned_positions,
         seed=seed,
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,

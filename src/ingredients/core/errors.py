@@ -33,5 +33,9 @@ class ModelFolderError(UserInputError):
     """A model folder with a part missing, or a tensor of the wrong shape."""
 
 
+class HubError(UserInputError):
+    """A model that cannot be fetched from the hub."""
+
+
 class MissingDependencyError(UserInputError):
     """An optional library that is not installed; the message holds the command that installs it."""

@@ -48,7 +48,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     except BaseException as error:
         _remove(temporary)
-        if _is_disk_full(error):
+        if is_disk_full(error):
             raise OutputError(
                 f"The disk of {path.parent} is full, so {path.name} was not written; "
                 "free some space or choose another output folder."
@@ -63,7 +63,8 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_disk_full(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that a disk has no room left."""
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return True
     return "No space left on device" in str(error)  # safetensors' and FFmpeg's own error types carry no errno

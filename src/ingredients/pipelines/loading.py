@@ -1,14 +1,15 @@
-"""The one door to a model: a folder becomes a pipeline that is ready to run."""
+"""The one door to a model: a folder, or a model of the hub, becomes a pipeline that is ready to run."""
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 import torch
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.pipelines.hub import fetch, parse_hub_id
+from ingredients.pipelines.known_models import KNOWN_MODELS, SMALL_WORLD, find_known_model
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-
-SMALL_WORLD = "small-world"
 
 
 def default_model_path() -> Path:
@@ -23,6 +24,31 @@ def default_model_path() -> Path:
             f"The small model is not at {path}; install the package again, or give a model folder with --model."
         )
     return path
+
+
+def find_model(model: str | Path | None = None, *, notice: Callable[[str], None] | None = None) -> Path:
+    """The folder of a model: the shipped one, one on the disk, or one of the hub, which is downloaded the first time.
+
+    Args:
+        model: A folder; a name of `known_models`; or `owner/name`, `owner/name@revision` on the hub.
+        notice: Told of a download before it begins.
+
+    Raises:
+        ModelFolderError: If it is nothing of the kind.
+        HubError: If it cannot be downloaded.
+    """
+    if model is None:
+        return default_model_path()
+    if isinstance(model, Path) or Path(model).is_dir():
+        return Path(model)
+    if known := find_known_model(model):
+        return default_model_path() if known.source is None else fetch(known.source, notice=notice)
+    if (source := parse_hub_id(model)) is not None:
+        return fetch(source, notice=notice)
+    raise ModelFolderError(
+        f"There is no model folder {model}; check the name, or take one of "
+        f"{', '.join(known.name for known in KNOWN_MODELS)}, or OWNER/NAME on the hub."
+    )
 
 
 def default_device() -> torch.device:
@@ -41,7 +67,7 @@ def load_pipeline(
     """Loads a model, the shipped one by default.
 
     Args:
-        model: The folder, in the published layout, in ours, or a CogVideoX of diffusers' as the base.
+        model: As `find_model` takes it: in the published layout, in ours, or a CogVideoX of diffusers' as the base.
         device: Where it runs; a GPU if there is one.
         dtype: Of the weights; bfloat16 on a GPU and float32 on a CPU by default.
         identity: Folder of identity weights for a base; by default `identity/` in the base's folder, if it is there.
@@ -49,11 +75,12 @@ def load_pipeline(
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
+        HubError: If it cannot be downloaded.
     """
     device = torch.device(device) if device is not None else default_device()
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
     pipeline = IngredientsPipeline.from_pretrained(
-        default_model_path() if model is None else model,
+        find_model(model),
         dtype=dtype,
         identity=identity,
         drop_learned_positions=drop_learned_positions,

@@ -1,0 +1,84 @@
+"""`ingredients models`: which models there are, and which are on the disk."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ingredients.apps.terminal import with_examples
+
+if TYPE_CHECKING:
+    from ingredients.pipelines.known_models import KnownModel
+
+HELP = with_examples(
+    "Lists the models that are known by name: what they are for, licence, size, and whether they are on the disk.",
+    "ingredients models",
+    "ingredients models --json",
+)
+
+
+def models(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each model, a line each, and nothing else.")
+    ] = False,
+) -> None:
+    """Lists the models."""
+    from ingredients.pipelines.known_models import KNOWN_MODELS
+
+    if as_json:
+        for model in KNOWN_MODELS:
+            typer.echo(json.dumps(_to_json(model)))
+    else:
+        _print_table()
+
+
+def _to_json(model: "KnownModel") -> dict[str, Any]:
+    folder = _folder(model)
+    return {
+        "name": model.name,
+        "repository": None if model.source is None else str(model.source),
+        "takes_people": model.takes_people,
+        "folder": folder,
+        "bytes": round(model.num_bytes),
+        "licence": model.licence,
+        "description": model.description,
+    }
+
+
+def _folder(model: "KnownModel") -> str | None:
+    from ingredients.pipelines.hub import find_downloaded
+    from ingredients.pipelines.loading import default_model_path
+
+    folder = default_model_path() if model.source is None else find_downloaded(model.source)
+    return None if folder is None else str(folder)
+
+
+def _state(model: "KnownModel") -> str:
+    from ingredients.pipelines.hub import format_size, size_on_disk
+
+    if _folder(model) is not None:
+        return "here"
+    partial = 0 if model.source is None else size_on_disk(model.source)
+    return f"{format_size(partial)} of it" if partial else f"ingredients download {model.name}"
+
+
+def _print_table() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ingredients.pipelines.hub import cache_folder, format_size
+    from ingredients.pipelines.known_models import KNOWN_MODELS
+
+    table = Table("name", "what for", "size", "licence", "on this disk", show_lines=True)
+    for model in KNOWN_MODELS:
+        where = "" if model.source is None else f"\n{model.source.repo_id}"
+        table.add_row(
+            model.name,
+            model.description + where,
+            f"{'' if model.source is None else 'about '}{format_size(model.num_bytes)}",
+            model.licence,
+            _state(model),
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"Downloads are kept in {cache_folder()}.")
