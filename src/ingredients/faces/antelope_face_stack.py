@@ -20,6 +20,7 @@ from ingredients.core.model_files import read_json
 from ingredients.faces.eva_clip import EvaClipConfig, EvaClipImageEncoder, load_eva_clip
 from ingredients.faces.facial_extractor import FacialExtractor
 from ingredients.faces.onnx_faces import OnnxFaceRecogniser, RecognitionInput, ScrfdFaceDetector
+from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
 
 ANTELOPE_FOLDER = Path("models") / "antelopev2"
 _DETECTOR_NAME, _RECOGNISER_NAME = "scrfd_10g_bnkps.onnx", "glintr100.onnx"
@@ -75,6 +76,11 @@ class AntelopeFaceStack:
         """Side in pixels of the crops for the canvas."""
         return self.config.canvas_crop_size
 
+    @property
+    def photo_limits(self) -> PhotoLimits:
+        """From where on a photo is doubtful."""
+        return PHOTOGRAPH_LIMITS
+
     def facial_extractor(self) -> FacialExtractor:
         """The paper's facial extractor on these networks."""
         return FacialExtractor(
@@ -84,6 +90,7 @@ class AntelopeFaceStack:
             canvas_crop_size=self.config.canvas_crop_size,
             same_face_threshold=self.config.same_face_threshold,
             no_face_remedy="Give a photo that shows the face larger, from the front and in more light.",
+            photo_limits=self.photo_limits,
         )
 
     def save(self, folder: Path) -> None:

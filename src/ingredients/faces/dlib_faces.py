@@ -20,6 +20,7 @@ from ingredients.core.errors import MissingDependencyError
 from ingredients.core.faces_types import Face
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.faces.alignment import Template, align_face
+from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
 
 _MODELS = "face_recognition_models"
 _LANDMARKS_NAME = "shape_predictor_68_face_landmarks.dat"
@@ -118,6 +119,9 @@ class DlibFaceReader:
 
     canvas_crop_size: int = 512
     """Side in pixels of the crops for the canvas."""
+
+    photo_limits: PhotoLimits = PHOTOGRAPH_LIMITS
+    """From where on a photo is doubtful."""
 
 
 def _model_file(name: str) -> Path:

@@ -22,6 +22,7 @@ from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, Heatm
 from ingredients.faces.facial_extractor import DEFAULT_SAME_FACE_THRESHOLD, FacialExtractor, ScaleSource
 from ingredients.faces.image_encoder import DualEncoder, load_dual_encoder, save_dual_encoder
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
+from ingredients.faces.photo_quality import DRAWN_LIMITS, PhotoLimits
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.faces.weights import load_weights, save_weights
 
@@ -77,12 +78,18 @@ class DrawnFaceStack:
             canvas_crop_size=self.config.canvas_crop_size,
             scale_source=self.config.scale_source,
             same_face_threshold=self.config.same_face_threshold,
+            photo_limits=self.photo_limits,
         )
 
     @property
     def canvas_crop_size(self) -> int:
         """Side in pixels of the crops for the canvas."""
         return self.config.canvas_crop_size
+
+    @property
+    def photo_limits(self) -> PhotoLimits:
+        """From where on a photo is doubtful."""
+        return DRAWN_LIMITS
 
     def save(self, folder: Path) -> None:
         """Writes a `face_encoder/` folder, weights in half precision."""

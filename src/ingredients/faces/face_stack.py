@@ -14,6 +14,7 @@ from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncode
 from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER, load_antelope_face_stack
 from ingredients.faces.drawn_face_stack import CONFIG_NAME, load_drawn_face_stack
 from ingredients.faces.facial_extractor import FacialExtractor
+from ingredients.faces.photo_quality import PhotoLimits
 
 
 class FaceReader(Protocol):
@@ -32,6 +33,11 @@ class FaceReader(Protocol):
     @property
     def canvas_crop_size(self) -> int:
         """Side in pixels of the crops for the canvas."""
+        ...
+
+    @property
+    def photo_limits(self) -> PhotoLimits:
+        """From where on a photo is doubtful."""
         ...
 
 

@@ -22,6 +22,7 @@ from ingredients.core.faces_types import Face
 from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder, ImageFeatures
 from ingredients.faces.alignment import crop_ffhq, sharpness
 from ingredients.faces.face_choice import FaceChoice, choose_face
+from ingredients.faces.photo_quality import DRAWN_LIMITS, PhotoLimits, PhotoQuality, find_doubts, measure_photo
 
 ScaleSource = Literal["clip", "recognition_and_clip"]
 
@@ -31,9 +32,6 @@ DRAWN_FACES_ONLY = (
     "The small model knows drawn faces only: draw one with `ingredients world portrait --seed 7`, or load the "
     "published weights with --model for photographs."
 )
-
-_SMALL_FACE = 24.0
-"""Pixels: a face smaller than this keeps little of a person."""
 
 
 @runtime_checkable
@@ -103,6 +101,9 @@ class DetectedPhoto:
     sharpness: float
     """Sharpness of the crop."""
 
+    quality: PhotoQuality
+    """What was measured about the face."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExtractedIdentities:
@@ -146,6 +147,7 @@ class FacialExtractor:
         scale_source: ScaleSource = "clip",
         same_face_threshold: float = DEFAULT_SAME_FACE_THRESHOLD,
         no_face_remedy: str = DRAWN_FACES_ONLY,
+        photo_limits: PhotoLimits = DRAWN_LIMITS,
     ) -> None:
         """Joins the parts.
 
@@ -159,6 +161,7 @@ class FacialExtractor:
                 says. Both nets see the same face at nearly the same place, so a token describes one spot in both.
             same_face_threshold: cosine of recognition embeddings from which two names are one face.
             no_face_remedy: what to do where no face is found, one sentence.
+            photo_limits: from where on a photo is doubtful.
 
         Raises:
             ValueError: if `scale_source` needs feature maps that the recogniser does not give.
@@ -172,6 +175,7 @@ class FacialExtractor:
         self.scale_source = scale_source
         self.same_face_threshold = same_face_threshold
         self.no_face_remedy = no_face_remedy
+        self.photo_limits = photo_limits
 
     def extract(self, people: Sequence[IdentityPhotos]) -> ExtractedIdentities:
         """Says everything about the faces of some people.
@@ -209,7 +213,7 @@ class FacialExtractor:
                 warning
                 for person, seen in zip(people, photos, strict=True)
                 for index, photo in enumerate(seen)
-                for warning in _doubts(person, index, photo)
+                for warning in self._doubts(person, index, photo)
             ),
         )
 
@@ -241,7 +245,18 @@ class FacialExtractor:
             crop=crop,
             recognition_embedding=self.recogniser.embed(recogniser_crop[None])[0],
             sharpness=sharpness(crop),
+            quality=measure_photo(image, face, sharpness_size=self.photo_limits.sharpness_size),
         )
+
+    def _doubts(self, person: IdentityPhotos, index: int, photo: DetectedPhoto) -> list[str]:
+        warnings = []
+        if len(photo.faces) > 1 and person.choice(index) is None:
+            warnings.append(
+                f"{photo.label} shows {len(photo.faces)} faces; the largest is taken for {person.name} "
+                "(`ingredients faces` draws their numbers)."
+            )
+        doubts = find_doubts(photo.quality, self.photo_limits)
+        return warnings + [doubt.sentence(person=person.name, label=photo.label) for doubt in doubts]
 
     def _join_scales(self, best: Sequence[DetectedPhoto], features: ImageFeatures) -> tuple[Tensor, ...]:
         assert isinstance(self.recogniser, ScaleRecogniser)
@@ -266,18 +281,3 @@ def fuse_embeddings(embeddings: Tensor) -> Tensor:
     direction = F.normalize(F.normalize(embeddings, dim=-1).mean(0), dim=0)
     fused: Tensor = direction * norms.mean()
     return fused
-
-
-def _doubts(person: IdentityPhotos, index: int, photo: DetectedPhoto) -> list[str]:
-    warnings = []
-    if len(photo.faces) > 1 and person.choice(index) is None:
-        warnings.append(
-            f"{photo.label} shows {len(photo.faces)} faces; the largest is taken for {person.name} "
-            "(`ingredients faces` draws their numbers)."
-        )
-    side = photo.face.area**0.5
-    if side < _SMALL_FACE:
-        warnings.append(
-            f"The face of {person.name} in {photo.label} is only {side:.0f} pixels wide; a larger photo keeps more."
-        )
-    return warnings
