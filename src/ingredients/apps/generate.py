@@ -12,12 +12,11 @@ from typing import Any, cast
 
 import torch
 
+from ingredients.apps.people_check import JudgeName, PersonResult, load_people_check
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, OutputError, PhotoError
 from ingredients.core.protocols import ProgressCallback
-from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.loading import JUDGE_FOLDER, load_model_judge
-from ingredients.evaluation.people_report import report_people
+from ingredients.faces.face_stack import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.media.pictures import check_picture_path, write_picture
 from ingredients.media.provenance import Provenance
@@ -51,6 +50,9 @@ class GenerateRequest:
 
     model: str | None = None
     """Model folder; None takes the one that ships."""
+
+    face_stack: FaceStackName = "model"
+    """Who reads the photos: `dlib` has dlib find the faces; a stack's name insists on it."""
 
     seed: int = 0
     """Any integer; the same request makes the same video."""
@@ -111,30 +113,6 @@ class GenerateRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PersonResult:
-    """How well one person was kept."""
-
-    name: str
-    """As in the request."""
-
-    photos: tuple[str, ...]
-    """The files that showed the person, with the face that was meant where one was named."""
-
-    found: bool | None
-    """Whether the judge found the person's face in the video; None, here and below, if the model has no judge."""
-
-    similarity: float | None
-    """Normalised similarity: 0 is a stranger (or no face at all), 1 the person in a real clip."""
-
-    @property
-    def verdict(self) -> str:
-        """The same in words."""
-        if self.found is None or self.similarity is None:
-            return "not measured"
-        return f"found, similarity {self.similarity:.2f}" if self.found else "no face found in the video"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateResult:
     """What was made."""
 
@@ -159,6 +137,9 @@ class GenerateResult:
     people: tuple[PersonResult, ...]
     """In the order of the request."""
 
+    judge: JudgeName | None
+    """Who looked for them in the video; None if nobody could."""
+
     notices: tuple[str, ...]
     """Doubts about the photos, and words that the model does not know."""
 
@@ -175,6 +156,7 @@ class GenerateResult:
             "model": self.model,
             "seed": request.seed,
             "prompt": request.prompt,
+            "judge": self.judge,
             "people": [
                 {
                     "name": person.name,
@@ -182,6 +164,7 @@ class GenerateResult:
                     "photos": list(person.photos),
                     "found": person.found,
                     "similarity": person.similarity if person.similarity is None else round(person.similarity, 4),
+                    "distance": person.distance if person.distance is None else round(person.distance, 4),
                 }
                 for person in self.people
             ],
@@ -210,9 +193,10 @@ def generate_video(
     folder = Path(request.model) if request.model is not None else default_model_path()
     notices: list[str] = []
     with _collect_notices(notices, notice):
-        pipeline = load_pipeline(folder)
+        pipeline = load_pipeline(folder, face_stack=request.face_stack)
         _check_takes_people(pipeline, folder)
-        judge = _load_judge(folder, pipeline)
+        assert pipeline.face_encoder is not None
+        check_people = load_people_check(folder, pipeline.face_encoder)
         _check_shape(request, pipeline)
         identities = pipeline.extract_identities(photographed)
         _check_people_differ(identities, pipeline)
@@ -220,7 +204,8 @@ def generate_video(
     provenance = _provenance(request, folder)
     write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())
     seconds = time.monotonic() - started
-    people = _judge_people(judge, request, identities, frames)
+    files = {name: [str(file) for file in given] for name, given in request.photos.items()}
+    people = check_people(frames, identities, files)
     if request.contact_sheet is not None:
         captions = {person.name: person.verdict for person in people}
         photos = {person.name: person.images for person in photographed}
@@ -237,6 +222,7 @@ def generate_video(
         width=frames.shape[2],
         seconds=seconds,
         people=people,
+        judge=check_people.judge_name,
         notices=tuple(notices),
     )
 
@@ -329,35 +315,6 @@ def _denoise(
     )
     frames = to_pixels(output.frames)[0]
     return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
-
-
-def _load_judge(folder: Path, pipeline: IngredientsPipeline) -> Judge | None:
-    """The judge beside the model; None for a model, such as the published one, that comes without."""
-    if not (folder / JUDGE_FOLDER).is_dir():
-        return None
-    assert pipeline.face_encoder is not None
-    return load_model_judge(folder, detector=pipeline.face_encoder.detector)
-
-
-def _judge_people(
-    judge: Judge | None, request: GenerateRequest, identities: ExtractedIdentities, frames: UInt8Array
-) -> tuple[PersonResult, ...]:
-    files = {name: tuple(str(file) for file in given) for name, given in request.photos.items()}
-    if judge is None:
-        return tuple(
-            PersonResult(name=name, photos=given, found=None, similarity=None) for name, given in files.items()
-        )
-    seen = dict(zip(identities.names, identities.photos, strict=True))
-    reports = report_people(
-        judge,
-        frames,
-        {name: [photo.image for photo in photos] for name, photos in seen.items()},
-        {name: [photo.face for photo in photos] for name, photos in seen.items()},
-    )
-    return tuple(
-        PersonResult(name=report.name, photos=files[report.name], found=report.found, similarity=report.similarity)
-        for report in reports
-    )
 
 
 def _provenance(request: GenerateRequest, folder: Path) -> Provenance:

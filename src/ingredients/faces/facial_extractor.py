@@ -33,6 +33,8 @@ DRAWN_FACES_ONLY = (
     "published weights with --model for photographs."
 )
 
+PHOTOGRAPH_REMEDY = "Give a photo that shows the face larger, from the front, uncovered and in more light."
+
 
 @runtime_checkable
 class ScaleRecogniser(Protocol):

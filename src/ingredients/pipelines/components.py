@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5Enc
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import name_some, read_json
-from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.face_stack import FaceStackName, load_face_stack
 from ingredients.faces.weights import read_tensors
 from ingredients.models.state_dict_adapter import config_from_published, from_published, published_key_map
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -38,7 +38,11 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def load_components(
-    folder: str | Path, *, dtype: torch.dtype, given: Mapping[str, Any] | None = None
+    folder: str | Path,
+    *,
+    dtype: torch.dtype,
+    given: Mapping[str, Any] | None = None,
+    face_stack: FaceStackName = "model",
 ) -> dict[str, Any]:
     """Reads all parts of a model folder.
 
@@ -46,6 +50,7 @@ def load_components(
         folder: The folder, in the published layout.
         dtype: Of the weights; the face networks stay in float32.
         given: Parts that are there already, by name, and are not read.
+        face_stack: As `load_face_stack`.
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape; one
@@ -65,7 +70,7 @@ def load_components(
         "text_encoder": lambda: load_text_encoder(folder / "text_encoder", dtype=dtype),
         "tokenizer": lambda: load_tokenizer(folder / "tokenizer"),
         "scheduler": lambda: load_scheduler(folder / "scheduler"),
-        FACE_ENCODER: lambda: load_face_stack(folder / FACE_ENCODER),
+        FACE_ENCODER: lambda: load_face_stack(folder / FACE_ENCODER, name=face_stack),
     }
     if unknown := sorted(set(given) - set(readers)):
         raise TypeError(f"A model has no part named {', '.join(unknown)}; its parts are {', '.join(readers)}.")

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.faces.face_stack import FaceStackName
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 SMALL_WORLD = "small-world"
@@ -35,6 +36,7 @@ def load_pipeline(
     *,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    face_stack: FaceStackName = "model",
 ) -> IngredientsPipeline:
     """Loads a model folder, the shipped one by default.
 
@@ -42,12 +44,15 @@ def load_pipeline(
         model: The folder, in the published layout.
         device: Where it runs; a GPU if there is one.
         dtype: Of the weights; bfloat16 on a GPU and float32 on a CPU by default.
+        face_stack: `dlib` has dlib find the faces of the photos; a stack's name insists on it.
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
     """
     device = torch.device(device) if device is not None else default_device()
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
-    pipeline = IngredientsPipeline.from_pretrained(default_model_path() if model is None else model, dtype=dtype)
+    pipeline = IngredientsPipeline.from_pretrained(
+        default_model_path() if model is None else model, dtype=dtype, face_stack=face_stack
+    )
     pipeline.to(device)
     return pipeline

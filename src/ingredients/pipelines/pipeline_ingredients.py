@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 from ingredients.core.errors import ModelFolderError, ShapeError
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.faces.canvas import compose_canvas
-from ingredients.faces.face_stack import FaceStack
+from ingredients.faces.face_stack import FaceStack, FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
@@ -110,6 +110,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         *,
         dtype: torch.dtype | None = None,
         torch_dtype: torch.dtype | None = None,
+        face_stack: FaceStackName = "model",
         **components: Any,
     ) -> Self:
         """Loads a model folder, strictly and from safetensors only.
@@ -118,13 +119,15 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             pretrained_model_name_or_path: The folder.
             dtype: Of the weights, float32 by default.
             torch_dtype: The same by its older name.
+            face_stack: `dlib` has dlib find the faces of the photos; see `load_face_stack`.
             **components: Parts to use instead of the folder's, by name; `face_encoder=None` does without photos.
 
         Raises:
             ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
         """
         dtype = dtype or torch_dtype or torch.float32
-        pipeline = cls(**load_components(pretrained_model_name_or_path, dtype=dtype, given=components))
+        parts = load_components(pretrained_model_name_or_path, dtype=dtype, given=components, face_stack=face_stack)
+        pipeline = cls(**parts)
         pipeline.sampling_defaults = load_sampling_defaults(Path(pretrained_model_name_or_path))
         return pipeline
 
