@@ -433,6 +433,16 @@ def test_dlib_may_find_the_faces_of_the_photos(
     assert f"ana  same person (distance {ana['distance']:.2f}, below dlib's 0.6)" in told
 
 
+def test_what_a_model_of_drawings_makes_of_photographs_is_told(
+    generate: Generate, photos: dict[str, Path], astronaut: Path
+) -> None:
+    assert_one_sentence(generate(face_stack="dlib"), "No face was found", "ana.png", "more light")
+    photos["ana"] = astronaut
+    result = generate(face_stack="dlib", people=("ana",))
+    assert result.exit_code == 0, result.output
+    assert "This model knows drawn people only" in result.stderr
+
+
 def test_without_dlib_the_command_that_installs_it_is_told(
     run: Run, tiny_model: Path, tmp_path: Path, astronaut: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

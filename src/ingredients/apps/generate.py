@@ -26,7 +26,8 @@ from ingredients.pipelines.people import PhotoFile, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning, check_prompts
-from ingredients.visualisation.contact_sheet import contact_sheet
+from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference
+from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import routing_map_sheet
 
 FPS = 8.0
@@ -195,6 +196,7 @@ def generate_video(
     with _collect_notices(notices, notice):
         pipeline = load_pipeline(folder, face_stack=request.face_stack)
         _check_takes_people(pipeline, folder)
+        _warn_of_photographs(request, pipeline)
         assert pipeline.face_encoder is not None
         check_people = load_people_check(folder, pipeline.face_encoder)
         _check_shape(request, pipeline)
@@ -208,8 +210,7 @@ def generate_video(
     people = check_people(frames, identities, files)
     if request.contact_sheet is not None:
         captions = {person.name: person.verdict for person in people}
-        photos = {person.name: person.images for person in photographed}
-        sheet = contact_sheet(frames, photos, prompt=request.prompt, captions=captions)
+        sheet = contact_sheet(frames, _reference_photos(identities), prompt=request.prompt, captions=captions)
         write_picture(request.contact_sheet, sheet, description=provenance.to_json())
     if request.routing_map is not None and routing_maps is not None:
         sheet = routing_map_sheet(routing_maps, frames, identities.names)
@@ -255,6 +256,17 @@ def _check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
         raise ModelFolderError(
             f"The model {folder} is a base without identity modules, so it cannot show the people of photos; "
             "choose another model folder, or leave --model out."
+        )
+
+
+def _warn_of_photographs(request: GenerateRequest, pipeline: IngredientsPipeline) -> None:
+    assert pipeline.face_encoder is not None
+    if request.face_stack == "dlib" and not pipeline.face_encoder.reads_photographs:
+        warnings.warn(
+            "This model knows drawn people only: where dlib finds the face of a photograph, it draws somebody all the "
+            "same, and the similarity means little.",
+            PhotoWarning,
+            stacklevel=2,
         )
 
 
@@ -315,6 +327,14 @@ def _denoise(
     )
     frames = to_pixels(output.frames)[0]
     return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
+
+
+def _reference_photos(identities: ExtractedIdentities) -> dict[str, list[UInt8Array]]:
+    """The photos of each person, with the person marked where there are several."""
+    return {
+        name: [mark_reference(photo.image, photo.faces, photo.face, colour=identity_colour(index)) for photo in photos]
+        for index, (name, photos) in enumerate(zip(identities.names, identities.photos, strict=True))
+    }
 
 
 def _provenance(request: GenerateRequest, folder: Path) -> Provenance:
