@@ -56,6 +56,9 @@ class AntelopeFaceStackConfig:
     same_face_threshold: float = 0.9
     """Cosine from which two names are one face: high, for no photographs were at hand to measure it on."""
 
+    different_face_threshold: float | None = None
+    """Cosine below which two photos of one name may show two people; None, not looked at, for the same reason."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AntelopeFaceStack:
@@ -99,6 +102,7 @@ class AntelopeFaceStack:
             self.image_encoder,
             canvas_crop_size=self.config.canvas_crop_size,
             same_face_threshold=self.config.same_face_threshold,
+            different_face_threshold=self.config.different_face_threshold,
             no_face_remedy=PHOTOGRAPH_REMEDY,
             photo_limits=self.photo_limits,
         )

@@ -21,6 +21,7 @@ from ingredients.core.model_files import read_json
 from ingredients.core.protocols import FaceDetector
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.facial_extractor import (
+    DEFAULT_DIFFERENT_FACE_THRESHOLD,
     DEFAULT_SAME_FACE_THRESHOLD,
     DRAWN_FACES_ONLY,
     PHOTOGRAPH_REMEDY,
@@ -59,6 +60,9 @@ class DrawnFaceStackConfig:
     same_face_threshold: float = DEFAULT_SAME_FACE_THRESHOLD
     """Cosine of recognition embeddings from which two names are one face."""
 
+    different_face_threshold: float | None = DEFAULT_DIFFERENT_FACE_THRESHOLD
+    """Cosine below which two photos of one name may show two people; None: not looked at."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DrawnFaceStack:
@@ -93,6 +97,7 @@ class DrawnFaceStack:
             canvas_crop_size=self.config.canvas_crop_size,
             scale_source=self.config.scale_source,
             same_face_threshold=self.config.same_face_threshold,
+            different_face_threshold=self.config.different_face_threshold,
             no_face_remedy=DRAWN_FACES_ONLY if self.photo_detector is None else PHOTOGRAPH_REMEDY,
             photo_limits=self.photo_limits,
         )
