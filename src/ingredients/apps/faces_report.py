@@ -23,8 +23,8 @@ class InspectedFace:
     """One face of one photo."""
 
     number: int
-    """Counted from 1 in each photo, from left to right: what `--photo NAME=FILE#N` chooses by, where the model's
-    own networks look."""
+    """Counted from 1 in each photo, from left to right: what `--photo NAME=FILE#N` chooses by, where the same
+    `--face-stack` is named."""
 
     photo: str
     """Name of the photo."""
