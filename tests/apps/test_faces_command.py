@@ -14,7 +14,7 @@ from tests.faces.antelope_folder import write_antelope_folder
 def test_faces_are_shown_as_a_picture_and_a_table(run: Run, tiny_model: Path, photos: dict[str, Path]) -> None:
     result = run("faces", photos["ana"], photos["ben"], "--model", tiny_model, "--output", "seen.png")
     assert result.exit_code == 0, result.output
-    assert "score" in result.stdout
+    assert "doubts" in result.stdout
     assert "#1" in result.stdout
     assert result.stdout.strip().endswith("seen.png")
     assert np.asarray(Image.open("seen.png")).std() > 0

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
+from ingredients.apps import generate as generate_module
+from ingredients.faces import dlib_faces
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
 from ingredients.models.state_dict_adapter import to_published
@@ -81,8 +84,10 @@ def test_json_is_alone_on_standard_output(generate: Generate, photos: dict[str, 
     assert report["seconds"] > 0
     assert [person["name"] for person in report["people"]] == ["ana", "ben"]
     assert [person["photo"] for person in report["people"]] == [str(photos["ana"]), str(photos["ben"])]
+    assert report["judge"] == "model"
     for person in report["people"]:
         assert isinstance(person["found"], bool)
+        assert person["distance"] is None
         assert isinstance(person["similarity"], float)
 
 
@@ -173,7 +178,9 @@ def test_a_model_without_a_judge_says_that_nothing_was_measured(generate: Genera
     shutil.rmtree(tiny_model / "judge")
     result = generate("--json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["people"][0]["similarity"] is None
+    report = json.loads(result.stdout)
+    assert report["judge"] is None
+    assert [person["similarity"] for person in report["people"]] == [None, None]
     assert "not measured" in generate().stdout
 
 
@@ -361,7 +368,7 @@ def test_a_pickle_with_more_than_tensors_is_not_loaded(generate: Generate, tiny_
 
 
 def test_a_checkpoint_of_the_published_layout_makes_a_video(run: Run, tiny_model: Path, tmp_path: Path) -> None:
-    """Published names, averaged weights in a pickle, antelopev2's files, and no judge."""
+    """Published names, averaged weights in a pickle, antelopev2's files, and no judge: dlib looks for the people."""
     weights = tiny_model / "transformer" / "diffusion_pytorch_model.safetensors"
     transformer = IngredientsTransformer3DModel.from_pretrained(tiny_model / "transformer")
     linear = IngredientsTransformer3DModel.from_config(
@@ -371,9 +378,7 @@ def test_a_checkpoint_of_the_published_layout_makes_a_video(run: Run, tiny_model
     weights.unlink()
     torch.save(to_published(linear), weights.with_suffix(".bin"))
     (tiny_model / "transformer").rename(tiny_model / "transformer_ema")
-    for part in ("face_encoder", "judge"):
-        shutil.rmtree(tiny_model / part)
-    write_antelope_folder(tiny_model / "face_encoder")
+    take_photographs(tiny_model)
     photos = []
     for index, name in enumerate(("ana", "ben")):
         write_picture(tmp_path / f"{name}.png", draw_blue_face(index))
@@ -382,7 +387,85 @@ def test_a_checkpoint_of_the_published_layout_makes_a_video(run: Run, tiny_model
                  "--output", "out.mp4", "--json")  # fmt: skip
     assert result.exit_code == 0, result.output
     assert read_video("out.mp4").frames.shape == (9, 32, 48, 3)
-    assert [person["similarity"] for person in json.loads(result.stdout)["people"]] == [None, None]
+    report = json.loads(result.stdout)
+    assert report["judge"] == "dlib"
+    for person in report["people"]:
+        assert (person["found"], person["similarity"], person["distance"]) == (False, None, None)
+
+
+def take_photographs(model: Path) -> None:
+    """Gives a model the published face networks in the place of those for drawings, and no judge."""
+    for part in ("face_encoder", "judge"):
+        shutil.rmtree(model / part)
+    write_antelope_folder(model / "face_encoder")
+
+
+@pytest.fixture
+def astronaut(tmp_path: Path) -> Path:
+    write_picture(tmp_path / "astronaut.png", np.asarray(skimage.data.astronaut()))
+    return tmp_path / "astronaut.png"
+
+
+def test_dlib_may_find_the_faces_of_the_photos(
+    run: Run, tiny_model: Path, astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the video shows her is dlib's to say, too: here the frames are replaced by her photo."""
+    take_photographs(tiny_model)
+    (tiny_model / "face_encoder" / "models" / "antelopev2" / "scrfd_10g_bnkps.onnx").unlink()
+    line = ["--photo", f"ana={astronaut}", "--prompt", "A person nods.", "--model", tiny_model,
+            "--num-inference-steps", 2]  # fmt: skip
+    assert_one_sentence(run("generate", *line), "lacks", "scrfd_10g_bnkps.onnx")
+
+    def show_the_photo(frames: np.ndarray) -> np.ndarray:
+        return np.stack([np.asarray(Image.open(astronaut))[:208, 100:340]] * frames.shape[1])[None]
+
+    monkeypatch.setattr(generate_module, "to_pixels", show_the_photo)
+    result = run("generate", *line, "--face-stack", "dlib", "--contact-sheet", "sheet.png", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["judge"] == "dlib"
+    (ana,) = report["people"]
+    assert ana["found"] is True
+    assert ana["similarity"] is None
+    assert 0 <= ana["distance"] < 0.3
+    told = run("generate", *line, "--face-stack", "dlib").stdout
+    assert "Distance to the photos by dlib" in told
+    assert f"ana  same person (distance {ana['distance']:.2f}, below dlib's 0.6)" in told
+
+
+def test_what_a_model_of_drawings_makes_of_photographs_is_told(
+    generate: Generate, photos: dict[str, Path], astronaut: Path
+) -> None:
+    assert_one_sentence(generate(face_stack="dlib"), "No face was found", "ana.png", "more light")
+    photos["ana"] = astronaut
+    result = generate(face_stack="dlib", people=("ana",))
+    assert result.exit_code == 0, result.output
+    assert "This model knows drawn people only" in result.stderr
+
+
+def test_without_dlib_the_command_that_installs_it_is_told(
+    run: Run, tiny_model: Path, tmp_path: Path, astronaut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_photographs(tiny_model)
+    write_picture(tmp_path / "blue.png", draw_blue_face(0))
+    monkeypatch.setattr(dlib_faces, "_MODELS", "face_recognition_models_that_nobody_has")
+    line = ["--prompt", "A person nods.", "--model", tiny_model, "--num-inference-steps", 2]
+    dlib = ["--photo", f"ana={astronaut}", "--face-stack", "dlib"]
+    assert_one_sentence(run("generate", *dlib, *line), 'pip install "ingredients[dlib]"')
+    result = run("generate", "--photo", f"ana={tmp_path / 'blue.png'}", *line)
+    assert result.exit_code == 0, result.output
+    assert "not measured" in result.stdout
+    assert 'pip install "ingredients[dlib]"' in result.stdout
+
+
+@pytest.mark.parametrize("named", ["antelopev2", "drawn"])
+def test_a_face_stack_that_the_model_has_not(generate: Generate, tiny_model: Path, named: str) -> None:
+    assert generate(face_stack="drawn").exit_code == 0
+    Path("out.mp4").unlink()
+    if named == "drawn":
+        take_photographs(tiny_model)
+    held = "drawn" if named == "antelopev2" else "antelopev2"
+    assert_one_sentence(generate(face_stack=named), f"the face stack {held}, which {named} cannot stand in for")
 
 
 def test_a_group_photo_gives_several_people(generate: Generate, photos: dict[str, Path], run: Run) -> None:

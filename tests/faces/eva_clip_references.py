@@ -1,9 +1,11 @@
 """Other people's EVA02-CLIP towers with weights of ours; run as a program, it records the golden file of the first.
 
-    pip install --no-deps consisid_eva_clip==1.0.2 timm==1.0.31 torchvision==0.28.0 einops ftfy wcwidth regex
+    pip install --no-deps consisid_eva_clip==1.0.2 timm==1.0.31 open_clip_torch==3.3.0 torchvision==0.28.0 \\
+        einops ftfy wcwidth regex
     python -m tests.faces.eva_clip_references
+    pytest -rP tests/faces/test_eva_clip.py -k equals     # compares, and says how near they are
 
-Both import torchvision; `tests/__init__.py` makes that work without CUDA.
+All import torchvision; `tests/__init__.py` makes that work without CUDA.
 """
 
 from functools import partial
@@ -84,6 +86,21 @@ def timm_tower(config: EvaClipConfig) -> Any:
         use_rot_pos_emb=True,
         ref_feat_shape=(config.rope_grid, config.rope_grid),
     ).eval()
+
+
+def open_clip_model() -> Any:
+    """Image and text tower of open_clip, at the published size alone: the sizes lie in its package."""
+    import open_clip
+
+    return open_clip.create_model("EVA02-L-14-336").eval()
+
+
+def states_after(blocks: Any, depths: tuple[int, ...]) -> list[torch.Tensor]:
+    """A list that the outputs of the blocks numbered `depths` (from 1) are put into when the tower runs."""
+    states: list[torch.Tensor] = []
+    for depth in depths:
+        blocks[depth - 1].register_forward_hook(lambda _, __, output: states.append(output))
+    return states
 
 
 def published_weights(tower: Any) -> dict[str, torch.Tensor]:

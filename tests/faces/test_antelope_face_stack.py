@@ -1,16 +1,19 @@
 """The published face stack, from a folder of the published layout."""
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from torch.nn import functional as F
 
-from ingredients.core.errors import ModelFolderError, NoFaceError
+from ingredients.core.errors import ModelFolderError, NoFaceError, UserInputError
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.antelope_face_stack import AntelopeFaceStack
+from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.facial_extractor import IdentityPhotos
 from tests.faces.antelope_folder import EVA_NAME, NETWORKS, RECOGNITION_DIM, draw_blue_face, write_antelope_folder
@@ -52,6 +55,37 @@ def test_what_was_read_can_be_saved(folder: Path, tmp_path: Path) -> None:
     assert torch.equal(copied, stack.image_encoder.encode(crops).embeds)
     stack.save(folder)  # over itself, which changes nothing
     assert load_face_stack(folder).canvas_crop_size == 40
+
+
+def test_dlib_may_find_the_faces(folder: Path, tmp_path: Path) -> None:
+    """By the folder's settings or by the caller's word; recogniser and image encoder stay the model's."""
+    astronaut = np.asarray(skimage.data.astronaut())
+    people = [IdentityPhotos(name="ana", images=[astronaut])]
+    by_word = load_face_stack(folder, name="dlib")
+    (folder / NETWORKS[1]).unlink()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"detector": "dlib"}))
+    by_settings = load_face_stack(folder)
+    by_settings.save(tmp_path / "copy")
+    assert not (tmp_path / "copy" / NETWORKS[1]).exists()
+    (face,) = DlibFaceDetector().detect(astronaut)
+    wide = crop_ffhq(astronaut, face.landmarks, size=512)
+    for stack in (by_word, by_settings, load_face_stack(tmp_path / "copy"), load_face_stack(folder, name="dlib")):
+        identities = stack.facial_extractor().extract(people)
+        torch.testing.assert_close(identities.recognition_embeds[0], stack.recogniser.embed(wide[None])[0])
+        assert identities.warnings == ()
+    by_word.save(tmp_path / "word")
+    assert json.loads((tmp_path / "word" / "config.json").read_text())["detector"] == "dlib"
+    with pytest.raises(NoFaceError, match="Give a photo that shows the face larger"):
+        by_word.facial_extractor().extract([IdentityPhotos(name="ana", images=[draw_blue_face(0)])])
+
+
+def test_another_stack_cannot_stand_in(folder: Path) -> None:
+    assert isinstance(load_face_stack(folder, name="antelopev2"), AntelopeFaceStack)
+    with pytest.raises(
+        UserInputError, match="trained with the face stack antelopev2, which drawn cannot stand in for"
+    ):
+        load_face_stack(folder, name="drawn")
 
 
 @pytest.mark.parametrize("name", [EVA_NAME, *NETWORKS])

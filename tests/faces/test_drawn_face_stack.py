@@ -3,12 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from safetensors.torch import load_file, save_file
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.faces.detector import HeatmapFaceDetector
+from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.drawn_face_stack import load_judge, save_judge
 from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.facial_extractor import IdentityPhotos
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
 
 from .tiny_faces import noise_photo, tiny_stack
@@ -39,6 +43,23 @@ def test_a_stack_comes_back_as_it_was(folder: Path) -> None:
         loaded.image_encoder.encode_text(sentence), stack.image_encoder.encode_text(sentence), rtol=0.02, atol=0.02
     )
     assert loaded.facial_extractor().same_face_threshold == 0.7
+
+
+def test_dlib_may_find_the_faces_of_photographs(folder: Path) -> None:
+    """In photos alone: what the model draws is looked at by its own detector, and nothing of it is kept."""
+    stack = load_face_stack(folder, name="dlib")
+    astronaut = np.asarray(skimage.data.astronaut())
+    identities = stack.facial_extractor().extract([IdentityPhotos(name="ana", images=[astronaut])])
+    (face,) = DlibFaceDetector().detect(astronaut)
+    np.testing.assert_array_equal(identities.photos[0][0].face.box, face.box)
+    assert identities.warnings == ()
+    assert isinstance(stack.detector, HeatmapFaceDetector)
+    stack.save(folder)
+    assert load_face_stack(folder, name="drawn").facial_extractor().detector is not stack.facial_extractor().detector
+    with pytest.raises(
+        UserInputError, match="trained with the face stack drawn, which antelopev2 cannot stand in for"
+    ):
+        load_face_stack(folder, name="antelopev2")
 
 
 def test_weights_are_stored_in_half_precision(folder: Path) -> None:

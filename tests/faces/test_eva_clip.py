@@ -1,7 +1,8 @@
 """The published image tower: against what its own code computes, and against others' of today where they are there."""
 
 import importlib.util
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from tests.faces.eva_clip_references import (
     GOLDEN,
     TINY,
     fill_published,
+    open_clip_model,
     pixel_values,
     published_tower,
     published_weights,
+    states_after,
     timm_tower,
 )
 
@@ -151,31 +154,67 @@ def test_nothing_unpickles_a_strangers_file(tmp_path: Path) -> None:
         load_eva_clip(tmp_path / "gone.pt", TINY)
 
 
-needs_references = pytest.mark.skipif(
-    importlib.util.find_spec("timm") is None or importlib.util.find_spec("consisid_eva_clip") is None,
-    reason="timm and consisid_eva_clip are not installed; tests/faces/eva_clip_references.py says how",
+def is_installed(*modules: str) -> bool:
+    return all(importlib.util.find_spec(module) is not None for module in modules)
+
+
+NOT_INSTALLED = "not installed; tests/faces/eva_clip_references.py says how"
+needs_consisid = pytest.mark.skipif(
+    not is_installed("consisid_eva_clip"), reason=f"consisid_eva_clip is {NOT_INSTALLED}"
 )
+needs_timm = pytest.mark.skipif(not is_installed("timm"), reason=f"timm is {NOT_INSTALLED}")
+needs_open_clip = pytest.mark.skipif(not is_installed("open_clip", "timm"), reason=f"open_clip is {NOT_INSTALLED}")
+
+both_sizes = pytest.mark.parametrize("config", [TINY, EvaClipConfig()], ids=["tiny", "published size"])
 
 
-@needs_references
+def compare(
+    ours: tuple[torch.Tensor, Sequence[torch.Tensor]], embeds: torch.Tensor, hidden_states: Sequence[torch.Tensor]
+) -> None:
+    """Compares an embedding and the hidden states, and says (`pytest -rP`) how near they are."""
+    names = ["embedding", *(f"hidden state {index}" for index in range(len(hidden_states)))]
+    for name, our_states, their_states in zip(names, [ours[0], *ours[1]], [embeds, *hidden_states], strict=True):
+        rms = float(their_states.square().mean().sqrt())
+        difference = float((our_states - their_states).abs().max())
+        sys.stdout.write(f"{name}: {difference / rms:.1e} of the root mean square\n")
+        assert_same(our_states, their_states)
+
+
+@needs_consisid
 @pytest.mark.slow
-@pytest.mark.parametrize("config", [TINY, EvaClipConfig()], ids=["tiny", "published size"])
-def test_it_equals_the_other_implementations(tmp_path: Path, config: EvaClipConfig) -> None:
+@both_sizes
+@torch.inference_mode()
+def test_it_equals_the_published_codes_own(tmp_path: Path, config: EvaClipConfig) -> None:
     theirs = published_tower(config)
     weights = published_weights(theirs)
     theirs.load_state_dict({name.removeprefix("visual."): tensor for name, tensor in weights.items()})
     inputs = pixel_values(config)
     encoder = load_eva_clip(write(weights, tmp_path / "eva.safetensors"), config)
-    with torch.no_grad():
-        embeds, hidden_states = encoder.tower(inputs)
-        their_embeds, their_states = theirs(inputs, return_hidden=True)
-    assert_same(embeds, their_embeds)
-    assert len(hidden_states) == len(their_states)
-    for ours, states in zip(hidden_states, their_states, strict=True):
-        assert_same(ours, states)
+    compare(encoder.tower(inputs), *theirs(inputs, return_hidden=True))
 
-    timm = timm_tower(config)
-    own = encoder.tower.state_dict()
+
+@needs_timm
+@pytest.mark.slow
+@both_sizes
+@torch.inference_mode()
+def test_it_equals_timm(tmp_path: Path, config: EvaClipConfig) -> None:
+    encoder = load_eva_clip(write(published_checkpoint(config), tmp_path / "eva.safetensors"), config)
+    own, timm = encoder.tower.state_dict(), timm_tower(config)
     timm.load_state_dict({theirs: own[ours] for ours, theirs in timm_names(own).items()})
-    save_file({name: tensor.contiguous() for name, tensor in timm.state_dict().items()}, tmp_path / "timm.safetensors")
-    assert_same(load_eva_clip(tmp_path / "timm.safetensors", config).tower(inputs)[0], timm(inputs).detach())
+    encoder = load_eva_clip(write(timm.state_dict(), tmp_path / "timm.safetensors"), config)
+    states, inputs = states_after(timm.blocks, config.hidden_state_depths), pixel_values(config)
+    compare(encoder.tower(inputs), timm(inputs), states)
+
+
+@needs_open_clip
+@pytest.mark.slow
+@torch.inference_mode()
+def test_it_equals_open_clip(tmp_path: Path) -> None:
+    """Its whole checkpoint is read, text tower included, and what its own `encode_image` says is compared."""
+    config, theirs = EvaClipConfig(), open_clip_model()
+    own = load_eva_clip(write(published_checkpoint(config), tmp_path / "eva.safetensors"), config).tower.state_dict()
+    theirs.visual.trunk.load_state_dict({name: own[ours] for ours, name in timm_names(own).items()})
+    assert any(name.startswith("text.") for name in theirs.state_dict())
+    encoder = load_eva_clip(write(theirs.state_dict(), tmp_path / "open_clip.safetensors"), config)
+    states, inputs = states_after(theirs.visual.trunk.blocks, config.hidden_state_depths), pixel_values(config)
+    compare(encoder.tower(inputs), theirs.encode_image(inputs), states)

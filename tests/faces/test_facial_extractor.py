@@ -134,6 +134,29 @@ def test_one_face_under_two_names_is_noticed() -> None:
     assert cosine == pytest.approx(1.0, abs=1e-5)
 
 
+def test_photos_of_two_people_under_one_name_are_noticed() -> None:
+    """The two that are least alike are named; one photo, or no threshold, is nothing to doubt."""
+    extractor = _extractor()
+    photo = noise_photo(3)
+    labels = ["first.png", "second.png", "third.png"]
+    person = IdentityPhotos(name="ana", images=[photo, photo, 255 - photo], labels=labels)
+    embeds = F.normalize(
+        torch.stack([seen.recognition_embedding for seen in extractor.extract([person]).photos[0]]), dim=1
+    )
+    cosine = float(embeds[0] @ embeds[2])
+    assert cosine < 0.999
+    extractor.different_face_threshold = cosine + 1e-3
+    assert extractor.extract([person]).warnings == (
+        f"first.png and third.png may show two people (similarity {cosine:.2f}, less than {cosine + 1e-3:g}), but are "
+        "both given for ana; leave out the one that is somebody else.",
+    )
+    apart = [IdentityPhotos(name=name, images=[image]) for name, image in (("ana", photo), ("ben", 255 - photo))]
+    assert extractor.extract(apart).warnings == ()
+    for threshold in (cosine - 1e-3, None):
+        extractor.different_face_threshold = threshold
+        assert extractor.extract([person]).warnings == ()
+
+
 def test_both_scale_sources_share_the_token_grid() -> None:
     joined = _extractor(scale_source="recognition_and_clip").extract(_people(0, 1))
     plain = _extractor().extract(_people(0, 1))

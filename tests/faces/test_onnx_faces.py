@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper
 
 from ingredients.core.errors import MissingDependencyError, ModelFolderError
 from ingredients.faces.alignment import crop_arcface, crop_ffhq
@@ -97,6 +99,14 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path, scrfd: Path) -> None:
         ScrfdFaceDetector(tmp_path / "cut.onnx")
     with pytest.raises(ModelFolderError, match="1 inputs and 9 outputs instead of 1 and 1"):
         OnnxFaceRecogniser(scrfd)
+
+
+def test_half_precision_is_named(tmp_path: Path) -> None:
+    half = [helper.make_tensor_value_info(name, TensorProto.FLOAT16, [None, 3]) for name in ("input", "embedding")]
+    graph = helper.make_graph([helper.make_node("Identity", ["input"], ["embedding"])], "half", half[:1], half[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "x.onnx")
+    with pytest.raises(ModelFolderError, match=r"x\.onnx takes tensor\(float16\) instead of tensor\(float\)"):
+        OnnxFaceRecogniser(tmp_path / "x.onnx")
 
 
 def test_without_onnxruntime_the_command_that_installs_it_is_told(

@@ -5,9 +5,17 @@ import pytest
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.faces_types import Face
-from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread
+from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread, mark_reference
 from ingredients.visualisation.faces_sheet import faces_sheet, mark_faces, photo_row
-from ingredients.visualisation.layout import identity_colour, in_column, in_grid, in_row, text_line
+from ingredients.visualisation.layout import (
+    fit_height,
+    identity_colour,
+    in_column,
+    in_grid,
+    in_row,
+    text_line,
+    text_width,
+)
 from ingredients.visualisation.routing_maps import majority, overlay_map, paint_map, routing_map_sheet
 
 RNG = np.random.default_rng(0)
@@ -48,6 +56,35 @@ def test_contact_sheet_shows_photos_of_any_size_above_all_frames():
     assert sheet.dtype == np.uint8
     assert sheet.shape[0] > without.shape[0] > 3 * 40
     assert without.shape[1] == 3 * 60 + 2 * 4 + 16
+
+
+def test_a_verdict_longer_than_the_photo_is_wide_is_not_cut():
+    verdict = "same person (distance 0.41, below dlib's 0.6)"
+    sheet = contact_sheet(FRAMES, {"ana": [flat(40, 30, 100)]}, captions={"ana": verdict}, columns=1, frame_height=40)
+    assert sheet.shape[1] - 16 == text_width(f"ana: {verdict}") > 200
+
+
+def test_who_is_meant_in_a_group_photo_is_framed_and_cut_out():
+    photo = flat(80, 200, 100)
+    left, right = (
+        Face(
+            box=np.array([x - 20, 20, x + 20, 60], np.float32),
+            score=0.9,
+            landmarks=np.array([[x - 8, 32], [x + 8, 32], [x, 40], [x - 6, 48], [x + 6, 48]], np.float32),
+        )
+        for x in (50, 150)
+    )
+    photo[20:60, 30:70] = (0, 250, 0)
+    photo[20:60, 130:170] = (0, 0, 250)
+    colour = identity_colour(1)
+    marked = mark_reference(photo, [left, right], right, colour=colour, height=40)
+    assert marked.shape == (40, 100 + 4 + 40, 3)
+    framed = (marked == colour).all(axis=-1)
+    assert framed[10:30, 62:88].any()
+    assert not framed[:, :50].any()
+    assert tuple(marked[20, 104 + 20]) == (0, 0, 250)
+    alone = mark_reference(photo, [right], right, colour=colour, height=40)
+    np.testing.assert_array_equal(alone, fit_height(photo, 40))
 
 
 def test_contact_sheet_without_frames_is_refused():

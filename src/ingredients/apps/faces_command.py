@@ -73,11 +73,11 @@ def _print_table(report: "FacesReport") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("face", "photo", "box (left, top, right, bottom)", "score", "most alike")
+    table = Table("face", "photo", "box (left, top, right, bottom)", "score", "most alike", "doubts")
     for photo in report.photos:
         found = report.faces_of(photo)
         if not found:
-            table.add_row("-", photo, "no face found", "", "")
+            table.add_row("-", photo, "no face found", "", "", "")
         for face in found:
             alike = report.most_alike(face)
             table.add_row(
@@ -86,5 +86,6 @@ def _print_table(report: "FacesReport") -> None:
                 ", ".join(f"{edge:.0f}" for edge in face.face.box.tolist()),
                 f"{face.face.score:.2f}",
                 f"{alike[1]:.2f} to #{alike[0].number} of {Path(alike[0].photo).name}" if alike else "",
+                "; ".join(doubt.reason for doubt in face.doubts),
             )
     Console().print(table)

@@ -14,6 +14,7 @@ from ingredients.core.faces_types import Face
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.face_choice import from_left
 from ingredients.faces.face_stack import FaceReader
+from ingredients.faces.photo_quality import PhotoDoubt, find_doubts, measure_photo
 from ingredients.visualisation.faces_sheet import faces_sheet, photo_row
 
 
@@ -22,8 +23,8 @@ class InspectedFace:
     """One face of one photo."""
 
     number: int
-    """Counted from 1 in each photo, from left to right: what `--photo NAME=FILE#N` chooses by, where the model's
-    own networks look."""
+    """Counted from 1 in each photo, from left to right: what `--photo NAME=FILE#N` chooses by, where the same
+    `--face-stack` is named."""
 
     photo: str
     """Name of the photo."""
@@ -36,6 +37,9 @@ class InspectedFace:
 
     recognition_crop: UInt8Array
     """(S, S, 3): the tighter crop that the recogniser gets."""
+
+    doubts: tuple[PhotoDoubt, ...]
+    """What makes the photo of this face doubtful."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,6 +91,7 @@ class FacesReport:
 @torch.inference_mode()
 def inspect_faces(photos: Mapping[str, UInt8Array], reader: FaceReader) -> FacesReport:
     """Finds, aligns and compares every face of some RGB photos (H, W, 3)."""
+    limits, sharpness_size = reader.photo_limits, reader.photo_limits.sharpness_size
     found = [
         (name, number, face)
         for name, image in photos.items()
@@ -99,6 +104,7 @@ def inspect_faces(photos: Mapping[str, UInt8Array], reader: FaceReader) -> Faces
             face=face,
             crop=crop_ffhq(photos[name], face.landmarks, size=reader.canvas_crop_size),
             recognition_crop=reader.recogniser.align(photos[name], face.landmarks),
+            doubts=tuple(find_doubts(measure_photo(photos[name], face, sharpness_size=sharpness_size), limits)),
         )
         for name, number, face in found
     )

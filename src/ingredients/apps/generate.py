@@ -12,12 +12,11 @@ from typing import Any, cast
 
 import torch
 
+from ingredients.apps.people_check import JudgeName, PersonResult, load_people_check
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, OutputError, PhotoError
 from ingredients.core.protocols import ProgressCallback
-from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.loading import JUDGE_FOLDER, load_model_judge
-from ingredients.evaluation.people_report import report_people
+from ingredients.faces.face_stack import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.media.pictures import check_picture_path, write_picture
 from ingredients.media.provenance import Provenance
@@ -27,7 +26,8 @@ from ingredients.pipelines.people import PhotoFile, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning, check_prompts
-from ingredients.visualisation.contact_sheet import contact_sheet
+from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference
+from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import routing_map_sheet
 
 FPS = 8.0
@@ -57,6 +57,9 @@ class GenerateRequest:
 
     drop_learned_positions: bool = False
     """Whether to leave out a base's learned positions, which fix the size of the video."""
+
+    face_stack: FaceStackName = "model"
+    """Who reads the photos: `dlib` has dlib find the faces; a stack's name insists on it."""
 
     seed: int = 0
     """Any integer; the same request makes the same video."""
@@ -117,30 +120,6 @@ class GenerateRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PersonResult:
-    """How well one person was kept."""
-
-    name: str
-    """As in the request."""
-
-    photos: tuple[str, ...]
-    """The files that showed the person, with the face that was meant where one was named."""
-
-    found: bool | None
-    """Whether the judge found the person's face in the video; None, here and below, if the model has no judge."""
-
-    similarity: float | None
-    """Normalised similarity: 0 is a stranger (or no face at all), 1 the person in a real clip."""
-
-    @property
-    def verdict(self) -> str:
-        """The same in words."""
-        if self.found is None or self.similarity is None:
-            return "not measured"
-        return f"found, similarity {self.similarity:.2f}" if self.found else "no face found in the video"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateResult:
     """What was made."""
 
@@ -165,6 +144,9 @@ class GenerateResult:
     people: tuple[PersonResult, ...]
     """In the order of the request."""
 
+    judge: JudgeName | None
+    """Who looked for them in the video; None if nobody could."""
+
     notices: tuple[str, ...]
     """Doubts about the photos, and words that the model does not know."""
 
@@ -181,6 +163,7 @@ class GenerateResult:
             "model": self.model,
             "seed": request.seed,
             "prompt": request.prompt,
+            "judge": self.judge,
             "people": [
                 {
                     "name": person.name,
@@ -188,6 +171,7 @@ class GenerateResult:
                     "photos": list(person.photos),
                     "found": person.found,
                     "similarity": person.similarity if person.similarity is None else round(person.similarity, 4),
+                    "distance": person.distance if person.distance is None else round(person.distance, 4),
                 }
                 for person in self.people
             ],
@@ -217,10 +201,15 @@ def generate_video(
     notices: list[str] = []
     with _collect_notices(notices, notice):
         pipeline = load_pipeline(
-            folder, identity=request.identity, drop_learned_positions=request.drop_learned_positions
+            folder,
+            identity=request.identity,
+            drop_learned_positions=request.drop_learned_positions,
+            face_stack=request.face_stack,
         )
         _check_takes_people(pipeline, folder)
-        judge = _load_judge(folder, pipeline)
+        _warn_of_photographs(request, pipeline)
+        assert pipeline.face_encoder is not None
+        check_people = load_people_check(folder, pipeline.face_encoder)
         _check_shape(request, pipeline)
         identities = pipeline.extract_identities(photographed)
         _check_people_differ(identities, pipeline)
@@ -228,11 +217,11 @@ def generate_video(
     provenance = _provenance(request, folder)
     write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())
     seconds = time.monotonic() - started
-    people = _judge_people(judge, request, identities, frames)
+    files = {name: [str(file) for file in given] for name, given in request.photos.items()}
+    people = check_people(frames, identities, files)
     if request.contact_sheet is not None:
         captions = {person.name: person.verdict for person in people}
-        photos = {person.name: person.images for person in photographed}
-        sheet = contact_sheet(frames, photos, prompt=request.prompt, captions=captions)
+        sheet = contact_sheet(frames, _reference_photos(identities), prompt=request.prompt, captions=captions)
         write_picture(request.contact_sheet, sheet, description=provenance.to_json())
     if request.routing_map is not None and routing_maps is not None:
         sheet = routing_map_sheet(routing_maps, frames, identities.names)
@@ -245,6 +234,7 @@ def generate_video(
         width=frames.shape[2],
         seconds=seconds,
         people=people,
+        judge=check_people.judge_name,
         notices=tuple(notices),
     )
 
@@ -277,6 +267,17 @@ def _check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
         raise ModelFolderError(
             f"The model {folder} is a base without identity modules, so it cannot show the people of photos; "
             "choose another model folder, or leave --model out."
+        )
+
+
+def _warn_of_photographs(request: GenerateRequest, pipeline: IngredientsPipeline) -> None:
+    assert pipeline.face_encoder is not None
+    if request.face_stack == "dlib" and not pipeline.face_encoder.reads_photographs:
+        warnings.warn(
+            "This model knows drawn people only: where dlib finds the face of a photograph, it draws somebody all the "
+            "same, and the similarity means little.",
+            PhotoWarning,
+            stacklevel=2,
         )
 
 
@@ -339,33 +340,12 @@ def _denoise(
     return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
 
 
-def _load_judge(folder: Path, pipeline: IngredientsPipeline) -> Judge | None:
-    """The judge beside the model; None for a model, such as the published one, that comes without."""
-    if not (folder / JUDGE_FOLDER).is_dir():
-        return None
-    assert pipeline.face_encoder is not None
-    return load_model_judge(folder, detector=pipeline.face_encoder.detector)
-
-
-def _judge_people(
-    judge: Judge | None, request: GenerateRequest, identities: ExtractedIdentities, frames: UInt8Array
-) -> tuple[PersonResult, ...]:
-    files = {name: tuple(str(file) for file in given) for name, given in request.photos.items()}
-    if judge is None:
-        return tuple(
-            PersonResult(name=name, photos=given, found=None, similarity=None) for name, given in files.items()
-        )
-    seen = dict(zip(identities.names, identities.photos, strict=True))
-    reports = report_people(
-        judge,
-        frames,
-        {name: [photo.image for photo in photos] for name, photos in seen.items()},
-        {name: [photo.face for photo in photos] for name, photos in seen.items()},
-    )
-    return tuple(
-        PersonResult(name=report.name, photos=files[report.name], found=report.found, similarity=report.similarity)
-        for report in reports
-    )
+def _reference_photos(identities: ExtractedIdentities) -> dict[str, list[UInt8Array]]:
+    """The photos of each person, with the person marked where there are several."""
+    return {
+        name: [mark_reference(photo.image, photo.faces, photo.face, colour=identity_colour(index)) for photo in photos]
+        for index, (name, photos) in enumerate(zip(identities.names, identities.photos, strict=True))
+    }
 
 
 def _provenance(request: GenerateRequest, folder: Path) -> Provenance:

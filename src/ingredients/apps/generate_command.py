@@ -1,5 +1,6 @@
 """`ingredients generate`: photos and a sentence become a video."""
 
+import enum
 import json
 import os
 from pathlib import Path
@@ -34,6 +35,15 @@ HELP = with_examples(
 )
 
 
+class FaceStackOption(enum.Enum):
+    """Who reads the photos."""
+
+    MODEL = "model"
+    ANTELOPEV2 = "antelopev2"
+    DLIB = "dlib"
+    DRAWN = "drawn"
+
+
 def generate(
     photo: Annotated[
         list[str],
@@ -63,6 +73,13 @@ def generate(
             "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
         ),
     ] = False,
+    face_stack: Annotated[
+        FaceStackOption,
+        typer.Option(
+            help="Who reads the photos: the model's own networks; or, with dlib, the same but dlib finds the faces "
+            '(pip install "ingredients[dlib]"). antelopev2 and drawn insist on what the model has.'
+        ),
+    ] = FaceStackOption.MODEL,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
     num_inference_steps: NumInferenceSteps = None,
     guidance_scale: GuidanceScale = None,
@@ -106,6 +123,7 @@ def generate(
         model=model,
         identity=identity,
         drop_learned_positions=drop_learned_positions,
+        face_stack=face_stack.value,
         seed=seed,
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
@@ -159,6 +177,14 @@ def _parse_photo(file: str, face: "FaceChoice | None") -> "PhotoFile":
         raise UserInputError(f"There is no photo {file}; and if # is meant to choose: {error}") from error
 
 
+_JUDGED_BY = {
+    "model": "Similarity to the photos (0 is a stranger, 1 the same person in a real clip):",
+    "dlib": "Distance to the photos by dlib, for this model comes without a judge (0 is the same picture):",
+    None: "This model comes without a judge (dlib is one for photographs where it is installed: "
+    'pip install "ingredients[dlib]"):',
+}
+
+
 def describe(result: "GenerateResult") -> str:
     """The report for a person to read."""
     request = result.request
@@ -167,7 +193,7 @@ def describe(result: "GenerateResult") -> str:
         f"seed {request.seed}, made in {result.seconds:.0f} s"
     ]
     lines.extend(str(picture) for picture in (request.contact_sheet, request.routing_map) if picture is not None)
-    lines.append("Similarity to the photos (0 is a stranger, 1 the same person in a real clip):")
+    lines.append(_JUDGED_BY[result.judge])
     width = max(len(person.name) for person in result.people)
     lines.extend(f"  {person.name:<{width}}  {person.verdict}" for person in result.people)
     return "\n".join(lines)

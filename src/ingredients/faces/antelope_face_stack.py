@@ -2,8 +2,8 @@
 
 face_encoder/
 EVA02_CLIP_L_336_psz14_s6B.pt              or the same as .safetensors
-models/antelopev2/scrfd_10g_bnkps.onnx
 models/antelopev2/glintr100.onnx
+models/antelopev2/scrfd_10g_bnkps.onnx     not needed where dlib finds the faces
 config.json                                optional: what differs from the published settings
 
 Further files of the published folder (RetinaFace, face parsing, insightface's other networks) are not read. The
@@ -13,13 +13,16 @@ weights of antelopev2 are for non-commercial use only.
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Literal
 
-from ingredients.core.config import config_from_dict
+from ingredients.core.config import config_from_dict, save_config
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.model_files import read_json
+from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.eva_clip import EvaClipConfig, EvaClipImageEncoder, load_eva_clip
-from ingredients.faces.facial_extractor import FacialExtractor
+from ingredients.faces.facial_extractor import PHOTOGRAPH_REMEDY, FacialExtractor
 from ingredients.faces.onnx_faces import OnnxFaceRecogniser, RecognitionInput, ScrfdFaceDetector
+from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
 
 ANTELOPE_FOLDER = Path("models") / "antelopev2"
 _DETECTOR_NAME, _RECOGNISER_NAME = "scrfd_10g_bnkps.onnx", "glintr100.onnx"
@@ -32,6 +35,9 @@ _CONFIG_NAME = "config.json"
 class AntelopeFaceStackConfig:
     """The published settings; `face_encoder/config.json` may change them."""
 
+    detector: Literal["scrfd", "dlib"] = "scrfd"
+    """Who finds faces and landmarks: antelopev2's detector, or dlib's, whose weights are free for any use."""
+
     image_encoder: EvaClipConfig = dataclasses.field(default_factory=EvaClipConfig)
     """The image tower's sizes."""
 
@@ -42,13 +48,16 @@ class AntelopeFaceStackConfig:
     """Width of the recognition embedding."""
 
     detector_input_size: int = 640
-    """Pixels to which a photo's longer side is brought for detection."""
+    """Pixels to which a photo's longer side is brought for detection by SCRFD."""
 
     canvas_crop_size: int = 512
     """Side in pixels of the crops for the canvas."""
 
     same_face_threshold: float = 0.9
     """Cosine from which two names are one face: high, for no photographs were at hand to measure it on."""
+
+    different_face_threshold: float | None = None
+    """Cosine below which two photos of one name may show two people; None, not looked at, for the same reason."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,7 +70,7 @@ class AntelopeFaceStack:
     folder: Path
     """Where they were read from: ONNX files cannot be written from memory."""
 
-    detector: ScrfdFaceDetector
+    detector: ScrfdFaceDetector | DlibFaceDetector
     """Finds faces."""
 
     recogniser: OnnxFaceRecogniser
@@ -71,9 +80,19 @@ class AntelopeFaceStack:
     """Semantic embedding and hidden states."""
 
     @property
+    def reads_photographs(self) -> bool:
+        """Its networks know photographs."""
+        return True
+
+    @property
     def canvas_crop_size(self) -> int:
         """Side in pixels of the crops for the canvas."""
         return self.config.canvas_crop_size
+
+    @property
+    def photo_limits(self) -> PhotoLimits:
+        """From where on a photo is doubtful."""
+        return PHOTOGRAPH_LIMITS
 
     def facial_extractor(self) -> FacialExtractor:
         """The paper's facial extractor on these networks."""
@@ -83,27 +102,34 @@ class AntelopeFaceStack:
             self.image_encoder,
             canvas_crop_size=self.config.canvas_crop_size,
             same_face_threshold=self.config.same_face_threshold,
-            no_face_remedy="Give a photo that shows the face larger, from the front and in more light.",
+            different_face_threshold=self.config.different_face_threshold,
+            no_face_remedy=PHOTOGRAPH_REMEDY,
+            photo_limits=self.photo_limits,
         )
 
     def save(self, folder: Path) -> None:
-        """Copies the files that were read into a `face_encoder/` folder."""
-        networks = [ANTELOPE_FOLDER / _DETECTOR_NAME, ANTELOPE_FOLDER / _RECOGNISER_NAME]
-        for name in [*networks, Path(_find_eva(self.folder).name), Path(_CONFIG_NAME)]:
-            if not (self.folder / name).is_file():  # the settings need not be there
-                continue
+        """Copies the files that were read into a `face_encoder/` folder, and writes the settings beside them."""
+        networks = [ANTELOPE_FOLDER / _RECOGNISER_NAME]
+        if self.config.detector == "scrfd":
+            networks.append(ANTELOPE_FOLDER / _DETECTOR_NAME)
+        for name in [*networks, Path(_find_eva(self.folder).name)]:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.resolve() != (self.folder / name).resolve():
                 shutil.copyfile(self.folder / name, target)
+        save_config(self.config, folder / _CONFIG_NAME)
 
 
-def load_antelope_face_stack(folder: Path) -> AntelopeFaceStack:
+def load_antelope_face_stack(folder: Path, *, detector: Literal["scrfd", "dlib"] | None = None) -> AntelopeFaceStack:
     """Reads a `face_encoder/` folder of the published layout; pickles are read as tensors only.
+
+    Args:
+        folder: the folder.
+        detector: who finds faces; None leaves it to the folder's settings.
 
     Raises:
         ModelFolderError: if a file is missing or damaged, or a tensor does not fit.
-        MissingDependencyError: without onnxruntime.
+        MissingDependencyError: without onnxruntime, or without dlib where it finds the faces.
     """
     config = AntelopeFaceStackConfig()
     if (folder / _CONFIG_NAME).is_file():
@@ -113,10 +139,12 @@ def load_antelope_face_stack(folder: Path) -> AntelopeFaceStack:
             raise ModelFolderError(
                 f"The file {folder / _CONFIG_NAME} does not describe an antelopev2 face stack: {error}"
             ) from error
+    if detector is not None:
+        config = dataclasses.replace(config, detector=detector)
     return AntelopeFaceStack(
         config=config,
         folder=folder,
-        detector=ScrfdFaceDetector(folder / ANTELOPE_FOLDER / _DETECTOR_NAME, input_size=config.detector_input_size),
+        detector=_load_detector(folder, config),
         recogniser=OnnxFaceRecogniser(
             folder / ANTELOPE_FOLDER / _RECOGNISER_NAME,
             recognition_input=config.recognition_input,
@@ -124,6 +152,12 @@ def load_antelope_face_stack(folder: Path) -> AntelopeFaceStack:
         ),
         image_encoder=load_eva_clip(_find_eva(folder), config.image_encoder),
     )
+
+
+def _load_detector(folder: Path, config: AntelopeFaceStackConfig) -> ScrfdFaceDetector | DlibFaceDetector:
+    if config.detector == "dlib":
+        return DlibFaceDetector()
+    return ScrfdFaceDetector(folder / ANTELOPE_FOLDER / _DETECTOR_NAME, input_size=config.detector_input_size)
 
 
 def _find_eva(folder: Path) -> Path:

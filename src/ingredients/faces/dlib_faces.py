@@ -2,7 +2,8 @@
 
 Detector: King's max-margin detector on histograms of gradients; landmarks: the 68 points of Kazemi and Sullivan 2014,
 of which five are kept; recogniser: dlib's residual network, 128 wide, trained so that photos of one person lie within
-0.6 of each other. It reads photographs for `ingredients faces`; the published model was not trained with it.
+0.6 of each other. No model is conditioned by that recogniser: it compares faces for `ingredients faces`, and judges
+the videos of models that come without a judge. The detector may find the faces for any model.
 
 Legend: H/W pixels, B crops, S side of a crop, D embedding.
 """
@@ -20,6 +21,7 @@ from ingredients.core.errors import MissingDependencyError
 from ingredients.core.faces_types import Face
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.faces.alignment import Template, align_face
+from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
 
 _MODELS = "face_recognition_models"
 _LANDMARKS_NAME = "shape_predictor_68_face_landmarks.dat"
@@ -33,6 +35,9 @@ _UPSAMPLING = 1
 
 _LOWEST_MARGIN = 0.2
 """Below it things that are no faces turn up: a badge on a suit has 0.12, the face above it 1.16."""
+
+SAME_PERSON_DISTANCE = 0.6
+"""dlib's own limit: descriptors nearer than this are taken for one person's."""
 
 _CHIP_SIZE, _CHIP_PADDING = 150, 0.25
 _MEAN_FACE: Template = (
@@ -118,6 +123,9 @@ class DlibFaceReader:
 
     canvas_crop_size: int = 512
     """Side in pixels of the crops for the canvas."""
+
+    photo_limits: PhotoLimits = PHOTOGRAPH_LIMITS
+    """From where on a photo is doubtful."""
 
 
 def _model_file(name: str) -> Path:

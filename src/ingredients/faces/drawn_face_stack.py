@@ -18,10 +18,19 @@ from typing import Any, TypeVar
 from ingredients.core.config import config_from_dict, save_config
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.model_files import read_json
+from ingredients.core.protocols import FaceDetector
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
-from ingredients.faces.facial_extractor import DEFAULT_SAME_FACE_THRESHOLD, FacialExtractor, ScaleSource
+from ingredients.faces.facial_extractor import (
+    DEFAULT_DIFFERENT_FACE_THRESHOLD,
+    DEFAULT_SAME_FACE_THRESHOLD,
+    DRAWN_FACES_ONLY,
+    PHOTOGRAPH_REMEDY,
+    FacialExtractor,
+    ScaleSource,
+)
 from ingredients.faces.image_encoder import DualEncoder, load_dual_encoder, save_dual_encoder
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
+from ingredients.faces.photo_quality import DRAWN_LIMITS, PHOTOGRAPH_LIMITS, PhotoLimits
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.faces.weights import load_weights, save_weights
 
@@ -51,6 +60,9 @@ class DrawnFaceStackConfig:
     same_face_threshold: float = DEFAULT_SAME_FACE_THRESHOLD
     """Cosine of recognition embeddings from which two names are one face."""
 
+    different_face_threshold: float | None = DEFAULT_DIFFERENT_FACE_THRESHOLD
+    """Cosine below which two photos of one name may show two people; None: not looked at."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DrawnFaceStack:
@@ -68,21 +80,37 @@ class DrawnFaceStack:
     image_encoder: DualEncoder
     """Semantic embedding, hidden states, and the text tower."""
 
+    photo_detector: FaceDetector | None = None
+    """Finds the faces of photographs; None leaves all photos to `detector`, which alone is kept with the model."""
+
+    @property
+    def reads_photographs(self) -> bool:
+        """Its networks know drawings."""
+        return False
+
     def facial_extractor(self) -> FacialExtractor:
         """The paper's facial extractor on these networks."""
         return FacialExtractor(
-            self.detector,
+            self.photo_detector or self.detector,
             self.recogniser,
             self.image_encoder,
             canvas_crop_size=self.config.canvas_crop_size,
             scale_source=self.config.scale_source,
             same_face_threshold=self.config.same_face_threshold,
+            different_face_threshold=self.config.different_face_threshold,
+            no_face_remedy=DRAWN_FACES_ONLY if self.photo_detector is None else PHOTOGRAPH_REMEDY,
+            photo_limits=self.photo_limits,
         )
 
     @property
     def canvas_crop_size(self) -> int:
         """Side in pixels of the crops for the canvas."""
         return self.config.canvas_crop_size
+
+    @property
+    def photo_limits(self) -> PhotoLimits:
+        """From where on a photo is doubtful."""
+        return DRAWN_LIMITS if self.photo_detector is None else PHOTOGRAPH_LIMITS
 
     def save(self, folder: Path) -> None:
         """Writes a `face_encoder/` folder, weights in half precision."""

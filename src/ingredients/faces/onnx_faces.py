@@ -37,7 +37,7 @@ class OnnxNetwork:
 
     Raises:
         MissingDependencyError: without onnxruntime.
-        ModelFolderError: if the file is missing, damaged, or has another number of outputs.
+        ModelFolderError: if the file is missing, damaged, not in float32, or has another number of outputs.
     """
 
     def __init__(self, path: Path, *, num_outputs: int) -> None:
@@ -56,6 +56,10 @@ class OnnxNetwork:
             raise ModelFolderError(
                 f"The network {path} has {len(inputs)} inputs and {len(outputs)} outputs instead of 1 and "
                 f"{num_outputs}; name another file."
+            )
+        if inputs[0].type != "tensor(float)":
+            raise ModelFolderError(
+                f"The network {path} takes {inputs[0].type} instead of tensor(float); name the file in full precision."
             )
         self._input_name = inputs[0].name
 

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5Enc
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import read_json
-from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.face_stack import FaceStackName, load_face_stack
 from ingredients.pipelines.identity_folder import IDENTITY_FOLDER
 from ingredients.pipelines.transformer_folder import is_base, load_transformer
 from ingredients.pipelines.weight_files import (
@@ -45,6 +45,7 @@ def load_components(
     given: Mapping[str, Any] | None = None,
     identity: Path | None = None,
     drop_learned_positions: bool = False,
+    face_stack: FaceStackName = "model",
 ) -> dict[str, Any]:
     """Reads all parts of a model folder.
 
@@ -55,6 +56,7 @@ def load_components(
         identity: Identity weights for a base (`pipelines/identity_folder.py`); by default `identity/` in the folder,
             if it is there.
         drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
+        face_stack: As `load_face_stack`.
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape; one
@@ -81,7 +83,7 @@ def load_components(
         "text_encoder": lambda: load_text_encoder(folder / "text_encoder", dtype=dtype),
         "tokenizer": lambda: load_tokenizer(folder / "tokenizer"),
         "scheduler": lambda: load_scheduler(folder / "scheduler"),
-        FACE_ENCODER: lambda: load_face_stack(faces),
+        FACE_ENCODER: lambda: load_face_stack(faces, name=face_stack),
     }
     if unknown := sorted(set(given) - set(readers)):
         raise TypeError(f"A model has no part named {', '.join(unknown)}; its parts are {', '.join(readers)}.")

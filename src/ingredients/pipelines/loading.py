@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.faces.face_stack import FaceStackName
 from ingredients.pipelines.hub import fetch, parse_hub_id
 from ingredients.pipelines.known_models import KNOWN_MODELS, SMALL_WORLD, find_known_model
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -63,6 +64,7 @@ def load_pipeline(
     dtype: torch.dtype | None = None,
     identity: str | Path | None = None,
     drop_learned_positions: bool = False,
+    face_stack: FaceStackName = "model",
 ) -> IngredientsPipeline:
     """Loads a model, the shipped one by default.
 
@@ -72,6 +74,7 @@ def load_pipeline(
         dtype: Of the weights; bfloat16 on a GPU and float32 on a CPU by default.
         identity: Folder of identity weights for a base; by default `identity/` in the base's folder, if it is there.
         drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
+        face_stack: `dlib` has dlib find the faces of the photos; a stack's name insists on it.
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
@@ -84,6 +87,7 @@ def load_pipeline(
         dtype=dtype,
         identity=identity,
         drop_learned_positions=drop_learned_positions,
+        face_stack=face_stack,
     )
     pipeline.to(device)
     return pipeline

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 from ingredients.core.errors import ModelFolderError, ShapeError
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.faces.canvas import compose_canvas
-from ingredients.faces.face_stack import FaceStack
+from ingredients.faces.face_stack import FaceStack, FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
@@ -112,6 +112,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         torch_dtype: torch.dtype | None = None,
         identity: str | Path | None = None,
         drop_learned_positions: bool = False,
+        face_stack: FaceStackName = "model",
         **components: Any,
     ) -> Self:
         """Loads a model folder, strictly: every tensor is accounted for.
@@ -122,6 +123,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             torch_dtype: The same by its older name.
             identity: Folder of identity weights for a base; by default `identity/` in the folder, if it is there.
             drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
+            face_stack: `dlib` has dlib find the faces of the photos; see `load_face_stack`.
             **components: Parts to use instead of the folder's, by name; `face_encoder=None` does without photos.
 
         Raises:
@@ -134,6 +136,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             given=components,
             identity=None if identity is None else Path(identity),
             drop_learned_positions=drop_learned_positions,
+            face_stack=face_stack,
         )
         pipeline = cls(**parts)
         pipeline.sampling_defaults = load_sampling_defaults(Path(pretrained_model_name_or_path))

@@ -5,14 +5,23 @@ Legend: F frames, H/W pixels.
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from PIL import Image, ImageDraw
+
 from ingredients.core.arrays import UInt8Array
+from ingredients.core.faces_types import Face
+from ingredients.faces.alignment import crop_ffhq
 from ingredients.visualisation.layout import (
+    INK,
+    Colour,
+    at_least_as_wide,
     fit_height,
     identity_colour,
     in_column,
     in_grid,
     in_row,
     text_line,
+    text_width,
     titled,
     with_margin,
 )
@@ -56,13 +65,9 @@ def contact_sheet(
     people = []
     for index, (name, photos) in enumerate(references.items()):
         caption = (captions or {}).get(name)
-        people.append(
-            titled(
-                in_row([fit_height(photo, frame_height) for photo in photos]),
-                name if caption is None else f"{name}: {caption}",
-                colour=identity_colour(index),
-            )
-        )
+        title = name if caption is None else f"{name}: {caption}"
+        pictures = in_row([fit_height(photo, frame_height) for photo in photos])
+        people.append(titled(at_least_as_wide(pictures, text_width(title)), title, colour=identity_colour(index)))
     shown = [frames[index] for index in evenly_spread(len(frames), max_frames)]
     grid = in_grid([fit_height(frame, frame_height) for frame in shown], columns=columns)
     parts = [in_grid(people, columns=max(1, columns)), grid] if people else [grid]
@@ -70,6 +75,29 @@ def contact_sheet(
     if prompt is not None:
         sheet = in_column([text_line(prompt, width=sheet.shape[1], size=15), sheet], gap=8)
     return with_margin(sheet)
+
+
+def mark_reference(
+    photo: UInt8Array, faces: Sequence[Face], meant: Face, *, colour: Colour, height: int = FRAME_HEIGHT
+) -> UInt8Array:
+    """A photo (H, W, 3) scaled to a height; where it shows several people, the one who is meant is framed and cut out.
+
+    Args:
+        photo: as it was given.
+        faces: all that were found in it.
+        meant: the person's.
+        colour: of the frame, the person's.
+        height: pixels.
+    """
+    scaled = fit_height(photo, height)
+    if len(faces) < 2:
+        return scaled
+    picture = Image.fromarray(scaled)
+    left, top, right, bottom = (meant.box * (height / photo.shape[0])).tolist()
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((left - 4, top - 4, right + 4, bottom + 4), outline=INK)  # seen on any ground
+    draw.rectangle((left - 3, top - 3, right + 3, bottom + 3), outline=colour, width=3)
+    return in_row([np.asarray(picture), crop_ffhq(photo, meant.landmarks, size=height)])
 
 
 def evenly_spread(num_items: int, max_items: int) -> list[int]:

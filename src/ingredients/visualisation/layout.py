@@ -1,5 +1,6 @@
 """Pieces that pictures are put together from. Pictures are RGB uint8 (H, W, 3) throughout."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,6 +76,16 @@ def with_margin(picture: UInt8Array, *, margin: int = 2 * GAP) -> UInt8Array:
 def blank(height: int, width: int) -> UInt8Array:
     """A white picture."""
     return np.full((height, width, 3), 255, dtype=np.uint8)
+
+
+def at_least_as_wide(picture: UInt8Array, width: int) -> UInt8Array:
+    """A picture with white at its right, if it is narrower than that."""
+    return in_row([picture, blank(1, width - picture.shape[1])], gap=0) if picture.shape[1] < width else picture
+
+
+def text_width(text: str, *, size: int = 13) -> int:
+    """Pixels that `text_line` needs for a text."""
+    return math.ceil(ImageFont.load_default(size).getlength(text))
 
 
 def text_line(text: str, *, width: int, size: int = 13, colour: Colour = INK) -> UInt8Array:
