@@ -20,6 +20,7 @@ from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.weights import read_tensors
 from ingredients.models.state_dict_adapter import config_from_published, from_published, published_key_map
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.pipelines.out_of_memory import is_out_of_memory
 
 MODEL_INDEX = "model_index.json"
 FACE_ENCODER = "face_encoder"
@@ -231,6 +232,8 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelFolderError(f"The part {folder} cannot be read ({reason}); copy the folder again.") from error
 
