@@ -34,7 +34,7 @@ from ingredients.pipelines.video_shape import VideoGeometry
 _ROTARY_FACTOR = 14
 _DECODER_FACTOR = 20
 _FIRST_FRAMES = 9
-_CONVOLUTION_WORKSPACE = 1.15
+CONVOLUTION_WORKSPACE = 1.15
 """What a GPU's convolutions take beside their inputs and outputs; not counted, for it depends on the GPU."""
 
 _MARGIN, _FIXED_MARGIN = 1.1, 500_000_000
@@ -150,8 +150,8 @@ def estimate_needs(model: ModelWeights, demand: VideoDemand) -> dict[MemoryMode,
     needs = {}
     for mode in MEMORY_LADDER:
         is_minimal = mode is MemoryMode.MINIMAL
-        denoising = _transformer_activations(model, demand, passes_at_once=1 if is_minimal else None)
-        decoding = _decoder_activations(model, demand, mode)
+        denoising = denoising_bytes(model, demand, passes_at_once=1 if is_minimal else None)
+        decoding = decoding_bytes(model, demand, mode)
         text, transformer = model.text_encoder, model.transformer
         if mode is MemoryMode.FULL:
             stages = [text.total + transformer.total + max(denoising, decoding)]
@@ -185,7 +185,14 @@ def identity_bytes(model: ModelWeights, demand: VideoDemand) -> int:
     return 2 * people * num_queries * width * num_blocks * model.element_size
 
 
-def _transformer_activations(model: ModelWeights, demand: VideoDemand, *, passes_at_once: int | None) -> int:
+def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once: int | None = None) -> int:
+    """Bytes of the transformer's activations at their largest.
+
+    Args:
+        model: that denoises.
+        demand: the video.
+        passes_at_once: guidance passes in one batch; None for all of them.
+    """
     config, size = model.transformer_config, model.element_size
     sampling = model.sampling.override(
         guidance_scale=demand.guidance_scale, identity_guidance_scale=demand.identity_guidance_scale
@@ -203,7 +210,8 @@ def _transformer_activations(model: ModelWeights, demand: VideoDemand, *, passes
     return passes * max(rotary, mixing)
 
 
-def _decoder_activations(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -> int:
+def decoding_bytes(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -> int:
+    """Bytes of the VAE's activations at their largest, in the tiles of `mode`."""
     height, width, num_frames = _video_shape(model, demand)
     tile_height, tile_width = height, width
     if mode is not MemoryMode.FULL:
@@ -212,7 +220,7 @@ def _decoder_activations(model: ModelWeights, demand: VideoDemand, mode: MemoryM
         tile_width = min(width, tile[1] * model.geometry.spatial_ratio)
     pixels = min(num_frames, _FIRST_FRAMES) * tile_height * tile_width
     channels: int = model.vae_config["block_out_channels"][0]
-    convolutions = _DECODER_FACTOR * channels * pixels * _CONVOLUTION_WORKSPACE
+    convolutions = _DECODER_FACTOR * channels * pixels * CONVOLUTION_WORKSPACE
     return round((convolutions + 2 * 3 * num_frames * height * width) * model.element_size)
 
 
