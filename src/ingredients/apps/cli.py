@@ -2,7 +2,14 @@
 
 import typer
 
-from ingredients.apps import evaluate_command, faces_command, generate_command, info_command, world_commands
+from ingredients.apps import (
+    doctor_command,
+    evaluate_command,
+    faces_command,
+    generate_command,
+    info_command,
+    world_commands,
+)
 from ingredients.apps.terminal import IngredientsGroup, with_examples
 
 app = typer.Typer(
@@ -24,6 +31,7 @@ app.command("generate", help=generate_command.HELP)(generate_command.generate)
 app.command("faces", help=faces_command.HELP)(faces_command.faces)
 app.command("info", help=info_command.HELP)(info_command.info)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
+app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
 app.add_typer(world_commands.app, name="world")
 
 

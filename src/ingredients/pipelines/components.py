@@ -59,7 +59,7 @@ def load_components(
         )
     if not (folder / MODEL_INDEX).is_file():
         raise ModelFolderError(f"The folder {folder} is no model folder: it lacks {MODEL_INDEX}.")
-    transformer_name = TRANSFORMER if (folder / TRANSFORMER).is_dir() else TRANSFORMER_EMA
+    transformer_name = transformer_folder(folder)
     readers: dict[str, Callable[[], Any]] = {
         TRANSFORMER: lambda: load_transformer(folder / transformer_name, dtype=dtype),
         "vae": lambda: load_vae(folder / "vae", dtype=dtype),
@@ -75,18 +75,20 @@ def load_components(
     return given | {part: reader() for part, reader in wanted.items()}
 
 
+def transformer_folder(folder: Path) -> str:
+    """Name of the transformer's part of a model folder."""
+    return TRANSFORMER if (folder / TRANSFORMER).is_dir() else TRANSFORMER_EMA
+
+
 def load_transformer(folder: Path, *, dtype: torch.dtype) -> IngredientsTransformer3DModel:
     """Reads a transformer whose weights have our names, or the published ones.
 
     Raises:
         ModelFolderError: As `load_components`.
     """
-    config = read_json(folder / "config.json")
+    model = build_transformer(folder)
     files = weight_files(folder, _DIFFUSERS_WEIGHTS)
     stored = _stored_shapes(files)
-    with _explained(folder), init_empty_weights(include_buffers=False):
-        arguments = config_from_published(config) if "is_train_face" in config else config
-        model: IngredientsTransformer3DModel = _build(IngredientsTransformer3DModel, arguments)
     if any(name.startswith(_PUBLISHED_PREFIX) for name in stored):
         _fill_from_published(model, folder, files, stored, dtype=dtype)
     else:
@@ -95,11 +97,29 @@ def load_transformer(folder: Path, *, dtype: torch.dtype) -> IngredientsTransfor
     return model
 
 
-def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
-    """Reads a VAE; raises as `load_components`."""
+def build_transformer(folder: Path) -> IngredientsTransformer3DModel:
+    """A transformer without weights, from its `config.json` in our fields or the published ones.
+
+    Raises:
+        ModelFolderError: If that is missing or damaged.
+    """
+    config = read_json(folder / "config.json")
+    with _explained(folder), init_empty_weights(include_buffers=False):
+        arguments = config_from_published(config) if "is_train_face" in config else config
+        model: IngredientsTransformer3DModel = _build(IngredientsTransformer3DModel, arguments)
+    return model
+
+
+def build_vae(folder: Path) -> AutoencoderKLCogVideoX:
+    """A VAE without weights; raises as `build_transformer`."""
     config = read_json(folder / "config.json")
     with _explained(folder), init_empty_weights():
-        expected = _shapes(_build(AutoencoderKLCogVideoX, config))
+        return _build(AutoencoderKLCogVideoX, config)
+
+
+def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
+    """Reads a VAE; raises as `load_components`."""
+    expected = _shapes(build_vae(folder))
     files = weight_files(folder, _DIFFUSERS_WEIGHTS)
     _check_shapes(folder, _stored_shapes(files), expected)
     return _load(AutoencoderKLCogVideoX, folder, files, torch_dtype=dtype)

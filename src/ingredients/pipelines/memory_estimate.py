@@ -107,6 +107,11 @@ class ModelWeights:
     """How many passes a step has."""
 
     @property
+    def total(self) -> int:
+        """All weights."""
+        return self.text_encoder.total + self.transformer.total + self.vae
+
+    @property
     def geometry(self) -> VideoGeometry:
         """The grids of latents and tokens."""
         return VideoGeometry(
@@ -200,7 +205,7 @@ def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once:
     passes = len(plan_guidance(sampling.guidance_scale, sampling.identity_guidance_scale).passes)
     if passes_at_once is not None and not config["published_guidance_fault"]:
         passes = min(passes, passes_at_once)
-    height, width, num_frames = _video_shape(model, demand)
+    height, width, num_frames = video_shape(model, demand)
     frames, rows, columns = model.geometry.token_grid(height=height, width=width, num_frames=num_frames)
     num_tokens, dim = frames * rows * columns, _video_width(config)
     num_text_tokens: int = config["max_text_seq_length"]
@@ -212,7 +217,7 @@ def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once:
 
 def decoding_bytes(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -> int:
     """Bytes of the VAE's activations at their largest, in the tiles of `mode`."""
-    height, width, num_frames = _video_shape(model, demand)
+    height, width, num_frames = video_shape(model, demand)
     tile_height, tile_width = height, width
     if mode is not MemoryMode.FULL:
         tile = SMALL_TILE if mode is MemoryMode.MINIMAL else TILE
@@ -224,7 +229,8 @@ def decoding_bytes(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -
     return round((convolutions + 2 * 3 * num_frames * height * width) * model.element_size)
 
 
-def _video_shape(model: ModelWeights, demand: VideoDemand) -> tuple[int, int, int]:
+def video_shape(model: ModelWeights, demand: VideoDemand) -> tuple[int, int, int]:
+    """(height, width, frames) of what is asked for."""
     config, ratio = model.transformer_config, model.geometry.spatial_ratio
     return (
         demand.height or config["sample_height"] * ratio,
