@@ -3,6 +3,7 @@
 import typer
 
 from ingredients.apps import (
+    doctor_command,
     download_command,
     evaluate_command,
     faces_command,
@@ -34,6 +35,7 @@ app.command("info", help=info_command.HELP)(info_command.info)
 app.command("models", help=models_command.HELP)(models_command.models)
 app.command("download", help=download_command.HELP)(download_command.download)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
+app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
 app.add_typer(world_commands.app, name="world")
 
 

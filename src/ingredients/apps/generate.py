@@ -15,13 +15,16 @@ import torch
 from ingredients.apps.people_check import JudgeName, PersonResult, load_people_check
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, OutputError, PhotoError
+from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import ProgressCallback
 from ingredients.faces.face_stack import FaceStackName
-from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.faces.facial_extractor import ExtractedIdentities, IdentityPhotos
 from ingredients.media.pictures import check_picture_path, write_picture
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import check_video_path, write_video
 from ingredients.pipelines.loading import find_model, load_pipeline
+from ingredients.pipelines.memory_estimate import VideoDemand
+from ingredients.pipelines.out_of_memory import explained_out_of_memory
 from ingredients.pipelines.people import PhotoFile, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
@@ -94,6 +97,9 @@ class GenerateRequest:
     width: int | None = None
     """Pixels."""
 
+    memory: MemoryMode = MemoryMode.AUTO
+    """How much of the model is on the device at a time."""
+
     routing_map: Path | None = None
     """Picture to write: which person the router chose for each place."""
 
@@ -138,6 +144,9 @@ class GenerateResult:
     width: int
     """Pixels."""
 
+    memory: MemoryMode
+    """Memory mode that was used."""
+
     seconds: float
     """Time from the request to the written video, loading included."""
 
@@ -160,6 +169,7 @@ class GenerateResult:
             "width": self.width,
             "fps": FPS,
             "seconds": round(self.seconds, 2),
+            "memory": self.memory.value,
             "model": self.model,
             "seed": request.seed,
             "prompt": request.prompt,
@@ -199,21 +209,39 @@ def generate_video(
     photographed = identity_photos(request.photos)
     folder = find_model(request.model, notice=notice)
     notices: list[str] = []
-    with _collect_notices(notices, notice):
+    with _collect_notices(notices, notice) as tell:
         pipeline = load_pipeline(
             folder,
             identity=request.identity,
             drop_learned_positions=request.drop_learned_positions,
             face_stack=request.face_stack,
+            memory=request.memory,
+            demand=_video_demand(request),
         )
-        _check_takes_people(pipeline, folder)
-        _warn_of_photographs(request, pipeline)
-        assert pipeline.face_encoder is not None
-        check_people = load_people_check(folder, pipeline.face_encoder)
-        _check_shape(request, pipeline)
-        identities = pipeline.extract_identities(photographed)
-        _check_people_differ(identities, pipeline)
-        frames, routing_maps = _denoise(request, pipeline, identities, progress)
+        if pipeline.memory_plan.reason is not None:
+            tell(pipeline.memory_plan.reason)
+        with explained_out_of_memory(pipeline.memory_plan.mode, on_processor=pipeline.device.type == "cpu"):
+            return _make_video(request, pipeline, folder, photographed, notices, progress=progress, started=started)
+
+
+def _make_video(
+    request: GenerateRequest,
+    pipeline: IngredientsPipeline,
+    folder: Path,
+    photographed: Sequence[IdentityPhotos],
+    notices: Sequence[str],
+    *,
+    progress: ProgressCallback | None,
+    started: float,
+) -> GenerateResult:
+    _check_takes_people(pipeline, folder)
+    _warn_of_photographs(request, pipeline)
+    assert pipeline.face_encoder is not None
+    check_people = load_people_check(folder, pipeline.face_encoder)
+    _check_shape(request, pipeline)
+    identities = pipeline.extract_identities(photographed)
+    _check_people_differ(identities, pipeline)
+    frames, routing_maps = _denoise(request, pipeline, identities, progress)
     provenance = _provenance(request, folder)
     write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())
     seconds = time.monotonic() - started
@@ -232,6 +260,7 @@ def generate_video(
         num_frames=frames.shape[0],
         height=frames.shape[1],
         width=frames.shape[2],
+        memory=pipeline.memory_plan.mode,
         seconds=seconds,
         people=people,
         judge=check_people.judge_name,
@@ -260,6 +289,17 @@ def _check_files_differ(photos: Mapping[str, Sequence[PhotoFile]], outputs: Sequ
         if output.resolve() in taken:
             raise OutputError(f"The output {output} is {taken[output.resolve()]} as well; choose another name for it.")
         taken[output.resolve()] = "another output"
+
+
+def _video_demand(request: GenerateRequest) -> VideoDemand:
+    return VideoDemand(
+        height=request.height,
+        width=request.width,
+        num_frames=request.num_frames,
+        num_people=len(request.photos),
+        guidance_scale=request.guidance_scale,
+        identity_guidance_scale=request.identity_guidance_scale,
+    )
 
 
 def _check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
@@ -358,8 +398,14 @@ def _provenance(request: GenerateRequest, folder: Path) -> Provenance:
 
 
 @contextlib.contextmanager
-def _collect_notices(notices: list[str], notice: Notice | None) -> Iterator[None]:
-    """Takes the pipeline's warnings about photos and prompts; other warnings go where they always go."""
+def _collect_notices(notices: list[str], notice: Notice | None) -> Iterator[Notice]:
+    """Takes the pipeline's warnings about photos and prompts, and what the block tells; other warnings go on."""
+
+    def tell(message: str) -> None:
+        notices.append(message)
+        if notice is not None:
+            notice(message)
+
     with warnings.catch_warnings():
         warnings.simplefilter("always", PromptWarning)
         warnings.simplefilter("always", PhotoWarning)
@@ -369,9 +415,7 @@ def _collect_notices(notices: list[str], notice: Notice | None) -> Iterator[None
             if not issubclass(category, PromptWarning | PhotoWarning):
                 show_elsewhere(message, category, *rest, **named)
                 return
-            notices.append(str(message))
-            if notice is not None:
-                notice(str(message))
+            tell(str(message))
 
         warnings.showwarning = show
-        yield
+        yield tell

@@ -18,6 +18,7 @@ from ingredients.apps.sampling_options import (
 )
 from ingredients.apps.terminal import say, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
+from ingredients.core.memory_mode import MemoryMode
 
 if TYPE_CHECKING:
     from ingredients.apps.generate import GenerateResult
@@ -91,6 +92,13 @@ def generate(
     num_frames: Annotated[int | None, typer.Option(help="Length in frames. Default: the model's own.")] = None,
     height: Annotated[int | None, typer.Option(help="Pixels. Default: the model's own.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels. Default: the model's own.")] = None,
+    memory: Annotated[
+        MemoryMode,
+        typer.Option(
+            help="How much of the model is on the GPU at a time: full is fastest, minimal needs least. Default: the "
+            "fastest that fits; `ingredients doctor` lists what each needs."
+        ),
+    ] = MemoryMode.AUTO,
     routing_map: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write: where the router sent each person.")
     ] = None,
@@ -135,6 +143,7 @@ def generate(
         num_frames=num_frames,
         height=height,
         width=width,
+        memory=memory,
         routing_map=routing_map,
         contact_sheet=contact_sheet,
         prompt_metadata=prompt_metadata,

@@ -39,3 +39,7 @@ class HubError(UserInputError):
 
 class MissingDependencyError(UserInputError):
     """An optional library that is not installed; the message holds the command that installs it."""
+
+
+class OutOfMemoryError(UserInputError):
+    """A video for which the device, or the machine, has too little memory in the memory mode in use."""

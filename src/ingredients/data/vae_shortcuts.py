@@ -54,8 +54,12 @@ def decode_pictures(vae: AutoencoderKLCogVideoX, latents: torch.Tensor) -> torch
     those before it.
     """
     single = latents.flatten(0, 1).unsqueeze(2) / vae.config.scaling_factor  # (B F, C, 1, h, w)
-    with single_frame_convolutions(vae):
-        pixels: torch.Tensor = vae.decode(single).sample  # (B F, 3, 1, H, W)
+    sliced, vae.use_slicing = vae.use_slicing, False  # one by one saves nothing where gradients keep everything
+    try:
+        with single_frame_convolutions(vae):
+            pixels: torch.Tensor = vae.decode(single).sample  # (B F, 3, 1, H, W)
+    finally:
+        vae.use_slicing = sliced
     return torch.unflatten(pixels.squeeze(2), 0, latents.shape[:2])
 
 

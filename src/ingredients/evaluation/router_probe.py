@@ -47,7 +47,7 @@ def probe_router(
     Returns:
         Balanced recall by block and timestep.
     """
-    device, transformer = pipeline.transformer.device, pipeline.transformer
+    device, transformer = pipeline.device, pipeline.transformer
     num_frames, height, width = scene.frames.shape[:3]
     grid = pipeline.geometry.token_grid(height=height, width=width, num_frames=num_frames)
     order = np.random.default_rng(seed).permutation(len(identities))

@@ -127,13 +127,20 @@ TransformerBlockRegistry.register(
 
 @contextmanager
 def onloaded(module: nn.Module) -> Iterator[None]:
-    """Keep a group-offloaded module on its device while parts of it are called outside its own `forward`."""
+    """Keep a group-offloaded module on its device while parts of it are called outside its own `forward`.
+
+    Only that module: with streams, using one module brings the next one as well, which the next `forward` would use
+    and send back; here nobody would.
+    """
     registry = getattr(module, "_diffusers_hook", None)
     hook = registry.get_hook("group_offloading") if isinstance(registry, HookRegistry) else None
-    if hook is not None:
-        hook.pre_forward(module)
+    if hook is None:
+        yield
+        return
+    next_group, hook.next_group = hook.next_group, None
     try:
+        hook.pre_forward(module)
         yield
     finally:
-        if hook is not None:
-            hook.post_forward(module, None)
+        hook.post_forward(module, None)
+        hook.next_group = next_group

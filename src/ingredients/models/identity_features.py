@@ -128,6 +128,14 @@ class IdentityFeatures:
         """The people of batch element 0 alone: what the published batch fault gives to every element."""
         return self._map(lambda tensor: tensor[:1])
 
+    def chunk(self, num_chunks: int) -> list["IdentityFeatures"]:
+        """The rows in equal parts, as views."""
+        size = self.batch_size // num_chunks
+        return [self._rows(part * size, (part + 1) * size) for part in range(num_chunks)]
+
+    def _rows(self, start: int, stop: int) -> "IdentityFeatures":
+        return self._map(lambda tensor: tensor[start:stop])
+
     def to(
         self,
         device: torch.device | str | int | None = None,

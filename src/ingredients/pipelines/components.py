@@ -71,9 +71,8 @@ def load_components(
         raise ModelFolderError(f"The folder {folder} is no model folder: it lacks {MODEL_INDEX}.")
     if identity is not None and not identity.is_dir():
         raise ModelFolderError(f"There is no folder {identity} with identity weights; check the name.")
-    transformer_name = TRANSFORMER_EMA if (folder / TRANSFORMER_EMA).is_dir() else TRANSFORMER
-    if identity is None and (folder / IDENTITY_FOLDER).is_dir():
-        identity = folder / IDENTITY_FOLDER
+    transformer_name = transformer_part(folder)
+    identity = identity or identity_beside(folder)
     faces = _face_encoder_folder(folder, identity)
     readers: dict[str, Callable[[], Any]] = {
         TRANSFORMER: lambda: load_transformer(
@@ -100,13 +99,28 @@ def load_components(
     return given | {part: reader() for part, reader in wanted.items()}
 
 
-def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
-    """Reads a VAE; raises as `load_components`."""
+def transformer_part(folder: Path) -> str:
+    """Name of the transformer's part of a model folder."""
+    return TRANSFORMER_EMA if (folder / TRANSFORMER_EMA).is_dir() else TRANSFORMER
+
+
+def identity_beside(folder: Path) -> Path | None:
+    """The identity weights in a base's folder, if it has some."""
+    identity = folder / IDENTITY_FOLDER
+    return identity if identity.is_dir() else None
+
+
+def build_vae(folder: Path) -> AutoencoderKLCogVideoX:
+    """A VAE without weights; raises as `load_components`."""
     config = read_json(folder / "config.json")
     with explained(folder), init_empty_weights():
-        expected = shapes_of(_build(AutoencoderKLCogVideoX, config))
+        return _build(AutoencoderKLCogVideoX, config)
+
+
+def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
+    """Reads a VAE; raises as `load_components`."""
     files = weight_files(folder, DIFFUSERS_WEIGHTS)
-    check_shapes(folder, stored_shapes(files), expected)
+    check_shapes(folder, stored_shapes(files), shapes_of(build_vae(folder)))
     return _load(AutoencoderKLCogVideoX, folder, files, torch_dtype=dtype)
 
 

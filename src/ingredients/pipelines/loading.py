@@ -7,9 +7,14 @@ from pathlib import Path
 import torch
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.core.memory_mode import MemoryMode
 from ingredients.faces.face_stack import FaceStackName
 from ingredients.pipelines.hub import fetch, parse_hub_id
 from ingredients.pipelines.known_models import KNOWN_MODELS, SMALL_WORLD, find_known_model
+from ingredients.pipelines.memory_estimate import VideoDemand, weigh
+from ingredients.pipelines.memory_modes import apply_memory_mode
+from ingredients.pipelines.memory_plan import plan_memory
+from ingredients.pipelines.out_of_memory import explained_out_of_memory
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 
@@ -54,7 +59,16 @@ def find_model(model: str | Path | None = None, *, notice: Callable[[str], None]
 
 def default_device() -> torch.device:
     """A GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    """Of weights: float32 on a processor, bfloat16 on a GPU, and float16 on one that is too old for it."""
+    if device.type == "cpu":
+        return torch.float32
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
 
 
 def load_pipeline(
@@ -65,29 +79,43 @@ def load_pipeline(
     identity: str | Path | None = None,
     drop_learned_positions: bool = False,
     face_stack: FaceStackName = "model",
+    memory: MemoryMode | str = MemoryMode.AUTO,
+    demand: VideoDemand | None = None,
 ) -> IngredientsPipeline:
     """Loads a model, the shipped one by default.
+
+    Everything is read into the processor's memory first; the memory mode says what goes to the device, and when.
+    `memory_plan` of the pipeline says which mode it is, and why.
 
     Args:
         model: As `find_model` takes it: in the published layout, in ours, or a CogVideoX of diffusers' as the base.
         device: Where it runs; a GPU if there is one.
-        dtype: Of the weights; bfloat16 on a GPU and float32 on a CPU by default.
+        dtype: Of the weights; by default `default_dtype`.
         identity: Folder of identity weights for a base; by default `identity/` in the base's folder, if it is there.
         drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
         face_stack: `dlib` has dlib find the faces of the photos; a stack's name insists on it.
+        memory: Mode by its name; `auto` takes the fastest that fits the device's free memory, and `full` on a CPU.
+        demand: The video that must fit; by default one of two people as the model was trained on.
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
         HubError: If it cannot be downloaded.
+        OutOfMemoryError: If the model does not fit.
     """
     device = torch.device(device) if device is not None else default_device()
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
-    pipeline = IngredientsPipeline.from_pretrained(
-        find_model(model),
-        dtype=dtype,
-        identity=identity,
-        drop_learned_positions=drop_learned_positions,
-        face_stack=face_stack,
-    )
-    pipeline.to(device)
+    on_processor = device.type == "cpu"
+    folder = find_model(model)
+    with explained_out_of_memory(None, on_processor=on_processor):
+        pipeline = IngredientsPipeline.from_pretrained(
+            folder,
+            dtype=dtype or default_dtype(device),
+            identity=identity,
+            drop_learned_positions=drop_learned_positions,
+            face_stack=face_stack,
+        )
+    weights = weigh(pipeline.transformer, pipeline.text_encoder, pipeline.vae, sampling=pipeline.sampling_defaults)
+    plan = plan_memory(MemoryMode(memory), weights, demand or VideoDemand(), device=device)
+    with explained_out_of_memory(plan.mode, on_processor=on_processor):
+        apply_memory_mode(pipeline, plan.mode, device)
+    pipeline.memory_plan = plan
     return pipeline

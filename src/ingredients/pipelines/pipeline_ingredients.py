@@ -20,6 +20,7 @@ from diffusers.video_processor import VideoProcessor
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError, ShapeError
+from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack, FaceStackName
@@ -33,6 +34,8 @@ from ingredients.pipelines.components import FACE_ENCODER, load_components
 from ingredients.pipelines.guidance import for_passes, plan_guidance
 from ingredients.pipelines.layout import planned_indices
 from ingredients.pipelines.likeness import LikenessGuidance
+from ingredients.pipelines.memory_plan import MemoryPlan
+from ingredients.pipelines.parts_of_a_batch import predict_in_parts
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_number, warn_about_prompt
@@ -89,6 +92,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             self.facial_extractor = face_encoder.facial_extractor()
         self.video_processor = VideoProcessor(vae_scale_factor=2 ** (len(vae.config.block_out_channels) - 1))
         self.sampling_defaults = SamplingDefaults()
+        self.memory_plan = MemoryPlan(mode=MemoryMode.FULL)
+        self.one_pass_at_a_time = False
         self._interrupt = False
         self._guidance_scale = 1.0
         self._num_timesteps = 0
@@ -537,6 +542,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         timesteps = self.scheduler.timesteps
         self._num_timesteps = len(timesteps)
         is_dpm = isinstance(self.scheduler, CogVideoXDPMScheduler)
+        num_parts = len(guidance.passes) if self.one_pass_at_a_time and not config.published_guidance_fault else 1
         previous_prediction: torch.Tensor | None = None
         routing_maps: list[torch.Tensor] = []
         with self.progress_bar(total=num_inference_steps) as progress_bar:
@@ -549,18 +555,19 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 if image_latents is not None:
                     model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
                 is_planned = layout is not None and step < layout_share * num_inference_steps
-                with self.transformer.cache_context("cond_uncond"):
-                    output = self.transformer(
-                        hidden_states=model_input,
-                        encoder_hidden_states=prompt_embeds,
-                        timestep=timestep.expand(model_input.shape[0]),
-                        image_rotary_emb=image_rotary_emb,
-                        attention_kwargs=attention_kwargs,
-                        identity_features=identity_features,
-                        face_scale=face_scale,
-                        routing=routing,
-                        routing_indices=layout if is_planned else routing_indices,
-                    )
+                output = predict_in_parts(
+                    self.transformer,
+                    num_parts,
+                    hidden_states=model_input,
+                    encoder_hidden_states=prompt_embeds,
+                    timestep=timestep.expand(model_input.shape[0]),
+                    identity_features=identity_features,
+                    routing_indices=layout if is_planned else routing_indices,
+                    image_rotary_emb=image_rotary_emb,
+                    attention_kwargs=attention_kwargs,
+                    face_scale=face_scale,
+                    routing=routing,
+                )
                 if use_dynamic_cfg:
                     self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_inference_steps)
                 prediction = guidance.combine(output.sample.float(), self.guidance_scale)

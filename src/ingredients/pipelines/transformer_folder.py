@@ -77,13 +77,27 @@ def load_transformer(
     return model
 
 
+def build_transformer(
+    folder: Path, *, identity: Path | None = None, drop_learned_positions: bool = False
+) -> IngredientsTransformer3DModel:
+    """A transformer without weights; arguments and errors as `load_transformer`."""
+    config = read_json(folder / "config.json")
+    if is_base(folder):
+        config |= {"identity_modules": False} if identity is None else read_identity_folder(identity).config
+        if drop_learned_positions:
+            config["use_learned_positional_embeddings"] = False
+    with explained(folder), init_empty_weights(include_buffers=False):
+        if "is_train_face" in config:
+            config = config_from_published(config)
+        fields = {name: value for name, value in config.items() if not name.startswith("_")}
+        model: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
+    return model
+
+
 def _load_whole(
     folder: Path, files: list[Path], stored: Shapes, *, dtype: torch.dtype
 ) -> IngredientsTransformer3DModel:
-    config = read_json(folder / "config.json")
-    with explained(folder), init_empty_weights(include_buffers=False):
-        arguments = config_from_published(config) if "is_train_face" in config else config
-        model: IngredientsTransformer3DModel = IngredientsTransformer3DModel.from_config(arguments)
+    model = build_transformer(folder)
     if any(name.startswith(_PUBLISHED_PREFIX) for name in stored):
         with explained(folder):
             key_map = published_key_map(model)
@@ -102,26 +116,20 @@ def _load_whole(
 def _load_base(
     folder: Path, files: list[Path], identity: Path | None, *, dtype: torch.dtype, drop_positions: bool
 ) -> IngredientsTransformer3DModel:
-    config = {name: value for name, value in read_json(folder / "config.json").items() if not name.startswith("_")}
-    if config.get("patch_size_t") is not None:
+    if read_json(folder / "config.json").get("patch_size_t") is not None:
         raise ModelFolderError(
             f"The transformer in {folder} joins frames to patches, as CogVideoX 1.5 does, which is not supported; "
             "take CogVideoX-5b or CogVideoX-5b-I2V."
         )
-    beside = None if identity is None else read_identity_folder(identity)
-    config |= {"identity_modules": False} if beside is None else beside.config
-    if drop_positions:
-        config["use_learned_positional_embeddings"] = False
-    with explained(folder), init_empty_weights(include_buffers=False):
-        model: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**config)
+    model = build_transformer(folder, identity=identity, drop_learned_positions=drop_positions)
     weights = {name: tensor.to(dtype) for name, tensor in stored_tensors(files)}
     has_learned_positions = model.config.use_learned_positional_embeddings
     try:
         load_base_weights(model, weights, drop_positional_embedding=not has_learned_positions)
     except ValueError as error:
         raise ModelFolderError(f"The weights in {folder} do not fit: {error}; copy the folder again.") from error
-    if beside is not None:
-        _fill_identity(model, beside, dtype=dtype)
+    if identity is not None:
+        _fill_identity(model, read_identity_folder(identity), dtype=dtype)
     return model
 
 

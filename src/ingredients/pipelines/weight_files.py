@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import name_some, read_json
 from ingredients.faces.weights import read_tensors
+from ingredients.pipelines.out_of_memory import is_out_of_memory
 
 DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 """What diffusers calls a part's weights."""
@@ -123,6 +124,8 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelFolderError(f"The part {folder} cannot be read ({reason}); copy the folder again.") from error
 

@@ -1,0 +1,73 @@
+"""What 8-bit weights cost: the same videos in full and in minimal mode, looked at by the judge.
+
+    python benchmarks/memory_modes.py --cases 40
+
+The other modes compute the same numbers as full, but for the tiles of frames larger than the small model's. Likeness
+guidance is off, for it mends what the weights lose. One thread, on the processor.
+"""
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+import torch
+
+from ingredients.core.memory_mode import MemoryMode
+from ingredients.evaluation.cases import make_cases
+from ingredients.evaluation.distractors import DistractorGallery
+from ingredients.evaluation.loading import load_model_judge
+from ingredients.evaluation.references import embed_people
+from ingredients.pipelines.loading import default_model_path, load_pipeline
+from ingredients.pipelines.pipeline_output import to_pixels
+
+
+def main() -> None:
+    """Measures and prints, a line each mode."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--likeness-guidance-scale", type=float, default=0.0)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    folder = arguments.model or default_model_path()
+    judge = load_model_judge(folder)
+    gallery, cases = DistractorGallery(judge), make_cases(arguments.cases)
+    first: list[np.ndarray] = []
+    for mode in (MemoryMode.FULL, MemoryMode.MINIMAL):
+        pipeline = load_pipeline(folder, device="cpu", memory=mode)
+        pipeline.set_progress_bar_config(disable=True)
+        weights = sum(each.numel() * each.element_size() for each in pipeline.transformer.parameters())
+        similarities, right, differences, seconds = [], [], [], 0.0
+        for index, case in enumerate(cases):
+            portraits = {f"person {number}": photo.image for number, photo in enumerate(case.portraits())}
+            people = pipeline.extract_identities(portraits)
+            started = time.monotonic()
+            output = pipeline(
+                people=people,
+                prompt=case.prompt,
+                generator=case.seed,
+                likeness_guidance_scale=arguments.likeness_guidance_scale,
+                output_type="np",
+            )
+            seconds += time.monotonic() - started
+            frames = to_pixels(output.frames)[0]
+            if mode is MemoryMode.FULL:
+                first.append(frames)
+            differences.append(np.abs(frames.astype(float) - first[index]).mean())
+            known = embed_people(judge, case.people, case.portrait_seeds)
+            distractors = gallery.for_people(case.people, case.portrait_seeds)
+            for person in judge.assess(frames, known, distractors=distractors).people:
+                similarities.append(person.similarity)
+                right.append(person.right_person)
+        print(
+            f"{mode:>8}: similarity {np.mean(similarities):.2f}, right person {np.mean(right):.0%}; "
+            f"pixels off by {np.mean(differences):.1f} of 255; transformer {weights / 1e6:.1f} MB; "
+            f"{seconds / len(cases):.1f} s a video",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
