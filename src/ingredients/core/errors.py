@@ -35,3 +35,7 @@ class ModelFolderError(UserInputError):
 
 class MissingDependencyError(UserInputError):
     """An optional library that is not installed; the message holds the command that installs it."""
+
+
+class SpeedOptionError(UserInputError):
+    """A speed option that does not exist, or that cannot be used here or with another one."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, cast, get_args
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from diffusers.configuration_utils import register_to_config
+from diffusers.hooks import FasterCacheConfig
 from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.utils import apply_lora_scale
@@ -18,6 +19,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 from ingredients.models.block_ingredients import IngredientsBlock, onloaded
+from ingredients.models.faster_cache_rows import forget_rows, keep_rows_with_faster_cache
 from ingredients.models.flops import cheaper_form
 from ingredients.models.id_router import IDRouter, RouterType, Routing
 from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
@@ -336,8 +338,9 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
 
         # 2. Patch embedding
         hidden_states = self.embedding_dropout(self.patch_embed(encoder_hidden_states, hidden_states))
-        encoder_hidden_states, hidden_states = hidden_states.tensor_split(
-            [encoder_hidden_states.shape[1]], dim=1
+        encoder_hidden_states, hidden_states = (
+            tokens.contiguous()  # as every later block gets them: a compiled block is then compiled once, not twice
+            for tokens in hidden_states.tensor_split([encoder_hidden_states.shape[1]], dim=1)
         )  # (B, T, D), (B, L, D)
 
         # 3. Blocks, identities within
@@ -385,6 +388,17 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         patches = torch.unflatten(patches, -1, (-1, patch_size_t, patch_size, patch_size))  # (B, ..., C, p_t, p, p)
         return patches.permute(0, 1, 5, 4, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(1, 2)
 
+    def enable_cache(self, config: Any) -> None:
+        """As in diffusers; FasterCache then halves the identities with the batch."""
+        if isinstance(config, FasterCacheConfig) and not self.is_cache_enabled:
+            keep_rows_with_faster_cache(self)
+        super().enable_cache(config)
+
+    def disable_cache(self) -> None:
+        """As in diffusers."""
+        super().disable_cache()
+        forget_rows(self)
+
     def fuse_qkv_projections(self) -> None:
         """One matrix for query, key and value of each self-attention; the processor reads either form."""
         for module in self.modules():
@@ -394,8 +408,29 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
     def unfuse_qkv_projections(self) -> None:
         """Back to separate matrices."""
         for module in self.modules():
-            if isinstance(module, Attention):
+            if isinstance(module, Attention) and module.fused_projections:
                 module.fused_projections = False
+                del module.to_qkv
+
+    def compile_repeated_blocks(self, *args: Any, **kwargs: Any) -> None:
+        """Compile each block, and no hook around it.
+
+        Diffusers compiles the hooks as well. Those of step caches change from step to step, so that blocks are
+        compiled again, and MagCache's forbids compiling, so that nothing is.
+
+        Args:
+            *args: For `torch.compile`.
+            **kwargs: For `torch.compile`.
+        """
+        self.uncompile_repeated_blocks()
+        for block in self.transformer_blocks:
+            block.forward = torch.compile(block.forward, *args, **kwargs)
+
+    def uncompile_repeated_blocks(self) -> None:
+        """Back to blocks that are not compiled."""
+        for block in self.transformer_blocks:
+            if hasattr(vars(block).get("forward"), "_torchdynamo_orig_callable"):
+                del block.forward
 
     def _check_identities(
         self, id_embeds: torch.Tensor, id_vit_hidden_states: Sequence[torch.Tensor], id_mask: torch.Tensor | None

@@ -19,7 +19,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from diffusers.video_processor import VideoProcessor
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
-from ingredients.core.errors import ModelFolderError, ShapeError
+from ingredients.core.errors import ModelFolderError, ShapeError, SpeedOptionError
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack
@@ -31,13 +31,20 @@ from ingredients.models.transformer_ingredients import IngredientsTransformer3DM
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
 from ingredients.pipelines.components import FACE_ENCODER, load_components
 from ingredients.pipelines.guidance import for_passes, plan_guidance
+from ingredients.pipelines.guidance_passes import run_passes
 from ingredients.pipelines.layout import planned_indices
 from ingredients.pipelines.likeness import LikenessGuidance
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_number, warn_about_prompt
 from ingredients.pipelines.random_generators import GeneratorInput, make_generators
+from ingredients.pipelines.residual_magnitudes import (
+    ResidualMagnitudes,
+    load_residual_magnitudes,
+    save_residual_magnitudes,
+)
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
+from ingredients.pipelines.step_caches import StepCacheName, check_step_cache, running_step_cache
 from ingredients.pipelines.video_shape import VideoGeometry
 
 OutputType = Literal["pil", "np", "pt", "latent"]
@@ -89,6 +96,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             self.facial_extractor = face_encoder.facial_extractor()
         self.video_processor = VideoProcessor(vae_scale_factor=2 ** (len(vae.config.block_out_channels) - 1))
         self.sampling_defaults = SamplingDefaults()
+        self.residual_magnitudes: ResidualMagnitudes | None = None
+        self.step_cache: StepCacheName | None = None  # this and the next are set by `apply_speed_options`
+        self.split_guidance = False
         self._interrupt = False
         self._guidance_scale = 1.0
         self._num_timesteps = 0
@@ -126,6 +136,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         dtype = dtype or torch_dtype or torch.float32
         pipeline = cls(**load_components(pretrained_model_name_or_path, dtype=dtype, given=components))
         pipeline.sampling_defaults = load_sampling_defaults(Path(pretrained_model_name_or_path))
+        pipeline.residual_magnitudes = load_residual_magnitudes(Path(pretrained_model_name_or_path))
         return pipeline
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
@@ -138,6 +149,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             raise ValueError("Weights are written as safetensors only; leave safe_serialization out.")
         super().save_pretrained(str(save_directory), **kwargs)
         save_sampling_defaults(self.sampling_defaults, Path(save_directory))
+        save_residual_magnitudes(self.residual_magnitudes, Path(save_directory))
         if self.face_encoder is not None:
             self.face_encoder.save(Path(save_directory) / FACE_ENCODER)
 
@@ -400,6 +412,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             PromptError: If a prompt is empty.
             PhotoError: If a photo cannot be read, or shows no face.
             ModelFolderError: If the model cannot do what is asked for: read photos, or be led by likeness.
+            SpeedOptionError: If a speed option cannot work with this model or this guidance.
             ValueError: If arguments contradict each other.
         """
         # 1. Check, and say what will not be read
@@ -443,6 +456,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 "identity_guidance_scale must be 1 with published_guidance_fault, which sees one row only."
             )
         guidance = plan_guidance(guidance_scale, identity_guidance_scale, varies=use_dynamic_cfg)
+        check_step_cache(
+            self.step_cache, self.transformer, magnitudes=self.residual_magnitudes, num_passes=len(guidance.passes)
+        )
+        if self.split_guidance and len(guidance.passes) > 1 and config.published_guidance_fault:
+            raise SpeedOptionError(
+                "Split guidance cannot repeat published_guidance_fault, in which one pass goes by the rows of "
+                "another; leave split guidance out."
+            )
         self._guidance_scale, self._attention_kwargs, self._interrupt = guidance_scale, attention_kwargs, False
 
         # 2. Text
@@ -525,7 +546,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         is_dpm = isinstance(self.scheduler, CogVideoXDPMScheduler)
         previous_prediction: torch.Tensor | None = None
         routing_maps: list[torch.Tensor] = []
-        with self.progress_bar(total=num_inference_steps) as progress_bar:
+        step_cache = running_step_cache(
+            self.transformer,
+            self.step_cache,
+            timesteps=timesteps,
+            current_timestep=lambda: int(cast(torch.Tensor, self._current_timestep)),
+            magnitudes=self.residual_magnitudes,
+        )
+        with step_cache, self.progress_bar(total=num_inference_steps) as progress_bar:
             for step, timestep in enumerate(timesteps):
                 if self.interrupt:
                     continue
@@ -535,18 +563,20 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 if image_latents is not None:
                     model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
                 is_planned = layout is not None and step < layout_share * num_inference_steps
-                with self.transformer.cache_context("cond_uncond"):
-                    output = self.transformer(
-                        hidden_states=model_input,
-                        encoder_hidden_states=prompt_embeds,
-                        timestep=timestep.expand(model_input.shape[0]),
-                        image_rotary_emb=image_rotary_emb,
-                        attention_kwargs=attention_kwargs,
-                        identity_features=identity_features,
-                        face_scale=face_scale,
-                        routing=routing,
-                        routing_indices=layout if is_planned else routing_indices,
-                    )
+                output = run_passes(
+                    self.transformer,
+                    guidance,
+                    split=self.split_guidance,
+                    hidden_states=model_input,
+                    encoder_hidden_states=prompt_embeds,
+                    timestep=timestep.expand(model_input.shape[0]),
+                    identity_features=identity_features,
+                    routing_indices=layout if is_planned else routing_indices,
+                    image_rotary_emb=image_rotary_emb,
+                    attention_kwargs=attention_kwargs,
+                    face_scale=face_scale,
+                    routing=routing,
+                )
                 if use_dynamic_cfg:
                     self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_inference_steps)
                 prediction = guidance.combine(output.sample.float(), self.guidance_scale)
