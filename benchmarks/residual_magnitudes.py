@@ -1,6 +1,6 @@
-"""Measures what the step cache mag goes by, and writes it into a model folder.
+r"""Measures what the step cache mag goes by, and writes it into a model folder.
 
-    python benchmarks/residual_magnitudes.py --model path/to/folder --photo ana=ana.png --photo ben=ben.png \\
+    python benchmarks/residual_magnitudes.py --model path/to/folder --photo ana=ana.png --photo ben=ben.png \
         --prompt "Two people wave on a beach" --seeds 4
     python benchmarks/residual_magnitudes.py --cases 8
 

@@ -191,7 +191,9 @@ def main() -> None:
                     cells[4] += f", {change(similarity, exact_judged[:, 0])}"
                     cells[5] += f", {change(right, exact_judged[:, 1])}"
                 print("| " + " | ".join(cells) + " |", flush=True)
-            print(f"\nexact: {exact_video:.1f} s a video, of which the transformer {seconds['exact']:.1f} s", flush=True)
+            print(
+                f"\nexact: {exact_video:.1f} s a video, of which the transformer {seconds['exact']:.1f} s", flush=True
+            )
 
 
 if __name__ == "__main__":

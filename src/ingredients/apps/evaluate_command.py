@@ -7,11 +7,16 @@ from typing import Annotated
 import typer
 
 from ingredients.apps.sampling_options import (
+    AttentionBackend,
+    Compile,
+    FuseQkv,
     GuidanceScale,
     IdentityGuidanceScale,
     LayoutShare,
     LikenessGuidanceScale,
     NumInferenceSteps,
+    SplitGuidance,
+    StepCache,
 )
 from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
 
@@ -41,6 +46,11 @@ def evaluate(
     layout_share: LayoutShare = None,
     likeness_guidance_scale: LikenessGuidanceScale = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features.")] = 1.0,
+    compile_blocks: Compile = False,
+    attention_backend: AttentionBackend = None,
+    step_cache: StepCache = None,
+    fuse_qkv: FuseQkv = False,
+    split_guidance: SplitGuidance = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos made at once.")] = 1,
     save_videos: Annotated[bool, typer.Option("--save-videos", help="Keep the videos in the folder.")] = False,
     as_json: Annotated[
@@ -57,9 +67,17 @@ def evaluate(
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
     from ingredients.pipelines.loading import default_model_path, load_pipeline
+    from ingredients.pipelines.speed import COMPILE_NOTICE, parse_speed_options
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
+    speed = parse_speed_options(
+        compile=compile_blocks,
+        attention_backend=attention_backend,
+        step_cache=step_cache,
+        fuse_qkv=fuse_qkv,
+        split_guidance=split_guidance,
+    )
     silence_libraries()
     folder = default_model_path() if model is None else Path(model)
     pipeline, judge = load_pipeline(folder), load_model_judge(folder)
@@ -70,7 +88,9 @@ def evaluate(
         layout_share=layout_share,
         likeness_guidance_scale=likeness_guidance_scale,
     )
-    settings = GenerationSettings(**config_to_dict(sampling), face_scale=face_scale)
+    settings = GenerationSettings(**config_to_dict(sampling), face_scale=face_scale, speed=speed)
+    if speed.compile:
+        say(f"Note: {COMPILE_NOTICE}")
     result: EvaluationResult | ModulesResult
     try:
         with show_progress("Evaluating") as progress:

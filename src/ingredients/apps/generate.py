@@ -27,6 +27,7 @@ from ingredients.pipelines.people import PhotoFile, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning, check_prompts
+from ingredients.pipelines.speed import COMPILE_NOTICE, SpeedOptions, apply_speed_options
 from ingredients.visualisation.contact_sheet import contact_sheet
 from ingredients.visualisation.routing_maps import routing_map_sheet
 
@@ -84,6 +85,9 @@ class GenerateRequest:
 
     width: int | None = None
     """Pixels."""
+
+    speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
+    """How the model runs; the defaults make the exact video."""
 
     routing_map: Path | None = None
     """Picture to write: which person the router chose for each place."""
@@ -211,11 +215,16 @@ def generate_video(
     notices: list[str] = []
     with _collect_notices(notices, notice):
         pipeline = load_pipeline(folder)
+        apply_speed_options(pipeline, request.speed)
         _check_takes_people(pipeline, folder)
         judge = _load_judge(folder, pipeline)
         _check_shape(request, pipeline)
         identities = pipeline.extract_identities(photographed)
         _check_people_differ(identities, pipeline)
+        if request.speed.compile:
+            notices.append(COMPILE_NOTICE)
+            if notice is not None:
+                notice(COMPILE_NOTICE)
         frames, routing_maps = _denoise(request, pipeline, identities, progress)
     provenance = _provenance(request, folder)
     write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())

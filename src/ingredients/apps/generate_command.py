@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingredients.apps.sampling_options import (
+    AttentionBackend,
+    Compile,
+    FuseQkv,
     GuidanceScale,
     IdentityGuidanceScale,
     LayoutShare,
     LikenessGuidanceScale,
     NumInferenceSteps,
+    SplitGuidance,
+    StepCache,
 )
 from ingredients.apps.terminal import say, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
@@ -62,6 +67,11 @@ def generate(
     num_frames: Annotated[int | None, typer.Option(help="Length in frames. Default: the model's own.")] = None,
     height: Annotated[int | None, typer.Option(help="Pixels. Default: the model's own.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels. Default: the model's own.")] = None,
+    compile_blocks: Compile = False,
+    attention_backend: AttentionBackend = None,
+    step_cache: StepCache = None,
+    fuse_qkv: FuseQkv = False,
+    split_guidance: SplitGuidance = False,
     routing_map: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write: where the router sent each person.")
     ] = None,
@@ -86,6 +96,7 @@ def generate(
 
     from ingredients.apps.generate import GenerateRequest, generate_video
     from ingredients.core.progress import show_progress
+    from ingredients.pipelines.speed import parse_speed_options
 
     request = GenerateRequest(
         photos=people,
@@ -103,6 +114,13 @@ def generate(
         num_frames=num_frames,
         height=height,
         width=width,
+        speed=parse_speed_options(
+            compile=compile_blocks,
+            attention_backend=attention_backend,
+            step_cache=step_cache,
+            fuse_qkv=fuse_qkv,
+            split_guidance=split_guidance,
+        ),
         routing_map=routing_map,
         contact_sheet=contact_sheet,
         prompt_metadata=prompt_metadata,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, cast, get_args
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from diffusers.configuration_utils import register_to_config
-from diffusers.hooks import FasterCacheConfig
+from diffusers.hooks import FasterCacheConfig, PyramidAttentionBroadcastConfig
 from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.utils import apply_lora_scale
@@ -19,11 +19,15 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 from ingredients.models.block_ingredients import IngredientsBlock, onloaded
-from ingredients.models.faster_cache_rows import forget_rows, keep_rows_with_faster_cache
 from ingredients.models.flops import cheaper_form
 from ingredients.models.id_router import IDRouter, RouterType, Routing
 from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
 from ingredients.models.multi_scale_projector import IdentityCrossAttention, MultiScaleProjector
+from ingredients.models.step_cache_hooks import (
+    forget_rows,
+    keep_rows_with_faster_cache,
+    separate_broadcast_contexts,
+)
 
 PROJECTOR_MODULES = ("multi_scale_projector", "id_attn")
 ROUTER_MODULES = ("id_router",)
@@ -389,10 +393,12 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         return patches.permute(0, 1, 5, 4, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(1, 2)
 
     def enable_cache(self, config: Any) -> None:
-        """As in diffusers; FasterCache then halves the identities with the batch."""
+        """As in diffusers, and what `step_cache_hooks` adds."""
         if isinstance(config, FasterCacheConfig) and not self.is_cache_enabled:
             keep_rows_with_faster_cache(self)
         super().enable_cache(config)
+        if isinstance(config, PyramidAttentionBroadcastConfig):
+            separate_broadcast_contexts(self)
 
     def disable_cache(self) -> None:
         """As in diffusers."""

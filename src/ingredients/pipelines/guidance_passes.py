@@ -67,7 +67,9 @@ def run_passes(
                 hidden_states=hidden_states[rows],
                 encoder_hidden_states=encoder_hidden_states[rows],
                 timestep=timestep[rows],
-                identity_features=None if identity_features is None or not has_people else identity_features.rows(rows),
+                identity_features=None
+                if identity_features is None or not has_people
+                else identity_features.rows(rows),
                 routing_indices=None if routing_indices is None else routing_indices[rows],
                 **shared,
             )
@@ -82,6 +84,4 @@ def _rows_of_passes(num_rows: int, num_passes: int) -> Iterable[slice]:
 
 def _contexts(guidance: Guidance) -> Iterable[tuple[str, bool]]:
     """Of each pass, a name for what a step cache remembers of it, and whether it sees the people."""
-    return [
-        (f"prompt {each.has_prompt}, people {each.has_people}", each.has_people) for each in guidance.passes
-    ]
+    return [(f"prompt {each.has_prompt}, people {each.has_people}", each.has_people) for each in guidance.passes]

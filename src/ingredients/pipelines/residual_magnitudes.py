@@ -1,9 +1,9 @@
 """How the size of what all blocks add to a video changes from step to step: what MagCache goes by.
 
-It belongs to a model, is measured once (`recording_residuals`) and kept in its folder. Diffusers' own way takes a ratio for each
-step of one schedule and gives the nearest one to the steps of another, so that twice as many steps would seem to
-change twice as much. Here it is kept as the logarithm of the magnitude over the timesteps, from which the ratios of
-any schedule follow.
+It belongs to a model, is measured once (`recording_residuals`) and kept in its folder. Diffusers' own way takes a
+ratio for each step of one schedule and gives the nearest one to the steps of another, so that twice as many steps
+would seem to change twice as much. Here it is kept as the logarithm of the magnitude over the timesteps, from which the
+ratios of any schedule follow.
 """
 
 import dataclasses

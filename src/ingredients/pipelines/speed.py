@@ -10,7 +10,7 @@
 """
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -80,6 +80,16 @@ class SpeedOptions:
             *(f"step-cache {name}" for name in (self.step_cache,) if name is not None),
             *(f"attention-backend {name}" for name in (self.attention_backend,) if name is not None),
         )
+
+
+def parse_speed_options(*, step_cache: str | None, **others: Any) -> SpeedOptions:
+    """Options as a person names them.
+
+    Raises:
+        SpeedOptionError: as `SpeedOptions`.
+        MissingDependencyError: as `SpeedOptions`.
+    """
+    return SpeedOptions(step_cache=cast("StepCacheName | None", step_cache), **others)
 
 
 def apply_speed_options(pipeline: "IngredientsPipeline", options: SpeedOptions) -> None:
