@@ -217,7 +217,7 @@ def test_a_cache_of_blocks_adds_what_they_added_before_identities_included(
     name: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The second step equals one in which the first skipped block adds what all of them added, and the others nothing."""
+    """The second step equals one in which the first skipped block adds what all did, and the others nothing."""
     first_skipped = 1 if name == "first-block" else 0
     seen: dict[str, torch.Tensor] = {}
     handles = [

@@ -19,6 +19,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 from ingredients.models.block_ingredients import IngredientsBlock, onloaded
+from ingredients.models.context_parallel import CONTEXT_PARALLEL_PLAN
 from ingredients.models.flops import cheaper_form
 from ingredients.models.id_router import IDRouter, RouterType, Routing
 from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
@@ -82,6 +83,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
 
     _no_split_modules: ClassVar = ["IngredientsBlock", "CogVideoXPatchEmbed", "MultiScaleProjector"]
     _repeated_blocks: ClassVar = ["IngredientsBlock"]
+    _cp_plan: ClassVar = CONTEXT_PARALLEL_PLAN
 
     @register_to_config
     def __init__(
@@ -175,6 +177,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         self.register_to_config(num_layers=num_layers)
         inner_dim = num_attention_heads * attention_head_dim
 
+        self.whole_routing = nn.Identity()  # where context parallelism puts routing logits together
         self.multi_scale_projector = None
         if identity_modules:
             self.multi_scale_projector = MultiScaleProjector(
@@ -373,7 +376,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
             else:
                 hidden_states, encoder_hidden_states, *routed = block(*block_args)
             # A step cache that skips a block gives no logits for it.
-            routing_logits += [logits for logits in routed if logits is not None]
+            routing_logits += [self.whole_routing(logits) for logits in routed if logits is not None]
 
         # 4. Output
         hidden_states = self.norm_out(self.norm_final(hidden_states), temb=temb)

@@ -2,8 +2,8 @@
 
 It belongs to a model, is measured once (`recording_residuals`) and kept in its folder. Diffusers' own way takes a
 ratio for each step of one schedule and gives the nearest one to the steps of another, so that twice as many steps
-would seem to change twice as much. Here it is kept as the logarithm of the magnitude over the timesteps, from which the
-ratios of any schedule follow.
+would seem to change twice as much. Here it is kept as the logarithm of the magnitude over the timesteps, from which
+the ratios of any schedule follow.
 """
 
 import dataclasses
