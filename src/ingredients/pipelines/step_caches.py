@@ -9,8 +9,8 @@ carried from video to video and the number of steps is known. Which settings, an
 | first-block | what all blocks but the first add | while the first adds about what it did (FBCache) |
 | mag | what all blocks add | while measured magnitudes say that it changes little (MagCache) |
 | pab | what self-attention adds | every other step (pyramid attention broadcast) |
-| taylor | what self-attention and feed-forward add, extrapolated | two steps of three (TaylorSeer) |
-| faster | self-attention, extrapolated, and the pass without prompt | (FasterCache) |
+| taylor | what self-attention and feed-forward add | every other step, after a fifth of them (TaylorSeer, order 0) |
+| faster | self-attention, extrapolated; how the passes differed | of five steps four do one pass only (FasterCache) |
 
 The identities live inside the block: a cache that skips whole blocks skips them, too, and what it adds instead holds
 them once. The other caches leave the identity modules alone. They are a few hundredths of a block's work, they are
@@ -62,19 +62,19 @@ def step_cache_config(
     num_inference_steps = len(timesteps)
     match name:
         case "first-block":
-            return FirstBlockCacheConfig(threshold=0.05)
+            return FirstBlockCacheConfig(threshold=0.4)
         case "pab":
             return PyramidAttentionBroadcastConfig(
                 spatial_attention_block_skip_range=2,
-                spatial_attention_timestep_skip_range=(100, 800),
+                spatial_attention_timestep_skip_range=(-1, 900),
                 current_timestep_callback=current_timestep,
             )
         case "faster":
             return FasterCacheConfig(
                 spatial_attention_block_skip_range=2,
-                spatial_attention_timestep_skip_range=(-1, 681),
+                spatial_attention_timestep_skip_range=(-1, 900),
                 unconditional_batch_skip_range=5,
-                unconditional_batch_timestep_skip_range=(-1, 641),
+                unconditional_batch_timestep_skip_range=(-1, 900),
                 attention_weight_callback=lambda _: 0.3,
                 tensor_format="BFCHW",
                 current_timestep_callback=current_timestep,
@@ -82,8 +82,8 @@ def step_cache_config(
         case "mag":
             assert magnitudes is not None  # `check_step_cache`
             return MagCacheConfig(
-                threshold=0.06,
-                max_skip_steps=2,
+                threshold=0.2,
+                max_skip_steps=3,
                 retention_ratio=0.2,
                 num_inference_steps=num_inference_steps,
                 mag_ratios=list(magnitudes.ratios(timesteps)),
@@ -92,7 +92,7 @@ def step_cache_config(
             return TaylorSeerCacheConfig(
                 cache_interval=2,
                 disable_cache_before_step=math.ceil(0.2 * num_inference_steps),
-                max_order=1,
+                max_order=0,  # each step adds new noise, from which a slope would extrapolate
                 taylor_factors_dtype=dtype,
                 cache_identifiers=[r"transformer_blocks\.\d+\.(attn1|ff)"],
             )
