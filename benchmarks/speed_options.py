@@ -6,7 +6,8 @@
 `transformer` is the time of all steps of the transformer relative to the same steps without options, the best of some
 alternating rounds; `video` that of whole videos, likeness guidance and decoding included. `PSNR` compares the frames
 with those made without options. `similarity` and `right person` are the judge's, and behind them the change against
-the same cases without options, with its 95 % interval. One thread.
+the same cases without options, with its 95 % interval. One thread; times are the processor's, which other
+programs beside this one hardly change. `--cases 0` measures the transformer's time alone.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ingredients.apps.terminal import silence_libraries
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.cases import Case, make_cases
 from ingredients.evaluation.distractors import DistractorGallery
@@ -101,14 +103,14 @@ class TransformerClock:
         pipeline.transformer.register_forward_hook(self._stop)
 
     def _start(self, *_: object) -> None:
-        self._started = time.perf_counter()
+        self._started = time.process_time()
 
     def _stop(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self._started
+        self.seconds += time.process_time() - self._started
 
 
 def time_transformer(
-    pipeline: IngredientsPipeline, question: Question, names: Sequence[str], *, steps: int, rounds: int
+    pipeline: IngredientsPipeline, question: Question, names: Sequence[str], steps: int, rounds: int
 ) -> dict[str, float]:
     """Least seconds that the transformer takes for a video with each option, and says what compiling takes."""
     clock = TransformerClock(pipeline)
@@ -155,23 +157,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
+    silence_libraries()
     torch.set_num_threads(1)
     folder = arguments.model or str(default_model_path())
     pipeline = load_pipeline(folder)
     pipeline.set_progress_bar_config(disable=True)
     names = ["exact", *(arguments.options or [name for name in OPTIONS if name != "exact"])]
-    questions = make_questions(folder, pipeline, arguments.cases)
+    questions = make_questions(folder, pipeline, arguments.cases) if arguments.cases else []
     for steps in arguments.steps or [pipeline.sampling_defaults.num_inference_steps]:
-        seconds = time_transformer(pipeline, questions[0], names, steps=steps, rounds=arguments.rounds)
+        seconds = time_transformer(pipeline, make_questions(folder, pipeline, 1)[0], names, steps, arguments.rounds)
+        print(f"\n{steps} steps: " + ", ".join(f"{name} {seconds[name] / seconds['exact']:.2f}" for name in names))
+        if not questions:
+            continue
         for likeness in arguments.likeness:
             print(f"\n{steps} steps, likeness guidance {likeness:g}, {len(questions)} cases\n")
             print("| option | transformer | video | PSNR | similarity | right person |\n|---|---|---|---|---|---|")
             exact_videos: list[UInt8Array] = []
             for name in names:
                 apply_speed_options(pipeline, OPTIONS[name])
-                started = time.perf_counter()
+                started = time.process_time()
                 videos = [make_video(pipeline, each, steps=steps, likeness=likeness) for each in questions]
-                a_video = (time.perf_counter() - started) / len(questions)
+                a_video = (time.process_time() - started) / len(questions)
                 judged = np.array([each.judge(video) for each, video in zip(questions, videos, strict=True)])
                 if name == "exact":
                     exact_videos, exact_judged, exact_video = videos, judged, a_video

@@ -14,7 +14,7 @@ from ingredients.pipelines.attention_backends import ATTENTION_BACKENDS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
-from ingredients.pipelines.step_caches import STEP_CACHES, step_cache_config
+from ingredients.pipelines.step_caches import STEP_CACHES, WITHIN_BLOCKS, step_cache_config
 from tests.pipelines.stand_ins import NUM_BLOCKS, TOKEN_GRID, make_canvas, make_identities, make_pipeline
 
 STEPS = 10
@@ -168,6 +168,23 @@ def test_a_cache_leaves_work_out_in_a_video(
     assert sum(rows) < 0.9 * exact_work
 
 
+@pytest.mark.parametrize("name", STEP_CACHES)
+def test_a_routing_map_of_a_step_that_routes_nothing_is_the_one_before(
+    pipeline: IngredientsPipeline, name: Any
+) -> None:
+    """Those are the identities that the step adds."""
+    logits: list[bool] = []
+    pipeline.transformer.register_forward_hook(
+        lambda _module, _args, output: logits.append(output.routing_logits is not None)
+    )
+    apply_speed_options(pipeline, SpeedOptions(step_cache=name))
+    maps = call(pipeline, output_routing_maps=True).routing_maps
+    assert maps.shape[:3] == (2, STEPS, NUM_BLOCKS)
+    assert all(logits) == (name in WITHIN_BLOCKS)
+    for step in range(1, STEPS):
+        assert logits[step] or torch.equal(maps[:, step], maps[:, step - 1])
+
+
 @pytest.mark.parametrize("name", [name for name in STEP_CACHES if name != "faster"])
 def test_each_pass_of_split_guidance_remembers_its_own_steps(pipeline: IngredientsPipeline, name: Any) -> None:
     """With one memory for all of them, a pass would be given what another one attended to."""
@@ -307,3 +324,16 @@ def test_compiled_blocks_are_compiled_once_for_each_kind_of_step() -> None:
     assert not counters["graph_break"]
     apply_speed_options(pipeline, SpeedOptions())
     assert torch.equal(run(pipeline), exact)
+
+
+@pytest.mark.slow
+def test_videos_of_many_kinds_are_all_compiled() -> None:
+    """PyTorch alone would stop after eight kinds of blocks, and say so in its log."""
+    pipeline = make_pipeline(num_layers=1)
+    torch._dynamo.reset()
+    counters.clear()
+    pipeline.transformer.compile_repeated_blocks(backend="eager")
+    for passes in PASSES.values():
+        for changes in ({}, {"routing": "softmax"}, {"routing": "uniform"}, {"use_identities": False}):
+            run(pipeline, generator=[5], prompt="two people wave", num_inference_steps=4, **passes | changes)
+    assert counters["stats"]["unique_graphs"] > 8

@@ -32,6 +32,9 @@ from ingredients.models.step_cache_hooks import (
 
 PROJECTOR_MODULES = ("multi_scale_projector", "id_attn")
 ROUTER_MODULES = ("id_router",)
+MAX_COMPILED_BLOCKS = 64
+"""Kinds of blocks that are compiled before PyTorch runs new ones as they are: shapes, guidance passes, routings."""
+
 LORA_TARGETS = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
 
 
@@ -425,13 +428,15 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         """Compile each block, and no hook around it.
 
         Diffusers compiles the hooks as well. Those of step caches change from step to step, so that blocks are
-        compiled again, and MagCache's forbids compiling, so that nothing is.
+        compiled again, and MagCache's forbids compiling, so that nothing is. One video needs three kinds of blocks:
+        with identity modules while the layout is planned and after it, and without.
 
         Args:
             *args: For `torch.compile`.
             **kwargs: For `torch.compile`.
         """
         self.uncompile_repeated_blocks()
+        kwargs = {"recompile_limit": MAX_COMPILED_BLOCKS} | kwargs
         for block in self.transformer_blocks:
             block.forward = torch.compile(block.forward, *args, **kwargs)
 

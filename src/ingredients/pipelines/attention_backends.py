@@ -60,7 +60,8 @@ def use_attention_backend(transformer: IngredientsTransformer3DModel, name: str 
         MissingDependencyError: as `check_attention_backend`.
     """
     if name is None:
-        transformer.reset_attention_backend()
+        if transformer.transformer_blocks[0].attn1.processor._attention_backend is not None:
+            transformer.reset_attention_backend()
         return
     check_attention_backend(name)
     active = _AttentionBackendRegistry._active_backend

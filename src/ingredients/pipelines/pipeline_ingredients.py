@@ -584,6 +584,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     prediction = likeness_guidance(prediction, latents, int(timestep), self.scheduler.alphas_cumprod)
                 if output_routing_maps and output.routing_logits is not None:
                     routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))
+                elif routing_maps:  # a step cache added what was routed before
+                    routing_maps.append(routing_maps[-1])
 
                 if is_dpm:
                     latents, previous_prediction = self.scheduler.step(

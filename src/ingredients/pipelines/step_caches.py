@@ -18,6 +18,7 @@ what the likeness depends on, and what they add changes at once where the planne
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, get_args
@@ -151,6 +152,8 @@ def running_step_cache(
     )
     transformer.enable_cache(config)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)  # of diffusers' own
+            yield
     finally:
         transformer.disable_cache()
