@@ -546,11 +546,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         is_dpm = isinstance(self.scheduler, CogVideoXDPMScheduler)
         previous_prediction: torch.Tensor | None = None
         routing_maps: list[torch.Tensor] = []
+        timestep_values = timesteps.tolist()  # asking the device for each would wait for it
         step_cache = running_step_cache(
             self.transformer,
             self.step_cache,
-            timesteps=timesteps,
-            current_timestep=lambda: int(cast(torch.Tensor, self._current_timestep)),
+            timesteps=timestep_values,
+            current_timestep=lambda: timestep_values[step],
             magnitudes=self.residual_magnitudes,
         )
         with step_cache, self.progress_bar(total=num_inference_steps) as progress_bar:

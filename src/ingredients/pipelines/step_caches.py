@@ -134,7 +134,7 @@ def running_step_cache(
     transformer: IngredientsTransformer3DModel,
     name: StepCacheName | None,
     *,
-    timesteps: torch.Tensor,
+    timesteps: Sequence[int],
     current_timestep: Callable[[], int],
     magnitudes: ResidualMagnitudes | None,
 ) -> Iterator[None]:
@@ -145,7 +145,7 @@ def running_step_cache(
         return
     config = step_cache_config(
         name,
-        timesteps=timesteps.tolist(),
+        timesteps=timesteps,
         current_timestep=current_timestep,
         dtype=transformer.dtype,
         magnitudes=magnitudes,
