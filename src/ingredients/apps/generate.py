@@ -29,6 +29,7 @@ from ingredients.pipelines.people import PhotoFile, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning, check_prompts
+from ingredients.pipelines.speed import COMPILE_NOTICE, SpeedOptions
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference
 from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import routing_map_sheet
@@ -99,6 +100,9 @@ class GenerateRequest:
 
     memory: MemoryMode = MemoryMode.AUTO
     """How much of the model is on the device at a time."""
+
+    speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
+    """How the model runs; the defaults make the exact video."""
 
     routing_map: Path | None = None
     """Picture to write: which person the router chose for each place."""
@@ -215,11 +219,14 @@ def generate_video(
             identity=request.identity,
             drop_learned_positions=request.drop_learned_positions,
             face_stack=request.face_stack,
+            speed=request.speed,
             memory=request.memory,
             demand=_video_demand(request),
         )
         if pipeline.memory_plan.reason is not None:
             tell(pipeline.memory_plan.reason)
+        if request.speed.compile:
+            tell(COMPILE_NOTICE)
         with explained_out_of_memory(pipeline.memory_plan.mode, on_processor=pipeline.device.type == "cpu"):
             return _make_video(request, pipeline, folder, photographed, notices, progress=progress, started=started)
 

@@ -10,11 +10,16 @@ import typer
 
 from ingredients.apps.model_option import Model
 from ingredients.apps.sampling_options import (
+    AttentionBackend,
+    Compile,
+    FuseQkv,
     GuidanceScale,
     IdentityGuidanceScale,
     LayoutShare,
     LikenessGuidanceScale,
     NumInferenceSteps,
+    SplitGuidance,
+    StepCache,
 )
 from ingredients.apps.terminal import say, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
@@ -99,6 +104,11 @@ def generate(
             "fastest that fits; `ingredients doctor` lists what each needs."
         ),
     ] = MemoryMode.AUTO,
+    compile_blocks: Compile = False,
+    attention_backend: AttentionBackend = None,
+    step_cache: StepCache = None,
+    fuse_qkv: FuseQkv = False,
+    split_guidance: SplitGuidance = False,
     routing_map: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write: where the router sent each person.")
     ] = None,
@@ -123,6 +133,7 @@ def generate(
 
     from ingredients.apps.generate import GenerateRequest, generate_video
     from ingredients.core.progress import show_progress
+    from ingredients.pipelines.speed import parse_speed_options
 
     request = GenerateRequest(
         photos=people,
@@ -144,6 +155,13 @@ def generate(
         height=height,
         width=width,
         memory=memory,
+        speed=parse_speed_options(
+            compile=compile_blocks,
+            attention_backend=attention_backend,
+            step_cache=step_cache,
+            fuse_qkv=fuse_qkv,
+            split_guidance=split_guidance,
+        ),
         routing_map=routing_map,
         contact_sheet=contact_sheet,
         prompt_metadata=prompt_metadata,

@@ -1,4 +1,7 @@
-"""Options that every command which makes videos has; None takes the model's own `sampling_defaults`."""
+"""Options that every command which makes videos has.
+
+None takes the model's own `sampling_defaults`. The last five are the speed options, which are off by default.
+"""
 
 from typing import Annotated
 
@@ -23,5 +26,28 @@ LayoutShare = Annotated[
         min=0,
         max=1,
         help="Share of the steps, at the start, in which people are placed from left to right in the order given.",
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the transformer's blocks first: for many videos, or long ones.")
+]
+AttentionBackend = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Kernel for attention, such as native, flash or sage. Default: PyTorch's choice."
+    ),
+]
+StepCache = Annotated[
+    str | None,
+    typer.Option(
+        metavar="first-block|mag|pab|taylor|faster",
+        help="Take over in a step what earlier ones computed: faster, and a slightly other video.",
+    ),
+]
+FuseQkv = Annotated[bool, typer.Option("--fuse-qkv", help="One matrix for query, key and value of self-attention.")]
+SplitGuidance = Annotated[
+    bool,
+    typer.Option(
+        "--split-guidance", help="Run the guidance passes one after the other instead of as one batch: less memory."
     ),
 ]

@@ -43,3 +43,7 @@ class MissingDependencyError(UserInputError):
 
 class OutOfMemoryError(UserInputError):
     """A video for which the device, or the machine, has too little memory in the memory mode in use."""
+
+
+class SpeedOptionError(UserInputError):
+    """A speed option that does not exist, or that cannot be used here or with another one."""

@@ -81,11 +81,14 @@ class EvaluationFolder:
 def fingerprint(modules: Iterable[torch.nn.Module], configs: Iterable[Mapping[str, Any]] = ()) -> str:
     """A hash of weights and configurations: what was changed has another one, wherever it was loaded from.
 
-    Keys of configurations that begin with an underscore say where from and by which version, and do not count.
+    Keys of configurations that begin with an underscore say where from and by which version, and do not count. Nor do
+    fused projections, which repeat other weights.
     """
     digest = hashlib.sha256()
     for module in modules:
         for name, tensor in sorted(module.state_dict().items()):
+            if ".to_qkv." in name:
+                continue
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     for config in configs:

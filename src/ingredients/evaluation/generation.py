@@ -17,6 +17,7 @@ from ingredients.pipelines.layout import column_layout
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
+from ingredients.pipelines.speed import SpeedOptions
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,9 @@ class GenerationSettings(SamplingDefaults):
 
     width: int | None = None
     """Pixels."""
+
+    speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
+    """How the model runs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

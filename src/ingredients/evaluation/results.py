@@ -83,6 +83,7 @@ class EvaluationResult:
             f"guidance {self.settings.guidance_scale:g}, identity guidance "
             f"{self.settings.identity_guidance_scale:g}, layout share {self.settings.layout_share:g}, "
             f"likeness guidance {self.settings.likeness_guidance_scale:g}, "
+            f"{''.join(f'{name}, ' for name in self.settings.speed.names())}"
             f"model {self.model_fingerprint}; "
             f"{self.seconds_per_video:.1f} s a video, {self.num_errors} cases without a video.",
             metrics_table(self.metrics),

@@ -20,6 +20,7 @@ from ingredients.evaluation.records import Need
 from ingredients.evaluation.results import EvaluationResult
 from ingredients.evaluation.variants import WHOLE
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.speed import apply_speed_options
 
 RESULT_NAME = "result.json"
 REPORT_NAME = "report.md"
@@ -136,14 +137,16 @@ def open_runner(
     batch_size: int,
     save_videos: bool,
 ) -> CaseRunner:
-    """A runner in the folder of an evaluation of this model with these settings.
+    """A runner in the folder of an evaluation of this model with these settings, which the model then runs with.
 
     How many cases there are, what they need and how many are made at once does not matter to the folder.
 
     Raises:
         UserInputError: if the folder holds another one.
+        SpeedOptionError: if the model cannot run with the settings' speed options.
         OutputError: if it cannot be made.
     """
+    apply_speed_options(pipeline, settings.speed)
     description = {
         "model": model_fingerprint(pipeline),
         "judge": fingerprint(held_modules(judge.detector, judge.recogniser), [config_to_dict(judge.scale)]),

@@ -68,14 +68,14 @@ class JointAttnProcessor:
 
 
 class IdentityAttnProcessor:
-    """Attention from video tokens to the tokens of one identity, through the dispatcher."""
+    """Attention from video tokens to the tokens of one identity, through the dispatcher.
+
+    It knows nothing of context parallelism: each process has some of the video tokens and the identity's tokens whole.
+    """
 
     _attention_backend: Any = None
-    _parallel_config: Any = None
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """Attend from `query` (B, L, H, E) to `key` and `value` (B, K, H, E); returns (B, L, H, E)."""
-        attended: torch.Tensor = dispatch_attention_fn(
-            query, key, value, backend=self._attention_backend, parallel_config=self._parallel_config
-        )
+        attended: torch.Tensor = dispatch_attention_fn(query, key, value, backend=self._attention_backend)
         return attended

@@ -81,7 +81,7 @@ class IngredientsBlock(CogVideoXBlock):
         face_scale: float = 1.0,
         routing: Routing = "argmax",
         routing_indices: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    ) -> tuple[torch.Tensor, ...]:
         """Run the block, then add the identities to the video tokens.
 
         Args:
@@ -97,13 +97,14 @@ class IngredientsBlock(CogVideoXBlock):
             routing_indices: (B, L), identities forced on the tokens.
 
         Returns:
-            Video tokens (B, L, D), text tokens (B, T, D) and routing_logits (B, L, N) or None.
+            Video tokens (B, L, D), text tokens (B, T, D) and, where there was something to route, routing_logits
+            (B, L, N).
         """
         hidden_states, encoder_hidden_states = super().forward(
             hidden_states, encoder_hidden_states, temb, image_rotary_emb, attention_kwargs
         )
         if identity is None or self.id_attn is None or self.id_router is None:
-            return hidden_states, encoder_hidden_states, None
+            return hidden_states, encoder_hidden_states
 
         routed = hidden_states[: identity.id_mask.shape[0]]  # all of them, or element 0 under the batch fault
         routing_logits = self.id_router(

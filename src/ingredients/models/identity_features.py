@@ -124,17 +124,13 @@ class IdentityFeatures:
         """Each row `num_repeats` times in a row, for several videos of one prompt: B becomes B * num_repeats."""
         return self._map(lambda tensor: tensor.repeat_interleave(num_repeats, dim=0))
 
+    def rows(self, selection: slice) -> "IdentityFeatures":
+        """The people of some batch elements alone."""
+        return self._map(lambda tensor: tensor[selection])
+
     def first_row(self) -> "IdentityFeatures":
         """The people of batch element 0 alone: what the published batch fault gives to every element."""
-        return self._map(lambda tensor: tensor[:1])
-
-    def chunk(self, num_chunks: int) -> list["IdentityFeatures"]:
-        """The rows in equal parts, as views."""
-        size = self.batch_size // num_chunks
-        return [self._rows(part * size, (part + 1) * size) for part in range(num_chunks)]
-
-    def _rows(self, start: int, stop: int) -> "IdentityFeatures":
-        return self._map(lambda tensor: tensor[start:stop])
+        return self.rows(slice(1))
 
     def to(
         self,

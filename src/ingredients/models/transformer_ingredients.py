@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, cast, get_args
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from diffusers.configuration_utils import register_to_config
+from diffusers.hooks import FasterCacheConfig, PyramidAttentionBroadcastConfig
 from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.utils import apply_lora_scale
@@ -18,13 +19,22 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 from ingredients.models.block_ingredients import IngredientsBlock, onloaded
+from ingredients.models.context_parallel import CONTEXT_PARALLEL_PLAN
 from ingredients.models.flops import cheaper_form
 from ingredients.models.id_router import IDRouter, RouterType, Routing
 from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
 from ingredients.models.multi_scale_projector import IdentityCrossAttention, MultiScaleProjector
+from ingredients.models.step_cache_hooks import (
+    forget_rows,
+    keep_rows_with_faster_cache,
+    separate_broadcast_contexts,
+)
 
 PROJECTOR_MODULES = ("multi_scale_projector", "id_attn")
 ROUTER_MODULES = ("id_router",)
+MAX_COMPILED_BLOCKS = 64
+"""Kinds of blocks that are compiled before PyTorch runs new ones as they are: shapes, guidance passes, routings."""
+
 LORA_TARGETS = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
 
 
@@ -76,6 +86,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
 
     _no_split_modules: ClassVar = ["IngredientsBlock", "CogVideoXPatchEmbed", "MultiScaleProjector"]
     _repeated_blocks: ClassVar = ["IngredientsBlock"]
+    _cp_plan: ClassVar = CONTEXT_PARALLEL_PLAN
 
     @register_to_config
     def __init__(
@@ -169,6 +180,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         self.register_to_config(num_layers=num_layers)
         inner_dim = num_attention_heads * attention_head_dim
 
+        self.whole_routing = nn.Identity()  # where context parallelism puts routing logits together
         self.multi_scale_projector = None
         if identity_modules:
             self.multi_scale_projector = MultiScaleProjector(
@@ -340,8 +352,9 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
 
         # 2. Patch embedding
         hidden_states = self.embedding_dropout(self.patch_embed(encoder_hidden_states, hidden_states))
-        encoder_hidden_states, hidden_states = hidden_states.tensor_split(
-            [encoder_hidden_states.shape[1]], dim=1
+        encoder_hidden_states, hidden_states = (
+            tokens.contiguous()  # as every later block gets them: a compiled block is then compiled once, not twice
+            for tokens in hidden_states.tensor_split([encoder_hidden_states.shape[1]], dim=1)
         )  # (B, T, D), (B, L, D)
 
         # 3. Blocks, identities within
@@ -370,7 +383,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
             else:
                 hidden_states, encoder_hidden_states, *routed = block(*block_args)
             # A step cache that skips a block gives no logits for it.
-            routing_logits += [logits for logits in routed if logits is not None]
+            routing_logits += [self.whole_routing(logits) for logits in routed if logits is not None]
 
         # 4. Output
         hidden_states = self.norm_out(self.norm_final(hidden_states), temb=temb)
@@ -389,6 +402,19 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         patches = torch.unflatten(patches, -1, (-1, patch_size_t, patch_size, patch_size))  # (B, ..., C, p_t, p, p)
         return patches.permute(0, 1, 5, 4, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(1, 2)
 
+    def enable_cache(self, config: Any) -> None:
+        """As in diffusers, and what `step_cache_hooks` adds."""
+        if isinstance(config, FasterCacheConfig) and not self.is_cache_enabled:
+            keep_rows_with_faster_cache(self)
+        super().enable_cache(config)
+        if isinstance(config, PyramidAttentionBroadcastConfig):
+            separate_broadcast_contexts(self)
+
+    def disable_cache(self) -> None:
+        """As in diffusers."""
+        super().disable_cache()
+        forget_rows(self)
+
     def fuse_qkv_projections(self) -> None:
         """One matrix for query, key and value of each self-attention; the processor reads either form."""
         for module in self.modules():
@@ -398,8 +424,31 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
     def unfuse_qkv_projections(self) -> None:
         """Back to separate matrices."""
         for module in self.modules():
-            if isinstance(module, Attention):
+            if isinstance(module, Attention) and module.fused_projections:
                 module.fused_projections = False
+                del module.to_qkv
+
+    def compile_repeated_blocks(self, *args: Any, **kwargs: Any) -> None:
+        """Compile each block, and no hook around it.
+
+        Diffusers compiles the hooks as well. Those of step caches change from step to step, so that blocks are
+        compiled again, and MagCache's forbids compiling, so that nothing is. One video needs three kinds of blocks:
+        with identity modules while the layout is planned and after it, and without.
+
+        Args:
+            *args: For `torch.compile`.
+            **kwargs: For `torch.compile`.
+        """
+        self.uncompile_repeated_blocks()
+        kwargs = {"recompile_limit": MAX_COMPILED_BLOCKS} | kwargs
+        for block in self.transformer_blocks:
+            block.forward = torch.compile(block.forward, *args, **kwargs)
+
+    def uncompile_repeated_blocks(self) -> None:
+        """Back to blocks that are not compiled."""
+        for block in self.transformer_blocks:
+            if hasattr(vars(block).get("forward"), "_torchdynamo_orig_callable"):
+                del block.forward
 
     def _check_identities(
         self, id_embeds: torch.Tensor, id_vit_hidden_states: Sequence[torch.Tensor], id_mask: torch.Tensor | None

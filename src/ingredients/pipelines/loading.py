@@ -16,6 +16,7 @@ from ingredients.pipelines.memory_modes import apply_memory_mode
 from ingredients.pipelines.memory_plan import plan_memory
 from ingredients.pipelines.out_of_memory import explained_out_of_memory
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.speed import SpeedOptions, apply_speed_options, check_speed_in_memory_mode
 
 
 def default_model_path() -> Path:
@@ -79,6 +80,7 @@ def load_pipeline(
     identity: str | Path | None = None,
     drop_learned_positions: bool = False,
     face_stack: FaceStackName = "model",
+    speed: SpeedOptions | None = None,
     memory: MemoryMode | str = MemoryMode.AUTO,
     demand: VideoDemand | None = None,
 ) -> IngredientsPipeline:
@@ -94,12 +96,14 @@ def load_pipeline(
         identity: Folder of identity weights for a base; by default `identity/` in the base's folder, if it is there.
         drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
         face_stack: `dlib` has dlib find the faces of the photos; a stack's name insists on it.
+        speed: How it runs; by default exactly.
         memory: Mode by its name; `auto` takes the fastest that fits the device's free memory, and `full` on a CPU.
         demand: The video that must fit; by default one of two people as the model was trained on.
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
         HubError: If it cannot be downloaded.
+        SpeedOptionError: If the model or the device cannot run so.
         OutOfMemoryError: If the model does not fit.
     """
     device = torch.device(device) if device is not None else default_device()
@@ -115,6 +119,9 @@ def load_pipeline(
         )
     weights = weigh(pipeline.transformer, pipeline.text_encoder, pipeline.vae, sampling=pipeline.sampling_defaults)
     plan = plan_memory(MemoryMode(memory), weights, demand or VideoDemand(), device=device)
+    if speed is not None:
+        check_speed_in_memory_mode(speed, plan.mode)
+        apply_speed_options(pipeline, speed, device=device)
     with explained_out_of_memory(plan.mode, on_processor=on_processor):
         apply_memory_mode(pipeline, plan.mode, device)
     pipeline.memory_plan = plan

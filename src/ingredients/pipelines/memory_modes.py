@@ -59,7 +59,8 @@ def apply_memory_mode(pipeline: "IngredientsPipeline", mode: MemoryMode, device:
     """
     if mode is MemoryMode.AUTO:
         raise ValueError("auto is no mode of its own; `plan_memory` chooses one.")
-    pipeline.one_pass_at_a_time = mode is MemoryMode.MINIMAL
+    if mode is MemoryMode.MINIMAL and not pipeline.transformer.config.published_guidance_fault:
+        pipeline.split_guidance = True
     if mode is MemoryMode.FULL:
         pipeline.to(device)
         return

@@ -19,7 +19,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from diffusers.video_processor import VideoProcessor
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
-from ingredients.core.errors import ModelFolderError, ShapeError
+from ingredients.core.errors import ModelFolderError, ShapeError, SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.faces.canvas import compose_canvas
@@ -32,15 +32,22 @@ from ingredients.models.transformer_ingredients import IngredientsTransformer3DM
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
 from ingredients.pipelines.components import FACE_ENCODER, load_components
 from ingredients.pipelines.guidance import for_passes, plan_guidance
+from ingredients.pipelines.guidance_passes import run_passes
 from ingredients.pipelines.layout import planned_indices
 from ingredients.pipelines.likeness import LikenessGuidance
 from ingredients.pipelines.memory_plan import MemoryPlan
-from ingredients.pipelines.parts_of_a_batch import predict_in_parts
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_number, warn_about_prompt
 from ingredients.pipelines.random_generators import GeneratorInput, make_generators
+from ingredients.pipelines.residual_magnitudes import (
+    ResidualMagnitudes,
+    load_residual_magnitudes,
+    save_residual_magnitudes,
+)
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
+from ingredients.pipelines.speed import SpeedOptions
+from ingredients.pipelines.step_caches import StepCacheName, check_step_cache, running_step_cache
 from ingredients.pipelines.video_shape import VideoGeometry
 
 OutputType = Literal["pil", "np", "pt", "latent"]
@@ -93,7 +100,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self.video_processor = VideoProcessor(vae_scale_factor=2 ** (len(vae.config.block_out_channels) - 1))
         self.sampling_defaults = SamplingDefaults()
         self.memory_plan = MemoryPlan(mode=MemoryMode.FULL)
-        self.one_pass_at_a_time = False
+        self.residual_magnitudes: ResidualMagnitudes | None = None
+        self.speed_options = SpeedOptions()  # this and the next two are set by `apply_speed_options`
+        self.step_cache: StepCacheName | None = None
+        self.split_guidance = False
         self._interrupt = False
         self._guidance_scale = 1.0
         self._num_timesteps = 0
@@ -145,6 +155,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         )
         pipeline = cls(**parts)
         pipeline.sampling_defaults = load_sampling_defaults(Path(pretrained_model_name_or_path))
+        pipeline.residual_magnitudes = load_residual_magnitudes(Path(pretrained_model_name_or_path))
         return pipeline
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
@@ -157,6 +168,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             raise ValueError("Weights are written as safetensors only; leave safe_serialization out.")
         super().save_pretrained(str(save_directory), **kwargs)
         save_sampling_defaults(self.sampling_defaults, Path(save_directory))
+        save_residual_magnitudes(self.residual_magnitudes, Path(save_directory))
         if self.face_encoder is not None:
             self.face_encoder.save(Path(save_directory) / FACE_ENCODER)
 
@@ -419,6 +431,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             PromptError: If a prompt is empty.
             PhotoError: If a photo cannot be read, or shows no face.
             ModelFolderError: If the model cannot do what is asked for: read photos, or be led by likeness.
+            SpeedOptionError: If a speed option cannot work with this model or this guidance.
             ValueError: If arguments contradict each other.
         """
         # 1. Check, and say what will not be read
@@ -462,6 +475,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 "identity_guidance_scale must be 1 with published_guidance_fault, which sees one row only."
             )
         guidance = plan_guidance(guidance_scale, identity_guidance_scale, varies=use_dynamic_cfg)
+        check_step_cache(
+            self.step_cache, self.transformer, magnitudes=self.residual_magnitudes, num_passes=len(guidance.passes)
+        )
+        if self.split_guidance and len(guidance.passes) > 1 and config.published_guidance_fault:
+            raise SpeedOptionError(
+                "Split guidance cannot repeat published_guidance_fault, in which one pass goes by the rows of "
+                "another; leave split guidance out."
+            )
         self._guidance_scale, self._attention_kwargs, self._interrupt = guidance_scale, attention_kwargs, False
 
         # 2. Text
@@ -542,10 +563,17 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         timesteps = self.scheduler.timesteps
         self._num_timesteps = len(timesteps)
         is_dpm = isinstance(self.scheduler, CogVideoXDPMScheduler)
-        num_parts = len(guidance.passes) if self.one_pass_at_a_time and not config.published_guidance_fault else 1
         previous_prediction: torch.Tensor | None = None
         routing_maps: list[torch.Tensor] = []
-        with self.progress_bar(total=num_inference_steps) as progress_bar:
+        timestep_values = timesteps.tolist()  # asking the device for each would wait for it
+        step_cache = running_step_cache(
+            self.transformer,
+            self.step_cache,
+            timesteps=timestep_values,
+            current_timestep=lambda: timestep_values[step],
+            magnitudes=self.residual_magnitudes,
+        )
+        with step_cache, self.progress_bar(total=num_inference_steps) as progress_bar:
             for step, timestep in enumerate(timesteps):
                 if self.interrupt:
                     continue
@@ -555,9 +583,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 if image_latents is not None:
                     model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
                 is_planned = layout is not None and step < layout_share * num_inference_steps
-                output = predict_in_parts(
+                output = run_passes(
                     self.transformer,
-                    num_parts,
+                    guidance,
+                    split=self.split_guidance,
                     hidden_states=model_input,
                     encoder_hidden_states=prompt_embeds,
                     timestep=timestep.expand(model_input.shape[0]),
@@ -575,6 +604,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     prediction = likeness_guidance(prediction, latents, int(timestep), self.scheduler.alphas_cumprod)
                 if output_routing_maps and output.routing_logits is not None:
                     routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))
+                elif routing_maps:  # a step cache added what was routed before
+                    routing_maps.append(routing_maps[-1])
 
                 if is_dpm:
                     latents, previous_prediction = self.scheduler.step(

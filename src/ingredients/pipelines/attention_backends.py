@@ -1,0 +1,95 @@
+"""Which kernel computes attention: a name of diffusers' dispatcher, tried once before anything depends on it."""
+
+import torch
+from diffusers.models.attention_dispatch import (
+    AttentionBackendName,
+    _AttentionBackendRegistry,
+    _check_attention_backend_requirements,
+    dispatch_attention_fn,
+)
+
+from ingredients.core.errors import MissingDependencyError, SpeedOptionError
+from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+
+ATTENTION_BACKENDS: tuple[str, ...] = tuple(backend.value for backend in AttentionBackendName)
+"""All that diffusers knows; most need a library or a device of their own."""
+
+_NUM_PROBE_TOKENS = 16
+
+_REMEDIES = (
+    ("hub", "pip install kernels"),
+    ("aiter", "pip install kernels"),
+    ("flash_3", "building FlashAttention 3 from its sources"),
+    ("flash_varlen_3", "building FlashAttention 3 from its sources"),
+    ("flash", "pip install flash-attn"),
+    ("sage", "pip install sageattention"),
+    ("xformers", "pip install xformers"),
+    ("npu", "pip install torch_npu"),
+    ("xla", "pip install torch_xla"),
+)
+"""What brings a backend's library, by a part of the backend's name; the first that fits."""
+
+
+def check_attention_backend(name: str) -> None:
+    """Refuses a backend that diffusers does not know, or whose library is not installed; looks at nothing else.
+
+    Raises:
+        SpeedOptionError: with the names that it knows.
+        MissingDependencyError: with what installs the library.
+    """
+    if name not in ATTENTION_BACKENDS:
+        raise SpeedOptionError(
+            f"The attention backend {name!r} does not exist; choose one of {', '.join(ATTENTION_BACKENDS)}."
+        )
+    try:
+        _check_attention_backend_requirements(AttentionBackendName(name))
+    except RuntimeError as error:
+        remedy = next((remedy for part, remedy in _REMEDIES if part in name), "updating torch")
+        raise MissingDependencyError(
+            f"The attention backend {name} needs a library that is missing or too old here; it comes by: {remedy}"
+        ) from error
+
+
+def use_attention_backend(transformer: IngredientsTransformer3DModel, name: str | None) -> None:
+    """Has every attention of the transformer computed by a backend; None by diffusers' own choice.
+
+    Diffusers makes a model's backend the default of the whole process as well; here it stays the model's.
+
+    Raises:
+        SpeedOptionError: if the backend cannot compute this model's attention on its device; nothing is changed then.
+        MissingDependencyError: as `check_attention_backend`.
+    """
+    if name is None:
+        if transformer.transformer_blocks[0].attn1.processor._attention_backend is not None:
+            transformer.reset_attention_backend()
+        return
+    check_attention_backend(name)
+    active = _AttentionBackendRegistry._active_backend
+    try:
+        transformer.set_attention_backend(name)
+        _probe(transformer, name)
+    except Exception as error:  # kernels fail in as many ways as there are libraries
+        transformer.reset_attention_backend()
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise SpeedOptionError(
+            f"The attention backend {name} does not work on {transformer.device} with {transformer.dtype} "
+            f"({reason}); choose another one, or leave it out."
+        ) from error
+    finally:
+        _AttentionBackendRegistry.set_active_backend(active)
+
+
+@torch.no_grad()
+def _probe(transformer: IngredientsTransformer3DModel, name: str) -> None:
+    """Attends once with heads of the sizes that the transformer has."""
+    config = transformer.config
+    heads = [(config.num_attention_heads, config.attention_head_dim)]
+    if config.identity_modules:
+        heads.append((config.id_attn_num_heads, config.id_attn_head_dim))
+    for num_heads, head_dim in heads:
+        states = torch.ones(
+            1, _NUM_PROBE_TOKENS, num_heads, head_dim, device=transformer.device, dtype=transformer.dtype
+        )
+        attended = dispatch_attention_fn(states, states, states, backend=AttentionBackendName(name))
+        if not torch.allclose(attended, states, rtol=0.05, atol=0.05):
+            raise ValueError("it gives wrong numbers")

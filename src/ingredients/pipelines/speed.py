@@ -1,0 +1,156 @@
+"""Speed options: how a model runs faster or in less memory, all off by default (docs/performance.md).
+
+| option | changes the video |
+|---|---|
+| compile | by rounding |
+| attention_backend | by rounding; quantised kernels by more |
+| fuse_qkv | by rounding |
+| split_guidance | by rounding |
+| step_cache | yes: it leaves work out |
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from ingredients.core.errors import SpeedOptionError
+from ingredients.core.memory_mode import MemoryMode
+from ingredients.pipelines.attention_backends import check_attention_backend, use_attention_backend
+from ingredients.pipelines.step_caches import STEP_CACHES, WITHIN_BLOCKS, StepCacheName, check_step_cache
+
+if TYPE_CHECKING:
+    from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+
+COMPILE_NOTICE = (
+    "The first steps compile the transformer's blocks, which takes from half a minute to minutes; "
+    "it is worth it for many videos, or for long ones."
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedOptions:
+    """How a model runs. The defaults change nothing.
+
+    Raises:
+        SpeedOptionError: for a name that does not exist, or options that cannot go together.
+        MissingDependencyError: for an attention backend whose library is missing.
+    """
+
+    compile: bool = False
+    """Whether the blocks are compiled, when the first video is made."""
+
+    attention_backend: str | None = None
+    """Kernel for attention, a name of diffusers' dispatcher; None leaves it to PyTorch."""
+
+    step_cache: StepCacheName | None = None
+    """What steps take over from those before; None computes everything."""
+
+    fuse_qkv: bool = False
+    """Whether query, key and value of self-attention are one matrix, kept beside the three."""
+
+    split_guidance: bool = False
+    """Whether the guidance passes of a step run one after the other instead of as one batch, in less memory."""
+
+    def __post_init__(self) -> None:
+        if self.attention_backend is not None:
+            check_attention_backend(self.attention_backend)
+        if self.step_cache is None:
+            return
+        if self.step_cache not in STEP_CACHES:
+            raise SpeedOptionError(
+                f"The step cache {self.step_cache!r} does not exist; choose one of {', '.join(STEP_CACHES)}."
+            )
+        if self.split_guidance and self.step_cache == "faster":
+            raise SpeedOptionError(
+                "The step cache faster leaves out one pass of a batch of two, and split guidance has no batch; "
+                "choose another step cache, or leave split guidance out."
+            )
+        if self.compile and self.step_cache in WITHIN_BLOCKS:
+            usable = ", ".join(name for name in STEP_CACHES if name not in WITHIN_BLOCKS)
+            raise SpeedOptionError(
+                f"The step cache {self.step_cache} decides anew within each block, which compiled blocks cannot "
+                f"follow; choose one of {usable}, or leave compiling out."
+            )
+
+    def names(self) -> tuple[str, ...]:
+        """Of the options that are on, for a report."""
+        named = {"compile": self.compile, "fuse-qkv": self.fuse_qkv, "split-guidance": self.split_guidance}
+        return (
+            *(name for name, is_on in named.items() if is_on),
+            *(f"step-cache {name}" for name in (self.step_cache,) if name is not None),
+            *(f"attention-backend {name}" for name in (self.attention_backend,) if name is not None),
+        )
+
+
+def parse_speed_options(*, step_cache: str | None, **others: Any) -> SpeedOptions:
+    """Options as a person names them.
+
+    Raises:
+        SpeedOptionError: as `SpeedOptions`.
+        MissingDependencyError: as `SpeedOptions`.
+    """
+    return SpeedOptions(step_cache=cast("StepCacheName | None", step_cache), **others)
+
+
+def apply_speed_options(
+    pipeline: "IngredientsPipeline", options: SpeedOptions, *, device: torch.device | None = None
+) -> None:
+    """Makes a pipeline run with these options and no others; before memory is saved by offloading.
+
+    Args:
+        pipeline: its calls from here on.
+        options: all of them; the defaults take back what was applied before, and those that are applied stay as they
+            are.
+        device: where it is going to run; None where it is.
+
+    Raises:
+        SpeedOptionError: if the model or the machine cannot do it.
+    """
+    if options == pipeline.speed_options:
+        return
+    transformer = pipeline.transformer
+    if options.compile:
+        _check_compiler(device or transformer.device)
+    check_step_cache(options.step_cache, transformer, magnitudes=pipeline.residual_magnitudes)
+    use_attention_backend(transformer, options.attention_backend)
+    transformer.unfuse_qkv_projections()
+    if options.fuse_qkv:
+        transformer.fuse_qkv_projections()
+    transformer.uncompile_repeated_blocks()
+    if options.compile:
+        transformer.compile_repeated_blocks()
+    pipeline.step_cache = options.step_cache
+    pipeline.split_guidance = options.split_guidance
+    pipeline.speed_options = options
+
+
+def check_speed_in_memory_mode(options: SpeedOptions, mode: MemoryMode) -> None:
+    """Says whether options can be used in a memory mode.
+
+    Raises:
+        SpeedOptionError: if they cannot.
+    """
+    if mode is MemoryMode.MINIMAL and options.step_cache == "faster":
+        raise SpeedOptionError(
+            "The step cache faster needs the guidance passes in one batch, and the memory mode minimal runs them one "
+            "after the other; choose another step cache, or --memory low."
+        )
+
+
+def _check_compiler(device: torch.device) -> None:
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+    from torch.utils._triton import has_triton
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler as error:
+        raise SpeedOptionError(
+            "Compiling needs a C++ compiler, and none was found; install one, such as g++, or leave compiling out."
+        ) from error
+    if device.type == "cuda" and not has_triton():
+        raise SpeedOptionError(
+            "Compiling for this GPU needs the library triton, which does not work here; install it with: "
+            "pip install triton, or leave compiling out."
+        )
