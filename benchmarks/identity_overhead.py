@@ -10,12 +10,12 @@ On a CPU it measures processor time, which other programs lengthen little, and k
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from diffusers import CogVideoXTransformer3DModel
+from measuring import seconds
 
 from ingredients.models import presets
 from ingredients.models.flops import base_block_flops, identity_flops_per_token
@@ -57,19 +57,6 @@ def build(arguments: argparse.Namespace) -> tuple[CogVideoXTransformer3DModel, I
     weights = ours.state_dict()
     base.load_state_dict({key: weights[key] for key in base.state_dict()}, assign=True)
     return base.requires_grad_(False), ours
-
-
-def seconds(function: Callable[[], Any], device: str) -> float:
-    """Processor time of one call on a CPU, time until it has finished elsewhere."""
-    if device == "cpu":
-        start = time.process_time()
-        function()
-        return time.process_time() - start
-    torch.accelerator.synchronize()
-    start = time.perf_counter()
-    function()
-    torch.accelerator.synchronize()
-    return time.perf_counter() - start
 
 
 @torch.no_grad()
