@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler, CogVideoXTransformer3DModel
-from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
 from measuring import attention_rate, best_seconds, matrix_rate, seconds
 from torch import nn
 from transformers import T5Config, T5EncoderModel
@@ -31,6 +30,7 @@ from ingredients.models.flops import base_block_flops, identity_flops_per_token
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
 
 NUM_TEXT_TOKENS, NUM_PATCHES = 226, 577
 FORMS = ("plain", "folded")

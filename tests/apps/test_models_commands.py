@@ -112,5 +112,6 @@ def test_models_are_listed(run: Run, hub: Hub, monkeypatch: pytest.MonkeyPatch) 
     folder = run("download", "mine").stdout.strip()
     assert json.loads(run("models", "--json").stdout.splitlines()[1])["folder"] == folder
     table = run("models").stdout
-    for part in ("mine", "MIT", "here", "2.0 GB"):
+    assert before[1]["memory"]["full"] > before[1]["memory"]["minimal"] > before[0]["memory"]["full"]
+    for part in ("mine", "MIT", "here", "2.0 GB", "minimal"):
         assert part in table

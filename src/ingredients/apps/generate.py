@@ -1,198 +1,36 @@
 """Photos and a sentence become a video file and a report: the one function behind every front end."""
 
 import contextlib
-import dataclasses
-import filecmp
-import itertools
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from ingredients.apps.people_check import JudgeName, PersonResult, load_people_check
+from ingredients.apps.generate_request import FPS, GenerateRequest, GenerateResult
+from ingredients.apps.people_check import load_people_check
 from ingredients.core.arrays import Int64Array, UInt8Array
-from ingredients.core.errors import ModelFolderError, OutputError, PhotoError
-from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.errors import ModelFolderError, PhotoError
 from ingredients.core.protocols import ProgressCallback
-from ingredients.faces.face_stack import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities, IdentityPhotos
-from ingredients.media.pictures import check_picture_path, write_picture
+from ingredients.media.pictures import write_picture
 from ingredients.media.provenance import Provenance
-from ingredients.media.video import check_video_path, write_video
+from ingredients.media.video import write_video
 from ingredients.pipelines.loading import find_model, load_pipeline
 from ingredients.pipelines.memory_estimate import VideoDemand
 from ingredients.pipelines.out_of_memory import explained_out_of_memory
-from ingredients.pipelines.people import PhotoFile, identity_photos
+from ingredients.pipelines.people import identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
-from ingredients.pipelines.prompts import PromptWarning, check_prompts
-from ingredients.pipelines.speed import COMPILE_NOTICE, SpeedOptions
+from ingredients.pipelines.prompts import PromptWarning
+from ingredients.pipelines.speed import COMPILE_NOTICE
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference
 from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import routing_map_sheet
 
-FPS = 8.0
-"""Frames a second of every model's videos (4.1)."""
-
 Notice = Callable[[str], None]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class GenerateRequest:
-    """What is asked for."""
-
-    photos: Mapping[str, Sequence[PhotoFile]]
-    """Photos by the person's name, one or several each."""
-
-    prompt: str
-    """What happens."""
-
-    output: Path
-    """Video to write."""
-
-    model: str | None = None
-    """Model folder, or a model of the hub; None takes the one that ships."""
-
-    identity: Path | None = None
-    """Identity weights for a base; None takes those in its folder."""
-
-    drop_learned_positions: bool = False
-    """Whether to leave out a base's learned positions, which fix the size of the video."""
-
-    face_stack: FaceStackName = "model"
-    """Who reads the photos: `dlib` has dlib find the faces; a stack's name insists on it."""
-
-    seed: int = 0
-    """Any integer; the same request makes the same video."""
-
-    num_inference_steps: int | None = None
-    """Denoising steps; None, here and in the next four, takes the model's own default."""
-
-    guidance_scale: float | None = None
-    """Weight of the prompt; 1 or less does without guidance."""
-
-    identity_guidance_scale: float | None = None
-    """Weight of the people against nobody in particular; 1 does without."""
-
-    layout_share: float | None = None
-    """Share of the steps, at the start, in which people are placed from left to right in the order given."""
-
-    likeness_guidance_scale: float | None = None
-    """How far each step is led to where the recogniser sees the people; 0 does without."""
-
-    negative_prompt: str | None = None
-    """What the video is led away from."""
-
-    face_scale: float = 1.0
-    """Strength of the faces' local features (alpha_m of Eq. 4)."""
-
-    num_frames: int | None = None
-    """Length in frames; None, here and below, takes what the model was trained on."""
-
-    height: int | None = None
-    """Pixels."""
-
-    width: int | None = None
-    """Pixels."""
-
-    memory: MemoryMode = MemoryMode.AUTO
-    """How much of the model is on the device at a time."""
-
-    speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
-    """How the model runs; the defaults make the exact video."""
-
-    routing_map: Path | None = None
-    """Picture to write: which person the router chose for each place."""
-
-    contact_sheet: Path | None = None
-    """Picture to write: the frames side by side."""
-
-    prompt_metadata: bool = True
-    """Whether the files say what was asked for; that a model made them they always say."""
-
-    def check(self) -> None:
-        """Checks what can be checked before anything is loaded.
-
-        Raises:
-            PhotoError: if a photo is missing, or one file is given for two people.
-            PromptError: if the prompt is empty.
-            OutputError: if a result cannot be written where it should go.
-        """
-        check_prompts([self.prompt])
-        check_video_path(self.output)
-        for picture in (self.routing_map, self.contact_sheet):
-            if picture is not None:
-                check_picture_path(picture)
-        _check_files_differ(self.photos, [self.output, self.routing_map, self.contact_sheet])
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class GenerateResult:
-    """What was made."""
-
-    request: GenerateRequest
-    """What was asked for."""
-
-    model: str
-    """Folder of the model."""
-
-    num_frames: int
-    """Length in frames."""
-
-    height: int
-    """Pixels."""
-
-    width: int
-    """Pixels."""
-
-    memory: MemoryMode
-    """Memory mode that was used."""
-
-    seconds: float
-    """Time from the request to the written video, loading included."""
-
-    people: tuple[PersonResult, ...]
-    """In the order of the request."""
-
-    judge: JudgeName | None
-    """Who looked for them in the video; None if nobody could."""
-
-    notices: tuple[str, ...]
-    """Doubts about the photos, and words that the model does not know."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON object."""
-        request = self.request
-        return {
-            "video": str(request.output),
-            "frames": self.num_frames,
-            "height": self.height,
-            "width": self.width,
-            "fps": FPS,
-            "seconds": round(self.seconds, 2),
-            "memory": self.memory.value,
-            "model": self.model,
-            "seed": request.seed,
-            "prompt": request.prompt,
-            "judge": self.judge,
-            "people": [
-                {
-                    "name": person.name,
-                    "photo": person.photos[0],
-                    "photos": list(person.photos),
-                    "found": person.found,
-                    "similarity": person.similarity if person.similarity is None else round(person.similarity, 4),
-                    "distance": person.distance if person.distance is None else round(person.distance, 4),
-                }
-                for person in self.people
-            ],
-            "routing_map": request.routing_map and str(request.routing_map),
-            "contact_sheet": request.contact_sheet and str(request.contact_sheet),
-            "notices": list(self.notices),
-        }
 
 
 def generate_video(
@@ -273,29 +111,6 @@ def _make_video(
         judge=check_people.judge_name,
         notices=tuple(notices),
     )
-
-
-def _check_files_differ(photos: Mapping[str, Sequence[PhotoFile]], outputs: Sequence[Path | None]) -> None:
-    files = [(name, file) for name, given in photos.items() for file in given]
-    for name, file in files:
-        if not file.path.exists():
-            raise PhotoError(f"The photo {file.path} of {name} does not exist; check the name and the folder.")
-    for (first_name, first), (second_name, second) in itertools.combinations(files, 2):
-        names_another_face = first.face != second.face and None not in (first.face, second.face)
-        if first_name == second_name or names_another_face:
-            continue
-        if filecmp.cmp(first.path, second.path, shallow=False):
-            raise PhotoError(
-                f"{first_name} and {second_name} have the same photo, {first.path}; give each person one of their "
-                f"own, or name a face of each, such as {first.path.name}#1 and {second.path.name}#2."
-            )
-    taken = {file.path.resolve(): f"the photo of {name}" for name, file in files}
-    for output in outputs:
-        if output is None:
-            continue
-        if output.resolve() in taken:
-            raise OutputError(f"The output {output} is {taken[output.resolve()]} as well; choose another name for it.")
-        taken[output.resolve()] = "another output"
 
 
 def _video_demand(request: GenerateRequest) -> VideoDemand:

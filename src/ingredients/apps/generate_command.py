@@ -26,7 +26,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MemoryMode
 
 if TYPE_CHECKING:
-    from ingredients.apps.generate import GenerateResult
+    from ingredients.apps.generate_request import GenerateResult
     from ingredients.faces.face_choice import FaceChoice
     from ingredients.pipelines.people import PhotoFile
 
@@ -131,7 +131,8 @@ def generate(
 
     people = parse_photos(photo, face=None if face is None else parse_face_choice(face))
 
-    from ingredients.apps.generate import GenerateRequest, generate_video
+    from ingredients.apps.generate import generate_video
+    from ingredients.apps.generate_request import GenerateRequest
     from ingredients.core.progress import show_progress
     from ingredients.pipelines.speed import parse_speed_options
 

@@ -8,10 +8,12 @@ import typer
 from ingredients.apps.terminal import with_examples
 
 if TYPE_CHECKING:
+    from ingredients.core.memory_mode import MemoryMode
     from ingredients.pipelines.known_models import KnownModel
 
 HELP = with_examples(
-    "Lists the models that are known by name: what they are for, licence, size, and whether they are on the disk.",
+    "Lists the models that are known by name: what they are for, size, memory, licence, and whether they are on the "
+    "disk.",
     "ingredients models",
     "ingredients models --json",
 )
@@ -40,6 +42,7 @@ def _to_json(model: "KnownModel") -> dict[str, Any]:
         "takes_people": model.takes_people,
         "folder": folder,
         "bytes": round(model.num_bytes),
+        "memory": {mode.value: need for mode, need in _needs(model).items()},
         "licence": model.licence,
         "description": model.description,
     }
@@ -53,6 +56,21 @@ def _folder(model: "KnownModel") -> str | None:
     return None if folder is None else str(folder)
 
 
+def _needs(model: "KnownModel") -> "dict[MemoryMode, int]":
+    """Bytes of GPU memory by mode, for a video of two people as the model was trained on."""
+    import torch
+
+    from ingredients.pipelines.loading import default_model_path
+    from ingredients.pipelines.memory_estimate import VideoDemand, estimate_needs
+    from ingredients.pipelines.unloaded_weights import folder_weights, published_weights
+
+    if model.source is None:
+        weights = folder_weights(default_model_path(), torch.bfloat16)
+    else:
+        weights = published_weights(identity_modules=model.takes_people)
+    return estimate_needs(weights, VideoDemand())
+
+
 def _state(model: "KnownModel") -> str:
     from ingredients.pipelines.hub import format_size, size_on_disk
 
@@ -62,6 +80,12 @@ def _state(model: "KnownModel") -> str:
     return f"{format_size(partial)} of it" if partial else f"ingredients download {model.name}"
 
 
+def _describe_needs(model: "KnownModel") -> str:
+    from ingredients.pipelines.hub import format_size
+
+    return "\n".join(f"{mode.value} {format_size(need)}" for mode, need in _needs(model).items())
+
+
 def _print_table() -> None:
     from rich.console import Console
     from rich.table import Table
@@ -69,16 +93,22 @@ def _print_table() -> None:
     from ingredients.pipelines.hub import cache_folder, format_size
     from ingredients.pipelines.known_models import KNOWN_MODELS
 
-    table = Table("name", "what for", "size", "licence", "on this disk", show_lines=True)
+    table = Table("name", "what for", "size", "GPU memory", "licence", "on this disk", show_lines=True)
+    for column in (0, 2, 3):
+        table.columns[column].no_wrap = True
     for model in KNOWN_MODELS:
         where = "" if model.source is None else f"\n{model.source.repo_id}"
         table.add_row(
             model.name,
             model.description + where,
-            f"{'' if model.source is None else 'about '}{format_size(model.num_bytes)}",
+            format_size(model.num_bytes),
+            _describe_needs(model),
             model.licence,
             _state(model),
         )
     console = Console()
     console.print(table)
+    console.print(
+        "Sizes and GPU memory (by memory mode) are computed; without a GPU everything runs on the processor."
+    )
     console.print(f"Downloads are kept in {cache_folder()}.")

@@ -28,11 +28,11 @@ T5_XXL = {
 """The text encoder of CogVideoX."""
 
 
-def published_weights(dtype: torch.dtype = torch.bfloat16) -> ModelWeights:
-    """The published model's; diffusers' VAE has the published sizes by default."""
+def published_weights(dtype: torch.dtype = torch.bfloat16, *, identity_modules: bool = True) -> ModelWeights:
+    """The published model's, or its base's; diffusers' VAE has the published sizes by default."""
     with torch.device("meta"):
         return weigh(
-            IngredientsTransformer3DModel(**presets.published()),
+            IngredientsTransformer3DModel(**presets.published() | {"identity_modules": identity_modules}),
             T5EncoderModel(T5Config(**T5_XXL)),
             AutoencoderKLCogVideoX(),
             sampling=SamplingDefaults(),
