@@ -104,14 +104,14 @@ def test_models_are_listed(run: Run, hub: Hub, monkeypatch: pytest.MonkeyPatch) 
     assert before[0]["folder"].endswith("small-world")
     assert before[1]["folder"] is None
     assert before[1]["bytes"] == 2_000_000_000
-    assert models_command._state(mine) == "ingredients download mine"
+    assert models_command._state(mine) == "no; ingredients download mine"
     hub.refusal, hub.dies_after = None, 10_000
     assert run("download", "mine").exit_code == 2
-    assert models_command._state(mine).endswith("of it")
+    assert models_command._state(mine).endswith("MB of it; ingredients download mine")
     hub.refusal = hub.dies_after = None
     folder = run("download", "mine").stdout.strip()
     assert json.loads(run("models", "--json").stdout.splitlines()[1])["folder"] == folder
     table = run("models").stdout
     assert before[1]["memory"]["full"] > before[1]["memory"]["minimal"] > before[0]["memory"]["full"]
-    for part in ("mine", "MIT", "here", "2.0 GB", "minimal"):
+    for part in ("mine", "MIT", "yes", "2.0 GB", "minimal"):
         assert part in table

@@ -75,40 +75,37 @@ def _state(model: "KnownModel") -> str:
     from ingredients.pipelines.hub import format_size, size_on_disk
 
     if _folder(model) is not None:
-        return "here"
+        return "yes"
     partial = 0 if model.source is None else size_on_disk(model.source)
-    return f"{format_size(partial)} of it" if partial else f"ingredients download {model.name}"
-
-
-def _describe_needs(model: "KnownModel") -> str:
-    from ingredients.pipelines.hub import format_size
-
-    return "\n".join(f"{mode.value} {format_size(need)}" for mode, need in _needs(model).items())
+    here = f"{format_size(partial)} of it" if partial else "no"
+    return f"{here}; ingredients download {model.name}"
 
 
 def _print_table() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ingredients.pipelines.hub import cache_folder, format_size
+    from ingredients.pipelines.hub import cache_folder
     from ingredients.pipelines.known_models import KNOWN_MODELS
 
-    table = Table("name", "what for", "size", "GPU memory", "licence", "on this disk", show_lines=True)
-    for column in (0, 2, 3):
-        table.columns[column].no_wrap = True
+    table = Table.grid(padding=(0, 2, 1, 0))
     for model in KNOWN_MODELS:
-        where = "" if model.source is None else f"\n{model.source.repo_id}"
-        table.add_row(
-            model.name,
-            model.description + where,
-            format_size(model.num_bytes),
-            _describe_needs(model),
-            model.licence,
-            _state(model),
-        )
+        table.add_row(f"[bold]{model.name}[/bold]", _describe(model))
     console = Console()
     console.print(table)
-    console.print(
-        "Sizes and GPU memory (by memory mode) are computed; without a GPU everything runs on the processor."
-    )
+    console.print("Sizes and GPU memory are computed; without a GPU everything runs on the processor.")
     console.print(f"Downloads are kept in {cache_folder()}.")
+
+
+def _describe(model: "KnownModel") -> str:
+    from ingredients.pipelines.hub import format_size
+
+    needs = ", ".join(f"{mode.value} {format_size(need)}" for mode, need in _needs(model).items())
+    lines = [
+        model.description,
+        "" if model.source is None else model.source.repo_id,
+        f"size {format_size(model.num_bytes)}; GPU memory: {needs}",
+        f"licence: {model.licence}",
+        f"on this disk: {_state(model)}",
+    ]
+    return "\n".join(line for line in lines if line)
