@@ -103,6 +103,43 @@ def scene(
 
 @app.command(
     help=with_examples(
+        "Draws a data set of clips with masks, tracks, photos and captions, of the same form as real videos "
+        "(docs/data.md). A stopped run goes on.",
+        "ingredients world clips --number 50 --output my-clips",
+        "ingredients world clips --number 50 --first-seed 1000 --split eval --output held-out",
+    )
+)
+def clips(
+    output: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("world-clips"),
+    number: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
+    first_seed: Annotated[int, typer.Option(help="The first clip; each next one has the next seed.")] = 0,
+    split: SplitOption = "train",
+    height: Annotated[int, typer.Option(min=32, max=720, help="Pixels; even.")] = 64,
+    width: Annotated[int, typer.Option(min=32, max=1280, help="Pixels; even.")] = 96,
+    num_frames: Annotated[int, typer.Option(min=1, max=240, help="Length in frames.")] = 9,
+    references: Annotated[int, typer.Option(min=0, max=10, help="Photos of each person.")] = 2,
+) -> None:
+    """Draws a data set of clips."""
+    from ingredients.core.progress import show_progress
+    from ingredients.data.world_folder import write_world_folder
+
+    with show_progress("Drawing clips") as progress:
+        records = write_world_folder(
+            output,
+            range(first_seed, first_seed + number),
+            split=split,
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            num_references=references,
+            progress=progress,
+        )
+    say(f"{len(records)} clips")
+    typer.echo(output)
+
+
+@app.command(
+    help=with_examples(
         "Lists the words that the small model's text encoder knows; others get a warning and no effect.",
         "ingredients world words",
     )

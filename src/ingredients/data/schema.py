@@ -1,45 +1,66 @@
-"""What curation hands to training: one record a clip, with the people tracked in it."""
+"""What curation hands to training: one record a clip, with the people tracked in it.
+
+Legend: F frames, N people, H/W pixels.
+"""
 
 import dataclasses
 from pathlib import Path
+
+Box = tuple[float, float, float, float]
+Points = tuple[tuple[float, float], ...]
+
+NUM_LANDMARKS = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PersonTrack:
     """One person through a clip. Coordinates are pixels of the clip; a frame without the face holds None."""
 
-    boxes: tuple[tuple[float, float, float, float] | None, ...]
+    person_id: str | None = None
+    """Who it is, where the same person is known in other clips, which then can lend a reference; None if not."""
+
+    boxes: tuple[Box | None, ...]
     """The face in each frame: left, top, right, bottom."""
 
-    landmarks: tuple[tuple[tuple[float, float], ...] | None, ...]
+    landmarks: tuple[Points | None, ...]
     """Five points in each frame: eyes, nose tip, mouth corners, as the picture has them from left to right."""
 
     face_masks: Path
-    """Image file series or archive (F, H, W) of the visible face: skin and features, without hair and clothes."""
+    """The visible face in each frame, skin and features without hair and clothes (`data/mask_files.py`)."""
 
-    references: tuple[Path, ...]
-    """Photos of the person that are not frames of this clip, or cut from other moments of it."""
+    references: tuple[Path, ...] = ()
+    """Photos of the person beside the clip's own frames."""
+
+    @property
+    def frames_with_face(self) -> tuple[int, ...]:
+        """Frames in which the face was found."""
+        return tuple(frame for frame, box in enumerate(self.boxes) if box is not None)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClipRecord:
     """A clip with its caption and its people."""
 
-    clip: Path
-    """The video file."""
+    clip_id: str
+    """Its name, unique in the data set."""
+
+    video: Path
+    """The file."""
 
     fps: float
     """Frames a second."""
+
+    num_frames: int
+    """F."""
+
+    height: int
+    """H."""
+
+    width: int
+    """W."""
 
     caption: str
     """What happens, without a word about who it is."""
 
     people: tuple[PersonTrack, ...]
     """Everyone whose face is tracked, in any order."""
-
-    def __post_init__(self) -> None:
-        if self.fps <= 0:
-            raise ValueError(f"fps must be positive, not {self.fps}.")
-        lengths = {len(track) for person in self.people for track in (person.boxes, person.landmarks)}
-        if len(lengths) > 1:
-            raise ValueError(f"All tracks of {self.clip} must be equally long, not {sorted(lengths)} frames.")

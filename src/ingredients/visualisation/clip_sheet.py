@@ -1,0 +1,73 @@
+"""Clips of a data set at a glance: frames with the masks of the faces tinted, boxes and landmarks drawn.
+
+Legend: F frames, N people, H/W pixels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ingredients.core.arrays import BoolArray, UInt8Array
+from ingredients.visualisation.layout import (
+    fit_height,
+    identity_colour,
+    in_column,
+    in_row,
+    resize,
+    text_line,
+    with_margin,
+)
+
+FRAME_HEIGHT = 128
+"""Pixels of a frame on the sheet."""
+
+_TINT = 0.45
+
+Box = tuple[float, float, float, float]
+
+
+def clip_sheet(rows: Sequence[UInt8Array]) -> UInt8Array:
+    """Puts the rows that `clip_row` made below each other."""
+    return with_margin(in_column(rows, gap=12))
+
+
+def clip_row(
+    title: str,
+    frames: UInt8Array,
+    masks: BoolArray,
+    boxes: Sequence[Sequence[Box | None]],
+    references: Sequence[Sequence[UInt8Array]],
+    *,
+    num_frames: int = 5,
+) -> UInt8Array:
+    """A clip: its title, photos of its people, and some of its frames, evenly spaced.
+
+    Args:
+        title: a line above.
+        frames: (F, H, W, 3).
+        masks: (N, F, H, W).
+        boxes: for each person and frame, left, top, right, bottom in pixels, or None.
+        references: photos of each person.
+        num_frames: frames to show.
+    """
+    shown = np.unique(np.linspace(0, len(frames) - 1, num_frames).round().astype(int)).tolist()
+    pictures = [fit_height(photos[0], FRAME_HEIGHT) for photos in references if photos]
+    pictures += [_mark(frames[frame], masks[:, frame], [track[frame] for track in boxes]) for frame in shown]
+    row = in_row(pictures)
+    return in_column([text_line(title, width=row.shape[1]), row])
+
+
+def _mark(frame: UInt8Array, masks: BoolArray, boxes: Sequence[Box | None]) -> UInt8Array:
+    pixels = frame.astype(np.float32)
+    for index, mask in enumerate(masks):
+        colour = np.array(identity_colour(index), np.float32)
+        pixels[mask] = (1 - _TINT) * pixels[mask] + _TINT * colour
+    scale = FRAME_HEIGHT / frame.shape[0]
+    tinted = resize(pixels.round().astype(np.uint8), width=max(1, round(frame.shape[1] * scale)), height=FRAME_HEIGHT)
+    picture = Image.fromarray(tinted)
+    draw = ImageDraw.Draw(picture)
+    for index, box in enumerate(boxes):
+        if box is not None:
+            draw.rectangle([edge * scale for edge in box], outline=identity_colour(index), width=2)
+    return np.asarray(picture)

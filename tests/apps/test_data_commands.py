@@ -1,0 +1,45 @@
+"""`ingredients data` and `ingredients world clips`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.apps.conftest import Run
+
+SMALL = ["--height", 48, "--width", 72, "--num-frames", 3]
+
+
+def test_a_drawn_data_set_is_checked_and_shown(run: Run) -> None:
+    made = run("world", "clips", "--number", 3, "--output", "clips", *SMALL)
+    assert made.exit_code == 0, made.output
+    assert made.stdout.strip() == "clips"
+    checked = run("data", "check", "clips", "--json")
+    assert checked.exit_code == 0, checked.output
+    assert json.loads(checked.stdout)["num_usable"] == 3
+    shown = run("data", "show", "clips", "--clip", "train-00000002", "--output", "one.png")
+    assert shown.exit_code == 0, shown.output
+    everything = run("data", "show", "clips", "--output", "all.png")
+    assert everything.exit_code == 0, everything.output
+    one, three = (np.asarray(Image.open(name)) for name in ("one.png", "all.png"))
+    assert three.shape[0] > 2 * one.shape[0]
+    assert one.std() > 0
+
+
+def test_a_broken_clip_is_named_and_the_exit_code_says_so(run: Run) -> None:
+    run("world", "clips", "--number", 2, "--output", "clips", *SMALL)
+    Path("clips/videos/train-00000001.mp4").unlink()
+    result = run("data", "check", "clips")
+    assert result.exit_code == 1
+    assert "1 of 2 clips can be used" in result.stdout
+    assert "train-00000001: The video" in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_mistakes_are_one_sentence(run: Run) -> None:
+    assert run("data", "check", "nowhere").exit_code == 2
+    run("world", "clips", "--number", 1, "--output", "clips", *SMALL)
+    result = run("data", "show", "clips", "--clip", "stranger")
+    assert result.exit_code == 2
+    assert "has no clip stranger; its first is train-00000000" in result.stderr

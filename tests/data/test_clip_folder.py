@@ -1,0 +1,272 @@
+"""Data sets on disk: what is written is what is read, and everything wrong with a clip is named."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ingredients.core.errors import UserInputError
+from ingredients.data.clip_check import check_clip_folder
+from ingredients.data.clip_folder import METADATA_NAME, BadRecordError, read_clip_folder, write_metadata
+from ingredients.data.mask_files import read_masks, write_masks
+from ingredients.data.world_folder import write_world_folder
+from ingredients.media.video import read_video, write_video
+from ingredients.world import render_scene, sample_scene
+
+SEEDS = (0, 1, 2)
+NUM_FRAMES, HEIGHT, WIDTH = 5, 48, 72
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "clips"
+    write_world_folder(folder, SEEDS, height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES, num_references=1)
+    return folder
+
+
+@pytest.fixture
+def folder(drawn: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "clips"
+    shutil.copytree(drawn, copy)
+    return copy
+
+
+def change(folder: Path, line: int, **values: Any) -> None:
+    lines = (folder / METADATA_NAME).read_text().splitlines()
+    record = json.loads(lines[line])
+    for name, value in values.items():
+        if value is None:
+            record.pop(name)
+        else:
+            record[name] = value
+    lines[line] = json.dumps(record)
+    (folder / METADATA_NAME).write_text("\n".join(lines) + "\n")
+
+
+def people_of(folder: Path, line: int) -> list[dict[str, Any]]:
+    people: list[dict[str, Any]] = json.loads((folder / METADATA_NAME).read_text().splitlines()[line])["people"]
+    return people
+
+
+# Masks
+
+
+def test_masks_survive(tmp_path: Path) -> None:
+    masks = np.random.default_rng(0).random((3, 5, 7)) < 0.5
+    write_masks(tmp_path / "m.png", masks)
+    np.testing.assert_array_equal(read_masks(tmp_path / "m.png", num_frames=3, height=5, width=7), masks)
+    assert Image.open(tmp_path / "m.png").mode == "1"
+
+
+@pytest.mark.parametrize("size", [(2, 5, 7), (3, 6, 7), (3, 5, 8)])
+def test_masks_of_another_size_are_refused(tmp_path: Path, size: tuple[int, int, int]) -> None:
+    write_masks(tmp_path / "m.png", np.zeros((3, 5, 7), dtype=bool))
+    with pytest.raises(UserInputError, match=r"m\.png are 7 wide and 15 high"):
+        read_masks(tmp_path / "m.png", num_frames=size[0], height=size[1], width=size[2])
+
+
+# The drawn world's
+
+
+def test_a_drawn_data_set_is_whole(drawn: Path) -> None:
+    report = check_clip_folder(drawn)
+    assert (report.num_clips, report.num_usable, report.problems) == (3, 3, ())
+    assert report.num_frames == 3 * NUM_FRAMES
+    assert sum(report.num_people.values()) == 3
+
+
+def test_a_record_says_what_the_world_drew(drawn: Path) -> None:
+    records = read_clip_folder(drawn)
+    assert [record.clip_id for record in records] == [f"train-{seed:08d}" for seed in SEEDS]
+    for seed, record in zip(SEEDS, records, strict=True):
+        spec = sample_scene(seed, split="train")
+        scene = render_scene(spec, height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES, fps=8.0)
+        assert record.caption == scene.caption
+        frames = read_video(record.video).frames.astype(int)
+        # A video keeps colour at half the size, which is much of a picture this small; another frame is further off.
+        errors = [np.abs(frames - other).mean() for other in (scene.frames, scene.frames[:, :, ::-1])]
+        assert errors[0] < errors[1] / 4
+        for index, person in enumerate(record.people):
+            masks = read_masks(person.face_masks, num_frames=NUM_FRAMES, height=HEIGHT, width=WIDTH)
+            np.testing.assert_array_equal(masks, scene.face_masks[:, index])
+            assert len(person.references) == 1
+            for frame in person.frames_with_face:
+                np.testing.assert_allclose(person.boxes[frame], scene.boxes[frame, index], atol=0.06)
+                np.testing.assert_allclose(person.landmarks[frame], scene.landmarks[frame, index], atol=0.06)
+
+
+def test_people_are_known_across_clips(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"height": HEIGHT, "width": WIDTH, "num_frames": 1, "num_references": 0}
+    first = write_world_folder(tmp_path / "a", [3], **arguments)
+    again = write_world_folder(tmp_path / "b", [3], **arguments)
+    ids = [person.person_id for person in first[0].people]
+    assert ids == [person.person_id for person in again[0].people]
+    assert len(set(ids)) == len(ids)
+
+
+def test_drawing_goes_on_where_it_stopped(folder: Path) -> None:
+    videos = {path: path.stat().st_mtime_ns for path in (folder / "videos").iterdir()}
+    records = write_world_folder(folder, range(5), height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES, num_references=1)
+    assert len(records) == 5
+    assert all(path.stat().st_mtime_ns == time for path, time in videos.items())
+    assert check_clip_folder(folder).num_usable == 5
+
+
+def test_a_folder_can_be_moved(folder: Path, tmp_path: Path) -> None:
+    folder.rename(tmp_path / "elsewhere")
+    assert check_clip_folder(tmp_path / "elsewhere").num_usable == 3
+
+
+def test_what_is_read_is_written_again(folder: Path) -> None:
+    records = read_clip_folder(folder)
+    before = (folder / METADATA_NAME).read_text()
+    write_metadata(folder, records)
+    assert (folder / METADATA_NAME).read_text() == before
+    with pytest.raises(ValueError, match="is not in the subpath"):
+        write_metadata(folder / "videos", records)
+
+
+# Lines that are no records
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"caption": None}, "caption of a clip missing"),
+        ({"shoes": 1}, "unknown shoes"),
+        ({"fps": -8}, "not positive"),
+        ({"num_frames": 0}, "num_frames must be a whole number above 0"),
+        ({"num_frames": 4}, "5 boxes and 5 sets of landmarks for 4 frames"),
+        ({"people": [{}]}, "boxes, face_masks, landmarks of a person missing"),
+        ({"people": 3}, "int"),
+        ({"clip_id": ""}, "clip_id must be a text"),
+    ],
+)
+def test_a_line_that_is_no_record(folder: Path, values: dict[str, Any], complaint: str) -> None:
+    change(folder, 1, **values)
+    with pytest.raises(BadRecordError, match=rf"Line 2 of .*{complaint}"):
+        read_clip_folder(folder)
+    report = check_clip_folder(folder)
+    assert report.num_usable == 2
+    assert [problem.clip_id for problem in report.problems] == ["line 2"]
+
+
+def test_a_line_that_is_no_json(folder: Path) -> None:
+    with (folder / METADATA_NAME).open("a") as metadata:
+        metadata.write('{"file_name": "videos/')
+    with pytest.raises(BadRecordError, match="Line 4"):
+        read_clip_folder(folder)
+    assert check_clip_folder(folder).num_usable == 3
+
+
+def test_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match=r"lacks metadata\.jsonl"):
+        read_clip_folder(tmp_path)
+
+
+def test_two_clips_of_one_name(folder: Path) -> None:
+    change(folder, 2, clip_id="train-00000000")
+    with pytest.raises(BadRecordError, match=r"Lines 1 and 3 .* same clip_id 'train-00000000'"):
+        read_clip_folder(folder)
+    report = check_clip_folder(folder)
+    assert report.num_usable == 2
+    assert "Lines 1 and 3" in report.problems[0].problem
+
+
+# Clips that cannot be used
+
+
+def problems_of(folder: Path, num_usable: int = 2) -> str:
+    report = check_clip_folder(folder)
+    assert report.num_usable == num_usable
+    return " ".join(problem.problem for problem in report.problems)
+
+
+def video_of(folder: Path, line: int) -> Path:
+    return read_clip_folder(folder)[line].video
+
+
+def test_a_corrupt_video(folder: Path) -> None:
+    path = video_of(folder, 1)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert str(path) in problems_of(folder)
+
+
+def test_a_video_of_no_length(folder: Path) -> None:
+    video_of(folder, 1).write_bytes(b"")
+    assert "cannot be read" in problems_of(folder)
+
+
+def test_a_missing_video(folder: Path) -> None:
+    video_of(folder, 1).unlink()
+    assert "does not exist" in problems_of(folder)
+
+
+def test_a_video_of_another_size_length_and_rate(folder: Path) -> None:
+    write_video(video_of(folder, 1), np.zeros((4, 50, 70, 3), np.uint8), fps=12)
+    found = problems_of(folder)
+    for part in ("has 4 frames, and its record says 5", "is 70x50", "12 frames a second"):
+        assert part in found
+
+
+def test_masks_of_another_clip(folder: Path) -> None:
+    write_masks(read_clip_folder(folder)[1].people[0].face_masks, np.ones((NUM_FRAMES, HEIGHT, WIDTH - 1), dtype=bool))
+    assert "71 wide" in problems_of(folder)
+
+
+def test_empty_and_missing_masks(folder: Path) -> None:
+    records = read_clip_folder(folder)
+    write_masks(records[0].people[0].face_masks, np.zeros((NUM_FRAMES, HEIGHT, WIDTH), dtype=bool))
+    records[1].people[0].face_masks.unlink()
+    found = problems_of(folder, num_usable=1)
+    assert "are empty" in found
+    assert "are missing" in found
+
+
+@pytest.mark.parametrize("caption", ["", "  "])
+def test_a_missing_caption(folder: Path, caption: str) -> None:
+    change(folder, 1, caption=caption)
+    assert "no caption" in problems_of(folder)
+
+
+def test_nobody_and_no_face(folder: Path) -> None:
+    change(folder, 1, people=[])
+    person = people_of(folder, 2)[0]
+    person["boxes"] = person["landmarks"] = [None] * NUM_FRAMES
+    change(folder, 2, people=[person])
+    found = problems_of(folder, num_usable=1)
+    assert "It has no people." in found
+    assert "Person 0: no frame has a face." in found
+
+
+@pytest.mark.parametrize(
+    ("box", "complaint"), [([5, 5, 5, 9], "is empty"), ([60, 5, 80, 9], "outside"), ([-9, 5, 8, 9], "outside")]
+)
+def test_boxes_that_cannot_be(folder: Path, box: list[float], complaint: str) -> None:
+    person = people_of(folder, 1)[0]
+    person["boxes"][2] = box
+    change(folder, 1, people=[person])
+    assert f"the box in frame 2 {'lies ' if complaint == 'outside' else ''}{complaint}" in problems_of(folder)
+
+
+def test_a_photo_that_cannot_be_read(folder: Path) -> None:
+    read_clip_folder(folder)[1].people[0].references[0].write_bytes(b"no picture")
+    assert "not an image" in problems_of(folder)
+
+
+def test_a_long_caption_is_doubtful_only(folder: Path) -> None:
+    change(folder, 1, caption="word " * 300)
+    report = check_clip_folder(folder)
+    assert report.num_usable == 3
+    assert [problem.is_fatal for problem in report.problems] == [False]
+
+
+def test_a_report_is_plain_data(folder: Path) -> None:
+    report = check_clip_folder(folder, progress=lambda done, total: None)
+    assert json.loads(json.dumps(dataclasses.asdict(report)))["num_usable"] == 3
