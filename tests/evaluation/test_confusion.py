@@ -1,0 +1,147 @@
+"""Who appears as whom, on cases worked out by hand."""
+
+import numpy as np
+import pytest
+
+from ingredients.core.arrays import Float32Array
+from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings
+from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion, confusion_matrix, find_confusion
+from ingredients.evaluation.face_changes import measure_changes
+
+NUM_FRAMES = 8
+SCALE = SimilarityScale(same_person_mean=0.8, stranger_mean=0.0)  # the midpoint is 0.4
+ANA, BEN, CLEO, NOBODY = np.eye(5, dtype=np.float32)[:4]
+PEOPLE = np.stack([ANA, BEN])
+
+
+def track(*faces: Float32Array, across: float = 0.5, first: int = 0) -> TrackEmbeddings:
+    """One face a frame, or one for all frames."""
+    rows = np.stack(faces if len(faces) > 1 else faces * NUM_FRAMES)
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return TrackEmbeddings(frame_indices=tuple(range(first, first + len(rows))), embeddings=rows, centre=(across, 0.5))
+
+
+def confuse(*tracks: TrackEmbeddings, ordered: bool = True) -> Confusion:
+    return find_confusion(tracks, PEOPLE, scale=SCALE, num_frames=NUM_FRAMES, ordered=ordered)
+
+
+def test_everybody_as_themselves() -> None:
+    found = confuse(track(ANA, across=0.2), track(BEN, across=0.8))
+    assert found.seen_as == (0, 1)
+    assert (found.num_right, found.num_dominated, found.num_strangers, found.num_missing) == (2, 0, 0, 0)
+    assert found.swapped is False
+    assert [found.blended, found.doubled, found.switching, found.num_extra] == [False, False, False, 0]
+
+
+def test_swapped_places() -> None:
+    tracks = track(ANA, across=0.8), track(BEN, across=0.2)
+    assert confuse(*tracks).swapped is True
+    assert confuse(*tracks, ordered=False).swapped is None
+    assert confuse(*tracks).num_right == 2
+
+
+def test_one_person_in_both_places() -> None:
+    found = confuse(track(ANA, across=0.2), track(ANA + 0.1 * BEN, across=0.8))
+    assert found.seen_as == (0, 0)
+    assert (found.num_right, found.num_dominated) == (1, 1)
+    assert found.doubled
+    assert found.swapped is None
+
+
+def test_a_stranger_and_nobody() -> None:
+    found = confuse(track(ANA), track(NOBODY))
+    assert found.seen_as == (0, STRANGER)
+    found = confuse(track(BEN))
+    assert found.seen_as == (MISSING, 1)
+    assert confuse().seen_as == (MISSING, MISSING)
+
+
+def test_a_blended_face() -> None:
+    found = confuse(track(ANA + BEN), track(NOBODY))
+    assert found.blended
+    assert not confuse(track(ANA + 0.2 * BEN), track(BEN)).blended
+
+
+def test_a_face_of_few_frames_does_not_last() -> None:
+    found = confuse(track(ANA, ANA, ANA), track(BEN))
+    assert found.seen_as == (MISSING, 1)
+    assert confuse(track(ANA, ANA, ANA, ANA), track(BEN)).seen_as == (0, 1)
+
+
+def test_extra_faces() -> None:
+    assert confuse(track(ANA), track(BEN), track(NOBODY), track(CLEO)).num_extra == 2
+    assert confuse(track(ANA), track(BEN), track(NOBODY, NOBODY)).num_extra == 0
+
+
+def test_the_same_person_one_after_the_other_is_not_doubled() -> None:
+    early, late = track(*[ANA] * 4), track(*[ANA] * 4, first=4)
+    assert not confuse(early, late).doubled
+    assert confuse(early, track(*[ANA] * 4, first=3)).doubled
+
+
+def test_a_face_that_switches() -> None:
+    assert confuse(track(*[ANA] * 5, *[BEN] * 3)).switching
+    assert not confuse(track(*[ANA] * 7, BEN)).switching  # a single frame may err
+    assert not confuse(track(*[NOBODY] * 8)).switching
+
+
+def test_the_order_of_tracks_says_nothing() -> None:
+    tracks = [track(ANA, across=0.2), track(BEN, across=0.8), track(NOBODY, across=0.5)]
+    assert confuse(*tracks) == confuse(*reversed(tracks))
+
+
+def test_the_matrix_counts() -> None:
+    confusions = [
+        confuse(track(ANA), track(BEN)),
+        confuse(track(ANA), track(ANA + 0.1 * BEN)),
+        confuse(track(BEN), track(NOBODY)),
+        confuse(track(BEN)),
+    ]
+    assert confusion_matrix(confusions, 2) == [[2, 0, 1, 1], [1, 3, 0, 0]]
+    assert confusion_matrix([], 2) == [[0] * 4] * 2
+
+
+# Changes of one face
+
+LANDMARKS = np.array([[10, 10], [20, 10], [15, 16], [11, 20], [19, 20]], dtype=np.float32)
+
+
+def turn(points: Float32Array, degrees: float, scale: float, shift: float) -> Float32Array:
+    angle = np.deg2rad(degrees)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return (scale * points @ rotation.T + shift).astype(np.float32)
+
+
+def test_a_pasted_photo_has_no_variety_wherever_it_lies() -> None:
+    landmarks = np.stack([turn(LANDMARKS, 7 * i, 1 + 0.3 * i, 5.0 * i) for i in range(6)])
+    changes = measure_changes(np.stack([ANA] * 6), landmarks, ANA, LANDMARKS)
+    assert changes.variety == pytest.approx(0, abs=1e-5)
+    assert changes.drift == pytest.approx(0)
+
+
+def test_variety_is_in_parts_of_the_eyes_distance() -> None:
+    moved = LANDMARKS.copy()
+    moved[2, 0] += 2  # the nose, by a fifth of the distance between the eyes
+    landmarks = np.stack([LANDMARKS, moved] * 3)
+    variety = measure_changes(np.stack([ANA] * 6), landmarks, ANA, LANDMARKS).variety
+    assert variety == pytest.approx(np.sqrt(0.1**2 / 5), rel=1e-4)
+
+
+def test_drift_is_what_is_lost_at_the_end() -> None:
+    fading = np.stack([ANA, ANA, ANA + BEN, ANA + BEN, BEN, BEN])
+    fading = fading / np.linalg.norm(fading, axis=1, keepdims=True)
+    assert measure_changes(fading, np.stack([LANDMARKS] * 6), ANA, LANDMARKS).drift == pytest.approx(-1)
+
+
+def test_copy_paste_is_what_is_lost_in_other_poses() -> None:
+    turned = LANDMARKS.copy()
+    turned[2, 0] += 4
+    landmarks = np.stack([turned, LANDMARKS, turned, LANDMARKS, turned, LANDMARKS])
+    faces = np.stack([BEN, ANA, BEN, ANA, BEN, ANA])
+    assert measure_changes(faces, landmarks, ANA, LANDMARKS).copy_paste == pytest.approx(1)
+    assert measure_changes(np.stack([ANA] * 6), landmarks, ANA, LANDMARKS).copy_paste == pytest.approx(0)
+
+
+def test_a_short_track_says_nothing() -> None:
+    changes = measure_changes(np.stack([ANA] * 2), np.stack([LANDMARKS] * 2), ANA, LANDMARKS)
+    assert (changes.drift, changes.copy_paste, changes.variety) == (None, None, None)
