@@ -1,7 +1,7 @@
 """Who appears as whom: what goes wrong with several people, told apart.
 
-A lasting track (a face seen in at least half of the frames) is *seen as* the person asked for to whom it is most alike,
-if it lies above the midpoint between strangers and the same person, and as a stranger otherwise.
+A lasting track (a face seen in at least half of the frames) is *seen as* the person asked for to whom it is most
+alike, if it lies above the midpoint between strangers and the same person, and as a stranger otherwise.
 
 | word | meaning |
 |---|---|
