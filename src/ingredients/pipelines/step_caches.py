@@ -10,7 +10,7 @@ carried from video to video and the number of steps is known. Which settings, an
 | mag | what all blocks add | while measured magnitudes say that it changes little (MagCache) |
 | pab | what self-attention adds | every other step (pyramid attention broadcast) |
 | taylor | what self-attention and feed-forward add | every other step, after a fifth of them (TaylorSeer, order 0) |
-| faster | self-attention, extrapolated; how the passes differed | of five steps four do one pass only (FasterCache) |
+| faster | self-attention; by what the passes differ | of three steps two do one pass only (FasterCache) |
 
 The identities live inside the block: a cache that skips whole blocks skips them, too, and what it adds instead holds
 them once. The other caches leave the identity modules alone. They are a few hundredths of a block's work, they are
@@ -74,9 +74,11 @@ def step_cache_config(
             return FasterCacheConfig(
                 spatial_attention_block_skip_range=2,
                 spatial_attention_timestep_skip_range=(-1, 900),
-                unconditional_batch_skip_range=5,
+                unconditional_batch_skip_range=3,
                 unconditional_batch_timestep_skip_range=(-1, 900),
-                attention_weight_callback=lambda _: 0.3,
+                alpha_low_frequency=1.0,
+                alpha_high_frequency=1.0,
+                attention_weight_callback=lambda _: 0.0,  # no slope: each step adds new noise
                 tensor_format="BFCHW",
                 current_timestep_callback=current_timestep,
             )
@@ -93,7 +95,7 @@ def step_cache_config(
             return TaylorSeerCacheConfig(
                 cache_interval=2,
                 disable_cache_before_step=math.ceil(0.2 * num_inference_steps),
-                max_order=0,  # each step adds new noise, from which a slope would extrapolate
+                max_order=0,  # nor here
                 taylor_factors_dtype=dtype,
                 cache_identifiers=[r"transformer_blocks\.\d+\.(attn1|ff)"],
             )
