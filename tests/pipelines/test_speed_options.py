@@ -299,6 +299,14 @@ def test_fused_projections_make_the_same_video(pipeline: IngredientsPipeline) ->
     assert torch.equal(run(pipeline), exact)
 
 
+def test_compiling_without_a_compiler_is_refused(
+    pipeline: IngredientsPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    with pytest.raises(SpeedOptionError, match=r"needs a C\+\+ compiler"):
+        apply_speed_options(pipeline, SpeedOptions(compile=True))
+
+
 def test_a_report_can_name_the_options() -> None:
     assert SpeedOptions().names() == ()
     options = SpeedOptions(compile=True, step_cache="mag", attention_backend="native", split_guidance=True)
