@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 
 _PARTS = ("vae", "text_encoder", "tokenizer", "scheduler")
 _TRANSFORMERS = ("transformer_ema", "transformer")
-_SMALL_FILES = re.compile(r"(README\.md|LICEN[CS]E[^/]*|model_index\.json|sampling_defaults\.json)", re.IGNORECASE)
+_SMALL_FILES = re.compile(
+    r"(README\.md|LICEN[CS]E[^/]*|model_index\.json|sampling_defaults\.json|residual_magnitudes\.json)", re.IGNORECASE
+)
 
 _WEIGHTS = re.compile(
     r"(?P<stem>diffusion_pytorch_model|pytorch_model|model)(-\d+-of-\d+)?\.(?P<kind>safetensors|bin)(\.index\.json)?"
