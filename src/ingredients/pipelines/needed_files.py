@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 _PARTS = ("vae", "text_encoder", "tokenizer", "scheduler")
 _TRANSFORMERS = ("transformer_ema", "transformer")
 _SMALL_FILES = re.compile(
-    r"(README\.md|LICEN[CS]E[^/]*|model_index\.json|sampling_defaults\.json|residual_magnitudes\.json)", re.IGNORECASE
+    r"(README\.md|LICEN[CS]E[^/]*|(model_index|sampling_defaults|residual_magnitudes)\.json)", re.IGNORECASE
 )
 
 _WEIGHTS = re.compile(
