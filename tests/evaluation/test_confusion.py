@@ -30,7 +30,7 @@ def test_everybody_as_themselves() -> None:
     assert found.seen_as == (0, 1)
     assert (found.num_right, found.num_dominated, found.num_strangers, found.num_missing) == (2, 0, 0, 0)
     assert found.swapped is False
-    assert [found.blended, found.doubled, found.switching, found.num_extra] == [False, False, False, 0]
+    assert (found.switching, found.num_extra) == (False, 0)
 
 
 def test_swapped_places() -> None:
@@ -44,7 +44,6 @@ def test_one_person_in_both_places() -> None:
     found = confuse(track(ANA, across=0.2), track(ANA + 0.1 * BEN, across=0.8))
     assert found.seen_as == (0, 0)
     assert (found.num_right, found.num_dominated) == (1, 1)
-    assert found.doubled
     assert found.swapped is None
 
 
@@ -56,12 +55,6 @@ def test_a_stranger_and_nobody() -> None:
     assert confuse().seen_as == (MISSING, MISSING)
 
 
-def test_a_blended_face() -> None:
-    found = confuse(track(ANA + BEN), track(NOBODY))
-    assert found.blended
-    assert not confuse(track(ANA + 0.2 * BEN), track(BEN)).blended
-
-
 def test_a_face_of_few_frames_does_not_last() -> None:
     found = confuse(track(ANA, ANA, ANA), track(BEN))
     assert found.seen_as == (MISSING, 1)
@@ -71,12 +64,6 @@ def test_a_face_of_few_frames_does_not_last() -> None:
 def test_extra_faces() -> None:
     assert confuse(track(ANA), track(BEN), track(NOBODY), track(CLEO)).num_extra == 2
     assert confuse(track(ANA), track(BEN), track(NOBODY, NOBODY)).num_extra == 0
-
-
-def test_the_same_person_one_after_the_other_is_not_doubled() -> None:
-    early, late = track(*[ANA] * 4), track(*[ANA] * 4, first=4)
-    assert not confuse(early, late).doubled
-    assert confuse(early, track(*[ANA] * 4, first=3)).doubled
 
 
 def test_a_face_that_switches() -> None:

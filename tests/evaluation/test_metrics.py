@@ -7,6 +7,8 @@ import pytest
 
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
+from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion
+from ingredients.evaluation.face_changes import FaceChanges
 from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance, frechet_distance
 from ingredients.evaluation.metrics.motion_amount import MotionAmount, mean_frame_change
 from ingredients.evaluation.metrics.registry import METRICS, find_metrics
@@ -14,6 +16,7 @@ from ingredients.evaluation.metrics.router_accuracy import last_half_recall, mea
 from ingredients.evaluation.metrics.text_relevance import TextCosineDifference, TextRelevance
 from ingredients.evaluation.records import (
     CaseRecord,
+    ChangesRecord,
     FacesRecord,
     MotionRecord,
     RoutingRecord,
@@ -152,3 +155,41 @@ def test_the_interval_of_a_frechet_distance_holds_its_value():
     records = [case(index, faces=FacesRecord(generated=one, real=two)) for index, (one, two) in enumerate(faces)]
     estimate = JudgeFrechetDistance().compute(records)
     assert estimate.low < estimate.value < estimate.high
+
+
+def changed(
+    index: int, *seen_as: int, swapped: bool | None = None, extra: int = 0, faces: tuple[FaceChanges | None, ...] = ()
+) -> CaseRecord:
+    confusion = Confusion(seen_as=seen_as, swapped=swapped, num_extra=extra, switching=index == 2)
+    return case(index, changes=ChangesRecord(confusion=confusion, faces=faces))
+
+
+def test_each_confusion_is_a_rate_of_its_own():
+    records = [
+        changed(0, 0, 1, swapped=True),
+        changed(1, 0, 0, extra=2),
+        changed(2, STRANGER, 1),
+        changed(3, MISSING, MISSING),
+    ]
+    expected = {
+        "dominated_rate": 1 / 8,
+        "stranger_rate": 1 / 8,
+        "missing_rate": 2 / 8,
+        "swapped_rate": 1 / 4,
+        "extra_faces": 2 / 4,
+        "switching_rate": 1 / 4,
+    }
+    assert {name: compute(name, records) for name in expected} == pytest.approx(expected)
+
+
+def test_changes_are_averaged_over_the_faces_that_have_them():
+    short = FaceChanges(drift=None, copy_paste=None, variety=None)
+    records = [
+        changed(0, 0, 1, faces=(FaceChanges(drift=-0.2, copy_paste=0.1, variety=0.3), None)),
+        changed(1, 0, 1, faces=(short, FaceChanges(drift=0.4, copy_paste=0.3, variety=0.1))),
+        changed(2, 0, 1, faces=(None, short)),
+    ]
+    assert compute("drift", records) == pytest.approx(0.1)
+    assert compute("copy_paste", records) == pytest.approx(0.2)
+    assert compute("variety", records) == pytest.approx(0.2)
+    assert np.isnan(compute("drift", records[2:]))

@@ -52,6 +52,9 @@ class TrackEmbeddings:
     centre: tuple[float, float]
     """Mean centre of the face, x then y, as a share of the frame's width and height."""
 
+    landmarks: Float32Array | None = None
+    """(frames, 5, 2) pixels; None where they are not known."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAssessment:

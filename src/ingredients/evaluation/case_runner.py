@@ -7,6 +7,7 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import numpy as np
 import torch
@@ -16,13 +17,16 @@ from ingredients.core.errors import PhotoError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
 from ingredients.evaluation.cases import Case, make_case
+from ingredients.evaluation.confusion import find_confusion
 from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
+from ingredients.evaluation.face_changes import FaceChanges, measure_changes
 from ingredients.evaluation.folder import EvaluationFolder
 from ingredients.evaluation.generation import GenerationSettings, VideoRequest, generate_videos, video_shape
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.motion_amount import mean_frame_change
 from ingredients.evaluation.records import (
     CaseRecord,
+    ChangesRecord,
     FacesRecord,
     MotionRecord,
     Need,
@@ -129,7 +133,7 @@ class CaseRunner:
         return [records[case.index] for case in cases]
 
     def _is_complete(self, record: CaseRecord) -> bool:
-        parts = {"routing": record.routing, "text": record.text, "faces": record.faces, "motion": record.motion}
+        parts = {need: getattr(record, need) for need in get_args(Need)}
         return record.error is not None or all(part is not None for need, part in parts.items() if need in self.needs)
 
     def _run_batch(self, variant: Variant, cases: Sequence[Case]) -> Iterator[CaseRecord]:
@@ -182,6 +186,9 @@ class CaseRunner:
         if variant.other_people_locally:
             others = self._look_at(_local_case(case, variant))
             record = dataclasses.replace(record, other_people=self._assess(tracks, others, num_frames=len(frames)))
+        if "changes" in self.needs:
+            changes = self._follow_changes(record.people, case, people, tracks, num_frames=len(frames))
+            record = dataclasses.replace(record, changes=changes)
         if "text" in self.needs:
             record = dataclasses.replace(record, text=self._compare_with_prompt(frames, case.prompt))
         if self.needs & {"routing", "faces", "motion"}:
@@ -192,6 +199,31 @@ class CaseRunner:
         return self.judge.assess_tracks(
             tracks, people.references, num_frames=num_frames, distractors=people.distractors
         )
+
+    def _follow_changes(
+        self,
+        assessment: ClipAssessment,
+        case: Case,
+        people: _People,
+        tracks: Sequence[TrackEmbeddings],
+        *,
+        num_frames: int,
+    ) -> ChangesRecord:
+        confusion = find_confusion(
+            tracks,
+            people.references,
+            scale=self.judge.scale,
+            num_frames=num_frames,
+            ordered=self.settings.layout_share > 0,
+        )
+        faces: list[FaceChanges | None] = []
+        for person, reference, photo in zip(assessment.people, people.references, case.portraits(), strict=True):
+            track = None if person.track is None else tracks[person.track]
+            if track is None or track.landmarks is None:
+                faces.append(None)
+            else:
+                faces.append(measure_changes(track.embeddings, track.landmarks, reference, photo.landmarks))
+        return ChangesRecord(confusion=confusion, faces=tuple(faces))
 
     def _compare_with_prompt(self, frames: UInt8Array, prompt: str) -> TextRecord:
         encoder = text_image_encoder(self.pipeline)

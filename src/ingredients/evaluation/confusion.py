@@ -10,16 +10,15 @@ alike, if it lies above the midpoint between strangers and the same person, and 
 | stranger | it is seen as nobody |
 | missing | there is no lasting track for the person |
 | swapped | everybody is right, but they stand in another order than asked for, from left to right |
-| blended | a track above the midpoint for two people |
-| doubled | two lasting tracks that share a frame are seen as one person |
 | extra | lasting tracks beyond the number of people asked for |
 | switching | a track whose frames are seen now as one person, now as another |
+
+Blended faces and doubled people are told by `assessment.py`.
 
 Legend: T tracks, N people, D embedding.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,12 +46,6 @@ class Confusion:
 
     swapped: bool | None
     """Whether the order from left to right is another than asked for; None if not everybody is right, or none was."""
-
-    blended: bool
-    """Whether a track is above the midpoint for two people."""
-
-    doubled: bool
-    """Whether two tracks that share a frame are seen as one person."""
 
     num_extra: int
     """Lasting tracks beyond the number of people."""
@@ -111,8 +104,6 @@ def find_confusion(
     return Confusion(
         seen_as=seen_as,
         swapped=across != sorted(across) if ordered and all_right else None,
-        blended=bool(((cosines > midpoint).sum(axis=1) >= 2).any()),
-        doubled=_is_any_doubled(lasting, seen),
         num_extra=max(0, len(lasting) - len(references)),
         switching=any(_is_switching(track, references, midpoint) for track in lasting),
     )
@@ -131,14 +122,6 @@ def confusion_matrix(confusions: Sequence[Confusion], num_people: int) -> list[l
 def _most_alike(cosines: Float32Array, midpoint: float) -> int:
     best = int(cosines.argmax())
     return best if cosines[best] > midpoint else STRANGER
-
-
-def _is_any_doubled(tracks: Sequence[TrackEmbeddings], seen: Sequence[int]) -> bool:
-    return any(
-        seen[first] == seen[second] != STRANGER
-        and not set(tracks[first].frame_indices).isdisjoint(tracks[second].frame_indices)
-        for first, second in itertools.combinations(range(len(tracks)), 2)
-    )
 
 
 def _is_switching(track: TrackEmbeddings, references: Float32Array, midpoint: float) -> bool:

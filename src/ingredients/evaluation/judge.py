@@ -101,6 +101,7 @@ class Judge:
                 frame_indices=tuple(track.frame_indices),
                 embeddings=rows,
                 centre=_relative_centre(track, height, width),
+                landmarks=np.stack([face.landmarks for face in track.faces]),
             )
             for track, rows in zip(tracks, by_track, strict=True)
         ]

@@ -7,8 +7,10 @@ import dataclasses
 from typing import Literal
 
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
+from ingredients.evaluation.confusion import Confusion
+from ingredients.evaluation.face_changes import FaceChanges
 
-Need = Literal["people", "routing", "text", "faces", "motion"]
+Need = Literal["people", "routing", "text", "faces", "motion", "changes"]
 """A part of a case's record that a metric reads."""
 
 Vector = tuple[float, ...]
@@ -59,6 +61,17 @@ class MotionRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ChangesRecord:
+    """Who appears as whom, and how the faces change through the clip."""
+
+    confusion: Confusion
+    """Who appears as whom."""
+
+    faces: tuple[FaceChanges | None, ...]
+    """Changes of each person's face; None for a person who was not found."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRecord:
     """All that was measured on one case; a part that was not asked for is None."""
 
@@ -85,6 +98,9 @@ class CaseRecord:
 
     motion: MotionRecord | None = None
     """For the amount of motion."""
+
+    changes: ChangesRecord | None = None
+    """For confusions, drift and copying."""
 
     seconds: float = 0.0
     """Time that the generation took."""

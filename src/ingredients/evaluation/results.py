@@ -7,6 +7,7 @@ from typing import Any
 
 from ingredients.core.config import config_to_dict
 from ingredients.evaluation.calibration import JudgeCalibration
+from ingredients.evaluation.confusion import Confusion, confusion_matrix
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.metrics.router_accuracy import mean_recall_table
@@ -72,6 +73,8 @@ class EvaluationResult:
                 "timesteps": list(_timesteps(self.records)),
                 "recall_by_block": [[round(value, 4) for value in row] for row in mean_recall_table(self.records)],
             }
+        if confusions := _confusions(self.records):
+            values["confusion_matrix"] = confusion_matrix(confusions, self.num_people)
         values["cases"] = [_case_to_json(record) for record in self.records]
         return values
 
@@ -100,6 +103,8 @@ class EvaluationResult:
                 "## Router: balanced recall by routed block and timestep",
                 markdown_table(["block", *(f"t = {timestep}" for timestep in timesteps)], rows),
             ]
+        if confusions := _confusions(self.records):
+            parts += ["## Who appears as whom", confusion_table(confusions, self.num_people)]
         parts += ["## Cases", _cases_table(self.records)]
         return "\n\n".join(parts) + "\n"
 
@@ -130,6 +135,16 @@ def calibration_table(calibration: JudgeCalibration) -> str:
     )
 
 
+def confusion_table(confusions: Sequence[Confusion], num_people: int) -> str:
+    """Markdown: a row for each place among the people asked for, a column for who appears there."""
+    header = ["asked for", *(f"seen as {person + 1}" for person in range(num_people)), "a stranger", "missing"]
+    rows = [
+        [str(person + 1), *(str(count) for count in counts)]
+        for person, counts in enumerate(confusion_matrix(confusions, num_people))
+    ]
+    return markdown_table(header, rows)
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
@@ -140,6 +155,10 @@ def estimate_to_json(estimate: Estimate) -> dict[str, float | None]:
     """Value, low and high; what is not finite becomes None, which JSON can say."""
     values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
     return {name: round(value, 5) if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _confusions(records: Sequence[CaseRecord]) -> list[Confusion]:
+    return [record.changes.confusion for record in records if record.changes is not None]
 
 
 def _timesteps(records: Sequence[CaseRecord]) -> tuple[int, ...]:

@@ -4,6 +4,15 @@ from collections.abc import Iterable
 
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.metrics.base import Metric
+from ingredients.evaluation.metrics.changes import COPY_PASTE, DRIFT, VARIETY
+from ingredients.evaluation.metrics.confusions import (
+    DOMINATED_RATE,
+    EXTRA_FACES,
+    MISSING_RATE,
+    STRANGER_RATE,
+    SWAPPED_RATE,
+    SWITCHING_RATE,
+)
 from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
 from ingredients.evaluation.metrics.motion_amount import MotionAmount
 from ingredients.evaluation.metrics.normalised_similarity import NORMALISED_SIMILARITY, NORMALISED_SIMILARITY_MINIMUM
@@ -22,6 +31,15 @@ _METRICS: tuple[Metric, ...] = (
     FOUND_RATE,
     BLENDED_RATE,
     DOUBLED_RATE,
+    DOMINATED_RATE,
+    STRANGER_RATE,
+    MISSING_RATE,
+    SWAPPED_RATE,
+    EXTRA_FACES,
+    SWITCHING_RATE,
+    DRIFT,
+    COPY_PASTE,
+    VARIETY,
     TextCosineDifference(),
     JudgeFrechetDistance(),
     MotionAmount(),
