@@ -158,10 +158,15 @@ def test_the_interval_of_a_frechet_distance_holds_its_value():
 
 
 def changed(
-    index: int, *seen_as: int, swapped: bool | None = None, extra: int = 0, faces: tuple[FaceChanges | None, ...] = ()
+    index: int,
+    *seen_as: int,
+    swapped: bool | None = None,
+    extra: int = 0,
+    faces: tuple[FaceChanges | None, ...] = (),
+    real: float | None = None,
 ) -> CaseRecord:
     confusion = Confusion(seen_as=seen_as, swapped=swapped, num_extra=extra, switching=index == 2)
-    return case(index, changes=ChangesRecord(confusion=confusion, faces=faces))
+    return case(index, changes=ChangesRecord(confusion=confusion, faces=faces, real_variety=real))
 
 
 def test_each_confusion_is_a_rate_of_its_own():
@@ -191,5 +196,13 @@ def test_changes_are_averaged_over_the_faces_that_have_them():
     ]
     assert compute("drift", records) == pytest.approx(0.1)
     assert compute("copy_paste", records) == pytest.approx(0.2)
-    assert compute("variety", records) == pytest.approx(0.2)
     assert np.isnan(compute("drift", records[2:]))
+
+
+def test_variety_is_a_share_of_real_clips():
+    pasted, lively = (FaceChanges(drift=0.0, copy_paste=0.0, variety=variety) for variety in (0.0, 0.03))
+    records = [changed(0, 0, faces=(pasted, lively), real=0.03), changed(1, 0, faces=(lively, None), real=0.06)]
+    assert compute("variety", records) == pytest.approx(0.5)
+    assert compute("variety", [changed(0, 0, faces=(pasted,), real=0.03)]) == 0
+    assert np.isnan(compute("variety", [changed(0, 0, faces=(None,), real=0.03)]))
+    assert np.isnan(compute("variety", [changed(0, 0, faces=(lively,))]))

@@ -19,7 +19,7 @@ from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
 from ingredients.evaluation.cases import Case, make_case
 from ingredients.evaluation.confusion import find_confusion
 from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
-from ingredients.evaluation.face_changes import FaceChanges, measure_changes
+from ingredients.evaluation.face_changes import FaceChanges, face_variety, measure_changes
 from ingredients.evaluation.folder import EvaluationFolder
 from ingredients.evaluation.generation import GenerationSettings, VideoRequest, generate_videos, video_shape
 from ingredients.evaluation.judge import Judge
@@ -186,12 +186,9 @@ class CaseRunner:
         if variant.other_people_locally:
             others = self._look_at(_local_case(case, variant))
             record = dataclasses.replace(record, other_people=self._assess(tracks, others, num_frames=len(frames)))
-        if "changes" in self.needs:
-            changes = self._follow_changes(record.people, case, people, tracks, num_frames=len(frames))
-            record = dataclasses.replace(record, changes=changes)
         if "text" in self.needs:
             record = dataclasses.replace(record, text=self._compare_with_prompt(frames, case.prompt))
-        if self.needs & {"routing", "faces", "motion"}:
+        if self.needs & {"routing", "faces", "motion", "changes"}:
             record = self._compare_with_real_clip(record, case, people, frames, tracks)
         return record
 
@@ -206,6 +203,7 @@ class CaseRunner:
         case: Case,
         people: _People,
         tracks: Sequence[TrackEmbeddings],
+        real_tracks: Sequence[TrackEmbeddings],
         *,
         num_frames: int,
     ) -> ChangesRecord:
@@ -223,7 +221,10 @@ class CaseRunner:
                 faces.append(None)
             else:
                 faces.append(measure_changes(track.embeddings, track.landmarks, reference, photo.landmarks))
-        return ChangesRecord(confusion=confusion, faces=tuple(faces))
+        real = [face_variety(track.landmarks) for track in real_tracks if track.landmarks is not None]
+        return ChangesRecord(
+            confusion=confusion, faces=tuple(faces), real_variety=float(np.mean(real)) if real else None
+        )
 
     def _compare_with_prompt(self, frames: UInt8Array, prompt: str) -> TextRecord:
         encoder = text_image_encoder(self.pipeline)
@@ -248,9 +249,13 @@ class CaseRunner:
             assert people.identities is not None
             routing = probe_router(self.pipeline, people.identities, scene, seed=case.seed + self.seed)
             record = dataclasses.replace(record, routing=routing)
+        real_tracks = self.judge.track(scene.frames) if self.needs & {"faces", "changes"} else []
         if "faces" in self.needs:
-            faces = FacesRecord(generated=_face_vectors(tracks), real=_face_vectors(self.judge.track(scene.frames)))
+            faces = FacesRecord(generated=_face_vectors(tracks), real=_face_vectors(real_tracks))
             record = dataclasses.replace(record, faces=faces)
+        if "changes" in self.needs:
+            changes = self._follow_changes(record.people, case, people, tracks, real_tracks, num_frames=len(frames))
+            record = dataclasses.replace(record, changes=changes)
         if "motion" in self.needs:
             motion = MotionRecord(generated=mean_frame_change(frames), real=mean_frame_change(scene.frames))
             record = dataclasses.replace(record, motion=motion)

@@ -70,6 +70,9 @@ class ChangesRecord:
     faces: tuple[FaceChanges | None, ...]
     """Changes of each person's face; None for a person who was not found."""
 
+    real_variety: float | None = None
+    """Mean variety of the faces in a real clip of the same people and prompt."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRecord:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.metrics.base import Metric
-from ingredients.evaluation.metrics.changes import COPY_PASTE, DRIFT, VARIETY
+from ingredients.evaluation.metrics.changes import COPY_PASTE, DRIFT, Variety
 from ingredients.evaluation.metrics.confusions import (
     DOMINATED_RATE,
     EXTRA_FACES,
@@ -39,7 +39,7 @@ _METRICS: tuple[Metric, ...] = (
     SWITCHING_RATE,
     DRIFT,
     COPY_PASTE,
-    VARIETY,
+    Variety(),
     TextCosineDifference(),
     JudgeFrechetDistance(),
     MotionAmount(),
