@@ -172,6 +172,7 @@ def test_a_broken_download_goes_on_where_it_stopped(hub: Hub, monkeypatch: pytes
 
 def test_a_download_that_lacks_a_file_is_not_taken_for_whole(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = fetch(MODEL)
+    (folder / WEIGHTS).resolve().unlink()
     (folder / WEIGHTS).unlink()
     assert find_downloaded(MODEL) is None
     plan = plan_download(MODEL)
@@ -188,6 +189,58 @@ def test_a_damaged_file_is_removed(hub: Hub) -> None:
     hub.damages = False
     folder = fetch(MODEL)
     assert (folder / WEIGHTS).read_bytes() == (hub.folder / WEIGHTS).read_bytes()
+
+
+def test_an_interrupted_comparison_leaves_nothing_unproven(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    hub.damages = True
+    monkeypatch.setattr(hub_module, "_checksum", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(MODEL)
+    assert find_downloaded(MODEL) is None
+    monkeypatch.undo()
+    point_at(hub.url, Path(hub.folder).parent / "cache", monkeypatch)
+    with pytest.raises(HubError, match="arrived damaged"):
+        fetch(MODEL)
+
+
+def test_what_has_arrived_is_not_asked_for_again(hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = plan_download(MODEL).num_bytes
+    hub.dies_after = 40_000
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
+    with pytest.raises(HubError):
+        fetch(MODEL)
+    hub.dies_after = hub.refusal = None
+    arrived = sum(path.stat().st_size for path in cache.rglob("*") if path.parent.name in ("partial", "blobs"))
+    assert arrived >= 40_000
+    assert plan_download(MODEL).num_missing_bytes == whole - arrived
+
+
+def test_a_partial_file_that_is_too_long_begins_anew(hub: Hub, cache: Path) -> None:
+    plan = plan_download(MODEL)
+    weights = next(file for file in plan.files if file.name == WEIGHTS)
+    partial = cache / "models--someone--people" / "partial" / weights.checksum
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(bytes(weights.size + 10))
+    assert (fetch(MODEL) / WEIGHTS).read_bytes() == (hub.folder / WEIGHTS).read_bytes()
+
+
+def test_a_file_shorter_than_listed_is_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_download(MODEL)
+    path = hub.folder / WEIGHTS
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(HubError, match="broke off"):
+        download(plan)
+
+
+def test_checksums_are_hexadecimal(hub: Hub) -> None:
+    entries = hub.entries()
+    next(entry for entry in entries if entry["path"] == WEIGHTS)["lfs"]["oid"] = "../../../outside"
+    hub.entries = lambda: entries  # type: ignore[method-assign]
+    with pytest.raises(HubError, match="no checksum"):
+        plan_download(MODEL)
 
 
 def test_progress_of_comparing(hub: Hub) -> None:

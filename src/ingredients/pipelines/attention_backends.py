@@ -50,29 +50,39 @@ def check_attention_backend(name: str) -> None:
         ) from error
 
 
-def use_attention_backend(transformer: IngredientsTransformer3DModel, name: str | None) -> None:
+def use_attention_backend(
+    transformer: IngredientsTransformer3DModel, name: str | None, *, device: torch.device | None = None
+) -> None:
     """Has every attention of the transformer computed by a backend; None by diffusers' own choice.
 
     Diffusers makes a model's backend the default of the whole process as well; here it stays the model's.
+
+    Args:
+        transformer: whose attention.
+        name: of the backend.
+        device: where the transformer is going to run; None where it is.
 
     Raises:
         SpeedOptionError: if the backend cannot compute this model's attention on its device; nothing is changed then.
         MissingDependencyError: as `check_attention_backend`.
     """
+    before = transformer.transformer_blocks[0].attn1.processor._attention_backend
     if name is None:
-        if transformer.transformer_blocks[0].attn1.processor._attention_backend is not None:
+        if before is not None:
             transformer.reset_attention_backend()
         return
     check_attention_backend(name)
+    device = device or transformer.device
     active = _AttentionBackendRegistry._active_backend
     try:
+        _probe(transformer, name, device)
         transformer.set_attention_backend(name)
-        _probe(transformer, name)
     except Exception as error:  # kernels fail in as many ways as there are libraries
-        transformer.reset_attention_backend()
+        if before is not None:
+            transformer.set_attention_backend(before)
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
         raise SpeedOptionError(
-            f"The attention backend {name} does not work on {transformer.device} with {transformer.dtype} "
+            f"The attention backend {name} does not work on {device} with {transformer.dtype} "
             f"({reason}); choose another one, or leave it out."
         ) from error
     finally:
@@ -80,16 +90,14 @@ def use_attention_backend(transformer: IngredientsTransformer3DModel, name: str 
 
 
 @torch.no_grad()
-def _probe(transformer: IngredientsTransformer3DModel, name: str) -> None:
+def _probe(transformer: IngredientsTransformer3DModel, name: str, device: torch.device) -> None:
     """Attends once with heads of the sizes that the transformer has."""
     config = transformer.config
     heads = [(config.num_attention_heads, config.attention_head_dim)]
     if config.identity_modules:
         heads.append((config.id_attn_num_heads, config.id_attn_head_dim))
     for num_heads, head_dim in heads:
-        states = torch.ones(
-            1, _NUM_PROBE_TOKENS, num_heads, head_dim, device=transformer.device, dtype=transformer.dtype
-        )
+        states = torch.ones(1, _NUM_PROBE_TOKENS, num_heads, head_dim, device=device, dtype=transformer.dtype)
         attended = dispatch_attention_fn(states, states, states, backend=AttentionBackendName(name))
         if not torch.allclose(attended, states, rtol=0.05, atol=0.05):
             raise ValueError("it gives wrong numbers")

@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx2
@@ -32,6 +32,8 @@ from ingredients.pipelines.needed_files import is_model, needed_files
 
 _ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w][\w./-]*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_PARTIAL = "partial"
 _BLOCK = 1 << 22
 _GIGABYTE = 1e9
 
@@ -63,8 +65,13 @@ class HubFile:
     checksum: str
     """SHA-256 of a large file; of a small one what git calls it."""
 
-    is_here: bool
-    """Whether it is on the disk already."""
+    num_bytes_here: int
+    """What of it is on the disk already."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether all of it is."""
+        return self.num_bytes_here == self.size
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +95,7 @@ class DownloadPlan:
     @property
     def num_missing_bytes(self) -> int:
         """Size of what is not here yet."""
-        return sum(file.size for file in self.files if not file.is_here)
+        return self.num_bytes - sum(file.num_bytes_here for file in self.files)
 
     def describe(self) -> str:
         """The sizes in words."""
@@ -142,15 +149,7 @@ def plan_download(model: HubModel) -> DownloadPlan:
             f"The repository {model} holds no model that can be read here: it lacks model_index.json; its files are "
             f"{name_some(sorted(listed)) or 'none'}."
         )
-    files = tuple(
-        HubFile(
-            name=name,
-            size=listed[name].size,
-            checksum=_hub_checksum(listed[name]),
-            is_here=isinstance(huggingface_hub.try_to_load_from_cache(model.repo_id, name, revision=commit), str),
-        )
-        for name in needed_files(listed)
-    )
+    files = tuple(_hub_file(model, commit, listed[name]) for name in needed_files(listed))
     return DownloadPlan(model=model, commit=commit, files=files)
 
 
@@ -215,22 +214,26 @@ def verify(plan: DownloadPlan, folder: Path, *, progress: ProgressCallback | Non
     for file in plan.files:
         path = folder / file.name
         num_read += file.size
-        if _checksum(path, file) != file.checksum:
+        if not path.is_file() or _checksum(path, file) != file.checksum:
             damaged.append(file.name)
-            path.resolve().unlink()
+            path.resolve().unlink(missing_ok=True)
             path.unlink(missing_ok=True)
         if progress is not None:
             progress(num_read // 10**6, plan.num_bytes // 10**6)
     if damaged:
-        raise HubError(
-            f"{name_some(damaged)} of {plan.model} arrived damaged and went to the bin (another checksum than the "
-            f"hub's); run this again to fetch what is missing: ingredients download {plan.model}"
-        )
+        raise HubError(_damaged(plan, damaged))
 
 
 def format_size(num_bytes: float) -> str:
     """Bytes for people."""
     return f"{num_bytes / _GIGABYTE:.1f} GB" if num_bytes >= _GIGABYTE / 10 else f"{num_bytes / 1e6:.1f} MB"
+
+
+def _damaged(plan: DownloadPlan, names: Sequence[str]) -> str:
+    return (
+        f"{name_some(names)} of {plan.model} arrived damaged and went to the bin (another checksum than the hub's); "
+        f"run this again to fetch what is missing: ingredients download {plan.model}"
+    )
 
 
 def _exactly(names: list[str]) -> list[str]:
@@ -280,22 +283,26 @@ def _check_room(plan: DownloadPlan) -> None:
 def _continue_file(plan: DownloadPlan, file: HubFile) -> None:
     """Puts a large file where huggingface_hub keeps it, beginning with what an earlier try has left."""
     folder = _repository_folder(plan.model.repo_id)
-    partial, whole = folder / "partial" / file.checksum, folder / "blobs" / file.checksum
+    partial, whole = folder / _PARTIAL / file.checksum, folder / "blobs" / file.checksum
     partial.parent.mkdir(parents=True, exist_ok=True)
     whole.parent.mkdir(exist_ok=True)
     with WeakFileLock(partial.with_suffix(".lock")):
         if not whole.exists():
+            if partial.exists() and partial.stat().st_size > file.size:
+                partial.unlink()
             with partial.open("ab") as stream:
-                if stream.tell() > file.size:
-                    stream.truncate(0)
-                file_download.http_get(
-                    huggingface_hub.hf_hub_url(plan.model.repo_id, file.name, revision=plan.commit),
-                    stream,
-                    resume_size=stream.tell(),
-                    headers=build_hf_headers(),
-                    expected_size=file.size,
-                    displayed_filename=file.name,
-                )
+                if stream.tell() < file.size:
+                    file_download.http_get(
+                        huggingface_hub.hf_hub_url(plan.model.repo_id, file.name, revision=plan.commit),
+                        stream,
+                        resume_size=stream.tell(),
+                        headers=build_hf_headers(),
+                        expected_size=file.size,
+                        displayed_filename=file.name,
+                    )
+            if _checksum(partial, file) != file.checksum:
+                partial.unlink()
+                raise HubError(_damaged(plan, [file.name]))
             partial.replace(whole)
 
 
@@ -304,8 +311,21 @@ def _is_small(file: HubFile) -> bool:
     return _COMMIT.fullmatch(file.checksum) is not None
 
 
-def _hub_checksum(file: RepoFile) -> str:
-    return str(file.blob_id if file.lfs is None else file.lfs.sha256)
+def _hub_file(model: HubModel, commit: str, listed: RepoFile) -> HubFile:
+    checksum = str(listed.blob_id if listed.lfs is None else listed.lfs.sha256)
+    if not _CHECKSUM.fullmatch(checksum):  # it becomes the name of a file
+        raise HubError(f"The hub gives {listed.path} of {model} no checksum; it cannot be trusted.")
+    linked = huggingface_hub.try_to_load_from_cache(model.repo_id, listed.path, revision=commit)
+    folder = _repository_folder(model.repo_id)
+    is_whole = isinstance(linked, str) or (folder / "blobs" / checksum).is_file()
+    partial = folder / _PARTIAL / checksum
+    num_bytes = partial.stat().st_size if partial.is_file() else 0
+    return HubFile(
+        name=listed.path,
+        size=listed.size,
+        checksum=checksum,
+        num_bytes_here=listed.size if is_whole else max(0, min(num_bytes, listed.size - 1)),
+    )
 
 
 def _checksum(path: Path, file: HubFile) -> str:
@@ -353,4 +373,7 @@ def _explained(model: HubModel) -> Iterator[None]:
                 f"The disk of {cache_folder()} is full, so {model} is not complete; free some space, or set HF_HOME "
                 "to a folder on another disk, and run this again: it goes on where it stopped."
             ) from error
-        raise
+        raise HubError(
+            f"The download of {model} broke off ({(str(error).splitlines() or [type(error).__name__])[0]}); what is "
+            f"on the disk is kept, and this goes on: ingredients download {model}"
+        ) from error

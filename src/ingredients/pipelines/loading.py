@@ -1,5 +1,6 @@
 """The one door to a model: a folder, or a model of the hub, becomes a pipeline that is ready to run."""
 
+import dataclasses
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -118,8 +119,10 @@ def load_pipeline(
             face_stack=face_stack,
         )
     weights = weigh(pipeline.transformer, pipeline.text_encoder, pipeline.vae, sampling=pipeline.sampling_defaults)
-    plan = plan_memory(MemoryMode(memory), weights, demand or VideoDemand(), device=device)
-    if speed is not None:
+    speed = speed or SpeedOptions()
+    demand = dataclasses.replace(demand or VideoDemand(), speed=speed)
+    plan = plan_memory(MemoryMode(memory), weights, demand, device=device)
+    if speed != SpeedOptions():
         check_speed_in_memory_mode(speed, plan.mode)
         apply_speed_options(pipeline, speed, device=device)
     with explained_out_of_memory(plan.mode, on_processor=on_processor):

@@ -8,6 +8,7 @@ factors are those that a count of all allocations gives (`tests/pipelines/test_m
     decoder        20 C 9 h w b                  the last resolution, of the first nine frames of a tile
     video          3 F H W b                     the frames themselves
     identities     2 N H K D b J                 folded keys and values of each routed block
+    step caches    S P B (L + T) D b             S activations: one or two of each block, or a few in all
 
 Legend: P guidance passes, B videos, T text tokens, L video tokens, D video width, b bytes of a number, N identities,
 H heads and K query tokens of the identity attention, J routed blocks, C channels of the VAE's last resolution, F
@@ -29,6 +30,7 @@ from ingredients.models.transformer_ingredients import IngredientsTransformer3DM
 from ingredients.pipelines.guidance import plan_guidance
 from ingredients.pipelines.memory_modes import SMALL_TILE, TILE
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
+from ingredients.pipelines.speed import SpeedOptions
 from ingredients.pipelines.video_shape import VideoGeometry
 
 _ROTARY_FACTOR = 14
@@ -62,6 +64,9 @@ class VideoDemand:
 
     identity_guidance_scale: float | None = None
     """Weight of the people, likewise."""
+
+    speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
+    """How the model runs: step caches keep activations, fused matrices are copies, split guidance needs less."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,14 +161,17 @@ def estimate_needs(model: ModelWeights, demand: VideoDemand) -> dict[MemoryMode,
     for mode in MEMORY_LADDER:
         is_minimal = mode is MemoryMode.MINIMAL
         denoising = denoising_bytes(model, demand, passes_at_once=1 if is_minimal else None)
+        denoising += step_cache_bytes(model, demand)
         decoding = decoding_bytes(model, demand, mode)
         text, transformer = model.text_encoder, model.transformer
+        fused = fused_bytes(model, demand)
         if mode is MemoryMode.FULL:
-            stages = [text.total + transformer.total + max(denoising, decoding)]
+            stages = [text.total + transformer.total + fused + max(denoising, decoding)]
         elif mode is MemoryMode.BALANCED:
-            stages = [text.total, transformer.total + max(denoising, decoding)]
+            stages = [text.total, transformer.total + fused + max(denoising, decoding)]
         elif mode is MemoryMode.LOW:  # the next block comes while the present one works
-            present = transformer.outside + 2 * transformer.largest_block
+            fused_block = fused // model.transformer_config["num_layers"]
+            present = transformer.outside + 2 * (transformer.largest_block + fused_block)
             stages = [text.outside + 2 * text.largest_block, present + denoising, decoding]
         else:  # a layer in full precision while it works, and it and the next in 8 bit
             present = 2 * transformer.largest_layer
@@ -190,6 +198,24 @@ def identity_bytes(model: ModelWeights, demand: VideoDemand) -> int:
     return 2 * people * num_queries * width * num_blocks * model.element_size
 
 
+def step_cache_bytes(model: ModelWeights, demand: VideoDemand) -> int:
+    """Bytes of the activations that a step cache keeps from step to step."""
+    if demand.speed.step_cache is None:
+        return 0
+    num_blocks: int = model.transformer_config["num_layers"]
+    num_kept = {"first-block": 3, "mag": 2, "pab": num_blocks, "taylor": 2 * num_blocks, "faster": 2 * num_blocks}
+    activation = _num_tokens(model, demand) * _video_width(model.transformer_config) * model.element_size
+    return num_kept[demand.speed.step_cache] * _num_passes(model, demand) * activation
+
+
+def fused_bytes(model: ModelWeights, demand: VideoDemand) -> int:
+    """Bytes of fused query, key and value matrices, which are kept beside the three."""
+    if not demand.speed.fuse_qkv:
+        return 0
+    num_blocks: int = model.transformer_config["num_layers"]
+    return num_blocks * 3 * _video_width(model.transformer_config) ** 2 * model.element_size
+
+
 def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once: int | None = None) -> int:
     """Bytes of the transformer's activations at their largest.
 
@@ -199,20 +225,32 @@ def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once:
         passes_at_once: guidance passes in one batch; None for all of them.
     """
     config, size = model.transformer_config, model.element_size
+    passes = _num_passes(model, demand)
+    if demand.speed.split_guidance:
+        passes_at_once = 1
+    if passes_at_once is not None and not config["published_guidance_fault"]:
+        passes = min(passes, passes_at_once)
+    num_tokens, dim = _num_tokens(model, demand), _video_width(config)
+    rotary = _ROTARY_FACTOR * num_tokens * dim * size
+    shares: int = demand.num_people * config["id_attn_num_heads"] * config["id_num_queries"]
+    num_video_tokens = num_tokens - config["max_text_seq_length"]
+    mixing = num_video_tokens * (5 * dim * size + 10 * shares) if config["identity_modules"] else 0
+    return passes * max(rotary, mixing)
+
+
+def _num_passes(model: ModelWeights, demand: VideoDemand) -> int:
     sampling = model.sampling.override(
         guidance_scale=demand.guidance_scale, identity_guidance_scale=demand.identity_guidance_scale
     )
-    passes = len(plan_guidance(sampling.guidance_scale, sampling.identity_guidance_scale).passes)
-    if passes_at_once is not None and not config["published_guidance_fault"]:
-        passes = min(passes, passes_at_once)
+    return len(plan_guidance(sampling.guidance_scale, sampling.identity_guidance_scale).passes)
+
+
+def _num_tokens(model: ModelWeights, demand: VideoDemand) -> int:
+    """Of video and text."""
     height, width, num_frames = video_shape(model, demand)
     frames, rows, columns = model.geometry.token_grid(height=height, width=width, num_frames=num_frames)
-    num_tokens, dim = frames * rows * columns, _video_width(config)
-    num_text_tokens: int = config["max_text_seq_length"]
-    rotary = _ROTARY_FACTOR * (num_text_tokens + num_tokens) * dim * size
-    shares: int = demand.num_people * config["id_attn_num_heads"] * config["id_num_queries"]
-    mixing = num_tokens * (5 * dim * size + 10 * shares) if config["identity_modules"] else 0
-    return passes * max(rotary, mixing)
+    num_text_tokens: int = model.transformer_config["max_text_seq_length"]
+    return frames * rows * columns + num_text_tokens
 
 
 def decoding_bytes(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -> int:

@@ -7,7 +7,8 @@
 | low | block by block | block by block | on the device, in tiles |
 | minimal | block by block | layer by layer, in 8 bit, a guidance pass at a time | on the device, in small tiles |
 
-What is not on the device waits in the processor's memory. The face networks always run on the processor. The VAE is
+What is not on the device waits in the processor's memory. The face networks run on the processor, or where an
+onnxruntime with CUDA takes them. The VAE is
 small (0.4 GB as published), is needed at both ends, and in every step by likeness guidance, which differentiates it:
 weights that are moved inside `torch.inference_mode`, as hooks would, cannot be differentiated any more. So it stays.
 
@@ -60,7 +61,7 @@ def apply_memory_mode(pipeline: "IngredientsPipeline", mode: MemoryMode, device:
     if mode is MemoryMode.AUTO:
         raise ValueError("auto is no mode of its own; `plan_memory` chooses one.")
     if mode is MemoryMode.MINIMAL and not pipeline.transformer.config.published_guidance_fault:
-        pipeline.split_guidance = True
+        pipeline.saves_memory_by_splitting = pipeline.split_guidance = True
     if mode is MemoryMode.FULL:
         pipeline.to(device)
         return

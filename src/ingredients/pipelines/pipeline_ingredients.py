@@ -104,6 +104,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self.speed_options = SpeedOptions()  # this and the next two are set by `apply_speed_options`
         self.step_cache: StepCacheName | None = None
         self.split_guidance = False
+        self.saves_memory_by_splitting = False  # set by `apply_memory_mode`
         self._interrupt = False
         self._guidance_scale = 1.0
         self._num_timesteps = 0
@@ -162,10 +163,18 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         """Writes the model folder that `from_pretrained` reads; `kwargs` go to diffusers' method.
 
         Raises:
-            ValueError: If weights would be pickled.
+            ValueError: If weights would be pickled, or the transformer is not as it was loaded: with fused matrices,
+                a LoRA beside the weights, or 8-bit weights.
         """
         if not kwargs.get("safe_serialization", True):
             raise ValueError("Weights are written as safetensors only; leave safe_serialization out.")
+        weights = self.transformer.state_dict()
+        if any(".to_qkv." in name for name in weights):
+            raise ValueError("The transformer has fused projections; apply SpeedOptions() before it is written.")
+        if any(".lora_" in name for name in weights):
+            raise ValueError("The transformer has a LoRA; fuse and unload it, or use save_identity_folder.")
+        if any(tensor.dtype.itemsize == 1 for tensor in weights.values()):
+            raise ValueError("The transformer's weights are in 8 bit; load the model in another memory mode.")
         super().save_pretrained(str(save_directory), **kwargs)
         save_sampling_defaults(self.sampling_defaults, Path(save_directory))
         save_residual_magnitudes(self.residual_magnitudes, Path(save_directory))

@@ -13,6 +13,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from diffusers.hooks import HookRegistry
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
 
 from ingredients.core.errors import SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
@@ -20,6 +23,7 @@ from ingredients.pipelines.attention_backends import check_attention_backend, us
 from ingredients.pipelines.step_caches import STEP_CACHES, WITHIN_BLOCKS, StepCacheName, check_step_cache
 
 if TYPE_CHECKING:
+    from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 COMPILE_NOTICE = (
@@ -96,7 +100,9 @@ def parse_speed_options(*, step_cache: str | None, **others: Any) -> SpeedOption
 def apply_speed_options(
     pipeline: "IngredientsPipeline", options: SpeedOptions, *, device: torch.device | None = None
 ) -> None:
-    """Makes a pipeline run with these options and no others; before memory is saved by offloading.
+    """Makes a pipeline run with these options and no others.
+
+    Blocks are compiled and matrices fused before memory is saved by offloading, which `load_pipeline` sees to.
 
     Args:
         pipeline: its calls from here on.
@@ -110,10 +116,11 @@ def apply_speed_options(
     if options == pipeline.speed_options:
         return
     transformer = pipeline.transformer
+    _check_weights(transformer, options)
     if options.compile:
         _check_compiler(device or transformer.device)
     check_step_cache(options.step_cache, transformer, magnitudes=pipeline.residual_magnitudes)
-    use_attention_backend(transformer, options.attention_backend)
+    use_attention_backend(transformer, options.attention_backend, device=device)
     transformer.unfuse_qkv_projections()
     if options.fuse_qkv:
         transformer.fuse_qkv_projections()
@@ -121,8 +128,27 @@ def apply_speed_options(
     if options.compile:
         transformer.compile_repeated_blocks()
     pipeline.step_cache = options.step_cache
-    pipeline.split_guidance = options.split_guidance
+    pipeline.split_guidance = options.split_guidance or pipeline.saves_memory_by_splitting
     pipeline.speed_options = options
+
+
+def _check_weights(transformer: "IngredientsTransformer3DModel", options: SpeedOptions) -> None:
+    if not (options.fuse_qkv or options.compile):
+        return
+    if any(_is_offloaded(block) for block in transformer.transformer_blocks):
+        raise SpeedOptionError(
+            "Blocks cannot be compiled, nor matrices fused, once the model is offloaded; give the speed options to "
+            "load_pipeline, which does it before."
+        )
+    if options.fuse_qkv and any(isinstance(module, BaseTunerLayer) for module in transformer.modules()):
+        raise SpeedOptionError(
+            "Fused matrices would leave out the LoRA of this model's attention; leave fused projections out."
+        )
+
+
+def _is_offloaded(block: nn.Module) -> bool:
+    registry = getattr(block, "_diffusers_hook", None)
+    return isinstance(registry, HookRegistry) and registry.get_hook("group_offloading") is not None
 
 
 def check_speed_in_memory_mode(options: SpeedOptions, mode: MemoryMode) -> None:

@@ -66,6 +66,11 @@ def load_transformer(
     stored = stored_shapes(files)
     if is_base(folder):
         model = _load_base(folder, files, identity, dtype=dtype, drop_positions=drop_learned_positions)
+    elif drop_learned_positions:
+        raise ModelFolderError(
+            f"The transformer in {folder} is no CogVideoX base, whose learned positions could be dropped; leave that "
+            "option out."
+        )
     elif identity is not None:
         raise ModelFolderError(
             f"The transformer in {folder} has identity modules of its own, so it takes none from {identity}; choose a "
