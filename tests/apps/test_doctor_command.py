@@ -1,5 +1,6 @@
 """`ingredients doctor`: what is there, what is missing, and the command that changes it."""
 
+import dataclasses
 import json
 import re
 import sys
@@ -10,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from ingredients.apps.doctor import device_gaps, extra_gaps, library_gaps
-from ingredients.apps.doctor_machine import Machine, NvidiaDriver, find_nvidia_driver
+from ingredients.apps.doctor import device_gaps, disk_gaps, extra_gaps, library_gaps
+from ingredients.apps.doctor_machine import Machine, NvidiaDriver, find_nvidia_driver, look_at_machine
 from ingredients.apps.doctor_software import EXTRAS, Extra, Library, Software, look_at_software
 from tests.apps.conftest import Run
 
@@ -121,7 +122,7 @@ def test_a_damaged_model_is_one_sentence(run: Run, tiny_model: Path) -> None:
     result = run("doctor", "--model", tiny_model)
     assert result.exit_code == 2
     assert result.stderr.strip().startswith("Error: The model folder lacks")
-    assert "There is no model folder" in run("doctor", "--model", "nowhere").stderr
+    assert "There is no model nowhere on this disk" in run("doctor", "--model", "nowhere").stderr
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -211,3 +212,14 @@ def test_local_builds_of_the_tested_version_fit() -> None:
     torch_library = next(library for library in look_at_software().libraries if library.name == "torch")
     assert torch_library.fits
     assert torch_library.failure is None
+
+
+def test_too_small_a_disk_is_a_gap() -> None:
+    machine = look_at_machine(cache=Path("/"), working_folder=Path("/"))
+    small = dataclasses.replace(machine.disks[0], free=20 * 10**9)
+    machine = dataclasses.replace(machine, disks=(small, machine.disks[1]))
+    (gap,) = disk_gaps(machine, is_downloaded=False)
+    assert "20.0 GB free" in gap.what
+    assert "HF_HOME" in gap.remedy
+    assert not gap.essential
+    assert not list(disk_gaps(machine, is_downloaded=True))

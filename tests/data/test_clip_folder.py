@@ -70,6 +70,19 @@ def test_masks_of_another_size_are_refused(tmp_path: Path, size: tuple[int, int,
         read_masks(tmp_path / "m.png", num_frames=size[0], height=size[1], width=size[2])
 
 
+def test_masks_of_a_long_clip_are_read(tmp_path: Path) -> None:
+    masks = np.zeros((200, 720, 1280), dtype=bool)
+    masks[7, 5:9, 100:200] = True
+    write_masks(tmp_path / "m.png", masks)
+    np.testing.assert_array_equal(read_masks(tmp_path / "m.png", num_frames=200, height=720, width=1280), masks)
+
+
+def test_masks_in_shades_of_grey_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((15, 7), 160, np.uint8)).save(tmp_path / "m.png")
+    with pytest.raises(UserInputError, match="have the mode L; write them with 1 bit"):
+        read_masks(tmp_path / "m.png", num_frames=3, height=5, width=7)
+
+
 # The drawn world's
 
 
@@ -139,12 +152,16 @@ def test_what_is_read_is_written_again(folder: Path) -> None:
     [
         ({"caption": None}, "caption of a clip missing"),
         ({"shoes": 1}, "unknown shoes"),
-        ({"fps": -8}, "not positive"),
+        ({"fps": -8}, "not a positive number"),
         ({"num_frames": 0}, "num_frames must be a whole number above 0"),
         ({"num_frames": 4}, "5 boxes and 5 sets of landmarks for 4 frames"),
         ({"people": [{}]}, "boxes, face_masks, landmarks of a person missing"),
-        ({"people": 3}, "int"),
+        ({"people": 3}, "people must be a list, not 3"),
         ({"clip_id": ""}, "clip_id must be a text"),
+        ({"caption": 5}, "caption must be a text"),
+        ({"fps": float("nan")}, "not a positive number"),
+        ({"file_name": "/etc/passwd"}, "must lie in the folder of the data set"),
+        ({"file_name": "videos/../../secret.mp4"}, "must lie in the folder"),
     ],
 )
 def test_a_line_that_is_no_record(folder: Path, values: dict[str, Any], complaint: str) -> None:
@@ -162,6 +179,24 @@ def test_a_line_that_is_no_json(folder: Path) -> None:
     with pytest.raises(BadRecordError, match="Line 4"):
         read_clip_folder(folder)
     assert check_clip_folder(folder).num_usable == 3
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b"[" * 100_000])
+def test_a_line_that_is_no_text(folder: Path, line: bytes) -> None:
+    with (folder / METADATA_NAME).open("ab") as metadata:
+        metadata.write(line + b"\n")
+    report = check_clip_folder(folder)
+    assert (report.num_usable, [problem.clip_id for problem in report.problems]) == (3, ["line 4"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("references", "abc"), ("person_id", [1]), ("face_masks", "../m.png"), ("boxes", {})]
+)
+def test_a_person_that_is_none(folder: Path, field: str, value: object) -> None:
+    person = people_of(folder, 1)[0]
+    change(folder, 1, people=[person | {field: value}])
+    with pytest.raises(BadRecordError, match="Line 2"):
+        read_clip_folder(folder)
 
 
 def test_no_data_set(tmp_path: Path) -> None:

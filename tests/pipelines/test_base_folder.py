@@ -10,11 +10,14 @@ from diffusers import CogVideoXTransformer3DModel
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
-from ingredients.core.errors import ModelFolderError, ShapeError
+from ingredients.core.errors import ModelFolderError, OutputError, ShapeError, SpeedOptionError
+from ingredients.core.memory_mode import MemoryMode
 from ingredients.models.transformer_ingredients import LORA_TARGETS, IngredientsTransformer3DModel
 from ingredients.pipelines.identity_folder import save_identity_folder
 from ingredients.pipelines.loading import load_pipeline
+from ingredients.pipelines.memory_modes import apply_memory_mode
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
 from tests.pipelines.stand_ins import (
     HEIGHT,
     NUM_FRAMES,
@@ -149,6 +152,51 @@ def test_the_base_of_identity_weights_may_be_half_precision(tmp_path: Path) -> N
 
 
 # What goes wrong
+
+
+def test_fused_matrices_would_lose_the_lora(tmp_path: Path) -> None:
+    write_base(tmp_path)
+    trained = make_transformer()
+    trained.add_adapter(LoraConfig(r=3, target_modules=list(LORA_TARGETS), init_lora_weights=False))
+    save_identity_folder(trained, tmp_path / "identity")
+    make_face_stack().save(tmp_path / "identity/face_encoder")
+    with pytest.raises(SpeedOptionError, match="leave out the LoRA"):
+        load_pipeline(tmp_path, device="cpu", speed=SpeedOptions(fuse_qkv=True))
+
+
+def test_only_a_base_has_positions_to_drop(tmp_path: Path) -> None:
+    make_pipeline(face_encoder=make_face_stack()).save_pretrained(tmp_path)
+    with pytest.raises(ModelFolderError, match="no CogVideoX base, whose learned positions"):
+        load_pipeline(tmp_path, device="cpu", drop_learned_positions=True)
+
+
+def test_what_could_not_be_loaded_again_is_not_written(tmp_path: Path) -> None:
+    pipeline = make_pipeline()
+    apply_speed_options(pipeline, SpeedOptions(fuse_qkv=True))
+    with pytest.raises(ValueError, match="fused projections"):
+        pipeline.save_pretrained(tmp_path)
+    apply_speed_options(pipeline, SpeedOptions())
+    pipeline.save_pretrained(tmp_path / "whole")
+    assert load_pipeline_without_faces(tmp_path / "whole")
+    pipeline.transformer.add_adapter(LoraConfig(r=3, target_modules=list(LORA_TARGETS)))
+    with pytest.raises(ValueError, match="has a LoRA"):
+        pipeline.save_pretrained(tmp_path)
+    eight_bit = make_pipeline()
+    apply_memory_mode(eight_bit, MemoryMode.MINIMAL, torch.device("cpu"))
+    with pytest.raises(ValueError, match="in 8 bit"):
+        eight_bit.save_pretrained(tmp_path)
+
+
+def test_identity_weights_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    trained = make_transformer()
+    for name in ("one", "two"):
+        trained.add_adapter(LoraConfig(r=3, target_modules=list(LORA_TARGETS)), adapter_name=name)
+    with pytest.raises(ValueError, match="adapters one, two"):
+        save_identity_folder(trained, tmp_path / "identity")
+    assert not (tmp_path / "identity").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"):
+        save_identity_folder(make_transformer(), tmp_path / "file" / "identity")
 
 
 def test_a_model_with_identities_of_its_own_takes_no_others(tmp_path: Path) -> None:

@@ -18,12 +18,14 @@ from ingredients.pipelines.memory_estimate import (
     denoising_bytes,
     estimate_needs,
     identity_bytes,
+    step_cache_bytes,
     weigh,
     with_margin,
 )
 from ingredients.pipelines.memory_modes import SMALL_TILE, TILE, decode_in_tiles
 from ingredients.pipelines.memory_plan import choose_mode, plan_memory
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
+from ingredients.pipelines.speed import SpeedOptions
 from ingredients.pipelines.unloaded_weights import published_weights
 from tests.pipelines.allocations import AllocationCount, without_computing
 from tests.pipelines.stand_ins import make_identities, make_pipeline
@@ -155,6 +157,22 @@ def test_the_decoders_activations(
     counted = count_decoder(tile=tile, height=height, width=width, num_latents=(num_frames - 1) // 4 + 1)
     estimated = decoding_bytes(published, VideoDemand(height=height, width=width, num_frames=num_frames), mode)
     assert counted <= estimated <= 1.1 * CONVOLUTION_WORKSPACE * counted
+
+
+def test_speed_options_count(published: ModelWeights) -> None:
+    plain = estimate_needs(published, VideoDemand())
+
+    def needs(**options: Any) -> dict[MemoryMode, int]:
+        return estimate_needs(published, VideoDemand(speed=SpeedOptions(**options)))
+
+    activation = 2 * (17_550 + 226) * 3072 * 2  # of two passes, in half precision
+    assert step_cache_bytes(published, VideoDemand(speed=SpeedOptions(step_cache="pab"))) == 42 * activation
+    assert needs(step_cache="pab")[MemoryMode.LOW] > plain[MemoryMode.LOW] + 8e9
+    assert needs(step_cache="taylor")[MemoryMode.LOW] > needs(step_cache="pab")[MemoryMode.LOW] + 9e9
+    assert needs(fuse_qkv=True)[MemoryMode.FULL] == plain[MemoryMode.FULL] + 42 * 3 * 3072**2 * 2
+    assert denoising_bytes(published, VideoDemand(speed=SpeedOptions(split_guidance=True))) * 2 == denoising_bytes(
+        published, VideoDemand()
+    )
 
 
 def test_each_mode_needs_less_than_the_one_before(published: ModelWeights) -> None:

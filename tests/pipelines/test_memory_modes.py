@@ -107,6 +107,19 @@ def test_speed_options_work_with_offloading(mode: MemoryMode, options: SpeedOpti
         )
 
 
+def test_matrices_are_not_fused_on_an_offloaded_model() -> None:
+    pipeline = offloaded(MemoryMode.LOW)
+    with pytest.raises(SpeedOptionError, match="give the speed options to load_pipeline"):
+        apply_speed_options(pipeline, SpeedOptions(fuse_qkv=True))
+
+
+def test_speed_options_leave_the_single_passes_of_minimal_mode() -> None:
+    pipeline = make_pipeline()
+    apply_memory_mode(pipeline, MemoryMode.MINIMAL, CPU)
+    apply_speed_options(pipeline, SpeedOptions(step_cache="taylor"))
+    assert pipeline.split_guidance
+
+
 def test_a_cache_that_needs_the_batch_is_refused_where_passes_run_alone() -> None:
     with pytest.raises(SpeedOptionError, match="faster needs the guidance passes in one batch"):
         load_pipeline(device="cpu", memory="minimal", speed=SpeedOptions(step_cache="faster"))
@@ -131,6 +144,9 @@ def test_minimal_mode_keeps_weights_in_eight_bit() -> None:
         assert block.attn1.to_q.weight.dtype == block.ff.net[2].weight.dtype == torch.float8_e4m3fn
         assert block.id_attn.to_out.weight.dtype == torch.float8_e4m3fn
         assert block.norm1.linear.weight.dtype == block.id_router.video_out.weight.dtype == torch.float32
+        transformer = pipeline.transformer
+        assert transformer.multi_scale_projector.embedding_mapping[0].weight.dtype == torch.float32
+        assert transformer.time_embedding.linear_1.weight.dtype == torch.float32
         assert pipeline.transformer.dtype == torch.float32
         make_video(pipeline)
 

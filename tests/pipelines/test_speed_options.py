@@ -275,6 +275,20 @@ def test_backends_of_the_processor_make_the_same_video(
     assert torch.equal(run(pipeline, num_inference_steps=2), exact)
 
 
+def test_a_failing_backend_leaves_the_one_before(pipeline: IngredientsPipeline) -> None:
+    apply_speed_options(pipeline, SpeedOptions(attention_backend="_native_math"))
+    with pytest.raises(SpeedOptionError):
+        apply_speed_options(pipeline, SpeedOptions(attention_backend="_native_cudnn"))
+    processor = pipeline.transformer.transformer_blocks[0].attn1.processor
+    assert processor._attention_backend == "_native_math"
+    assert pipeline.speed_options == SpeedOptions(attention_backend="_native_math")
+
+
+def test_a_backend_is_tried_where_the_model_is_going_to_run(pipeline: IngredientsPipeline) -> None:
+    with pytest.raises(SpeedOptionError, match="does not work on meta"):
+        apply_speed_options(pipeline, SpeedOptions(attention_backend="native"), device=torch.device("meta"))
+
+
 def test_a_backend_that_this_device_cannot_run_is_refused(pipeline: IngredientsPipeline) -> None:
     if torch.cuda.is_available():
         pytest.skip("needs a device without CUDA")

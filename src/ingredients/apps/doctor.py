@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ingredients.apps.doctor_machine import Machine, look_at_machine
+from ingredients.apps.doctor_machine import MODEL_CACHE, Machine, look_at_machine
 from ingredients.apps.doctor_software import Software, look_at_software
 from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
+
+PUBLISHED_BYTES = 25 * 10**9
+"""About what `ingredients download published` fetches."""
 
 NEWER_DRIVER = "https://www.nvidia.com/drivers"
 
@@ -110,7 +113,12 @@ def examine(*, model: Path | None = None) -> DoctorReport:
     broken = any(library.failure is not None for library in software.libraries) or software.torchvision is not None
     free = max((device.free for device in machine.devices), default=None)
     models = () if broken else tuple(_fit_models(model, free))
-    gaps = [*library_gaps(software), *device_gaps(machine, software), *extra_gaps(software)]
+    gaps = [
+        *library_gaps(software),
+        *device_gaps(machine, software),
+        *disk_gaps(machine, is_downloaded=not broken and _has_published_model()),
+        *extra_gaps(software),
+    ]
     return DoctorReport(
         machine=machine,
         software=software,
@@ -168,12 +176,34 @@ def device_gaps(machine: Machine, software: Software) -> Iterator[Gap]:
     )
 
 
+def disk_gaps(machine: Machine, *, is_downloaded: bool) -> Iterator[Gap]:
+    """Too little room for the published model, where it is still to be downloaded."""
+    cache = next(disk for disk in machine.disks if disk.purpose == MODEL_CACHE)
+    if not is_downloaded and cache.free < PUBLISHED_BYTES:
+        yield Gap(
+            what=f"The disk of the model cache {cache.folder} has {cache.free / 1e9:.1f} GB free, and the published "
+            f"model needs {PUBLISHED_BYTES / 1e9:.0f} GB.",
+            remedy="export HF_HOME=/a/folder/on/a/larger/disk",
+            essential=False,
+        )
+
+
 def extra_gaps(software: Software) -> Iterator[Gap]:
     """Libraries that something needs."""
     for extra in software.extras:
         if extra.failure is not None:
             what = f"Without the extra {extra.name} there is no support for {extra.purpose} ({extra.failure})."
             yield Gap(what=what, remedy=extra.command, essential=False)
+
+
+def _has_published_model() -> bool:
+    from ingredients.pipelines.hub import find_downloaded
+    from ingredients.pipelines.known_models import find_known_model
+
+    published = find_known_model("published")
+    assert published is not None
+    assert published.source is not None
+    return find_downloaded(published.source) is not None
 
 
 def _model_cache() -> Path:

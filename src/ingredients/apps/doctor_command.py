@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps.model_option import Model
 from ingredients.apps.terminal import with_examples
 
 HELP = with_examples(
@@ -19,9 +20,7 @@ SOMETHING_BROKEN = 1
 
 
 def doctor(
-    model: Annotated[
-        Path | None, typer.Option(help="Model folder whose needs are computed. Default: the small model that ships.")
-    ] = None,
+    model: Model = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
     ] = False,
@@ -30,10 +29,32 @@ def doctor(
     from ingredients.apps.doctor import examine
     from ingredients.apps.doctor_report import print_report
 
-    report = examine(model=model)
+    report = examine(model=_find_on_disk(model))
     if as_json:
         typer.echo(json.dumps(report.to_json(), ensure_ascii=False))
     else:
         print_report(report)
     if not report.works:
         raise typer.Exit(SOMETHING_BROKEN)
+
+
+def _find_on_disk(model: str | None) -> Path | None:
+    """The folder of a model, which is not downloaded for this; None is the small one."""
+    if model is None or Path(model).is_dir():
+        return None if model is None else Path(model)
+
+    from ingredients.core.errors import ModelFolderError
+    from ingredients.pipelines.hub import find_downloaded, parse_hub_id
+    from ingredients.pipelines.known_models import SMALL_WORLD, find_known_model
+
+    if model == SMALL_WORLD:
+        return None
+    known = find_known_model(model)
+    source = parse_hub_id(model) if known is None else known.source
+    folder = None if source is None else find_downloaded(source)
+    if folder is None:
+        raise ModelFolderError(
+            f"There is no model {model} on this disk; what the published one needs is told without --model, and "
+            "`ingredients models` lists the others."
+        )
+    return folder

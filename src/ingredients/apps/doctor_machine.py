@@ -12,6 +12,8 @@ import psutil
 
 from ingredients.core.errors import IngredientsError
 
+MODEL_CACHE = "model cache"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
@@ -94,7 +96,7 @@ def look_at_machine(*, cache: Path, working_folder: Path) -> Machine:
         devices=_find_devices(),
         driver=find_nvidia_driver(),
         disks=(
-            Disk(purpose="model cache", folder=str(cache), free=_free_space(cache)),
+            Disk(purpose=MODEL_CACHE, folder=str(cache), free=_free_space(cache)),
             Disk(purpose="working folder", folder=str(working_folder), free=_free_space(working_folder)),
         ),
     )

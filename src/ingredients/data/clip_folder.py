@@ -9,8 +9,9 @@ Files are named relative to the folder, so that it can be moved. Coordinates are
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ingredients.core.errors import UserInputError
@@ -61,15 +62,14 @@ def iterate_records(folder: Path) -> Iterator[tuple[int, ClipRecord | BadRecordE
             f"The folder {folder} holds no data set: it lacks {METADATA_NAME}; `ingredients world clips` makes one to "
             "look at."
         )
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 yield number, _parse_record(folder, json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-                yield number, BadRecordError(f"Line {number} of {path} is no record of a clip: {reason}.")
+            except (ValueError, TypeError, RecursionError) as error:
+                yield number, BadRecordError(f"Line {number} of {path} is no record of a clip: {error}.")
 
 
 def write_metadata(folder: Path, records: Sequence[ClipRecord]) -> None:
@@ -119,16 +119,16 @@ def _parse_record(folder: Path, values: Any) -> ClipRecord:
     _check_fields(values, _CLIP_FIELDS, "a clip")
     record = ClipRecord(
         clip_id=_text(values["clip_id"], "clip_id"),
-        video=folder / _text(values["file_name"], "file_name"),
+        video=_inside(folder, values["file_name"], "file_name"),
         fps=float(values["fps"]),
         num_frames=_count(values["num_frames"], "num_frames"),
         height=_count(values["height"], "height"),
         width=_count(values["width"], "width"),
-        caption=values["caption"] or "",
-        people=tuple(_parse_person(folder, person) for person in values["people"]),
+        caption="" if values["caption"] is None else _text(values["caption"], "caption", may_be_empty=True),
+        people=tuple(_parse_person(folder, person) for person in _list(values["people"], "people")),
     )
-    if record.fps <= 0:
-        raise ValueError(f"fps is {record.fps}, which is not positive")
+    if not (record.fps > 0 and math.isfinite(record.fps)):
+        raise ValueError(f"fps is {record.fps}, which is not a positive number")
     for index, person in enumerate(record.people):
         if {len(person.boxes), len(person.landmarks)} != {record.num_frames}:
             raise ValueError(
@@ -141,21 +141,25 @@ def _parse_record(folder: Path, values: Any) -> ClipRecord:
 def _parse_person(folder: Path, values: Any) -> PersonTrack:
     _check_fields(values, _PERSON_FIELDS, "a person", optional={"person_id", "references"})
     return PersonTrack(
-        person_id=values.get("person_id"),
-        boxes=tuple(None if box is None else _parse_box(box) for box in values["boxes"]),
-        landmarks=tuple(None if points is None else _parse_points(points) for points in values["landmarks"]),
-        face_masks=folder / _text(values["face_masks"], "face_masks"),
-        references=tuple(folder / _text(photo, "a reference") for photo in values.get("references", ())),
+        person_id=None if values.get("person_id") is None else _text(values["person_id"], "person_id"),
+        boxes=tuple(None if box is None else _parse_box(box) for box in _list(values["boxes"], "boxes")),
+        landmarks=tuple(
+            None if points is None else _parse_points(points) for points in _list(values["landmarks"], "landmarks")
+        ),
+        face_masks=_inside(folder, values["face_masks"], "face_masks"),
+        references=tuple(
+            _inside(folder, photo, "a reference") for photo in _list(values.get("references", []), "references")
+        ),
     )
 
 
 def _parse_box(values: Any) -> Box:
-    left, top, right, bottom = (float(value) for value in values)
+    left, top, right, bottom = (_number(value) for value in values)
     return left, top, right, bottom
 
 
 def _parse_points(values: Any) -> Points:
-    points = tuple((float(across), float(down)) for across, down in values)
+    points = tuple((_number(across), _number(down)) for across, down in values)
     if len(points) != NUM_LANDMARKS:
         raise ValueError(f"a face has {NUM_LANDMARKS} landmarks, not {len(points)}")
     return points
@@ -170,10 +174,31 @@ def _check_fields(values: Any, known: set[str], of_what: str, *, optional: set[s
         raise ValueError(f"{of_what} has the unknown {', '.join(unknown)}")
 
 
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str) or not value:
+def _inside(folder: Path, value: Any, name: str) -> Path:
+    """A file of the data set; a name that leads out of it is no part of it."""
+    relative = PurePosixPath(_text(value, name))
+    if relative.is_absolute() or ".." in relative.parts:
+        raise ValueError(f"{name} must lie in the folder of the data set, not at {value!r}")
+    return folder / relative
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{name} must be a list, not {value!r}")
+    return value
+
+
+def _text(value: Any, name: str, *, may_be_empty: bool = False) -> str:
+    if not isinstance(value, str) or not (value or may_be_empty):
         raise ValueError(f"{name} must be a text, not {value!r}")
     return value
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"a coordinate is {number}")
+    return number
 
 
 def _count(value: Any, name: str) -> int:

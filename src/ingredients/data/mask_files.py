@@ -3,6 +3,8 @@
 Legend: F frames, H/W pixels.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +33,32 @@ def read_masks(path: Path, *, num_frames: int, height: int, width: int) -> BoolA
         UserInputError: if the file is missing, is no picture, or was made for a clip of another size or length.
     """
     try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert("1"))
+        with _any_size(), Image.open(path) as picture:
+            columns, rows = picture.size
+            if (columns, rows) != (width, num_frames * height):
+                raise UserInputError(
+                    f"The masks {path} are {columns} wide and {rows} high in all, but {num_frames} frames of "
+                    f"{width}x{height} below each other are {width} wide and {num_frames * height} high."
+                )
+            if picture.mode != "1":
+                raise UserInputError(
+                    f"The masks {path} have the mode {picture.mode}; write them with 1 bit a pixel, black and white."
+                )
+            pixels = np.asarray(picture)
     except FileNotFoundError as error:
         raise UserInputError(f"The masks {path} are missing.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise UserInputError(f"The masks {path} cannot be read ({error}); write them again.") from error
-    if pixels.shape != (num_frames * height, width):
-        rows, columns = pixels.shape
-        raise UserInputError(
-            f"The masks {path} are {columns} wide and {rows} high in all, but {num_frames} frames of {width}x{height} "
-            f"below each other are {width} wide and {num_frames * height} high."
-        )
     masks: BoolArray = pixels.reshape(num_frames, height, width)
     return masks
+
+
+@contextlib.contextmanager
+def _any_size() -> Iterator[None]:
+    """Lifts Pillow's limit on pixels: the size is compared with the clip's before anything is decoded."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

@@ -16,7 +16,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.core.files import atomic_path
 from ingredients.core.model_files import name_some, read_json
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -91,15 +91,21 @@ def save_identity_folder(
     chosen = [name for name, _ in transformer.identity_parameters()] + list(trained_base)
     if unknown := [name for name in chosen if name not in weights]:
         raise ValueError(f"the transformer has no weights named {name_some(unknown)}")
-    folder.mkdir(parents=True, exist_ok=True)
+    adapters = list(getattr(transformer, "peft_config", {}))
+    if len(adapters) > 1:
+        raise ValueError(f"the transformer has the adapters {', '.join(adapters)}; keep one or fuse them")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
     config = {"_class_name": "IngredientsIdentity"} | {name: transformer.config[name] for name in _identity_fields()}
     with atomic_path(folder / _CONFIG_NAME) as temporary:
         temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     with atomic_path(folder / _WEIGHTS_NAME) as temporary:
         save_file({name: weights[name].detach().cpu().contiguous() for name in chosen}, temporary)
-    if adapters := list(getattr(transformer, "peft_config", {})):
-        if len(adapters) > 1:
-            raise ValueError(f"the transformer has the adapters {', '.join(adapters)}; keep one or fuse them")
+    if not adapters:
+        (folder / _LORA_NAME).unlink(missing_ok=True)
+    else:
         with atomic_path(folder / _LORA_NAME) as temporary:
             transformer.save_lora_adapter(folder, adapter_name=adapters[0], weight_name=temporary.name)
 
