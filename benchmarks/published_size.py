@@ -31,6 +31,7 @@ from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
+from ingredients.pipelines.unloaded_weights import T5_XXL
 
 NUM_TEXT_TOKENS, NUM_PATCHES = 226, 577
 FORMS = ("plain", "folded")
@@ -296,10 +297,7 @@ def time_parts(size: Size) -> None:
             flush=True,
         )
 
-    text = T5Config(
-        vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=size.text_layers, num_heads=64,
-        feed_forward_proj="gated-gelu", is_encoder_decoder=False,
-    )  # fmt: skip
+    text = T5Config(**T5_XXL | {"num_layers": size.text_layers})
     torch.set_default_dtype(size.dtype)
     with torch.device(size.device):
         text_encoder = T5EncoderModel(text).eval().requires_grad_(False)

@@ -68,6 +68,7 @@ def evaluate(
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
     from ingredients.pipelines.loading import find_model, load_pipeline
+    from ingredients.pipelines.out_of_memory import explained_out_of_memory
     from ingredients.pipelines.speed import COMPILE_NOTICE, parse_speed_options
 
     if modules and people != 2:
@@ -94,7 +95,8 @@ def evaluate(
         say(f"Note: {COMPILE_NOTICE}")
     result: EvaluationResult | ModulesResult
     try:
-        with show_progress("Evaluating") as progress:
+        mode, on_processor = pipeline.memory_plan.mode, pipeline.device.type == "cpu"
+        with explained_out_of_memory(mode, on_processor=on_processor), show_progress("Evaluating") as progress:
             if modules:
                 result = evaluate_modules(
                     pipeline,

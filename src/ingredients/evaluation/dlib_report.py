@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.tracking import track_faces
-from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceReader
+from ingredients.faces.dlib_faces import DlibFaceReader
 
 MAX_FRAMES = 16
 """Frames that are looked at, spread evenly over longer videos."""
@@ -34,11 +34,6 @@ class DistanceReport:
 
     frames_found: int
     """Frames in which that face was seen, of those looked at."""
-
-    @property
-    def is_same_person(self) -> bool:
-        """Whether the distance is below dlib's own limit."""
-        return self.distance is not None and self.distance < SAME_PERSON_DISTANCE
 
 
 def report_distances(

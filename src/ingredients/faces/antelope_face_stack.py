@@ -25,9 +25,11 @@ from ingredients.faces.onnx_faces import OnnxFaceRecogniser, RecognitionInput, S
 from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
 
 ANTELOPE_FOLDER = Path("models") / "antelopev2"
-_DETECTOR_NAME, _RECOGNISER_NAME = "scrfd_10g_bnkps.onnx", "glintr100.onnx"
+DETECTOR_NAME, RECOGNISER_NAME = "scrfd_10g_bnkps.onnx", "glintr100.onnx"
 _EVA_NAME = "EVA02_CLIP_L_336_psz14_s6B"
-_EVA_SUFFIXES = (".safetensors", ".pt", ".bin")
+EVA_NAMES = tuple(f"{_EVA_NAME}{suffix}" for suffix in (".safetensors", ".pt", ".bin"))
+"""What the image tower's checkpoint may be called; the first that is there is read."""
+
 _CONFIG_NAME = "config.json"
 
 
@@ -109,9 +111,9 @@ class AntelopeFaceStack:
 
     def save(self, folder: Path) -> None:
         """Copies the files that were read into a `face_encoder/` folder, and writes the settings beside them."""
-        networks = [ANTELOPE_FOLDER / _RECOGNISER_NAME]
+        networks = [ANTELOPE_FOLDER / RECOGNISER_NAME]
         if self.config.detector == "scrfd":
-            networks.append(ANTELOPE_FOLDER / _DETECTOR_NAME)
+            networks.append(ANTELOPE_FOLDER / DETECTOR_NAME)
         for name in [*networks, Path(_find_eva(self.folder).name)]:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +148,7 @@ def load_antelope_face_stack(folder: Path, *, detector: Literal["scrfd", "dlib"]
         folder=folder,
         detector=_load_detector(folder, config),
         recogniser=OnnxFaceRecogniser(
-            folder / ANTELOPE_FOLDER / _RECOGNISER_NAME,
+            folder / ANTELOPE_FOLDER / RECOGNISER_NAME,
             recognition_input=config.recognition_input,
             embedding_dim=config.recognition_dim,
         ),
@@ -157,9 +159,9 @@ def load_antelope_face_stack(folder: Path, *, detector: Literal["scrfd", "dlib"]
 def _load_detector(folder: Path, config: AntelopeFaceStackConfig) -> ScrfdFaceDetector | DlibFaceDetector:
     if config.detector == "dlib":
         return DlibFaceDetector()
-    return ScrfdFaceDetector(folder / ANTELOPE_FOLDER / _DETECTOR_NAME, input_size=config.detector_input_size)
+    return ScrfdFaceDetector(folder / ANTELOPE_FOLDER / DETECTOR_NAME, input_size=config.detector_input_size)
 
 
 def _find_eva(folder: Path) -> Path:
-    candidates = [folder / f"{_EVA_NAME}{suffix}" for suffix in _EVA_SUFFIXES]
+    candidates = [folder / name for name in EVA_NAMES]
     return next((path for path in candidates if path.is_file()), folder / f"{_EVA_NAME}.pt")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import HubError, ModelFolderError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.faces.face_stack import FaceStackName
 from ingredients.pipelines.hub import fetch, parse_hub_id
@@ -52,7 +52,10 @@ def find_model(model: str | Path | None = None, *, notice: Callable[[str], None]
     if known := find_known_model(model):
         return default_model_path() if known.source is None else fetch(known.source, notice=notice)
     if (source := parse_hub_id(model)) is not None:
-        return fetch(source, notice=notice)
+        try:
+            return fetch(source, notice=notice)
+        except HubError as error:
+            raise HubError(f"There is no folder {model} here, and the hub was asked: {error}") from error
     raise ModelFolderError(
         f"There is no model folder {model}; check the name, or take one of "
         f"{', '.join(known.name for known in KNOWN_MODELS)}, or OWNER/NAME on the hub."

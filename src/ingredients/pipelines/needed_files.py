@@ -7,8 +7,12 @@ needed follows from the names alone, so that nothing else is downloaded.
 import re
 from collections.abc import Iterable, Sequence
 
+from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAMES, RECOGNISER_NAME
+from ingredients.pipelines.components import FACE_ENCODER, MODEL_INDEX, TRANSFORMER, TRANSFORMER_EMA
+from ingredients.pipelines.identity_folder import IDENTITY_FOLDER
+
 _PARTS = ("vae", "text_encoder", "tokenizer", "scheduler")
-_TRANSFORMERS = ("transformer_ema", "transformer")
+_TRANSFORMERS = (TRANSFORMER_EMA, TRANSFORMER)
 _SMALL_FILES = re.compile(
     r"(README\.md|LICEN[CS]E[^/]*|(model_index|sampling_defaults|residual_magnitudes)\.json)", re.IGNORECASE
 )
@@ -20,8 +24,7 @@ _WEIGHTS = re.compile(
 
 _SETTINGS = (".json", ".model", ".txt")
 _OUR_NETWORKS = (".json", ".safetensors", ".txt")
-_ANTELOPE_NETWORKS = ("models/antelopev2/scrfd_10g_bnkps.onnx", "models/antelopev2/glintr100.onnx")
-_IMAGE_TOWERS = tuple(f"EVA02_CLIP_L_336_psz14_s6B{suffix}" for suffix in (".safetensors", ".pt", ".bin"))
+_ANTELOPE_NETWORKS = tuple((ANTELOPE_FOLDER / name).as_posix() for name in (DETECTOR_NAME, RECOGNISER_NAME))
 
 
 def needed_files(names: Iterable[str]) -> list[str]:
@@ -35,16 +38,16 @@ def needed_files(names: Iterable[str]) -> list[str]:
     transformer = next((part for part in _TRANSFORMERS if _inside(names, part)), _TRANSFORMERS[-1])
     for part in (transformer, *_PARTS):
         needed += _needed_of_part(part, _inside(names, part))
-    for faces in ("face_encoder", "identity/face_encoder"):
+    for faces in (FACE_ENCODER, f"{IDENTITY_FOLDER}/{FACE_ENCODER}"):
         needed += _needed_of_faces(faces, _inside(names, faces))
-    for folder in ("judge", "identity"):
+    for folder in ("judge", IDENTITY_FOLDER):
         needed += [f"{folder}/{name}" for name in _inside(names, folder) if _is_flat(name, _OUR_NETWORKS)]
     return needed
 
 
 def is_model(names: Iterable[str]) -> bool:
     """Whether a repository has the layout of a model at all."""
-    return "model_index.json" in names
+    return MODEL_INDEX in names
 
 
 def _inside(names: Iterable[str], folder: str) -> list[str]:
@@ -65,7 +68,7 @@ def _needed_of_part(part: str, names: Sequence[str]) -> list[str]:
 
 def _needed_of_faces(folder: str, names: Sequence[str]) -> list[str]:
     """The published networks where they are, and of the drawn world's all."""
-    towers = [name for name in _IMAGE_TOWERS if name in names][:1]
+    towers = [name for name in EVA_NAMES if name in names][:1]
     if not any(name.startswith("models/") for name in names):
         return [f"{folder}/{name}" for name in names if name.endswith(_OUR_NETWORKS)]
     networks = [name for name in names if name in _ANTELOPE_NETWORKS or name == "config.json"]

@@ -81,7 +81,7 @@ class ResidualRecorder:
     def see_output(self, module: torch.nn.Module, args: tuple[Any, ...], output: tuple[Any, ...]) -> None:
         """After the last block."""
         assert self._before is not None
-        norms = (output[0] - self._before).float().norm(dim=-1)  # (B, L)
+        norms = (output[0].float() - self._before.float()).norm(dim=-1)  # (B, L)
         ratio = 1.0 if self._norms is None else float((norms / self._norms.clamp_min(1e-8)).mean())
         self._videos[-1].append((self._timestep, ratio))
         self._norms = norms

@@ -162,6 +162,11 @@ def check_speed_in_memory_mode(options: SpeedOptions, mode: MemoryMode) -> None:
             "The step cache faster needs the guidance passes in one batch, and the memory mode minimal runs them one "
             "after the other; choose another step cache, or --memory low."
         )
+    if mode is MemoryMode.MINIMAL and options.compile:
+        raise SpeedOptionError(
+            "Compiling cannot follow weights that are cast layer by layer, as the memory mode minimal does; leave "
+            "compiling out, or take --memory low."
+        )
 
 
 def _check_compiler(device: torch.device) -> None:
