@@ -40,6 +40,11 @@ def test_a_broken_clip_is_named_and_the_exit_code_says_so(run: Run) -> None:
 def test_mistakes_are_one_sentence(run: Run) -> None:
     assert run("data", "check", "nowhere").exit_code == 2
     run("world", "clips", "--number", 1, "--output", "clips", *SMALL)
+    mask = Path("clips/masks/train-00000000-0.png")
+    before = mask.read_bytes()
+    result = run("data", "show", "clips", "--output", mask)
+    assert result.exit_code == 2
+    assert mask.read_bytes() == before
     result = run("data", "show", "clips", "--clip", "stranger")
     assert result.exit_code == 2
     assert "has no clip stranger; its first is train-00000000" in result.stderr

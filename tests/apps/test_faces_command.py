@@ -31,6 +31,16 @@ def test_a_photo_without_a_face_is_told(
     assert Path("faces.png").exists()
 
 
+def test_a_photo_is_never_overwritten(run: Run, tiny_model: Path, photos: dict[str, Path]) -> None:
+    before = photos["ana"].read_bytes()
+    Path("link.png").symlink_to(photos["ana"])
+    for output in (photos["ana"], "link.png"):
+        result = run("faces", photos["ana"], "--model", tiny_model, "--output", output)
+        assert result.exit_code == 2
+        assert "which is read; choose another name" in result.stderr
+    assert photos["ana"].read_bytes() == before
+
+
 def test_a_missing_photo_is_named(run: Run, tiny_model: Path) -> None:
     result = run("faces", "nobody.png", "--model", tiny_model)
     assert result.exit_code == 2

@@ -246,6 +246,19 @@ def test_a_shape_that_the_model_cannot_make(generate: Generate, option: str, val
     assert_one_sentence(generate(**{option: value}), str(value), remedy)
 
 
+@pytest.mark.parametrize("option", ["guidance_scale", "face_scale"])
+def test_numbers_that_are_none(generate: Generate, option: str) -> None:
+    assert_one_sentence(generate(**{option: "nan"}), f"--{option.replace('_', '-')} must be a number, not nan")
+
+
+def test_a_video_that_no_machine_could_hold(generate: Generate) -> None:
+    assert_one_sentence(generate(num_frames=1_000_000_001), "of memory at least", "--num-frames")
+
+
+def test_an_output_that_cannot_be_written(generate: Generate) -> None:
+    assert_one_sentence(generate(output="/proc/x.mp4"), "/proc/x.mp4 could not be written", "choose another folder")
+
+
 def test_more_faces_than_fit(generate: Generate) -> None:
     assert_one_sentence(generate(people=("ana", "ben", "cleo"), height=8, width=8), "3 faces do not fit", "larger")
 
@@ -308,6 +321,7 @@ def test_a_base_model_that_takes_no_people(generate: Generate, tiny_model: Path)
         "vae",
         "text_encoder/model.safetensors",
         "tokenizer",
+        "tokenizer/tokenizer.json",
         "scheduler/scheduler_config.json",
         "face_encoder/detector.safetensors",
         "face_encoder/image_encoder",

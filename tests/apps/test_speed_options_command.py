@@ -84,7 +84,7 @@ def test_an_evaluation_is_of_its_options(run: Run, tiny_model: Path) -> None:
     assert "fuse-qkv, step-cache first-block" in Path("outputs/evaluation/report.md").read_text(encoding="utf-8")
     other = run(*evaluation)
     assert other.exit_code == 2
-    assert "another settings" in other.stderr
+    assert "differs in settings" in other.stderr
     exact = run(*evaluation, "--output", "exact", "--json")
     assert json.loads(exact.stdout)["model_fingerprint"] == measured["model_fingerprint"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import OutputError, UserInputError
 from ingredients.data.clip_check import check_clip_folder
 from ingredients.data.clip_folder import METADATA_NAME, BadRecordError, read_clip_folder, write_metadata
 from ingredients.data.mask_files import read_masks, write_masks
@@ -128,6 +128,13 @@ def test_drawing_goes_on_where_it_stopped(folder: Path) -> None:
     assert len(records) == 5
     assert all(path.stat().st_mtime_ns == time for path, time in videos.items())
     assert check_clip_folder(folder).num_usable == 5
+
+
+@pytest.mark.parametrize("changed", [{"height": 64}, {"num_frames": 9}, {"split": "eval"}])
+def test_clips_of_another_kind_are_not_mixed_in(folder: Path, changed: dict[str, Any]) -> None:
+    arguments: dict[str, Any] = {"height": HEIGHT, "width": WIDTH, "num_frames": NUM_FRAMES} | changed
+    with pytest.raises(OutputError, match="choose another folder"):
+        write_world_folder(folder, range(5), **arguments)
 
 
 def test_a_folder_can_be_moved(folder: Path, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
+from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
 from ingredients.models import presets
 from ingredients.models.identity_features import FoldedBlockFeatures, IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.memory_estimate import (
     CONVOLUTION_WORKSPACE,
     ModelWeights,
@@ -230,3 +232,8 @@ def test_on_a_processor_auto_is_full_and_says_nothing(published: ModelWeights) -
         plan = plan_memory(mode, published, VideoDemand(), device=torch.device("cpu"))
         assert plan.reason is not None
         assert ("8 bit" in plan.reason) == (mode is MINIMAL)
+
+
+def test_what_no_machine_has_is_refused_before_it_is_tried() -> None:
+    with pytest.raises(OutOfMemoryError, match="fewer frames with --num-frames"):
+        load_pipeline(device="cpu", demand=VideoDemand(num_frames=100_000_001))

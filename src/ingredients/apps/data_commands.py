@@ -73,6 +73,7 @@ def show(
 ) -> None:
     """Makes a picture of some clips."""
     from ingredients.core.errors import UserInputError
+    from ingredients.core.files import check_not_an_input
     from ingredients.data.clip_folder import read_clip_folder
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.visualisation.clip_sheet import clip_sheet
@@ -86,6 +87,13 @@ def show(
     chosen = [records[name] for name in clip] if clip else list(records.values())[:number]
     if not chosen:
         raise UserInputError(f"The data set {folder} is empty.")
+    files = [
+        path
+        for record in chosen
+        for person in record.people
+        for path in (record.video, person.face_masks, *person.references)
+    ]
+    check_not_an_input(output, files)
     write_picture(output, clip_sheet([_draw(record) for record in chosen]))
     say(f"{len(chosen)} of {len(records)} clips")
     typer.echo(output)

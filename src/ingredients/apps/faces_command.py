@@ -36,22 +36,23 @@ def faces(
         FaceStackChoice,
         typer.Option(
             help="Who looks: the model's own networks, or dlib's, which know photographs and work offline "
-            '(pip install "ingredients[dlib]").'
+            '(pip install "ingredients\\[dlib]").'
         ),
     ] = FaceStackChoice.MODEL,
 ) -> None:
     """Shows which faces are found in photos."""
     from ingredients.apps.faces_report import inspect_faces
+    from ingredients.core.files import check_not_an_input
     from ingredients.faces.dlib_faces import DlibFaceReader
     from ingredients.faces.face_stack import FaceReader, load_face_stack
     from ingredients.media.photos import load_photo
     from ingredients.media.pictures import check_picture_path, write_picture
-    from ingredients.pipelines.components import FACE_ENCODER
+    from ingredients.pipelines.components import face_encoder_folder, identity_beside
     from ingredients.pipelines.loading import find_model
 
     if face_stack is FaceStackChoice.DLIB and model is not None:
         raise UserInputError("dlib reads photos without a model; leave out --model or --face-stack dlib.")
-    check_picture_path(output)
+    check_not_an_input(check_picture_path(output), photos)
     images = {str(photo): load_photo(photo) for photo in photos}
     silence_libraries()
     reader: FaceReader
@@ -59,7 +60,8 @@ def faces(
     if face_stack is FaceStackChoice.DLIB:
         reader = DlibFaceReader()
     else:
-        stack = load_face_stack(find_model(model, notice=say) / FACE_ENCODER)
+        folder = find_model(model, notice=say)
+        stack = load_face_stack(face_encoder_folder(folder, identity_beside(folder)))
         reader, remedy = stack, stack.facial_extractor().no_face_remedy
     report = inspect_faces(images, reader)
     write_picture(output, report.draw())

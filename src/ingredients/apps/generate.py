@@ -94,7 +94,8 @@ def _make_video(
     people = check_people(frames, identities, files)
     if request.contact_sheet is not None:
         captions = {person.name: person.verdict for person in people}
-        sheet = contact_sheet(frames, _reference_photos(identities), prompt=request.prompt, captions=captions)
+        prompt = request.prompt if request.prompt_metadata else None
+        sheet = contact_sheet(frames, _reference_photos(identities), prompt=prompt, captions=captions)
         write_picture(request.contact_sheet, sheet, description=provenance.to_json())
     if request.routing_map is not None and routing_maps is not None:
         sheet = routing_map_sheet(routing_maps, frames, identities.names)
@@ -128,7 +129,7 @@ def _check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
     if not pipeline.transformer.config.identity_modules:
         raise ModelFolderError(
             f"The model {folder} is a base without identity modules, so it cannot show the people of photos; "
-            "choose another model folder, or leave --model out."
+            "give identity weights with --identity, choose another model folder, or leave --model out."
         )
 
 

@@ -83,7 +83,7 @@ def generate(
         FaceStackOption,
         typer.Option(
             help="Who reads the photos: the model's own networks; or, with dlib, the same but dlib finds the faces "
-            '(pip install "ingredients[dlib]"). antelopev2 and drawn insist on what the model has.'
+            '(pip install "ingredients\\[dlib]"). antelopev2 and drawn insist on what the model has.'
         ),
     ] = FaceStackOption.MODEL,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
@@ -94,9 +94,9 @@ def generate(
     likeness_guidance_scale: LikenessGuidanceScale = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
     face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features; 0 is without.")] = 1.0,
-    num_frames: Annotated[int | None, typer.Option(help="Length in frames. Default: the model's own.")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels. Default: the model's own.")] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels. Default: the model's own.")] = None,
+    num_frames: Annotated[int | None, typer.Option(min=1, help="Length in frames. Default: the model's own.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's own.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's own.")] = None,
     memory: Annotated[
         MemoryMode,
         typer.Option(

@@ -3,12 +3,13 @@
 import dataclasses
 import filecmp
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ingredients.apps.people_check import JudgeName, PersonResult
-from ingredients.core.errors import OutputError, PhotoError
+from ingredients.core.errors import OutputError, PhotoError, UserInputError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.faces.face_stack import FaceStackName
 from ingredients.media.pictures import check_picture_path
@@ -103,6 +104,7 @@ class GenerateRequest:
             OutputError: if a result cannot be written where it should go.
         """
         check_prompts([self.prompt])
+        _check_finite(self)
         check_video_path(self.output)
         for picture in (self.routing_map, self.contact_sheet):
             if picture is not None:
@@ -174,6 +176,14 @@ class GenerateResult:
             "contact_sheet": request.contact_sheet and str(request.contact_sheet),
             "notices": list(self.notices),
         }
+
+
+def _check_finite(request: GenerateRequest) -> None:
+    for field in dataclasses.fields(request):
+        value = getattr(request, field.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            option = field.name.replace("_", "-")
+            raise UserInputError(f"--{option} must be a number, not {value}.")
 
 
 def _check_files_differ(photos: Mapping[str, Sequence[PhotoFile]], outputs: Sequence[Path | None]) -> None:

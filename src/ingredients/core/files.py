@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ingredients.core.errors import OutputError
@@ -32,6 +32,17 @@ def check_output_path(path: str | Path) -> Path:
     return path
 
 
+def check_not_an_input(output: Path, inputs: Iterable[Path]) -> None:
+    """Says whether a result would overwrite what it is made from, also by another name.
+
+    Raises:
+        OutputError: if it would.
+    """
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise OutputError(f"The output {output} is {path}, which is read; choose another name for it.")
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a temporary name beside `path`, renamed to `path` when the block ends well and removed when it does not.
@@ -39,7 +50,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The temporary name keeps the suffix, by which many libraries choose the format.
 
     Raises:
-        OutputError: if the folder does not exist, or the disk filled up while the block wrote.
+        OutputError: if the folder does not exist, the disk filled up while the block wrote, or it could not write.
     """
     path = check_output_path(path)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
@@ -52,6 +63,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             raise OutputError(
                 f"The disk of {path.parent} is full, so {path.name} was not written; "
                 "free some space or choose another output folder."
+            ) from error
+        if isinstance(error, OSError):
+            raise OutputError(
+                f"The output {path} could not be written ({error.strerror or error}); choose another folder."
             ) from error
         raise
 

@@ -56,7 +56,7 @@ def write_world_folder(
         The records of the whole data set.
 
     Raises:
-        OutputError: if the folder cannot be written to.
+        OutputError: if the folder cannot be written to, or holds clips of another kind.
     """
     try:
         for name in ("videos", "masks", "references"):
@@ -64,6 +64,13 @@ def write_world_folder(
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
     records = read_clip_folder(folder) if (folder / METADATA_NAME).is_file() else []
+    for record in records:
+        found, asked = (record.height, record.width, record.num_frames), (height, width, num_frames)
+        if found != asked or not record.clip_id.startswith(f"{split}-"):
+            raise OutputError(
+                f"The data set {folder} has {record.clip_id} with {found[2]} frames of {found[1]}x{found[0]}, not "
+                f"clips of the split {split} with {asked[2]} of {asked[1]}x{asked[0]}; choose another folder."
+            )
     there = {record.clip_id for record in records}
     for done, seed in enumerate(seeds, start=1):
         clip_id = f"{split}-{seed:08d}"

@@ -73,7 +73,7 @@ class EvaluationFolder:
         differing = sorted(key for key in {*before, *description} if before.get(key) != description.get(key))
         if differing:
             raise UserInputError(
-                f"The folder {self.path} holds an evaluation with another {', '.join(differing)}; choose another "
+                f"The folder {self.path} holds an evaluation that differs in {', '.join(differing)}; choose another "
                 "output folder, or delete this one."
             )
 

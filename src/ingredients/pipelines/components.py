@@ -35,6 +35,9 @@ TRANSFORMER_EMA = "transformer_ema"
 
 SCHEDULERS = {each.__name__: each for each in (CogVideoXDPMScheduler, CogVideoXDDIMScheduler)}
 
+_VOCABULARIES = ("tokenizer.json", "spiece.model")
+"""Without one of them transformers makes a tokenizer that knows no word."""
+
 _PartT = TypeVar("_PartT", bound=torch.nn.Module)
 
 
@@ -73,7 +76,7 @@ def load_components(
         raise ModelFolderError(f"There is no folder {identity} with identity weights; check the name.")
     transformer_name = transformer_part(folder)
     identity = identity or identity_beside(folder)
-    faces = _face_encoder_folder(folder, identity)
+    faces = face_encoder_folder(folder, identity)
     readers: dict[str, Callable[[], Any]] = {
         TRANSFORMER: lambda: load_transformer(
             folder / transformer_name, dtype=dtype, identity=identity, drop_learned_positions=drop_learned_positions
@@ -140,6 +143,10 @@ def load_text_encoder(folder: Path, *, dtype: torch.dtype) -> T5EncoderModel:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """Reads a tokenizer; raises as `load_components`."""
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise ModelFolderError(
+            f"The model folder lacks {folder / _VOCABULARIES[0]}, or {_VOCABULARIES[1]}; copy the folder again."
+        )
     with explained(folder):
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
@@ -154,7 +161,7 @@ def load_scheduler(folder: Path) -> CogVideoXDPMScheduler | CogVideoXDDIMSchedul
         return SCHEDULERS[name].from_config(config)
 
 
-def _face_encoder_folder(folder: Path, identity: Path | None) -> Path:
+def face_encoder_folder(folder: Path, identity: Path | None) -> Path:
     """The face networks that come with the identity weights, or else with the model."""
     beside = None if identity is None else identity / FACE_ENCODER
     return beside if beside is not None and beside.is_dir() else folder / FACE_ENCODER

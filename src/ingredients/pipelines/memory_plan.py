@@ -2,8 +2,10 @@
 
 import dataclasses
 
+import psutil
 import torch
 
+from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
 from ingredients.pipelines.memory_estimate import ModelWeights, VideoDemand, estimate_needs, with_margin
 
@@ -35,8 +37,13 @@ def plan_memory(
         demand: what it is to make.
         device: where.
         free: bytes that are free there; None asks the device.
+
+    Raises:
+        OutOfMemoryError: if it is hopeless on the processor.
     """
     on_processor = device.type == "cpu"
+    if on_processor:
+        _check_machine(model, demand)
     if memory is not MemoryMode.AUTO:
         return MemoryPlan(mode=memory, reason=_what_a_processor_does(memory) if on_processor else None)
     if free is None and not on_processor:
@@ -44,6 +51,16 @@ def plan_memory(
     if on_processor or free is None:
         return MemoryPlan(mode=MemoryMode.FULL)
     return choose_mode(estimate_needs(model, demand), free)
+
+
+def _check_machine(model: ModelWeights, demand: VideoDemand) -> None:
+    """Refuses what could only end with the system killing the process: no allocation fails before that."""
+    least, total = min(estimate_needs(model, demand).values()), psutil.virtual_memory().total
+    if least > total:
+        raise OutOfMemoryError(
+            f"This video needs about {gigabytes(least)} of memory at least, and the machine has {gigabytes(total)}; "
+            "make fewer frames with --num-frames, or a smaller video with --height and --width."
+        )
 
 
 def choose_mode(needs: dict[MemoryMode, int], free: int) -> MemoryPlan:
