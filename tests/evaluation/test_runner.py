@@ -114,7 +114,7 @@ def test_a_folder_of_another_evaluation_is_refused(pipeline, judge, tmp_path, ch
     same = RUN | {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
     open_runner(tmp_path, pipeline, judge, **same)
     open_runner(tmp_path, pipeline, judge, **same)
-    with pytest.raises(UserInputError, match=f"with another {named}; choose another"):
+    with pytest.raises(UserInputError, match=f"differs in {named}; choose another"):
         open_runner(tmp_path, pipeline, judge, **(same | changes))
 
 
@@ -127,7 +127,7 @@ def test_other_weights_are_another_model(pipeline, judge, tmp_path):
         weight[0, 0] += 1
     try:
         assert model_fingerprint(pipeline) != before
-        with pytest.raises(UserInputError, match="another model"):
+        with pytest.raises(UserInputError, match="differs in model"):
             open_runner(tmp_path, pipeline, judge, **same)
     finally:
         with torch.no_grad():
