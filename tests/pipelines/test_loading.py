@@ -5,14 +5,17 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, OutOfMemoryError
+from ingredients.core.memory_mode import MemoryMode
 from ingredients.models.state_dict_adapter import to_published
 from ingredients.pipelines import loading
 from ingredients.pipelines.loading import default_model_path, load_pipeline
+from ingredients.pipelines.memory_plan import MemoryPlan
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.transformer_folder import load_transformer
 from tests.pipelines.stand_ins import (
@@ -20,6 +23,7 @@ from tests.pipelines.stand_ins import (
     make_face_stack,
     make_identities,
     make_pipeline,
+    make_text_encoder,
     make_transformer,
     make_vae,
 )
@@ -285,3 +289,21 @@ def test_a_package_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.M
         default_model_path()
     (tmp_path / "assets" / "small-world").mkdir(parents=True)
     assert default_model_path() == tmp_path / "assets" / "small-world"
+
+
+def test_a_model_that_the_machine_cannot_hold_is_refused_before_it_is_read(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = (make_transformer(), make_vae(), make_text_encoder())
+    num_weights = sum(tensor.numel() for part in parts for tensor in part.state_dict().values())
+    tied = parts[2].get_input_embeddings().weight.numel()  # kept once in the file
+    memory = psutil.virtual_memory()
+    for spare, fits in ((0, True), (-1, False)):
+        total = 4 * (num_weights - tied) + spare
+        monkeypatch.setattr(loading.psutil, "virtual_memory", lambda total=total: memory._replace(total=total))
+        if fits:
+            monkeypatch.setattr(loading, "plan_memory", lambda *_, **__: MemoryPlan(mode=MemoryMode.FULL))
+            assert load_pipeline(saved, device="cpu")
+        else:
+            with pytest.raises(OutOfMemoryError, match=r"take .* of the machine's memory.*one with a GPU"):
+                load_pipeline(saved, device="cpu")

@@ -3,6 +3,7 @@
 Weights are safetensors, or PyTorch's own files, of which nothing but tensors is read.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -118,6 +119,21 @@ def build_vae(folder: Path) -> AutoencoderKLCogVideoX:
     config = read_json(folder / "config.json")
     with explained(folder), init_empty_weights():
         return _build(AutoencoderKLCogVideoX, config)
+
+
+def count_weights(folder: Path) -> int:
+    """Numbers in the transformer, text encoder and VAE of a model folder, without reading them where that is possible.
+
+    Raises:
+        ModelFolderError: If a part is missing or damaged.
+    """
+    parts = {
+        transformer_part(folder): DIFFUSERS_WEIGHTS,
+        "text_encoder": TRANSFORMERS_WEIGHTS,
+        "vae": DIFFUSERS_WEIGHTS,
+    }
+    shapes = [stored_shapes(weight_files(folder / part, names)) for part, names in parts.items()]
+    return sum(math.prod(shape) for part in shapes for shape in part.values())
 
 
 def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:

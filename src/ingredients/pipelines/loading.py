@@ -5,16 +5,18 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
+import psutil
 import torch
 
-from ingredients.core.errors import HubError, ModelFolderError
+from ingredients.core.errors import HubError, ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.faces.face_stack import FaceStackName
+from ingredients.pipelines.components import count_weights
 from ingredients.pipelines.hub import fetch, parse_hub_id
 from ingredients.pipelines.known_models import KNOWN_MODELS, SMALL_WORLD, find_known_model
 from ingredients.pipelines.memory_estimate import VideoDemand, weigh
 from ingredients.pipelines.memory_modes import apply_memory_mode
-from ingredients.pipelines.memory_plan import plan_memory
+from ingredients.pipelines.memory_plan import gigabytes, plan_memory
 from ingredients.pipelines.out_of_memory import explained_out_of_memory
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.speed import SpeedOptions, apply_speed_options, check_speed_in_memory_mode
@@ -112,11 +114,12 @@ def load_pipeline(
     """
     device = torch.device(device) if device is not None else default_device()
     on_processor = device.type == "cpu"
-    folder = find_model(model)
+    folder, dtype = find_model(model), dtype or default_dtype(device)
+    _check_machine_holds(folder, dtype, on_processor=on_processor)
     with explained_out_of_memory(None, on_processor=on_processor):
         pipeline = IngredientsPipeline.from_pretrained(
             folder,
-            dtype=dtype or default_dtype(device),
+            dtype=dtype,
             identity=identity,
             drop_learned_positions=drop_learned_positions,
             face_stack=face_stack,
@@ -132,3 +135,18 @@ def load_pipeline(
         apply_memory_mode(pipeline, plan.mode, device)
     pipeline.memory_plan = plan
     return pipeline
+
+
+def _check_machine_holds(folder: Path, dtype: torch.dtype, *, on_processor: bool) -> None:
+    """Refuses a model that would fill the machine's memory, for which the system would kill the process."""
+    try:
+        num_bytes = count_weights(folder) * dtype.itemsize
+    except ModelFolderError:
+        return  # loading says what is wrong with it
+    total = psutil.virtual_memory().total
+    if num_bytes > total:
+        remedy = "use one with a GPU, where they take half, or more memory" if on_processor else "use a larger one"
+        raise OutOfMemoryError(
+            f"The weights of {folder} take {gigabytes(num_bytes)} of the machine's memory, which has "
+            f"{gigabytes(total)}; {remedy} (`ingredients doctor` says what fits)."
+        )
