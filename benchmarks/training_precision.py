@@ -29,9 +29,9 @@ def fused_bfloat16() -> Iterator[None]:
 
 Mode = Callable[[], AbstractContextManager[None]]
 MODES: dict[str, Mode] = {
-    "float32": lambda: mixed_precision("float32"),
+    "float32": lambda: mixed_precision("float32", torch.device("cpu")),
     "bfloat16, fused attention": fused_bfloat16,
-    "bfloat16, as we train": lambda: mixed_precision("bfloat16"),
+    "bfloat16, as we train": lambda: mixed_precision("bfloat16", torch.device("cpu")),
 }
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.data.latent_pool import grow_pool
-from ingredients.data.world_clips import WorldClipConfig
+from ingredients.data.encoded_clips import EncodedClips
+from tests.data.encoding import encode_world
 
 
 @pytest.fixture(scope="session")
@@ -25,14 +25,12 @@ def tiny_vae() -> AutoencoderKLCogVideoX:
 
 
 @pytest.fixture(scope="session")
-def clip_config() -> WorldClipConfig:
-    return WorldClipConfig(crop_size=16, portrait_size=48)
+def encoded_folder(tmp_path_factory: pytest.TempPathFactory, tiny_vae: AutoencoderKLCogVideoX) -> Path:
+    folder = tmp_path_factory.mktemp("encoded")
+    encode_world(folder, tiny_vae, number=6)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def pool_folder(
-    tmp_path_factory: pytest.TempPathFactory, tiny_vae: AutoencoderKLCogVideoX, clip_config: WorldClipConfig
-) -> Path:
-    folder = tmp_path_factory.mktemp("pool")
-    grow_pool(folder, tiny_vae, clip_config, num_clips=6, shard_size=4)
-    return folder
+def clips(encoded_folder: Path) -> EncodedClips:
+    return EncodedClips([encoded_folder])

@@ -1,76 +1,90 @@
-from pathlib import Path
+from collections import Counter
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.data.batches import draw_batch, face_crops
-from ingredients.data.latent_pool import LatentPool, pool_fingerprint
-from ingredients.data.world_clips import WorldClipConfig
-from ingredients.faces.canvas import compose_canvas
+from ingredients.data.batches import draw_batch, draw_reference
+from ingredients.data.encoded_clips import EncodedClips
+from ingredients.data.sampling import SampleDraw, SampleOrder
 
 
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def draws(clips: EncodedClips, number: int, *, seed: int = 0) -> list[SampleDraw]:
+    ids = [entry.clip_id for entry in clips.entries]
+    return SampleOrder(list(clips.buckets().values()), ids, seed=seed).draw(number)
 
 
-def open_pool(folder: Path, vae: AutoencoderKLCogVideoX, config: WorldClipConfig) -> LatentPool:
-    return LatentPool(folder, pool_fingerprint(vae, config))
+def test_a_sample_is_the_same_whatever_batch_it_is_in(clips: EncodedClips) -> None:
+    samples = draws(clips, 5)
+    whole = draw_batch(clips, samples, caption_drop=0.5)
+    for row, sample in enumerate(samples):
+        alone = draw_batch(clips, [sample], caption_drop=0.5)
+        assert alone.references == [whole.references[row]]
+        assert alone.captions == [whole.captions[row]]
+        num_people = len(alone.references[0])
+        for name in ("latents", "noise", "levels", "prompt_embeds", "routing_targets", "nearest_targets"):
+            assert torch.equal(getattr(alone, name)[0], getattr(whole, name)[row]), name
+        assert torch.equal(alone.people.id_embeds[0], whole.people.id_embeds[row, :num_people])
+        assert not whole.people.id_mask[row, num_people:].any()
+        assert np.array_equal(alone.canvas_crops[0], whole.canvas_crops[row])
+    other = draw_batch(clips, draws(clips, 5, seed=1))
+    assert not torch.equal(other.noise, whole.noise)
 
 
-def test_the_same_generator_draws_the_same_batch(
-    pool_folder: Path, tiny_vae: AutoencoderKLCogVideoX, clip_config: WorldClipConfig
-) -> None:
-    pool = open_pool(pool_folder, tiny_vae, clip_config)
-    first, second, other = (
-        draw_batch(pool, 5, generator(seed), caption_drop=0.5, with_canvases=True) for seed in (1, 1, 2)
-    )
-    assert first.photo_keys == second.photo_keys != other.photo_keys
-    assert first.captions == second.captions
-    assert torch.equal(first.latents, second.latents)
-    assert torch.equal(first.routing_targets, second.routing_targets)
-    assert first.canvases is not None
-    assert second.canvases is not None
-    assert np.array_equal(first.canvases, second.canvases)
-
-
-def test_targets_follow_the_order_of_the_photos(
-    pool_folder: Path, tiny_vae: AutoencoderKLCogVideoX, clip_config: WorldClipConfig
-) -> None:
-    pool = open_pool(pool_folder, tiny_vae, clip_config)
+def test_targets_follow_the_order_of_the_photos(clips: EncodedClips) -> None:
     orders = set()
-    for seed in range(12):
-        batch = draw_batch(pool, 4, generator(seed), caption_drop=0.0, with_canvases=True)
-        for row, keys in enumerate(batch.photo_keys):
-            clip = pool[keys[0][0]]
-            for identity, (_, person, _) in enumerate(keys):
-                assert torch.equal(batch.routing_targets[row] == identity, clip.routing_targets == person)
-                assert torch.equal(batch.nearest_targets[row] == identity, clip.nearest_targets == person)
-                assert torch.equal(batch.face_landmarks[row, identity].isnan(), clip.face_landmarks[person].isnan())
-                landmarks = clip.face_landmarks[person].nan_to_num(0)
-                assert torch.equal(batch.face_landmarks[row, identity].nan_to_num(0), landmarks)
-            assert batch.face_landmarks[row, len(keys) :].isnan().all()
-            assert torch.equal(batch.routing_targets[row] == -1, clip.routing_targets == -1)
-            assert batch.canvases is not None
-            assert np.array_equal(batch.canvases[row], compose_canvas(face_crops(clip, keys), 64, 96))
-            orders.add(tuple(person for _, person, _ in keys))
+    for sample in draws(clips, 40):
+        batch = draw_batch(clips, [sample])
+        people = torch.randperm(len(batch.references[0]), generator=sample.generator("order")).tolist()
+        orders.add(tuple(people))
+        for name in ("routing_targets", "nearest_targets"):
+            stored, drawn = clips.tensor(sample.index, name), getattr(batch, name)[0]
+            for identity, person in enumerate(people):
+                assert torch.equal(drawn == identity, stored == person)
+            assert torch.equal(drawn == -1, stored == -1)
+        landmarks = clips.tensor(sample.index, "face_landmarks")[people]
+        assert torch.equal(batch.face_landmarks[0].nan_to_num(0), landmarks.nan_to_num(0))
     assert {(0, 1), (1, 0)} <= orders
 
 
-def test_captions_are_dropped_as_often_as_asked(
-    pool_folder: Path, tiny_vae: AutoencoderKLCogVideoX, clip_config: WorldClipConfig
-) -> None:
-    pool = open_pool(pool_folder, tiny_vae, clip_config)
-    batch = draw_batch(pool, 2000, generator(0), caption_drop=0.1, with_canvases=False)
-    assert abs(sum(caption == "" for caption in batch.captions) / 2000 - 0.1) < 0.03
-    assert batch.canvases is None
+def test_captions_are_dropped_as_often_as_asked(clips: EncodedClips) -> None:
+    batch = draw_batch(clips, draws(clips, 600), caption_drop=0.1)
+    empty = torch.tensor([caption == "" for caption in batch.captions])
+    assert abs(float(empty.float().mean()) - 0.1) < 0.04
+    assert torch.equal(batch.prompt_embeds[empty], clips.empty_prompt_embeds.expand(int(empty.sum()), -1, -1))
 
 
-def test_images_are_the_first_latent_frame(
-    pool_folder: Path, tiny_vae: AutoencoderKLCogVideoX, clip_config: WorldClipConfig
-) -> None:
-    pool = open_pool(pool_folder, tiny_vae, clip_config)
-    clips = draw_batch(pool, 3, generator(4), caption_drop=0.0, with_canvases=False)
-    images = draw_batch(pool, 3, generator(4), caption_drop=0.0, with_canvases=False, num_latent_frames=1)
-    assert torch.equal(images.latents, clips.latents[:, :1])
-    assert torch.equal(images.routing_targets, clips.routing_targets[:, : 8 * 12])
+def test_references_come_from_where_they_are_asked_for(clips: EncodedClips) -> None:
+    kinds: dict[str, Counter[str]] = {"same_clip": Counter(), "other": Counter(), "any": Counter()}
+    for sample in draws(clips, 60):
+        for source, counter in kinds.items():
+            index, person, number = draw_reference(clips, sample, 0, source=source)  # type: ignore[arg-type]
+            assert index == sample.index  # nobody of these few clips is in two of them
+            counter[clips.entries[index].kinds[person][number]] += 1
+    assert set(kinds["same_clip"]) == {"frame"}
+    assert set(kinds["other"]) == {"photo"}
+    assert set(kinds["any"]) == {"frame", "photo"}
+
+
+def test_another_clip_of_the_person_lends_a_reference(clips: EncodedClips) -> None:
+    sample = draws(clips, 1)[0]
+    person_id = clips.entries[sample.index].person_ids[0]
+    elsewhere = (sample.index + 1) % len(clips)
+    known = clips.by_person[person_id]
+    known.append((elsewhere, 0))
+    try:
+        found = {
+            draw_reference(clips, each, 0, source="other")[0]
+            for each in draws(clips, 60)
+            if each.index == sample.index
+        }
+    finally:
+        known.pop()
+    assert found == {sample.index, elsewhere}
+
+
+def test_images_are_the_first_latent_frame(clips: EncodedClips) -> None:
+    samples = draws(clips, 3)
+    whole, images = draw_batch(clips, samples), draw_batch(clips, samples, num_latent_frames=1)
+    assert torch.equal(images.latents, whole.latents[:, :1])
+    assert torch.equal(images.routing_targets, whole.routing_targets[:, : 8 * 12])
+    assert images.noise.shape == images.latents.shape

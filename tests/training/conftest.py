@@ -4,45 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
-from transformers import T5Config, T5EncoderModel
 
-from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.protocols import ImageFeatures
-from ingredients.data.identity_encoder import PhotoEncoder
-from ingredients.data.latent_pool import LatentPool, grow_pool, pool_fingerprint
-from ingredients.data.world_clips import WorldClipConfig
+from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.training.diffusion_stage import FrozenParts
-from ingredients.training.text_encoder import build_tokenizer
-
-CLIP_CONFIG = WorldClipConfig(crop_size=16, portrait_size=48)
-
-
-class ColourRecogniser:
-    """A face network of one layer: mean colours of a crop."""
-
-    crop_size = 16
-    embedding_dim = 6
-
-    def align(self, image: UInt8Array, landmarks: Float32Array) -> UInt8Array:
-        raise NotImplementedError
-
-    def embed(self, crops: UInt8Array) -> torch.Tensor:
-        halves = torch.from_numpy(crops).float().unflatten(1, (2, -1)).mean(dim=(2, 3)) / 255
-        return halves.flatten(1)  # (B, 6)
-
-
-class ColourImageEncoder:
-    """An image encoder of one layer: colours of four patches, five times."""
-
-    crop_size = 16
-    embedding_dim = 3
-
-    def encode(self, crops: UInt8Array) -> ImageFeatures:
-        patches = torch.from_numpy(crops).float().unflatten(1, (4, -1)).mean(dim=(2, 3)) / 255  # (B, 4, 3)
-        return ImageFeatures(
-            embeds=patches.mean(dim=1) + 0.1, hidden_states=tuple(patches * scale for scale in range(1, 6))
-        )
+from ingredients.training.diffusion_stage import DiffusionStage, FrozenParts
+from ingredients.training.stage import StepOutput, StepPosition
+from tests.data.encoding import encode_world
 
 
 @dataclasses.dataclass
@@ -50,6 +17,7 @@ class TinyWorld:
     """Everything that a diffusion stage needs, in a second."""
 
     parts: FrozenParts
+    folder: Path
 
     def transformer(self, **overrides: object) -> IngredientsTransformer3DModel:
         torch.manual_seed(0)
@@ -99,22 +67,19 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
         norm_num_groups=2,
         scaling_factor=2.0,
     ).eval()
-    tokenizer = build_tokenizer()
-    text_encoder = T5EncoderModel(
-        T5Config(vocab_size=len(tokenizer), d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, dropout_rate=0.0)
-    ).eval()
-    folder: Path = tmp_path_factory.mktemp("latents")
-    grow_pool(folder, vae, CLIP_CONFIG, num_clips=5)
-    pool = LatentPool(folder, pool_fingerprint(vae, CLIP_CONFIG))
-    encoder = PhotoEncoder(pool, ColourRecogniser(), ColourImageEncoder())
-    return TinyWorld(
-        parts=FrozenParts(
-            vae=vae,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            pool=pool,
-            validation_pool=pool,
-            photo_encoder=encoder,
-            validation_photo_encoder=encoder,
-        )
-    )
+    folder: Path = tmp_path_factory.mktemp("encoded")
+    encode_world(folder, vae, number=5)
+    clips = EncodedClips([folder])
+    return TinyWorld(parts=FrozenParts(vae=vae, clips=clips, validation_clips=clips), folder=folder)
+
+
+def compute_step(stage: DiffusionStage, *, step: int = 0, progress: float = 0.0) -> StepOutput:
+    """The loss of a step in one backward pass."""
+    (batch,) = batches = stage.draw(StepPosition(step=step, progress=progress, seed=0))
+    return stage.loss(batch, stage.counts(batches))
+
+
+def measured(output: StepOutput, name: str) -> float:
+    """A metric's average."""
+    value = output.metrics[name]
+    return float(value[0]) / value[1] if isinstance(value, tuple) else float(value)

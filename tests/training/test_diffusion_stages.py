@@ -13,11 +13,14 @@ from ingredients.training.alignment_stage import (
     draw_kept_features,
 )
 from ingredients.training.base_stage import BaseConfig, BaseStage
-from ingredients.training.diffusion_stage import DiffusionStage, first_frame_only, merged_transformer
+from ingredients.training.diffusion_stage import DiffusionStage, first_frame_only
 from ingredients.training.router_stage import RouterConfig, RouterStage
-from ingredients.training.trainer import Trainer, TrainerConfig, step_generator
-from tests.training.conftest import TinyWorld
+from ingredients.training.stage import StepPosition
+from ingredients.training.trained_transformer import exported_transformer
+from ingredients.training.trainer import Trainer, TrainerConfig
+from tests.training.conftest import TinyWorld, compute_step, measured
 
+FIRST = StepPosition(step=0, progress=0.0, seed=0)
 TRAINER = TrainerConfig(num_steps=3, learning_rate=1e-2, num_warmup_steps=0, schedule="constant", checkpoint_every=2)
 
 
@@ -26,6 +29,10 @@ def train(stage: DiffusionStage, folder: Path, config: TrainerConfig = TRAINER, 
     before = {name: parameter.detach().clone() for name, parameter in stage.transformer.named_parameters()}
     Trainer(stage, folder, config).fit(resume=resume, show=False)
     return {name for name, now in stage.transformer.named_parameters() if not torch.equal(before[name], now)}
+
+
+def module_parameters(stage: AlignmentStage | RouterStage) -> list[tuple[str, torch.nn.Parameter]]:
+    return [(name, each) for name, each in stage.transformer.named_parameters() if name in stage.module_parameters]
 
 
 def lora_names(stage: DiffusionStage) -> set[str]:
@@ -44,9 +51,8 @@ def test_image_to_video_starts_as_its_text_to_video_base(tiny_world: TinyWorld) 
     load_base_weights(extended, base.state_dict())
     config = BaseConfig(batch_size=2, caption_drop=0.0)
     stages = [BaseStage(model, tiny_world.parts, config, task) for model, task in ((base, "t2v"), (extended, "i2v"))]
-    batch = stages[0].draw(step_generator(0, 0), progress=0.0)
-    noise, timesteps = torch.randn(batch.latents.shape), torch.tensor([300, 700])
-    losses = [stage.validation_losses(batch, noise, timesteps) for stage in stages]
+    (batch,) = stages[0].draw(FIRST)
+    losses = [stage.validation_losses(batch, torch.tensor([300, 700])) for stage in stages]
     assert losses[0]["validation_loss"] == pytest.approx(losses[1]["validation_loss"], rel=1e-5)
     with pytest.raises(ValueError, match="does not fit"):
         BaseStage(base, tiny_world.parts, config, "i2v")
@@ -86,8 +92,8 @@ def test_dropped_people_are_dropped_altogether(tiny_world: TinyWorld) -> None:
         (RouterConfig(batch_size=4, lora_rank=2, identity_drop=1.0), RouterStage),
     ):
         stage = stage_type(tiny_world.transformer(), tiny_world.parts, config)
-        stage.training_step(step_generator(0, 0), progress=0.0).loss.backward()
-        for name, parameter in stage.module_parameters.items():
+        compute_step(stage).loss.backward()
+        for name, parameter in module_parameters(stage):
             if not name.startswith("patch_embed."):
                 assert parameter.grad is None or not parameter.grad.any(), name
         gradient = stage.transformer.patch_embed.proj.weight.grad  # (D, C, p, p), the image's channels the last half
@@ -114,21 +120,22 @@ def test_the_router_gets_a_gradient_under_every_loss(tiny_world: TinyWorld, rout
     for index in transformer.routed_blocks:
         torch.nn.init.normal_(transformer.transformer_blocks[index].id_attn.to_out.weight, std=0.3)
     stage = RouterStage(transformer, tiny_world.parts, RouterConfig(batch_size=6, routing_loss=routing_loss))
-    output = stage.training_step(step_generator(0, 1), progress=0.0)
+    output = compute_step(stage)
     output.loss.backward()
-    for name, parameter in stage.module_parameters.items():
+    for name, parameter in module_parameters(stage):
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().max()) > 0, name
     assert float(output.loss) == pytest.approx(
-        float(output.metrics["diffusion_loss"]) + 0.1 * float(output.metrics["routing_loss"]), rel=1e-5
+        measured(output, "diffusion_loss") + 0.1 * measured(output, "routing_loss"), rel=1e-5
     )
 
 
 def test_dropping_regularisation_is_uniform_over_samples() -> None:
-    kept = draw_kept_features(30_000, (1 / 3, 1 / 3, 1 / 3), torch.Generator().manual_seed(0))
+    chances = torch.rand(30_000, generator=torch.Generator().manual_seed(0))
+    kept = draw_kept_features(chances, (1 / 3, 1 / 3, 1 / 3))
     shares = torch.bincount(kept, minlength=3) / 30_000
     assert torch.allclose(shares, torch.full((3,), 1 / 3), atol=0.01)
-    only_local = draw_kept_features(50, (0.0, 1.0, 0.0), torch.Generator().manual_seed(0))
+    only_local = draw_kept_features(chances, (0.0, 1.0, 0.0))
     assert set(only_local.tolist()) == {KEPT_LOCAL}
     with pytest.raises(ValueError, match="sum to 1"):
         AlignmentConfig(kept_shares=(0.5, 0.5, 0.5))
@@ -148,7 +155,7 @@ def test_dropped_features_reach_nothing(tiny_world: TinyWorld, monkeypatch: pyte
         return predict(*arguments, **conditions)
 
     monkeypatch.setattr(stage, "predict", spy)
-    stage.training_step(step_generator(0, 0), progress=0.0)
+    compute_step(stage)
     assert bool(seen["image_latents"].any()) == (kept != KEPT_LOCAL)
     assert not seen["image_latents"][:, 1:].any()
     assert bool(seen["id_mask"].any()) == (kept != KEPT_GLOBAL)
@@ -161,7 +168,7 @@ def test_dropped_features_reach_nothing(tiny_world: TinyWorld, monkeypatch: pyte
 def test_alignment_routing(tiny_world: TinyWorld, alignment_routing: str, expected: tuple[str, bool]) -> None:
     config = AlignmentConfig(batch_size=2, lora_rank=2, alignment_routing=alignment_routing)
     stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, config)
-    batch = stage.draw(step_generator(0, 0), progress=0.0)
+    (batch,) = stage.draw(FIRST)
     routing, indices = stage._routing(batch)
     assert (routing, indices is not None) == expected
     if indices is not None:
@@ -171,17 +178,18 @@ def test_alignment_routing(tiny_world: TinyWorld, alignment_routing: str, expect
 
 def test_merging_the_lora_changes_no_output(tiny_world: TinyWorld) -> None:
     stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, AlignmentConfig(batch_size=2, lora_rank=2))
-    for parameter in stage.base_parameters.values():
-        torch.nn.init.normal_(parameter, std=0.3)
-    merged = merged_transformer(stage.transformer)
+    for name, parameter in stage.transformer.named_parameters():
+        if name in stage.base_parameters:
+            torch.nn.init.normal_(parameter, std=0.3)
+    merged = exported_transformer(stage.transformer)
+    assert merged is not None
     assert not any("lora" in name for name in merged.state_dict())
     assert set(merged.state_dict()) == set(tiny_world.transformer().state_dict())
     inputs = (torch.randn(2, 3, 6, 16, 24), torch.randn(2, 20, 8), torch.tensor([5, 900]))
     with torch.no_grad():
-        expected = stage.transformer(*inputs, image_rotary_emb=stage.rotary_emb(3)).sample
-        torch.testing.assert_close(
-            merged(*inputs, image_rotary_emb=stage.rotary_emb(3)).sample, expected, atol=1e-4, rtol=1e-4
-        )
+        positions = stage.rotary_emb(torch.zeros(2, 3, 3, 16, 24))
+        expected = stage.transformer(*inputs, image_rotary_emb=positions).sample
+        torch.testing.assert_close(merged(*inputs, image_rotary_emb=positions).sample, expected, atol=1e-4, rtol=1e-4)
     assert any("lora" in name for name in stage.transformer.state_dict())
 
 
@@ -207,21 +215,21 @@ def test_images_come_first(tiny_world: TinyWorld) -> None:
     transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
     config = BaseConfig(batch_size=2, image_batch_size=5, image_share=0.5)
     stage = BaseStage(transformer, tiny_world.parts, config, "t2v")
-    assert stage.draw(step_generator(0, 0), progress=0.49).latents.shape[:2] == (5, 1)
-    assert stage.draw(step_generator(0, 0), progress=0.51).latents.shape[:2] == (2, 3)
+    for progress, shape in ((0.49, (5, 1)), (0.51, (2, 3))):
+        (batch,) = stage.draw(StepPosition(step=0, progress=progress, seed=0))
+        assert batch.latents.shape[:2] == batch.noise.shape[:2] == shape
 
 
 def test_face_weights_have_mean_one_and_favour_faces(tiny_world: TinyWorld) -> None:
     transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
     stage = BaseStage(transformer, tiny_world.parts, BaseConfig(batch_size=3, face_weight=4.0), "t2v")
-    batch = stage.draw(step_generator(0, 0), progress=0.0)
+    (batch,) = stage.draw(FIRST)
     weight = stage.loss_weight(batch)
     assert weight is not None
     assert weight.shape == (3, 3, 1, 16, 24)
-    assert float(weight.mean()) == pytest.approx(1.0)
-    tokens = weight[:, :, 0, ::2, ::2].flatten(1)
-    is_face = batch.routing_targets >= 0
-    torch.testing.assert_close(tokens[is_face].unique() / tokens[~is_face].unique(), torch.tensor([4.0]))
+    torch.testing.assert_close(weight.mean(dim=(1, 2, 3, 4)), torch.ones(3))
+    for tokens, targets in zip(weight[:, :, 0, ::2, ::2].flatten(1), batch.routing_targets, strict=True):
+        assert float(tokens[targets >= 0][0] / tokens[targets < 0][0]) == pytest.approx(4.0)
 
 
 def test_the_canvas_stands_in_the_first_latent_frame() -> None:

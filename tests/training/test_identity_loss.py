@@ -5,14 +5,14 @@ import dataclasses
 import pytest
 import torch
 
+from ingredients.core.errors import UserInputError
 from ingredients.data.vae_shortcuts import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
 from ingredients.training.identity_loss import IdentityLoss
 from ingredients.training.router_stage import RouterConfig, RouterStage
-from ingredients.training.trainer import step_generator
-from tests.training.conftest import TinyWorld
+from tests.training.conftest import TinyWorld, compute_step, measured
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,7 @@ def test_the_loss_is_the_weighted_cosine_distance(
         timesteps=torch.tensor([600, 10]),
         weight=torch.tensor([0.5, 2.0]),
         counts=torch.tensor([True, True]),
+        num_people=3,
     )
     frames = decode_pictures(tiny_world.parts.vae, faces["latents"])[:, 0]
     expected = []
@@ -55,7 +56,7 @@ def test_the_loss_is_the_weighted_cosine_distance(
         expected.append(float(embed @ target / (embed.norm() * target.norm())))
     torch.testing.assert_close(cosines, torch.tensor(expected), rtol=1e-4, atol=1e-5)
     distances = 0.5 * (1 - expected[0]) + 0.5 * (1 - expected[1]) + 2 * (1 - expected[2])
-    assert value.item() == pytest.approx(distances / 4, rel=1e-4)  # of two samples with two places each
+    assert value.item() == pytest.approx(distances / 3, rel=1e-4)
 
 
 def test_noisy_samples_hidden_faces_and_dropped_people_do_not_count(
@@ -70,13 +71,14 @@ def test_noisy_samples_hidden_faces_and_dropped_people_do_not_count(
             timesteps=torch.tensor(timesteps),
             weight=weight,
             counts=torch.tensor(counts),
+            num_people=3,
         )
         assert len(cosines) == 1
         (gradient,) = torch.autograd.grad(value, latents)
         assert not gradient[0].any()
         assert gradient[1].any()
     value, cosines = loss(
-        **faces, timesteps=torch.tensor([900, 900]), weight=weight, counts=torch.tensor([True, True])
+        **faces, timesteps=torch.tensor([900, 900]), weight=weight, counts=torch.tensor([True, True]), num_people=3
     )
     assert float(value) == 0
     assert len(cosines) == 0
@@ -91,16 +93,16 @@ def test_stages_add_it_to_their_loss(
 
     def step(weight: float) -> tuple[float, dict[str, float]]:
         config = config_type(batch_size=6, lora_rank=2, identity_loss_weight=weight)
-        output = stage_type(tiny_world.transformer(), parts, config).training_step(step_generator(0, 0), progress=0.0)
-        return float(output.loss.detach()), {name: float(value) for name, value in output.metrics.items()}
+        output = compute_step(stage_type(tiny_world.transformer(), parts, config))
+        return float(output.loss.detach()), {name: measured(output, name) for name in output.metrics}
 
     plain, metrics = step(0.0)
-    assert "identity_loss" not in metrics
+    assert "identity_cosine" not in metrics
     loss, metrics = step(3.0)
-    assert metrics["identity_loss"] > 0
     assert -1 <= metrics["identity_cosine"] <= 1
-    assert loss == pytest.approx(plain + 3 * metrics["identity_loss"], rel=1e-5)
-    with pytest.raises(ValueError, match="needs a recogniser"):
+    assert loss > plain
+    assert step(6.0)[0] - plain == pytest.approx(2 * (loss - plain), rel=1e-4)
+    with pytest.raises(UserInputError, match="needs a recogniser"):
         stage_type(tiny_world.transformer(), tiny_world.parts, config_type(identity_loss_weight=1.0))
 
 

@@ -6,6 +6,8 @@ import torch
 from ingredients.training import mixed_precision as module
 from ingredients.training.mixed_precision import mixed_precision, resolve_precision
 
+CPU = torch.device("cpu")
+
 
 @pytest.mark.parametrize(
     ("capabilities", "precision"),
@@ -15,9 +17,9 @@ def test_auto_is_what_the_processor_is_good_at(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], precision: str
 ) -> None:
     monkeypatch.setattr(module.torch.cpu, "get_capabilities", lambda: capabilities)
-    assert resolve_precision("auto") == precision
-    assert resolve_precision("float32") == "float32"
-    assert resolve_precision("bfloat16") == "bfloat16"
+    assert resolve_precision("auto", CPU) == precision
+    assert resolve_precision("float32", CPU) == "float32"
+    assert resolve_precision("bfloat16", CPU) == "bfloat16"
 
 
 def test_bfloat16_computes_roughly_what_float32_does_and_gives_float32_gradients() -> None:
@@ -27,7 +29,7 @@ def test_bfloat16_computes_roughly_what_float32_does_and_gives_float32_gradients
     results = []
     for precision in ("float32", "bfloat16"):
         layer.zero_grad()
-        with mixed_precision(precision):
+        with mixed_precision(precision, CPU):
             query, key, value = layer(inputs).chunk(3, dim=-1)
             output = torch.nn.functional.scaled_dot_product_attention(query, key, value)
         output.float().square().mean().backward()

@@ -10,11 +10,11 @@ from ingredients.core.errors import UserInputError
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.optimizers import build_optimizers
 from ingredients.training.schedules import learning_rate_factor
-from ingredients.training.stage import ParameterGroup, StepOutput
-from ingredients.training.trainer import CHECKPOINT_NAME, LOG_NAME, METRICS_NAME, Trainer, TrainerConfig
+from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
+from ingredients.training.trainer import LOG_NAME, METRICS_NAME, Trainer, TrainerConfig
 
 
-class LineStage:
+class LineStage(WholeStepStage):
     """Fits a small network to noisy points; a matrix inside `transformer_blocks`, so that Muon has work."""
 
     name = "line"
@@ -104,7 +104,8 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
 def test_an_interrupted_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(LineStage(), tmp_path, config())
     trainer.fit(show=False)
-    before = (tmp_path / CHECKPOINT_NAME).read_bytes()
+    (newest,) = trainer.checkpoints.paths()[-1:]
+    before = newest.read_bytes()
 
     def fail(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
@@ -112,7 +113,7 @@ def test_an_interrupted_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypa
     monkeypatch.setattr("ingredients.training.checkpoints.save_file", fail)
     with pytest.raises(UserInputError, match="full"):
         Trainer(LineStage(), tmp_path, config(num_steps=20)).fit(resume=True, show=False)
-    assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
+    assert newest.read_bytes() == before
 
 
 def test_muon_takes_hidden_matrices_only() -> None:

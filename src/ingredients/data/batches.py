@@ -1,102 +1,211 @@
-"""Batches of encoded clips, with the randomness of training: slot order, choice of photo, dropped captions.
+"""Batches of encoded clips, with the randomness of training: slot order, choice of reference, dropped captions.
 
-Legend: B batch, F latent frames, C channels, h/w latent grid, N identities (padded), S side of a crop, L video tokens.
+Legend: B batch, F latent frames, C channels, h/w latent grid, N identities (padded), S side of a crop, L video tokens,
+T text tokens, D text width, E embedding width, P image-encoder tokens, H/W pixels.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.data.latent_pool import EncodedClip, LatentPool
+from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
-from ingredients.faces.canvas import compose_canvas
+from ingredients.data.sampling import SampleDraw
+
+ReferenceSource = Literal["same_clip", "other", "any"]
+"""Where a person's face is taken from: a frame of the clip itself, as in the paper (3.3); a photo or another clip of
+the person, where there is one; or any of them."""
+
+ReferenceKey = tuple[int, int, int]
+"""Clip, person of that clip, and number of the reference."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IdentityBatch:
+    """The people of a batch, as the transformer takes them."""
+
+    id_embeds: torch.Tensor
+    """(B, N, E): recognition embedding (raw) | image embedding (norm 1)."""
+
+    id_vit_hidden_states: list[torch.Tensor]
+    """Five tensors (B, N, P, C)."""
+
+    id_mask: torch.Tensor
+    """(B, N) bool, True = a real identity."""
+
+    def to(self, device: torch.device) -> "IdentityBatch":
+        """The same on a device."""
+        return IdentityBatch(
+            id_embeds=self.id_embeds.to(device),
+            id_vit_hidden_states=[states.to(device) for states in self.id_vit_hidden_states],
+            id_mask=self.id_mask.to(device),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClipBatch:
-    """Clips and captions: all that the bases need."""
+    """Noisy clips with all that a stage needs to know about them."""
+
+    draws: Sequence[SampleDraw]
+    """B: which clips, and the source of each one's randomness."""
 
     latents: torch.Tensor
     """(B, F, C, h, w) float32."""
 
+    noise: torch.Tensor
+    """As `latents`."""
+
+    levels: torch.Tensor
+    """(B,) in [0, 1): the noise levels, as shares of the timesteps."""
+
     captions: list[str]
     """B sentences, empty where the caption was dropped."""
 
+    prompt_embeds: torch.Tensor
+    """(B, T, D) float32, of the captions."""
+
     routing_targets: torch.Tensor
-    """(B, L) long, `BACKGROUND` off the faces; identities counted in the order of the photos."""
+    """(B, L) long, `BACKGROUND` off the faces; identities counted in the order of the references."""
 
     nearest_targets: torch.Tensor
     """(B, L) long, where background tokens take the nearest person."""
 
-    photo_keys: list[list[tuple[int, int, int]]]
-    """For each sample and identity: clip, person and photo, in the order of the photos."""
+    references: list[list[ReferenceKey]]
+    """For each sample and identity, the reference that was drawn."""
+
+    people: IdentityBatch
+    """Features of the references."""
+
+    canvas_crops: list[UInt8Array]
+    """For each sample (N, S, S, 3): what the canvas shows."""
 
     face_landmarks: torch.Tensor
-    """(B, N, 5, 2) pixels of the first frame, in the order of the photos; NaN for a face that cannot be seen, and for
-    padding."""
+    """(B, N, 5, 2) pixels of the first frame, in the order of the references; NaN for a face that cannot be seen, and
+    for padding."""
 
-    canvases: UInt8Array | None
-    """(B, H, W, 3), None unless asked for."""
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def chances(self, purpose: str) -> torch.Tensor:
+        """A uniform number in [0, 1) for each sample and purpose (B,), on the batch's device."""
+        return torch.tensor([draw.chance(purpose) for draw in self.draws], device=self.latents.device)
+
+    def normal(self, purpose: str, shape: Sequence[int]) -> torch.Tensor:
+        """Gaussian noise (B, *shape) for a purpose, on the batch's device."""
+        rows = [torch.randn(tuple(shape), generator=draw.generator(purpose)) for draw in self.draws]
+        return torch.stack(rows).to(self.latents.device)
+
+    @property
+    def num_face_tokens(self) -> int:
+        """Tokens on faces, in all samples."""
+        return int((self.routing_targets != BACKGROUND).sum())
+
+    @property
+    def num_people(self) -> int:
+        """People, in all samples."""
+        return int(self.people.id_mask.sum())
+
+    def to(self, device: torch.device) -> "ClipBatch":
+        """The same with its tensors on a device."""
+        moved: dict[str, Any] = {
+            field.name: getattr(self, field.name).to(device)
+            for field in dataclasses.fields(self)
+            if isinstance(getattr(self, field.name), torch.Tensor | IdentityBatch)
+        }
+        return dataclasses.replace(self, **moved)
 
 
 def draw_batch(
-    pool: LatentPool,
-    batch_size: int,
-    generator: torch.Generator,
+    clips: EncodedClips,
+    draws: Sequence[SampleDraw],
     *,
-    caption_drop: float,
-    with_canvases: bool,
-    canvas_size: tuple[int, int] = (64, 96),
+    caption_drop: float = 0.0,
     supervision: RoutingSupervision = "segment",
+    reference_source: ReferenceSource = "other",
+    vit_dim: int | None = None,
     num_latent_frames: int | None = None,
 ) -> ClipBatch:
-    """Draws clips, and for each a random order of its people and one of the photos of each.
+    """Reads clips of one shape, and draws for each an order of its people and one of the references of each.
 
     Args:
-        pool: what to draw from.
-        batch_size: B.
-        generator: decides everything.
+        clips: what to read from.
+        draws: B clips.
         caption_drop: share of the captions that become empty, for guidance.
-        with_canvases: whether to compose the canvases.
-        canvas_size: height and width of the video in pixels.
         supervision: whether routing targets come from the faces' masks or their boxes.
+        reference_source: where the faces come from.
+        vit_dim: keeps the first channels of the hidden states only, where the recogniser's follow them.
         num_latent_frames: keeps the first ones only; 1 trains on images.
     """
-    indices = torch.randint(len(pool), (batch_size,), generator=generator).tolist()
-    is_dropped = (torch.rand(batch_size, generator=generator) < caption_drop).tolist()
-    latents, routing_targets, nearest_targets, photo_keys, face_landmarks, canvases = [], [], [], [], [], []
-    for index in indices:
-        clip = pool[index]
-        num_people, num_photos = clip.face_crops.shape[:2]
-        order = torch.randperm(num_people, generator=generator)
-        photos = torch.randint(num_photos, (num_people,), generator=generator)
-        latents.append(clip.latents[:num_latent_frames].float())
-        num_tokens = clip.routing_targets.shape[0] // clip.latents.shape[0] * latents[-1].shape[0]
-        targets = clip.routing_targets if supervision == "segment" else clip.box_targets
-        routing_targets.append(_reorder(targets[:num_tokens], order))
-        nearest_targets.append(_reorder(clip.nearest_targets[:num_tokens], order))
-        photo_keys.append([(index, int(person), int(photo)) for person, photo in zip(order, photos, strict=True)])
-        face_landmarks.append(clip.face_landmarks[order])
-        if with_canvases:
-            canvases.append(compose_canvas(face_crops(clip, photo_keys[-1]), *canvas_size))
+    latents, noise, captions, prompt_embeds, routing_targets, nearest_targets = [], [], [], [], [], []
+    references: list[list[ReferenceKey]] = []
+    face_landmarks = []
+    for draw in draws:
+        entry = clips.entries[draw.index]
+        order = torch.randperm(len(entry.person_ids), generator=draw.generator("order"))
+        references.append([draw_reference(clips, draw, person, source=reference_source) for person in order.tolist()])
+        clip_latents = clips.tensor(draw.index, "latents")
+        tokens_a_frame = len(clips.tensor(draw.index, "routing_targets")) // len(clip_latents)
+        latents.append(clip_latents[:num_latent_frames].float())
+        noise.append(torch.randn(latents[-1].shape, generator=draw.generator("noise")))
+        num_tokens = tokens_a_frame * len(latents[-1])
+        targets = "routing_targets" if supervision == "segment" else "box_targets"
+        routing_targets.append(_reorder(clips.tensor(draw.index, targets)[:num_tokens], order))
+        nearest_targets.append(_reorder(clips.tensor(draw.index, "nearest_targets")[:num_tokens], order))
+        face_landmarks.append(clips.tensor(draw.index, "face_landmarks")[order])
+        is_dropped = draw.chance("caption") < caption_drop
+        captions.append("" if is_dropped else clips.caption(draw.index))
+        embeds = clips.empty_prompt_embeds if is_dropped else clips.tensor(draw.index, "prompt_embeds")
+        prompt_embeds.append(embeds.float())
     return ClipBatch(
+        draws=draws,
         latents=torch.stack(latents),
-        captions=["" if drop else pool[index].caption for index, drop in zip(indices, is_dropped, strict=True)],
+        noise=torch.stack(noise),
+        levels=torch.tensor([draw.level for draw in draws]),
+        captions=captions,
+        prompt_embeds=torch.stack(prompt_embeds),
         routing_targets=torch.stack(routing_targets),
         nearest_targets=torch.stack(nearest_targets),
-        photo_keys=photo_keys,
+        references=references,
+        people=read_people(clips, references, vit_dim=vit_dim),
+        canvas_crops=[
+            torch.stack([clips.reference(*key, "canvas_crop") for key in keys]).numpy() for keys in references
+        ],
         face_landmarks=pad_sequence(face_landmarks, batch_first=True, padding_value=torch.nan),
-        canvases=np.stack(canvases) if canvases else None,
     )
 
 
-def face_crops(clip: EncodedClip, keys: list[tuple[int, int, int]]) -> UInt8Array:
-    """The photos (N, S, S, 3) of a clip's people that `keys` name, in their order."""
-    crops: UInt8Array = torch.stack([clip.face_crops[person, photo] for _, person, photo in keys]).numpy()
-    return crops
+def draw_reference(clips: EncodedClips, draw: SampleDraw, person: int, *, source: ReferenceSource) -> ReferenceKey:
+    """Draws one of the references of a clip's person; where the source has none, one of any other."""
+    entry = clips.entries[draw.index]
+    own = [(draw.index, person, number) for number in range(len(entry.kinds[person]))]
+    frames = [key for key in own if entry.kinds[person][key[2]] == "frame"]
+    others = [key for key in own if key not in frames]
+    person_id = entry.person_ids[person]
+    for clip, there in clips.by_person.get(person_id, []) if person_id is not None else []:
+        if clip != draw.index:
+            others += [(clip, there, number) for number in range(len(clips.entries[clip].kinds[there]))]
+    candidates = {"same_clip": frames, "other": others, "any": frames + others}[source] or own
+    return candidates[int(draw.chance(f"reference {person}") * len(candidates))]
+
+
+def read_people(
+    clips: EncodedClips, references: Sequence[Sequence[ReferenceKey]], *, vit_dim: int | None = None
+) -> IdentityBatch:
+    """Features of each sample's references, padded with zeros to the most people of a sample."""
+    num_identities = max(len(keys) for keys in references)
+    id_mask = torch.tensor([[n < len(keys) for n in range(num_identities)] for keys in references])
+    flat = [key for keys in references for key in keys]
+    embeds = torch.stack([clips.reference(*key, "embeds").float() for key in flat])
+    states = torch.stack([clips.reference(*key, "hidden_states")[..., :vit_dim].float() for key in flat])
+    id_embeds = embeds.new_zeros(*id_mask.shape, embeds.shape[-1])
+    id_embeds[id_mask] = embeds
+    id_states = states.new_zeros(*id_mask.shape, *states.shape[1:])  # (B, N, 5, P, C)
+    id_states[id_mask] = states
+    return IdentityBatch(id_embeds=id_embeds, id_vit_hidden_states=list(id_states.unbind(dim=2)), id_mask=id_mask)
 
 
 def _reorder(targets: torch.Tensor, order: torch.Tensor) -> torch.Tensor:

@@ -28,4 +28,4 @@ def encode_clips(vae: AutoencoderKLCogVideoX, pixels: torch.Tensor) -> torch.Ten
 def encode_images(vae: AutoencoderKLCogVideoX, images: UInt8Array) -> torch.Tensor:
     """Scaled latents (B, 1, C, h, w) of single pictures (B, H, W, 3), at a third of a clip's cost a frame."""
     with single_frame_convolutions(vae):
-        return encode_clips(vae, video_to_pixels(images[:, None]))
+        return encode_clips(vae, video_to_pixels(images[:, None]).to(vae.device, vae.dtype))

@@ -87,7 +87,7 @@ def write_world_folder(
                 for number, photo_seed in enumerate(photo_seeds[index].tolist()):
                     photos.append(folder / "references" / f"{clip_id}-{index}-{number}.png")
                     write_picture(photos[-1], render_portrait(identity, photo_seed, size=2 * height).image)
-                people.append(_write_track(folder, clip_id, scene, index, _person_id(identity), tuple(photos)))
+                people.append(_write_track(folder, clip_id, scene, index, person_id(identity), tuple(photos)))
             records.append(
                 ClipRecord(
                     clip_id=clip_id,
@@ -108,7 +108,7 @@ def write_world_folder(
     return records
 
 
-def _person_id(identity: Identity) -> str:
+def person_id(identity: Identity) -> str:
     """The same for the same drawn person in every clip."""
     return hashlib.sha256(repr(dataclasses.astuple(identity)).encode()).hexdigest()[:12]
 

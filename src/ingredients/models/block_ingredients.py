@@ -33,16 +33,23 @@ class IngredientsBlock(CogVideoXBlock):
     Args:
         id_attn: Cross-attention to the identities, None in a block without identity modules.
         id_router: The router of this block, None in a block without identity modules.
+        route_background: Whether a token may belong to nobody.
         **block_kwargs: Arguments of `CogVideoXBlock`.
     """
 
     def __init__(
-        self, *, id_attn: IdentityCrossAttention | None, id_router: IDRouter | None, **block_kwargs: Any
+        self,
+        *,
+        id_attn: IdentityCrossAttention | None,
+        id_router: IDRouter | None,
+        route_background: bool = False,
+        **block_kwargs: Any,
     ) -> None:
         super().__init__(**block_kwargs)
         self.attn1.set_processor(JointAttnProcessor())
         self.id_attn = id_attn
         self.id_router = id_router
+        self.route_background = route_background
 
     def prepare_identities(
         self, id_tokens: torch.Tensor, id_mask: torch.Tensor, form: IdentityForm
@@ -111,7 +118,9 @@ class IngredientsBlock(CogVideoXBlock):
             routed, identity.router_key, identity.id_mask, folded=isinstance(identity, FoldedBlockFeatures)
         )
         if face_scale != 0:
-            weights, indices = assign_identities(routing_logits, identity.id_mask, routing, routing_indices)
+            weights, indices = assign_identities(
+                routing_logits, identity.id_mask, routing, routing_indices, route_background=self.route_background
+            )
             refined = hidden_states + face_scale * self.id_attn(routed, identity, weights, indices)  # Eq. 4
             if not identity.every_row_has_identity:
                 has_identity = identity.id_mask.any(dim=1)[:, None, None]

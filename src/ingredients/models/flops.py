@@ -22,6 +22,19 @@ def identity_flops_per_token(config: Mapping[str, Any], *, num_identities: int, 
     return _router_flops(config, num_identities, form) + _cross_attention_flops(config, num_identities, form)
 
 
+def forward_flops(
+    config: Mapping[str, Any], *, num_video_tokens: int, num_text_tokens: int, num_identities: int = 0
+) -> int:
+    """All blocks for one sample, with the identity modules in the plain form where there are people."""
+    base = base_block_flops(config, num_video_tokens=num_video_tokens, num_text_tokens=num_text_tokens)
+    flops: int = config["num_layers"] * base
+    if config["identity_modules"] and num_identities:
+        num_routed = -(-config["num_layers"] // config["cross_attn_interval"])
+        per_token = identity_flops_per_token(config, num_identities=num_identities, form="plain")
+        flops += num_routed * num_video_tokens * per_token
+    return flops
+
+
 def cheaper_form(config: Mapping[str, Any], *, num_identities: int) -> IdentityForm:
     """The form with fewer FLOPs a step: folded for few identities, or where each token has one."""
     plain = identity_flops_per_token(config, num_identities=num_identities, form="plain")

@@ -77,8 +77,18 @@ class IDRouter(nn.Module):
         return logits.masked_fill(~id_mask[:, None], torch.finfo(torch.float32).min)
 
 
+def with_nobody(routing_logits: torch.Tensor) -> torch.Tensor:
+    """Logits (B, L, N + 1): behind those of the identities, that of nobody, which is 0."""
+    return torch.nn.functional.pad(routing_logits, (0, 1))
+
+
 def assign_identities(
-    routing_logits: torch.Tensor, id_mask: torch.Tensor, routing: Routing, routing_indices: torch.Tensor | None = None
+    routing_logits: torch.Tensor,
+    id_mask: torch.Tensor,
+    routing: Routing,
+    routing_indices: torch.Tensor | None = None,
+    *,
+    route_background: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Decide each token's identity, or its mixture of identities.
 
@@ -87,18 +97,22 @@ def assign_identities(
         id_mask: (B, N) bool; a padded identity never gets a share.
         routing: `argmax` (Eq. 3), `softmax` (the published mixture) or `uniform`.
         routing_indices: (B, L) long, identities forced on the tokens whatever the logits say; -1 for none.
+        route_background: Whether a token may belong to nobody, whose logit is 0.
 
     Returns:
         Shares (B, L, N) float32, zero for padded identities, and where every token has one identity at most its
         index (B, L), -1 for none.
     """
     if routing_indices is None and routing == "softmax":
-        return routing_logits.softmax(dim=-1) * id_mask[:, None], None
+        shares = (with_nobody(routing_logits) if route_background else routing_logits).softmax(dim=-1)
+        return shares[..., : id_mask.shape[1]] * id_mask[:, None], None
     if routing_indices is None and routing == "uniform":
         shares = id_mask / id_mask.sum(dim=1, keepdim=True).clamp(min=1)
         return shares[:, None].expand_as(routing_logits).float(), None
     if routing_indices is None:
-        routing_indices = routing_logits.argmax(dim=-1)
+        largest, routing_indices = routing_logits.max(dim=-1)
+        if route_background:
+            routing_indices = torch.where(largest > 0, routing_indices, -1)
     identities = torch.arange(id_mask.shape[1], device=id_mask.device)
     assigned = (routing_indices[..., None] == identities) & id_mask[:, None]  # (B, L, N)
     return assigned.float(), torch.where(assigned.any(dim=-1), routing_indices, -1)

@@ -82,6 +82,9 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         router_inner_dim: Width in which the router compares tokens and identities.
         routing: `argmax` (Eq. 3), `softmax` (published code) or `uniform`; a call can override it.
         published_guidance_fault: Route and refine every batch element as batch element 0, as the published code does.
+        route_background: Whether a token may belong to nobody, whose routing logit is 0; the paper has no such class.
+        canvas_placement: Whether the faces were joined to a canvas `before` the VAE or `after` it (Table 2); what
+            gives the transformer its image latents goes by it.
     """
 
     _no_split_modules: ClassVar = ["IngredientsBlock", "CogVideoXPatchEmbed", "MultiScaleProjector"]
@@ -142,6 +145,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         router_inner_dim: int = 2048,
         routing: Routing = "softmax",
         published_guidance_fault: bool = False,
+        route_background: bool = False,
+        canvas_placement: Literal["before", "after"] = "before",
     ) -> None:
         if cross_attn_interval < 1:
             raise ValueError(f"cross_attn_interval must be at least 1, got {cross_attn_interval}")
@@ -215,6 +220,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
                 IngredientsBlock(
                     id_attn=id_attn,
                     id_router=id_router,
+                    route_background=route_background,
                     dim=inner_dim,
                     num_attention_heads=num_attention_heads,
                     attention_head_dim=attention_head_dim,

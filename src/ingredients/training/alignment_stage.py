@@ -4,6 +4,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -13,8 +14,8 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.id_router import Routing
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityConfig, IdentityStage
-from ingredients.training.losses import diffusion_loss
-from ingredients.training.stage import StepOutput
+from ingredients.training.losses import diffusion_losses
+from ingredients.training.stage import Measured, StepOutput
 
 AlignmentRouting = Literal["targets", "uniform", "router"]
 KEPT_GLOBAL, KEPT_LOCAL, KEPT_BOTH = range(3)
@@ -49,46 +50,40 @@ class AlignmentStage(IdentityStage):
     def __init__(
         self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: AlignmentConfig
     ) -> None:
-        trained = dict(transformer.projector_parameters())
+        trained = {name for name, _ in transformer.projector_parameters()}
+        if config.alignment_routing == "router":
+            trained |= {name for name, _ in transformer.router_parameters()}
         if config.train_patch_embed:
-            trained |= {
-                name: parameter
-                for name, parameter in transformer.named_parameters()
-                if name.startswith("patch_embed.proj.")
-            }
+            trained |= {name for name, _ in transformer.named_parameters() if name.startswith("patch_embed.proj.")}
         super().__init__(transformer, parts, config, trained)
 
-    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+    def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
         """Eq. 1 with global features, local features, or both, drawn per sample."""
-        self.refresh()
-        batch = self.draw(generator, progress=progress)
-        noise = torch.randn(batch.latents.shape, generator=generator)
-        timesteps = self.schedule.draw_timesteps(len(batch.captions), generator)
-        kept = draw_kept_features(len(batch.captions), self.config.kept_shares, generator)
-        is_shown = self.draw_shown(batch, generator)
-        people = self.people(batch)
+        batch = batch.to(self.device)
+        timesteps = self.schedule.timesteps(batch.levels)
+        noisy, velocity = self.noisy(batch, timesteps)
+        kept = draw_kept_features(batch.chances("kept features"), self.config.kept_shares)
+        is_shown = self.is_shown(batch)
         routing, routing_indices = self._routing(batch)
         keeps_local, keeps_global = is_shown & (kept != KEPT_GLOBAL), is_shown & (kept != KEPT_LOCAL)
         output = self.predict(
             batch,
-            noise,
+            noisy,
             timesteps,
-            people=people,
-            id_mask=people.id_mask & keeps_local[:, None],
+            id_mask=batch.people.id_mask & keeps_local[:, None],
             image_latents=self.canvas_latents(batch) * keeps_global[:, None, None, None, None],
             routing=routing,
             routing_indices=routing_indices,
         )
-        velocity = self.schedule.velocity(batch.latents, noise, timesteps)
-        sample_losses = (output.sample.detach().float() - velocity).square().mean(dim=(1, 2, 3, 4))
-        metrics: dict[str, torch.Tensor | float] = {"num_clips": len(self.parts.pool)}
+        losses = diffusion_losses(output.sample, velocity, self.loss_weight(batch))
+        plain_losses = diffusion_losses(output.sample.detach(), velocity)
+        metrics: dict[str, Measured] = {}
         for index, name in enumerate(("global", "local", "both")):
             chosen = is_shown & (kept == index)
-            if bool(chosen.any()):
-                metrics[f"loss_{name}"] = sample_losses[chosen].mean()
-        step = StepOutput(loss=diffusion_loss(output.sample, velocity, self.loss_weight(batch)), metrics=metrics)
+            metrics[f"loss_{name}"] = (plain_losses[chosen].sum(), float(chosen.sum()))
+        step = StepOutput(loss=losses.sum() / counts["samples"], metrics=metrics)
         return self.add_identity_loss(
-            step, batch, people, output.sample, noise=noise, timesteps=timesteps, is_shown=is_shown
+            step, batch, output.sample, timesteps, is_shown=is_shown, num_people=counts["people"]
         )
 
     def _routing(self, batch: ClipBatch) -> tuple[Routing, torch.Tensor | None]:
@@ -96,43 +91,37 @@ class AlignmentStage(IdentityStage):
             return "argmax", batch.nearest_targets
         return ("uniform" if self.config.alignment_routing == "uniform" else "softmax"), None
 
-    def validation_losses(self, batch: ClipBatch, noise: torch.Tensor, timesteps: torch.Tensor) -> dict[str, float]:
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
         """Diffusion loss with global features only, local only, both, and neither."""
-        people = self.people(batch, held_out=True)
         canvas_latents = self.canvas_latents(batch)
-        velocity = self.schedule.velocity(batch.latents, noise, timesteps)
+        noisy, velocity = self.noisy(batch, timesteps)
         routing, routing_indices = self._routing(batch)
+        everybody = torch.ones(len(batch), dtype=torch.bool, device=self.device)
         losses = {}
         for name, has_global, has_local in (("both", 1, 1), ("global", 1, 0), ("local", 0, 1), ("none", 0, 0)):
             output = self.predict(
                 batch,
-                noise,
+                noisy,
                 timesteps,
-                people=people,
-                id_mask=people.id_mask & bool(has_local),
+                id_mask=batch.people.id_mask & bool(has_local),
                 image_latents=canvas_latents * has_global,
                 routing=routing,
                 routing_indices=routing_indices,
             )
-            step = StepOutput(loss=diffusion_loss(output.sample, velocity))
+            step = StepOutput(loss=diffusion_losses(output.sample, velocity).mean())
             losses[f"validation_loss_{name}"] = float(step.loss)
             if has_global or has_local:
                 step = self.add_identity_loss(
-                    step,
-                    batch,
-                    people,
-                    output.sample,
-                    noise=noise,
-                    timesteps=timesteps,
-                    is_shown=torch.ones(len(batch.captions), dtype=torch.bool),
+                    step, batch, output.sample, timesteps, is_shown=everybody, num_people=batch.num_people
                 )
-                if "identity_cosine" in step.metrics:
-                    losses[f"validation_identity_cosine_{name}"] = float(step.metrics["identity_cosine"])
+                cosines = step.metrics.get("identity_cosine")
+                if isinstance(cosines, tuple) and cosines[1]:
+                    losses[f"validation_identity_cosine_{name}"] = float(cosines[0]) / cosines[1]
         return losses
 
 
-def draw_kept_features(
-    batch_size: int, shares: tuple[float, float, float], generator: torch.Generator
-) -> torch.Tensor:
-    """Which features each sample keeps (B,): `KEPT_GLOBAL`, `KEPT_LOCAL` or `KEPT_BOTH`."""
-    return torch.multinomial(torch.tensor(shares), batch_size, replacement=True, generator=generator)
+def draw_kept_features(chances: torch.Tensor, shares: tuple[float, float, float]) -> torch.Tensor:
+    """Which features each sample keeps (B,): `KEPT_GLOBAL`, `KEPT_LOCAL` or `KEPT_BOTH`, of uniform numbers (B,)."""
+    ends = torch.tensor(shares, device=chances.device).cumsum(0)
+    last = max(index for index, share in enumerate(shares) if share > 0)
+    return torch.bucketize(chances, ends, right=True).clamp(max=last)

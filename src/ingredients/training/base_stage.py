@@ -4,6 +4,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ import torch
 from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.diffusion_stage import DiffusionConfig, DiffusionStage, FrozenParts, first_frame_only
-from ingredients.training.losses import diffusion_loss
+from ingredients.training.losses import diffusion_losses
 from ingredients.training.stage import ParameterGroup, StepOutput
 
 BaseTask = Literal["t2v", "i2v"]
@@ -57,46 +58,43 @@ class BaseStage(DiffusionStage):
         """The whole transformer."""
         return [ParameterGroup(parameters=dict(self.transformer.named_parameters()))]
 
-    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
-        """Diffusion loss of a batch."""
-        self.refresh()
-        batch = self.draw(generator, progress=progress)
-        noise = torch.randn(batch.latents.shape, generator=generator)
-        timesteps = self.schedule.draw_timesteps(len(batch.captions), generator)
-        prediction = self._predict(batch, noise, timesteps, generator)
-        velocity = self.schedule.velocity(batch.latents, noise, timesteps)
-        return StepOutput(
-            loss=diffusion_loss(prediction, velocity, self.loss_weight(batch)),
-            metrics={"num_frames": batch.latents.shape[1], "num_clips": len(self.parts.pool)},
-        )
+    def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
+        """Eq. 1 on clips and captions."""
+        batch = batch.to(self.device)
+        timesteps = self.schedule.timesteps(batch.levels)
+        noisy, velocity = self.noisy(batch, timesteps)
+        prediction = self._predict(batch, noisy, timesteps, image_latents=self._first_frames(batch))
+        losses = diffusion_losses(prediction, velocity, self.loss_weight(batch))
+        return StepOutput(loss=losses.sum() / counts["samples"], metrics={"num_frames": float(batch.latents.shape[1])})
+
+    def _first_frames(self, batch: ClipBatch) -> torch.Tensor | None:
+        """Noisy first latent frames (B, 1, C, H, W) that image-to-video starts from, some of them hidden."""
+        if self.task == "t2v":
+            return None
+        latents = batch.latents[:, :1]
+        strength = self.config.image_noise * batch.chances("image noise")
+        latents = latents + strength[:, None, None, None, None] * batch.normal("image noise", latents.shape[1:])
+        return latents * (batch.chances("image") >= self.config.image_drop)[:, None, None, None, None]
 
     def _predict(
-        self, batch: ClipBatch, noise: torch.Tensor, timesteps: torch.Tensor, generator: torch.Generator | None
+        self,
+        batch: ClipBatch,
+        noisy: torch.Tensor,
+        timesteps: torch.Tensor,
+        *,
+        image_latents: torch.Tensor | None,
     ) -> torch.Tensor:
-        hidden_states = self.schedule.add_noise(batch.latents, noise, timesteps)
-        if self.task == "i2v":
-            image_latents = batch.latents[:, :1]
-            if generator is not None:
-                draws = torch.rand(2, len(batch.captions), 1, 1, 1, 1, generator=generator)
-                image_noise = torch.randn(image_latents.shape, generator=generator)
-                image_latents = image_latents + self.config.image_noise * draws[0] * image_noise
-                image_latents = image_latents * (draws[1] >= self.config.image_drop)
-            image_latents = first_frame_only(image_latents, batch.latents.shape[1])
-            hidden_states = torch.cat([hidden_states, image_latents], dim=2)
+        if image_latents is not None:
+            noisy = torch.cat([noisy, first_frame_only(image_latents, batch.latents.shape[1])], dim=2)
         output = self.transformer(
-            hidden_states,
-            self.prompts(batch.captions),
-            timesteps,
-            image_rotary_emb=self.rotary_emb(batch.latents.shape[1]),
+            noisy, batch.prompt_embeds, timesteps, image_rotary_emb=self.rotary_emb(batch.latents)
         )
         prediction: torch.Tensor = output.sample
         return prediction
 
-    def validation_losses(self, batch: ClipBatch, noise: torch.Tensor, timesteps: torch.Tensor) -> dict[str, float]:
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
         """The diffusion loss."""
-        prediction = self._predict(batch, noise, timesteps, None)
-        return {
-            "validation_loss": float(
-                diffusion_loss(prediction, self.schedule.velocity(batch.latents, noise, timesteps))
-            )
-        }
+        noisy, velocity = self.noisy(batch, timesteps)
+        image_latents = batch.latents[:, :1] if self.task == "i2v" else None
+        prediction = self._predict(batch, noisy, timesteps, image_latents=image_latents)
+        return {"validation_loss": float(diffusion_losses(prediction, velocity).mean())}

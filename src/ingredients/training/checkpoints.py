@@ -1,32 +1,39 @@
-"""Resumable training checkpoints: one safetensors file, written under a temporary name and renamed.
+"""Resumable training checkpoints: safetensors files, each written under a temporary name and renamed.
 
-Tensors are named `parameters/NAME`, `averages/NAME` and `optimizer/INDEX/NAME/KEY`; the optimiser's numbers and the
-position of the run stand in the file's metadata as JSON. Nothing is pickled.
+checkpoints/step-00000200.safetensors   one for each of the last few, and the best
+checkpoints/best.json                   which of them is the best, and by what
+
+Tensors are named `parameters/NAME`, `averages/NAME` and `optimizer/INDEX/NAME/KEY`; the position of the run stands in
+the file's metadata as JSON. Nothing is pickled. Sharded tensors are put together first, so that a run can go on with
+another number of processes.
 """
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.processes import placed_like, whole
 
-_FORMAT = "ingredients-training-checkpoint-1"
+CHECKPOINTS_FOLDER = "checkpoints"
+BEST_NAME = "best.json"
+_FORMAT = "ingredients-training-checkpoint-2"
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class RunPosition:
-    """How far a run has come. Randomness is derived from the seed and the step, so there is no other state."""
+    """How far a run has come. Randomness is derived from the seed and the samples, so there is no other state."""
 
     step: int = 0
-    """Optimiser steps done."""
+    """Steps done, those that were left out included."""
 
     seconds: float = 0.0
     """Training time spent, over all the pieces of the run."""
@@ -34,71 +41,151 @@ class RunPosition:
     seed: int = 0
     """The run's seed."""
 
+    stage: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """The stage's own state."""
 
-def save_checkpoint(
-    path: Path,
-    *,
-    position: RunPosition,
-    parameters: Mapping[str, torch.nn.Parameter],
-    optimizers: Sequence[torch.optim.Optimizer],
-    ema: ExponentialMovingAverage,
-) -> None:
-    """Writes the state of a run to `path`, atomically."""
-    names = {id(parameter): name for name, parameter in parameters.items()}
-    tensors = {f"parameters/{name}": parameter.detach().contiguous() for name, parameter in parameters.items()}
-    tensors |= {f"averages/{name}": average.contiguous() for name, average in ema.averages.items()}
-    for index, optimizer in enumerate(optimizers):
-        for parameter, state in optimizer.state.items():
-            for key, value in state.items():
-                tensors[f"optimizer/{index}/{names[id(parameter)]}/{key}"] = torch.as_tensor(value).contiguous()
-    metadata = {"format": _FORMAT, "position": json.dumps(dataclasses.asdict(position))}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    recent_losses: list[float] = dataclasses.field(default_factory=list)
+    """By which jumps are told."""
+
+    num_skipped: int = 0
+    """Steps left out in a row."""
 
 
-def load_checkpoint(
-    path: Path,
-    *,
-    parameters: Mapping[str, torch.nn.Parameter],
-    optimizers: Sequence[torch.optim.Optimizer],
-    ema: ExponentialMovingAverage,
-) -> RunPosition:
-    """Puts the state that `save_checkpoint` wrote back in place, and says where the run stands.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainedState:
+    """All tensors that a run changes."""
+
+    parameters: Mapping[str, torch.nn.Parameter]
+    """By name."""
+
+    optimizers: Sequence[torch.optim.Optimizer]
+    """In a fixed order."""
+
+    ema: ExponentialMovingAverage
+    """The moving averages."""
+
+
+class Checkpoints:
+    """The checkpoints of a run's folder.
+
+    Args:
+        folder: of the run.
+        keep: how many of the newest are kept; the best is kept beside them.
+    """
+
+    def __init__(self, folder: Path, *, keep: int) -> None:
+        self.folder = folder / CHECKPOINTS_FOLDER
+        self.keep = keep
+
+    def paths(self) -> list[Path]:
+        """The checkpoints that are there, oldest first."""
+        return sorted(self.folder.glob("step-*.safetensors"))
+
+    def clear(self) -> None:
+        """Removes all of them: a run starts anew."""
+        for path in [*self.paths(), *self._leftovers()]:
+            path.unlink()
+        (self.folder / BEST_NAME).unlink(missing_ok=True)
+
+    def save(self, position: RunPosition, state: TrainedState, *, is_main: bool) -> None:
+        """Writes a checkpoint, and then removes those that are no longer kept.
+
+        Every process must call it, for each holds a part of sharded tensors; the main one writes.
+
+        Raises:
+            OutputError: if it cannot be written; older ones stay.
+        """
+        tensors = dict(_named_tensors(state))
+        if not is_main:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {self.folder} cannot be made ({error.strerror}).") from error
+        metadata = {"format": _FORMAT, "position": json.dumps(dataclasses.asdict(position))}
+        with atomic_path(self.folder / f"step-{position.step:08d}.safetensors") as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+        best = self.best()
+        kept = {*self.paths()[-self.keep :], *([] if best is None else [best[0]])}
+        for path in [path for path in self.paths() if path not in kept] + self._leftovers():
+            path.unlink(missing_ok=True)
+
+    def note_best(self, step: int, *, measure: str, value: float) -> bool:
+        """Says that the checkpoint of a step has measured `value`, less being better; True if it is the best."""
+        best = self.best()
+        if best is not None and best[1] <= value:
+            return False
+        with atomic_path(self.folder / BEST_NAME) as temporary:
+            temporary.write_text(
+                json.dumps({"step": step, "measure": measure, "value": value}) + "\n", encoding="utf-8"
+            )
+        return True
+
+    def best(self) -> tuple[Path, float] | None:
+        """The best checkpoint and what it measured, if one was measured and is there."""
+        try:
+            noted = json.loads((self.folder / BEST_NAME).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        path = self.folder / f"step-{noted['step']:08d}.safetensors"
+        return (path, float(noted["value"])) if path.exists() else None
+
+    def _leftovers(self) -> list[Path]:
+        """Temporary files of writers that were killed."""
+        return list(self.folder.glob(".step-*.safetensors"))
+
+
+def load_checkpoint(path: Path, state: TrainedState) -> RunPosition:
+    """Puts the state of a checkpoint back in place, and says where the run stands.
 
     Raises:
-        UserInputError: if the file is of another kind, or of a model with other parameters.
+        UserInputError: if the file is damaged, of another kind, or of a model with other parameters.
     """
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("format") != _FORMAT:
-            raise UserInputError(f"{path} is no training checkpoint of this version; start without --resume.")
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise UserInputError(f"{path} is no training checkpoint of this version; start without --resume.")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+    except (OSError, SafetensorError) as error:
+        raise UserInputError(f"The checkpoint {path} is damaged ({error}); delete it and resume again.") from error
     saved = {key.removeprefix("parameters/") for key in tensors if key.startswith("parameters/")}
-    if saved != parameters.keys():
-        difference = sorted(saved ^ parameters.keys())
+    if saved != state.parameters.keys():
+        difference = sorted(saved ^ state.parameters.keys())
         raise UserInputError(
             f"{path} holds other parameters than this stage trains (first difference: {difference[0]}); "
             "start without --resume."
         )
     with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[f"parameters/{name}"])
-    ema.load({name: tensors[f"averages/{name}"] for name in parameters})
-    for index, optimizer in enumerate(optimizers):
+        for name, parameter in state.parameters.items():
+            parameter.copy_(placed_like(parameter, tensors[f"parameters/{name}"]))
+    state.ema.load({name: tensors[f"averages/{name}"] for name in state.parameters})
+    names = {id(parameter): name for name, parameter in state.parameters.items()}
+    for index, optimizer in enumerate(state.optimizers):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                name = next(name for name, candidate in parameters.items() if candidate is parameter)
-                prefix = f"optimizer/{index}/{name}/"
-                state: dict[str, Any] = {
-                    key.removeprefix(prefix): _laid_out_as(parameter, value)
-                    for key, value in tensors.items()
-                    if key.startswith(prefix)
-                }
-                if state:
-                    optimizer.state[parameter] = state
+                prefix = f"optimizer/{index}/{names[id(parameter)]}/"
+                found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+                if found:
+                    optimizer.state[parameter] = {
+                        key: placed_like(parameter, value) if value.shape == parameter.shape else value
+                        for key, value in found.items()
+                    }
     return RunPosition(**json.loads(metadata["position"]))
 
 
-def _laid_out_as(parameter: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """An optimiser's tensor in its parameter's memory format, which fused kernels take for granted."""
-    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+def _named_tensors(state: TrainedState) -> Iterator[tuple[str, torch.Tensor]]:
+    names = {id(parameter): name for name, parameter in state.parameters.items()}
+    for name, parameter in state.parameters.items():
+        yield f"parameters/{name}", _on_processor(parameter)
+    for name, average in state.ema.averages.items():
+        yield f"averages/{name}", _on_processor(average)
+    for index, optimizer in enumerate(state.optimizers):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    yield f"optimizer/{index}/{names[id(parameter)]}/{key}", _on_processor(torch.as_tensor(value))
+
+
+def _on_processor(tensor: torch.Tensor) -> torch.Tensor:
+    return whole(tensor.detach()).cpu().contiguous()

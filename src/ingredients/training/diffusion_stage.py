@@ -3,29 +3,29 @@
 Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N identities, T text tokens.
 """
 
-import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX
-from transformers import PreTrainedTokenizerBase, T5EncoderModel
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
-from ingredients.data.batches import ClipBatch, draw_batch
-from ingredients.data.encode import encode_images
-from ingredients.data.identity_encoder import PhotoEncoder
-from ingredients.data.latent_pool import LatentPool
+from ingredients.core.errors import UserInputError
+from ingredients.core.protocols import DifferentiableRecogniser
+from ingredients.data.batches import ClipBatch, ReferenceSource, draw_batch
+from ingredients.data.canvas_latents import encode_canvases
+from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
-from ingredients.faces.recogniser import ArcFaceRecogniser
+from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.flops import forward_flops
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.training.noise import NoiseSchedule, build_scheduler
-from ingredients.training.text_encoder import tokenize
-from ingredients.training.trainer import step_generator
+from ingredients.training.stage import ParameterGroup, StepOutput, StepPosition, Work
+from ingredients.training.trained_transformer import exported_transformer
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
-TEXT_CACHE_SIZE = 20_000
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -33,7 +33,10 @@ class DiffusionConfig:
     """Batches and loss of a diffusion stage."""
 
     batch_size: int = 16
-    """Clips in a step."""
+    """Clips in a step, over all processes and backward passes."""
+
+    micro_batch_size: int | None = None
+    """Clips in one backward pass; None: all that fall to a process at once."""
 
     image_batch_size: int = 32
     """Images in a step, while the run trains on images."""
@@ -51,8 +54,14 @@ class DiffusionConfig:
     supervision: RoutingSupervision = "segment"
     """Whether face tokens come from masks or from boxes (section 4.3)."""
 
-    refresh_every: int = 50
-    """Steps between two looks for new clips."""
+    reference_source: ReferenceSource = "other"
+    """Where the photos of the people come from; the paper takes a frame of the same clip (3.3)."""
+
+    gradient_checkpointing: bool = False
+    """Keeps less of the forward pass, and computes it again in the backward pass: a third more arithmetic."""
+
+    compile: bool = False
+    """Compiles the transformer's blocks."""
 
     num_validation_batches: int = 4
     """Batches of the held-out loss."""
@@ -60,6 +69,10 @@ class DiffusionConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.image_share <= 1:
             raise ValueError(f"image_share must lie in [0, 1], not {self.image_share}.")
+        if min(self.batch_size, self.image_batch_size) < 1:
+            raise ValueError(f"a batch has at least one clip, not {self.batch_size} and {self.image_batch_size}.")
+        if self.micro_batch_size is not None and self.micro_batch_size < 1:
+            raise ValueError(f"micro_batch_size must be at least 1, not {self.micro_batch_size}.")
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
@@ -67,41 +80,26 @@ class FrozenParts:
     """All that diffusion training uses and leaves alone."""
 
     vae: AutoencoderKLCogVideoX
-    text_encoder: T5EncoderModel
-    tokenizer: PreTrainedTokenizerBase
-    pool: LatentPool
-    validation_pool: LatentPool
-    photo_encoder: PhotoEncoder | None = None
-    validation_photo_encoder: PhotoEncoder | None = None
-    recogniser: ArcFaceRecogniser | None = None
+    """Encodes canvases, and decodes for the identity loss."""
 
+    clips: EncodedClips
+    """To learn from."""
 
-class PromptEncoder:
-    """Encodes captions by the frozen text encoder, and remembers them: the world has a few thousand."""
+    validation_clips: EncodedClips | None = None
+    """Held out; None: nothing is measured."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, text_encoder: T5EncoderModel, max_length: int) -> None:
-        self.tokenizer = tokenizer
-        self.text_encoder = text_encoder
-        self.max_length = max_length
-        self._embeds: dict[str, torch.Tensor] = {}
+    scheduler: CogVideoXDPMScheduler | CogVideoXDDIMScheduler = dataclasses.field(default_factory=build_scheduler)
+    """Whose noise levels are trained on."""
 
-    @torch.no_grad()
-    def __call__(self, captions: Sequence[str]) -> torch.Tensor:
-        """Prompt embeddings (B, T, D)."""
-        unknown = sorted({caption for caption in captions if caption not in self._embeds})
-        if unknown:
-            if len(self._embeds) > TEXT_CACHE_SIZE:
-                self._embeds.clear()
-                unknown = sorted(set(captions))
-            embeds = self.text_encoder(tokenize(self.tokenizer, unknown, max_length=self.max_length))[0]
-            self._embeds.update(zip(unknown, embeds.unbind(), strict=True))
-        return torch.stack([self._embeds[caption] for caption in captions])
+    recogniser: DifferentiableRecogniser | None = None
+    """For the identity loss."""
 
 
 class DiffusionStage:
     """Base of the diffusion stages; each adds its conditions and its trainable parameters."""
 
-    with_canvases = False
+    name: str
+    shows_people: ClassVar[bool] = False
 
     def __init__(
         self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: DiffusionConfig
@@ -109,84 +107,187 @@ class DiffusionStage:
         self.transformer = transformer
         self.parts = parts
         self.config = config
-        self.schedule = NoiseSchedule(build_scheduler())
-        self.prompts = PromptEncoder(parts.tokenizer, parts.text_encoder, transformer.config.max_text_seq_length)
-        for module in (parts.vae, parts.text_encoder):
-            module.requires_grad_(False).eval()
-        self._step = 0
-        self._rotary_emb: dict[int, tuple[torch.Tensor, torch.Tensor] | None] = {}
-
-    def draw(self, generator: torch.Generator, *, progress: float, pool: LatentPool | None = None) -> ClipBatch:
-        """Draws a batch of images or clips, as the run's progress has it; held-out ones from `pool`."""
-        is_image = progress < self.config.image_share
-        return draw_batch(
-            pool or self.parts.pool,
-            self.config.image_batch_size if is_image else self.config.batch_size,
-            generator,
-            caption_drop=self.config.caption_drop if pool is None else 0.0,
-            with_canvases=self.with_canvases,
-            canvas_size=(
-                self.transformer.config.sample_height * self.compression,
-                self.transformer.config.sample_width * self.compression,
-            ),
-            supervision=self.config.supervision,
-            num_latent_frames=1 if is_image else None,
-        )
+        self.schedule = NoiseSchedule(parts.scheduler)
+        parts.vae.requires_grad_(False).eval()
+        parts.vae.to(self.device)
+        if config.gradient_checkpointing:
+            transformer.enable_gradient_checkpointing()
+        if config.compile:
+            transformer.compile_repeated_blocks()
+        self._order: SampleOrder | None = None
+        self._cursors: list[int] | None = None
+        self._rotary_emb: dict[tuple[int, ...], tuple[torch.Tensor, torch.Tensor] | None] = {}
 
     @property
-    def compression(self) -> int:
-        """Pixels of a latent each way."""
-        return int(2 ** (len(self.parts.vae.config.block_out_channels) - 1))
+    def model(self) -> torch.nn.Module:
+        """The transformer."""
+        return self.transformer
 
-    def refresh(self) -> None:
-        """Looks for new clips now and then."""
-        if self._step % self.config.refresh_every == 0:
-            self.parts.pool.refresh()
-        self._step += 1
+    @property
+    def device(self) -> torch.device:
+        """The transformer's."""
+        device: torch.device = next(self.transformer.parameters()).device
+        return device
 
-    def rotary_emb(self, num_frames: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """Positions of `num_frames` latent frames of the model's size."""
-        if num_frames not in self._rotary_emb:
-            config = self.transformer.config
-            self._rotary_emb[num_frames] = video_rotary_emb(
-                config, num_frames=num_frames, height=config.sample_height, width=config.sample_width
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """What the stage trains."""
+        raise NotImplementedError
+
+    def draw(self, position: StepPosition) -> Sequence[ClipBatch]:
+        """This process's clips, or images while the run trains on those."""
+        if self._order is None:
+            buckets = list(self.parts.clips.buckets().values())
+            clip_ids = [entry.clip_id for entry in self.parts.clips.entries]
+            self._order = SampleOrder(buckets, clip_ids, seed=position.seed, cursors=self._cursors)
+        is_image = position.progress < self.config.image_share
+        batch_size = self.config.image_batch_size if is_image else self.config.batch_size
+        draws = share(self._order.draw(batch_size), index=position.process_index, count=position.num_processes)
+        size = self.config.micro_batch_size or len(draws)
+        return [
+            self.read(draws[first : first + size], num_latent_frames=1 if is_image else None)
+            for first in range(0, len(draws), size)
+        ]
+
+    def read(
+        self, draws: Sequence[SampleDraw], *, held_out: bool = False, num_latent_frames: int | None = None
+    ) -> ClipBatch:
+        """Reads clips, with the conditions that were drawn for them; held-out ones keep their captions."""
+        config = self.transformer.config
+        clips = self.parts.validation_clips if held_out else self.parts.clips
+        assert clips is not None
+        return draw_batch(
+            clips,
+            draws,
+            caption_drop=0.0 if held_out else self.config.caption_drop,
+            supervision=self.config.supervision,
+            reference_source=self.config.reference_source,
+            vit_dim=config.id_vit_dim if config.identity_modules else None,
+            num_latent_frames=num_latent_frames,
+        )
+
+    def counts(self, batches: Sequence[ClipBatch]) -> Mapping[str, float]:
+        """Samples, people and face tokens."""
+        return {
+            "samples": float(sum(len(batch) for batch in batches)),
+            "people": float(sum(batch.num_people for batch in batches)),
+            "face_tokens": float(sum(batch.num_face_tokens for batch in batches)),
+        }
+
+    def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
+        """The loss of one batch."""
+        raise NotImplementedError
+
+    def describe(self, batches: Sequence[ClipBatch]) -> str:
+        """The clips' names."""
+        return ", ".join(draw.clip_id for batch in batches for draw in batch.draws)
+
+    def work(self, batches: Sequence[ClipBatch]) -> Work | None:
+        """Passes through the blocks: the backward costs twice the forward, and once where the weights stay frozen."""
+        config = self.transformer.config
+        is_frozen = not any(
+            parameter.requires_grad and ".lora_" not in name
+            for name, parameter in self.transformer.named_parameters()
+            if ".attn1." in name
+        )
+        num_samples, num_tokens, flops = 0, 0, 0.0
+        for batch in batches:
+            num_text_tokens, num_video_tokens = batch.prompt_embeds.shape[1], batch.routing_targets.shape[1]
+            num_samples += len(batch)
+            num_tokens += len(batch) * (num_text_tokens + num_video_tokens)
+            forward = forward_flops(
+                config,
+                num_video_tokens=num_video_tokens,
+                num_text_tokens=num_text_tokens,
+                num_identities=batch.people.id_mask.shape[1] if self.shows_people else 0,
             )
-        return self._rotary_emb[num_frames]
+            flops += len(batch) * forward * (2 if is_frozen else 3)
+        return Work(num_samples=num_samples, num_tokens=num_tokens, flops=flops)
+
+    def state(self) -> dict[str, Any]:
+        """Where in the order of the clips the run is."""
+        assert self._order is not None
+        return {"cursors": list(self._order.cursors), "num_clips": len(self.parts.clips)}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on where a run was.
+
+        Raises:
+            UserInputError: if there are other clips now.
+        """
+        if not state:
+            return
+        if state["num_clips"] != len(self.parts.clips):
+            raise UserInputError(
+                f"The run was trained on {state['num_clips']} clips, and now there are {len(self.parts.clips)}: it "
+                "cannot go on bit for bit; start without --resume, or give it the clips that it had."
+            )
+        self._cursors = list(state["cursors"])
+
+    def noisy(self, batch: ClipBatch, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noisy latents, and the velocity that is to be predicted: each (B, F, C, H, W)."""
+        return (
+            self.schedule.add_noise(batch.latents, batch.noise, timesteps),
+            self.schedule.velocity(batch.latents, batch.noise, timesteps),
+        )
+
+    def rotary_emb(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Positions of latents (B, F, C, H, W)."""
+        num_frames, _, height, width = latents.shape[1:]
+        key = (num_frames, height, width)
+        if key not in self._rotary_emb:
+            self._rotary_emb[key] = video_rotary_emb(
+                self.transformer.config, num_frames=num_frames, height=height, width=width, device=latents.device
+            )
+        return self._rotary_emb[key]
 
     def canvas_latents(self, batch: ClipBatch) -> torch.Tensor:
         """Latents of the canvases in the first latent frame, zeros in the others (3.2): (B, F, C, H, W)."""
-        assert batch.canvases is not None
-        return first_frame_only(encode_images(self.parts.vae, batch.canvases), batch.latents.shape[1])
+        num_frames, _, height, width = batch.latents.shape[1:]
+        compression = 2 ** (len(self.parts.vae.config.block_out_channels) - 1)
+        latents = encode_canvases(
+            self.parts.vae,
+            batch.canvas_crops,
+            height=height * compression,
+            width=width * compression,
+            placement=self.transformer.config.canvas_placement,
+        )
+        return first_frame_only(latents.float(), num_frames)
 
     def loss_weight(self, batch: ClipBatch) -> torch.Tensor | None:
-        """Weights (B, F, 1, H, W) of mean 1 that favour faces, or None."""
+        """Weights (B, F, 1, H, W) of mean 1 in each sample that favour faces, or None."""
         if self.config.face_weight == 1:
             return None
         num_frames, _, height, width = batch.latents.shape[1:]
         patch = self.transformer.config.patch_size
         is_face = (batch.routing_targets != BACKGROUND).float()
         weight = 1 + (self.config.face_weight - 1) * is_face
+        weight = weight / weight.mean(dim=1, keepdim=True)
         weight = torch.unflatten(weight, 1, (num_frames, 1, height // patch, width // patch))
-        weight = weight.repeat_interleave(patch, dim=-2).repeat_interleave(patch, dim=-1)
-        normalised: torch.Tensor = weight / weight.mean()
-        return normalised
+        return weight.repeat_interleave(patch, dim=-2).repeat_interleave(patch, dim=-1)
 
     def export(self, folder: Path) -> None:
-        """Writes `transformer/`, adapters merged, into the folder."""
-        merged_transformer(self.transformer).save_pretrained(folder / "transformer")
+        """Writes `transformer/`, adapters merged, into the folder; every process must call it."""
+        transformer = exported_transformer(self.transformer)
+        if transformer is not None:
+            transformer.save_pretrained(folder / "transformer")
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
         """Held-out loss by timestep."""
+        clips = self.parts.validation_clips
+        if clips is None:
+            return {}
         self.transformer.eval()
         losses: dict[str, list[float]] = {}
+        clip_ids = [entry.clip_id for entry in clips.entries]
+        indices = next(iter(clips.buckets().values()))
         for index in range(self.config.num_validation_batches):
-            generator = step_generator(2**32, index)
-            batch = self.draw(generator, progress=1.0, pool=self.parts.validation_pool)
-            noise = torch.randn(batch.latents.shape, generator=generator)
+            first = index * self.config.batch_size
+            chosen = [indices[place % len(indices)] for place in range(first, first + self.config.batch_size)]
+            batch = self.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True).to(self.device)
             for timestep in VALIDATION_TIMESTEPS:
-                timesteps = torch.full((len(batch.captions),), timestep)
-                for name, value in self.validation_losses(batch, noise, timesteps).items():
+                timesteps = torch.full((len(batch),), timestep, device=self.device)
+                for name, value in self.validation_losses(batch, timesteps).items():
                     losses.setdefault(f"{name}_t{timestep}", []).append(value)
         self.transformer.train()
         means = {name: sum(values) / len(values) for name, values in losses.items()}
@@ -195,7 +296,7 @@ class DiffusionStage:
             by_kind.setdefault(name.rsplit("_t", 1)[0], []).append(value)
         return {kind: sum(values) / len(values) for kind, values in by_kind.items()} | means
 
-    def validation_losses(self, batch: ClipBatch, noise: torch.Tensor, timesteps: torch.Tensor) -> dict[str, float]:
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
         """What `validate` measures on one held-out batch at one timestep."""
         raise NotImplementedError
 
@@ -204,13 +305,3 @@ def first_frame_only(latents: torch.Tensor, num_frames: int) -> torch.Tensor:
     """Puts latents (B, 1, C, H, W) in the first of `num_frames` frames, zeros in the others."""
     zeros = latents.new_zeros(latents.shape[0], num_frames - 1, *latents.shape[2:])
     return torch.cat([latents, zeros], dim=1)
-
-
-def merged_transformer(transformer: IngredientsTransformer3DModel) -> IngredientsTransformer3DModel:
-    """A copy with its LoRA merged into the weights; without adapters, the transformer itself."""
-    if not getattr(transformer, "peft_config", None):
-        return transformer
-    merged = copy.deepcopy(transformer)
-    merged.fuse_lora()
-    merged.unload_lora()
-    return merged

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import torch
 
+from ingredients.training.processes import placed_like
+
 
 class ExponentialMovingAverage:
     """Keeps `average = decay * average + (1 - decay) * parameter`, with a decay that warms up.
@@ -51,4 +53,4 @@ class ExponentialMovingAverage:
             difference = sorted(averages.keys() ^ self.averages.keys())
             raise ValueError(f"The saved averages have other names; the first difference is {difference[0]!r}.")
         for name, average in averages.items():
-            self.averages[name].copy_(average)
+            self.averages[name].copy_(placed_like(self.averages[name], average))

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
+from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.data.vae_shortcuts import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
-from ingredients.faces.recogniser import ArcFaceRecogniser
 
 
 class IdentityLoss:
@@ -26,7 +26,9 @@ class IdentityLoss:
         max_timestep: noisier samples are left out: their predictions are too blurred to be anybody.
     """
 
-    def __init__(self, vae: AutoencoderKLCogVideoX, recogniser: ArcFaceRecogniser, *, max_timestep: int) -> None:
+    def __init__(
+        self, vae: AutoencoderKLCogVideoX, recogniser: DifferentiableRecogniser, *, max_timestep: int
+    ) -> None:
         self.vae = vae
         self.recogniser = recogniser
         self.max_timestep = max_timestep
@@ -40,8 +42,9 @@ class IdentityLoss:
         timesteps: torch.Tensor,
         weight: torch.Tensor,
         counts: torch.Tensor,
+        num_people: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Sum of the weighted distances over B N, so that a batch in which few faces count has a small loss.
+        """Sum of the weighted distances over all people, so that a batch in which few faces count has a small loss.
 
         Args:
             latents: (B, F, C, h, w), predicted clean latents; only the first frame is looked at.
@@ -50,6 +53,7 @@ class IdentityLoss:
             timesteps: (B,).
             weight: (B,), of the samples.
             counts: (B,) bool, samples that count at all.
+            num_people: in the whole batch, of which these samples may be a part.
 
         Returns:
             The loss, and the cosines (M,) of the faces that counted.
@@ -65,4 +69,4 @@ class IdentityLoss:
         seen = self.recogniser.embed_pixel_values(crops)
         cosines = F.cosine_similarity(seen.float(), embeds[rows[sample], person].float(), dim=-1)
         distances = weight[rows[sample]] * (1 - cosines)
-        return distances.sum() / is_seen.numel(), cosines.detach()
+        return distances.sum() / num_people, cosines.detach()

@@ -8,13 +8,13 @@ from typing import Literal
 
 import torch
 
+from ingredients.core.errors import UserInputError
 from ingredients.data.batches import ClipBatch
-from ingredients.data.identity_encoder import IdentityBatch
 from ingredients.models import IngredientsTransformer3DModel, IngredientsTransformerOutput
 from ingredients.models.id_router import Routing
 from ingredients.training.diffusion_stage import DiffusionConfig, DiffusionStage, FrozenParts
 from ingredients.training.identity_loss import IdentityLoss
-from ingredients.training.lora import add_lora
+from ingredients.training.lora import LORA_MODULES, add_lora
 from ingredients.training.stage import ParameterGroup, StepOutput
 
 Tuning = Literal["lora", "full"]
@@ -29,7 +29,10 @@ class IdentityConfig(DiffusionConfig):
     small base that has still to learn most of it."""
 
     lora_rank: int = 64
-    """Rank of the LoRA on the blocks' attention and feed-forward."""
+    """Rank of the LoRA."""
+
+    lora_modules: tuple[str, ...] = LORA_MODULES
+    """Which of a block's modules have one, by the ends of their names."""
 
     base_learning_rate_scale: float = 1.0
     """Learning rate of the LoRA, or of the base's own weights, against that of the stage's modules."""
@@ -51,104 +54,104 @@ class IdentityConfig(DiffusionConfig):
 
 
 class IdentityStage(DiffusionStage):
-    """A transformer with identity modules, of which a stage trains its own and tunes the base."""
+    """A transformer with identity modules, of which a stage trains its own and tunes the base.
+
+    Args:
+        transformer: with identity modules; changed in place.
+        parts: frozen.
+        config: of the stage.
+        module_parameters: names of what the stage trains beside the base.
+    """
 
     config: IdentityConfig
-    with_canvases = True
+    shows_people = True
 
     def __init__(
         self,
         transformer: IngredientsTransformer3DModel,
         parts: FrozenParts,
         config: IdentityConfig,
-        module_parameters: dict[str, torch.nn.Parameter],
+        module_parameters: set[str],
     ) -> None:
         super().__init__(transformer, parts, config)
-        if parts.photo_encoder is None or parts.validation_photo_encoder is None:
-            raise ValueError("the identity stages need the photo encoders")
         if config.tuning == "lora":
-            self.base_parameters = add_lora(transformer, config.lora_rank)
+            self.base_parameters = set(add_lora(transformer, config.lora_rank, modules=config.lora_modules))
         else:
             transformer.requires_grad_(False)
-            self.base_parameters = {
-                name: parameter for name, parameter in transformer.base_parameters() if name not in module_parameters
-            }
+            self.base_parameters = {name for name, _ in transformer.base_parameters()} - module_parameters
         self.module_parameters = module_parameters
         self._identity_loss: IdentityLoss | None = None
         if config.identity_loss_weight > 0:
             if parts.recogniser is None:
-                raise ValueError("the identity loss needs a recogniser")
+                raise UserInputError(
+                    "The identity loss needs a recogniser through which gradients flow, which this model lacks; set "
+                    "stage.identity_loss_weight=0."
+                )
             self._identity_loss = IdentityLoss(
                 parts.vae, parts.recogniser, max_timestep=config.identity_loss_max_timestep
             )
-        for parameter in (self.base_parameters | module_parameters).values():
-            parameter.requires_grad_(True)
+        for name, parameter in transformer.named_parameters():
+            if name in self.base_parameters | module_parameters:
+                parameter.requires_grad_(True)
+                parameter.data = parameter.data.float()  # a base in bfloat16 is tuned in float32
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The LoRA or the base's weights, and the modules that this stage trains beside them."""
+        parameters = dict(self.transformer.named_parameters())
         return [
             ParameterGroup(
-                parameters=self.base_parameters,
+                parameters={name: parameters[name] for name in sorted(self.base_parameters)},
                 learning_rate_scale=self.config.base_learning_rate_scale,
                 weight_decay=0.0 if self.config.tuning == "lora" else None,
             ),
-            ParameterGroup(parameters=self.module_parameters),
+            ParameterGroup(parameters={name: parameters[name] for name in sorted(self.module_parameters)}),
         ]
 
-    def draw_shown(self, batch: ClipBatch, generator: torch.Generator) -> torch.Tensor:
+    def is_shown(self, batch: ClipBatch) -> torch.Tensor:
         """Which samples (B,) keep identity features."""
-        return torch.rand(len(batch.captions), generator=generator) >= self.config.identity_drop
-
-    def people(self, batch: ClipBatch, *, held_out: bool = False) -> IdentityBatch:
-        """Features of the batch's photos."""
-        encoder = self.parts.validation_photo_encoder if held_out else self.parts.photo_encoder
-        assert encoder is not None
-        return encoder(batch.photo_keys)
+        return batch.chances("identity") >= self.config.identity_drop
 
     def add_identity_loss(
         self,
         step: StepOutput,
         batch: ClipBatch,
-        people: IdentityBatch,
         velocity: torch.Tensor,
-        *,
-        noise: torch.Tensor,
         timesteps: torch.Tensor,
+        *,
         is_shown: torch.Tensor,
+        num_people: float,
     ) -> StepOutput:
         """A step with the identity loss of its prediction, if there is one; samples count by their share of signal.
 
         Args:
             step: loss and metrics so far.
             batch: the clips.
-            people: features of the photos.
             velocity: (B, F, C, H, W), predicted.
-            noise: as `velocity`.
             timesteps: (B,).
             is_shown: (B,) bool, samples that were shown the people in one way or the other.
+            num_people: in the whole batch.
         """
         if self._identity_loss is None:
             return step
+        noisy = self.schedule.add_noise(batch.latents, batch.noise, timesteps)
         loss, cosines = self._identity_loss(
-            self.schedule.clean_latents(self.schedule.add_noise(batch.latents, noise, timesteps), velocity, timesteps),
+            self.schedule.clean_latents(noisy, velocity, timesteps),
             batch.face_landmarks,
-            people.id_embeds[..., : self.transformer.config.id_recognition_dim],
+            batch.people.id_embeds[..., : self.transformer.config.id_recognition_dim],
             timesteps=timesteps,
-            weight=self.schedule.signal[timesteps],
+            weight=self.schedule.signal.to(timesteps.device)[timesteps],
             counts=is_shown,
+            num_people=num_people,
         )
-        metrics = step.metrics | {"identity_loss": loss.detach()}
-        if len(cosines):
-            metrics["identity_cosine"] = cosines.mean()
+        metrics = {**step.metrics, "identity_cosine": (cosines.sum(), float(len(cosines)))}
         return StepOutput(loss=step.loss + self.config.identity_loss_weight * loss, metrics=metrics)
 
     def predict(
         self,
         batch: ClipBatch,
-        noise: torch.Tensor,
+        noisy: torch.Tensor,
         timesteps: torch.Tensor,
         *,
-        people: IdentityBatch,
         id_mask: torch.Tensor,
         image_latents: torch.Tensor,
         routing: Routing,
@@ -158,21 +161,21 @@ class IdentityStage(DiffusionStage):
 
         Args:
             batch: the clips.
-            noise: (B, F, C, H, W).
+            noisy: (B, F, C, H, W), the noisy latents.
             timesteps: (B,).
-            people: features of the photos.
             id_mask: (B, N), False also where the local features are dropped.
             image_latents: (B, F, C, H, W), zero where the canvas is dropped.
             routing: how tokens choose identities.
             routing_indices: (B, L), identities forced on the tokens.
         """
-        features = self.transformer.prepare_identities(people.id_embeds, people.id_vit_hidden_states, id_mask)
-        hidden_states = self.schedule.add_noise(batch.latents, noise, timesteps)
+        features = self.transformer.prepare_identities(
+            batch.people.id_embeds, batch.people.id_vit_hidden_states, id_mask, form="plain"
+        )
         output: IngredientsTransformerOutput = self.transformer(
-            torch.cat([hidden_states, image_latents], dim=2),
-            self.prompts(batch.captions),
+            torch.cat([noisy, image_latents], dim=2),
+            batch.prompt_embeds,
             timesteps,
-            image_rotary_emb=self.rotary_emb(batch.latents.shape[1]),
+            image_rotary_emb=self.rotary_emb(batch.latents),
             identity_features=features,
             routing=routing,
             routing_indices=routing_indices,

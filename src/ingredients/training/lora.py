@@ -6,29 +6,43 @@ through A and B would cost more than the layer itself, forward and backward.
 """
 
 import functools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig
 from peft.tuners.lora import Linear as LoraLinear
 
+from ingredients.core.errors import UserInputError
 from ingredients.models import IngredientsTransformer3DModel
 
 LORA_MODULES = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ff.net.0.proj", "ff.net.2")
 
 
-def add_lora(transformer: IngredientsTransformer3DModel, rank: int) -> dict[str, torch.nn.Parameter]:
-    """Freezes the transformer and adds a LoRA to its blocks' attention and feed-forward.
+def add_lora(
+    transformer: IngredientsTransformer3DModel, rank: int, *, modules: Sequence[str] = LORA_MODULES
+) -> dict[str, torch.nn.Parameter]:
+    """Freezes the transformer and adds a LoRA to its blocks.
 
     Args:
         transformer: changed in place.
         rank: of A and B; their product is scaled by 1.
+        modules: which modules of a block have one, by the ends of their names.
 
     Returns:
         The LoRA's parameters by name: all that can still be trained.
+
+    Raises:
+        UserInputError: if no module has such a name.
     """
     transformer.requires_grad_(False)
-    transformer.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(LORA_MODULES)))
+    try:
+        transformer.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(modules)))
+    except ValueError as error:
+        raise UserInputError(
+            f"The transformer has no modules named {', '.join(modules)}, so none can have a LoRA ({error}); the usual "
+            f"ones are {', '.join(LORA_MODULES)}."
+        ) from error
     for module in transformer.modules():
         if isinstance(module, LoraLinear):
             module.forward = functools.partial(_summed_forward, module)

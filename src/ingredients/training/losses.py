@@ -11,40 +11,44 @@ import torch.nn.functional as F
 from ingredients.data.routing_targets import BACKGROUND
 
 
-def diffusion_loss(
+def diffusion_losses(
     prediction: torch.Tensor, velocity: torch.Tensor, weight: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean squared error of the predicted velocity, in float32: Eq. 1 under v-prediction.
+    """Mean squared error of the predicted velocity of each sample (B,), in float32: Eq. 1 under v-prediction.
 
     Args:
         prediction: (B, F, C, H, W).
         velocity: as `prediction`.
-        weight: (B, F, 1, H, W), of mean 1; None weighs every place alike.
+        weight: (B, F, 1, H, W), of mean 1 in each sample; None weighs every place alike.
     """
     error = (prediction.float() - velocity.float()).square()
-    return error.mean() if weight is None else (error * weight).mean()
+    return (error if weight is None else error * weight).mean(dim=(1, 2, 3, 4))
 
 
-def routing_cross_entropy(routing_logits: Sequence[torch.Tensor], routing_targets: torch.Tensor) -> torch.Tensor:
+def routing_cross_entropy(
+    routing_logits: Sequence[torch.Tensor], routing_targets: torch.Tensor, *, num_face_tokens: float
+) -> torch.Tensor:
     """The routing term of Eq. 5: cross-entropy of the routing logits against the visible faces.
 
-    Mean over a sample's face tokens, then over samples, then over routed blocks. A sample without face tokens
-    contributes 0, because the sum over its tokens is empty.
+    Summed over the face tokens and divided by how many there are in the whole batch, of which these samples may be a
+    part; then averaged over routed blocks. Background is left out: without a face token the sum is empty and the loss
+    0.
 
     Args:
         routing_logits: (B, L, N) for each routed block.
         routing_targets: (B, L) long, `BACKGROUND` tokens are ignored.
+        num_face_tokens: in the whole batch.
     """
-    losses = []
-    for logits in routing_logits:
-        token_losses = F.cross_entropy(
-            logits.float().transpose(1, 2), routing_targets, ignore_index=BACKGROUND, reduction="none"
-        )  # (B, L), 0 on background
-        losses.append(_mean_over_face_tokens(token_losses, routing_targets))
-    return torch.stack(losses).mean()
+    losses = [
+        F.cross_entropy(logits.float().transpose(1, 2), routing_targets, ignore_index=BACKGROUND, reduction="sum")
+        for logits in routing_logits
+    ]
+    return torch.stack(losses).mean() / max(num_face_tokens, 1.0)
 
 
-def routing_mse(routing_logits: Sequence[torch.Tensor], routing_targets: torch.Tensor) -> torch.Tensor:
+def routing_mse(
+    routing_logits: Sequence[torch.Tensor], routing_targets: torch.Tensor, *, num_face_tokens: float
+) -> torch.Tensor:
     """The MSE ablation (Table 3): routing probabilities against one-hot targets, on the same tokens.
 
     The squares are summed over identities, so padded ones, whose probability is 0, change nothing.
@@ -52,19 +56,15 @@ def routing_mse(routing_logits: Sequence[torch.Tensor], routing_targets: torch.T
     Args:
         routing_logits: (B, L, N) for each routed block.
         routing_targets: (B, L) long, `BACKGROUND` tokens are ignored.
+        num_face_tokens: in the whole batch.
     """
+    is_face = routing_targets != BACKGROUND
     losses = []
     for logits in routing_logits:
         one_hot = F.one_hot(routing_targets.clamp(min=0), logits.shape[-1])
         token_losses = (logits.float().softmax(dim=-1) - one_hot).square().sum(dim=-1)  # (B, L)
-        losses.append(_mean_over_face_tokens(token_losses, routing_targets))
-    return torch.stack(losses).mean()
-
-
-def _mean_over_face_tokens(token_losses: torch.Tensor, routing_targets: torch.Tensor) -> torch.Tensor:
-    is_face = routing_targets != BACKGROUND
-    num_face_tokens = is_face.sum(dim=1).clamp(min=1)
-    return ((token_losses * is_face).sum(dim=1) / num_face_tokens).mean()
+        losses.append((token_losses * is_face).sum())
+    return torch.stack(losses).mean() / max(num_face_tokens, 1.0)
 
 
 def balanced_routing_recall(routing_logits: torch.Tensor, routing_targets: torch.Tensor) -> float:

@@ -10,16 +10,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-def resolve_precision(precision: Precision) -> Precision:
-    """What `auto` means on this machine: bfloat16 where the processor has instructions for it, float32 elsewhere."""
+def resolve_precision(precision: Precision, device: torch.device) -> Precision:
+    """What `auto` means on a device: bfloat16 where it has instructions for it, float32 elsewhere."""
     if precision != "auto":
         return precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     capabilities = torch.cpu.get_capabilities()
     return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
 
 
 @contextlib.contextmanager
-def mixed_precision(precision: Precision) -> Iterator[None]:
+def mixed_precision(precision: Precision, device: torch.device) -> Iterator[None]:
     """Runs the block's matrix products and convolutions in `precision`, which is resolved; float32 changes nothing.
 
     The backward pass of a CPU's fused attention is slow in bfloat16. At the lengths that the small model trains on
@@ -28,6 +30,8 @@ def mixed_precision(precision: Precision) -> Iterator[None]:
     if precision == "float32":
         yield
         return
-    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
-    with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+    with torch.autocast(device.type, torch.bfloat16), contextlib.ExitStack() as stack:
+        if device.type == "cpu":
+            torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield

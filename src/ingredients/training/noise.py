@@ -4,7 +4,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid.
 """
 
 import torch
-from diffusers import CogVideoXDPMScheduler
+from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
 
 def build_scheduler() -> CogVideoXDPMScheduler:
@@ -26,7 +26,7 @@ def build_scheduler() -> CogVideoXDPMScheduler:
 class NoiseSchedule:
     """Forward diffusion by a scheduler's noise levels, in float32."""
 
-    def __init__(self, scheduler: CogVideoXDPMScheduler) -> None:
+    def __init__(self, scheduler: CogVideoXDPMScheduler | CogVideoXDDIMScheduler) -> None:
         alphas_cumprod = scheduler.alphas_cumprod.float()
         self.signal = alphas_cumprod.sqrt()
         self.noise = (1 - alphas_cumprod).sqrt()
@@ -36,11 +36,9 @@ class NoiseSchedule:
         """How many noise levels there are."""
         return len(self.signal)
 
-    def draw_timesteps(self, batch_size: int, generator: torch.Generator) -> torch.Tensor:
-        """Timesteps (B,), each uniform, together spread evenly: less variance than independent draws."""
-        strata = torch.randperm(batch_size, generator=generator)
-        offsets = torch.rand(batch_size, generator=generator)
-        return ((strata + offsets) / batch_size * self.num_timesteps).long().clamp(max=self.num_timesteps - 1)
+    def timesteps(self, levels: torch.Tensor) -> torch.Tensor:
+        """Timesteps (B,) of levels (B,) in [0, 1)."""
+        return (levels * self.num_timesteps).long().clamp(max=self.num_timesteps - 1)
 
     def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """Noisy latents (B, F, C, H, W) at `timesteps` (B,)."""
@@ -56,4 +54,4 @@ class NoiseSchedule:
 
 
 def _at(levels: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-    return levels[timesteps][:, None, None, None, None]
+    return levels.to(timesteps.device)[timesteps][:, None, None, None, None]

@@ -4,24 +4,29 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 
+from ingredients.core.errors import UserInputError
 from ingredients.data.batches import ClipBatch
 from ingredients.data.routing_targets import BACKGROUND
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.id_router import with_nobody
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityConfig, IdentityStage
 from ingredients.training.losses import (
     balanced_routing_recall,
-    diffusion_loss,
+    diffusion_losses,
     routing_cross_entropy,
     routing_mse,
 )
 from ingredients.training.stage import StepOutput
 
 RoutingLoss = Literal["cross_entropy", "mse", "none"]
+Background = Literal["ignored", "class"]
+IGNORED = BACKGROUND
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -33,6 +38,10 @@ class RouterConfig(IdentityConfig):
 
     routing_loss_weight: float = 0.1
     """Lambda of Eq. 5, which the paper does not give."""
+
+    background: Background = "ignored"
+    """Whether tokens off the faces say nothing about the router, as in the paper, or belong to nobody: a class of its
+    own, whose logit is 0. The transformer must have `route_background` then."""
 
     canvas_drop: float = 0.2
     """Share of the samples without the canvas: the router must also work from local features alone."""
@@ -48,69 +57,88 @@ class RouterStage(IdentityStage):
     config: RouterConfig
 
     def __init__(self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: RouterConfig) -> None:
-        super().__init__(transformer, parts, config, dict(transformer.router_parameters()))
+        if (config.background == "class") != transformer.config.route_background:
+            raise UserInputError(
+                f"stage.background is {config.background}, but the transformer has route_background="
+                f"{transformer.config.route_background}; set model.route_background to match."
+            )
+        super().__init__(transformer, parts, config, {name for name, _ in transformer.router_parameters()})
 
-    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+    def counts(self, batches: Sequence[ClipBatch]) -> Mapping[str, float]:
+        """Samples, people, and the tokens that the routing loss looks at."""
+        num_tokens = sum(int((self._targets(batch) != IGNORED).sum()) for batch in batches)
+        return {**super().counts(batches), "face_tokens": float(num_tokens)}
+
+    def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
         """Eq. 5: diffusion loss plus lambda times the routing loss."""
-        self.refresh()
-        batch = self.draw(generator, progress=progress)
-        noise = torch.randn(batch.latents.shape, generator=generator)
-        timesteps = self.schedule.draw_timesteps(len(batch.captions), generator)
-        is_shown = self.draw_shown(batch, generator)
-        has_canvas = is_shown & (torch.rand(len(batch.captions), generator=generator) >= self.config.canvas_drop)
-        people = self.people(batch)
+        batch = batch.to(self.device)
+        timesteps = self.schedule.timesteps(batch.levels)
+        noisy, velocity = self.noisy(batch, timesteps)
+        is_shown = self.is_shown(batch)
+        has_canvas = is_shown & (batch.chances("canvas") >= self.config.canvas_drop)
         output = self.predict(
             batch,
-            noise,
+            noisy,
             timesteps,
-            people=people,
-            id_mask=people.id_mask & is_shown[:, None],
+            id_mask=batch.people.id_mask & is_shown[:, None],
             image_latents=self.canvas_latents(batch) * has_canvas[:, None, None, None, None],
             routing="softmax",
         )
         assert output.routing_logits is not None
-        velocity = self.schedule.velocity(batch.latents, noise, timesteps)
-        diffusion = diffusion_loss(output.sample, velocity, self.loss_weight(batch))
-        routing_targets = batch.routing_targets.where(is_shown[:, None], BACKGROUND)
-        routing = self.routing_loss(output.routing_logits, routing_targets)
+        losses = diffusion_losses(output.sample, velocity, self.loss_weight(batch))
+        diffusion = losses.sum() / counts["samples"]
+        targets = self._targets(batch)
+        routing = self.routing_loss(output.routing_logits, targets, num_tokens=counts["face_tokens"])
+        num_tokens = float((targets != IGNORED).sum())
         step = StepOutput(
             loss=diffusion + self.config.routing_loss_weight * routing,
             metrics={
-                "diffusion_loss": diffusion.detach(),
-                "routing_loss": routing.detach(),
-                "num_clips": len(self.parts.pool),
+                "diffusion_loss": (losses.detach().sum(), float(len(batch))),
+                "routing_loss": (routing.detach() * counts["face_tokens"], num_tokens),
             },
         )
         return self.add_identity_loss(
-            step, batch, people, output.sample, noise=noise, timesteps=timesteps, is_shown=is_shown
+            step, batch, output.sample, timesteps, is_shown=is_shown, num_people=counts["people"]
         )
 
-    def routing_loss(self, routing_logits: tuple[torch.Tensor, ...], routing_targets: torch.Tensor) -> torch.Tensor:
-        """The chosen routing loss, a scalar."""
+    def routing_loss(
+        self, routing_logits: tuple[torch.Tensor, ...], targets: torch.Tensor, *, num_tokens: float
+    ) -> torch.Tensor:
+        """The chosen routing loss, a scalar; `targets` (B, L) as `_targets` gives them."""
         if self.config.routing_loss == "none":
             return routing_logits[0].new_zeros(())
-        if self.config.routing_loss == "mse":
-            return routing_mse(routing_logits, routing_targets)
-        return routing_cross_entropy(routing_logits, routing_targets)
+        if self.config.background == "class":
+            routing_logits = tuple(with_nobody(logits) for logits in routing_logits)
+        loss = routing_mse if self.config.routing_loss == "mse" else routing_cross_entropy
+        return loss(routing_logits, targets, num_face_tokens=num_tokens)
 
-    def validation_losses(self, batch: ClipBatch, noise: torch.Tensor, timesteps: torch.Tensor) -> dict[str, float]:
+    def _targets(self, batch: ClipBatch) -> torch.Tensor:
+        """Targets (B, L) of the routing loss, `IGNORED` where nobody is shown.
+
+        The background is ignored, too, or a class of its own behind the identities.
+        """
+        targets = batch.routing_targets
+        if self.config.background == "class":
+            num_identities = batch.people.id_mask.shape[1]
+            targets = torch.where(targets == BACKGROUND, num_identities, targets)
+        return targets.where(self.is_shown(batch)[:, None], IGNORED)
+
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
         """Diffusion loss under argmax, and each routed block's balanced recall with and without the canvas."""
-        people = self.people(batch, held_out=True)
         canvas_latents = self.canvas_latents(batch)
+        noisy, velocity = self.noisy(batch, timesteps)
         losses = {}
         for name, has_canvas in (("", 1), ("_local_only", 0)):
             output = self.predict(
                 batch,
-                noise,
+                noisy,
                 timesteps,
-                people=people,
-                id_mask=people.id_mask,
+                id_mask=batch.people.id_mask,
                 image_latents=canvas_latents * has_canvas,
                 routing="argmax",
             )
             assert output.routing_logits is not None
-            velocity = self.schedule.velocity(batch.latents, noise, timesteps)
-            losses[f"validation_loss{name}"] = float(diffusion_loss(output.sample, velocity))
+            losses[f"validation_loss{name}"] = float(diffusion_losses(output.sample, velocity).mean())
             for block, logits in enumerate(output.routing_logits):
                 losses[f"recall{name}_block{block}"] = balanced_routing_recall(logits, batch.routing_targets)
         return losses

@@ -1,22 +1,28 @@
 """What a part of the system supplies to be trained by the one loop in `trainer.py`."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+
+from ingredients.core.errors import UserInputError
+
+Measured = torch.Tensor | float | tuple[torch.Tensor | float, float]
+"""A number, or a sum and how many it is the sum of; detached."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
 class StepOutput:
-    """One step's loss, and what is worth logging about it."""
+    """The loss of one backward pass, and what is worth logging about it."""
 
     loss: torch.Tensor
-    """Scalar, in float32, to be minimised."""
+    """Scalar, in float32, to be minimised: this pass's share of the step's loss, so that the sum over passes and
+    processes is the loss of the whole batch."""
 
-    metrics: dict[str, torch.Tensor | float] = dataclasses.field(default_factory=dict)
-    """Detached numbers by name, averaged over the steps between two lines of the log."""
+    metrics: Mapping[str, Measured] = dataclasses.field(default_factory=dict)
+    """By name; averaged over passes, processes and the steps between two lines of the log."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -33,11 +39,50 @@ class ParameterGroup:
     """Replaces the trainer's weight decay; None keeps it."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StepPosition:
+    """Where a run stands, and which part of the step's work falls to this process."""
+
+    step: int
+    """Steps done before this one."""
+
+    progress: float
+    """Share of the run that is done, in [0, 1)."""
+
+    seed: int
+    """Of the run."""
+
+    process_index: int = 0
+    """Which process this is."""
+
+    num_processes: int = 1
+    """How many there are."""
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The generator of this step: a function of the seed and the step alone."""
+        return step_generator(self.seed, self.step)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a step computes, over all processes: for throughput in the log."""
+
+    num_samples: int
+    """Samples."""
+
+    num_tokens: int
+    """Tokens of the transformer, text included."""
+
+    flops: float
+    """Floating-point operations of the forward and backward passes; recomputation does not count."""
+
+
 class Stage(Protocol):
     """A model, its data and its loss.
 
-    A step must draw everything random from the generator it is given, which the trainer derives from the seed and the
-    step's number: a resumed run then repeats an uninterrupted one bit for bit, without any saved generator state.
+    Everything random comes from the position or from the samples, never from a global generator: a resumed run then
+    repeats an uninterrupted one bit for bit, and several processes do what one does.
     """
 
     @property
@@ -45,12 +90,50 @@ class Stage(Protocol):
         """Short name for the log and the progress bar."""
         ...
 
+    @property
+    def model(self) -> torch.nn.Module:
+        """What is trained; wrapped where several processes train it."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where its losses are computed."""
+        ...
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """Everything that this stage trains, and nothing else."""
         ...
 
-    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
-        """Draws a batch and computes its loss; `progress` is the share of the run that is done, in [0, 1)."""
+    def draw(self, position: StepPosition) -> Sequence[Any]:
+        """This process's share of a step, as one batch for each backward pass."""
+        ...
+
+    def counts(self, batches: Sequence[Any]) -> Mapping[str, float]:
+        """What the losses are divided by; the trainer sums it over processes before any loss is computed."""
+        ...
+
+    def loss(self, batch: Any, counts: Mapping[str, float]) -> StepOutput:
+        """The loss of one batch."""
+        ...
+
+    def describe(self, batches: Sequence[Any]) -> str:
+        """Names a step's samples, for reports of what went wrong with them."""
+        ...
+
+    def work(self, batches: Sequence[Any]) -> Work | None:
+        """What a step's batches cost; None if it is not counted."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs beside weights, as JSON."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state` gave.
+
+        Raises:
+            UserInputError: if it is of other data.
+        """
         ...
 
     def validate(self) -> Mapping[str, float]:
@@ -60,3 +143,57 @@ class Stage(Protocol):
     def export(self, folder: Path) -> None:
         """Writes what later stages load into `folder`, from the weights that are loaded at the moment."""
         ...
+
+
+class WholeStepStage:
+    """Base of stages that draw a step's data as they compute its loss: the small parts, trained by one process."""
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """Never wrapped."""
+        raise UserInputError("This part is trained by one process; start it without torchrun.")
+
+    @property
+    def device(self) -> torch.device:
+        """A processor."""
+        return torch.device("cpu")
+
+    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+        """Draws a batch and computes its loss."""
+        raise NotImplementedError
+
+    def draw(self, position: StepPosition) -> Sequence[StepPosition]:
+        """The position is all that a step needs."""
+        return [position]
+
+    def counts(self, batches: Sequence[StepPosition]) -> Mapping[str, float]:
+        """Nothing: the loss is whole."""
+        del batches
+        return {}
+
+    def loss(self, batch: StepPosition, counts: Mapping[str, float]) -> StepOutput:
+        """The loss of a whole step."""
+        del counts
+        return self.training_step(batch.generator, progress=batch.progress)
+
+    def describe(self, batches: Sequence[StepPosition]) -> str:
+        """The step is its own name."""
+        return f"the batch of step {batches[0].step}"
+
+    def work(self, batches: Sequence[StepPosition]) -> Work | None:
+        """Not counted."""
+        del batches
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Nothing."""
+        del state
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The generator of one step: a function of the seed and the step alone."""
+    return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 1) % 2**63)

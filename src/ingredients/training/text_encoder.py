@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-from ingredients.training.stage import ParameterGroup, StepOutput
+from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.world import SceneAttributes, describe_scene, vocabulary
 from ingredients.world.captions import ACTIONS, COUNTS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES
@@ -104,7 +104,7 @@ class CaptionReader(nn.Module):
         return self.to_words(hidden_states), {name: head(pooled) for name, head in self.to_attributes.items()}
 
 
-class TextEncoderStage:
+class TextEncoderStage(WholeStepStage):
     """Masked words and attributes of captions."""
 
     name = "text-encoder"

@@ -1,22 +1,31 @@
 """The one training loop. What is trained, on what and by which loss is a `Stage`."""
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from ingredients.core.files import atomic_path
 from ingredients.core.progress import show_progress
-from ingredients.training.checkpoints import RunPosition, load_checkpoint, save_checkpoint
+from ingredients.core.protocols import ValidationCallback
+from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, load_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.loss_watch import LossWatch
 from ingredients.training.mixed_precision import Precision, mixed_precision, resolve_precision
 from ingredients.training.optimizers import OptimizerName, build_optimizers
+from ingredients.training.processes import Parallel, Processes, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
-from ingredients.training.stage import Stage
+from ingredients.training.stage import Measured, Stage, StepPosition
+from ingredients.training.throughput import Throughput, peak_flops
 
-CHECKPOINT_NAME = "checkpoint.safetensors"
 LOG_NAME = "log.jsonl"
+EVENTS_NAME = "events.jsonl"
 METRICS_NAME = "metrics.json"
 
 
@@ -32,16 +41,19 @@ class TrainerConfig:
     `num_steps` and `minutes` comes first."""
 
     seed: int = 0
-    """Everything random in step s is drawn from a generator seeded by (seed, s)."""
+    """Everything random is a function of it."""
 
     learning_rate: float = 1e-3
     """Peak learning rate."""
 
     optimizer: OptimizerName = "adamw"
-    """`muon` updates the matrices of transformer blocks by Muon."""
+    """`muon` updates the matrices of transformer blocks by Muon; `adamw8bit` keeps AdamW's moments in 8 bit."""
 
     muon_learning_rate: float = 3e-3
     """Peak learning rate of those matrices."""
+
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Decay of AdamW's moments."""
 
     weight_decay: float = 0.01
     """Decoupled decay of matrices; vectors are never decayed."""
@@ -67,30 +79,73 @@ class TrainerConfig:
     checkpoint_every: int = 200
     """Steps between two checkpoints."""
 
+    keep_checkpoints: int = 2
+    """How many of the newest are kept, beside the best."""
+
+    validate_every: int | None = None
+    """Steps between two measurements on held-out data, a multiple of `checkpoint_every`; None: at the end alone."""
+
+    sample_every: int | None = None
+    """Steps between two looks at what the model makes (sample videos, routing maps); None: never."""
+
+    spike_factor: float | None = None
+    """A loss this many times above the median of the last hundred is left out and reported; None: none is."""
+
+    max_skipped_steps: int = 20
+    """Steps in a row that may be left out, for a jump or for numbers that are none, before the run stops."""
+
     precision: Precision = "float32"
     """Arithmetic of the forward and backward passes; weights, losses and optimisers stay in float32. `auto` takes
-    bfloat16 on processors that have instructions for it; what that gains says `benchmarks/training_precision.py`."""
+    bfloat16 where the processor has instructions for it; what that gains says `benchmarks/training_precision.py`."""
+
+    parallel: Parallel = "ddp"
+    """How several processes share the work: each with all weights, or in shards."""
+
+    trackers: tuple[str, ...] = ()
+    """accelerate's names of where numbers go beside the log, such as tensorboard or wandb."""
 
     def __post_init__(self) -> None:
         if self.num_steps < 1:
             raise ValueError(f"num_steps must be at least 1, not {self.num_steps}.")
         if self.minutes is not None and self.minutes <= 0:
             raise ValueError(f"minutes must be positive, not {self.minutes}.")
-
-
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """The generator of one step: a function of the seed and the step alone."""
-    return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 1) % 2**63)
+        if min(self.log_every, self.checkpoint_every, self.keep_checkpoints) < 1:
+            raise ValueError("log_every, checkpoint_every and keep_checkpoints must be at least 1.")
+        if self.validate_every is not None and self.validate_every % self.checkpoint_every:
+            raise ValueError(
+                f"validate_every must be a multiple of checkpoint_every ({self.checkpoint_every}), for what is "
+                f"measured is kept; not {self.validate_every}."
+            )
 
 
 class Trainer:
-    """Trains a stage in pieces that can be interrupted at any moment."""
+    """Trains a stage in pieces that can be interrupted at any moment.
 
-    def __init__(self, stage: Stage, folder: Path, config: TrainerConfig) -> None:
+    Args:
+        stage: what is trained.
+        folder: of the run.
+        config: of the loop.
+        processes: that train together; this one alone, without it.
+        sampler: looks at what the model makes, every `sample_every` steps, with the averaged weights.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        folder: Path,
+        config: TrainerConfig,
+        *,
+        processes: Processes | None = None,
+        sampler: ValidationCallback | None = None,
+    ) -> None:
         self.stage = stage
         self.folder = folder
         self.config = config
-        self.precision = resolve_precision(config.precision)
+        self.processes = processes or Processes(trackers=config.trackers, folder=folder)
+        self.sampler = sampler
+        self.precision = resolve_precision(config.precision, stage.device)
+        self.checkpoints = Checkpoints(folder, keep=config.keep_checkpoints)
+        self._loss = self.processes.prepare(stage, config.parallel)
         groups = stage.parameter_groups()
         self.parameters = {name: parameter for group in groups for name, parameter in group.parameters.items()}
         self.optimizers = build_optimizers(
@@ -99,47 +154,190 @@ class Trainer:
             learning_rate=config.learning_rate,
             muon_learning_rate=config.muon_learning_rate,
             weight_decay=config.weight_decay,
+            betas=config.betas,
             muon_dtype=torch.bfloat16 if self.precision == "bfloat16" else torch.float32,
         )
         self.ema = ExponentialMovingAverage(self.parameters, config.ema_decay)
         self.position = RunPosition(seed=config.seed)
+        self.watch = LossWatch(spike_factor=config.spike_factor, max_skipped=config.max_skipped_steps)
+
+    @property
+    def state(self) -> TrainedState:
+        """All tensors that the run changes."""
+        return TrainedState(parameters=self.parameters, optimizers=self.optimizers, ema=self.ema)
 
     def fit(self, *, resume: bool = False, show: bool = True) -> dict[str, float]:
         """Runs the loop to its end, then validates and exports the averaged weights.
 
         Args:
-            resume: go on from the folder's checkpoint, if there is one.
+            resume: go on from the folder's last checkpoint, if there is one.
             show: show a progress bar on standard error.
 
         Returns:
             The stage's final metrics, which are also written to `metrics.json`.
+
+        Raises:
+            TrainingDivergedError: if too many steps in a row could not be used.
+            UserInputError: if the checkpoint is of another run.
+            OutputError: if the folder cannot be written to; older checkpoints stay.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        checkpoint_path = self.folder / CHECKPOINT_NAME
-        if resume and checkpoint_path.exists():
-            self.position = load_checkpoint(
-                checkpoint_path, parameters=self.parameters, optimizers=self.optimizers, ema=self.ema
-            )
-        else:
-            (self.folder / LOG_NAME).unlink(missing_ok=True)
-        totals: dict[str, float] = {}
-        num_logged = 0
-        with show_progress(self.stage.name, enabled=show) as report:
+        self._begin(resume=resume)
+        if self.config.trackers:
+            self.processes.accelerator.init_trackers(self.stage.name)
+        throughput = Throughput(peak=peak_flops(self.stage.device), num_processes=self.processes.count)
+        totals = _Averages()
+        show = show and self.processes.is_main
+        with show_progress(self.stage.name, enabled=show) as report, self._drawing() as next_batches:
             while (progress := self._progress()) < 1:
                 started = time.monotonic()
-                metrics = self._step(progress)
+                batches, stage_state = next_batches(progress)
+                measured = self._step(progress, batches)
+                self.position.stage = stage_state
                 self.position.step += 1
-                self.position.seconds += time.monotonic() - started
-                num_logged += 1
-                for name, value in metrics.items():
-                    totals[name] = totals.get(name, 0.0) + value
-                if self.position.step % self.config.log_every == 0:
-                    self._log({name: total / num_logged for name, total in totals.items()})
-                    totals, num_logged = {}, 0
-                if self.position.step % self.config.checkpoint_every == 0:
-                    self._save(checkpoint_path)
+                seconds = time.monotonic() - started
+                self.position.seconds += seconds
+                throughput.add(self.stage.work(batches), seconds)
+                totals.add(measured)
+                if self._is_time(self.config.log_every):
+                    averages = totals.take(self.processes)
+                    self._log(averages | throughput.take(self.stage.device))
+                if self._is_time(self.config.checkpoint_every):
+                    self._save()
+                if self._is_time(self.config.validate_every):
+                    self._measure()
+                if self.sampler is not None and self._is_time(self.config.sample_every):
+                    with self.ema.applied():
+                        self._log(dict(self.sampler(step=self.position.step, model=self.stage.model)))
                 report(int(1000 * self._progress()), 1000)
-        self._save(checkpoint_path)
+        self._save()
+        metrics = self._finish()
+        if self.config.trackers:
+            self.processes.accelerator.end_training()
+        return metrics
+
+    def _begin(self, *, resume: bool) -> None:
+        paths = self.checkpoints.paths() if resume else []
+        if paths:
+            self.position = load_checkpoint(paths[-1], self.state)
+            self.stage.load_state(self.position.stage)
+            self.watch.recent, self.watch.num_skipped = self.position.recent_losses, self.position.num_skipped
+        self.processes.wait()
+        if not self.processes.is_main:
+            return
+        if not paths:
+            self.checkpoints.clear()
+        for name in (LOG_NAME, EVENTS_NAME):
+            _forget_lines(self.folder / name, after=self.position.step)
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[Callable[[float], tuple[Sequence[Any], dict[str, Any]]]]:
+        """Draws a step's batches while the step before it is computed, so that reading never holds up a device."""
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as reader:
+            waiting: list[concurrent.futures.Future[tuple[Sequence[Any], dict[str, Any]]]] = []
+
+            def draw(position: StepPosition) -> tuple[Sequence[Any], dict[str, Any]]:
+                return self.stage.draw(position), self.stage.state()
+
+            def submit(step: int, progress: float) -> None:
+                position = StepPosition(
+                    step=step,
+                    progress=progress,
+                    seed=self.config.seed,
+                    process_index=self.processes.index,
+                    num_processes=self.processes.count,
+                )
+                waiting.append(reader.submit(draw, position))
+
+            def next_batches(progress: float) -> tuple[Sequence[Any], dict[str, Any]]:
+                if not waiting:
+                    submit(self.position.step, progress)
+                batches = waiting.pop().result()
+                if (next_progress := self._progress(steps_ahead=1)) < 1:
+                    submit(self.position.step + 1, next_progress)
+                return batches
+
+            yield next_batches
+
+    def _is_time(self, every: int | None) -> bool:
+        return every is not None and self.position.step % every == 0
+
+    def _progress(self, *, steps_ahead: int = 0) -> float:
+        by_steps = (self.position.step + steps_ahead) / self.config.num_steps
+        if self.config.minutes is None:
+            return by_steps
+        return self.processes.agree(max(by_steps, self.position.seconds / (60 * self.config.minutes)))
+
+    def _step(self, progress: float, batches: Sequence[Any]) -> list[Mapping[str, Measured]]:
+        factor = learning_rate_factor(
+            self.config.schedule,
+            step=self.position.step,
+            progress=progress,
+            num_warmup_steps=self.config.num_warmup_steps,
+            num_cycles=self.config.num_cycles,
+        )
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+        counts = self.processes.sum(self.stage.counts(batches))
+        measured: list[Mapping[str, Measured]] = []
+        loss = 0.0
+        for index, batch in enumerate(batches):
+            with self.processes.accumulating(self._loss, is_last=index == len(batches) - 1):
+                with mixed_precision(self.precision, self.stage.device):
+                    output = self._loss(batch, counts)
+                loss_share = output.loss * self.processes.count  # gradients are averaged over the processes
+                loss_share.backward()  # type: ignore[no-untyped-call]
+            loss += float(output.loss.detach())
+            measured.append(output.metrics)
+        loss = self.processes.sum({"loss": loss})["loss"]
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_grad_norm))
+        problem = self.watch.judge(loss, float(norm))
+        if problem is None:
+            self.watch.record(loss)
+            for optimizer in self.optimizers:
+                optimizer.step()
+            self.ema.update(self.position.step)
+            measured.append({"loss": loss, "gradient_norm": float(norm), "learning_rate_factor": factor})
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        if problem is not None:
+            self._skip(problem, batches)
+            return []
+        return measured
+
+    def _skip(self, problem: str, batches: Sequence[Any]) -> None:
+        samples = ", ".join(self.processes.gather(self.stage.describe(batches)))
+        if self.processes.is_main:
+            event = {"step": self.position.step, "left_out": problem, "samples": samples}
+            with (self.folder / EVENTS_NAME).open("a", encoding="utf-8") as events:
+                events.write(json.dumps(event) + "\n")
+        self.watch.skip(problem, step=self.position.step, samples=samples)
+
+    def _log(self, metrics: Mapping[str, float]) -> None:
+        if not self.processes.is_main:
+            return
+        line = {"step": self.position.step, "seconds": round(self.position.seconds, 2)}
+        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line | {name: round(value, 6) for name, value in metrics.items()}) + "\n")
+        if self.config.trackers:
+            self.processes.accelerator.log(dict(metrics), step=self.position.step)
+
+    def _save(self) -> None:
+        self.position.recent_losses, self.position.num_skipped = self.watch.recent, self.watch.num_skipped
+        self.checkpoints.save(self.position, self.state, is_main=self.processes.is_main)
+
+    def _measure(self) -> dict[str, float]:
+        """Measures the averaged weights on held-out data, and notes whether their checkpoint is the best."""
+        with self.ema.applied():
+            metrics = {name: float(value) for name, value in self.stage.validate().items()}
+        self._log(metrics)
+        measure = next(iter(metrics), None)
+        if self.processes.is_main and measure is not None and measure.startswith("validation_loss"):
+            self.checkpoints.note_best(self.position.step, measure=measure, value=metrics[measure])
+        return metrics
+
+    def _finish(self) -> dict[str, float]:
         with self.ema.applied():
             metrics = {name: float(value) for name, value in self.stage.validate().items()}
             self.stage.export(self.folder)
@@ -151,47 +349,47 @@ class Trainer:
             "seed": self.config.seed,
             "num_parameters": sum(parameter.numel() for parameter in self.parameters.values()),
         }
-        (self.folder / METRICS_NAME).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        if self.processes.is_main:
+            with atomic_path(self.folder / METRICS_NAME) as temporary:
+                temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         return metrics
 
-    def _progress(self) -> float:
-        by_steps = self.position.step / self.config.num_steps
-        if self.config.minutes is None:
-            return by_steps
-        return max(by_steps, self.position.seconds / (60 * self.config.minutes))
 
-    def _step(self, progress: float) -> dict[str, float]:
-        factor = learning_rate_factor(
-            self.config.schedule,
-            step=self.position.step,
-            progress=progress,
-            num_warmup_steps=self.config.num_warmup_steps,
-            num_cycles=self.config.num_cycles,
-        )
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["base_lr"] * factor
-        with mixed_precision(self.precision):
-            output = self.stage.training_step(step_generator(self.config.seed, self.position.step), progress=progress)
-        output.loss.backward()  # type: ignore[no-untyped-call]
-        gradient_norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_grad_norm)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        self.ema.update(self.position.step)
-        metrics: dict[str, torch.Tensor | float] = {
-            "loss": output.loss.detach(),
-            "gradient_norm": gradient_norm,
-            "learning_rate_factor": factor,
-        }
-        return {name: float(value) for name, value in (metrics | output.metrics).items()}
+class _Averages:
+    """Sums of what steps measured, and of how many they are the sums."""
 
-    def _log(self, metrics: dict[str, float]) -> None:
-        line = {"step": self.position.step, "seconds": round(self.position.seconds, 2)}
-        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line | {name: round(value, 6) for name, value in metrics.items()}) + "\n")
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, float]] = {}
 
-    def _save(self, path: Path) -> None:
-        save_checkpoint(
-            path, position=self.position, parameters=self.parameters, optimizers=self.optimizers, ema=self.ema
-        )
+    def add(self, measured: Sequence[Mapping[str, Measured]]) -> None:
+        for metrics in measured:
+            for name, value in metrics.items():
+                total, weight = value if isinstance(value, tuple) else (value, 1.0)
+                before = self._sums.get(name, (0.0, 0.0))
+                self._sums[name] = (before[0] + float(total), before[1] + float(weight))
+
+    def take(self, processes: Processes) -> dict[str, float]:
+        """The averages over all processes; then starts again."""
+        together = _Averages()
+        for sums in processes.gather(self._sums):
+            together.add([sums])
+        self._sums = {}
+        return {name: total / weight for name, (total, weight) in together._sums.items() if weight > 0}
+
+
+def _forget_lines(path: Path, *, after: int) -> None:
+    """Drops what a run wrote after its last checkpoint, for it will write that again."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except FileNotFoundError:
+        return
+    kept = []
+    for line in lines:
+        with contextlib.suppress(ValueError):  # the last line of a run that was killed may be half a line
+            if json.loads(line)["step"] <= after:
+                kept.append(line)
+    if not after:
+        path.unlink()
+    elif kept != lines:
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")

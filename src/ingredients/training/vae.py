@@ -16,7 +16,7 @@ from ingredients.data.encode import video_to_pixels
 from ingredients.data.vae_shortcuts import TimeTaps, keep_present_frame_taps, single_frame_convolutions
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.canvas import compose_canvas
-from ingredients.training.stage import ParameterGroup, StepOutput
+from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.world import Split, render_portrait, render_scene, sample_scene
 
@@ -172,7 +172,7 @@ def psnr(reconstruction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor 
     return float(-10 * error.mean().log10())
 
 
-class VaeStage:
+class VaeStage(WholeStepStage):
     """Reconstruction of drawn pictures: single frames for `image_share` of the run, then clips."""
 
     name = "vae"

@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,8 +11,10 @@ import torch
 
 from ingredients.core.config import load_config, save_config
 from ingredients.core.progress import show_progress
-from ingredients.data.latent_pool import grow_pool
-from ingredients.data.world_clips import WorldClipConfig
+from ingredients.data.clip_encoder import EncoderConfig, describe
+from ingredients.data.encoded_clips import claim_folder
+from ingredients.data.encoding_run import encode_into
+from ingredients.data.world_examples import WorldExampleConfig, draw_example
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import small_world, small_world_base
 from ingredients.models.state_dict_adapter import load_base_weights
@@ -30,9 +34,17 @@ from ingredients.training.text_encoder import TextEncoderConfig, train_text_enco
 from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.training.unpack import UnpackConfig, unpack
 from ingredients.training.vae import VaeConfig, decoder_config, train_vae, train_vae_decoder
-from ingredients.training.world_folders import load_frozen_parts, load_transformer, load_vae
+from ingredients.training.world_folders import (
+    load_clip_encoder,
+    load_frozen_parts,
+    load_transformer,
+    part_digests,
+)
+from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 
 VALIDATION_SEED = 10**9
+
+_ENCODING_BATCH = 5  # a single clip takes a path of PyTorch's convolutions that is four times slower
 
 AlignmentStart = Literal["t2v", "i2v", "route"]
 
@@ -46,13 +58,22 @@ def _timed_loop(**settings: Any) -> TrainerConfig:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class LatentsConfig:
-    """The pool of encoded clips."""
+    """The encoded clips."""
 
     num_clips: int = 5000
-    """Clips to train from; more can be added at any time, also while a stage trains."""
+    """Clips to train from; more can be added later."""
 
     num_validation_clips: int = 100
     """Held-out clips, of other people."""
+
+    without_held_out_pairs: bool = True
+    """Leaves out the pairs of action and place that the benchmark asks for as never seen together."""
+
+    world: WorldExampleConfig = dataclasses.field(default_factory=WorldExampleConfig)
+    """What is drawn."""
+
+    encoder: EncoderConfig = dataclasses.field(default_factory=EncoderConfig)
+    """What is kept of it."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -217,17 +238,27 @@ class WorldPart:
 def make_latents(config: LatentsConfig, output: Path, resume: bool = False, *, show: bool = True) -> None:
     """Draws and encodes clips into `output / "latents"`; shards that are there are always kept."""
     del resume
-    vae = load_vae(output)
-    folder = output / "latents"
-    grow_pool(
-        folder / "validation",
-        vae,
-        WorldClipConfig(),
-        num_clips=config.num_validation_clips,
-        first_seed=VALIDATION_SEED,
-    )
+    encoder = load_clip_encoder(output, config.encoder)
+    source = dataclasses.asdict(config.world) | {"without_held_out_pairs": config.without_held_out_pairs}
+    description = describe(parts=part_digests(output), source=source, encoder=config.encoder, more={})
+    (empty_prompt_embeds,) = encoder.encode_captions([""])
     with show_progress("latents", enabled=show) as report:
-        grow_pool(folder / "train", vae, WorldClipConfig(), num_clips=config.num_clips, progress=report)
+        for name, first_seed, number in (
+            ("validation", VALIDATION_SEED, config.num_validation_clips),
+            ("train", 0, config.num_clips),
+        ):
+            folder = output / "latents" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            claim_folder(folder, description, empty_prompt_embeds)
+            seeds = seeds_without_held_out_pairs(first_seed) if config.without_held_out_pairs else count(first_seed)
+            encode_into(
+                folder,
+                ((str(seed), partial(draw_example, seed, config.world)) for seed in islice(seeds, number)),
+                encoder,
+                batch_size=_ENCODING_BATCH,
+                num_items=number,
+                progress=report,
+            )
 
 
 def train_base(
@@ -240,7 +271,7 @@ def train_base(
     else:
         transformer = IngredientsTransformer3DModel(**(small_world() | {"identity_modules": False}))
         load_base_weights(transformer, load_transformer(output, "base-t2v").state_dict())
-    stage = BaseStage(transformer, load_frozen_parts(output, with_faces=False), config.stage, task)
+    stage = BaseStage(transformer, load_frozen_parts(output), config.stage, task)
     return Trainer(stage, output / f"base-{task}", config.trainer).fit(resume=resume, show=show)
 
 
@@ -261,7 +292,9 @@ def train_alignment(
     else:
         transformer = IngredientsTransformer3DModel(**small_world())
         load_base_weights(transformer, load_transformer(output, f"base-{config.base}").state_dict())
-    stage = AlignmentStage(transformer, load_frozen_parts(output, with_faces=True), config.stage)
+    has_identity_loss = config.stage.identity_loss_weight > 0
+    parts = load_frozen_parts(output, with_recogniser=has_identity_loss)
+    stage = AlignmentStage(transformer, parts, config.stage)
     return Trainer(stage, output / "align", config.trainer).fit(resume=resume, show=show)
 
 
@@ -270,7 +303,9 @@ def train_router(
 ) -> dict[str, float]:
     """Trains routers and a LoRA on the aligned transformer, into `output / "route"`."""
     torch.manual_seed(config.trainer.seed)
-    stage = RouterStage(load_transformer(output, "align"), load_frozen_parts(output, with_faces=True), config.stage)
+    transformer = load_transformer(output, "align")
+    parts = load_frozen_parts(output, with_recogniser=config.stage.identity_loss_weight > 0)
+    stage = RouterStage(transformer, parts, config.stage)
     return Trainer(stage, output / "route", config.trainer).fit(resume=resume, show=show)
 
 

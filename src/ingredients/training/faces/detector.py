@@ -32,8 +32,8 @@ from ingredients.faces.weights import save_weights
 from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.faces.pools import Pool, cached_pool
-from ingredients.training.stage import ParameterGroup, StepOutput
-from ingredients.training.trainer import Trainer, TrainerConfig, step_generator
+from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
+from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.world import MAX_PEOPLE, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.visibility import ABSENT, HIDDEN, VISIBLE, face_states
 
@@ -93,7 +93,7 @@ class DetectorTrainingConfig:
             raise ValueError("num_scenes, num_portraits and num_validation_scenes must be at least 1")
 
 
-class DetectorStage:
+class DetectorStage(WholeStepStage):
     """The detector, its two pools and its loss; a `Stage`."""
 
     name = PART

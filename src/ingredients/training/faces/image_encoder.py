@@ -32,7 +32,7 @@ from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer, split
 from ingredients.training.faces.attributes import FaceAttributeHead, SceneAttributeHead
 from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.faces.pools import Pool, cached_pool
-from ingredients.training.stage import ParameterGroup, StepOutput
+from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.world import (
     Identity,
@@ -107,7 +107,7 @@ class ImageEncoderTrainingConfig:
             raise ValueError("a contrastive batch needs at least two pairs")
 
 
-class ImageEncoderStage:
+class ImageEncoderStage(WholeStepStage):
     """The dual encoder, its two pools and its losses; a `Stage`."""
 
     name = PART

@@ -35,8 +35,8 @@ from ingredients.training.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.faces.detector import load_trained_detector
 from ingredients.training.faces.pools import Pool, cached_pool
 from ingredients.training.faces.verification import measure_recogniser
-from ingredients.training.stage import ParameterGroup, StepOutput
-from ingredients.training.trainer import Trainer, TrainerConfig, step_generator
+from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
+from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.visibility import VISIBLE, face_states
 
@@ -166,7 +166,7 @@ class ArcFaceHead(nn.Module):
         return F.cross_entropy(logits, classes), correct
 
 
-class RecognitionStage:
+class RecognitionStage(WholeStepStage):
     """A recogniser, its pool of crops and ArcFace's head; a `Stage`."""
 
     def __init__(

@@ -1,0 +1,263 @@
+"""Encodes clips for training: latents, captions, faces and routing targets, each computed once.
+
+Legend: B clips, F frames, f latent frames, N people, R references of one person, H/W pixels, h/w latent grid, L video
+tokens, P image-encoder tokens, C channels.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLCogVideoX
+
+from ingredients.core.arrays import BoolArray, Float32Array
+from ingredients.core.protocols import FaceRecogniser, ImageEncoder
+from ingredients.data.clip_example import ClipExample, ReferenceKind, ReferencePhoto
+from ingredients.data.encode import encode_clips, video_to_pixels
+from ingredients.data.encoded_clips import EncodedClip, EncodedPerson
+from ingredients.data.routing_targets import (
+    boxes_to_masks,
+    decide_routing_targets,
+    nearest_person_targets,
+    token_coverage,
+)
+from ingredients.faces.alignment import crop_ffhq
+from ingredients.faces.facial_extractor import ScaleRecogniser, ScaleSource
+
+StorageType = Literal["float16", "bfloat16", "float32"]
+EncodePrompts = Callable[[Sequence[str]], torch.Tensor]
+"""Captions to their embeddings (B, T, D)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """What is kept of a clip; part of the record of what made it."""
+
+    num_frame_references: int = 1
+    """Frames of the clip from which each person's face is taken as a reference (3.3), drawn at random."""
+
+    scale_source: ScaleSource = "clip"
+    """Multi-scale features: the image encoder's hidden states, or the recogniser's feature maps behind them."""
+
+    dtype: StorageType = "float16"
+    """Of everything that is encoded."""
+
+    seed: int = 0
+    """Draws the frames."""
+
+    def __post_init__(self) -> None:
+        if self.num_frame_references < 0:
+            raise ValueError(f"num_frame_references must be at least 0, not {self.num_frame_references}.")
+
+
+class ClipEncoder:
+    """Encodes clips by the frozen parts of a model.
+
+    Args:
+        vae: encodes frames.
+        encode_prompts: encodes captions.
+        recogniser: embeds faces.
+        image_encoder: gives the semantic embedding and the hidden states.
+        canvas_crop_size: side of the crops for the canvas.
+        patch_size: latents of a video token each way.
+        config: what is kept.
+
+    Raises:
+        ValueError: if the recogniser gives no feature maps and they are asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        vae: AutoencoderKLCogVideoX,
+        encode_prompts: EncodePrompts,
+        recogniser: FaceRecogniser,
+        image_encoder: ImageEncoder,
+        canvas_crop_size: int,
+        patch_size: int,
+        config: EncoderConfig,
+    ) -> None:
+        if config.scale_source == "recognition_and_clip" and not isinstance(recogniser, ScaleRecogniser):
+            raise ValueError(f"scale_source {config.scale_source!r} needs scale_features, which {recogniser} lacks")
+        self.vae = vae
+        self.encode_prompts = encode_prompts
+        self.recogniser = recogniser
+        self.image_encoder = image_encoder
+        self.canvas_crop_size = canvas_crop_size
+        self.patch_size = patch_size
+        self.config = config
+        self.dtype = cast(torch.dtype, getattr(torch, config.dtype))
+        self._prompt_embeds: dict[str, torch.Tensor] = {}
+
+    @torch.no_grad()
+    def encode(self, examples: Sequence[ClipExample]) -> list[EncodedClip]:
+        """Encodes clips of one size together.
+
+        Raises:
+            ValueError: if the sizes differ, or a person has no reference.
+        """
+        pixels = video_to_pixels(np.stack([example.frames for example in examples]))
+        latents = encode_clips(self.vae, pixels.to(self.vae.device, self.vae.dtype))  # (B, f, C, h, w)
+        prompt_embeds = self.encode_captions([example.caption for example in examples])
+        references = [
+            [self._references(example, person) for person in range(example.num_people)] for example in examples
+        ]
+        photos = [photo for people in references for person in people for photo in person]
+        people = iter(self._encode_photos(photos))
+        return [
+            EncodedClip(
+                clip_id=example.clip_id,
+                caption=example.caption,
+                latents=latents[row].to("cpu", self.dtype),
+                prompt_embeds=prompt_embeds[row],
+                face_landmarks=torch.from_numpy(example.landmarks[0]),
+                people=tuple(
+                    _join_references(person_id, [(photo.kind, *next(people)) for photo in kept])
+                    for person_id, kept in zip(example.person_ids, references[row], strict=True)
+                ),
+                **self._targets(example, grid=cast(tuple[int, int], tuple(latents.shape[-2:]))),
+            )
+            for row, example in enumerate(examples)
+        ]
+
+    def encode_captions(self, captions: Sequence[str]) -> list[torch.Tensor]:
+        """Embeddings (T, D) of captions; what was encoded lately is not encoded again."""
+        unknown = sorted({caption for caption in captions if caption not in self._prompt_embeds})
+        if unknown:
+            kept = {caption: self._prompt_embeds[caption] for caption in captions if caption not in unknown}
+            if len(self._prompt_embeds) > _MANY_CAPTIONS:
+                self._prompt_embeds = kept
+            embeds = self.encode_prompts(unknown).to("cpu", self.dtype)
+            self._prompt_embeds |= dict(zip(unknown, (row.clone() for row in embeds), strict=True))
+        return [self._prompt_embeds[caption] for caption in captions]
+
+    def _references(self, example: ClipExample, person: int) -> list[ReferencePhoto]:
+        in_view = np.flatnonzero(np.isfinite(example.landmarks[:, person]).all(axis=(1, 2)))
+        rng = np.random.default_rng(
+            list(hashlib.sha256(f"{self.config.seed} {person} {example.clip_id}".encode()).digest())
+        )
+        drawn = rng.permutation(in_view)[: self.config.num_frame_references].tolist()
+        frames = [
+            ReferencePhoto(image=example.frames[index], landmarks=example.landmarks[index, person], kind="frame")
+            for index in drawn
+        ]
+        photos = [*frames, *example.references[person]]
+        if not photos:
+            raise ValueError(f"person {person} of {example.clip_id} has no reference: no photo, and no frame in view")
+        return photos
+
+    def _encode_photos(
+        self, photos: Sequence[ReferencePhoto]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """For each photo: embedding (E,), hidden states (5, P, C) and the crop (S, S, 3) for the canvas."""
+        faces = [crop_ffhq(photo.image, photo.landmarks, size=self.image_encoder.crop_size) for photo in photos]
+        tight = np.stack([self.recogniser.align(photo.image, photo.landmarks) for photo in photos])
+        features = self.image_encoder.encode(np.stack(faces))
+        hidden_states = torch.stack(list(features.hidden_states), dim=1)  # (photos, 5, P, C)
+        if self.config.scale_source == "recognition_and_clip":
+            assert isinstance(self.recogniser, ScaleRecogniser)
+            maps = self.recogniser.scale_features(tight, num_patches=hidden_states.shape[2])
+            hidden_states = torch.cat([hidden_states, torch.stack(list(maps), dim=1).to(hidden_states)], dim=-1)
+        recognition = self.recogniser.embed(tight)
+        embeds = torch.cat([recognition, F.normalize(features.embeds, dim=-1).to(recognition)], dim=-1)
+        canvas_crops = [
+            torch.from_numpy(np.array(crop_ffhq(photo.image, photo.landmarks, size=self.canvas_crop_size)))
+            for photo in photos
+        ]
+        yield from zip(embeds.to("cpu", self.dtype), hidden_states.to("cpu", self.dtype), canvas_crops, strict=True)
+
+    def _targets(self, example: ClipExample, *, grid: tuple[int, int]) -> dict[str, torch.Tensor]:
+        height, width = example.frames.shape[1:3]
+        tokens = (grid[0] // self.patch_size, grid[1] // self.patch_size)
+        ratio = int(self.vae.config.temporal_compression_ratio)
+
+        def cover(masks: BoolArray) -> Float32Array:
+            return token_coverage(masks, grid=tokens, temporal_compression=ratio)  # (N, f, rows, columns)
+
+        routing_targets = decide_routing_targets(cover(example.face_masks))
+        box_masks = boxes_to_masks(example.boxes, height=height, width=width)
+        person_masks = example.face_masks if example.person_masks is None else example.person_masks
+        centres = _carry(example.landmarks.mean(axis=2)) / np.array([width, height], np.float32)  # (F, N, 2)
+        nearest_targets = nearest_person_targets(
+            routing_targets, cover(person_masks), np.asarray(centres, np.float32), temporal_compression=ratio
+        )
+        targets = {
+            "routing_targets": routing_targets,
+            "box_targets": decide_routing_targets(cover(box_masks)),
+            "nearest_targets": nearest_targets,
+        }
+        return {name: torch.from_numpy(values).to(torch.int8) for name, values in targets.items()}
+
+
+_MANY_CAPTIONS = 2000
+
+
+def encode_all(encoder: ClipEncoder, examples: Iterable[ClipExample], *, batch_size: int) -> Iterator[EncodedClip]:
+    """Encodes clips in their order, those of one size that follow each other together."""
+    batch: list[ClipExample] = []
+    for example in examples:
+        if batch and (len(batch) == batch_size or example.frames.shape != batch[0].frames.shape):
+            yield from encoder.encode(batch)
+            batch = []
+        batch.append(example)
+    if batch:
+        yield from encoder.encode(batch)
+
+
+def vae_digest(vae: AutoencoderKLCogVideoX) -> str:
+    """A digest of what a VAE encodes by: its decoder can be trained further without encoding anything anew."""
+    digest = hashlib.sha256(str(vae.config.scaling_factor).encode())
+    for name, tensor in sorted(vae.encoder.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().half().contiguous().numpy().tobytes())  # alike in every precision
+    return digest.hexdigest()[:16]
+
+
+def describe(
+    *, parts: Mapping[str, str], source: Mapping[str, Any], encoder: EncoderConfig, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What encoded clips are made from, as `claim_folder` keeps it.
+
+    Args:
+        parts: digests of the model's parts, by name.
+        source: the clips.
+        encoder: what is kept of them.
+        more: settings of how they are read.
+    """
+    return {"parts": dict(parts), "source": dict(source), "encoder": dataclasses.asdict(encoder), **dict(more)}
+
+
+def _join_references(
+    person_id: str | None, references: Sequence[tuple[ReferenceKind, torch.Tensor, torch.Tensor, torch.Tensor]]
+) -> EncodedPerson:
+    kinds, embeds, hidden_states, canvas_crops = zip(*references, strict=True)
+    return EncodedPerson(
+        person_id=person_id,
+        kinds=tuple(kinds),
+        embeds=torch.stack(embeds),
+        hidden_states=torch.stack(hidden_states),
+        canvas_crops=torch.stack(canvas_crops),
+    )
+
+
+def _carry(centres: Float32Array) -> Float32Array:
+    """Centres (F, N, 2) in which a face that is not in view is where it was last seen, or will first be seen.
+
+    A face that is never in view is far away.
+    """
+    carried = centres.copy()
+    for person in range(centres.shape[1]):
+        seen = np.flatnonzero(np.isfinite(centres[:, person]).all(axis=1))
+        if len(seen) == 0:
+            carried[:, person] = _FAR_AWAY
+            continue
+        last = np.searchsorted(seen, np.arange(len(centres)), side="right") - 1
+        carried[:, person] = centres[seen[last.clip(min=0)], person]
+    return carried
+
+
+_FAR_AWAY = 1e6

@@ -1,0 +1,327 @@
+"""Encoded clips on disk: all that training reads, computed once, in shards that are read where they lie.
+
+encoded.json                what made them; a cache of another model or other settings is refused
+empty-prompt.safetensors    embedding of the empty caption, which guidance needs
+shard-00000000.safetensors  clips, each under its number, with a list of them in the file's metadata
+
+Legend: F latent frames, C channels, h/w latent grid, L video tokens, N people, R references of one person, T text
+tokens, D text width, E embedding width, P image-encoder tokens, S side of a crop.
+"""
+
+import dataclasses
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ingredients.core.errors import UserInputError
+from ingredients.core.files import atomic_path
+from ingredients.data.clip_example import ReferenceKind
+
+DESCRIPTION_NAME = "encoded.json"
+EMPTY_PROMPT_NAME = "empty-prompt.safetensors"
+FORMAT = 1
+"""Raised when what a shard holds changes."""
+
+_OPEN_SHARDS = 256
+_CLIP_TENSORS = ("latents", "prompt_embeds", "face_landmarks", "routing_targets", "box_targets", "nearest_targets")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedPerson:
+    """The references of one person, encoded."""
+
+    person_id: str | None
+    """Who it is, where the same person is known in other clips."""
+
+    kinds: tuple[ReferenceKind, ...]
+    """R: where each reference is from."""
+
+    embeds: torch.Tensor
+    """(R, E): recognition embedding (raw) | image embedding (norm 1)."""
+
+    hidden_states: torch.Tensor
+    """(R, 5, P, C) of the image encoder, shallow to deep; with the recogniser's maps behind them, if asked for."""
+
+    canvas_crops: torch.Tensor
+    """(R, S, S, 3) uint8."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedClip:
+    """One clip, encoded."""
+
+    clip_id: str
+    """Its name."""
+
+    caption: str
+    """What happens."""
+
+    latents: torch.Tensor
+    """(F, C, h, w), times the VAE's scaling factor."""
+
+    prompt_embeds: torch.Tensor
+    """(T, D) of the caption."""
+
+    face_landmarks: torch.Tensor
+    """(N, 5, 2) float32 pixels of the first frame; NaN where the face is not in view."""
+
+    routing_targets: torch.Tensor
+    """(L,) int8, from masks of the visible faces."""
+
+    box_targets: torch.Tensor
+    """(L,) int8, from the faces' boxes."""
+
+    nearest_targets: torch.Tensor
+    """(L,) int8, where background tokens take the nearest person."""
+
+    people: tuple[EncodedPerson, ...]
+    """N."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClipEntry:
+    """What is known of an encoded clip without reading it."""
+
+    clip_id: str
+    """Its name."""
+
+    latent_shape: tuple[int, int, int, int]
+    """(F, C, h, w): clips of one shape can be in one batch."""
+
+    person_ids: tuple[str | None, ...]
+    """Who is in it."""
+
+    kinds: tuple[tuple[ReferenceKind, ...], ...]
+    """For each person, where the references are from."""
+
+    shard: Path
+    """The file."""
+
+    position: int
+    """Its number in the file."""
+
+
+def write_shard(path: Path, clips: Sequence[EncodedClip], *, skipped: Mapping[str, str]) -> None:
+    """Writes clips to a file, whole or not at all.
+
+    Args:
+        path: of the file.
+        clips: at least none.
+        skipped: clips that belong here and could not be used, with the reason.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    entries = []
+    for position, clip in enumerate(clips):
+        tensors |= {f"{position}/{name}": _own(getattr(clip, name)) for name in _CLIP_TENSORS}
+        for index, person in enumerate(clip.people):
+            for number in range(len(person.kinds)):
+                prefix = f"{position}/{index}/{number}/"
+                tensors[prefix + "embeds"] = _own(person.embeds[number])
+                tensors[prefix + "hidden_states"] = _own(person.hidden_states[number])
+                tensors[prefix + "canvas_crop"] = _own(person.canvas_crops[number])
+        entries.append(
+            {
+                "clip_id": clip.clip_id,
+                "caption": clip.caption,
+                "latent_shape": list(clip.latents.shape),
+                "people": [{"person_id": person.person_id, "kinds": person.kinds} for person in clip.people],
+            }
+        )
+    metadata = {"format": str(FORMAT), "clips": json.dumps(entries), "skipped": json.dumps(dict(skipped))}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def _own(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor in memory of its own, as the format asks: two clips of one caption share its embedding."""
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def read_skipped(path: Path) -> dict[str, str]:
+    """The clips that a shard lacks, with the reason."""
+    with safe_open(path, framework="pt") as file:
+        skipped: dict[str, str] = json.loads(file.metadata()["skipped"])
+    return skipped
+
+
+def shard_paths(folder: Path) -> list[Path]:
+    """The shards of a folder, in their order."""
+    return sorted(folder.glob("shard-*.safetensors"))
+
+
+class EncodedClips:
+    """The encoded clips of one folder or several, read from disk when they are asked for.
+
+    Args:
+        folders: as `data encode` or the part `latents` writes them.
+
+    Raises:
+        UserInputError: if a folder holds no encoded clips, a shard is damaged, or the folders were made by different
+            models.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(folders)
+        self.descriptions = [read_description(folder) for folder in folders]
+        for folder, description in zip(folders, self.descriptions, strict=True):
+            if description["parts"] != self.descriptions[0]["parts"]:
+                raise UserInputError(
+                    f"The clips in {folders[0]} and {folder} were encoded by different models; encode both by one."
+                )
+        self.entries: list[ClipEntry] = []
+        self._files: OrderedDict[Path, Any] = OrderedDict()
+        self._captions: list[str] = []
+        for folder in folders:
+            for path in shard_paths(folder):
+                self._index(path)
+        if not self.entries:
+            raise UserInputError(f"There is no encoded clip in {', '.join(map(str, folders))}; encode some first.")
+        self.empty_prompt_embeds = _read_empty_prompt(folders[0] / EMPTY_PROMPT_NAME)
+        self.by_person: dict[str, list[tuple[int, int]]] = {}
+        for index, entry in enumerate(self.entries):
+            for person, person_id in enumerate(entry.person_ids):
+                if person_id is not None:
+                    self.by_person.setdefault(person_id, []).append((index, person))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def caption(self, index: int) -> str:
+        """What happens in a clip."""
+        return self._captions[index]
+
+    def tensor(self, index: int, name: str) -> torch.Tensor:
+        """One tensor of a clip, as `EncodedClip` names it."""
+        entry = self.entries[index]
+        tensor: torch.Tensor = self._open(entry.shard).get_tensor(f"{entry.position}/{name}")
+        return tensor
+
+    def reference(self, index: int, person: int, number: int, name: str) -> torch.Tensor:
+        """`embeds`, `hidden_states` or `canvas_crop` of one reference."""
+        return self.tensor(index, f"{person}/{number}/{name}")
+
+    def buckets(self) -> dict[tuple[int, int, int, int], list[int]]:
+        """Clips by the shape of their latents."""
+        found: dict[tuple[int, int, int, int], list[int]] = {}
+        for index, entry in enumerate(self.entries):
+            found.setdefault(entry.latent_shape, []).append(index)
+        return dict(sorted(found.items()))
+
+    def check_parts(self, parts: Mapping[str, str]) -> None:
+        """Refuses clips that other parts of a model encoded.
+
+        Args:
+            parts: digests by name, of those that matter.
+
+        Raises:
+            UserInputError: if one differs; it names the part.
+        """
+        made_by = self.descriptions[0]["parts"]
+        for name, digest in parts.items():
+            if made_by.get(name) != digest:
+                raise UserInputError(
+                    f"The clips in {self.folders[0]} were encoded by another {name} ({made_by.get(name)}, not "
+                    f"{digest}); delete the folder to encode them anew."
+                )
+
+    def _index(self, path: Path) -> None:
+        try:
+            metadata = self._open(path).metadata()
+            entries, made_in = json.loads(metadata["clips"]), metadata["format"]
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise UserInputError(f"The encoded clips {path} cannot be read ({error}); delete the file.") from error
+        except Exception as error:  # safetensors' own error type derives from Exception alone
+            raise UserInputError(f"The encoded clips {path} are damaged ({error}); delete the file.") from error
+        if made_in != str(FORMAT):
+            raise UserInputError(
+                f"The encoded clips {path} are of another version; delete the folder to encode them anew."
+            )
+        for position, entry in enumerate(entries):
+            self._captions.append(entry["caption"])
+            frames, channels, height, width = entry["latent_shape"]
+            self.entries.append(
+                ClipEntry(
+                    clip_id=entry["clip_id"],
+                    latent_shape=(frames, channels, height, width),
+                    person_ids=tuple(person["person_id"] for person in entry["people"]),
+                    kinds=tuple(tuple(person["kinds"]) for person in entry["people"]),
+                    shard=path,
+                    position=position,
+                )
+            )
+
+    def _open(self, path: Path) -> Any:
+        if path not in self._files:
+            if len(self._files) >= _OPEN_SHARDS:
+                self._files.popitem(last=False)
+            self._files[path] = safe_open(path, framework="pt")
+        self._files.move_to_end(path)
+        return self._files[path]
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What the encoded clips of a folder were made from.
+
+    Raises:
+        UserInputError: if the folder holds none, or of another version.
+    """
+    path = folder / DESCRIPTION_NAME
+    try:
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserInputError(
+            f"There are no encoded clips in {folder}: it lacks {DESCRIPTION_NAME}; make them with `ingredients data "
+            "encode`, or for the drawn world with `ingredients world train latents`."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserInputError(f"The file {path} cannot be read ({error}); encode the clips anew.") from error
+    if description.get("format") != FORMAT:
+        raise UserInputError(f"The encoded clips in {folder} are of another version; encode them anew.")
+    return description
+
+
+def claim_folder(folder: Path, description: Mapping[str, Any], empty_prompt_embeds: torch.Tensor) -> None:
+    """Says in a folder what its clips will be made from; one that holds others is refused.
+
+    Raises:
+        UserInputError: if it holds clips of another model, other settings or another data set; it names which.
+        OutputError: if it cannot be written.
+    """
+    path = folder / DESCRIPTION_NAME
+    description = json.loads(json.dumps({"format": FORMAT} | dict(description)))
+    if path.exists():
+        found = read_description(folder)
+        before, now = _flatten(found), _flatten(description)
+        differing = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        if differing:
+            raise UserInputError(
+                f"The folder {folder} holds clips that were encoded otherwise (they differ in "
+                f"{', '.join(differing)}); choose another folder, or delete this one to encode them anew."
+            )
+        return
+    with atomic_path(folder / EMPTY_PROMPT_NAME) as temporary:
+        save_file({"prompt_embeds": empty_prompt_embeds.contiguous()}, temporary)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _read_empty_prompt(path: Path) -> torch.Tensor:
+    try:
+        with safe_open(path, framework="pt") as file:
+            embeds: torch.Tensor = file.get_tensor("prompt_embeds")
+    except Exception as error:  # safetensors' own error type derives from Exception alone
+        raise UserInputError(f"The file {path} cannot be read ({error}); encode the clips anew.") from error
+    return embeds

@@ -1,0 +1,99 @@
+"""The long work of encoding a data set: shard by shard, so that a stopped run goes on and many machines share it."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from ingredients.core.errors import UserInputError
+from ingredients.core.protocols import ProgressCallback
+from ingredients.data.clip_encoder import ClipEncoder, encode_all
+from ingredients.data.clip_example import ClipExample
+from ingredients.data.encoded_clips import read_skipped, write_shard
+
+OnBadClip = Literal["skip", "stop"]
+ReadExample = Callable[[], ClipExample]
+"""Reads a clip when it is its turn.
+
+Raises:
+    UserInputError: if it cannot be used; the message says why.
+"""
+
+
+def encode_into(
+    folder: Path,
+    items: Iterable[tuple[str, ReadExample]],
+    encoder: ClipEncoder,
+    *,
+    shard_size: int = 50,
+    batch_size: int = 1,
+    part: tuple[int, int] = (0, 1),
+    on_bad: OnBadClip = "skip",
+    report: Callable[[str, str], None] | None = None,
+    num_items: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> int:
+    """Encodes clips into the shards of a folder that `claim_folder` has claimed; shards that are there are kept.
+
+    Args:
+        folder: of the encoded clips.
+        items: each clip's name, and what reads it; read in order, each before the next is asked for.
+        encoder: encodes them.
+        shard_size: clips of a shard.
+        batch_size: clips encoded at once, where they follow each other in one size.
+        part: (i, n) does every n-th shard from shard i on, for n machines on one disk.
+        on_bad: whether a clip that cannot be used is left out, or ends the run.
+        report: told the name of each that is left out, and why, also of those that an earlier run left out.
+        num_items: how many clips there are, for the progress.
+        progress: told of the clips done.
+
+    Returns:
+        Clips that were left out.
+
+    Raises:
+        UserInputError: for a clip that cannot be used, if `on_bad` is `stop`.
+        OutputError: if the folder cannot be written to.
+    """
+    num_bad = 0
+    done = 0
+    iterator = iter(items)
+    for number in itertools.count():
+        first = next(iterator, None)
+        if first is None:
+            return num_bad
+        shard = itertools.chain([first], itertools.islice(iterator, shard_size - 1))
+        path = folder / f"shard-{number * shard_size:08d}.safetensors"
+        if number % part[1] != part[0] or path.exists():
+            done += sum(1 for _ in shard)
+            skipped = read_skipped(path) if path.exists() else {}
+        else:
+            skipped = {}
+            examples = _readable(shard, skipped, on_bad)
+            clips = []
+            for clip in encode_all(encoder, examples, batch_size=batch_size):
+                clips.append(clip)
+                if progress is not None and num_items is not None:
+                    progress(done + len(clips) + len(skipped), num_items)
+            write_shard(path, clips, skipped=skipped)
+            done += len(clips) + len(skipped)
+        for name, problem in skipped.items():
+            if report is not None:
+                report(name, problem)
+        num_bad += len(skipped)
+        if progress is not None and num_items is not None:
+            progress(done, num_items)
+    raise AssertionError("an endless loop has ended")
+
+
+def _readable(
+    items: Iterable[tuple[str, ReadExample]], skipped: dict[str, str], on_bad: OnBadClip
+) -> Iterator[ClipExample]:
+    for name, read in items:
+        try:
+            example = read()
+        except UserInputError as error:
+            if on_bad == "stop":
+                raise UserInputError(f"The clip {name} cannot be used: {error}") from error
+            skipped[name] = str(error)
+            continue
+        yield example

@@ -1,0 +1,69 @@
+"""Training examples drawn on the spot: a scene of the drawn world, its truth, and separate photos of the people.
+
+Legend: F frames, N people.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from ingredients.data.clip_example import ClipExample, ReferencePhoto
+from ingredients.data.world_folder import person_id
+from ingredients.world import WORLD_VERSION, Identity, Split, render_portrait, render_scene, sample_scene
+from ingredients.world.visibility import VISIBLE, face_states
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorldExampleConfig:
+    """What is drawn."""
+
+    split: Split = "train"
+    """Whose identities take part."""
+
+    height: int = 64
+    """Pixels."""
+
+    width: int = 96
+    """Pixels."""
+
+    num_frames: int = 9
+    """Frames of a clip, 8k + 1."""
+
+    portrait_size: int = 128
+    """Side of the photos."""
+
+    num_photos: int = 2
+    """Photos of each person, with other poses, expressions and light than the clip's."""
+
+    landmark_jitter: float = 0.01
+    """Standard deviation of the error put on a photo's landmarks, in parts of its side: a detector errs as well."""
+
+    world_version: str = WORLD_VERSION
+    """Of the drawings; goes into the record of what encoded clips were made from."""
+
+
+def draw_example(seed: int, config: WorldExampleConfig) -> ClipExample:
+    """Draws example number `seed`."""
+    spec = sample_scene(seed, split=config.split)
+    scene = render_scene(spec, height=config.height, width=config.width, num_frames=config.num_frames)
+    rng = np.random.default_rng([abs(seed), int(seed < 0), 23])
+    in_view = face_states(scene) == VISIBLE  # (F, N)
+    return ClipExample(
+        clip_id=f"{config.split}-{seed:08d}",
+        caption=scene.caption,
+        frames=scene.frames,
+        face_masks=scene.face_masks,
+        person_masks=scene.person_masks,
+        boxes=np.where(in_view[..., None], scene.boxes, np.float32(np.nan)),
+        landmarks=np.where(in_view[..., None, None], scene.landmarks, np.float32(np.nan)),
+        person_ids=tuple(person_id(person) for person in spec.people),
+        references=tuple(
+            tuple(_draw_photo(person, config, rng) for _ in range(config.num_photos)) for person in spec.people
+        ),
+    )
+
+
+def _draw_photo(person: Identity, config: WorldExampleConfig, rng: np.random.Generator) -> ReferencePhoto:
+    portrait = render_portrait(person, int(rng.integers(2**40)), size=config.portrait_size)
+    error = rng.normal(0, config.landmark_jitter * config.portrait_size, (5, 2)).astype(np.float32)
+    return ReferencePhoto(image=portrait.image, landmarks=portrait.landmarks + error, kind="photo")

@@ -1,0 +1,175 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKLCogVideoX
+from safetensors import safe_open
+
+from ingredients.core.errors import UserInputError
+from ingredients.data.clip_encoder import EncoderConfig, encode_all, vae_digest
+from ingredients.data.encode import encode_clips, video_to_pixels
+from ingredients.data.encoded_clips import DESCRIPTION_NAME, EncodedClips, claim_folder, read_skipped, shard_paths
+from ingredients.data.encoding_run import encode_into
+from ingredients.data.world_examples import draw_example
+from ingredients.faces.alignment import crop_ffhq
+from tests.data.encoding import (
+    WORLD,
+    ColourImageEncoder,
+    ColourRecogniser,
+    encode_captions,
+    encode_world,
+    tiny_encoder,
+)
+
+
+def test_what_was_drawn_and_encoded_is_read(clips: EncodedClips, tiny_vae: AutoencoderKLCogVideoX) -> None:
+    assert len(clips) == 6
+    for index in (0, 5):
+        example = draw_example(index, WORLD)
+        assert clips.entries[index].clip_id == example.clip_id == f"train-{index:08d}"
+        assert clips.entries[index].person_ids == example.person_ids
+        latents = encode_clips(tiny_vae, video_to_pixels(example.frames[None]))[0]
+        torch.testing.assert_close(clips.tensor(index, "latents"), latents, atol=1e-5, rtol=1e-5)
+        assert clips.caption(index) == example.caption
+        assert torch.equal(clips.tensor(index, "prompt_embeds"), encode_captions([example.caption])[0])
+        for person, kinds in enumerate(clips.entries[index].kinds):
+            number = kinds.index("photo")
+            photo = example.references[person][0]
+            crop = crop_ffhq(photo.image, photo.landmarks, size=16)
+            assert np.array_equal(clips.reference(index, person, number, "canvas_crop").numpy(), crop)
+            features = ColourImageEncoder().encode(crop[None])
+            states = clips.reference(index, person, number, "hidden_states")
+            torch.testing.assert_close(states, torch.stack(features.hidden_states, dim=1)[0])
+            tight = ColourRecogniser().align(photo.image, photo.landmarks)
+            embeds = clips.reference(index, person, number, "embeds")
+            torch.testing.assert_close(embeds[:6], ColourRecogniser().embed(tight[None])[0])
+            assert float(embeds[6:].norm()) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_frames_of_the_clip_are_references_where_the_face_is_in_view(clips: EncodedClips) -> None:
+    for index in range(6):
+        example = draw_example(index, WORLD)
+        for person, kinds in enumerate(clips.entries[index].kinds):
+            in_view = np.isfinite(example.landmarks[:, person]).all(axis=(1, 2))
+            assert kinds == (("frame",) if in_view.any() else ()) + ("photo", "photo")
+            if in_view.any():
+                crop = clips.reference(index, person, 0, "canvas_crop").numpy()
+                candidates = [
+                    crop_ffhq(example.frames[frame], example.landmarks[frame, person], size=16)
+                    for frame in np.flatnonzero(in_view)
+                ]
+                assert any(np.array_equal(crop, candidate) for candidate in candidates)
+
+
+def test_the_recognisers_maps_follow_the_image_encoders(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    encoder = tiny_encoder(tiny_vae, EncoderConfig(dtype="float32", scale_source="recognition_and_clip"))
+    plain = tiny_encoder(tiny_vae)
+    example = draw_example(1, WORLD)
+    joined, alone = encoder.encode([example])[0], plain.encode([example])[0]
+    assert joined.people[0].hidden_states.shape[1:] == (5, 4, 3 + 2)
+    assert torch.equal(joined.people[0].hidden_states[..., :3], alone.people[0].hidden_states)
+
+
+def test_a_stopped_run_goes_on_and_finished_shards_are_kept(
+    encoded_folder: Path, tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX
+) -> None:
+    folder = tmp_path / "encoded"
+    shutil.copytree(encoded_folder, folder)
+    first, second = shard_paths(folder)
+    second.unlink()
+    written = first.stat().st_mtime_ns
+    encode_world(folder, tiny_vae, number=6)
+    assert_same_shard(second, encoded_folder / second.name)
+    assert first.stat().st_mtime_ns == written
+
+
+def assert_same_shard(path: Path, other: Path) -> None:
+    """Tensors and metadata alike; the order in the file is the library's."""
+    with safe_open(path, framework="pt") as first, safe_open(other, framework="pt") as second:
+        assert first.metadata() == second.metadata()
+        assert set(first.keys()) == set(second.keys())
+        for key in first.keys():  # noqa: SIM118 - safe_open is no mapping
+            torch.testing.assert_close(first.get_tensor(key), second.get_tensor(key), rtol=0, atol=0, equal_nan=True)
+
+
+def test_two_machines_share_the_work(tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX, encoded_folder: Path) -> None:
+    encoder = tiny_encoder(tiny_vae)
+    for part in ((0, 2), (1, 2)):
+        items = ((str(seed), lambda seed=seed: draw_example(seed, WORLD)) for seed in range(6))
+        encode_into(tmp_path, items, encoder, batch_size=3, shard_size=4, part=part)
+        assert len(shard_paths(tmp_path)) == part[0] + 1
+    for path in shard_paths(tmp_path):
+        assert_same_shard(path, encoded_folder / path.name)
+
+
+def test_a_clip_that_cannot_be_used_is_left_out_or_ends_the_run(
+    tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX
+) -> None:
+    def read(seed: int):
+        if seed == 1:
+            raise UserInputError("It has no caption.")
+        return draw_example(seed, WORLD)
+
+    def items():
+        return ((f"clip {seed}", lambda seed=seed: read(seed)) for seed in range(3))
+
+    reports: list[tuple[str, str]] = []
+    encoder = tiny_encoder(tiny_vae)
+    claim_folder(tmp_path, {"parts": {}}, encoder.encode_captions([""])[0])
+    with pytest.raises(UserInputError, match=r"clip 1 cannot be used: It has no caption"):
+        encode_into(tmp_path, items(), encoder, on_bad="stop")
+    assert not shard_paths(tmp_path)
+    for _ in range(2):  # the second time from what is there
+        assert encode_into(tmp_path, items(), encoder, report=lambda *report: reports.append(report)) == 1
+    assert reports == [("clip 1", "It has no caption.")] * 2
+    assert read_skipped(shard_paths(tmp_path)[0]) == {"clip 1": "It has no caption."}
+    assert len(EncodedClips([tmp_path])) == 2
+
+
+def test_what_was_encoded_otherwise_is_refused(encoded_folder: Path, tmp_path: Path) -> None:
+    embeds = torch.zeros(20, 8)
+    description = json.loads((encoded_folder / DESCRIPTION_NAME).read_text())
+    claim_folder(encoded_folder, description, embeds)
+    for group, key in (("parts", "vae"), ("encoder", "scale_source"), ("source", "seeds")):
+        changed = json.loads(json.dumps(description))
+        changed[group][key] = "other"
+        with pytest.raises(UserInputError, match=rf"differ in {group}\.{key}"):
+            claim_folder(encoded_folder, changed, embeds)
+    clips = EncodedClips([encoded_folder])
+    clips.check_parts({"vae": "tiny"})
+    with pytest.raises(UserInputError, match="encoded by another vae"):
+        clips.check_parts({"vae": "large"})
+    with pytest.raises(UserInputError, match="no encoded clips"):
+        EncodedClips([tmp_path])
+
+
+def test_a_damaged_shard_is_named(encoded_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "encoded"
+    shutil.copytree(encoded_folder, folder)
+    path = shard_paths(folder)[1]
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserInputError, match=rf"{path.name} (are damaged|cannot be read)"):
+        EncodedClips([folder])
+
+
+def test_clips_of_one_size_are_encoded_together(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    import dataclasses
+
+    sizes = (WORLD, WORLD, dataclasses.replace(WORLD, num_frames=1), WORLD)
+    examples = [draw_example(seed, world) for seed, world in enumerate(sizes)]
+    encoder = tiny_encoder(tiny_vae)
+    together = list(encode_all(encoder, examples, batch_size=8))
+    assert [clip.latents.shape[0] for clip in together] == [3, 3, 1, 3]
+    assert [clip.clip_id for clip in together] == [example.clip_id for example in examples]
+
+
+def test_the_decoder_does_not_change_the_digest(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    other = AutoencoderKLCogVideoX.from_config(tiny_vae.config)
+    other.load_state_dict(tiny_vae.state_dict())
+    torch.nn.init.ones_(other.decoder.conv_out.conv.weight)
+    assert vae_digest(other) == vae_digest(tiny_vae) == vae_digest(other.half())
+    torch.nn.init.ones_(other.encoder.conv_out.conv.weight)
+    assert vae_digest(other) != vae_digest(tiny_vae)
