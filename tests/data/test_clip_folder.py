@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.data.clip_check import check_clip_folder
-from ingredients.data.clip_folder import METADATA_NAME, BadRecordError, read_clip_folder, write_metadata
+from ingredients.data.clip_check import DataReport, check_clips
+from ingredients.data.clip_folder import METADATA_NAME, read_clip_folder, write_metadata
+from ingredients.data.clip_source import open_clip_source
 from ingredients.data.mask_files import read_masks, write_masks
+from ingredients.data.record_json import BadRecordError
 from ingredients.data.world_folder import write_world_folder
 from ingredients.media.video import read_video, write_video
 from ingredients.world import render_scene, sample_scene
@@ -34,6 +36,10 @@ def folder(drawn: Path, tmp_path: Path) -> Path:
     copy = tmp_path / "clips"
     shutil.copytree(drawn, copy)
     return copy
+
+
+def check(folder: Path) -> DataReport:
+    return check_clips(open_clip_source(folder))
 
 
 def change(folder: Path, line: int, **values: Any) -> None:
@@ -87,7 +93,7 @@ def test_masks_in_shades_of_grey_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_drawn_data_set_is_whole(drawn: Path) -> None:
-    report = check_clip_folder(drawn)
+    report = check(drawn)
     assert (report.num_clips, report.num_usable, report.problems) == (3, 3, ())
     assert report.num_frames == 3 * NUM_FRAMES
     assert sum(report.num_people.values()) == 3
@@ -127,7 +133,7 @@ def test_drawing_goes_on_where_it_stopped(folder: Path) -> None:
     records = write_world_folder(folder, range(5), height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES, num_references=1)
     assert len(records) == 5
     assert all(path.stat().st_mtime_ns == time for path, time in videos.items())
-    assert check_clip_folder(folder).num_usable == 5
+    assert check(folder).num_usable == 5
 
 
 @pytest.mark.parametrize("changed", [{"height": 64}, {"num_frames": 9}, {"split": "eval"}])
@@ -139,7 +145,7 @@ def test_clips_of_another_kind_are_not_mixed_in(folder: Path, changed: dict[str,
 
 def test_a_folder_can_be_moved(folder: Path, tmp_path: Path) -> None:
     folder.rename(tmp_path / "elsewhere")
-    assert check_clip_folder(tmp_path / "elsewhere").num_usable == 3
+    assert check(tmp_path / "elsewhere").num_usable == 3
 
 
 def test_what_is_read_is_written_again(folder: Path) -> None:
@@ -175,7 +181,7 @@ def test_a_line_that_is_no_record(folder: Path, values: dict[str, Any], complain
     change(folder, 1, **values)
     with pytest.raises(BadRecordError, match=rf"Line 2 of .*{complaint}"):
         read_clip_folder(folder)
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert report.num_usable == 2
     assert [problem.clip_id for problem in report.problems] == ["line 2"]
 
@@ -185,14 +191,14 @@ def test_a_line_that_is_no_json(folder: Path) -> None:
         metadata.write('{"file_name": "videos/')
     with pytest.raises(BadRecordError, match="Line 4"):
         read_clip_folder(folder)
-    assert check_clip_folder(folder).num_usable == 3
+    assert check(folder).num_usable == 3
 
 
 @pytest.mark.parametrize("line", [b"\xff\xfe", b"[" * 100_000])
 def test_a_line_that_is_no_text(folder: Path, line: bytes) -> None:
     with (folder / METADATA_NAME).open("ab") as metadata:
         metadata.write(line + b"\n")
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert (report.num_usable, [problem.clip_id for problem in report.problems]) == (3, ["line 4"])
 
 
@@ -215,7 +221,7 @@ def test_two_clips_of_one_name(folder: Path) -> None:
     change(folder, 2, clip_id="train-00000000")
     with pytest.raises(BadRecordError, match=r"Lines 1 and 3 .* same clip_id 'train-00000000'"):
         read_clip_folder(folder)
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert report.num_usable == 2
     assert "Lines 1 and 3" in report.problems[0].problem
 
@@ -224,7 +230,7 @@ def test_two_clips_of_one_name(folder: Path) -> None:
 
 
 def problems_of(folder: Path, num_usable: int = 2) -> str:
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert report.num_usable == num_usable
     return " ".join(problem.problem for problem in report.problems)
 
@@ -304,11 +310,11 @@ def test_a_photo_that_cannot_be_read(folder: Path) -> None:
 
 def test_a_long_caption_is_doubtful_only(folder: Path) -> None:
     change(folder, 1, caption="word " * 300)
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert report.num_usable == 3
     assert [problem.is_fatal for problem in report.problems] == [False]
 
 
 def test_a_report_is_plain_data(folder: Path) -> None:
-    report = check_clip_folder(folder, progress=lambda done, total: None)
+    report = check_clips(open_clip_source(folder), progress=lambda done, total: None)
     assert json.loads(json.dumps(dataclasses.asdict(report)))["num_usable"] == 3
