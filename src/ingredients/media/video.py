@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
@@ -183,6 +184,9 @@ def _open_video(path: str | Path) -> Iterator[InputContainer]:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise UserInputError(f"The file {path} holds no video.")
+            codec: CodecContext | None = container.streams.video[0].codec_context  # PyAV's types leave the None out
+            if codec is None:
+                raise UserInputError(f"The video {path} is coded in a way that FFmpeg does not know; export it again.")
             yield container
     except av.FFmpegError as error:
         raise UserInputError(
