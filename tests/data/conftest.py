@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.latent_pool import grow_pool
 from ingredients.data.world_clips import WorldClipConfig
+from ingredients.data.world_folder import write_world_folder
+from tests.data import drawn_clips
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +39,19 @@ def pool_folder(
     folder = tmp_path_factory.mktemp("pool")
     grow_pool(folder, tiny_vae, clip_config, num_clips=6, shard_size=4)
     return folder
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of three drawn clips, to be left as it is."""
+    folder = tmp_path_factory.mktemp("data") / "clips"
+    write_world_folder(folder, drawn_clips.SEEDS, num_references=1, **drawn_clips.SIZE)
+    return folder
+
+
+@pytest.fixture
+def folder(drawn: Path, tmp_path: Path) -> Path:
+    """The same, free to be damaged."""
+    copy = tmp_path / "clips"
+    shutil.copytree(drawn, copy)
+    return copy

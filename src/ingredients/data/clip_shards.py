@@ -87,6 +87,9 @@ def iterate_shard(shard: Path) -> Iterator[tuple[str, ClipRecord | BadRecordErro
 
 def _scan(shard: Path) -> Iterator[_Sample | BadRecordError]:
     is_empty = True
+    if not shard.is_file():
+        yield BadRecordError(f"The shard {shard} is no file; remove it, or pack it again.")
+        return
     try:
         with tarfile.open(shard, mode="r:") as tar:
             for sample in _samples(shard, tar):
