@@ -71,3 +71,52 @@ def test_a_data_set_begun_with_all_pairs_is_not_gone_on_with_without_some(run: R
     result = run("world", "clips", *FROM_FIRST, "--without-held-out-pairs")
     assert result.exit_code == 2
     assert "was begun with all pairs of action and place" in result.stderr
+
+
+def test_shards_are_packed_checked_and_shown(run: Run) -> None:
+    run("world", "clips", "--number", 3, "--output", "clips", *SMALL)
+    packed = run("data", "pack", "clips", "--output", "made/shards", "--clips-per-shard", 2)
+    assert packed.exit_code == 0, packed.output
+    assert packed.stdout.strip() == "made/shards"
+    assert "3 of 3 clips in 2 shards" in packed.stderr
+    assert sorted(path.name for path in Path("made/shards").iterdir()) == [
+        "clips-000000.tar",
+        "clips-000001.tar",
+        "shards.json",
+    ]
+    reports = [json.loads(run("data", "check", data, "--json").stdout) for data in ("clips", "made/shards")]
+    assert reports[0] == reports[1]
+    for data, picture in (("clips", "a.png"), ("made/shards", "b.png")):
+        shown = run("data", "show", data, "--clip", "train-00000002", "--clip", "train-00000000", "--output", picture)
+        assert shown.exit_code == 0, shown.output
+        assert "2 of 3 clips" in shown.stderr
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+def test_a_broken_shard_is_named_and_the_exit_code_says_so(run: Run) -> None:
+    run("world", "clips", "--number", 2, "--output", "clips", *SMALL)
+    run("data", "pack", "clips", "--output", "shards", "--clips-per-shard", 1)
+    Path("shards/clips-000000.tar").write_bytes(b"no tar")
+    checked = run("data", "check", "shards")
+    assert checked.exit_code == 1
+    assert "1 of 2 clips can be used" in checked.stdout
+    assert "clips-000000.tar: The shard shards/clips-000000.tar is damaged" in checked.stdout
+    shown = run("data", "show", "shards", "--output", "one.png")
+    assert shown.exit_code == 0, shown.output
+    assert "Left out: clips-000000.tar: The shard" in shown.stderr
+    assert "1 of 2 clips" in shown.stderr
+
+
+def test_clips_that_cannot_be_used_stop_packing_or_are_left_out(run: Run) -> None:
+    run("world", "clips", "--number", 2, "--output", "clips", *SMALL)
+    Path("clips/videos/train-00000001.mp4").write_bytes(b"")
+    stopped = run("data", "pack", "clips", "--output", "shards")
+    assert stopped.exit_code == 2
+    assert "The clip train-00000001 of clips cannot be used" in stopped.stderr
+    packed = run("data", "pack", "clips", "--output", "shards", "--on-bad-clip", "skip")
+    assert packed.exit_code == 0, packed.output
+    assert "Left out: train-00000001" in packed.stderr
+    assert "1 of 2 clips in 1 shards" in packed.stderr
+    shown = run("data", "show", "clips", "--clip", "train-00000001")
+    assert shown.exit_code == 2
+    assert "The clip train-00000001 of clips cannot be used" in shown.stderr

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,8 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.encoded_clips import EncodedClips
+from ingredients.data.world_folder import write_world_folder
+from tests.data import drawn_clips
 from tests.data.encoding import encode_world
 
 
@@ -34,3 +37,19 @@ def encoded_folder(tmp_path_factory: pytest.TempPathFactory, tiny_vae: Autoencod
 @pytest.fixture(scope="session")
 def clips(encoded_folder: Path) -> EncodedClips:
     return EncodedClips([encoded_folder])
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of three drawn clips, to be left as it is."""
+    folder = tmp_path_factory.mktemp("data") / "clips"
+    write_world_folder(folder, drawn_clips.SEEDS, num_references=1, **drawn_clips.SIZE)
+    return folder
+
+
+@pytest.fixture
+def folder(drawn: Path, tmp_path: Path) -> Path:
+    """The same, free to be damaged."""
+    copy = tmp_path / "clips"
+    shutil.copytree(drawn, copy)
+    return copy

@@ -2,56 +2,24 @@
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.data.clip_check import check_clip_folder
-from ingredients.data.clip_folder import METADATA_NAME, BadRecordError, read_clip_folder, write_metadata
+from ingredients.data.clip_check import check_clips
+from ingredients.data.clip_folder import METADATA_NAME, read_clip_folder, write_metadata
+from ingredients.data.clip_source import open_clip_source
 from ingredients.data.mask_files import read_masks, write_masks
+from ingredients.data.record_json import BadRecordError
 from ingredients.data.world_folder import write_world_folder
 from ingredients.media.video import read_video, write_video
 from ingredients.world import render_scene, sample_scene
-
-SEEDS = (0, 1, 2)
-NUM_FRAMES, HEIGHT, WIDTH = 5, 48, 72
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "clips"
-    write_world_folder(folder, SEEDS, height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES, num_references=1)
-    return folder
-
-
-@pytest.fixture
-def folder(drawn: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "clips"
-    shutil.copytree(drawn, copy)
-    return copy
-
-
-def change(folder: Path, line: int, **values: Any) -> None:
-    lines = (folder / METADATA_NAME).read_text().splitlines()
-    record = json.loads(lines[line])
-    for name, value in values.items():
-        if value is None:
-            record.pop(name)
-        else:
-            record[name] = value
-    lines[line] = json.dumps(record)
-    (folder / METADATA_NAME).write_text("\n".join(lines) + "\n")
-
-
-def people_of(folder: Path, line: int) -> list[dict[str, Any]]:
-    people: list[dict[str, Any]] = json.loads((folder / METADATA_NAME).read_text().splitlines()[line])["people"]
-    return people
-
+from tests.data.drawn_clips import HEIGHT, IDS, NUM_FRAMES, SEEDS, WIDTH, change, check, people_of
 
 # Masks
 
@@ -87,7 +55,7 @@ def test_masks_in_shades_of_grey_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_drawn_data_set_is_whole(drawn: Path) -> None:
-    report = check_clip_folder(drawn)
+    report = check(drawn)
     assert (report.num_clips, report.num_usable, report.problems) == (3, 3, ())
     assert report.num_frames == 3 * NUM_FRAMES
     assert sum(report.num_people.values()) == 3
@@ -95,7 +63,7 @@ def test_a_drawn_data_set_is_whole(drawn: Path) -> None:
 
 def test_a_record_says_what_the_world_drew(drawn: Path) -> None:
     records = read_clip_folder(drawn)
-    assert [record.clip_id for record in records] == [f"train-{seed:08d}" for seed in SEEDS]
+    assert [record.clip_id for record in records] == list(IDS)
     for seed, record in zip(SEEDS, records, strict=True):
         spec = sample_scene(seed, split="train")
         scene = render_scene(spec, height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES, fps=8.0)
@@ -107,10 +75,21 @@ def test_a_record_says_what_the_world_drew(drawn: Path) -> None:
         for index, person in enumerate(record.people):
             masks = read_masks(person.face_masks, num_frames=NUM_FRAMES, height=HEIGHT, width=WIDTH)
             np.testing.assert_array_equal(masks, scene.face_masks[:, index])
+            assert person.person_masks is not None
+            masks = read_masks(person.person_masks, num_frames=NUM_FRAMES, height=HEIGHT, width=WIDTH)
+            np.testing.assert_array_equal(masks, scene.person_masks[:, index])
             assert len(person.references) == 1
             for frame in person.frames_with_face:
                 np.testing.assert_allclose(person.boxes[frame], scene.boxes[frame, index], atol=0.06)
                 np.testing.assert_allclose(person.landmarks[frame], scene.landmarks[frame, index], atol=0.06)
+
+
+def test_folders_from_before_person_masks_are_read(folder: Path) -> None:
+    person = people_of(folder, 1)[0]
+    del person["person_masks"]
+    change(folder, 1, people=[person])
+    assert read_clip_folder(folder)[1].people[0].person_masks is None
+    assert check(folder).num_usable == 3
 
 
 def test_people_are_known_across_clips(tmp_path: Path) -> None:
@@ -127,7 +106,7 @@ def test_drawing_goes_on_where_it_stopped(folder: Path) -> None:
     records = write_world_folder(folder, range(5), height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES, num_references=1)
     assert len(records) == 5
     assert all(path.stat().st_mtime_ns == time for path, time in videos.items())
-    assert check_clip_folder(folder).num_usable == 5
+    assert check(folder).num_usable == 5
 
 
 @pytest.mark.parametrize("changed", [{"height": 64}, {"num_frames": 9}, {"split": "eval"}])
@@ -139,7 +118,7 @@ def test_clips_of_another_kind_are_not_mixed_in(folder: Path, changed: dict[str,
 
 def test_a_folder_can_be_moved(folder: Path, tmp_path: Path) -> None:
     folder.rename(tmp_path / "elsewhere")
-    assert check_clip_folder(tmp_path / "elsewhere").num_usable == 3
+    assert check(tmp_path / "elsewhere").num_usable == 3
 
 
 def test_what_is_read_is_written_again(folder: Path) -> None:
@@ -169,13 +148,22 @@ def test_what_is_read_is_written_again(folder: Path) -> None:
         ({"fps": float("nan")}, "not a positive number"),
         ({"file_name": "/etc/passwd"}, "must lie in the folder of the data set"),
         ({"file_name": "videos/../../secret.mp4"}, "must lie in the folder"),
+        ({"file_name": "."}, "must lie in the folder"),
+        ({"file_name": "videos/\0.mp4"}, "control characters"),
+        ({"file_name": "v" * 300}, "too long for a file"),
+        ({"clip_id": "\x1b[2J"}, "control characters"),
+        ({"caption": "\ud800"}, "half a letter"),
+        ({"fps": "8"}, "not a positive number"),
+        ({"fps": 10**400}, "too large"),
+        ({"height": 10**9}, "height must be a whole number above 0 and at most 16384"),
+        ({"height": 16384, "width": 16384, "num_frames": 9}, "cut it into shorter clips"),
     ],
 )
 def test_a_line_that_is_no_record(folder: Path, values: dict[str, Any], complaint: str) -> None:
     change(folder, 1, **values)
     with pytest.raises(BadRecordError, match=rf"Line 2 of .*{complaint}"):
         read_clip_folder(folder)
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert report.num_usable == 2
     assert [problem.clip_id for problem in report.problems] == ["line 2"]
 
@@ -185,14 +173,14 @@ def test_a_line_that_is_no_json(folder: Path) -> None:
         metadata.write('{"file_name": "videos/')
     with pytest.raises(BadRecordError, match="Line 4"):
         read_clip_folder(folder)
-    assert check_clip_folder(folder).num_usable == 3
+    assert check(folder).num_usable == 3
 
 
 @pytest.mark.parametrize("line", [b"\xff\xfe", b"[" * 100_000])
 def test_a_line_that_is_no_text(folder: Path, line: bytes) -> None:
     with (folder / METADATA_NAME).open("ab") as metadata:
         metadata.write(line + b"\n")
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert (report.num_usable, [problem.clip_id for problem in report.problems]) == (3, ["line 4"])
 
 
@@ -215,7 +203,7 @@ def test_two_clips_of_one_name(folder: Path) -> None:
     change(folder, 2, clip_id="train-00000000")
     with pytest.raises(BadRecordError, match=r"Lines 1 and 3 .* same clip_id 'train-00000000'"):
         read_clip_folder(folder)
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert report.num_usable == 2
     assert "Lines 1 and 3" in report.problems[0].problem
 
@@ -224,7 +212,7 @@ def test_two_clips_of_one_name(folder: Path) -> None:
 
 
 def problems_of(folder: Path, num_usable: int = 2) -> str:
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert report.num_usable == num_usable
     return " ".join(problem.problem for problem in report.problems)
 
@@ -243,6 +231,20 @@ def test_a_corrupt_video(folder: Path) -> None:
 def test_a_video_of_no_length(folder: Path) -> None:
     video_of(folder, 1).write_bytes(b"")
     assert "cannot be read" in problems_of(folder)
+
+
+def test_a_video_whose_container_holds_no_frames(folder: Path) -> None:
+    path = video_of(folder, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=8)
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        container.start_encoding()
+    assert str(path) in problems_of(folder)
+
+
+def test_a_video_that_is_too_long(folder: Path) -> None:
+    write_video(video_of(folder, 1), np.zeros((40, HEIGHT, WIDTH, 3), np.uint8), fps=8)
+    assert problems_of(folder) == f"The video has more than the {NUM_FRAMES} frames that its record says."
 
 
 def test_a_missing_video(folder: Path) -> None:
@@ -271,6 +273,36 @@ def test_empty_and_missing_masks(folder: Path) -> None:
     assert "are missing" in found
 
 
+def test_masks_of_a_person_are_checked(folder: Path) -> None:
+    records = read_clip_folder(folder)
+    for record, masks in zip(records[:2], (np.zeros((NUM_FRAMES, HEIGHT, WIDTH), dtype=bool), None), strict=True):
+        path = record.people[0].person_masks
+        assert path is not None
+        if masks is None:
+            face = read_masks(
+                record.people[0].face_masks, num_frames=NUM_FRAMES, height=record.height, width=record.width
+            )
+            masks = ~face
+        write_masks(path, masks)
+    found = problems_of(folder, num_usable=1)
+    assert "person.png are empty" in found
+    assert "the masks of the face and of the person never overlap" in found
+
+
+def test_masks_beside_the_box(folder: Path) -> None:
+    masks = np.zeros((NUM_FRAMES, HEIGHT, WIDTH), dtype=bool)
+    masks[:, 0, 0] = True
+    person = read_clip_folder(folder)[1].people[0]
+    write_masks(person.face_masks, masks)
+    assert f"the masks {person.face_masks.name} never overlap the boxes" in problems_of(folder)
+
+
+def test_masks_that_are_no_png(folder: Path) -> None:
+    path = read_clip_folder(folder)[1].people[0].face_masks
+    Image.open(path).save(path, format="BMP")
+    assert "write them again as PNG" in problems_of(folder)
+
+
 @pytest.mark.parametrize("caption", ["", "  "])
 def test_a_missing_caption(folder: Path, caption: str) -> None:
     change(folder, 1, caption=caption)
@@ -297,6 +329,16 @@ def test_boxes_that_cannot_be(folder: Path, box: list[float], complaint: str) ->
     assert f"the box in frame 2 {'lies ' if complaint == 'outside' else ''}{complaint}" in problems_of(folder)
 
 
+@pytest.mark.parametrize("num_outside", [1, 5])
+def test_landmarks_outside_of_the_picture(folder: Path, num_outside: int) -> None:
+    person = people_of(folder, 1)[0]
+    for frame in (2, 4):
+        person["landmarks"][frame][:num_outside] = [[WIDTH + 3.0, 5.0]] * num_outside
+    change(folder, 1, people=[person])
+    found = problems_of(folder, num_usable=2 if num_outside == 5 else 3)
+    assert "landmarks in frame 2 (and 1 more) lie outside of the picture." in found
+
+
 def test_a_photo_that_cannot_be_read(folder: Path) -> None:
     read_clip_folder(folder)[1].people[0].references[0].write_bytes(b"no picture")
     assert "not an image" in problems_of(folder)
@@ -304,11 +346,11 @@ def test_a_photo_that_cannot_be_read(folder: Path) -> None:
 
 def test_a_long_caption_is_doubtful_only(folder: Path) -> None:
     change(folder, 1, caption="word " * 300)
-    report = check_clip_folder(folder)
+    report = check(folder)
     assert report.num_usable == 3
     assert [problem.is_fatal for problem in report.problems] == [False]
 
 
 def test_a_report_is_plain_data(folder: Path) -> None:
-    report = check_clip_folder(folder, progress=lambda done, total: None)
+    report = check_clips(open_clip_source(folder), progress=lambda done, total: None)
     assert json.loads(json.dumps(dataclasses.asdict(report)))["num_usable"] == 3

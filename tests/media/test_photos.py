@@ -1,3 +1,4 @@
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -98,6 +99,12 @@ def test_the_cameras_orientation_is_applied(
 def test_a_missing_photo_is_named(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"ana\.png does not exist"):
         load_photo(tmp_path / "ana.png")
+
+
+def test_a_pipe_is_no_photo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(PhotoError, match="is a pipe or a device"):
+        load_photo(tmp_path / "pipe.png")
 
 
 def test_a_folder_is_no_photo(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 import scipy.ndimage
 
 from ingredients.core.errors import OutputError, ShapeError, UserInputError
-from ingredients.media.video import read_video, write_video
+from ingredients.media import video as video_module
+from ingredients.media.video import measure_video, read_video, write_video
 
 NUM_FRAMES, HEIGHT, WIDTH = 9, 64, 96
 
@@ -99,3 +100,46 @@ def test_what_is_not_a_video_is_named(tmp_path: Path) -> None:
         read_video(tmp_path / "a.mp4")
     with pytest.raises(UserInputError, match=r"b\.mp4 does not exist"):
         read_video(tmp_path / "b.mp4")
+
+
+def test_a_video_is_measured_as_far_as_asked(tmp_path: Path, frames: np.ndarray) -> None:
+    write_video(tmp_path / "a.mp4", frames, fps=7.5)
+    for most_frames, num_frames in ((100, NUM_FRAMES), (NUM_FRAMES, NUM_FRAMES), (4, 4)):
+        size = measure_video(tmp_path / "a.mp4", most_frames=most_frames)
+        assert (size.num_frames, size.height, size.width, size.fps) == (num_frames, HEIGHT, WIDTH, 7.5)
+    (tmp_path / "b.mp4").write_text("Dear Ana")
+    with pytest.raises(UserInputError, match=r"b\.mp4 cannot be read"):
+        measure_video(tmp_path / "b.mp4", most_frames=1)
+
+
+def test_frames_too_large_are_not_decoded(tmp_path: Path, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "a.mp4", frames, fps=8)
+    monkeypatch.setattr(video_module, "MAX_FRAME_PIXELS", HEIGHT * WIDTH - 1)
+    with pytest.raises(UserInputError, match="million pixels a frame, more than"):
+        measure_video(tmp_path / "a.mp4", most_frames=100)
+
+
+def test_frames_of_changing_size_are_refused(tmp_path: Path, frames: np.ndarray) -> None:
+    with (tmp_path / "both.h264").open("wb") as both:
+        for width in (WIDTH, 48):
+            with av.open(str(tmp_path / "part.h264"), "w") as container:
+                stream = container.add_stream("libx264", rate=8)
+                stream.height, stream.width, stream.pix_fmt = HEIGHT, width, "yuv420p"
+                for pixels in frames:
+                    container.mux(
+                        stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:, :width]), "rgb24"))
+                    )
+                container.mux(stream.encode())
+            both.write((tmp_path / "part.h264").read_bytes())
+    for call in (read_video, lambda path: measure_video(path, most_frames=100)):
+        with pytest.raises(UserInputError, match="have different sizes"):
+            call(tmp_path / "both.h264")
+
+
+def test_a_codec_that_nobody_knows_is_named(tmp_path: Path, frames: np.ndarray) -> None:
+    write_video(tmp_path / "a.mp4", frames, fps=8)
+    content = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"avc1", b"zzzz"))
+    for call in (read_video, lambda path: measure_video(path, most_frames=100)):
+        with pytest.raises(UserInputError, match="does not know"):
+            call(tmp_path / "a.mp4")

@@ -5,6 +5,7 @@ import pytest
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.faces_types import Face
+from ingredients.visualisation.clip_sheet import FRAME_HEIGHT, clip_row
 from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread, mark_reference
 from ingredients.visualisation.faces_sheet import faces_sheet, mark_faces, photo_row
 from ingredients.visualisation.layout import (
@@ -170,3 +171,14 @@ def test_curves(tmp_path):
     log.write_text('{"loss": 1}\n')
     with pytest.raises(UserInputError, match="no training log"):
         read_log(log)
+
+
+def test_a_person_is_tinted_and_the_face_more_strongly():
+    frames = np.full((1, FRAME_HEIGHT, 150, 3), 128, np.uint8)
+    masks = np.zeros((2, 2, 1, FRAME_HEIGHT, 150), dtype=bool)  # faces and people, of two, in one frame
+    masks[0, 1, 0, 20:40, 20:40] = masks[1, 1, 0, 10:90, 10:60] = True
+    row = clip_row("a clip", frames, masks[0], masks[1], [[None], [None]], [[], []])
+    picture = row[-FRAME_HEIGHT:, :150].astype(int)
+    change = np.abs(picture - 128).sum(-1)
+    assert change[30, 30] > 1.5 * change[30, 50] > 0
+    assert change[100, 100] == 0

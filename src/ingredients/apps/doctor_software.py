@@ -66,6 +66,7 @@ EXTRAS = {
     "dlib": _Probe(
         purpose="faces of photographs without a model", imported=("dlib",), found=("face_recognition_models",)
     ),
+    "train": _Probe(purpose="data sets packed into shards", imported=("webdataset",)),
     "plots": _Probe(purpose="curves of training", imported=("matplotlib",)),
 }
 

@@ -4,6 +4,8 @@ Legend: F frames, H/W pixels.
 """
 
 import contextlib
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +34,10 @@ def read_masks(path: Path, *, num_frames: int, height: int, width: int) -> BoolA
     Raises:
         UserInputError: if the file is missing, is no picture, or was made for a clip of another size or length.
     """
+    if not path.is_file():
+        raise UserInputError(f"The masks {path} are missing.")
     try:
-        with _any_size(), Image.open(path) as picture:
+        with _any_size(), Image.open(path, formats=("PNG",)) as picture:
             columns, rows = picture.size
             if (columns, rows) != (width, num_frames * height):
                 raise UserInputError(
@@ -45,10 +49,8 @@ def read_masks(path: Path, *, num_frames: int, height: int, width: int) -> BoolA
                     f"The masks {path} have the mode {picture.mode}; write them with 1 bit a pixel, black and white."
                 )
             pixels = np.asarray(picture)
-    except FileNotFoundError as error:
-        raise UserInputError(f"The masks {path} are missing.") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserInputError(f"The masks {path} cannot be read ({error}); write them again.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:  # what Pillow raises
+        raise UserInputError(f"The masks {path} cannot be read ({error}); write them again as PNG.") from error
     masks: BoolArray = pixels.reshape(num_frames, height, width)
     return masks
 

@@ -28,6 +28,9 @@ class PersonTrack:
     face_masks: Path
     """The visible face in each frame, skin and features without hair and clothes (`data/mask_files.py`)."""
 
+    person_masks: Path | None = None
+    """Everything visible of the person in each frame, hair and clothes included; None where nobody cut it out."""
+
     references: tuple[Path, ...] = ()
     """Photos of the person beside the clip's own frames."""
 
@@ -64,3 +67,11 @@ class ClipRecord:
 
     people: tuple[PersonTrack, ...]
     """Everyone whose face is tracked, in any order."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of the clip once, the video first."""
+        files = [self.video]
+        for person in self.people:
+            files += [person.face_masks, *([person.person_masks] if person.person_masks else []), *person.references]
+        return tuple(dict.fromkeys(files))

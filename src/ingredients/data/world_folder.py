@@ -116,8 +116,10 @@ def person_id(identity: Identity) -> str:
 def _write_track(
     folder: Path, clip_id: str, scene: Scene, index: int, person_id: str, references: tuple[Path, ...]
 ) -> PersonTrack:
-    path = folder / "masks" / f"{clip_id}-{index}.png"
-    write_masks(path, scene.face_masks[:, index])
+    face_masks = folder / "masks" / f"{clip_id}-{index}.png"
+    person_masks = folder / "masks" / f"{clip_id}-{index}-person.png"
+    write_masks(face_masks, scene.face_masks[:, index])
+    write_masks(person_masks, scene.person_masks[:, index])
     is_visible = face_states(scene)[:, index] == VISIBLE
     boxes, landmarks = [], []
     for frame in range(len(scene.frames)):
@@ -130,6 +132,7 @@ def _write_track(
         person_id=person_id,
         boxes=tuple(boxes),
         landmarks=tuple(landmarks),
-        face_masks=path,
+        face_masks=face_masks,
+        person_masks=person_masks,
         references=references,
     )

@@ -54,6 +54,8 @@ def _check_file(path: Path) -> None:
             raise PhotoError(f"The photo {path} does not exist; check the name and the folder.")
         if path.is_dir():
             raise PhotoError(f"The photo {path} is a folder; give the name of an image file in it.")
+        if not path.is_file():
+            raise PhotoError(f"The photo {path} is a pipe or a device; give the name of an image file.")
         with path.open("rb") as file:
             if not file.read(1):
                 raise PhotoError(f"The photo {path} is an empty file; copy or export it again.")

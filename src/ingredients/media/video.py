@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 
@@ -19,6 +20,9 @@ from ingredients.core.errors import OutputError, ShapeError, UserInputError
 from ingredients.core.files import atomic_path, check_output_path
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
+
+MAX_FRAME_PIXELS = 7680 * 4320
+"""Frames with more pixels than this are not decoded to check them."""
 
 _BT709 = 1  # FFmpeg's number for the primaries, the transfer function and the matrix alike
 
@@ -35,6 +39,23 @@ class Video:
 
     metadata: Mapping[str, str]
     """What the file says about itself: title, comment and so on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VideoSize:
+    """How large a video is."""
+
+    num_frames: int
+    """F; no more than were asked for."""
+
+    height: int
+    """H."""
+
+    width: int
+    """W."""
+
+    fps: float
+    """Frames a second."""
 
 
 def check_video_path(path: str | Path) -> Path:
@@ -107,7 +128,45 @@ def read_video(path: str | Path) -> Video:
         metadata = dict(container.metadata)
     if not frames or rate is None:
         raise UserInputError(f"The video {path} holds no frames.")
+    if len({frame.shape for frame in frames}) > 1:
+        raise _changing_size(path)
     return Video(frames=np.stack(frames), fps=float(rate), metadata=metadata)
+
+
+def measure_video(path: str | Path, *, most_frames: int) -> VideoSize:
+    """Decodes a video frame by frame and keeps none, so that a damaged one is noticed in little memory.
+
+    Args:
+        path: the file.
+        most_frames: where to stop; a longer video is said to have this many.
+
+    Raises:
+        UserInputError: as `read_video`, or if a frame has more than `MAX_FRAME_PIXELS`.
+    """
+    num_frames, sizes = 0, set()
+    with _open_video(path) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate
+        if (num_pixels := stream.codec_context.width * stream.codec_context.height) > MAX_FRAME_PIXELS:
+            raise UserInputError(
+                f"The video {path} has {num_pixels / 1e6:.0f} million pixels a frame, more than the "
+                f"{MAX_FRAME_PIXELS / 1e6:.0f} million that are read; scale it down first."
+            )
+        for frame in container.decode(stream):
+            num_frames += 1
+            sizes.add((frame.height, frame.width))
+            if num_frames == most_frames:
+                break
+    if num_frames == 0 or rate is None:
+        raise UserInputError(f"The video {path} holds no frames.")
+    if len(sizes) > 1:
+        raise _changing_size(path)
+    [(height, width)] = sizes
+    return VideoSize(num_frames=num_frames, height=height, width=width, fps=float(rate))
+
+
+def _changing_size(path: str | Path) -> UserInputError:
+    return UserInputError(f"The frames of the video {path} have different sizes; export it again with one size.")
 
 
 def read_video_metadata(path: str | Path) -> dict[str, str]:
@@ -122,9 +181,12 @@ def _open_video(path: str | Path) -> Iterator[InputContainer]:
     if not path.is_file():
         raise UserInputError(f"The video {path} does not exist; check the name and the folder.")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise UserInputError(f"The file {path} holds no video.")
+            codec: CodecContext | None = container.streams.video[0].codec_context  # PyAV's types leave the None out
+            if codec is None:
+                raise UserInputError(f"The video {path} is coded in a way that FFmpeg does not know; export it again.")
             yield container
     except av.FFmpegError as error:
         raise UserInputError(

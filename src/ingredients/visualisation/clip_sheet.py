@@ -1,4 +1,4 @@
-"""Clips of a data set at a glance: frames with the masks of the faces tinted, boxes and landmarks drawn.
+"""Clips of a data set at a glance: frames with the masks of faces and people tinted and boxes drawn.
 
 Legend: F frames, N people, H/W pixels.
 """
@@ -23,6 +23,8 @@ FRAME_HEIGHT = 128
 """Pixels of a frame on the sheet."""
 
 _TINT = 0.45
+_PALE_TINT = 0.2
+"""Of a person beside the face."""
 
 Box = tuple[float, float, float, float]
 
@@ -36,6 +38,7 @@ def clip_row(
     title: str,
     frames: UInt8Array,
     masks: BoolArray,
+    person_masks: BoolArray,
     boxes: Sequence[Sequence[Box | None]],
     references: Sequence[Sequence[UInt8Array]],
     *,
@@ -46,23 +49,28 @@ def clip_row(
     Args:
         title: a line above.
         frames: (F, H, W, 3).
-        masks: (N, F, H, W).
+        masks: (N, F, H, W), of the faces.
+        person_masks: (N, F, H, W), of the people; tinted paler, and empty where nobody cut them out.
         boxes: for each person and frame, left, top, right, bottom in pixels, or None.
         references: photos of each person.
         num_frames: frames to show.
     """
     shown = np.unique(np.linspace(0, len(frames) - 1, num_frames).round().astype(int)).tolist()
     pictures = [fit_height(photos[0], FRAME_HEIGHT) for photos in references if photos]
-    pictures += [_mark(frames[frame], masks[:, frame], [track[frame] for track in boxes]) for frame in shown]
+    pictures += [
+        _mark(frames[frame], masks[:, frame], person_masks[:, frame], [track[frame] for track in boxes])
+        for frame in shown
+    ]
     row = in_row(pictures)
     return in_column([text_line(title, width=row.shape[1]), row])
 
 
-def _mark(frame: UInt8Array, masks: BoolArray, boxes: Sequence[Box | None]) -> UInt8Array:
+def _mark(frame: UInt8Array, masks: BoolArray, person_masks: BoolArray, boxes: Sequence[Box | None]) -> UInt8Array:
     pixels = frame.astype(np.float32)
-    for index, mask in enumerate(masks):
+    for index, (face, person) in enumerate(zip(masks, person_masks, strict=True)):
         colour = np.array(identity_colour(index), np.float32)
-        pixels[mask] = (1 - _TINT) * pixels[mask] + _TINT * colour
+        for mask, tint in ((face, _TINT), (person & ~face, _PALE_TINT)):
+            pixels[mask] = (1 - tint) * pixels[mask] + tint * colour
     scale = FRAME_HEIGHT / frame.shape[0]
     tinted = resize(pixels.round().astype(np.uint8), width=max(1, round(frame.shape[1] * scale)), height=FRAME_HEIGHT)
     picture = Image.fromarray(tinted)

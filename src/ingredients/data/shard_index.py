@@ -1,0 +1,58 @@
+"""`shards.json` beside shards: what they were packed from, and how many clips each holds."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from ingredients.core.files import atomic_path
+
+INDEX_NAME = "shards.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShardIndex:
+    """What packing leaves beside the shards."""
+
+    made_from: str
+    """Fingerprint of the data set."""
+
+    clips_per_shard: int
+    """Clips of the data set for each shard; those that were skipped count."""
+
+    shards: dict[str, tuple[int, int]]
+    """Clips and bytes of each complete shard, by name."""
+
+
+def write_index(folder: Path, index: ShardIndex) -> None:
+    """Writes the index, whole or not at all.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    with atomic_path(folder / INDEX_NAME) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(index), indent=1) + "\n", encoding="utf-8")
+
+
+def read_index(folder: Path) -> ShardIndex | None:
+    """The index of a folder; None if there is none that can be read: nothing depends on it but speed."""
+    try:
+        values = json.loads((folder / INDEX_NAME).read_bytes())
+        return ShardIndex(
+            made_from=str(values["made_from"]),
+            clips_per_shard=int(values["clips_per_shard"]),
+            shards={str(name): (int(clips), int(size)) for name, (clips, size) in values["shards"].items()},
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+
+
+def counted_clips(folder: Path) -> dict[str, int]:
+    """Clips of those shards that are still as the index says."""
+    index = read_index(folder)
+    if index is None:
+        return {}
+    return {
+        name: num_clips
+        for name, (num_clips, size) in index.shards.items()
+        if (folder / name).is_file() and (folder / name).stat().st_size == size
+    }
