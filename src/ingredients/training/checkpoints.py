@@ -4,12 +4,14 @@ checkpoints/step-00000200.safetensors   one for each of the last few, and the be
 checkpoints/best.json                   which of them is the best, and by what
 
 Tensors are named `parameters/NAME`, `averages/NAME` and `optimizer/INDEX/NAME/KEY`; the position of the run stands in
-the file's metadata as JSON. Nothing is pickled. Sharded tensors are put together first, so that a run can go on with
-another number of processes.
+the file's metadata as JSON, beside a checksum of the tensors. Nothing is pickled. Sharded tensors are put together
+first, so that a run can go on with another number of processes.
 """
 
 import dataclasses
 import json
+import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.core.files import atomic_path
+from ingredients.core.files import atomic_path, remove_leftovers
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.processes import placed_like, whole
 
 CHECKPOINTS_FOLDER = "checkpoints"
 BEST_NAME = "best.json"
-_FORMAT = "ingredients-training-checkpoint-2"
+_FORMAT = "ingredients-training-checkpoint-3"
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -41,6 +43,9 @@ class RunPosition:
     seed: int = 0
     """The run's seed."""
 
+    optimizer: str = "adamw"
+    """By which it is trained: another one cannot go on with its state."""
+
     stage: dict[str, Any] = dataclasses.field(default_factory=dict)
     """The stage's own state."""
 
@@ -49,6 +54,13 @@ class RunPosition:
 
     num_skipped: int = 0
     """Steps left out in a row."""
+
+    sums: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    """What was measured since the last line of the log: sums, and of how many."""
+
+    measured: dict[str, float] | None = None
+    """What held-out data say about the averaged weights, if they were asked at this step; the first number tells
+    checkpoints apart, less being better, if it is a `validation_loss`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,43 +95,53 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all of them: a run starts anew."""
-        for path in [*self.paths(), *self._leftovers()]:
+        for path in self.paths():
             path.unlink()
         (self.folder / BEST_NAME).unlink(missing_ok=True)
 
     def save(self, position: RunPosition, state: TrainedState, *, is_main: bool) -> None:
-        """Writes a checkpoint, and then removes those that are no longer kept.
+        """Writes a checkpoint, notes it if it is the best, and removes those that are no longer kept.
 
         Every process must call it, for each holds a part of sharded tensors; the main one writes.
 
         Raises:
             OutputError: if it cannot be written; older ones stay.
         """
-        tensors = dict(_named_tensors(state))
+        tensors = {name: tensor for name, tensor in _named_tensors(state) if is_main}
         if not is_main:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"The folder {self.folder} cannot be made ({error.strerror}).") from error
-        metadata = {"format": _FORMAT, "position": json.dumps(dataclasses.asdict(position))}
+        metadata = {
+            "format": _FORMAT,
+            "position": json.dumps(dataclasses.asdict(position)),
+            "checksum": _checksum(tensors),
+        }
         with atomic_path(self.folder / f"step-{position.step:08d}.safetensors") as temporary:
             save_file(tensors, temporary, metadata=metadata)
-        best = self.best()
-        kept = {*self.paths()[-self.keep :], *([] if best is None else [best[0]])}
-        for path in [path for path in self.paths() if path not in kept] + self._leftovers():
-            path.unlink(missing_ok=True)
+            _flush(temporary)
+        self.tidy(position)
 
-    def note_best(self, step: int, *, measure: str, value: float) -> bool:
-        """Says that the checkpoint of a step has measured `value`, less being better; True if it is the best."""
+    def tidy(self, position: RunPosition) -> None:
+        """What follows the writing of a checkpoint; a run that is resumed does it again, for it may have been cut off.
+
+        Raises:
+            OutputError: if the best cannot be noted.
+        """
+        remove_leftovers(self.folder)
+        measure, value = next(iter((position.measured or {}).items()), ("", 0.0))
         best = self.best()
-        if best is not None and best[1] <= value:
-            return False
-        with atomic_path(self.folder / BEST_NAME) as temporary:
-            temporary.write_text(
-                json.dumps({"step": step, "measure": measure, "value": value}) + "\n", encoding="utf-8"
-            )
-        return True
+        if measure.startswith("validation_loss") and (best is None or value < best[1]):
+            noted = {"step": position.step, "measure": measure, "value": value}
+            with atomic_path(self.folder / BEST_NAME) as temporary:
+                temporary.write_text(json.dumps(noted) + "\n", encoding="utf-8")
+            best = self.best()
+        kept = {*self.paths()[-self.keep :], *([] if best is None else [best[0]])}
+        for path in self.paths():
+            if path not in kept:
+                path.unlink()
 
     def best(self) -> tuple[Path, float] | None:
         """The best checkpoint and what it measured, if one was measured and is there."""
@@ -130,10 +152,6 @@ class Checkpoints:
         path = self.folder / f"step-{noted['step']:08d}.safetensors"
         return (path, float(noted["value"])) if path.exists() else None
 
-    def _leftovers(self) -> list[Path]:
-        """Temporary files of writers that were killed."""
-        return list(self.folder.glob(".step-*.safetensors"))
-
 
 def load_checkpoint(path: Path, state: TrainedState) -> RunPosition:
     """Puts the state of a checkpoint back in place, and says where the run stands.
@@ -141,14 +159,7 @@ def load_checkpoint(path: Path, state: TrainedState) -> RunPosition:
     Raises:
         UserInputError: if the file is damaged, of another kind, or of a model with other parameters.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                raise UserInputError(f"{path} is no training checkpoint of this version; start without --resume.")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-    except (OSError, SafetensorError) as error:
-        raise UserInputError(f"The checkpoint {path} is damaged ({error}); delete it and resume again.") from error
+    position, tensors = _read(path)
     saved = {key.removeprefix("parameters/") for key in tensors if key.startswith("parameters/")}
     if saved != state.parameters.keys():
         difference = sorted(saved ^ state.parameters.keys())
@@ -167,11 +178,31 @@ def load_checkpoint(path: Path, state: TrainedState) -> RunPosition:
                 prefix = f"optimizer/{index}/{names[id(parameter)]}/"
                 found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
                 if found:
+                    counter_device = parameter.device if group.get("fused") else torch.device("cpu")
                     optimizer.state[parameter] = {
-                        key: placed_like(parameter, value) if value.shape == parameter.shape else value
+                        key: placed_like(parameter, value)
+                        if value.shape == parameter.shape
+                        else value.to(counter_device)
                         for key, value in found.items()
                     }
-    return RunPosition(**json.loads(metadata["position"]))
+    return position
+
+
+def _read(path: Path) -> tuple[RunPosition, dict[str, torch.Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise UserInputError(f"{path} is no training checkpoint of this version; start without --resume.")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+            position = RunPosition(**json.loads(metadata["position"]))
+    except (OSError, SafetensorError) as error:
+        raise UserInputError(f"The checkpoint {path} is damaged ({error}); delete it and resume again.") from error
+    if metadata["checksum"] != _checksum(tensors):
+        raise UserInputError(
+            f"The checkpoint {path} is damaged (its checksum does not match); delete it and resume again."
+        )
+    return position, tensors
 
 
 def _named_tensors(state: TrainedState) -> Iterator[tuple[str, torch.Tensor]]:
@@ -189,3 +220,18 @@ def _named_tensors(state: TrainedState) -> Iterator[tuple[str, torch.Tensor]]:
 
 def _on_processor(tensor: torch.Tensor) -> torch.Tensor:
     return whole(tensor.detach()).cpu().contiguous()
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Of the tensors' names and bytes: safetensors itself notices a short file, but no byte that has changed."""
+    checksum = 0
+    for name in sorted(tensors):
+        checksum = zlib.crc32(name.encode(), checksum)
+        checksum = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, checksum)
+    return f"{checksum:08x}"
+
+
+def _flush(path: Path) -> None:
+    """Until the disk has it: a checkpoint that is renamed before may be empty after a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -100,6 +100,11 @@ class Stage(Protocol):
         """Where its losses are computed."""
         ...
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the matrices that stay frozen; what is trained is in float32."""
+        ...
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """Everything that this stage trains, and nothing else."""
         ...
@@ -157,6 +162,11 @@ class WholeStepStage:
     def device(self) -> torch.device:
         """A processor."""
         return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Single precision."""
+        return torch.float32
 
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """Draws a batch and computes its loss."""
