@@ -81,11 +81,15 @@ def test_lines_are_added_to_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").read_text() == "one\ntwo\n"
     with pytest.raises(OutputError, match=r"missing/log\.jsonl could not be written"):
         append_line(tmp_path / "missing" / "log.jsonl", "one")
+    if Path("/dev/full").exists():
+        (tmp_path / "full.jsonl").symlink_to("/dev/full")
+        with pytest.raises(OutputError, match=r"is full, so full\.jsonl was not written"):
+            append_line(tmp_path / "full.jsonl", "one")
 
 
 def test_only_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
     kept = {".hidden", ".hidden.yaml", "step-1.safetensors", ".12345678"}
-    for name in kept | {".step-1.0a1b2c3d.safetensors", ".transformer.00000000"}:
+    for name in kept | {".step-1.0a1b2c3d.safetensors", ".transformer.00000000", ".tmpaB1cD2"}:
         (tmp_path / name).touch()
     (tmp_path / ".exported.ffffffff").mkdir()
     remove_leftovers(tmp_path)

@@ -2,13 +2,17 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
+import ingredients
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
 from ingredients.training.diffusion_stage import DiffusionStage
 from ingredients.training.router_stage import RouterConfig, RouterStage
@@ -22,7 +26,7 @@ TIMES = {"seconds", "seconds_per_step", "samples_per_second", "tokens_per_second
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     build: Callable[[TinyWorld], DiffusionStage]
-    precision: str = "float32"
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def train(self, world: TinyWorld, folder: Path, *, resume: bool = False, **settings: Any) -> Trainer:
         """Four steps, each logged; after the second the averages are measured, and the weights train on."""
@@ -33,16 +37,18 @@ class Scenario:
             "log_every": 1,
             "checkpoint_every": 2,
             "validate_every": 2,
-            "precision": self.precision,
         }
-        trainer = Trainer(self.build(world), folder, TrainerConfig(**(config | settings)))
+        trainer = Trainer(self.build(world), folder, TrainerConfig(**(config | dict(self.settings) | settings)))
         trainer.fit(resume=resume, show=False)
         return trainer
 
 
 def align(world: TinyWorld, *, dtype: torch.dtype = torch.float32, **settings: Any) -> AlignmentStage:
     config = {"batch_size": 6, "micro_batch_size": 2, "lora_rank": 2, "num_validation_batches": 1}
-    return AlignmentStage(world.transformer().to(dtype), world.parts, AlignmentConfig(**(config | settings)))
+    transformer = world.transformer()
+    if dtype != torch.float32:
+        transformer.to(dtype)
+    return AlignmentStage(transformer, world.parts, AlignmentConfig(**(config | settings)))
 
 
 def route(world: TinyWorld, **settings: Any) -> RouterStage:
@@ -60,9 +66,33 @@ SCENARIOS = {
     "align in full": Scenario(
         build=lambda world: align(world, tuning="full", batch_size=2, gradient_checkpointing=True)
     ),
-    "align in bfloat16": Scenario(build=lambda world: align(world, dtype=torch.bfloat16), precision="bfloat16"),
+    "align in bfloat16": Scenario(
+        build=lambda world: align(world, dtype=torch.bfloat16), settings={"precision": "bfloat16"}
+    ),
+    "align by Muon, images first": Scenario(
+        build=lambda world: align(
+            world, tuning="full", batch_size=2, micro_batch_size=None, image_batch_size=4, image_share=0.4
+        ),
+        settings={"optimizer": "muon"},
+    ),
     "route": Scenario(build=route),
 }
+
+
+def run_module(module: str, *arguments: str) -> str:
+    """What a module of the tests prints, run in a process of its own."""
+    root = Path(__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=root,
+        env=os.environ
+        | {"PYTHONPATH": f"{Path(ingredients.__file__).parents[1]}{os.pathsep}{root}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    return result.stdout
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:

@@ -1,25 +1,19 @@
 """Two processes train what one trains."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-import ingredients
 from ingredients.core.errors import UserInputError
 from ingredients.data.batches import ClipBatch
 from ingredients.training.alignment_stage import KEPT_GLOBAL, draw_kept_features
 from ingredients.training.stage import StepPosition
 from ingredients.training.trainer import TrainerConfig
 from tests.training.conftest import TinyWorld
-from tests.training.scenarios import NUM_STEPS, SCENARIOS, align, read_checkpoint, read_log, route
-
-ROOT = Path(__file__).parents[2]
+from tests.training.scenarios import NUM_STEPS, SCENARIOS, align, read_checkpoint, read_log, route, run_module
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +40,8 @@ def more_runs(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def train_with_two(world: TinyWorld, folder: Path, *names: str) -> None:
-    command = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--module"]
-    result = subprocess.run(
-        [sys.executable, "-m", *command, "tests.training.processes_worker", str(world.folder), str(folder), *names],
-        cwd=ROOT,
-        env=os.environ
-        | {"PYTHONPATH": f"{Path(ingredients.__file__).parents[1]}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr[-4000:]
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--module"]
+    run_module(*torchrun, "tests.training.processes_worker", str(world.folder), str(folder), *names)
 
 
 def cut_in_half(run: Path, copy: Path) -> None:

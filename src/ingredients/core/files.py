@@ -12,7 +12,7 @@ from pathlib import Path
 from ingredients.core.errors import OutputError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?")
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?|\.tmp[0-9A-Za-z]{6}")  # ours, and those of safetensors
 
 
 def check_output_path(path: str | Path) -> Path:

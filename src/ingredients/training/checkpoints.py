@@ -10,6 +10,7 @@ first, so that a run can go on with another number of processes.
 
 import dataclasses
 import json
+import math
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -120,7 +121,10 @@ class Checkpoints:
             "checksum": _checksum(tensors),
         }
         with atomic_path(self.folder / f"step-{position.step:08d}.safetensors") as temporary:
-            save_file(tensors, temporary, metadata=metadata)
+            try:
+                save_file(tensors, temporary, metadata=metadata)
+            except SafetensorError as error:  # it hides the system's error in its text
+                raise OSError(str(error)) from error
             _flush(temporary)
         self.tidy(position)
 
@@ -133,7 +137,8 @@ class Checkpoints:
         remove_leftovers(self.folder)
         measure, value = next(iter((position.measured or {}).items()), ("", 0.0))
         best = self.best()
-        if measure.startswith("validation_loss") and (best is None or value < best[1]):
+        is_better = math.isfinite(value) and (best is None or value < best[1])
+        if measure.startswith("validation_loss") and is_better:
             noted = {"step": position.step, "measure": measure, "value": value}
             with atomic_path(self.folder / BEST_NAME) as temporary:
                 temporary.write_text(json.dumps(noted) + "\n", encoding="utf-8")

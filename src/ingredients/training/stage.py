@@ -188,7 +188,7 @@ class WholeStepStage:
 
     def describe(self, batches: Sequence[StepPosition]) -> str:
         """The step is its own name."""
-        return f"the batch of step {batches[0].step}"
+        return f"the batch of step {batches[0].step + 1}"
 
     def work(self, batches: Sequence[StepPosition]) -> Work | None:
         """Not counted."""
