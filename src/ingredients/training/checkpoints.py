@@ -3,9 +3,10 @@
 checkpoints/step-00000200.safetensors   one for each of the last few, and the best
 checkpoints/best.json                   which of them is the best, and by what
 
-Tensors are named `parameters/NAME`, `averages/NAME` and `optimizer/INDEX/NAME/KEY`; the position of the run stands in
-the file's metadata as JSON, beside a checksum of the tensors. Nothing is pickled. Sharded tensors are put together
-first, so that a run can go on with another number of processes.
+Tensors are named `parameters/NAME`, `averages/NAME` and `optimizer/INDEX/NAME/KEY`, with `KEY.PART` for a moment in
+8 bit: its codes, their scales, and what the codes mean. The position of the run stands in the file's metadata as JSON,
+beside a checksum of the tensors. Nothing is pickled. Sharded tensors are put together first, so that a run can go on
+with another number of processes.
 """
 
 import dataclasses
@@ -20,10 +21,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor
 
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path, remove_leftovers
 from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.optimizers import make_states
 from ingredients.training.processes import placed_like, whole
 
 CHECKPOINTS_FOLDER = "checkpoints"
@@ -158,69 +161,103 @@ class Checkpoints:
         return (path, float(noted["value"])) if path.exists() else None
 
 
-def load_checkpoint(path: Path, state: TrainedState) -> RunPosition:
-    """Puts the state of a checkpoint back in place, and says where the run stands.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """One that was read."""
+
+    path: Path
+    """The file."""
+
+    position: RunPosition
+    """Where the run stood."""
+
+    tensors: Mapping[str, torch.Tensor]
+    """All of its tensors, whole, by the names above."""
+
+    def restore(self, state: TrainedState) -> None:
+        """Puts its tensors in their places.
+
+        Raises:
+            UserInputError: if the model has other parameters.
+        """
+        self._check_parameters(state.parameters)
+        with torch.no_grad():
+            for name, parameter in state.parameters.items():
+                parameter.copy_(placed_like(parameter, self.tensors[f"parameters/{name}"]))
+        state.ema.load({name: self.tensors[f"averages/{name}"] for name in state.parameters})
+        make_states(state.optimizers)
+        saved_states = {key.rpartition("/")[0] for key in self.tensors}
+        for prefix, optimizer, parameter in _parameters_of_optimizers(state):
+            if prefix not in saved_states:  # it never had a gradient
+                del optimizer.state[parameter]
+                continue
+            for key, tensor in _parts_of_state(optimizer.state[parameter]):
+                tensor.copy_(placed_like(tensor, self.tensors[f"{prefix}/{key}"]))
+
+    def _check_parameters(self, parameters: Mapping[str, torch.nn.Parameter]) -> None:
+        shapes = {name: parameter.shape for name, parameter in parameters.items()}
+        saved_shapes = {
+            key.removeprefix("parameters/"): tensor.shape
+            for key, tensor in self.tensors.items()
+            if key.startswith("parameters/")
+        }
+        differing = sorted(name for name in {*shapes, *saved_shapes} if shapes.get(name) != saved_shapes.get(name))
+        if differing:
+            raise UserInputError(
+                f"{self.path} holds other parameters than this stage trains (first difference: {differing[0]}); "
+                "start without --resume."
+            )
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint.
 
     Raises:
-        UserInputError: if the file is damaged, of another kind, or of a model with other parameters.
+        UserInputError: if the file is damaged or of another kind.
     """
-    position, tensors = _read(path)
-    saved = {key.removeprefix("parameters/") for key in tensors if key.startswith("parameters/")}
-    if saved != state.parameters.keys():
-        difference = sorted(saved ^ state.parameters.keys())
-        raise UserInputError(
-            f"{path} holds other parameters than this stage trains (first difference: {difference[0]}); "
-            "start without --resume."
-        )
-    with torch.no_grad():
-        for name, parameter in state.parameters.items():
-            parameter.copy_(placed_like(parameter, tensors[f"parameters/{name}"]))
-    state.ema.load({name: tensors[f"averages/{name}"] for name in state.parameters})
-    names = {id(parameter): name for name, parameter in state.parameters.items()}
-    for index, optimizer in enumerate(state.optimizers):
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                prefix = f"optimizer/{index}/{names[id(parameter)]}/"
-                found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-                if found:
-                    counter_device = parameter.device if group.get("fused") else torch.device("cpu")
-                    optimizer.state[parameter] = {
-                        key: placed_like(parameter, value)
-                        if value.shape == parameter.shape
-                        else value.to(counter_device)
-                        for key, value in found.items()
-                    }
-    return position
-
-
-def _read(path: Path) -> tuple[RunPosition, dict[str, torch.Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:
                 raise UserInputError(f"{path} is no training checkpoint of this version; start without --resume.")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-            position = RunPosition(**json.loads(metadata["position"]))
     except (OSError, SafetensorError) as error:
         raise UserInputError(f"The checkpoint {path} is damaged ({error}); delete it and resume again.") from error
     if metadata["checksum"] != _checksum(tensors):
         raise UserInputError(
             f"The checkpoint {path} is damaged (its checksum does not match); delete it and resume again."
         )
-    return position, tensors
+    return Checkpoint(path=path, position=RunPosition(**json.loads(metadata["position"])), tensors=tensors)
 
 
 def _named_tensors(state: TrainedState) -> Iterator[tuple[str, torch.Tensor]]:
-    names = {id(parameter): name for name, parameter in state.parameters.items()}
     for name, parameter in state.parameters.items():
         yield f"parameters/{name}", _on_processor(parameter)
     for name, average in state.ema.averages.items():
         yield f"averages/{name}", _on_processor(average)
+    for prefix, optimizer, parameter in _parameters_of_optimizers(state):
+        for key, tensor in _parts_of_state(optimizer.state.get(parameter, {})):
+            yield f"{prefix}/{key}", _on_processor(tensor)
+
+
+def _parameters_of_optimizers(
+    state: TrainedState,
+) -> Iterator[tuple[str, torch.optim.Optimizer, torch.nn.Parameter]]:
+    names = {id(parameter): name for name, parameter in state.parameters.items()}
     for index, optimizer in enumerate(state.optimizers):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                for key, value in optimizer.state.get(parameter, {}).items():
-                    yield f"optimizer/{index}/{names[id(parameter)]}/{key}", _on_processor(torch.as_tensor(value))
+                yield f"optimizer/{index}/{names[id(parameter)]}", optimizer, parameter
+
+
+def _parts_of_state(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    """An optimiser's tensors for one parameter; those in 8 bit in the parts that make them up."""
+    for key, tensor in state.items():
+        flatten = getattr(tensor, "__tensor_flatten__", None)
+        if flatten is None or isinstance(tensor, DTensor):
+            yield key, tensor
+        else:
+            yield from ((f"{key}.{part}", getattr(tensor, part)) for part in flatten()[0])
 
 
 def _on_processor(tensor: torch.Tensor) -> torch.Tensor:

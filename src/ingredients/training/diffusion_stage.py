@@ -22,6 +22,7 @@ from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, shar
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.flops import forward_flops
 from ingredients.models.rotary import video_rotary_emb
+from ingredients.pipelines.speed import check_compiler
 from ingredients.training.mixed_precision import Precision, mixed_precision
 from ingredients.training.noise import NoiseSchedule, build_scheduler
 from ingredients.training.stage import ParameterGroup, StepOutput, StepPosition, Work
@@ -117,6 +118,7 @@ class DiffusionStage:
         if config.gradient_checkpointing:
             transformer.enable_gradient_checkpointing()
         if config.compile:
+            check_compiler(self.device)
             transformer.compile_repeated_blocks()
         self._order: SampleOrder | None = None
         self._cursors: list[int] | None = None

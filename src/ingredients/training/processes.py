@@ -161,8 +161,8 @@ def _installed(trackers: Sequence[str]) -> list[str]:
         raise UserInputError(
             f"There is no tracker {unknown[0]!r}; trainer.trackers can name {', '.join(LOGGER_TYPE_TO_CLASS)}."
         )
-    built_in, available = set(LoggerType), set(get_available_trackers())
-    missing = [name for name in trackers if name in built_in and name not in available]
+    available = {str(tracker) for tracker in get_available_trackers()}
+    missing = [name for name in trackers if name in map(str, LoggerType) and name not in available]
     for name in missing:
         if name != "tensorboard":
             raise MissingDependencyError(

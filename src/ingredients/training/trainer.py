@@ -16,11 +16,11 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.files import append_line, atomic_path, remove_leftovers
 from ingredients.core.progress import show_progress
 from ingredients.core.protocols import ValidationCallback
-from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, load_checkpoint
+from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.loss_watch import LossWatch
 from ingredients.training.mixed_precision import Precision, mixed_precision, resolve_precision
-from ingredients.training.optimizers import OptimizerName, build_optimizers
+from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
 from ingredients.training.processes import Parallel, Processes, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
 from ingredients.training.stage import Measured, Stage, StepPosition
@@ -122,10 +122,14 @@ class TrainerConfig:
                 f"validate_every must be a multiple of checkpoint_every ({self.checkpoint_every}), for what is "
                 f"measured is kept; not {self.validate_every}."
             )
-        if self.optimizer == "muon" and self.parallel == "fsdp":
+        if self.optimizer != "adamw" and self.parallel == "fsdp":
+            reason = {
+                "muon": "Muon updates whole matrices",
+                "adamw8bit": "AdamW in 8 bit keeps its moments in blocks of whole tensors",
+            }[self.optimizer]
             raise UserInputError(
-                "Muon updates whole matrices, and trainer.parallel=fsdp leaves none whole; set "
-                "trainer.optimizer=adamw or trainer.parallel=ddp."
+                f"{reason}, and trainer.parallel=fsdp leaves none whole; set trainer.optimizer=adamw or "
+                "trainer.parallel=ddp."
             )
 
 
@@ -231,13 +235,15 @@ class Trainer:
         self.processes.open_trackers(self.stage.name, step=self.position.step)
 
     def _go_on_from(self, path: Path) -> None:
-        position = load_checkpoint(path, self.state)
+        checkpoint = read_checkpoint(path)
+        position = checkpoint.position
         for name, now in (("seed", self.config.seed), ("optimizer", self.config.optimizer)):
             if (before := getattr(position, name)) != now:
                 raise UserInputError(
                     f"{path} was trained with {name}={before}, not {now}; set trainer.{name}={before}, or start "
                     "without --resume."
                 )
+        checkpoint.restore(self.state)
         self.position = position
         self.stage.load_state(position.stage)
         self.watch.recent, self.watch.num_skipped = position.recent_losses, position.num_skipped
@@ -304,9 +310,7 @@ class Trainer:
             num_warmup_steps=self.config.num_warmup_steps,
             num_cycles=self.config.num_cycles,
         )
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["base_lr"] * factor
+        scale_learning_rates(self.optimizers, factor)
         counts = self.processes.sum(self.stage.counts(batches))
         measured: list[Mapping[str, Measured]] = []
         loss = 0.0
