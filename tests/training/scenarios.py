@@ -28,7 +28,7 @@ class Scenario:
     build: Callable[[TinyWorld], DiffusionStage]
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def train(self, world: TinyWorld, folder: Path, *, resume: bool = False, **settings: Any) -> Trainer:
+    def config(self, **settings: Any) -> TrainerConfig:
         """Four steps, each logged; after the second the averages are measured, and the weights train on."""
         config: dict[str, Any] = {
             "num_steps": NUM_STEPS,
@@ -38,7 +38,10 @@ class Scenario:
             "checkpoint_every": 2,
             "validate_every": 2,
         }
-        trainer = Trainer(self.build(world), folder, TrainerConfig(**(config | dict(self.settings) | settings)))
+        return TrainerConfig(**(config | dict(self.settings) | settings))
+
+    def train(self, world: TinyWorld, folder: Path, *, resume: bool = False, **settings: Any) -> Trainer:
+        trainer = Trainer(self.build(world), folder, self.config(**settings))
         trainer.fit(resume=resume, show=False)
         return trainer
 
