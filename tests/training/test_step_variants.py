@@ -42,11 +42,15 @@ def test_a_step_in_several_passes_is_one_step(
     assert parts == pytest.approx(whole, rel=1e-5)
 
 
-def test_a_base_in_bfloat16_trains_as_its_arithmetic_allows(tiny_world: TinyWorld, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lora_rank", [2, 16])
+def test_a_base_in_bfloat16_trains_as_its_arithmetic_allows(
+    tiny_world: TinyWorld, tmp_path: Path, lora_rank: int
+) -> None:
     """Its weights are rounded to eight bits once, and every product's inputs are in either case."""
-    exact = losses(tiny_world, tmp_path / "exact", align)
-    mixed = losses(tiny_world, tmp_path / "mixed", align, precision="bfloat16")
-    frozen = losses(tiny_world, tmp_path / "frozen", align, precision="bfloat16", dtype=torch.bfloat16)
+    exact = losses(tiny_world, tmp_path / "exact", align, lora_rank=lora_rank)
+    half = {"precision": "bfloat16", "lora_rank": lora_rank}
+    mixed = losses(tiny_world, tmp_path / "mixed", align, **half)
+    frozen = losses(tiny_world, tmp_path / "frozen", align, **half, dtype=torch.bfloat16)
     assert mixed == pytest.approx(exact, rel=1e-2)
     assert frozen == pytest.approx(exact, rel=1e-2)
     assert mixed != exact

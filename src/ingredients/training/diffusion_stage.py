@@ -20,7 +20,7 @@ from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
 from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.flops import forward_flops
+from ingredients.models.flops import training_flops
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.pipelines.speed import check_compiler
 from ingredients.training.mixed_precision import Precision, mixed_precision
@@ -198,25 +198,25 @@ class DiffusionStage:
         return ", ".join(draw.clip_id for batch in batches for draw in batch.draws)
 
     def work(self, batches: Sequence[ClipBatch]) -> Work | None:
-        """Passes through the blocks: the backward costs twice the forward, and once where the weights stay frozen."""
+        """Passes through the blocks."""
         config = self.transformer.config
         is_frozen = not any(
             parameter.requires_grad and ".lora_" not in name
             for name, parameter in self.transformer.named_parameters()
             if ".attn1." in name
         )
-        num_samples, num_tokens, flops = 0, 0, 0.0
+        num_samples, num_tokens, flops = 0, 0, 0
         for batch in batches:
             num_text_tokens, num_video_tokens = batch.prompt_embeds.shape[1], batch.routing_targets.shape[1]
             num_samples += len(batch)
             num_tokens += len(batch) * (num_text_tokens + num_video_tokens)
-            forward = forward_flops(
+            flops += len(batch) * training_flops(
                 config,
                 num_video_tokens=num_video_tokens,
                 num_text_tokens=num_text_tokens,
                 num_identities=batch.people.id_mask.shape[1] if self.shows_people else 0,
+                is_base_frozen=is_frozen,
             )
-            flops += len(batch) * forward * (2 if is_frozen else 3)
         return Work(num_samples=num_samples, num_tokens=num_tokens, flops=flops)
 
     def state(self) -> dict[str, Any]:

@@ -207,11 +207,12 @@ class Trainer:
             while progress < 1:
                 started = time.monotonic()
                 batches, self.position.stage = next_batches(progress)
-                self._averages.add(self._step(progress, batches))
+                waited = time.monotonic() - started
+                self._averages.add(self.step(batches, progress=progress))
                 self.position.step += 1
                 seconds = time.monotonic() - started
                 self.position.seconds += seconds
-                throughput.add(self.stage.work(batches), seconds)
+                throughput.add(self.stage.work(batches), seconds, waited=waited)
                 progress = self._progress()
                 self._after_step(throughput, is_last=progress >= 1)
                 report(int(1000 * progress), 1000)
@@ -302,7 +303,12 @@ class Trainer:
             return by_steps
         return self.processes.agree(max(by_steps, self.position.seconds / (60 * self.config.minutes)))
 
-    def _step(self, progress: float, batches: Sequence[Any]) -> list[Mapping[str, Measured]]:
+    def step(self, batches: Sequence[Any], *, progress: float) -> list[Mapping[str, Measured]]:
+        """The losses of a step's batches, and what follows from them for the weights; what was measured, if it counts.
+
+        Raises:
+            TrainingDivergedError: if too many steps in a row could not be used.
+        """
         factor = learning_rate_factor(
             self.config.schedule,
             step=self.position.step,
