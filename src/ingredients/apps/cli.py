@@ -11,6 +11,7 @@ from ingredients.apps import (
     generate_command,
     info_command,
     models_command,
+    train_commands,
     world_commands,
 )
 from ingredients.apps.terminal import IngredientsGroup, with_examples
@@ -38,6 +39,7 @@ app.command("download", help=download_command.HELP)(download_command.download)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
 app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
 app.add_typer(data_commands.app, name="data")
+app.add_typer(train_commands.app, name="train")
 app.add_typer(world_commands.app, name="world")
 
 

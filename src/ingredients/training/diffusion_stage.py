@@ -181,14 +181,19 @@ class DiffusionStage:
         """The clips' names."""
         return ", ".join(draw.clip_id for batch in batches for draw in batch.draws)
 
-    def work(self, batches: Sequence[ClipBatch]) -> Work | None:
-        """Passes through the blocks: the backward costs twice the forward, and once where the weights stay frozen."""
-        config = self.transformer.config
-        is_frozen = not any(
+    @property
+    def passes(self) -> int:
+        """Forward passes that a step costs: the backward pass is two, and one where the base's weights stay frozen."""
+        is_tuned = any(
             parameter.requires_grad and ".lora_" not in name
             for name, parameter in self.transformer.named_parameters()
             if ".attn1." in name
         )
+        return 3 if is_tuned else 2
+
+    def work(self, batches: Sequence[ClipBatch]) -> Work | None:
+        """Passes through the blocks."""
+        config = self.transformer.config
         num_samples, num_tokens, flops = 0, 0, 0.0
         for batch in batches:
             num_text_tokens, num_video_tokens = batch.prompt_embeds.shape[1], batch.routing_targets.shape[1]
@@ -200,7 +205,7 @@ class DiffusionStage:
                 num_text_tokens=num_text_tokens,
                 num_identities=batch.people.id_mask.shape[1] if self.shows_people else 0,
             )
-            flops += len(batch) * forward * (2 if is_frozen else 3)
+            flops += len(batch) * forward * self.passes
         return Work(num_samples=num_samples, num_tokens=num_tokens, flops=flops)
 
     def state(self) -> dict[str, Any]:

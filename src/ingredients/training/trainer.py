@@ -315,7 +315,7 @@ class Trainer:
         self.watch.skip(problem, step=self.position.step, samples=samples)
 
     def _log(self, metrics: Mapping[str, float]) -> None:
-        if not self.processes.is_main:
+        if not self.processes.is_main or not metrics:
             return
         line = {"step": self.position.step, "seconds": round(self.position.seconds, 2)}
         with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
