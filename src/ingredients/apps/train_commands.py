@@ -1,5 +1,6 @@
 """`ingredients train ...`: the two stages of the paper on encoded clips."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -92,7 +93,8 @@ def _command(kind_name: str) -> Callable[..., None]:
             say(f"Interrupted; the last checkpoint is kept in {folder}, and the same command with --resume goes on.")
             raise typer.Exit(INTERRUPTED) from interruption
         for name, value in metrics.items():
-            typer.echo(f"{name}: {value:.4g}")
+            if not re.search(r"_t\d+$", name):  # by noise level, in metrics.json
+                typer.echo(f"{name}: {value:.4g}")
         typer.echo(folder)
 
     return train

@@ -123,7 +123,10 @@ def _build(config_type: type[ConfigT], values: Mapping[str, Any], *, where: str)
     if missing:
         raise UserInputError(f"{where} needs the setting {missing[0]!r}.")
     arguments = {name: _convert(types_by_name[name], value, where=f"{where}.{name}") for name, value in values.items()}
-    return config_type(**arguments)
+    try:
+        return config_type(**arguments)
+    except ValueError as error:  # a config's own check of its values
+        raise UserInputError(f"{where}: {error}") from error
 
 
 def _convert(expected: Any, value: Any, *, where: str) -> Any:
