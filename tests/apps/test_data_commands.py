@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ingredients.data.clip_folder import read_clip_folder
+from ingredients.world import sample_scene
+from ingredients.world.held_out_pairs import shows_held_out_pair
 from tests.apps.conftest import Run
 
+FIRST = 7
+"""The scene of this seed shows no held-out pair, the next two do."""
 SMALL = ["--height", 48, "--width", 72, "--num-frames", 3]
+FROM_FIRST = ["--number", 4, "--first-seed", FIRST, "--output", "clips", *SMALL]
 
 
 def test_a_drawn_data_set_is_checked_and_shown(run: Run) -> None:
@@ -48,3 +54,20 @@ def test_mistakes_are_one_sentence(run: Run) -> None:
     result = run("data", "show", "clips", "--clip", "stranger")
     assert result.exit_code == 2
     assert "has no clip stranger; its first is train-00000000" in result.stderr
+
+
+def test_a_data_set_is_drawn_without_the_pairs_that_the_benchmark_holds_out(run: Run) -> None:
+    made = run("world", "clips", *FROM_FIRST, "--without-held-out-pairs")
+    assert made.exit_code == 0, made.output
+    seeds = [int(record.clip_id.removeprefix("train-")) for record in read_clip_folder(Path("clips"))]
+    assert len(seeds) == 4
+    assert seeds != list(range(FIRST, FIRST + 4))
+    for seed in range(FIRST, seeds[-1] + 1):
+        assert (seed in seeds) != shows_held_out_pair(sample_scene(seed).attributes)
+
+
+def test_a_data_set_begun_with_all_pairs_is_not_gone_on_with_without_some(run: Run) -> None:
+    run("world", "clips", *FROM_FIRST)
+    result = run("world", "clips", *FROM_FIRST, "--without-held-out-pairs")
+    assert result.exit_code == 2
+    assert "was begun with all pairs of action and place" in result.stderr

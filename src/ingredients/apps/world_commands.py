@@ -1,5 +1,7 @@
 """`ingredients world ...`: portraits and scenes of drawn people, the words the small model knows, and its training."""
 
+import itertools
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -107,6 +109,7 @@ def scene(
         "(docs/data.md). A stopped run goes on.",
         "ingredients world clips --number 50 --output my-clips",
         "ingredients world clips --number 50 --first-seed 1000 --split eval --output held-out",
+        "ingredients world clips --number 5000 --without-held-out-pairs --output to-train-from",
     )
 )
 def clips(
@@ -118,15 +121,28 @@ def clips(
     width: Annotated[int, typer.Option(min=32, max=1280, help="Pixels; even.")] = 96,
     num_frames: Annotated[int, typer.Option(min=1, max=240, help="Length in frames.")] = 9,
     references: Annotated[int, typer.Option(min=0, max=10, help="Photos of each person.")] = 2,
+    without_held_out_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--without-held-out-pairs",
+            help="Skip the seeds whose scenes show a pair of action and place that the benchmark keeps for itself.",
+        ),
+    ] = False,
 ) -> None:
     """Draws a data set of clips."""
     from ingredients.core.progress import show_progress
     from ingredients.data.world_folder import write_world_folder
+    from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 
+    if without_held_out_pairs:
+        seeds = list(itertools.islice(seeds_without_held_out_pairs(first_seed), number))
+        _check_no_held_out_pairs(output)
+    else:
+        seeds = list(range(first_seed, first_seed + number))
     with show_progress("Drawing clips") as progress:
         records = write_world_folder(
             output,
-            range(first_seed, first_seed + number),
+            seeds,
             split=split,
             height=height,
             width=width,
@@ -198,6 +214,22 @@ def train(
         for name, value in result.items():
             typer.echo(f"{name}: {value:.4g}")
     typer.echo(result if isinstance(result, Path) else output / part)
+
+
+def _check_no_held_out_pairs(folder: Path) -> None:
+    """Refuses a data set that was begun with all pairs: going on without some of them would not take them out."""
+    from ingredients.data.clip_folder import METADATA_NAME, read_clip_folder
+    from ingredients.world import sample_scene
+    from ingredients.world.held_out_pairs import shows_held_out_pair
+
+    records = read_clip_folder(folder) if (folder / METADATA_NAME).is_file() else []
+    for record in records:
+        drawn = re.fullmatch(r"\w+-(-?\d+)", record.clip_id)
+        if drawn and shows_held_out_pair(sample_scene(int(drawn[1])).attributes):
+            raise UserInputError(
+                f"The data set {folder} was begun with all pairs of action and place, and its clip {record.clip_id} "
+                "shows one that is held out; choose another folder."
+            )
 
 
 app.command(help=calibrate_command.HELP)(calibrate_command.calibrate)
