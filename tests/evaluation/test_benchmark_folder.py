@@ -12,7 +12,14 @@ from ingredients.core.faces_types import Face
 from ingredients.evaluation.benchmark.card import benchmark_card, write_card
 from ingredients.evaluation.benchmark.check import BenchmarkReport, check_benchmark, read_benchmark
 from ingredients.evaluation.benchmark.drawn import drawn_benchmark, drawn_cases
-from ingredients.evaluation.benchmark.folder import CARD_NAME, CASES_NAME, IDENTITIES_NAME, INFO_NAME, PROMPTS_NAME
+from ingredients.evaluation.benchmark.folder import (
+    CARD_NAME,
+    CASES_NAME,
+    FIGURE_NAME,
+    IDENTITIES_NAME,
+    INFO_NAME,
+    PROMPTS_NAME,
+)
 from ingredients.evaluation.benchmark.making import complete_benchmark, write_drawn_benchmark
 from ingredients.media.photos import load_photo
 from ingredients.media.pictures import write_picture
@@ -146,8 +153,9 @@ def test_other_cases_are_not_replaced(own: Path):
     assert json.loads(before.splitlines()[0]) == read_json_lines(own / CASES_NAME)[0]
 
 
-def test_a_page_that_somebody_wrote_is_not_overwritten(own: Path):
-    (own / CARD_NAME).write_text("My people")
+@pytest.mark.parametrize("name", [CARD_NAME, FIGURE_NAME])
+def test_what_somebody_else_made_is_not_overwritten(own: Path, name: str):
+    (own / name).write_text("My people")
     with pytest.raises(OutputError, match="would be overwritten"):
         complete_benchmark(own, [2])
     assert not (own / CASES_NAME).exists()

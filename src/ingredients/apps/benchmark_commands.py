@@ -119,7 +119,7 @@ def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
     from ingredients.media.pictures import write_picture
     from ingredients.visualisation.distribution import evaluation_set_figure
 
-    has_figure = True
+    figure = None
     try:
         figure = evaluation_set_figure(
             [person.attributes for person in benchmark.identities],
@@ -127,11 +127,11 @@ def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
             held_out_pairs=benchmark.info.held_out_pairs,
             title=f"{benchmark.info.name}, version {benchmark.info.version}",
         )
-        write_picture(folder / FIGURE_NAME, figure)
     except MissingDependencyError as error:
         say(f"Note: the card has no figure. {error}")
-        has_figure = False
-    write_card(folder, benchmark, command=command, has_figure=has_figure)
+    write_card(folder, benchmark, command=command, has_figure=figure is not None)  # before the figure, which it claims
+    if figure is not None:
+        write_picture(folder / FIGURE_NAME, figure)
     cases = ", ".join(f"{len(benchmark.cases_of(count))} of {count} people" for count in benchmark.info.num_people)
     say(f"{len(benchmark.identities)} people, {len(benchmark.prompts)} prompts, cases: {cases}")
     typer.echo(folder)

@@ -40,6 +40,8 @@ def _writable_letter(letter: str, font: Font) -> str:
         return letter
     if unicodedata.category(letter) == "Pd":  # dashes
         return "-"
+    if unicodedata.combining(letter):
+        return ""
     plain = unicodedata.normalize("NFKD", letter)[0]
     return plain if plain != letter and _has(plain, font) else "?"
 

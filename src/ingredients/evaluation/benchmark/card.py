@@ -22,14 +22,20 @@ _MARK = "<!-- Made by `ingredients benchmark`: change benchmark.json and make it
 
 
 def check_card_path(folder: Path) -> None:
-    """Says whether a card can be written, without overwriting a page that somebody wrote.
+    """Says whether card and figure can be written, without overwriting a page or picture of somebody's own.
 
     Raises:
         OutputError: if there is one.
     """
-    path = folder / CARD_NAME
-    if path.exists() and _MARK not in path.read_text(encoding="utf-8", errors="replace"):
-        raise OutputError(f"The file {path} was not made by this command and would be overwritten; rename it first.")
+    card, figure = folder / CARD_NAME, folder / FIGURE_NAME
+    if card.exists():
+        foreign = None if _MARK in card.read_text(encoding="utf-8", errors="replace") else card
+    else:
+        foreign = figure if figure.exists() else None
+    if foreign is not None:
+        raise OutputError(
+            f"The file {foreign} was not made by this command and would be overwritten; rename it first."
+        )
 
 
 def write_card(folder: Path, benchmark: Benchmark, *, command: str, has_figure: bool) -> None:

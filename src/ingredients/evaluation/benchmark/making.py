@@ -113,7 +113,7 @@ def identities_from_photos(folder: Path) -> list[BenchmarkIdentity]:
     """
     photos: dict[str, list[str]] = {}
     for path in sorted((folder / PHOTO_FOLDER).rglob("*")):
-        if path.is_file() and path.suffix.lower() in _PHOTO_SUFFIXES:
+        if path.is_file() and path.suffix.lower() in _PHOTO_SUFFIXES and not path.name.startswith("."):
             relative = path.relative_to(folder)
             name = relative.stem if len(relative.parts) == 2 else relative.parts[1]
             photos.setdefault(name, []).append(relative.as_posix())

@@ -15,7 +15,7 @@ COUNT_WORDS: dict[int, str] = {
     10: "ten",
 }
 COUNT_PLACEHOLDER = "{count}"
-"""Stands for a word of `COUNT_WORDS` in a prompt's text."""
+"""Stands for the number of people in a prompt's text, 2 or more."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +88,8 @@ class BenchmarkPrompt:
 
     def fits(self, people: Sequence[BenchmarkIdentity]) -> bool:
         """Whether it can be asked of these people: of so many, and of everyone who must be able to do it."""
-        if isinstance(self.text, str):
-            counted = len(people) in COUNT_WORDS or (len(people) > 1 and COUNT_PLACEHOLDER not in self.text)
-        else:
-            counted = str(len(people)) in self.text
+        # A text with a placeholder is written for several: "one people wave" is no English.
+        counted = len(people) > 1 if isinstance(self.text, str) else str(len(people)) in self.text
         return counted and all(
             person.attributes.get(name) in values for name, values in self.requires.items() for person in people
         )
@@ -106,7 +104,7 @@ class BenchmarkPrompt:
             return self.text[str(num_people)]
         if COUNT_PLACEHOLDER not in self.text:
             return self.text
-        text = self.text.replace(COUNT_PLACEHOLDER, COUNT_WORDS[num_people])
+        text = self.text.replace(COUNT_PLACEHOLDER, COUNT_WORDS.get(num_people, str(num_people)))
         return text[0].upper() + text[1:]
 
 
