@@ -3,6 +3,7 @@
 import typer
 
 from ingredients.apps import (
+    benchmark_commands,
     data_commands,
     doctor_command,
     download_command,
@@ -38,6 +39,7 @@ app.command("models", help=models_command.HELP)(models_command.models)
 app.command("download", help=download_command.HELP)(download_command.download)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
 app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
+app.add_typer(benchmark_commands.app, name="benchmark")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(train_commands.app, name="train")
 app.add_typer(world_commands.app, name="world")

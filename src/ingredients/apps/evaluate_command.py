@@ -26,6 +26,7 @@ HELP = with_examples(
     "The judge is a recogniser that the model never saw. An interrupted evaluation goes on where it stopped.",
     "ingredients evaluate --cases 100 --json",
     "ingredients evaluate --cases 30 --modules",
+    "ingredients evaluate --benchmark --people 3 --output outputs/benchmark-of-three",
     "ingredients evaluate --model runs/small-world/packed --output runs/evaluation",
 )
 
@@ -33,6 +34,9 @@ HELP = with_examples(
 def evaluate(
     cases: Annotated[int, typer.Option(min=1, help="How many videos.")] = 100,
     people: Annotated[int, typer.Option(min=1, max=4, help="How many people in each.")] = 2,
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark", help="Measure on the benchmark's cases of 2, 3 or 4 people.")
+    ] = False,
     modules: Annotated[
         bool, typer.Option("--modules", help="Measure the model with its parts switched off, swapped and forced.")
     ] = False,
@@ -73,6 +77,8 @@ def evaluate(
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
+    if modules and benchmark:
+        raise UserInputError("--modules has cases of its own, not the benchmark's; leave one of the two out.")
     speed = parse_speed_options(
         compile=compile_blocks,
         attention_backend=attention_backend,
@@ -116,6 +122,7 @@ def evaluate(
                     output,
                     num_cases=cases,
                     num_people=people,
+                    benchmark=benchmark,
                     seed=seed,
                     settings=settings,
                     calibration=load_model_calibration(folder),

@@ -20,7 +20,7 @@ PHOTOS_PER_PERSON = 3
 """The one that the generator gets, and two more."""
 
 _PHOTO_SIZE = 96
-_PHOTO_STRIDE = 2**32
+PHOTO_STRIDE = 2**32
 
 
 def embed_people(
@@ -35,7 +35,7 @@ def embed_people(
         size: side of the photos in pixels.
     """
     portraits = [
-        render_portrait(person, seed + _PHOTO_STRIDE * index, size=size)
+        render_portrait(person, seed + PHOTO_STRIDE * index, size=size)
         for person, seed in zip(people, portrait_seeds, strict=True)
         for index in range(PHOTOS_PER_PERSON)
     ]

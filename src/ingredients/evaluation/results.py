@@ -34,8 +34,8 @@ class EvaluationResult:
     settings: GenerationSettings
     """How the videos were made."""
 
-    cases_version: int
-    """Only numbers of the same version can be compared."""
+    cases_version: int | str
+    """Only numbers of the same version can be compared; a text names the benchmark and its version."""
 
     model_fingerprint: str
     """Hash of the model's weights."""

@@ -7,6 +7,7 @@ from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.protocols import ProgressCallback
+from ingredients.evaluation.benchmark.drawn import BENCHMARK_VERSION, drawn_cases
 from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.case_runner import CaseRunner, text_image_encoder
 from ingredients.evaluation.cases import CASES_VERSION, make_cases
@@ -33,6 +34,7 @@ def evaluate(
     *,
     num_cases: int = 100,
     num_people: int = 2,
+    benchmark: bool = False,
     seed: int = 0,
     settings: GenerationSettings | None = None,
     metrics: Iterable[str] | None = None,
@@ -50,6 +52,7 @@ def evaluate(
         output: folder of the records; a run that was interrupted goes on where it stopped.
         num_cases: the first so many cases.
         num_people: people in each, 1 to 4.
+        benchmark: whether the cases are the benchmark's, of 2 to 4 people.
         seed: added to the cases' own; another one gives other videos of the same people and prompts.
         settings: how videos are made.
         metrics: names; all that the model allows, without them.
@@ -66,7 +69,8 @@ def evaluate(
     """
     settings = settings or GenerationSettings()
     chosen = choose_metrics(pipeline, metrics)
-    cases = make_cases(num_cases, num_people=num_people)
+    cases = (drawn_cases if benchmark else make_cases)(num_cases, num_people=num_people)
+    cases_version = f"benchmark {BENCHMARK_VERSION}" if benchmark else CASES_VERSION
     runner = open_runner(
         output,
         pipeline,
@@ -76,6 +80,7 @@ def evaluate(
         num_people=num_people,
         num_distractors=num_distractors,
         seed=seed,
+        cases_version=cases_version,
         batch_size=batch_size,
         save_videos=save_videos,
     )
@@ -92,7 +97,7 @@ def evaluate(
         num_people=num_people,
         seed=seed,
         settings=settings,
-        cases_version=CASES_VERSION,
+        cases_version=cases_version,
         model_fingerprint=model_fingerprint(pipeline),
         calibration=calibration,
     )
@@ -136,6 +141,7 @@ def open_runner(
     seed: int,
     batch_size: int,
     save_videos: bool,
+    cases_version: int | str = CASES_VERSION,
 ) -> CaseRunner:
     """A runner in the folder of an evaluation of this model with these settings, which the model then runs with.
 
@@ -154,7 +160,7 @@ def open_runner(
         "number of people": num_people,
         "number of distractors": num_distractors,
         "seed": seed,
-        "version of the cases": CASES_VERSION,
+        "version of the cases": cases_version,
     }
     return CaseRunner(
         pipeline,
