@@ -166,5 +166,5 @@ class PairTuningStage(WholeStepStage):
         """Nothing: the stage's own weights make the videos."""
 
 
-_CAPTIONS = ("A person on a white wall.", "Two people on a white wall.")
+_CAPTIONS = ("A person in a room.", "Two people in a room.")
 """Of a photo alone, and of several side by side."""

@@ -30,25 +30,25 @@ class StudyConfig:
     """Of the text-to-video base, from nothing (900 make a fair one); 0 takes it out of the model that ships, whose
     identity modules and image channels are left behind."""
 
-    i2v_steps: int = 120
+    i2v_steps: int = 80
     """Of the image-to-video base, which goes on from it."""
 
-    align_steps: int = 400
+    align_steps: int = 240
     """Of each alignment."""
 
-    route_steps: int = 120
+    route_steps: int = 60
     """Of each router stage."""
 
-    num_cases: int = 40
+    num_cases: int = 30
     """Of the benchmark, for each model; its first ones."""
 
     num_pairs: int = 10
     """Pairs of people for which the tuned baselines are tuned."""
 
-    inversion_steps: int = 300
+    inversion_steps: int = 100
     """Of textual inversion, for a pair."""
 
-    lora_steps: int = 150
+    lora_steps: int = 60
     """Of a LoRA, for a pair."""
 
     num_inference_steps: int = 25
@@ -80,7 +80,7 @@ def align_recipe(num_steps: int, *, seed: int) -> AlignRunConfig:
             tuning="full",
             image_batch_size=_IMAGES,
             batch_size=_CLIPS,
-            image_share=0.7,
+            image_share=0.8,
             face_weight=3.0,
         ),
         trainer=_loop(
@@ -95,7 +95,7 @@ def route_recipe(num_steps: int, *, seed: int) -> RouteRunConfig:
         stage=RouterConfig(
             image_batch_size=_IMAGES,
             batch_size=_CLIPS,
-            image_share=0.6,
+            image_share=0.7,
             face_weight=3.0,
             lora_rank=32,
             base_learning_rate_scale=0.5,
