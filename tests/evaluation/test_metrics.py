@@ -9,7 +9,8 @@ from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion
 from ingredients.evaluation.face_changes import FaceChanges
-from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance, frechet_distance
+from ingredients.evaluation.frechet import frechet_distance
+from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
 from ingredients.evaluation.metrics.motion_amount import MotionAmount, mean_frame_change
 from ingredients.evaluation.metrics.registry import METRICS, find_metrics
 from ingredients.evaluation.metrics.router_accuracy import last_half_recall, mean_recall_table
@@ -62,7 +63,7 @@ def test_permuting_people_changes_no_metric():
     people = (person(0.9), person(0.1, right=False), person(0.5, present=False))
     straight, permuted = [case(0, *people)], [case(0, *people[::-1])]
     for name, metric in METRICS.items():
-        if metric.needs == {"people"}:
+        if metric.needs <= {"people", "scale"}:
             assert compute(name, straight) == pytest.approx(compute(name, permuted)), name
 
 
@@ -137,8 +138,8 @@ def test_motion_is_measured_against_real_clips():
 def test_the_registry_names_what_it_knows():
     assert [metric.name for metric in find_metrics()] == list(METRICS)
     assert [metric.name for metric in find_metrics(["router_accuracy"])] == ["router_accuracy"]
-    with pytest.raises(UserInputError, match="no metric 'fid'; choose among normalised_similarity, "):
-        find_metrics(["fid"])
+    with pytest.raises(UserInputError, match="no metric 'beauty'; choose among normalised_similarity, "):
+        find_metrics(["beauty"])
 
 
 def test_every_metric_describes_itself():

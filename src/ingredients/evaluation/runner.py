@@ -4,20 +4,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ingredients.core.config import config_to_dict
-from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.calibration import JudgeCalibration
-from ingredients.evaluation.case_runner import CaseRunner, text_image_encoder
+from ingredients.evaluation.case_runner import CaseRunner, own_text_encoder
 from ingredients.evaluation.cases import CASES_VERSION, make_cases
 from ingredients.evaluation.distractors import NUM_DISTRACTORS
-from ingredients.evaluation.folder import EvaluationFolder, fingerprint, held_modules, write_json
+from ingredients.evaluation.folder import EvaluationFolder, fingerprint, held_modules, judge_fingerprint, write_json
 from ingredients.evaluation.generation import GenerationSettings
+from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.base import Metric
-from ingredients.evaluation.metrics.registry import find_metrics
+from ingredients.evaluation.metrics.choice import choose_available, compute_metrics, needed_parts
 from ingredients.evaluation.records import Need
 from ingredients.evaluation.results import EvaluationResult
+from ingredients.evaluation.text_encoders import TextImageEncoder
 from ingredients.evaluation.variants import WHOLE
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.speed import apply_speed_options
@@ -40,6 +41,8 @@ def evaluate(
     num_distractors: int = NUM_DISTRACTORS,
     batch_size: int = 1,
     save_videos: bool = False,
+    text_encoder: TextImageEncoder | None = None,
+    inception: InceptionFeatures | None = None,
     progress: ProgressCallback | None = None,
 ) -> EvaluationResult:
     """Makes the videos of held-out cases, judges them, and writes `result.json` and `report.md`.
@@ -57,6 +60,8 @@ def evaluate(
         num_distractors: other people that each person is ranked among; 98 for numbers that can be compared.
         batch_size: videos made at once.
         save_videos: whether the videos are kept in the folder.
+        text_encoder: says how well frames fit prompts; the model's own, without one.
+        inception: InceptionV3's features, for FID.
         progress: told of the cases done.
 
     Raises:
@@ -65,29 +70,25 @@ def evaluate(
         OutputError: if the folder cannot be written.
     """
     settings = settings or GenerationSettings()
-    chosen = choose_metrics(pipeline, metrics)
+    chosen = choose_metrics(pipeline, metrics, judge=judge, text_encoder=text_encoder, inception=inception)
     cases = make_cases(num_cases, num_people=num_people)
     runner = open_runner(
         output,
         pipeline,
         judge,
         settings=settings,
-        needs=frozenset().union(*(metric.needs for metric in chosen)),
+        needs=needed_parts(chosen),
         num_people=num_people,
         num_distractors=num_distractors,
         seed=seed,
         batch_size=batch_size,
         save_videos=save_videos,
+        text_encoder=text_encoder,
+        inception=inception,
     )
     records = runner.run(WHOLE, cases, progress=progress)
-    measured = [record for record in records if record.error is None]
     result = EvaluationResult(
-        metrics={
-            # Who is seen is known of every case; the rest only of those with a video.
-            metric.name: metric.compute(records if metric.needs == {"people"} else measured)
-            for metric in chosen
-            if metric.needs == {"people"} or measured
-        },
+        metrics=compute_metrics(chosen, records),
         records=records,
         num_people=num_people,
         seed=seed,
@@ -101,27 +102,41 @@ def evaluate(
     return result
 
 
-def choose_metrics(pipeline: IngredientsPipeline, names: Iterable[str] | None) -> list[Metric]:
+def choose_metrics(
+    pipeline: IngredientsPipeline,
+    names: Iterable[str] | None,
+    *,
+    judge: Judge | None = None,
+    text_encoder: TextImageEncoder | None = None,
+    inception: InceptionFeatures | None = None,
+) -> list[Metric]:
     """The metrics asked for, or all that this model can have.
+
+    Args:
+        pipeline: the model.
+        names: those asked for.
+        judge: whose scale counts; None: a calibrated one.
+        text_encoder: the model's own, without one.
+        inception: InceptionV3's features, if they are there.
 
     Raises:
         UserInputError: for an unknown one, or one that needs a part that the model lacks.
     """
+    encoder = text_encoder or own_text_encoder(pipeline)
     lacking: dict[Need, str] = {}
     if pipeline.transformer.multi_scale_projector is None:
         lacking["routing"] = "identity modules"
-    if text_image_encoder(pipeline) is None:
+    if encoder is None:
         lacking["text"] = "an image encoder with a text tower"
-    chosen = []
-    for metric in find_metrics(names):
-        missing = [part for need, part in lacking.items() if need in metric.needs]
-        if missing and names is not None:
-            raise UserInputError(
-                f"The metric {metric.name} needs {missing[0]}, which this model lacks; leave it out of the metrics."
-            )
-        if not missing:
-            chosen.append(metric)
-    return chosen
+    if encoder is None or encoder.name != "clip":
+        lacking["clip"] = "CLIP"
+    if encoder is None or encoder.name != "dual_encoder":
+        lacking["dual_encoder"] = "the model's own dual encoder as the judge of text"
+    if inception is None:
+        lacking["inception"] = "InceptionV3"
+    if judge is not None and not judge.is_calibrated:
+        lacking["scale"] = "a calibrated judge"
+    return choose_available(names, lacking=lacking, of_whom="this model")
 
 
 def open_runner(
@@ -136,6 +151,8 @@ def open_runner(
     seed: int,
     batch_size: int,
     save_videos: bool,
+    text_encoder: TextImageEncoder | None = None,
+    inception: InceptionFeatures | None = None,
 ) -> CaseRunner:
     """A runner in the folder of an evaluation of this model with these settings, which the model then runs with.
 
@@ -149,13 +166,17 @@ def open_runner(
     apply_speed_options(pipeline, settings.speed)
     description = {
         "model": model_fingerprint(pipeline),
-        "judge": fingerprint(held_modules(judge.detector, judge.recogniser), [config_to_dict(judge.scale)]),
+        "judge": judge_fingerprint(judge),
         "settings": config_to_dict(settings),
         "number of people": num_people,
         "number of distractors": num_distractors,
         "seed": seed,
         "version of the cases": CASES_VERSION,
     }
+    if text_encoder is not None:
+        description["judge of text"] = fingerprint([text_encoder.network])
+    if inception is not None:
+        description["InceptionV3"] = fingerprint([], files=[inception.network.path])
     return CaseRunner(
         pipeline,
         judge,
@@ -166,6 +187,8 @@ def open_runner(
         num_distractors=num_distractors,
         batch_size=batch_size,
         save_videos=save_videos,
+        text_encoder=text_encoder,
+        inception=inception,
     )
 
 
