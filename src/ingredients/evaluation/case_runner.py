@@ -43,7 +43,9 @@ from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, Phot
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.world.scenes import render_scene
 
-_FPS = 8.0
+FPS = 8.0
+"""Frames a second of the videos."""
+
 _OTHER_PEOPLE = 500_000
 """Case i's other people are those of case i + this."""
 
@@ -174,9 +176,9 @@ class CaseRunner:
         seconds = (time.monotonic() - started) / len(requests)
         for case, frames in zip(made, videos, strict=True):
             if self.save_videos:
-                write_video(
-                    self.folder.video_path(variant.name, case.index), frames, fps=_FPS, metadata={"title": case.prompt}
-                )
+                path = self.folder.video_path(variant.name, case.index)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_video(path, frames, fps=FPS, metadata={"title": case.prompt})
             yield self._measure(variant, case, frames, seconds)
 
     def _measure(self, variant: Variant, case: Case, frames: UInt8Array, seconds: float) -> CaseRecord:
@@ -218,7 +220,7 @@ class CaseRunner:
     ) -> CaseRecord:
         shape = video_shape(self.pipeline, self.settings)
         scene = render_scene(
-            case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames, fps=_FPS
+            case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames, fps=FPS
         )
         if "routing" in self.needs:
             assert people.identities is not None

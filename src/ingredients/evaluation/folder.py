@@ -55,10 +55,8 @@ class EvaluationFolder:
         write_json(path, config_to_dict(record))
 
     def video_path(self, variant: str, index: int) -> Path:
-        """Where the video of a case goes; its folder is made."""
-        path = self.path / "videos" / variant / f"{index:04d}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        """Where the video of a case goes."""
+        return self.path / "videos" / variant / f"{index:04d}.mp4"
 
     def _record_path(self, variant: str, index: int) -> Path:
         return self.path / "cases" / variant / f"{index:04d}.json"

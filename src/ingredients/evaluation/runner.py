@@ -4,27 +4,27 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ingredients.core.config import config_to_dict
-from ingredients.core.files import atomic_path
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.calibration import JudgeCalibration
-from ingredients.evaluation.case_runner import CaseRunner, own_text_encoder
-from ingredients.evaluation.cases import CASES_VERSION, make_cases
+from ingredients.evaluation.case_runner import FPS, CaseRunner, own_text_encoder
+from ingredients.evaluation.cases import CASES_VERSION, Case, make_cases
 from ingredients.evaluation.distractors import NUM_DISTRACTORS
-from ingredients.evaluation.folder import EvaluationFolder, fingerprint, held_modules, judge_fingerprint, write_json
-from ingredients.evaluation.generation import GenerationSettings
+from ingredients.evaluation.folder import EvaluationFolder, fingerprint, held_modules, judge_fingerprint
+from ingredients.evaluation.generation import GenerationSettings, video_shape
+from ingredients.evaluation.html_report import DEFAULT_NUM_VIDEOS
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.base import Metric
 from ingredients.evaluation.metrics.choice import choose_available, compute_metrics, needed_parts
-from ingredients.evaluation.records import Need
+from ingredients.evaluation.outputs import write_outputs
+from ingredients.evaluation.records import CaseRecord, Need
+from ingredients.evaluation.reported import ReportedCase, ReportedPerson
 from ingredients.evaluation.results import EvaluationResult
+from ingredients.evaluation.saved_videos import save_manifest
 from ingredients.evaluation.text_encoders import TextImageEncoder
 from ingredients.evaluation.variants import WHOLE
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.speed import apply_speed_options
-
-RESULT_NAME = "result.json"
-REPORT_NAME = "report.md"
 
 
 def evaluate(
@@ -43,9 +43,10 @@ def evaluate(
     save_videos: bool = False,
     text_encoder: TextImageEncoder | None = None,
     inception: InceptionFeatures | None = None,
+    num_report_videos: int = DEFAULT_NUM_VIDEOS,
     progress: ProgressCallback | None = None,
 ) -> EvaluationResult:
-    """Makes the videos of held-out cases, judges them, and writes `result.json` and `report.md`.
+    """Makes the videos of held-out cases, judges them, and writes the numbers, the tables and the report.
 
     Args:
         pipeline: the model.
@@ -59,9 +60,11 @@ def evaluate(
         calibration: the judge's, for the report.
         num_distractors: other people that each person is ranked among; 98 for numbers that can be compared.
         batch_size: videos made at once.
-        save_videos: whether the videos are kept in the folder.
+        save_videos: whether the videos are kept in the folder, with photos and a manifest, so that `evaluate_videos`
+            can judge them as well.
         text_encoder: says how well frames fit prompts; the model's own, without one.
         inception: InceptionV3's features, for FID.
+        num_report_videos: videos in `report.html`, if they are kept.
         progress: told of the cases done.
 
     Raises:
@@ -87,18 +90,33 @@ def evaluate(
         inception=inception,
     )
     records = runner.run(WHOLE, cases, progress=progress)
+    if save_videos:
+        save_manifest(
+            runner.folder,
+            cases,
+            variant=WHOLE.name,
+            shape=video_shape(pipeline, settings),
+            fps=FPS,
+            ordered=settings.layout_share > 0,
+        )
     result = EvaluationResult(
         metrics=compute_metrics(chosen, records),
-        records=records,
+        cases=[_report(runner, case, record) for case, record in zip(cases, records, strict=True)],
         num_people=num_people,
         seed=seed,
         settings=settings,
         cases_version=CASES_VERSION,
         model_fingerprint=model_fingerprint(pipeline),
         calibration=calibration,
+        is_normalised=judge.is_calibrated,
     )
-    write_json(runner.folder.path / RESULT_NAME, result.to_json())
-    write_text(runner.folder.path / REPORT_NAME, result.to_markdown())
+    write_outputs(
+        runner.folder.path,
+        result.to_json(),
+        result.to_markdown(),
+        result.to_page(),
+        num_report_videos=num_report_videos,
+    )
     return result
 
 
@@ -202,7 +220,14 @@ def model_fingerprint(pipeline: IngredientsPipeline) -> str:
     )
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def _report(runner: CaseRunner, case: Case, record: CaseRecord) -> ReportedCase:
+    video = runner.folder.video_path(WHOLE.name, case.index)
+    return ReportedCase(
+        record=record,
+        people=tuple(
+            ReportedPerson(name=f"person {index + 1}", photos=(photo.image,))
+            for index, photo in enumerate(case.portraits())
+        ),
+        video=video if video.is_file() else None,
+        file_name=video.relative_to(runner.folder.path).as_posix() if video.is_file() else None,
+    )

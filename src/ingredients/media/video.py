@@ -20,6 +20,7 @@ from ingredients.core.files import atomic_path, check_output_path
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 
+_WEB_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
 _BT709 = 1  # FFmpeg's number for the primaries, the transfer function and the matrix alike
 
 
@@ -94,19 +95,32 @@ def write_video(
         container.mux(stream.encode())
 
 
-def read_video(path: str | Path) -> Video:
+def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:
     """Reads every frame of a video.
 
+    Args:
+        path: the file.
+        max_bytes: a video whose frames are larger than this in memory is refused as soon as that is known.
+
     Raises:
-        UserInputError: if the file is missing or holds no video that can be read.
+        UserInputError: if the file is missing, holds no video that can be read, changes its size or is too large.
     """
+    frames: list[UInt8Array] = []
     with _open_video(path) as container:
         stream = container.streams.video[0]
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        for frame in container.decode(stream):
+            frames.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
+            if max_bytes is not None and len(frames) * frames[0].nbytes > max_bytes:
+                raise UserInputError(
+                    f"The frames of the video {path} take more than {max_bytes / 2**30:.0f} GiB of memory; shorten it "
+                    "or scale it down."
+                )
         rate = stream.average_rate
         metadata = dict(container.metadata)
     if not frames or rate is None:
         raise UserInputError(f"The video {path} holds no frames.")
+    if len({frame.shape for frame in frames}) > 1:
+        raise UserInputError(f"The video {path} changes its size between frames; export it in one size.")
     return Video(frames=np.stack(frames), fps=float(rate), metadata=metadata)
 
 
@@ -114,6 +128,13 @@ def read_video_metadata(path: str | Path) -> dict[str, str]:
     """What a video file says about itself, without decoding it; raises as `read_video`."""
     with _open_video(path) as container:
         return dict(container.metadata)
+
+
+def plays_in_browsers(path: str | Path) -> bool:
+    """Whether every browser plays a video file as it is: H.264 in yuv420p in MP4; raises as `read_video`."""
+    with _open_video(path) as container:
+        codec = container.streams.video[0].codec_context
+        return Path(path).suffix.lower() == ".mp4" and codec.name == "h264" and codec.pix_fmt in _WEB_PIXEL_FORMATS
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """How much moves in the video: a still that copies the photos would keep faces best of all."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -54,6 +55,7 @@ FRAME_CHANGE = CaseMean(
     of_case=_frame_change,
     needs=frozenset({"motion"}),
     higher_is_better=None,
+    is_percentage=True,
 )
 STILL_RATE = CaseMean(
     name="still_rate",
@@ -68,4 +70,5 @@ def mean_frame_change(frames: UInt8Array) -> float:
     """Mean absolute change of a pixel from frame to frame of (F, H, W, 3), as a share of the full range."""
     if len(frames) < 2:
         return 0.0
-    return float(np.abs(np.diff(frames.astype(np.int16), axis=0)).mean() / 255)
+    changes = [np.abs(after.astype(np.int16) - before).mean() for before, after in itertools.pairwise(frames)]
+    return float(np.mean(changes) / 255)

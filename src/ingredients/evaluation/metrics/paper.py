@@ -26,8 +26,8 @@ def _text(name: str, description: str, encoder: Need) -> CaseMean:
 
 PAPER_FACE_SIMILARITY = CaseMean(
     name="paper_face_similarity",
-    description="4.1: all faces of a frame matched greedily to the people, lowest cosine of the matches, mean over "
-    "frames and videos; the paper's recogniser is FaceNet",
+    description="4.1: a frame's faces matched greedily to the people, lowest cosine of the matches, mean over frames "
+    "and videos (the paper's recogniser is FaceNet)",
     of_case=_face_similarity,
     needs=frozenset({"paper"}),
     is_percentage=True,
