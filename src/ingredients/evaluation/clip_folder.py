@@ -63,6 +63,13 @@ class ClipFolder:
                 f"({' '.join(str(error).split())}); copy it again."
             ) from error
 
+        vocab_size = network.config.text_config.vocab_size
+        if len(self._tokenizer) != vocab_size:  # without its files, transformers makes a tokenizer that knows no word
+            raise ModelFolderError(
+                f"The tokenizer of the folder {folder} knows {len(self._tokenizer)} words, but the text tower "
+                f"{vocab_size}; copy vocab.json and merges.txt, or tokenizer.json, again."
+            )
+
     @torch.inference_mode()
     def embed_frames(self, frames: UInt8Array) -> torch.Tensor:
         """Embeds frames (F, H, W, 3) as (F, D): the shorter side brought to CLIP's size, the middle square cut out."""

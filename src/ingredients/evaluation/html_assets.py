@@ -31,11 +31,13 @@ code { font: 0.92em ui-monospace, monospace; }
 .matrix td { text-align: center; min-width: 4.5rem; font-variant-numeric: tabular-nums; }
 .matrix th { text-align: center; }
 .cases { width: 100%; }
-.cases td:first-child { overflow-wrap: anywhere; min-width: 5rem; }
+.cases td:first-child { overflow-wrap: anywhere; min-width: 6rem; }
 .cases video, .cases .none { display: block; width: 17rem; max-width: 17rem; border-radius: 4px; }
 .cases .none { padding: 1rem; background: var(--panel); color: var(--quiet); text-align: center; }
 .cases .prompt { min-width: 16rem; overflow-wrap: anywhere; }
-.person { display: flex; gap: .6rem; align-items: center; margin-bottom: .4rem; min-width: 13rem; overflow-wrap: anywhere; }
+.person {
+  display: flex; gap: .6rem; align-items: center; margin-bottom: .4rem; min-width: 13rem; overflow-wrap: anywhere;
+}
 .person img { width: 3.5rem; height: 3.5rem; object-fit: cover; border-radius: 4px; flex: none; }
 .person b { font-variant-numeric: tabular-nums; }
 .remark { display: block; color: var(--bad); margin-top: .3rem; }
