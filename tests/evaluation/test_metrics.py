@@ -10,12 +10,12 @@ from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion
 from ingredients.evaluation.face_changes import FaceChanges
 from ingredients.evaluation.frechet import frechet_distance
+from ingredients.evaluation.metrics.choice import choose_available, compute_metrics
 from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
 from ingredients.evaluation.metrics.motion_amount import MotionAmount, mean_frame_change
 from ingredients.evaluation.metrics.registry import METRICS, find_metrics
 from ingredients.evaluation.metrics.router_accuracy import last_half_recall, mean_recall_table
 from ingredients.evaluation.metrics.text_relevance import TextCosineDifference, TextRelevance
-from ingredients.evaluation.metrics.choice import choose_available, compute_metrics
 from ingredients.evaluation.packed_features import INCEPTION_DIM, pack_features, unpack_features
 from ingredients.evaluation.records import (
     CaseRecord,
