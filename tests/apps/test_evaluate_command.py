@@ -1,10 +1,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ingredients.evaluation.case_runner import CaseRunner
 from tests.apps.conftest import Run
+from tests.evaluation.clip_folders import write_clip_folder
+from tests.faces.onnx_models import write_mean_colour
 
 
 def test_a_model_is_measured(run: Run, tiny_model: Path) -> None:
@@ -80,6 +83,28 @@ def test_saved_videos_are_judged_again(run: Run, tiny_model: Path) -> None:
     }
     assert (output / "report.html").read_text().count("<video ") == 1
     assert Path("mine/report.html").read_text().count("<video ") == 2
+
+
+def test_a_model_is_measured_by_judges_from_files(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    arcface = write_mean_colour(tmp_path / "arcface.onnx", np.eye(3))
+    inception = write_mean_colour(tmp_path / "inception.onnx", np.ones((3, 2048)), size=299)
+    write_clip_folder(tmp_path / "clip")
+    judges = ("--judge", f"arcface:{arcface}", "--clip", tmp_path / "clip", "--inception", inception)
+    options = ("--cases", 1, "--model", tiny_model, "--num-inference-steps", 1, "--save-videos", "--output", "mine")
+    made = run("evaluate", *options, *judges, "--json")
+    assert made.exit_code == 0, made.output
+    measured = json.loads(made.stdout)
+    named = {"raw_similarity", "paper_face_similarity", "paper_clip_text", "paper_fid", "fid", "text_relevance"}
+    assert named <= set(measured)
+    assert not {"normalised_similarity", "dual_encoder_text"} & set(measured)
+    again = run("evaluate", "--videos", "mine", *judges, "--detector", "model", "--model", tiny_model, "--json")
+    assert again.exit_code == 0, again.output
+    judged = json.loads(again.stdout)
+    for name in ("found_rate", "paper_clip_text"):
+        assert judged[name]["value"] == pytest.approx(measured[name]["value"], abs=1e-3)
+    other = run("evaluate", *options, "--json")
+    assert other.exit_code == 2
+    assert "differs in InceptionV3, judge, judge of text; choose another" in other.stderr
 
 
 def test_videos_by_dlib_and_a_note_of_those_that_cannot_be_judged(run: Run, photos: dict[str, Path]) -> None:

@@ -79,5 +79,7 @@ def test_saved_videos_give_the_same_people_when_they_are_judged_from_their_files
     assert again["confusion_matrix"] == own["confusion_matrix"]
     for first, second in zip(own["cases"], again["cases"], strict=True):
         for person, other in zip(first["people"], second["people"], strict=True):
-            assert other["similarity"] == pytest.approx(person["similarity"], abs=0.05)  # what H.264 changes
+            assert other["similarity"] == pytest.approx(
+                person["similarity"], abs=0.03
+            )  # other landmarks in the photos
             assert other["right_person"] == person["right_person"]

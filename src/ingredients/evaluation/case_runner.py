@@ -38,7 +38,7 @@ from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncod
 from ingredients.evaluation.variants import Variant
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
-from ingredients.media.video import write_video
+from ingredients.media.video import write_lossless_video, write_video
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.world.scenes import render_scene
@@ -142,7 +142,8 @@ class CaseRunner:
     def _is_complete(self, variant: Variant, record: CaseRecord) -> bool:
         if record.error is not None:
             return True
-        is_saved = not self.save_videos or self.folder.video_path(variant.name, record.index).is_file()
+        paths = [path(variant.name, record.index) for path in (self.folder.video_path, self.folder.frames_path)]
+        is_saved = not self.save_videos or all(path.is_file() for path in paths)
         return is_saved and self.needs & RECORD_PARTS <= record.parts
 
     def _run_batch(self, variant: Variant, cases: Sequence[Case]) -> Iterator[CaseRecord]:
@@ -176,9 +177,13 @@ class CaseRunner:
         seconds = (time.monotonic() - started) / len(requests)
         for case, frames in zip(made, videos, strict=True):
             if self.save_videos:
-                path = self.folder.video_path(variant.name, case.index)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_video(path, frames, fps=FPS, metadata={"title": case.prompt})
+                video, exact = (
+                    path(variant.name, case.index) for path in (self.folder.video_path, self.folder.frames_path)
+                )
+                video.parent.mkdir(parents=True, exist_ok=True)
+                exact.parent.mkdir(parents=True, exist_ok=True)
+                write_video(video, frames, fps=FPS, metadata={"title": case.prompt})
+                write_lossless_video(exact, frames, fps=FPS)
             yield self._measure(variant, case, frames, seconds)
 
     def _measure(self, variant: Variant, case: Case, frames: UInt8Array, seconds: float) -> CaseRecord:

@@ -55,8 +55,12 @@ class EvaluationFolder:
         write_json(path, config_to_dict(record))
 
     def video_path(self, variant: str, index: int) -> Path:
-        """Where the video of a case goes."""
+        """Where the video of a case goes, for watching."""
         return self.path / "videos" / variant / f"{index:04d}.mp4"
+
+    def frames_path(self, variant: str, index: int) -> Path:
+        """Where the exact frames of a case's video go."""
+        return self.path / "frames" / variant / f"{index:04d}.mkv"
 
     def _record_path(self, variant: str, index: int) -> Path:
         return self.path / "cases" / variant / f"{index:04d}.json"

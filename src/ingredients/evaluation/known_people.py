@@ -19,6 +19,7 @@ from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo
 from ingredients.evaluation.packed_features import INCEPTION_DIM
+from ingredients.evaluation.references import embed_people
 from ingredients.media.photos import load_photo
 from ingredients.world.identity import sample_identity
 
@@ -53,7 +54,7 @@ class KnownPerson:
     """R of them."""
 
     reference: Float32Array
-    """(D,): the mean of the photos' embeddings."""
+    """(D,): the mean of the photos' embeddings, as a rule."""
 
     def is_same(self, other: "KnownPerson") -> bool:
         """Whether the two may be one person: they share a name or a photo."""
@@ -68,7 +69,8 @@ class PeopleOfFolder:
         folder: where the photos are.
         judge: looks at them.
         inception: InceptionV3's features, for FID.
-        use_drawn_world: whether people who carry an `identity_seed` are told from others of the drawn world.
+        use_drawn_world: whether people who carry an `identity_seed` are known, and told from others, as those of the
+            drawn world's own cases are: by the same photos with their true landmarks.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class PeopleOfFolder:
         self._gallery = DistractorGallery(judge) if use_drawn_world else None
         self._photos: dict[str, KnownPhoto | UserInputError] = {}
         self._everybody: list[KnownPerson] = []
+        self._drawn_others: dict[int, Float32Array] = {}
 
     def meet(self, videos: Iterable[ManifestVideo]) -> None:
         """Looks at the photos of all videos, so that each person can be told from everybody else.
@@ -126,16 +129,20 @@ class PeopleOfFolder:
         """Embeddings (M, D) of people beyond the video's own whom a person must be told from."""
         if self._gallery is not None and person.entry.identity_seed is not None:
             seed = person.entry.identity_seed
-            return self._gallery.for_person(sample_identity(seed, "eval"), seed=seed)
+            if seed not in self._drawn_others:
+                self._drawn_others[seed] = self._gallery.for_person(sample_identity(seed, "eval"), seed=seed)
+            return self._drawn_others[seed]
         others = [other.reference for other in self._everybody if not other.is_same(person)]
         return np.array(others, dtype=np.float32).reshape(len(others), len(person.reference))
 
     def _know(self, person: ManifestPerson) -> KnownPerson:
         photos = tuple(self._look_at(name, person.name) for name in person.photos)
-        embeddings = np.stack([photo.embedding for photo in photos])
-        return KnownPerson(
-            entry=person, photos=photos, reference=average_faces(embeddings, measure=self._judge.measure)
-        )
+        if self._gallery is not None and person.identity_seed is not None:
+            seed = person.identity_seed
+            (reference,) = embed_people(self._judge, [sample_identity(seed, "eval")], [seed])
+        else:
+            reference = average_faces(np.stack([photo.embedding for photo in photos]), measure=self._judge.measure)
+        return KnownPerson(entry=person, photos=photos, reference=reference)
 
     def _look_at(self, name: str, whose: str) -> KnownPhoto:
         if name not in self._photos:

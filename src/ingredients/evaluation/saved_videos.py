@@ -1,9 +1,10 @@
 """Makes the folder of an evaluation one that `ingredients evaluate --videos` reads, so that any judge can have a look.
 
 manifest.jsonl
-videos/whole/0000.mp4
+frames/whole/0000.mkv  the frames without loss, which the manifest names, so that the numbers are the evaluation's own
+videos/whole/0000.mp4  the same for watching
 photos/0000-1-2.png    case 0, person 1, photo 2: the first is the one that the generator got
-real/0000.mp4          what the drawn world's own camera would have seen
+real/0000.mkv          what the drawn world's own camera would have seen
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from ingredients.evaluation.generation import VideoShape
 from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo, write_manifest
 from ingredients.evaluation.references import person_photos
 from ingredients.media.pictures import write_picture
-from ingredients.media.video import write_video
+from ingredients.media.video import write_lossless_video
 from ingredients.world.identity import sample_identity
 from ingredients.world.scenes import render_scene
 
@@ -51,15 +52,15 @@ def save_manifest(
         (folder.path / name).mkdir(exist_ok=True)
     videos = []
     for case in cases:
-        real = folder.path / "real" / f"{case.index:04d}.mp4"
+        real = folder.path / "real" / f"{case.index:04d}.mkv"
         if not real.exists():
             scene = render_scene(
                 case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames, fps=fps
             )
-            write_video(real, scene.frames, fps=fps)
+            write_lossless_video(real, scene.frames, fps=fps)
         videos.append(
             ManifestVideo(
-                file_name=_inside(folder, folder.video_path(variant, case.index)),
+                file_name=_inside(folder, folder.frames_path(variant, case.index)),
                 prompt=case.prompt,
                 people=tuple(_save_person(folder, case, index) for index in range(len(case.people))),
                 real_video=_inside(folder, real),

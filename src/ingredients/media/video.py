@@ -1,4 +1,4 @@
-"""Reads and writes videos; H.264 with exactly the frames and the rate that were given.
+"""Reads and writes videos; H.264, or without loss, with exactly the frames and the rate that were given.
 
 Legend: F frames, H/W pixels.
 """
@@ -21,6 +21,7 @@ from ingredients.core.files import atomic_path, check_output_path
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 
 _WEB_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+_LOSSLESS_FORMAT = "bgr0"  # RGB as FFV1 takes it
 _BT709 = 1  # FFmpeg's number for the primaries, the transfer function and the matrix alike
 
 
@@ -71,8 +72,7 @@ def write_video(
         ShapeError: for frames of another shape.
         OutputError: if the file cannot be written there.
     """
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.shape[0] == 0 or frames.dtype != np.uint8:
-        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
+    _check_frames(frames)
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
         raise ShapeError(f"A video's height and width must be even, not {height} x {width}.")
@@ -93,6 +93,34 @@ def write_video(
             frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def write_lossless_video(path: str | Path, frames: UInt8Array, *, fps: float) -> None:
+    """Writes RGB frames (F, H, W, 3) of any size as FFV1, from which `read_video` gives exactly the same ones back.
+
+    Args:
+        path: file to write, ending in `.mkv`; it appears when it is complete.
+        frames: at least one frame.
+        fps: frames a second.
+
+    Raises:
+        ShapeError: for frames of another shape.
+        OutputError: if the file cannot be written there.
+    """
+    _check_frames(frames)
+    with atomic_path(check_video_path(path)) as temporary, av.open(str(temporary), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = _LOSSLESS_FORMAT
+        for pixels in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=_LOSSLESS_FORMAT)))
+        container.mux(stream.encode())
+
+
+def _check_frames(frames: UInt8Array) -> None:
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.shape[0] == 0 or frames.dtype != np.uint8:
+        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
 
 
 def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:
