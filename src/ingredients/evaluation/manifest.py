@@ -14,9 +14,9 @@ A line is a JSON object:
 | `real_video` | optional: a real video of the same people and prompt, for motion, variety, FID and the judge's scale |
 | `ordered` | optional: true, if the people were asked for from left to right in this order |
 
-A person may also carry `identity_seed`, where it is one of the drawn world's evaluation split: a model's own judge then
-knows it, and tells it from others, exactly as in `ingredients evaluate`. The first photo is the one that copying is
-measured against.
+A person may also carry `identity_seed`, where it is one of the drawn world's evaluation split: a model's own judge
+then knows it, and tells it from others, exactly as in `ingredients evaluate`. The first photo is the one that copying
+is measured against.
 """
 
 import dataclasses
