@@ -107,7 +107,7 @@ def test_a_scale_survives_the_disk_and_stays_with_its_judge(tmp_path):
     save_folder_scale(scale, path)
     assert load_folder_scale(path, judge="dlib") == scale
     assert scale.scale.normalise(0.6) == pytest.approx(1)
-    with pytest.raises(UserInputError, match="is the judge dlib's, not model's"):
+    with pytest.raises(UserInputError, match="is of the judge dlib, not model"):
         load_folder_scale(path, judge="model")
     path.write_text('{"judge": "dlib"}')
     with pytest.raises(UserInputError, match="needs the setting"):

@@ -131,6 +131,7 @@ def assess_tracks(
     num_frames: int,
     distractors: Sequence[Float32Array] | None = None,
     measure: Measure = "cosine",
+    needs_limit: bool = False,
 ) -> ClipAssessment:
     """Matches tracks to references one to one, so that the sum of their mean cosines is largest, and judges each.
 
@@ -142,6 +143,8 @@ def assess_tracks(
         distractors: for each reference, (M, D) embeddings of length 1 of other people to rank it among; without them
             it is ranked among the clip's references alone.
         measure: how faces are compared.
+        needs_limit: whether a face that ranks a reference first must lie above the same person's limit as well. Among
+            few distractors, somebody is always ranked first.
     """
     num_references = len(references)
     if distractors is None:
@@ -158,6 +161,7 @@ def assess_tracks(
             own=references[index],
             others=np.concatenate([np.delete(references, index, axis=0), distractors[index]]),
             measure=measure,
+            limit=scale.same_person_limit if needs_limit else None,
         )
         for index in range(num_references)
     ]
@@ -212,12 +216,14 @@ class _Candidates:
     measure: Measure
     """How faces are compared."""
 
+    limit: float | None
+    """Which a face that ranks the reference first must pass as well; None: none."""
+
     def rank_own_first(self, embeddings: Float32Array) -> BoolArray:
         """Whether each embedding (rows) is strictly nearer to the reference than to every other candidate."""
-        if len(self.others) == 0:
-            return np.ones(len(embeddings), dtype=np.bool_)
         own = compare_faces(embeddings, self.own[None], measure=self.measure)[:, 0]
-        return np.asarray(own > compare_faces(embeddings, self.others, measure=self.measure).max(axis=1))
+        others = compare_faces(embeddings, self.others, measure=self.measure)
+        return np.asarray(own > others.max(axis=1, initial=-np.inf if self.limit is None else self.limit))
 
     def is_track(self, track: TrackEmbeddings) -> bool:
         """Whether a track as a whole ranks the reference first."""

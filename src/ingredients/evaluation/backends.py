@@ -20,6 +20,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import FaceDetector, FaceRecogniser
 from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.clip_folder import ClipFolder
+from ingredients.evaluation.folder import judge_fingerprint
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.loading import (
@@ -67,6 +68,11 @@ class Backends:
 
     inception: InceptionFeatures | None = None
     """For FID; None: there is none."""
+
+    @property
+    def judge_id(self) -> str:
+        """The judge wherever its file lies: its kind and a hash."""
+        return f"{self.judge_name.partition(':')[0]} {judge_fingerprint(self.judge)}"
 
 
 def load_backends(

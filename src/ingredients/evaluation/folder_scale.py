@@ -37,7 +37,7 @@ class FolderScale:
     """A judge's scale and where it comes from; `calibration.json` of an evaluation."""
 
     judge: str
-    """Whose it is."""
+    """Whose it is: kind and hash."""
 
     source: Literal["real_videos", "photos"]
     """What was compared."""
@@ -75,7 +75,7 @@ def load_folder_scale(path: Path, *, judge: str) -> FolderScale:
     except ValueError as error:
         raise UserInputError(f"The calibration {path} is no scale of a judge: {error}.") from error
     if scale.judge != judge:
-        raise UserInputError(f"The calibration {path} is the judge {scale.judge}'s, not {judge}'s; name another file.")
+        raise UserInputError(f"The calibration {path} is of the judge {scale.judge}, not {judge}; name another file.")
     return scale
 
 

@@ -105,15 +105,18 @@ def _cases(page: ReportPage, num_videos: int) -> list[str]:
     ranked = sorted(page.cases, key=_goodness)
     num_kept = sum(case.video is not None for case in ranked)
     similarity = "similarity" if page.is_normalised else "raw similarity"
+    has_text = any(case.record.text is not None for case in ranked)
+    columns = [similarity, "lowest", "paper, %", *(["text"] if has_text else [])]
     headings = "".join(
-        f'<th class="number"{sorting}><button type="button">{name}</button></th>'
-        for name, sorting in ((similarity, ' aria-sort="ascending"'), ("lowest", ""), ("paper, %", ""), ("text", ""))
+        f'<th class="number"{" aria-sort=ascending" if name == similarity else ""}>'
+        f'<button type="button">{name}</button></th>'
+        for name in columns
     )
     rows, num_embedded = [], 0
     for case in ranked:
         video = embed_video(case.video) if case.video is not None and num_embedded < num_videos else None
         num_embedded += video is not None
-        rows.append(_case(case, video))
+        rows.append(_case(case, video, has_text=has_text))
     return [
         f'<p class="quiet">Worst first; the headings sort. {num_embedded} of {num_kept} videos are in this file; '
         "<code>--report-videos</code> changes how many.</p>"
@@ -129,7 +132,7 @@ def _goodness(case: ReportedCase) -> tuple[bool, float]:
     return case.record.error is None, case.record.people.mean_similarity
 
 
-def _case(case: ReportedCase, video: str | None) -> str:
+def _case(case: ReportedCase, video: str | None, *, has_text: bool) -> str:
     record = case.record
     paper = None if record.paper is None else 100 * record.paper.face_similarity
     text = None if record.text is None else record.text.cosine
@@ -139,7 +142,7 @@ def _case(case: ReportedCase, video: str | None) -> str:
         f'<tr><td data-value="{label}">{label}</td><td>{shown}</td><td>{_people(case)}</td>'
         f'<td class="prompt">{html.escape(record.prompt)}{_remarks(case.remarks())}</td>'
         f"{_number(record.people.mean_similarity, 2)}{_number(record.people.greedy_minimum, 2)}"
-        f"{_number(paper, 1)}{_number(text, 3)}</tr>"
+        f"{_number(paper, 1)}{_number(text, 3) if has_text else ''}</tr>"
     )
 
 
@@ -149,7 +152,7 @@ def _people(case: ReportedCase) -> str:
         photo = embed_photo(person.photos[0])
         similarity = f"{found.similarity:.2f}" if found.found else "no face"
         seen = case.seen_as(index)
-        words = {"": "", "missing": "missing", person.name: "seen as themselves"}.get(seen, f"seen as {seen}")
+        words = {"": "", "missing": "missing", person.name: "as themselves"}.get(seen, f"as {seen}")
         parts.append(
             f'<div class="person">{photo}<span>{html.escape(person.name)} <b>{similarity}</b>'
             f'<br><span class="quiet">{html.escape(words)}</span></span></div>'

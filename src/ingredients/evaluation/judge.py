@@ -181,8 +181,9 @@ class Judge:
         num_frames: int,
         distractors: Sequence[Float32Array] | None = None,
         scale: SimilarityScale | None = None,
+        needs_limit: bool = False,
     ) -> ClipAssessment:
-        """As `assess`, for a clip that `track` has seen."""
+        """As `assess`, for a clip that `track` has seen; `needs_limit` as in `assessment.assess_tracks`."""
         return assess_tracks(
             tracks,
             np.stack(list(references)),
@@ -190,6 +191,7 @@ class Judge:
             num_frames=num_frames,
             distractors=distractors,
             measure=self.measure,
+            needs_limit=needs_limit,
         )
 
 

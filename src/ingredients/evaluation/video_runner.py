@@ -15,6 +15,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import TrackEmbeddings
 from ingredients.evaluation.backends import Backends
+from ingredients.evaluation.distractors import NUM_DISTRACTORS
 from ingredients.evaluation.folder import EvaluationFolder
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.known_people import KnownPerson, PeopleOfFolder, digest_of, file_digest
@@ -156,11 +157,13 @@ class VideoRunner:
         frames = read_video(self.folder / video.file_name, max_bytes=_MAX_BYTES).frames
         seen = self._spread(frames)
         view = self.judge.look(seen)
+        others = [self.people.others(person) for person in people]
         assessment = self.judge.assess_tracks(
             view.tracks,
             references,
             num_frames=len(seen),
-            distractors=[self.people.others(person) for person in people],
+            distractors=others,
+            needs_limit=min(map(len, others)) < NUM_DISTRACTORS,
         )
         similarity = paper_face_similarity(view.embeddings, references, measure=self.judge.measure)
         record = CaseRecord(

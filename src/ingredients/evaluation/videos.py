@@ -134,13 +134,13 @@ def _find_scale(
 ) -> FolderScale | SimilarityScale | None:
     """The scale of the judge: one that was given, the model's own, or what the folder has of real people."""
     if calibration is not None:
-        return load_folder_scale(Path(calibration), judge=backends.judge_name)
+        return load_folder_scale(Path(calibration), judge=backends.judge_id)
     if backends.judge.is_calibrated:
         one_photo_each = all(len(person.photos) == 1 for video in videos for person in video.people)
         return backends.judge.one_photo_scale if one_photo_each else backends.judge.scale
     path = records.path / FOLDER_SCALE_NAME
     if path.is_file():  # the folder's description says that it is of these photos and real videos
-        return load_folder_scale(path, judge=backends.judge_name)
+        return load_folder_scale(path, judge=backends.judge_id)
     scale = _measure_scale(videos, backends, people, runner)
     if scale is not None:
         save_folder_scale(scale, path)
@@ -164,7 +164,7 @@ def _measure_scale(
             except UserInputError:
                 continue
             real.append((view.tracks, of_video, view.num_frames))
-    name, measure = backends.judge_name, backends.judge.measure
+    name, measure = backends.judge_id, backends.judge.measure
     from_real = scale_from_real_videos(real, people.everybody, judge=name, measure=measure)
     return from_real or scale_from_photos(
         [of_video for _, of_video in known], people.everybody, judge=name, measure=measure

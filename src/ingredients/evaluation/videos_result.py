@@ -131,7 +131,7 @@ class VideosResult:
         if self.scale is None:
             facts.append(
                 f"The judge is not calibrated, so similarities are raw ({unit}); above {self.limit:.2f} a face is "
-                "taken for the person. Several photos of each person, or real videos, would calibrate it."
+                "taken for the person. Real videos, or several photos of enough people, would calibrate it."
             )
         else:
             same, strangers = self.scale.same_person_mean, self.scale.stranger_mean
