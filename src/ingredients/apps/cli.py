@@ -12,6 +12,7 @@ from ingredients.apps import (
     generate_command,
     info_command,
     models_command,
+    reproduce_command,
     train_commands,
     world_commands,
 )
@@ -38,6 +39,7 @@ app.command("info", help=info_command.HELP)(info_command.info)
 app.command("models", help=models_command.HELP)(models_command.models)
 app.command("download", help=download_command.HELP)(download_command.download)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
+app.command("reproduce", help=reproduce_command.HELP)(reproduce_command.reproduce)
 app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
 app.add_typer(benchmark_commands.app, name="benchmark")
 app.add_typer(data_commands.app, name="data")

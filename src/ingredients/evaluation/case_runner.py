@@ -15,7 +15,13 @@ from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
 from ingredients.evaluation.cases import Case, make_case
 from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
 from ingredients.evaluation.folder import EvaluationFolder
-from ingredients.evaluation.generation import GenerationSettings, VideoRequest, generate_videos, video_shape
+from ingredients.evaluation.generation import (
+    GenerationSettings,
+    VideoMaker,
+    VideoRequest,
+    generate_videos,
+    video_shape,
+)
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.judge import ClipView, Judge
 from ingredients.evaluation.measurements import face_vectors, follow_changes, mean_variety, region_features
@@ -85,6 +91,7 @@ class CaseRunner:
         save_videos: whether the videos are kept beside the records.
         text_encoder: says how well frames fit prompts; the model's own, without one.
         inception: InceptionV3's features, if they are needed.
+        video_maker: makes the videos; the pipeline, without one.
     """
 
     def __init__(
@@ -101,6 +108,7 @@ class CaseRunner:
         save_videos: bool = False,
         text_encoder: TextImageEncoder | None = None,
         inception: InceptionFeatures | None = None,
+        video_maker: VideoMaker | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.judge = judge
@@ -112,6 +120,7 @@ class CaseRunner:
         self.save_videos = save_videos
         self.text_encoder = text_encoder or own_text_encoder(pipeline)
         self.inception = inception
+        self.video_maker = video_maker
         self._gallery = DistractorGallery(judge, num_distractors=num_distractors)
         self._people: dict[int, _People] = {}
 
@@ -173,7 +182,10 @@ class CaseRunner:
         started = time.monotonic()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PromptWarning)
-            videos = generate_videos(self.pipeline, requests, variant=variant, settings=self.settings)
+            if self.video_maker is None:
+                videos = generate_videos(self.pipeline, requests, variant=variant, settings=self.settings)
+            else:
+                videos = self.video_maker(requests, self.settings)
         seconds = (time.monotonic() - started) / len(requests)
         for case, frames in zip(made, videos, strict=True):
             if self.save_videos:

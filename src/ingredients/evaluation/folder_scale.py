@@ -72,8 +72,8 @@ def load_folder_scale(path: Path, *, judge: str) -> FolderScale:
     """
     try:
         scale = load_config(FolderScale, path)
-    except ValueError as error:
-        raise UserInputError(f"The calibration {path} is no scale of a judge: {error}.") from error
+    except UserInputError as error:
+        raise UserInputError(f"The calibration {path} is no scale of a judge: {error}") from error
     if scale.judge != judge:
         raise UserInputError(f"The calibration {path} is of the judge {scale.judge}, not {judge}; name another file.")
     return scale

@@ -11,7 +11,7 @@ from ingredients.evaluation.case_runner import FPS, CaseRunner, own_text_encoder
 from ingredients.evaluation.cases import CASES_VERSION, Case, make_cases
 from ingredients.evaluation.distractors import NUM_DISTRACTORS
 from ingredients.evaluation.folder import EvaluationFolder, fingerprint, held_modules, judge_fingerprint
-from ingredients.evaluation.generation import GenerationSettings, video_shape
+from ingredients.evaluation.generation import GenerationSettings, VideoMaker, video_shape
 from ingredients.evaluation.html_report import DEFAULT_NUM_VIDEOS
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.judge import Judge
@@ -23,7 +23,7 @@ from ingredients.evaluation.reported import ReportedCase, ReportedPerson
 from ingredients.evaluation.results import EvaluationResult
 from ingredients.evaluation.saved_videos import save_manifest
 from ingredients.evaluation.text_encoders import TextImageEncoder
-from ingredients.evaluation.variants import WHOLE
+from ingredients.evaluation.variants import WHOLE, Variant
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.speed import apply_speed_options
 
@@ -36,6 +36,8 @@ def evaluate(
     num_cases: int = 100,
     num_people: int = 2,
     benchmark: bool = False,
+    variant: Variant = WHOLE,
+    video_maker: VideoMaker | None = None,
     seed: int = 0,
     settings: GenerationSettings | None = None,
     metrics: Iterable[str] | None = None,
@@ -57,6 +59,9 @@ def evaluate(
         num_cases: the first so many cases.
         num_people: people in each, 1 to 4.
         benchmark: whether the cases are the benchmark's, of 2 to 4 people.
+        variant: which parts of the model work.
+        video_maker: makes them instead of the model, whose other parts still say what the metrics ask: for methods
+            that are no pipeline.
         seed: added to the cases' own; another one gives other videos of the same people and prompts.
         settings: how videos are made.
         metrics: names; all that the model allows, without them.
@@ -93,20 +98,21 @@ def evaluate(
         save_videos=save_videos,
         text_encoder=text_encoder,
         inception=inception,
+        video_maker=video_maker,
     )
-    records = runner.run(WHOLE, cases, progress=progress)
+    records = runner.run(variant, cases, progress=progress)
     if save_videos:
         save_manifest(
             runner.folder,
             cases,
-            variant=WHOLE.name,
+            variant=variant.name,
             shape=video_shape(pipeline, settings),
             fps=FPS,
             ordered=settings.layout_share > 0,
         )
     result = EvaluationResult(
         metrics=compute_metrics(chosen, records),
-        cases=[_report(runner, case, record) for case, record in zip(cases, records, strict=True)],
+        cases=[_report(runner, variant, case, record) for case, record in zip(cases, records, strict=True)],
         num_people=num_people,
         seed=seed,
         settings=settings,
@@ -177,6 +183,7 @@ def open_runner(
     cases_version: int | str = CASES_VERSION,
     text_encoder: TextImageEncoder | None = None,
     inception: InceptionFeatures | None = None,
+    video_maker: VideoMaker | None = None,
 ) -> CaseRunner:
     """A runner in the folder of an evaluation of this model with these settings, which the model then runs with.
 
@@ -197,6 +204,8 @@ def open_runner(
         "seed": seed,
         "version of the cases": cases_version,
     }
+    if video_maker is not None:
+        description["videos made by"] = video_maker.name
     if text_encoder is not None:
         description["judge of text"] = fingerprint([text_encoder.network])
     if inception is not None:
@@ -213,6 +222,7 @@ def open_runner(
         save_videos=save_videos,
         text_encoder=text_encoder,
         inception=inception,
+        video_maker=video_maker,
     )
 
 
@@ -226,8 +236,8 @@ def model_fingerprint(pipeline: IngredientsPipeline) -> str:
     )
 
 
-def _report(runner: CaseRunner, case: Case, record: CaseRecord) -> ReportedCase:
-    video = runner.folder.video_path(WHOLE.name, case.index)
+def _report(runner: CaseRunner, variant: Variant, case: Case, record: CaseRecord) -> ReportedCase:
+    video = runner.folder.video_path(variant.name, case.index)
     return ReportedCase(
         record=record,
         people=tuple(

@@ -31,6 +31,7 @@ class TunedBaseline:
         self.config = config
         self.trainer = trainer
         self.folder = folder
+        self.name = f"{config.method}, {trainer.num_steps} steps at {trainer.learning_rate:g}"
         self._weights = {name: tensor.clone() for name, tensor in pipeline.transformer.state_dict().items()}
 
     def __call__(self, requests: Sequence[VideoRequest], settings: GenerationSettings) -> list[UInt8Array]:

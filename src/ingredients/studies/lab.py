@@ -136,6 +136,11 @@ class Lab:
         pipeline.sampling_defaults = self.sampling()
         return pipeline
 
+    @functools.cached_property
+    def shipped(self) -> IngredientsPipeline:
+        """The model that ships, for its face networks."""
+        return IngredientsPipeline.from_pretrained(self.model_folder)
+
     def sampling(self) -> SamplingDefaults:
         """How every video is made."""
         return SamplingDefaults(

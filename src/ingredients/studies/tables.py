@@ -122,7 +122,7 @@ TABLES = {table.name: table for table in (TABLE_1, TABLE_2, TABLE_3, TABLE_LAMBD
 
 _COLUMNS = (
     ("paper_face_similarity", "Face Sim, %", 100.0),
-    ("paper_clip_text", "text, %", 100.0),
+    ("dual_encoder_text", "text, %", 100.0),
     ("judge_frechet_distance", "Frechet", 1.0),
     ("normalised_similarity", "similarity", 1.0),
     ("right_person_rate", "right person, %", 100.0),

@@ -108,3 +108,6 @@ VARIANTS: tuple[Variant, ...] = (
     FROM_SAME_CLIP,
 )
 """All of them, those that the paper's tables need first."""
+
+EXTRAS = (SMALL_LAMBDA, LARGE_LAMBDA, FROM_SAME_CLIP)
+"""Those that no table of the paper has."""
