@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps import export_command
 from ingredients.apps.model_option import Model
 from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, say, silence_libraries, with_examples
 
@@ -21,6 +22,7 @@ app = typer.Typer(
         "ingredients train route --config configs/paper/route.yaml --data encoded/clips --output runs/route \\",
         "  model.start=runs/align",
         "torchrun --nproc-per-node 8 -m ingredients train align --data encoded/clips --output runs/align",
+        "ingredients train export runs/route --output models/mine",
     ),
 )
 
@@ -106,3 +108,4 @@ def _listed(paths: list[Path] | None) -> str | None:
 
 app.command("align", help=_ALIGN)(_command("align"))
 app.command("route", help=_ROUTE)(_command("route"))
+app.command("export", help=export_command.HELP)(export_command.export)
