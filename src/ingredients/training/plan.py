@@ -14,8 +14,9 @@ from ingredients.training.diffusion_stage import DiffusionStage
 from ingredients.training.runs import RunConfig, RunConfigT, RunKind, build_stage
 from ingredients.training.throughput import PEAKS
 
-_BYTES_OF_TRAINED = 4 + 4 + 8 + 4
-"""A trained number in float32: itself, its gradient, AdamW's two moments, its moving average."""
+_BYTES_OF_WEIGHT, _BYTES_OF_GRADIENT, _BYTES_OF_AVERAGE = 4, 4, 4
+_BYTES_OF_MOMENTS = {"adamw": 8, "adamw8bit": 2, "muon": 4}
+"""Of a trained number, which is in float32."""
 
 _BYTES_PER_TOKEN_AND_CHANNEL = 34
 """What a block's forward pass keeps of a token in 16 bit, a channel, with fused attention (Korthikanti et al. 2022,
@@ -143,10 +144,12 @@ def _memory(stage: DiffusionStage, config: RunConfig, num_tokens: int, *, num_tr
     kept = samples * num_tokens * channels * precision
     num_blocks = transformer.config.num_layers
     activations = num_blocks * kept + block if config.stage.gradient_checkpointing else num_blocks * block
+    each = _BYTES_OF_WEIGHT + _BYTES_OF_GRADIENT + _BYTES_OF_MOMENTS[config.trainer.optimizer]
+    each += _BYTES_OF_AVERAGE if config.trainer.ema_decay > 0 else 0
     return {
         "frozen weights": float(frozen),
         "VAE": float(vae),
-        "what is trained": float(num_trained * _BYTES_OF_TRAINED),
+        "what is trained": float(num_trained * each),
         "activations": float(activations),
     }
 
