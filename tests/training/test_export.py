@@ -262,6 +262,7 @@ def test_a_checkpoint_of_a_run_that_goes_on_is_exported(runs: TinyRuns, tmp_path
 def test_the_best_checkpoint(runs: TinyRuns, tmp_path: Path) -> None:
     run = tmp_path / "align"
     shutil.copytree(runs.align, run)
+    (run / "checkpoints/best.json").unlink(missing_ok=True)
     with pytest.raises(UserInputError, match="Nothing says which checkpoint"):
         plan_export(read_run(run), checkpoint="best")
     noted = {"step": 2, "measure": "validation_loss_both", "value": 0.5}
