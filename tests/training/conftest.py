@@ -55,10 +55,9 @@ class TinyWorld:
         return IngredientsTransformer3DModel(**(config | overrides))
 
 
-@pytest.fixture(scope="session")
-def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
+def tiny_vae() -> AutoencoderKLCogVideoX:
     torch.manual_seed(0)
-    vae = AutoencoderKLCogVideoX(
+    return AutoencoderKLCogVideoX(
         block_out_channels=(4, 4, 4),
         down_block_types=("CogVideoXDownBlock3D",) * 3,
         up_block_types=("CogVideoXUpBlock3D",) * 3,
@@ -67,10 +66,19 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
         norm_num_groups=2,
         scaling_factor=2.0,
     ).eval()
-    folder: Path = tmp_path_factory.mktemp("encoded")
-    encode_world(folder, vae, number=5)
+
+
+def open_world(folder: Path) -> TinyWorld:
+    """The world whose clips were encoded into a folder, in any process."""
     clips = EncodedClips([folder])
-    return TinyWorld(parts=FrozenParts(vae=vae, clips=clips, validation_clips=clips), folder=folder)
+    return TinyWorld(parts=FrozenParts(vae=tiny_vae(), clips=clips, validation_clips=clips), folder=folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
+    folder: Path = tmp_path_factory.mktemp("encoded")
+    encode_world(folder, tiny_vae(), number=5)
+    return open_world(folder)
 
 
 def compute_step(stage: DiffusionStage, *, step: int = 0, progress: float = 0.0) -> StepOutput:

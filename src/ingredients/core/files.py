@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from ingredients.core.errors import OutputError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?|\.tmp[0-9A-Za-z]{6}")  # ours, and those of safetensors
 
 
 def check_output_path(path: str | Path) -> Path:
@@ -53,22 +55,75 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         OutputError: if the folder does not exist, the disk filled up while the block wrote, or it could not write.
     """
     path = check_output_path(path)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    temporary = _temporary_name(path)
     try:
         yield temporary
         temporary.replace(path)
     except BaseException as error:
         _remove(temporary)
-        if is_disk_full(error):
-            raise OutputError(
-                f"The disk of {path.parent} is full, so {path.name} was not written; "
-                "free some space or choose another output folder."
-            ) from error
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"The output {path} could not be written ({error.strerror or error}); choose another folder."
-            ) from error
+        if (explained := _explain(error, path)) is not None:
+            raise explained from error
         raise
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside `path`, which takes its place when the block ends well, or else is removed.
+
+    Raises:
+        OutputError: as `atomic_path`.
+    """
+    temporary, replaced = _temporary_name(path), _temporary_name(path)
+    try:
+        temporary.mkdir()
+        yield temporary
+        if path.exists():
+            path.rename(replaced)
+        temporary.rename(path)
+        _remove(replaced)
+    except BaseException as error:
+        _remove(temporary)
+        if (explained := _explain(error, path)) is not None:
+            raise explained from error
+        raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds a line to a file, which need not exist.
+
+    Raises:
+        OutputError: if it cannot be written; half a line may be left.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise _explain(error, path) or error from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what writers that were killed left under temporary names; nobody may be writing into the folder."""
+    for path in folder.glob(".*"):
+        if _TEMPORARY.fullmatch(path.name):
+            _remove(path)
+
+
+def _temporary_name(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+
+
+def _explain(error: BaseException, path: Path) -> OutputError | None:
+    """What a person is told of a failed write; None if it failed for another reason."""
+    if is_disk_full(error):
+        return OutputError(
+            f"The disk of {path.parent} is full, so {path.name} was not written; "
+            "free some space or choose another output folder."
+        )
+    if isinstance(error, OSError):
+        return OutputError(
+            f"The output {path} could not be written ({error.strerror or error}); choose another folder."
+        )
+    return None
 
 
 def _remove(path: Path) -> None:

@@ -118,7 +118,7 @@ def apply_speed_options(
     transformer = pipeline.transformer
     _check_weights(transformer, options)
     if options.compile:
-        _check_compiler(device or transformer.device)
+        check_compiler(device or transformer.device)
     check_step_cache(options.step_cache, transformer, magnitudes=pipeline.residual_magnitudes)
     use_attention_backend(transformer, options.attention_backend, device=device)
     transformer.unfuse_qkv_projections()
@@ -169,7 +169,12 @@ def check_speed_in_memory_mode(options: SpeedOptions, mode: MemoryMode) -> None:
         )
 
 
-def _check_compiler(device: torch.device) -> None:
+def check_compiler(device: torch.device) -> None:
+    """Says whether something can be compiled for a device.
+
+    Raises:
+        SpeedOptionError: if a compiler is missing.
+    """
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
     from torch.utils._triton import has_triton

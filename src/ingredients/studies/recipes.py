@@ -42,6 +42,9 @@ class StudyConfig:
     num_cases: int = 30
     """Of the benchmark, for each model; its first ones."""
 
+    num_seeds: int = 3
+    """Runs of the rows that matter, at most; the others have one."""
+
     num_pairs: int = 10
     """Pairs of people for which the tuned baselines are tuned."""
 

@@ -66,7 +66,8 @@ def plan_study(lab: Lab, target: Target) -> StudyPlan:
 
     if TEXT_ALONE in models:
         add(text_step(lab))
-    runs = [(number, variant) for variant in variants for number in range(len(variant.seeds))]
+    most = lab.config.num_seeds
+    runs = [(number, variant) for variant in variants for number in range(min(most, len(variant.seeds)))]
     for number, variant in sorted(runs, key=lambda run: (run[1] in EXTRAS, run[0])):
         seed = variant.seeds[number]
         align, route = lab.align_step(variant.alignment, seed), lab.route_step(variant, seed)

@@ -3,13 +3,17 @@
 checkpoints/step-00000200.safetensors   one for each of the last few, and the best
 checkpoints/best.json                   which of them is the best, and by what
 
-Tensors are named `parameters/NAME`, `averages/NAME` and `optimizer/INDEX/NAME/KEY`; the position of the run stands in
-the file's metadata as JSON. Nothing is pickled. Sharded tensors are put together first, so that a run can go on with
-another number of processes.
+Tensors are named `parameters/NAME`, `averages/NAME` and `optimizer/INDEX/NAME/KEY`, with `KEY.PART` for a moment in
+8 bit: its codes, their scales, and what the codes mean. The position of the run stands in the file's metadata as JSON,
+beside a checksum of the tensors. Nothing is pickled. Sharded tensors are put together first, so that a run can go on
+with another number of processes.
 """
 
 import dataclasses
 import json
+import math
+import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,15 +21,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor
 
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.core.files import atomic_path
+from ingredients.core.files import atomic_path, remove_leftovers
 from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.optimizers import make_states
 from ingredients.training.processes import placed_like, whole
 
 CHECKPOINTS_FOLDER = "checkpoints"
 BEST_NAME = "best.json"
-_FORMAT = "ingredients-training-checkpoint-2"
+_FORMAT = "ingredients-training-checkpoint-3"
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -41,6 +47,9 @@ class RunPosition:
     seed: int = 0
     """The run's seed."""
 
+    optimizer: str = "adamw"
+    """By which it is trained: another one cannot go on with its state."""
+
     stage: dict[str, Any] = dataclasses.field(default_factory=dict)
     """The stage's own state."""
 
@@ -49,6 +58,13 @@ class RunPosition:
 
     num_skipped: int = 0
     """Steps left out in a row."""
+
+    sums: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    """What was measured since the last line of the log: sums, and of how many."""
+
+    measured: dict[str, float] | None = None
+    """What held-out data say about the averaged weights, if they were asked at this step; the first number tells
+    checkpoints apart, less being better, if it is a `validation_loss`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,43 +99,57 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes all of them: a run starts anew."""
-        for path in [*self.paths(), *self._leftovers()]:
+        for path in self.paths():
             path.unlink()
         (self.folder / BEST_NAME).unlink(missing_ok=True)
 
     def save(self, position: RunPosition, state: TrainedState, *, is_main: bool) -> None:
-        """Writes a checkpoint, and then removes those that are no longer kept.
+        """Writes a checkpoint, notes it if it is the best, and removes those that are no longer kept.
 
         Every process must call it, for each holds a part of sharded tensors; the main one writes.
 
         Raises:
             OutputError: if it cannot be written; older ones stay.
         """
-        tensors = dict(_named_tensors(state))
+        tensors = {name: tensor for name, tensor in _named_tensors(state) if is_main}
         if not is_main:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"The folder {self.folder} cannot be made ({error.strerror}).") from error
-        metadata = {"format": _FORMAT, "position": json.dumps(dataclasses.asdict(position))}
+        metadata = {
+            "format": _FORMAT,
+            "position": json.dumps(dataclasses.asdict(position)),
+            "checksum": _checksum(tensors),
+        }
         with atomic_path(self.folder / f"step-{position.step:08d}.safetensors") as temporary:
-            save_file(tensors, temporary, metadata=metadata)
-        best = self.best()
-        kept = {*self.paths()[-self.keep :], *([] if best is None else [best[0]])}
-        for path in [path for path in self.paths() if path not in kept] + self._leftovers():
-            path.unlink(missing_ok=True)
+            try:
+                save_file(tensors, temporary, metadata=metadata)
+            except SafetensorError as error:  # it hides the system's error in its text
+                raise OSError(str(error)) from error
+            _flush(temporary)
+        self.tidy(position)
 
-    def note_best(self, step: int, *, measure: str, value: float) -> bool:
-        """Says that the checkpoint of a step has measured `value`, less being better; True if it is the best."""
+    def tidy(self, position: RunPosition) -> None:
+        """What follows the writing of a checkpoint; a run that is resumed does it again, for it may have been cut off.
+
+        Raises:
+            OutputError: if the best cannot be noted.
+        """
+        remove_leftovers(self.folder)
+        measure, value = next(iter((position.measured or {}).items()), ("", 0.0))
         best = self.best()
-        if best is not None and best[1] <= value:
-            return False
-        with atomic_path(self.folder / BEST_NAME) as temporary:
-            temporary.write_text(
-                json.dumps({"step": step, "measure": measure, "value": value}) + "\n", encoding="utf-8"
-            )
-        return True
+        is_better = math.isfinite(value) and (best is None or value < best[1])
+        if measure.startswith("validation_loss") and is_better:
+            noted = {"step": position.step, "measure": measure, "value": value}
+            with atomic_path(self.folder / BEST_NAME) as temporary:
+                temporary.write_text(json.dumps(noted) + "\n", encoding="utf-8")
+            best = self.best()
+        kept = {*self.paths()[-self.keep :], *([] if best is None else [best[0]])}
+        for path in self.paths():
+            if path not in kept:
+                path.unlink()
 
     def best(self) -> tuple[Path, float] | None:
         """The best checkpoint and what it measured, if one was measured and is there."""
@@ -130,16 +160,60 @@ class Checkpoints:
         path = self.folder / f"step-{noted['step']:08d}.safetensors"
         return (path, float(noted["value"])) if path.exists() else None
 
-    def _leftovers(self) -> list[Path]:
-        """Temporary files of writers that were killed."""
-        return list(self.folder.glob(".step-*.safetensors"))
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """One that was read."""
+
+    path: Path
+    """The file."""
+
+    position: RunPosition
+    """Where the run stood."""
+
+    tensors: Mapping[str, torch.Tensor]
+    """All of its tensors, whole, by the names above."""
+
+    def restore(self, state: TrainedState) -> None:
+        """Puts its tensors in their places.
+
+        Raises:
+            UserInputError: if the model has other parameters.
+        """
+        self._check_parameters(state.parameters)
+        with torch.no_grad():
+            for name, parameter in state.parameters.items():
+                parameter.copy_(placed_like(parameter, self.tensors[f"parameters/{name}"]))
+        state.ema.load({name: self.tensors[f"averages/{name}"] for name in state.parameters})
+        make_states(state.optimizers)
+        saved_states = {key.rpartition("/")[0] for key in self.tensors}
+        for prefix, optimizer, parameter in _parameters_of_optimizers(state):
+            if prefix not in saved_states:  # it never had a gradient
+                del optimizer.state[parameter]
+                continue
+            for key, tensor in _parts_of_state(optimizer.state[parameter]):
+                tensor.copy_(placed_like(tensor, self.tensors[f"{prefix}/{key}"]))
+
+    def _check_parameters(self, parameters: Mapping[str, torch.nn.Parameter]) -> None:
+        shapes = {name: parameter.shape for name, parameter in parameters.items()}
+        saved_shapes = {
+            key.removeprefix("parameters/"): tensor.shape
+            for key, tensor in self.tensors.items()
+            if key.startswith("parameters/")
+        }
+        differing = sorted(name for name in {*shapes, *saved_shapes} if shapes.get(name) != saved_shapes.get(name))
+        if differing:
+            raise UserInputError(
+                f"{self.path} holds other parameters than this stage trains (first difference: {differing[0]}); "
+                "start without --resume."
+            )
 
 
-def load_checkpoint(path: Path, state: TrainedState) -> RunPosition:
-    """Puts the state of a checkpoint back in place, and says where the run stands.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint.
 
     Raises:
-        UserInputError: if the file is damaged, of another kind, or of a model with other parameters.
+        UserInputError: if the file is damaged or of another kind.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -149,43 +223,57 @@ def load_checkpoint(path: Path, state: TrainedState) -> RunPosition:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
     except (OSError, SafetensorError) as error:
         raise UserInputError(f"The checkpoint {path} is damaged ({error}); delete it and resume again.") from error
-    saved = {key.removeprefix("parameters/") for key in tensors if key.startswith("parameters/")}
-    if saved != state.parameters.keys():
-        difference = sorted(saved ^ state.parameters.keys())
+    if metadata["checksum"] != _checksum(tensors):
         raise UserInputError(
-            f"{path} holds other parameters than this stage trains (first difference: {difference[0]}); "
-            "start without --resume."
+            f"The checkpoint {path} is damaged (its checksum does not match); delete it and resume again."
         )
-    with torch.no_grad():
-        for name, parameter in state.parameters.items():
-            parameter.copy_(placed_like(parameter, tensors[f"parameters/{name}"]))
-    state.ema.load({name: tensors[f"averages/{name}"] for name in state.parameters})
-    names = {id(parameter): name for name, parameter in state.parameters.items()}
-    for index, optimizer in enumerate(state.optimizers):
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                prefix = f"optimizer/{index}/{names[id(parameter)]}/"
-                found = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-                if found:
-                    optimizer.state[parameter] = {
-                        key: placed_like(parameter, value) if value.shape == parameter.shape else value
-                        for key, value in found.items()
-                    }
-    return RunPosition(**json.loads(metadata["position"]))
+    return Checkpoint(path=path, position=RunPosition(**json.loads(metadata["position"])), tensors=tensors)
 
 
 def _named_tensors(state: TrainedState) -> Iterator[tuple[str, torch.Tensor]]:
-    names = {id(parameter): name for name, parameter in state.parameters.items()}
     for name, parameter in state.parameters.items():
         yield f"parameters/{name}", _on_processor(parameter)
     for name, average in state.ema.averages.items():
         yield f"averages/{name}", _on_processor(average)
+    for prefix, optimizer, parameter in _parameters_of_optimizers(state):
+        for key, tensor in _parts_of_state(optimizer.state.get(parameter, {})):
+            yield f"{prefix}/{key}", _on_processor(tensor)
+
+
+def _parameters_of_optimizers(
+    state: TrainedState,
+) -> Iterator[tuple[str, torch.optim.Optimizer, torch.nn.Parameter]]:
+    names = {id(parameter): name for name, parameter in state.parameters.items()}
     for index, optimizer in enumerate(state.optimizers):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                for key, value in optimizer.state.get(parameter, {}).items():
-                    yield f"optimizer/{index}/{names[id(parameter)]}/{key}", _on_processor(torch.as_tensor(value))
+                yield f"optimizer/{index}/{names[id(parameter)]}", optimizer, parameter
+
+
+def _parts_of_state(state: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    """An optimiser's tensors for one parameter; those in 8 bit in the parts that make them up."""
+    for key, tensor in state.items():
+        flatten = getattr(tensor, "__tensor_flatten__", None)
+        if flatten is None or isinstance(tensor, DTensor):
+            yield key, tensor
+        else:
+            yield from ((f"{key}.{part}", getattr(tensor, part)) for part in flatten()[0])
 
 
 def _on_processor(tensor: torch.Tensor) -> torch.Tensor:
     return whole(tensor.detach()).cpu().contiguous()
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Of the tensors' names and bytes: safetensors itself notices a short file, but no byte that has changed."""
+    checksum = 0
+    for name in sorted(tensors):
+        checksum = zlib.crc32(name.encode(), checksum)
+        checksum = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, checksum)
+    return f"{checksum:08x}"
+
+
+def _flush(path: Path) -> None:
+    """Until the disk has it: a checkpoint that is renamed before may be empty after a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

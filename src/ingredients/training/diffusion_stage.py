@@ -12,6 +12,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.files import atomic_folder
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.data.batches import ClipBatch, ReferenceSource, draw_batch
 from ingredients.data.canvas_latents import encode_canvases
@@ -21,6 +22,8 @@ from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, shar
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.flops import forward_flops
 from ingredients.models.rotary import video_rotary_emb
+from ingredients.pipelines.speed import check_compiler
+from ingredients.training.mixed_precision import Precision, mixed_precision
 from ingredients.training.noise import NoiseSchedule, build_scheduler
 from ingredients.training.stage import ParameterGroup, StepOutput, StepPosition, Work
 from ingredients.training.trained_transformer import exported_transformer
@@ -108,11 +111,14 @@ class DiffusionStage:
         self.parts = parts
         self.config = config
         self.schedule = NoiseSchedule(parts.scheduler)
+        is_half = any(parameter.dtype == torch.bfloat16 for parameter in transformer.parameters())
+        self.dtype = torch.bfloat16 if is_half else torch.float32
         parts.vae.requires_grad_(False).eval()
         parts.vae.to(self.device)
         if config.gradient_checkpointing:
             transformer.enable_gradient_checkpointing()
         if config.compile:
+            check_compiler(self.device)
             transformer.compile_repeated_blocks()
         self._order: SampleOrder | None = None
         self._cursors: list[int] | None = None
@@ -134,13 +140,23 @@ class DiffusionStage:
         raise NotImplementedError
 
     def draw(self, position: StepPosition) -> Sequence[ClipBatch]:
-        """This process's clips, or images while the run trains on those."""
+        """This process's clips, or images while the run trains on those.
+
+        Raises:
+            UserInputError: if the processes cannot have equal shares of a step.
+        """
         if self._order is None:
             buckets = list(self.parts.clips.buckets().values())
             clip_ids = [entry.clip_id for entry in self.parts.clips.entries]
             self._order = SampleOrder(buckets, clip_ids, seed=position.seed, cursors=self._cursors)
         is_image = position.progress < self.config.image_share
         batch_size = self.config.image_batch_size if is_image else self.config.batch_size
+        if batch_size % position.num_processes:
+            name = "image_batch_size" if is_image else "batch_size"
+            raise UserInputError(
+                f"{batch_size} clips a step cannot be parted equally among {position.num_processes} processes; set "
+                f"stage.{name} to a multiple of {position.num_processes}."
+            )
         draws = share(self._order.draw(batch_size), index=position.process_index, count=position.num_processes)
         size = self.config.micro_batch_size or len(draws)
         return [
@@ -274,7 +290,8 @@ class DiffusionStage:
         """Writes `transformer/`, adapters merged, into the folder; every process must call it."""
         transformer = exported_transformer(self.transformer)
         if transformer is not None:
-            transformer.save_pretrained(folder / "transformer")
+            with atomic_folder(folder / "transformer") as temporary:
+                transformer.save_pretrained(temporary)
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
@@ -283,6 +300,7 @@ class DiffusionStage:
         if clips is None:
             return {}
         self.transformer.eval()
+        precision: Precision = "bfloat16" if self.dtype == torch.bfloat16 else "float32"
         losses: dict[str, list[float]] = {}
         clip_ids = [entry.clip_id for entry in clips.entries]
         indices = next(iter(clips.buckets().values()))
@@ -292,7 +310,9 @@ class DiffusionStage:
             batch = self.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True).to(self.device)
             for timestep in VALIDATION_TIMESTEPS:
                 timesteps = torch.full((len(batch),), timestep, device=self.device)
-                for name, value in self.validation_losses(batch, timesteps).items():
+                with mixed_precision(precision, self.device):
+                    measured = self.validation_losses(batch, timesteps)
+                for name, value in measured.items():
                     losses.setdefault(f"{name}_t{timestep}", []).append(value)
         self.transformer.train()
         means = {name: sum(values) / len(values) for name, values in losses.items()}

@@ -91,9 +91,11 @@ class IdentityStage(DiffusionStage):
                 parts.vae, parts.recogniser, max_timestep=config.identity_loss_max_timestep
             )
         for name, parameter in transformer.named_parameters():
-            if name in self.base_parameters | module_parameters:
+            is_trained = name in self.base_parameters | module_parameters
+            if is_trained:
                 parameter.requires_grad_(True)
-                parameter.data = parameter.data.float()  # a base in bfloat16 is tuned in float32
+            if is_trained or parameter.ndim < 2:  # norms compute in float32, and need little memory
+                parameter.data = parameter.data.float()
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The LoRA or the base's weights, and the modules that this stage trains beside them."""

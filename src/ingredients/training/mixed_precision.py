@@ -7,11 +7,24 @@ from typing import Literal
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ingredients.core.errors import UserInputError
+
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> Precision:
-    """What `auto` means on a device: bfloat16 where it has instructions for it, float32 elsewhere."""
+def resolve_precision(precision: Precision, device: torch.device, weights: torch.dtype = torch.float32) -> Precision:
+    """What `auto` means on a device: bfloat16 where it has instructions for it or the weights are, float32 elsewhere.
+
+    Raises:
+        UserInputError: for float32 with weights in bfloat16.
+    """
+    if weights == torch.bfloat16:
+        if precision == "float32":
+            raise UserInputError(
+                "The frozen weights are in bfloat16, with which trainer.precision=float32 cannot compute; set it to "
+                "bfloat16, or load the weights in float32."
+            )
+        return "bfloat16"
     if precision != "auto":
         return precision
     if device.type == "cuda":

@@ -100,6 +100,11 @@ class Stage(Protocol):
         """Where its losses are computed."""
         ...
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the matrices that stay frozen; what is trained is in float32."""
+        ...
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """Everything that this stage trains, and nothing else."""
         ...
@@ -158,6 +163,11 @@ class WholeStepStage:
         """A processor."""
         return torch.device("cpu")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Single precision."""
+        return torch.float32
+
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """Draws a batch and computes its loss."""
         raise NotImplementedError
@@ -178,7 +188,7 @@ class WholeStepStage:
 
     def describe(self, batches: Sequence[StepPosition]) -> str:
         """The step is its own name."""
-        return f"the batch of step {batches[0].step}"
+        return f"the batch of step {batches[0].step + 1}"
 
     def work(self, batches: Sequence[StepPosition]) -> Work | None:
         """Not counted."""

@@ -34,7 +34,7 @@ def _whole_copy(transformer: IngredientsTransformer3DModel) -> IngredientsTransf
     whole = cast(IngredientsTransformer3DModel, IngredientsTransformer3DModel.from_config(transformer.config))
     for name, config in getattr(transformer, "peft_config", {}).items():
         whole.add_adapter(config, adapter_name=name)
-    whole.load_state_dict(weights)
+    whole.load_state_dict(weights, assign=True)  # each in the precision that it has
     return whole
 
 

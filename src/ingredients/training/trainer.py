@@ -5,20 +5,22 @@ import contextlib
 import dataclasses
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ingredients.core.files import atomic_path
+from ingredients.core.errors import UserInputError
+from ingredients.core.files import append_line, atomic_path, remove_leftovers
 from ingredients.core.progress import show_progress
 from ingredients.core.protocols import ValidationCallback
-from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, load_checkpoint
+from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.loss_watch import LossWatch
 from ingredients.training.mixed_precision import Precision, mixed_precision, resolve_precision
-from ingredients.training.optimizers import OptimizerName, build_optimizers
+from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
 from ingredients.training.processes import Parallel, Processes, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
 from ingredients.training.stage import Measured, Stage, StepPosition
@@ -27,6 +29,10 @@ from ingredients.training.throughput import Throughput, peak_flops
 LOG_NAME = "log.jsonl"
 EVENTS_NAME = "events.jsonl"
 METRICS_NAME = "metrics.json"
+
+
+class LeftOutStepWarning(UserWarning):
+    """A step could not be used."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -116,6 +122,15 @@ class TrainerConfig:
                 f"validate_every must be a multiple of checkpoint_every ({self.checkpoint_every}), for what is "
                 f"measured is kept; not {self.validate_every}."
             )
+        if self.optimizer != "adamw" and self.parallel == "fsdp":
+            reason = {
+                "muon": "Muon updates whole matrices",
+                "adamw8bit": "AdamW in 8 bit keeps its moments in blocks of whole tensors",
+            }[self.optimizer]
+            raise UserInputError(
+                f"{reason}, and trainer.parallel=fsdp leaves none whole; set trainer.optimizer=adamw or "
+                "trainer.parallel=ddp."
+            )
 
 
 class Trainer:
@@ -143,7 +158,7 @@ class Trainer:
         self.config = config
         self.processes = processes or Processes(trackers=config.trackers, folder=folder)
         self.sampler = sampler
-        self.precision = resolve_precision(config.precision, stage.device)
+        self.precision = resolve_precision(config.precision, stage.device, stage.dtype)
         self.checkpoints = Checkpoints(folder, keep=config.keep_checkpoints)
         self._loss = self.processes.prepare(stage, config.parallel)
         groups = stage.parameter_groups()
@@ -158,8 +173,10 @@ class Trainer:
             muon_dtype=torch.bfloat16 if self.precision == "bfloat16" else torch.float32,
         )
         self.ema = ExponentialMovingAverage(self.parameters, config.ema_decay)
-        self.position = RunPosition(seed=config.seed)
+        self.position = RunPosition(seed=config.seed, optimizer=config.optimizer)
         self.watch = LossWatch(spike_factor=config.spike_factor, max_skipped=config.max_skipped_steps)
+        self._averages = _Averages()
+        self._measured: dict[str, float] | None = None
 
     @property
     def state(self) -> TrainedState:
@@ -183,52 +200,69 @@ class Trainer:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._begin(resume=resume)
-        if self.config.trackers:
-            self.processes.accelerator.init_trackers(self.stage.name)
         throughput = Throughput(peak=peak_flops(self.stage.device), num_processes=self.processes.count)
-        totals = _Averages()
         show = show and self.processes.is_main
+        progress = self._progress()
         with show_progress(self.stage.name, enabled=show) as report, self._drawing() as next_batches:
-            while (progress := self._progress()) < 1:
+            while progress < 1:
                 started = time.monotonic()
-                batches, stage_state = next_batches(progress)
-                measured = self._step(progress, batches)
-                self.position.stage = stage_state
+                batches, self.position.stage = next_batches(progress)
+                self._averages.add(self._step(progress, batches))
                 self.position.step += 1
                 seconds = time.monotonic() - started
                 self.position.seconds += seconds
                 throughput.add(self.stage.work(batches), seconds)
-                totals.add(measured)
-                if self._is_time(self.config.log_every):
-                    averages = totals.take(self.processes)
-                    self._log(averages | throughput.take(self.stage.device))
-                if self._is_time(self.config.checkpoint_every):
-                    self._save()
-                if self._is_time(self.config.validate_every):
-                    self._measure()
-                if self.sampler is not None and self._is_time(self.config.sample_every):
-                    with self.ema.applied():
-                        self._log(dict(self.sampler(step=self.position.step, model=self.stage.model)))
-                report(int(1000 * self._progress()), 1000)
-        self._save()
+                progress = self._progress()
+                self._after_step(throughput, is_last=progress >= 1)
+                report(int(1000 * progress), 1000)
         metrics = self._finish()
-        if self.config.trackers:
-            self.processes.accelerator.end_training()
+        self.processes.close_trackers()
         return metrics
 
     def _begin(self, *, resume: bool) -> None:
         paths = self.checkpoints.paths() if resume else []
         if paths:
-            self.position = load_checkpoint(paths[-1], self.state)
-            self.stage.load_state(self.position.stage)
-            self.watch.recent, self.watch.num_skipped = self.position.recent_losses, self.position.num_skipped
+            self._go_on_from(paths[-1])
         self.processes.wait()
-        if not self.processes.is_main:
-            return
-        if not paths:
-            self.checkpoints.clear()
-        for name in (LOG_NAME, EVENTS_NAME):
-            _forget_lines(self.folder / name, after=self.position.step)
+        if self.processes.is_main:
+            remove_leftovers(self.folder)
+            if paths:
+                self.checkpoints.tidy(self.position)
+            else:
+                self.checkpoints.clear()
+            for name in (LOG_NAME, EVENTS_NAME):
+                _forget_lines(self.folder / name, after=self.position.step)
+        self.processes.open_trackers(self.stage.name, step=self.position.step)
+
+    def _go_on_from(self, path: Path) -> None:
+        checkpoint = read_checkpoint(path)
+        position = checkpoint.position
+        for name, now in (("seed", self.config.seed), ("optimizer", self.config.optimizer)):
+            if (before := getattr(position, name)) != now:
+                raise UserInputError(
+                    f"{path} was trained with {name}={before}, not {now}; set trainer.{name}={before}, or start "
+                    "without --resume."
+                )
+        checkpoint.restore(self.state)
+        self.position = position
+        self.stage.load_state(position.stage)
+        self.watch.recent, self.watch.num_skipped = position.recent_losses, position.num_skipped
+        if self.processes.is_main:
+            self._averages = _Averages(position.sums)
+
+    def _after_step(self, throughput: Throughput, *, is_last: bool) -> None:
+        """Lines of the log come before the checkpoint: a run goes on behind it, and would not write them again."""
+        self._measured = None
+        if is_last or self._is_time(self.config.log_every):
+            self._log(self._averages.take(self.processes) | throughput.take(self.stage.device))
+        if is_last or self._is_time(self.config.validate_every):
+            self._measured = self._measure()
+            self._log(self._measured)
+        if self.sampler is not None and self._is_time(self.config.sample_every):
+            with self.ema.applied():
+                self._log(dict(self.sampler(step=self.position.step, model=self.stage.model)))
+        if is_last or self._is_time(self.config.checkpoint_every):
+            self._save()
 
     @contextlib.contextmanager
     def _drawing(self) -> Iterator[Callable[[float], tuple[Sequence[Any], dict[str, Any]]]]:
@@ -276,9 +310,7 @@ class Trainer:
             num_warmup_steps=self.config.num_warmup_steps,
             num_cycles=self.config.num_cycles,
         )
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["base_lr"] * factor
+        scale_learning_rates(self.optimizers, factor)
         counts = self.processes.sum(self.stage.counts(batches))
         measured: list[Mapping[str, Measured]] = []
         loss = 0.0
@@ -307,39 +339,38 @@ class Trainer:
         return measured
 
     def _skip(self, problem: str, batches: Sequence[Any]) -> None:
+        step = self.position.step + 1  # as the log counts them
         samples = ", ".join(self.processes.gather(self.stage.describe(batches)))
         if self.processes.is_main:
-            event = {"step": self.position.step, "left_out": problem, "samples": samples}
-            with (self.folder / EVENTS_NAME).open("a", encoding="utf-8") as events:
-                events.write(json.dumps(event) + "\n")
-        self.watch.skip(problem, step=self.position.step, samples=samples)
+            event = {"step": step, "left_out": problem, "samples": samples}
+            append_line(self.folder / EVENTS_NAME, json.dumps(event))
+            warnings.warn(
+                f"Step {step} was left out, because {problem} ({samples}).", LeftOutStepWarning, stacklevel=2
+            )
+        self.watch.skip(problem, step=step, samples=samples)
 
     def _log(self, metrics: Mapping[str, float]) -> None:
         if not self.processes.is_main or not metrics:
             return
         line = {"step": self.position.step, "seconds": round(self.position.seconds, 2)}
-        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line | {name: round(value, 6) for name, value in metrics.items()}) + "\n")
-        if self.config.trackers:
-            self.processes.accelerator.log(dict(metrics), step=self.position.step)
+        line |= {name: round(value, 6) for name, value in metrics.items()}
+        append_line(self.folder / LOG_NAME, json.dumps(line))
+        self.processes.track(metrics, step=self.position.step)
 
     def _save(self) -> None:
         self.position.recent_losses, self.position.num_skipped = self.watch.recent, self.watch.num_skipped
+        self.position.measured = self._measured
+        self.position.sums = self._averages.together(self.processes)
         self.checkpoints.save(self.position, self.state, is_main=self.processes.is_main)
 
     def _measure(self) -> dict[str, float]:
-        """Measures the averaged weights on held-out data, and notes whether their checkpoint is the best."""
+        """What held-out data say about the averaged weights."""
         with self.ema.applied():
-            metrics = {name: float(value) for name, value in self.stage.validate().items()}
-        self._log(metrics)
-        measure = next(iter(metrics), None)
-        if self.processes.is_main and measure is not None and measure.startswith("validation_loss"):
-            self.checkpoints.note_best(self.position.step, measure=measure, value=metrics[measure])
-        return metrics
+            return {name: float(value) for name, value in self.stage.validate().items()}
 
     def _finish(self) -> dict[str, float]:
+        metrics = self._measure() if self._measured is None else self._measured
         with self.ema.applied():
-            metrics = {name: float(value) for name, value in self.stage.validate().items()}
             self.stage.export(self.folder)
         record = metrics | {
             "steps": self.position.step,
@@ -358,8 +389,8 @@ class Trainer:
 class _Averages:
     """Sums of what steps measured, and of how many they are the sums."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, tuple[float, float]] = {}
+    def __init__(self, sums: Mapping[str, tuple[float, float]] | None = None) -> None:
+        self._sums = {name: (total, weight) for name, (total, weight) in (sums or {}).items()}
 
     def add(self, measured: Sequence[Mapping[str, Measured]]) -> None:
         for metrics in measured:
@@ -368,13 +399,17 @@ class _Averages:
                 before = self._sums.get(name, (0.0, 0.0))
                 self._sums[name] = (before[0] + float(total), before[1] + float(weight))
 
+    def together(self, processes: Processes) -> dict[str, tuple[float, float]]:
+        """The sums over all processes."""
+        together = _Averages()
+        together.add(processes.gather(self._sums))
+        return together._sums
+
     def take(self, processes: Processes) -> dict[str, float]:
         """The averages over all processes; then starts again."""
-        together = _Averages()
-        for sums in processes.gather(self._sums):
-            together.add([sums])
+        together = self.together(processes)
         self._sums = {}
-        return {name: total / weight for name, (total, weight) in together._sums.items() if weight > 0}
+        return {name: total / weight for name, (total, weight) in together.items() if weight > 0}
 
 
 def _forget_lines(path: Path, *, after: int) -> None:

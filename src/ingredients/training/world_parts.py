@@ -52,7 +52,13 @@ AlignmentStart = Literal["t2v", "i2v", "route"]
 def _timed_loop(**settings: Any) -> TrainerConfig:
     """A loop that ends by its minutes, long before its steps, and saves often."""
     return TrainerConfig(
-        num_steps=20_000, schedule="trapezoid", checkpoint_every=50, log_every=10, precision="auto", **settings
+        num_steps=20_000,
+        schedule="trapezoid",
+        checkpoint_every=50,
+        log_every=10,
+        precision="auto",
+        trackers=("tensorboard",),
+        **settings,
     )
 
 

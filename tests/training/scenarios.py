@@ -1,0 +1,105 @@
+"""Short runs of tiny stages, for tests in which several processes train, or are killed and go on."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+import ingredients
+from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
+from ingredients.training.diffusion_stage import DiffusionStage
+from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.trainer import LOG_NAME, Trainer, TrainerConfig
+from tests.training.conftest import TinyWorld
+
+NUM_STEPS = 4
+TIMES = {"seconds", "seconds_per_step", "samples_per_second", "tokens_per_second", "tflops", "memory_gb"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    build: Callable[[TinyWorld], DiffusionStage]
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def train(self, world: TinyWorld, folder: Path, *, resume: bool = False, **settings: Any) -> Trainer:
+        """Four steps, each logged; after the second the averages are measured, and the weights train on."""
+        config: dict[str, Any] = {
+            "num_steps": NUM_STEPS,
+            "learning_rate": 3e-3,
+            "num_warmup_steps": 2,
+            "log_every": 1,
+            "checkpoint_every": 2,
+            "validate_every": 2,
+        }
+        trainer = Trainer(self.build(world), folder, TrainerConfig(**(config | dict(self.settings) | settings)))
+        trainer.fit(resume=resume, show=False)
+        return trainer
+
+
+def align(world: TinyWorld, *, dtype: torch.dtype = torch.float32, **settings: Any) -> AlignmentStage:
+    config = {"batch_size": 6, "micro_batch_size": 2, "lora_rank": 2, "num_validation_batches": 1}
+    transformer = world.transformer()
+    if dtype != torch.float32:
+        transformer.to(dtype)
+    return AlignmentStage(transformer, world.parts, AlignmentConfig(**(config | settings)))
+
+
+def route(world: TinyWorld, **settings: Any) -> RouterStage:
+    transformer = world.transformer()
+    generator = torch.Generator().manual_seed(1)
+    for index in transformer.routed_blocks:
+        weight = transformer.transformer_blocks[index].id_attn.to_out.weight
+        weight.data = 0.3 * torch.randn(weight.shape, generator=generator)
+    config = {"batch_size": 4, "lora_rank": 2, "identity_drop": 0.5, "num_validation_batches": 1}
+    return RouterStage(transformer, world.parts, RouterConfig(**(config | settings)))
+
+
+SCENARIOS = {
+    "align": Scenario(build=align),
+    "align in full": Scenario(
+        build=lambda world: align(world, tuning="full", batch_size=2, gradient_checkpointing=True)
+    ),
+    "align in bfloat16": Scenario(
+        build=lambda world: align(world, dtype=torch.bfloat16), settings={"precision": "bfloat16"}
+    ),
+    "align by Muon, images first": Scenario(
+        build=lambda world: align(
+            world, tuning="full", batch_size=2, micro_batch_size=None, image_batch_size=4, image_share=0.4
+        ),
+        settings={"optimizer": "muon"},
+    ),
+    "route": Scenario(build=route),
+}
+
+
+def run_module(module: str, *arguments: str) -> str:
+    """What a module of the tests prints, run in a process of its own."""
+    root = Path(__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=root,
+        env=os.environ
+        | {"PYTHONPATH": f"{Path(ingredients.__file__).parents[1]}{os.pathsep}{root}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    return result.stdout
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """What a run logged, apart from times."""
+    lines = [json.loads(line) for line in (folder / LOG_NAME).read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in TIMES} for line in lines]
+
+
+def read_checkpoint(folder: Path, step: int = NUM_STEPS) -> dict[str, torch.Tensor]:
+    return load_file(folder / "checkpoints" / f"step-{step:08d}.safetensors")
