@@ -262,6 +262,7 @@ def test_a_checkpoint_of_a_run_that_goes_on_is_exported(runs: TinyRuns, tmp_path
 def test_the_best_checkpoint(runs: TinyRuns, tmp_path: Path) -> None:
     run = tmp_path / "align"
     shutil.copytree(runs.align, run)
+    (run / "checkpoints/best.json").unlink(missing_ok=True)
     with pytest.raises(UserInputError, match="Nothing says which checkpoint"):
         plan_export(read_run(run), checkpoint="best")
     noted = {"step": 2, "measure": "validation_loss_both", "value": 0.5}
@@ -337,6 +338,14 @@ def test_diffusers_reads_the_lora_by_itself(runs: TinyRuns, tmp_path: Path) -> N
     for name, tensor in plain.state_dict().items():
         if not name.startswith("patch_embed.proj."):
             torch.testing.assert_close(tensor, trained[name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_base_in_half_precision_has_identity_weights_too(runs: TinyRuns, tmp_path: Path) -> None:
+    half = train_both(tmp_path / "runs", runs.base, runs.clips, dtype="bfloat16")
+    exported = export(half.route, tmp_path / "out", layout="identity")
+    outputs = denoise(load_pipeline(runs.base, identity=exported, device="cpu"))
+    expected = denoise(trained_pipeline(half.route, runs.base))
+    assert (outputs - expected).abs().max() < 0.01 * expected.abs().max()  # each merging rounded the weights
 
 
 def test_merging_in_half_precision_may_round_and_no_more(runs: TinyRuns) -> None:

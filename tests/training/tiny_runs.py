@@ -77,7 +77,7 @@ def train_align(folder: Path, model: Path, clips: Path, *, stage: AlignmentConfi
         model=ModelConfig(folder=str(model), **model_fields),
         data=DataConfig(train=(clips,), validation=(clips,)),
         stage=stage,
-        trainer=TRAINER,
+        trainer=dataclasses.replace(TRAINER, precision=model_fields.get("dtype", "float32")),
     )
     train_run(RUN_KINDS["align"], config, folder, show=False)
     return folder
@@ -88,7 +88,7 @@ def train_route(folder: Path, model: Path, clips: Path, *, stage: RouterConfig, 
         model=ModelConfig(folder=str(model), **model_fields),
         data=DataConfig(train=(clips,)),
         stage=stage,
-        trainer=TRAINER,
+        trainer=dataclasses.replace(TRAINER, precision=model_fields.get("dtype", "float32")),
     )
     train_run(RUN_KINDS["route"], config, folder, show=False)
     return folder

@@ -2,13 +2,11 @@
 
 import contextlib
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from ingredients.core.errors import OutputError
-from ingredients.core.files import is_disk_full
+from ingredients.core.files import atomic_folder
 
 
 def check_new_folder(path: Path) -> None:
@@ -28,29 +26,19 @@ def check_new_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Gives a temporary folder beside `path`, renamed to `path` when the block ends well and removed when it does not.
+    """`atomic_folder`, where nothing is yet, nor appears while the block runs; folders above it are made.
 
     Raises:
         OutputError: as `check_new_folder`, or if the disk filled up while the block wrote, or it could not write.
     """
     check_new_folder(path)
     path = path.absolute()
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        temporary.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {path.parent} cannot be made ({error.strerror}); choose another one."
+        ) from error
+    with atomic_folder(path) as temporary:
         yield temporary
-        if path.is_dir():
-            path.rmdir()  # empty, or this fails
-        temporary.rename(path)
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if is_disk_full(error):
-            raise OutputError(
-                f"The disk of {path.parent} is full, so {path.name} was not written; "
-                "free some space or choose another output folder."
-            ) from error
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"The output {path} could not be written ({error.strerror or error}); choose another folder."
-            ) from error
-        raise
+        check_new_folder(path)
