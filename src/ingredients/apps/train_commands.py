@@ -1,5 +1,6 @@
 """`ingredients train ...`: the two stages of the paper on encoded clips."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,8 @@ def _command(kind_name: str) -> Callable[..., None]:
         except KeyboardInterrupt as interruption:
             say(f"Interrupted; the last checkpoint is kept in {folder}, and the same command with --resume goes on.")
             raise typer.Exit(INTERRUPTED) from interruption
+        if os.environ.get("RANK", "0") != "0":
+            return  # under torchrun, one process speaks for all
         for name, value in metrics.items():
             if not re.search(r"_t\d+$", name):  # by noise level, in metrics.json
                 typer.echo(f"{name}: {value:.4g}")
