@@ -1,10 +1,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ingredients.evaluation.case_runner import CaseRunner
 from tests.apps.conftest import Run
+from tests.evaluation.clip_folders import write_clip_folder
+from tests.faces.onnx_models import write_mean_colour
 
 
 def test_a_model_is_measured(run: Run, tiny_model: Path) -> None:
@@ -50,3 +53,95 @@ def test_an_interrupted_evaluation_is_kept_for_the_same_settings_alone(
     result = run("evaluate", "--model", tiny_model, "--guidance-scale", 2)
     assert result.exit_code == 2
     assert "choose another output folder" in result.stderr
+
+
+def test_saved_videos_are_judged_again(run: Run, tiny_model: Path) -> None:
+    made = run(
+        "evaluate",
+        "--cases",
+        2,
+        "--model",
+        tiny_model,
+        "--num-inference-steps",
+        1,
+        "--save-videos",
+        "--output",
+        "mine",
+    )
+    assert made.exit_code == 0, made.output
+    judged = run("evaluate", "--videos", "mine", "--model", tiny_model, "--report-videos", 1, "--json")
+    assert judged.exit_code == 0, judged.output
+    assert judged.stdout.count("\n") == 1
+    measured = json.loads(judged.stdout)
+    assert measured["judge"]["name"] == "model"
+    assert (measured["num_cases"], measured["num_errors"]) == (2, 0)
+    own = json.loads(Path("mine/result.json").read_text())
+    assert measured["found_rate"] == own["found_rate"]
+    output = Path("outputs/evaluation-of-mine")
+    assert {"result.json", "report.md", "report.html", "cases.csv", "people.csv"} <= {
+        path.name for path in output.iterdir()
+    }
+    assert (output / "report.html").read_text().count("<video ") == 1
+    assert Path("mine/report.html").read_text().count("<video ") == 2
+
+
+def test_a_model_is_measured_by_judges_from_files(run: Run, tiny_model: Path, tmp_path: Path) -> None:
+    arcface = write_mean_colour(tmp_path / "arcface.onnx", np.eye(3))
+    inception = write_mean_colour(tmp_path / "inception.onnx", np.ones((3, 2048)), size=299)
+    write_clip_folder(tmp_path / "clip")
+    judges = ("--judge", f"arcface:{arcface}", "--clip", tmp_path / "clip", "--inception", inception)
+    options = ("--cases", 1, "--model", tiny_model, "--num-inference-steps", 1, "--save-videos", "--output", "mine")
+    made = run("evaluate", *options, *judges, "--json")
+    assert made.exit_code == 0, made.output
+    measured = json.loads(made.stdout)
+    named = {"raw_similarity", "paper_face_similarity", "paper_clip_text", "paper_fid", "fid", "text_relevance"}
+    assert named <= set(measured)
+    assert not {"normalised_similarity", "dual_encoder_text"} & set(measured)
+    again = run("evaluate", "--videos", "mine", *judges, "--detector", "model", "--model", tiny_model, "--json")
+    assert again.exit_code == 0, again.output
+    judged = json.loads(again.stdout)
+    for name in ("found_rate", "paper_clip_text"):
+        assert judged[name]["value"] == pytest.approx(measured[name]["value"], abs=1e-3)
+    other = run("evaluate", *options, "--json")
+    assert other.exit_code == 2
+    assert "differs in InceptionV3, judge, judge of text; choose another" in other.stderr
+
+
+def test_videos_by_dlib_and_a_note_of_those_that_cannot_be_judged(run: Run, photos: dict[str, Path]) -> None:
+    folder = photos["ana"].parent / "theirs"
+    folder.mkdir()
+    photos["ana"].rename(folder / "ana.png")
+    line = {"file_name": "none.mp4", "prompt": "A walk.", "people": [{"name": "ana", "photos": ["ana.png"]}]}
+    (folder / "manifest.jsonl").write_text(json.dumps(line))
+    judged = run("evaluate", "--videos", folder, "--judge", "dlib")
+    assert judged.exit_code == 0, judged.output
+    assert "1 of 1 videos could not be judged" in judged.stderr
+    assert "another judge or detector" in judged.stdout  # dlib finds no face in a drawing
+    stopped = run("evaluate", "--videos", folder, "--judge", "dlib", "--on-error", "stop")
+    assert stopped.exit_code == 2
+    assert "Case none" in stopped.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--videos", "none"), "lacks manifest.jsonl"),
+        (("--videos", "none", "--cases", 3), "--cases is about making videos; leave it out with --videos"),
+        (("--videos", "none", "--guidance-scale", 3), "--guidance-scale is about making videos"),
+        (("--videos", "none", "--modules"), "--modules is about making videos"),
+        (("--max-frames", 3), "--max-frames is about videos made elsewhere; name their folder with --videos"),
+        (("--on-error", "stop"), "--on-error is about videos made elsewhere"),
+        (("--modules", "--clip", "folder"), "--clip has no part in --modules"),
+        (("--videos", "none", "--judge", "facebook"), "no judge 'facebook'"),
+        (("--videos", "none", "--clip", "nowhere"), "nowhere"),
+    ],
+)
+def test_options_that_do_not_go_together_are_named(run: Run, options: tuple[object, ...], message: str) -> None:
+    result = run("evaluate", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_help_shows_how_to_judge_the_videos_of_others(run: Run) -> None:
+    text = run("evaluate", "--help").output
+    assert "ingredients evaluate --videos theirs --judge dlib" in text

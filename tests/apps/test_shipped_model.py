@@ -65,3 +65,21 @@ def test_the_model_holds_no_pickles() -> None:
         ".md",
         ".yaml",
     }
+
+
+def test_saved_videos_give_the_same_people_when_they_are_judged_from_their_files(run: Run) -> None:
+    options = ("--cases", 2, "--num-inference-steps", 8, "--likeness-guidance-scale", 0, "--save-videos")
+    made = run("evaluate", *options, "--output", "mine", "--json")
+    assert made.exit_code == 0, made.output
+    judged = run("evaluate", "--videos", "mine", "--json")
+    assert judged.exit_code == 0, judged.output
+    own, again = json.loads(made.stdout), json.loads(judged.stdout)
+    for name in ("found_rate", "right_person_rate", "all_present_rate", "missing_rate", "swapped_rate", "extra_faces"):
+        assert again[name]["value"] == own[name]["value"], name
+    assert again["confusion_matrix"] == own["confusion_matrix"]
+    for first, second in zip(own["cases"], again["cases"], strict=True):
+        for person, other in zip(first["people"], second["people"], strict=True):
+            assert other["similarity"] == pytest.approx(
+                person["similarity"], abs=0.03
+            )  # other landmarks in the photos
+            assert other["right_person"] == person["right_person"]

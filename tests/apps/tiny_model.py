@@ -102,8 +102,12 @@ def save_tiny_model(folder: Path) -> None:
     pipeline.save_pretrained(folder)
     judge = JudgeConfig(crop_size=16, embedding_dim=10, widths=(4, 4), depths=(1, 1))
     save_judge(DepthwiseFaceNetwork(judge), judge, folder / JUDGE_FOLDER)
+    save_calibration(make_calibration(), calibration_path(folder))
+
+
+def make_calibration() -> JudgeCalibration:
     summary = ClipSummary(**{field.name: 0.5 for field in dataclasses.fields(ClipSummary)})
-    calibration = JudgeCalibration(
+    return JudgeCalibration(
         cases_version=1,
         num_clips=1,
         num_people=2,
@@ -117,4 +121,3 @@ def save_tiny_model(folder: Path) -> None:
         false_positives_per_frame=0.0,
         real=summary,
     )
-    save_calibration(calibration, calibration_path(folder))

@@ -71,7 +71,7 @@ def tiny_encoder(vae: AutoencoderKLCogVideoX, config: EncoderConfig | None = Non
 def encode_world(folder: Path, vae: AutoencoderKLCogVideoX, *, number: int, first_seed: int = 0) -> None:
     """Draws and encodes clips into shards of four."""
     encoder = tiny_encoder(vae)
-    description = describe(parts={"vae": "tiny"}, source={"seeds": "all"}, encoder=encoder.config, more={})
+    description = describe(encoder, parts={"vae": "tiny"}, source={"seeds": "all"}, reading={})
     claim_folder(folder, description, encoder.encode_captions([""])[0])
     seeds = range(first_seed, first_seed + number)
     items = ((str(seed), functools.partial(draw_example, seed, WORLD)) for seed in seeds)

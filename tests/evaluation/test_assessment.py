@@ -138,3 +138,16 @@ def test_doubled_is_two_simultaneous_tracks_of_one_reference():
 def test_distractors_must_match_the_references():
     with pytest.raises(ValueError, match="1 sets of distractors for 2 references"):
         assess([track(BASIS[0])], [BASIS[0], BASIS[1]], distractors=[BASIS[2:]])
+
+
+def test_among_few_others_the_first_must_pass_the_limit_as_well():
+    """The midpoint is .5: a face that is not quite a stranger's ranks somebody first wherever there is somebody."""
+    vague, clear = unit(0.45, 0.1, 0.9), unit(0.6, 0.0, 0.8)
+    assert assess([track(vague)], [BASIS[0]]).people[0].right_person
+    strict = {"needs_limit": True}
+    assert not assess([track(vague)], [BASIS[0]], **strict).people[0].right_person
+    assert not assess([track(vague)], [BASIS[0]], **strict).all_present
+    assert assess([track(clear)], [BASIS[0]], **strict).people[0].right_person
+    bystander = [track(BASIS[0]), track(vague)]
+    assert assess(bystander, [BASIS[0], BASIS[1]]).doubled
+    assert not assess(bystander, [BASIS[0], BASIS[1]], **strict).doubled

@@ -9,18 +9,24 @@ from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion
 from ingredients.evaluation.face_changes import FaceChanges
-from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance, frechet_distance
+from ingredients.evaluation.frechet import frechet_distance
+from ingredients.evaluation.metrics.choice import choose_available, compute_metrics
+from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
 from ingredients.evaluation.metrics.motion_amount import MotionAmount, mean_frame_change
 from ingredients.evaluation.metrics.registry import METRICS, find_metrics
 from ingredients.evaluation.metrics.router_accuracy import last_half_recall, mean_recall_table
 from ingredients.evaluation.metrics.text_relevance import TextCosineDifference, TextRelevance
+from ingredients.evaluation.packed_features import INCEPTION_DIM, pack_features, unpack_features
 from ingredients.evaluation.records import (
     CaseRecord,
     ChangesRecord,
     FacesRecord,
+    InceptionRecord,
     MotionRecord,
+    PaperRecord,
     RoutingRecord,
     TextRecord,
+    failed_case,
     nobody_found,
 )
 
@@ -62,7 +68,7 @@ def test_permuting_people_changes_no_metric():
     people = (person(0.9), person(0.1, right=False), person(0.5, present=False))
     straight, permuted = [case(0, *people)], [case(0, *people[::-1])]
     for name, metric in METRICS.items():
-        if metric.needs == {"people"}:
+        if metric.needs <= {"people", "scale"}:
             assert compute(name, straight) == pytest.approx(compute(name, permuted)), name
 
 
@@ -137,8 +143,8 @@ def test_motion_is_measured_against_real_clips():
 def test_the_registry_names_what_it_knows():
     assert [metric.name for metric in find_metrics()] == list(METRICS)
     assert [metric.name for metric in find_metrics(["router_accuracy"])] == ["router_accuracy"]
-    with pytest.raises(UserInputError, match="no metric 'fid'; choose among normalised_similarity, "):
-        find_metrics(["fid"])
+    with pytest.raises(UserInputError, match="no metric 'beauty'; choose among normalised_similarity, "):
+        find_metrics(["beauty"])
 
 
 def test_every_metric_describes_itself():
@@ -206,3 +212,110 @@ def test_variety_is_a_share_of_real_clips():
     assert compute("variety", [changed(0, 0, faces=(pasted,), real=0.03)]) == 0
     assert np.isnan(compute("variety", [changed(0, 0, faces=(None,), real=0.03)]))
     assert np.isnan(compute("variety", [changed(0, 0, faces=(lively,))]))
+
+
+def test_the_papers_face_similarity_is_averaged_over_videos():
+    records = [case(index, paper=PaperRecord(face_similarity=value)) for index, value in enumerate((0.8, 0.2))]
+    assert compute("paper_face_similarity", records) == pytest.approx(0.5)
+
+
+def test_text_cosine_is_clips_or_the_dual_encoders():
+    basis = np.eye(4).tolist()
+    records = [text_case(0, basis[0], basis[0]), text_case(1, [0.5] * 4, basis[1])]
+    assert compute("dual_encoder_text", records) == pytest.approx(0.75)
+    assert METRICS["paper_clip_text"].needs == {"text", "clip"}
+    assert METRICS["dual_encoder_text"].needs == {"text", "dual_encoder"}
+
+
+def test_raw_similarity_is_a_cosine_and_0_for_the_missing():
+    found = dataclasses.replace(person(1.3), cosine=0.7)
+    missing = PersonAssessment(found=False, similarity=0.0)
+    assert compute("raw_similarity", [case(0, found, missing)]) == pytest.approx(0.35)
+
+
+def features(seed: int, num_faces: int, *, shift: float = 0.0) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(num_faces, INCEPTION_DIM)).astype(np.float32)
+    rows[:, 7] += shift
+    return rows
+
+
+def test_fid_of_identical_faces_is_0_and_of_shifted_ones_the_square_of_the_shift():
+    same = InceptionRecord(generated=pack_features(features(0, 6)), photos=pack_features(features(0, 6)))
+    assert compute("paper_fid", [case(0, inception=same)]) == pytest.approx(0, abs=1e-6)
+    shifted = InceptionRecord(
+        generated=pack_features(features(0, 6, shift=5)),
+        photos=pack_features(features(0, 6)),
+        real=pack_features(features(0, 6, shift=3)),
+    )
+    assert compute("paper_fid", [case(0, inception=shifted)]) == pytest.approx(25, rel=1e-2)
+    assert compute("fid", [case(0, inception=shifted)]) == pytest.approx(4, rel=2e-2)
+
+
+def test_permuting_videos_changes_no_fid():
+    records = [
+        case(index, inception=InceptionRecord(
+            generated=pack_features(features(index, 3)), photos=pack_features(features(index + 9, 2))
+        ))
+        for index in range(3)
+    ]  # fmt: skip
+    assert compute("paper_fid", records) == pytest.approx(compute("paper_fid", records[::-1]))
+
+
+def test_fid_without_faces_is_infinite():
+    nothing = InceptionRecord(generated="", photos=pack_features(features(0, 4)))
+    assert compute("paper_fid", [case(0, inception=nothing)]) == np.inf
+
+
+def test_features_are_packed_in_half_precision():
+    rows = features(3, 5)
+    np.testing.assert_allclose(unpack_features(pack_features(rows)), rows, atol=2e-3)
+    assert unpack_features("").shape == (0, INCEPTION_DIM)
+
+
+def test_both_ways_to_a_frechet_distance_agree():
+    """Fewer rows than features take singular values; the same samples without empty features take the other way."""
+    rng = np.random.default_rng(4)
+    first, second = rng.normal(size=(9, 4)), rng.normal(size=(7, 4)) * 2 + 1
+    wide = [np.concatenate([sample, np.zeros((len(sample), 20))], axis=1) for sample in (first, second)]
+    assert frechet_distance(*wide) == pytest.approx(frechet_distance(first, second))
+
+
+def test_a_still_loses_on_motion():
+    still = np.full((4, 6, 8, 3), 90, dtype=np.uint8)
+    lively = np.random.default_rng(0).integers(0, 255, size=(4, 6, 8, 3), dtype=np.uint8)
+    records = [
+        case(index, motion=MotionRecord(generated=mean_frame_change(frames), real=0.2))
+        for index, frames in enumerate((still, lively))
+    ]
+    assert compute("frame_change", records[:1]) == 0
+    assert compute("still_rate", records) == pytest.approx(0.5)
+    assert compute("motion_amount", records[:1]) == 0 < compute("motion_amount", records[1:])
+
+
+def test_motion_without_a_real_video_is_known_but_for_its_share():
+    records = [case(0, motion=MotionRecord(generated=0.1))]
+    assert compute("frame_change", records) == pytest.approx(0.1)
+    assert np.isnan(compute("motion_amount", records))
+
+
+def test_videos_with_extra_faces_are_counted():
+    assert compute("extra_rate", [changed(0, 0, 1, extra=2), changed(1, 0, 1)]) == 0.5
+
+
+def test_a_generator_cannot_win_by_failing():
+    good = changed(0, 0, 1)
+    failed = failed_case(1, "prompt", num_people=2, error="no video")
+    metrics = choose_available(["normalised_similarity", "missing_rate", "motion_amount"], lacking={}, of_whom="it")
+    estimates = compute_metrics(metrics, [dataclasses.replace(good, paper=PaperRecord(face_similarity=1.0)), failed])
+    assert estimates["normalised_similarity"].value == pytest.approx(0.5)
+    assert estimates["missing_rate"].value == pytest.approx(0.5)
+    assert "motion_amount" not in estimates  # no case has any
+    assert METRICS["paper_face_similarity"].compute([failed]).value == 0
+
+
+def test_a_metric_that_cannot_be_had_says_what_is_lacking():
+    with pytest.raises(UserInputError, match="paper_fid needs InceptionV3, which this evaluation lacks"):
+        choose_available(["paper_fid"], lacking={"inception": "InceptionV3"}, of_whom="this evaluation")
+    names = [metric.name for metric in choose_available(None, lacking={"inception": "InceptionV3"}, of_whom="it")]
+    assert "fid" not in names
+    assert "drift" in names

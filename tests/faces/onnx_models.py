@@ -47,16 +47,21 @@ def write_scrfd(path: Path, *, num_anchors: int = 2) -> Path:
     return _write(path, nodes, picture, names["score"] + names["box"] + names["landmark"], tensors)
 
 
-def write_arcface(path: Path, weight: np.ndarray) -> Path:
-    """The embedding is the mean colour times `weight` (3, D)."""
+def write_mean_colour(path: Path, weight: np.ndarray, *, size: int | None = 112, batch: int | None = None) -> Path:
+    """Pictures (batch, 3, size, size) in; the mean colour times `weight` (3, D) out."""
     nodes = [
         helper.make_node("GlobalAveragePool", ["input"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["colour"]),
         helper.make_node("MatMul", ["colour", "weight"], ["embedding"]),
     ]
-    crops = helper.make_tensor_value_info("input", TensorProto.FLOAT, [None, 3, 112, 112])
-    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, weight.shape[1]])
+    crops = helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, size, size])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [batch, weight.shape[1]])
     return _write(path, nodes, crops, [embedding], [numpy_helper.from_array(weight.astype(np.float32), "weight")])
+
+
+def write_arcface(path: Path, weight: np.ndarray) -> Path:
+    """The embedding is the mean colour times `weight` (3, D)."""
+    return write_mean_colour(path, weight)
 
 
 def _write(path: Path, nodes: list, picture: object, outputs: list, tensors: list) -> Path:

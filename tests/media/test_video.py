@@ -8,7 +8,13 @@ import scipy.ndimage
 
 from ingredients.core.errors import OutputError, ShapeError, UserInputError
 from ingredients.media import video as video_module
-from ingredients.media.video import measure_video, read_video, write_video
+from ingredients.media.video import (
+    measure_video,
+    plays_in_browsers,
+    read_video,
+    write_lossless_video,
+    write_video,
+)
 
 NUM_FRAMES, HEIGHT, WIDTH = 9, 64, 96
 
@@ -143,3 +149,31 @@ def test_a_codec_that_nobody_knows_is_named(tmp_path: Path, frames: np.ndarray) 
     for call in (read_video, lambda path: measure_video(path, most_frames=100)):
         with pytest.raises(UserInputError, match="does not know"):
             call(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("size", [(64, 96), (15, 21)])
+def test_lossless_frames_come_back_exactly(tmp_path: Path, size: tuple[int, int]) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, size=(5, *size, 3), dtype=np.uint8)
+    write_lossless_video(tmp_path / "a.mkv", frames, fps=7.5)
+    video = read_video(tmp_path / "a.mkv")
+    np.testing.assert_array_equal(video.frames, frames)
+    assert video.fps == 7.5
+    with pytest.raises(ShapeError, match="uint8 frames of shape"):
+        write_lossless_video(tmp_path / "b.mkv", frames[0], fps=8)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
+
+
+def test_a_video_that_is_too_large_is_refused_before_all_of_it_is_read(tmp_path: Path, frames: np.ndarray) -> None:
+    write_video(tmp_path / "a.mp4", frames, fps=8)
+    assert len(read_video(tmp_path / "a.mp4", max_bytes=frames.nbytes).frames) == NUM_FRAMES
+    with pytest.raises(UserInputError, match="shorten it or scale it down"):
+        read_video(tmp_path / "a.mp4", max_bytes=frames.nbytes - 1)
+
+
+def test_browsers_play_h264_in_mp4_alone(tmp_path: Path, frames: np.ndarray) -> None:
+    write_video(tmp_path / "a.mp4", frames, fps=8)
+    write_video(tmp_path / "a.mkv", frames, fps=8)
+    write_lossless_video(tmp_path / "b.mkv", frames, fps=8)
+    assert [plays_in_browsers(tmp_path / name) for name in ("a.mp4", "a.mkv", "b.mkv")] == [True, False, False]
+    with pytest.raises(UserInputError, match="does not exist"):
+        plays_in_browsers(tmp_path / "none.mp4")

@@ -1,11 +1,15 @@
 """Weights from elsewhere: nothing may be skipped, and a base must do what it did."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from ingredients.models import presets
 from ingredients.models.state_dict_adapter import (
     config_from_published,
+    config_to_published,
     from_published,
     load_base_weights,
     published_key_map,
@@ -54,6 +58,31 @@ def test_published_config() -> None:
         config_from_published({"is_train_face": False})
     with pytest.raises(ValueError, match="unknown field 'LFE_layers'"):
         config_from_published({"LFE_layers": 3})
+
+
+def test_the_published_config_is_written_as_it_was_read() -> None:
+    golden = json.loads((Path(__file__).parents[1] / "golden/f_state_dict_5b_i2v.json").read_text())["config"]
+    published = {name: value for name, value in golden.items() if not name.startswith("_")}
+    with torch.device("meta"):
+        model = IngredientsTransformer3DModel(**config_from_published(published))
+    assert config_to_published(model) == published
+
+
+@pytest.mark.parametrize("changes", [{}, {"cross_attn_interval": 2, "rope_base_height": 3, "patch_bias": False}])
+def test_a_config_survives_the_published_form(changes: dict[str, object]) -> None:
+    model = tiny_transformer(router_type="linear", route_background=True, **changes)
+    arguments = config_from_published(config_to_published(model))
+    read = IngredientsTransformer3DModel(**arguments).config
+    assert {name: read[name] for name in model.config if not name.startswith("_")} == {
+        name: value for name, value in model.config.items() if not name.startswith("_")
+    }
+
+
+def test_what_has_no_published_form_is_named() -> None:
+    with pytest.raises(ValueError, match="router_type='mlp'"):
+        config_to_published(tiny_transformer())
+    with pytest.raises(ValueError, match="has none"):
+        config_to_published(tiny_transformer(router_type="linear", identity_modules=False))
 
 
 def test_text_to_video_base_becomes_an_identity_model() -> None:

@@ -37,7 +37,7 @@ def write_base(folder: Path, **changes: object) -> CogVideoXTransformer3DModel:
     pipeline = make_pipeline()
     pipeline.save_pretrained(folder)
     config = {k: v for k, v in pipeline.transformer.config.items() if not k.startswith(("id_", "rout", "rope_", "_"))}
-    for field in ("identity_modules", "cross_attn_interval", "published_guidance_fault"):
+    for field in ("identity_modules", "cross_attn_interval", "published_guidance_fault", "canvas_placement"):
         del config[field]
     torch.manual_seed(6)
     base = CogVideoXTransformer3DModel(**config | changes).eval()

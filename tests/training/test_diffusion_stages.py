@@ -238,3 +238,16 @@ def test_the_canvas_stands_in_the_first_latent_frame() -> None:
     assert torch.equal(placed[:, :1], latents)
     assert placed.shape == (2, 3, 3, 4, 5)
     assert not placed[:, 1:].any()
+
+
+def test_the_canvas_gets_noise_in_the_first_frame_alone(tiny_world: TinyWorld) -> None:
+    config = AlignmentConfig(batch_size=4, lora_rank=2, image_noise=0.5)
+    stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, config)
+    (batch,) = stage.draw(FIRST)
+    shows = torch.tensor([True, True, True, False])
+    plain, noisy = stage.canvas_latents(batch), stage.shown_canvas(batch, shows)
+    assert torch.equal(noisy, stage.shown_canvas(batch, shows))  # a function of the sample
+    assert not noisy[3].any()
+    assert not noisy[:, 1:].any()
+    spread = (noisy - plain)[:3, 0].std(dim=(1, 2, 3))
+    torch.testing.assert_close(spread, 0.5 * batch.chances("image noise")[:3], rtol=0.1, atol=0.01)

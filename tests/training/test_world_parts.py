@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.pipelines.loading import default_model_path
-from ingredients.training.world_parts import PARTS, AlignPartConfig, RoutePartConfig
+from ingredients.training.runs import AlignRunConfig, RouteRunConfig
+from ingredients.training.world_parts import PARTS, RoutePartConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -33,9 +34,9 @@ def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:
     assert all(name == part.name for name, part in PARTS.items())
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
-def test_every_config_file_fits_its_part(path: Path) -> None:
-    config_type = AlignPartConfig if path.stem.startswith("align") else RoutePartConfig
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_config_file_fits_its_stage(path: Path) -> None:
+    config_type = AlignRunConfig if path.stem.startswith("align") else RouteRunConfig
     config = load_config(config_type, path, defaults=config_type())
     for group, settings in yaml.safe_load(path.read_text()).items():
         if not isinstance(settings, dict):

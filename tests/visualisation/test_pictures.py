@@ -132,6 +132,15 @@ def test_routing_maps_of_the_wrong_shape_or_with_unnamed_people_are_refused():
         routing_map_sheet(np.full((4, 5, 3, 2, 6), 2), FRAMES, ["a", "b"])
 
 
+def test_more_than_eight_people_have_different_colours_and_a_legend_that_breaks():
+    maps = np.arange(12).reshape(2, 6)[None, None, None].repeat(3, axis=2)
+    sheet = routing_map_sheet(maps, FRAMES, [f"person {index}" for index in range(12)])
+    for identity in range(12):
+        assert (sheet == identity_colour(identity)).all(axis=-1).sum() > 16 * 16  # the map, not the legend alone
+    few = routing_map_sheet(maps % 2, FRAMES, ["a", "b"])
+    assert sheet.shape[1] == few.shape[1]
+
+
 def test_a_single_frame_has_one_map():
     maps = np.zeros((1, 1, 1, 2, 6), dtype=np.int64)
     assert routing_map_sheet(maps, FRAMES[:1], ["a"]).ndim == 3
@@ -156,13 +165,21 @@ def test_faces_sheet_marks_faces_and_survives_none():
 
 def test_curves(tmp_path):
     pytest.importorskip("matplotlib")
-    from ingredients.visualisation.curves import read_log, training_curves
+    from ingredients.visualisation.curves import read_log, smooth, training_curves
 
     log = tmp_path / "log.jsonl"
     log.write_text('{"step": 1, "loss": 2.0, "note": "x"}\n{"step": 2, "loss": 1.0}\n')
     lines = read_log(log)
     assert lines == [{"step": 1.0, "loss": 2.0}, {"step": 2.0, "loss": 1.0}]
     assert training_curves({"run": lines}).shape == (300, 1000, 3)
+    assert smooth([2.0, 2.0, 2.0], 0.9) == pytest.approx([2.0, 2.0, 2.0])
+    assert smooth([1.0, 4.0], 0.5) == pytest.approx([1.0, (0.5 * 0.5 * 1 + 0.5 * 4) / 0.75])
+    assert smooth([1.0, 4.0], 0.0) == [1.0, 4.0]
+    raw, averaged = (training_curves({"run": lines * 3}, smoothing=share) for share in (0.0, 0.9))
+    assert raw.shape == averaged.shape
+    assert not np.array_equal(raw, averaged)
+    with pytest.raises(ValueError, match="below 1, not 1"):
+        smooth([1.0], 1.0)
     with pytest.raises(UserInputError, match="no metric to draw"):
         training_curves({"run": [{"step": 1.0}]})
     log.write_text("nonsense")

@@ -3,6 +3,7 @@
 import typer
 
 from ingredients.apps import (
+    benchmark_commands,
     data_commands,
     doctor_command,
     download_command,
@@ -11,6 +12,8 @@ from ingredients.apps import (
     generate_command,
     info_command,
     models_command,
+    reproduce_command,
+    train_commands,
     world_commands,
 )
 from ingredients.apps.terminal import IngredientsGroup, with_examples
@@ -36,8 +39,11 @@ app.command("info", help=info_command.HELP)(info_command.info)
 app.command("models", help=models_command.HELP)(models_command.models)
 app.command("download", help=download_command.HELP)(download_command.download)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
+app.command("reproduce", help=reproduce_command.HELP)(reproduce_command.reproduce)
 app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
+app.add_typer(benchmark_commands.app, name="benchmark")
 app.add_typer(data_commands.app, name="data")
+app.add_typer(train_commands.app, name="train")
 app.add_typer(world_commands.app, name="world")
 
 

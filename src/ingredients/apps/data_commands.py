@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ingredients.apps import encode_command
 from ingredients.apps.terminal import IngredientsGroup, say, with_examples
 
 if TYPE_CHECKING:
@@ -33,13 +34,16 @@ app = typer.Typer(
     cls=IngredientsGroup,
     no_args_is_help=True,
     help=with_examples(
-        "Data sets of clips: what is wrong with which clip, what they look like, and shards for many machines. "
+        "Data sets of clips: what is wrong with which clip, what they look like, shards for many machines, "
+        "and what training reads. "
         "`ingredients world clips` draws one.",
         "ingredients data check my-clips",
         "ingredients data show my-clips --output clips.png",
         "ingredients data pack my-clips --output my-shards",
+        "ingredients data encode my-clips --output encoded/my-clips",
     ),
 )
+app.command("encode", help=encode_command.HELP)(encode_command.encode)
 
 
 @app.command(

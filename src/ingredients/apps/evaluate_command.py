@@ -1,4 +1,4 @@
-"""`ingredients evaluate`: measures a model on held-out people and prompts."""
+"""`ingredients evaluate`: measures a model on held-out people and prompts, or videos that any system made."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,20 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps.judge_folder import explain_interruption, judge_folder
+from ingredients.apps.judge_options import (
+    CalibrationOption,
+    ClipOption,
+    DetectorOption,
+    InceptionOption,
+    JudgeOption,
+    MaxFramesOption,
+    OnError,
+    OnErrorOption,
+    ReportVideosOption,
+    VideosOption,
+    check_options,
+)
 from ingredients.apps.model_option import Model
 from ingredients.apps.sampling_options import (
     AttentionBackend,
@@ -19,27 +33,45 @@ from ingredients.apps.sampling_options import (
     SplitGuidance,
     StepCache,
 )
-from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
+from ingredients.apps.terminal import say, silence_libraries, with_examples
 
 HELP = with_examples(
     "Makes videos of held-out people from held-out prompts and says, with 95 % intervals, how well they were kept. "
-    "The judge is a recogniser that the model never saw. An interrupted evaluation goes on where it stopped.",
+    "The judge is a recogniser that the model never saw. An interrupted evaluation goes on where it stopped.\n\n"
+    "With --videos, judges a folder of videos that any system made. The output folder holds result.json, report.html "
+    "(photos and videos in one file), report.md, cases.csv and people.csv.",
     "ingredients evaluate --cases 100 --json",
     "ingredients evaluate --cases 30 --modules",
-    "ingredients evaluate --model runs/small-world/packed --output runs/evaluation",
+    "ingredients evaluate --benchmark --people 3 --output outputs/benchmark-of-three",
+    "ingredients evaluate --model runs/small-world/packed --output runs/it",
+    "ingredients evaluate --cases 10 --save-videos --output mine",
+    "ingredients evaluate --videos mine",
+    "ingredients evaluate --videos theirs --judge dlib",
+    "ingredients evaluate --videos theirs --judge facenet:facenet.onnx \\",
+    "  --clip clip-vit-base-patch32 --inception inception.onnx",
 )
+
+_OUTPUT = Path("outputs/evaluation")
 
 
 def evaluate(
+    context: typer.Context,
     cases: Annotated[int, typer.Option(min=1, help="How many videos.")] = 100,
     people: Annotated[int, typer.Option(min=1, max=4, help="How many people in each.")] = 2,
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark", help="Measure on the benchmark's cases of 2, 3 or 4 people.")
+    ] = False,
     modules: Annotated[
         bool, typer.Option("--modules", help="Measure the model with its parts switched off, swapped and forced.")
     ] = False,
     model: Model = None,
-    output: Annotated[Path, typer.Option(help="Folder of the records, the numbers and the report.")] = Path(
-        "outputs/evaluation"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the records, the numbers and the report. Default: outputs/evaluation, or with --videos "
+            "outputs/evaluation-of-FOLDER."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another one makes other videos of the same cases.")] = 0,
     num_inference_steps: NumInferenceSteps = None,
     guidance_scale: GuidanceScale = None,
@@ -53,17 +85,50 @@ def evaluate(
     fuse_qkv: FuseQkv = False,
     split_guidance: SplitGuidance = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Videos made at once.")] = 1,
-    save_videos: Annotated[bool, typer.Option("--save-videos", help="Keep the videos in the folder.")] = False,
+    save_videos: Annotated[
+        bool,
+        typer.Option(
+            "--save-videos", help="Keep the videos in the folder, with photos and a manifest that --videos reads."
+        ),
+    ] = False,
+    judge: JudgeOption = "model",
+    detector: DetectorOption = None,
+    clip: ClipOption = None,
+    inception: InceptionOption = None,
+    videos: VideosOption = None,
+    calibration: CalibrationOption = None,
+    max_frames: MaxFramesOption = None,
+    on_error: OnErrorOption = OnError.SKIP,
+    report_videos: ReportVideosOption = 24,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
     ] = False,
 ) -> None:
-    """Measures a model on held-out people and prompts."""
+    """Measures a model on held-out people and prompts, or videos that any system made."""
+    check_options(context, videos=videos is not None, modules=modules)
+    if videos is not None:
+        judge_folder(
+            videos,
+            output=output or _OUTPUT.with_name(f"{_OUTPUT.name}-of-{videos.resolve().name}"),
+            model=model,
+            judge=judge,
+            detector=detector,
+            clip=clip,
+            inception=inception,
+            calibration=calibration,
+            max_frames=max_frames,
+            on_error=on_error.value,
+            report_videos=report_videos,
+            as_json=as_json,
+        )
+        return
+    output = output or _OUTPUT
+
     from ingredients.core.config import config_to_dict
     from ingredients.core.errors import UserInputError
     from ingredients.core.progress import show_progress
+    from ingredients.evaluation.backends import load_backends
     from ingredients.evaluation.generation import GenerationSettings
-    from ingredients.evaluation.loading import load_model_calibration, load_model_judge
     from ingredients.evaluation.modules import ModulesResult, evaluate_modules
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
@@ -73,6 +138,8 @@ def evaluate(
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
+    if modules and benchmark:
+        raise UserInputError("--modules has cases of its own, not the benchmark's; leave one of the two out.")
     speed = parse_speed_options(
         compile=compile_blocks,
         attention_backend=attention_backend,
@@ -82,7 +149,10 @@ def evaluate(
     )
     silence_libraries()
     folder = find_model(model, notice=say)
-    pipeline, judge = load_pipeline(folder, speed=speed), load_model_judge(folder)
+    backends = load_backends(
+        folder, judge=judge, detector=detector, clip=clip, inception=inception, pictures="drawings"
+    )
+    pipeline = load_pipeline(folder, speed=speed)
     sampling = pipeline.sampling_defaults.override(
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,
@@ -100,7 +170,7 @@ def evaluate(
             if modules:
                 result = evaluate_modules(
                     pipeline,
-                    judge,
+                    backends.judge,
                     output,
                     num_cases=cases,
                     seed=seed,
@@ -112,18 +182,21 @@ def evaluate(
             else:
                 result = run_evaluation(
                     pipeline,
-                    judge,
+                    backends.judge,
                     output,
                     num_cases=cases,
                     num_people=people,
+                    benchmark=benchmark,
                     seed=seed,
                     settings=settings,
-                    calibration=load_model_calibration(folder),
+                    calibration=backends.calibration,
                     batch_size=batch_size,
                     save_videos=save_videos,
+                    text_encoder=None if clip is None else backends.text_encoder,
+                    inception=backends.inception,
+                    num_report_videos=report_videos,
                     progress=progress,
                 )
     except KeyboardInterrupt as interruption:
-        say(f"Interrupted; the finished cases are kept in {output}, and the same command goes on from there.")
-        raise typer.Exit(INTERRUPTED) from interruption
+        raise explain_interruption(output) from interruption
     typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_markdown())

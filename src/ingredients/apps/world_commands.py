@@ -176,7 +176,7 @@ def words() -> None:
         "ingredients world train recogniser --minutes 20",
         "ingredients world train recogniser --minutes 40 --resume",
         "ingredients world train align stage.batch_size=8 trainer.learning_rate=1e-4",
-        "ingredients world train align --config configs/paper/align.yaml",
+        "ingredients world train route --config configs/ablations/route-mse.yaml",
         "ingredients world train unpack --output runs/more",
     )
 )

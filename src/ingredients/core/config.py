@@ -36,16 +36,16 @@ def config_from_dict(config_type: type[ConfigT], values: Mapping[str, Any]) -> C
 
 def load_config(
     config_type: type[ConfigT],
-    path: str | Path | None = None,
+    paths: str | Path | Sequence[str | Path] | None = None,
     *,
     overrides: Sequence[str] = (),
     defaults: ConfigT | None = None,
 ) -> ConfigT:
-    """Reads a config from a YAML or JSON file, then applies overrides of the form `key=value` or `part.key=value`.
+    """Reads a config from YAML or JSON files, then applies overrides of the form `key=value` or `part.key=value`.
 
     Args:
         config_type: dataclass of the config.
-        path: file to read; without one, the defaults are taken.
+        paths: file or files to read, each changing what those before it say; without one, the defaults are taken.
         overrides: read as YAML, so `1e-4`, `[1, 2]`, `true` and `null` mean what they say.
         defaults: where what neither file nor overrides name comes from, also inside a group of settings; without it,
             the types' own defaults.
@@ -56,7 +56,7 @@ def load_config(
     import yaml
 
     values: dict[str, Any] = {} if defaults is None else config_to_dict(defaults)
-    if path is not None:
+    for path in [paths] if isinstance(paths, str | Path) else paths or ():
         try:
             loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))  # JSON is YAML
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -123,7 +123,10 @@ def _build(config_type: type[ConfigT], values: Mapping[str, Any], *, where: str)
     if missing:
         raise UserInputError(f"{where} needs the setting {missing[0]!r}.")
     arguments = {name: _convert(types_by_name[name], value, where=f"{where}.{name}") for name, value in values.items()}
-    return config_type(**arguments)
+    try:
+        return config_type(**arguments)
+    except ValueError as error:  # a config's own check of its values
+        raise UserInputError(f"{where}: {error}") from error
 
 
 def _convert(expected: Any, value: Any, *, where: str) -> Any:

@@ -2,10 +2,10 @@
 
 Table 2 compares the two. Joined after the VAE, a face is encoded without its neighbours, and the rest is zero.
 
-Legend: B batch, N people, S side of a crop, H/W pixels, C channels, h/w latent grid.
+Legend: B batch, N people, S side of a crop or slot, H/W pixels, C channels, h/w latent grid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,12 +13,17 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.data.encode import encode_images
+from ingredients.data.encode import encode_clips, video_to_pixels
+from ingredients.data.vae_shortcuts import single_frame_convolutions
 from ingredients.faces.canvas import canvas_slots, compose_canvas
 
 CanvasPlacement = Literal["before", "after"]
 
+EncodePictures = Callable[[torch.Tensor], torch.Tensor]
+"""Pictures (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w)."""
 
+
+@torch.no_grad()
 def encode_canvases(
     vae: AutoencoderKLCogVideoX,
     crops: Sequence[UInt8Array],
@@ -27,28 +32,49 @@ def encode_canvases(
     width: int,
     placement: CanvasPlacement = "before",
 ) -> torch.Tensor:
-    """Scaled latents (B, 1, C, h, w) of the canvases of B samples.
+    """Scaled latents (B, 1, C, h, w) of the canvases of B samples, by the posterior's mean.
 
     Args:
-        vae: encodes, by the posterior's mean.
+        vae: encodes.
         crops: for each sample, the crops (N, S, S, 3) of its people.
         height: of the video.
         width: of the video.
         placement: before or after the VAE.
     """
+
+    def encode(pictures: torch.Tensor) -> torch.Tensor:
+        with single_frame_convolutions(vae):
+            return encode_clips(vae, pictures.unsqueeze(2).to(vae.device, vae.dtype))[:, 0]
+
     canvases = np.stack([compose_canvas(each, height, width) for each in crops])
+    pictures = video_to_pixels(canvases[:, None])[:, :, 0]  # (B, 3, H, W)
     if placement == "before":
-        return encode_images(vae, canvases)
+        return encode(pictures).unsqueeze(1)
     ratio = 2 ** (len(vae.config.block_out_channels) - 1)
-    latents = torch.zeros(
-        len(crops), 1, vae.config.latent_channels, height // ratio, width // ratio, device=vae.device, dtype=vae.dtype
+    rows = [encode_slots(encode, row, len(each), ratio=ratio) for row, each in zip(pictures, crops, strict=True)]
+    return torch.stack(rows).unsqueeze(1)
+
+
+def encode_slots(encode: EncodePictures, canvas: torch.Tensor, num_people: int, *, ratio: int) -> torch.Tensor:
+    """Scaled latents (C, h, w) of a canvas whose N faces are encoded one by one; the rest is zero.
+
+    A slot that does not begin on a latent's edge is moved to the one before it, as is its end.
+
+    Args:
+        encode: encodes the faces.
+        canvas: (3, H, W) in [-1, 1], composed.
+        num_people: N.
+        ratio: pixels of a latent each way.
+    """
+    height, width = canvas.shape[-2:]
+    slots = canvas_slots(num_people, height, width)
+    faces = torch.stack(
+        [canvas[:, slot.top : slot.top + slot.size, slot.left : slot.left + slot.size] for slot in slots]
     )
-    for row, canvas in enumerate(canvases):
-        slots = canvas_slots(len(crops[row]), height, width)
-        faces = np.stack([canvas[s.top : s.top + s.size, s.left : s.left + s.size] for s in slots])
-        side = slots[0].size // ratio
-        encoded = encode_images(vae, faces[:, : side * ratio, : side * ratio])[:, 0]  # (N, C, side, side)
-        for slot, face in zip(slots, encoded, strict=True):
-            top, left = slot.top // ratio, slot.left // ratio
-            latents[row, 0, :, top : top + side, left : left + side] = face
+    side = slots[0].size // ratio
+    encoded = encode(faces[..., : side * ratio, : side * ratio])  # (N, C, side, side)
+    latents = encoded.new_zeros(encoded.shape[1], height // ratio, width // ratio)
+    for slot, face in zip(slots, encoded, strict=True):
+        top, left = slot.top // ratio, slot.left // ratio
+        latents[:, top : top + side, left : left + side] = face
     return latents

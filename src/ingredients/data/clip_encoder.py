@@ -124,6 +124,22 @@ class ClipEncoder:
             for row, example in enumerate(examples)
         ]
 
+    def widths(self) -> dict[str, int]:
+        """How wide the features of a face are, by the transformer's names for them."""
+        size = self.image_encoder.crop_size
+        features = self.image_encoder.encode(np.zeros((1, size, size, 3), np.uint8))
+        widths = {
+            "id_recognition_dim": self.recogniser.embedding_dim,
+            "id_semantic_dim": features.embeds.shape[-1],
+            "id_vit_dim": features.hidden_states[0].shape[-1],
+        }
+        if self.config.scale_source == "recognition_and_clip":
+            assert isinstance(self.recogniser, ScaleRecogniser)
+            size, num_patches = self.recogniser.crop_size, features.hidden_states[0].shape[1]
+            maps = self.recogniser.scale_features(np.zeros((1, size, size, 3), np.uint8), num_patches=num_patches)
+            widths["recognition_map_dim"] = maps[0].shape[-1]
+        return widths
+
     def encode_captions(self, captions: Sequence[str]) -> list[torch.Tensor]:
         """Embeddings (T, D) of captions; what was encoded lately is not encoded again."""
         unknown = sorted({caption for caption in captions if caption not in self._prompt_embeds})
@@ -218,17 +234,23 @@ def vae_digest(vae: AutoencoderKLCogVideoX) -> str:
 
 
 def describe(
-    *, parts: Mapping[str, str], source: Mapping[str, Any], encoder: EncoderConfig, more: Mapping[str, Any]
+    encoder: ClipEncoder, *, parts: Mapping[str, str], source: Mapping[str, Any], reading: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What encoded clips are made from, as `claim_folder` keeps it.
 
     Args:
+        encoder: encodes them.
         parts: digests of the model's parts, by name.
         source: the clips.
-        encoder: what is kept of them.
-        more: settings of how they are read.
+        reading: how they are read.
     """
-    return {"parts": dict(parts), "source": dict(source), "encoder": dataclasses.asdict(encoder), **dict(more)}
+    return {
+        "parts": dict(parts),
+        "source": dict(source),
+        "reading": dict(reading),
+        "encoder": dataclasses.asdict(encoder.config),
+        "widths": encoder.widths(),
+    }
 
 
 def _join_references(

@@ -3,15 +3,14 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.data.clip_encoder import ClipEncoder, encode_all
 from ingredients.data.clip_example import ClipExample
 from ingredients.data.encoded_clips import read_skipped, write_shard
+from ingredients.data.usable_clips import OnBadClip
 
-OnBadClip = Literal["skip", "stop"]
 ReadExample = Callable[[], ClipExample]
 """Reads a clip when it is its turn.
 

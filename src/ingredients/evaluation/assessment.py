@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import BoolArray, Float32Array
+from ingredients.evaluation.comparison import Measure, compare_faces, greedy_matches
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,9 @@ class SimilarityScale:
     stranger_mean: float
     """Mean cosine between a real clip's face and a photo of somebody else."""
 
+    limit: float | None = None
+    """Cosine above which two faces are one person's; None: the midpoint of the two means."""
+
     def __post_init__(self) -> None:
         """Checks that the judge tells people apart at all."""
         if not self.same_person_mean > self.stranger_mean:
@@ -30,13 +34,14 @@ class SimilarityScale:
                 f"same_person_mean must be above stranger_mean, not {self.same_person_mean} and {self.stranger_mean}"
             )
 
+    @property
+    def same_person_limit(self) -> float:
+        """Cosine above which a face is taken for the person."""
+        return (self.same_person_mean + self.stranger_mean) / 2 if self.limit is None else self.limit
+
     def normalise(self, cosine: float) -> float:
         """(cosine - stranger mean) / (same-person mean - stranger mean), not clipped."""
         return (cosine - self.stranger_mean) / (self.same_person_mean - self.stranger_mean)
-
-
-COSINE_SCALE = SimilarityScale(same_person_mean=1.0, stranger_mean=0.0)
-"""Leaves cosines as they are."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +52,7 @@ class TrackEmbeddings:
     """Frames in which the face was found."""
 
     embeddings: Float32Array
-    """(frames, D), each of length 1."""
+    """(frames, D), each of length 1 where cosines are taken."""
 
     centre: tuple[float, float]
     """Mean centre of the face, x then y, as a share of the frame's width and height."""
@@ -67,7 +72,7 @@ class PersonAssessment:
     """Normalised similarity of the matched track; 0 if none was."""
 
     cosine: float | None = None
-    """Mean cosine over the matched track's frames."""
+    """Mean cosine over the matched track's frames; 1 less the mean distance, where the judge measures distances."""
 
     track: int | None = None
     """Index of the matched track."""
@@ -102,7 +107,7 @@ class ClipAssessment:
     """The paper's measure: references matched greedily by similarity, the lowest of them; a missing person is 0."""
 
     blended: bool
-    """Whether some track lies above the midpoint of the scale for two references."""
+    """Whether some track lies above the same person's limit for two references."""
 
     doubled: bool
     """Whether two tracks that share a frame are both ranked to one reference."""
@@ -125,6 +130,8 @@ def assess_tracks(
     scale: SimilarityScale,
     num_frames: int,
     distractors: Sequence[Float32Array] | None = None,
+    measure: Measure = "cosine",
+    needs_limit: bool = False,
 ) -> ClipAssessment:
     """Matches tracks to references one to one, so that the sum of their mean cosines is largest, and judges each.
 
@@ -135,6 +142,9 @@ def assess_tracks(
         num_frames: frames of the clip.
         distractors: for each reference, (M, D) embeddings of length 1 of other people to rank it among; without them
             it is ranked among the clip's references alone.
+        measure: how faces are compared.
+        needs_limit: whether a face that ranks a reference first must lie above the same person's limit as well. Among
+            few distractors, somebody is always ranked first.
     """
     num_references = len(references)
     if distractors is None:
@@ -142,14 +152,16 @@ def assess_tracks(
     if len(distractors) != num_references:
         raise ValueError(f"{len(distractors)} sets of distractors for {num_references} references")
 
-    cosines = np.array([(track.embeddings @ references.T).mean(axis=0) for track in tracks])
-    cosines = cosines.reshape(len(tracks), num_references)  # (T, N), also where there is no track
+    cosines = mean_similarities(tracks, references, measure=measure)  # (T, N)
     rows, columns = linear_sum_assignment(cosines, maximize=True)
     track_of = dict(zip(columns.tolist(), rows.tolist(), strict=True))
 
     candidates = [
         _Candidates(
-            own=references[index], others=np.concatenate([np.delete(references, index, axis=0), distractors[index]])
+            own=references[index],
+            others=np.concatenate([np.delete(references, index, axis=0), distractors[index]]),
+            measure=measure,
+            limit=scale.same_person_limit if needs_limit else None,
         )
         for index in range(num_references)
     ]
@@ -173,14 +185,22 @@ def assess_tracks(
                 present=2 * frames_ranked_first >= num_frames,
             )
         )
-    midpoint = (scale.same_person_mean + scale.stranger_mean) / 2
+    missing = [0.0] * max(0, num_references - len(tracks))
     return ClipAssessment(
         people=tuple(people),
         num_tracks=len(tracks),
-        greedy_minimum=_greedy_minimum(cosines, scale),
-        blended=bool(((cosines > midpoint).sum(axis=1) >= 2).any()),
+        greedy_minimum=min(missing + [scale.normalise(cosine) for cosine in greedy_matches(cosines)]),
+        blended=bool(((cosines > scale.same_person_limit).sum(axis=1) >= 2).any()),
         doubled=any(_is_doubled(tracks, each) for each in candidates),
     )
+
+
+def mean_similarities(
+    tracks: Sequence[TrackEmbeddings], references: Float32Array, *, measure: Measure = "cosine"
+) -> Float32Array:
+    """Compares each track with each reference (N, D), averaged over its frames: (T, N), also where T is 0."""
+    rows = [compare_faces(track.embeddings, references, measure=measure).mean(axis=0) for track in tracks]
+    return np.array(rows, dtype=np.float32).reshape(len(tracks), len(references))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -193,28 +213,21 @@ class _Candidates:
     others: Float32Array
     """(N - 1 + M, D): the other references and the distractors."""
 
+    measure: Measure
+    """How faces are compared."""
+
+    limit: float | None
+    """Which a face that ranks the reference first must pass as well; None: none."""
+
     def rank_own_first(self, embeddings: Float32Array) -> BoolArray:
         """Whether each embedding (rows) is strictly nearer to the reference than to every other candidate."""
-        if len(self.others) == 0:
-            return np.ones(len(embeddings), dtype=np.bool_)
-        return np.asarray(embeddings @ self.own > (embeddings @ self.others.T).max(axis=1))
+        own = compare_faces(embeddings, self.own[None], measure=self.measure)[:, 0]
+        others = compare_faces(embeddings, self.others, measure=self.measure)
+        return np.asarray(own > others.max(axis=1, initial=-np.inf if self.limit is None else self.limit))
 
     def is_track(self, track: TrackEmbeddings) -> bool:
         """Whether a track as a whole ranks the reference first."""
         return bool(self.rank_own_first(track.embeddings.mean(axis=0, keepdims=True))[0])
-
-
-def _greedy_minimum(cosines: Float32Array, scale: SimilarityScale) -> float:
-    """Section 4.1 of the paper: the most similar pair is matched first, then the next; the lowest match counts."""
-    num_tracks, num_references = cosines.shape
-    matched = [0.0] if num_tracks < num_references else []
-    remaining = cosines.astype(np.float64)
-    for _ in range(min(num_tracks, num_references)):
-        track, reference = np.unravel_index(int(remaining.argmax()), remaining.shape)
-        matched.append(scale.normalise(float(remaining[track, reference])))
-        remaining[track, :] = -np.inf
-        remaining[:, reference] = -np.inf
-    return min(matched)
 
 
 def _is_doubled(tracks: Sequence[TrackEmbeddings], candidates: _Candidates) -> bool:

@@ -7,44 +7,51 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import get_args
-
-import numpy as np
-import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import PhotoError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
 from ingredients.evaluation.cases import Case, make_case
-from ingredients.evaluation.confusion import find_confusion
 from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
-from ingredients.evaluation.face_changes import FaceChanges, face_variety, measure_changes
 from ingredients.evaluation.folder import EvaluationFolder
-from ingredients.evaluation.generation import GenerationSettings, VideoRequest, generate_videos, video_shape
-from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.generation import (
+    GenerationSettings,
+    VideoMaker,
+    VideoRequest,
+    generate_videos,
+    video_shape,
+)
+from ingredients.evaluation.inception import InceptionFeatures
+from ingredients.evaluation.judge import ClipView, Judge
+from ingredients.evaluation.measurements import face_vectors, follow_changes, mean_variety, region_features
 from ingredients.evaluation.metrics.motion_amount import mean_frame_change
+from ingredients.evaluation.paper_similarity import paper_face_similarity
 from ingredients.evaluation.records import (
+    RECORD_PARTS,
     CaseRecord,
-    ChangesRecord,
     FacesRecord,
+    InceptionRecord,
     MotionRecord,
     Need,
-    TextRecord,
-    Vector,
+    PaperRecord,
+    failed_case,
     nobody_found,
 )
 from ingredients.evaluation.references import embed_people
 from ingredients.evaluation.router_probe import probe_router
+from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncoder, compare_with_prompt
 from ingredients.evaluation.variants import Variant
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
-from ingredients.media.video import write_video
+from ingredients.media.video import write_lossless_video, write_video
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.world.scenes import render_scene
 
-_FPS = 8.0
+FPS = 8.0
+"""Frames a second of the videos."""
+
 _OTHER_PEOPLE = 500_000
 """Case i's other people are those of case i + this."""
 
@@ -82,6 +89,9 @@ class CaseRunner:
         num_distractors: other people that each person is ranked among.
         batch_size: videos made at once; more is faster where there are many cores, and changes no number.
         save_videos: whether the videos are kept beside the records.
+        text_encoder: says how well frames fit prompts; the model's own, without one.
+        inception: InceptionV3's features, if they are needed.
+        video_maker: makes the videos; the pipeline, without one.
     """
 
     def __init__(
@@ -96,6 +106,9 @@ class CaseRunner:
         num_distractors: int = NUM_DISTRACTORS,
         batch_size: int = 1,
         save_videos: bool = False,
+        text_encoder: TextImageEncoder | None = None,
+        inception: InceptionFeatures | None = None,
+        video_maker: VideoMaker | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.judge = judge
@@ -105,6 +118,9 @@ class CaseRunner:
         self.seed = seed
         self.batch_size = batch_size
         self.save_videos = save_videos
+        self.text_encoder = text_encoder or own_text_encoder(pipeline)
+        self.inception = inception
+        self.video_maker = video_maker
         self._gallery = DistractorGallery(judge, num_distractors=num_distractors)
         self._people: dict[int, _People] = {}
 
@@ -119,7 +135,7 @@ class CaseRunner:
         records: dict[int, CaseRecord] = {}
         for case in cases:
             record = self.folder.load(variant.name, case.index)
-            if record is not None and self._is_complete(record):
+            if record is not None and self._is_complete(variant, record):
                 records[case.index] = record
         pending = [case for case in cases if case.index not in records]
         for first in range(0, len(pending), self.batch_size):
@@ -132,9 +148,12 @@ class CaseRunner:
             progress(len(records), len(cases))
         return [records[case.index] for case in cases]
 
-    def _is_complete(self, record: CaseRecord) -> bool:
-        parts = {need: getattr(record, need) for need in get_args(Need)}
-        return record.error is not None or all(part is not None for need, part in parts.items() if need in self.needs)
+    def _is_complete(self, variant: Variant, record: CaseRecord) -> bool:
+        if record.error is not None:
+            return True
+        paths = [path(variant.name, record.index) for path in (self.folder.video_path, self.folder.frames_path)]
+        is_saved = not self.save_videos or all(path.is_file() for path in paths)
+        return is_saved and self.needs & RECORD_PARTS <= record.parts
 
     def _run_batch(self, variant: Variant, cases: Sequence[Case]) -> Iterator[CaseRecord]:
         requests: list[VideoRequest] = []
@@ -142,14 +161,12 @@ class CaseRunner:
         for case in cases:
             canvas, local = self._look_at(case), self._look_at(_local_case(case, variant))
             if canvas.identities is None or local.identities is None:
-                error = canvas.error or local.error
-                yield CaseRecord(
-                    index=case.index,
-                    prompt=case.prompt,
-                    people=nobody_found(len(case.people)),
-                    other_people=nobody_found(len(case.people)) if variant.other_people_locally else None,
-                    error=error,
-                )
+                num_people, error = len(case.people), canvas.error or local.error
+                assert error is not None
+                failed = failed_case(case.index, case.prompt, num_people=num_people, error=error)
+                if variant.other_people_locally:
+                    failed = dataclasses.replace(failed, other_people=nobody_found(num_people))
+                yield failed
                 continue
             made.append(case)
             requests.append(
@@ -165,31 +182,44 @@ class CaseRunner:
         started = time.monotonic()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PromptWarning)
-            videos = generate_videos(self.pipeline, requests, variant=variant, settings=self.settings)
+            if self.video_maker is None:
+                videos = generate_videos(self.pipeline, requests, variant=variant, settings=self.settings)
+            else:
+                videos = self.video_maker(requests, self.settings)
         seconds = (time.monotonic() - started) / len(requests)
         for case, frames in zip(made, videos, strict=True):
             if self.save_videos:
-                write_video(
-                    self.folder.video_path(variant.name, case.index), frames, fps=_FPS, metadata={"title": case.prompt}
+                video, exact = (
+                    path(variant.name, case.index) for path in (self.folder.video_path, self.folder.frames_path)
                 )
+                video.parent.mkdir(parents=True, exist_ok=True)
+                exact.parent.mkdir(parents=True, exist_ok=True)
+                write_video(video, frames, fps=FPS, metadata={"title": case.prompt})
+                write_lossless_video(exact, frames, fps=FPS)
             yield self._measure(variant, case, frames, seconds)
 
     def _measure(self, variant: Variant, case: Case, frames: UInt8Array, seconds: float) -> CaseRecord:
         people = self._look_at(case)
-        tracks = self.judge.track(frames)
+        view = self.judge.look(frames)
         record = CaseRecord(
             index=case.index,
             prompt=case.prompt,
-            people=self._assess(tracks, people, num_frames=len(frames)),
+            people=self._assess(view.tracks, people, num_frames=len(frames)),
             seconds=round(seconds, 3),
         )
         if variant.other_people_locally:
             others = self._look_at(_local_case(case, variant))
-            record = dataclasses.replace(record, other_people=self._assess(tracks, others, num_frames=len(frames)))
+            record = dataclasses.replace(
+                record, other_people=self._assess(view.tracks, others, num_frames=len(frames))
+            )
         if "text" in self.needs:
-            record = dataclasses.replace(record, text=self._compare_with_prompt(frames, case.prompt))
-        if self.needs & {"routing", "faces", "motion", "changes"}:
-            record = self._compare_with_real_clip(record, case, people, frames, tracks)
+            assert self.text_encoder is not None  # `needs` were checked against the model
+            record = dataclasses.replace(record, text=compare_with_prompt(self.text_encoder, frames, case.prompt))
+        if "paper" in self.needs:
+            similarity = paper_face_similarity(view.embeddings, people.references, measure=self.judge.measure)
+            record = dataclasses.replace(record, paper=PaperRecord(face_similarity=round(similarity, _DECIMALS)))
+        if self.needs & {"routing", "faces", "motion", "changes", "inception"}:
+            record = self._compare_with_real_clip(record, case, people, frames, view)
         return record
 
     def _assess(self, tracks: Sequence[TrackEmbeddings], people: _People, *, num_frames: int) -> ClipAssessment:
@@ -197,69 +227,59 @@ class CaseRunner:
             tracks, people.references, num_frames=num_frames, distractors=people.distractors
         )
 
-    def _follow_changes(
-        self,
-        assessment: ClipAssessment,
-        case: Case,
-        people: _People,
-        tracks: Sequence[TrackEmbeddings],
-        real_tracks: Sequence[TrackEmbeddings],
-        *,
-        num_frames: int,
-    ) -> ChangesRecord:
-        confusion = find_confusion(
-            tracks,
-            people.references,
-            scale=self.judge.scale,
-            num_frames=num_frames,
-            ordered=self.settings.layout_share > 0,
-        )
-        faces: list[FaceChanges | None] = []
-        for person, reference, photo in zip(assessment.people, people.references, case.portraits(), strict=True):
-            track = None if person.track is None else tracks[person.track]
-            if track is None or track.landmarks is None:
-                faces.append(None)
-            else:
-                faces.append(measure_changes(track.embeddings, track.landmarks, reference, photo.landmarks))
-        real = [face_variety(track.landmarks) for track in real_tracks if track.landmarks is not None]
-        return ChangesRecord(
-            confusion=confusion, faces=tuple(faces), real_variety=float(np.mean(real)) if real else None
-        )
-
-    def _compare_with_prompt(self, frames: UInt8Array, prompt: str) -> TextRecord:
-        encoder = text_image_encoder(self.pipeline)
-        assert encoder is not None  # `needs` were checked against the model
-        embeds = torch.nn.functional.normalize(encoder.encode(frames).embeds, dim=-1).mean(dim=0)  # (D,)
-        prompt_embeds = torch.nn.functional.normalize(encoder.encode_text([prompt]), dim=-1)[0]
-        return TextRecord(frames=_to_vector(embeds), prompt=_to_vector(prompt_embeds))
-
     def _compare_with_real_clip(
         self,
         record: CaseRecord,
         case: Case,
         people: _People,
         frames: UInt8Array,
-        tracks: Sequence[TrackEmbeddings],
+        view: ClipView,
     ) -> CaseRecord:
         shape = video_shape(self.pipeline, self.settings)
         scene = render_scene(
-            case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames, fps=_FPS
+            case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames, fps=FPS
         )
         if "routing" in self.needs:
             assert people.identities is not None
             routing = probe_router(self.pipeline, people.identities, scene, seed=case.seed + self.seed)
             record = dataclasses.replace(record, routing=routing)
-        real_tracks = self.judge.track(scene.frames) if self.needs & {"faces", "changes"} else []
+        if self.needs & {"faces", "changes", "inception"}:
+            real = self.judge.look(scene.frames)
         if "faces" in self.needs:
-            faces = FacesRecord(generated=_face_vectors(tracks), real=_face_vectors(real_tracks))
+            faces = FacesRecord(generated=face_vectors(view.tracks), real=face_vectors(real.tracks))
             record = dataclasses.replace(record, faces=faces)
+        if "inception" in self.needs:
+            record = dataclasses.replace(record, inception=self._see_regions(case, frames, view, scene.frames, real))
         if "changes" in self.needs:
-            changes = self._follow_changes(record.people, case, people, tracks, real_tracks, num_frames=len(frames))
+            changes = follow_changes(
+                record.people,
+                view.tracks,
+                people.references,
+                [photo.landmarks for photo in case.portraits()],
+                scale=self.judge.scale,
+                measure=self.judge.measure,
+                num_frames=len(frames),
+                ordered=self.settings.layout_share > 0,
+                real_variety=mean_variety(real.tracks),
+            )
             record = dataclasses.replace(record, changes=changes)
         if "motion" in self.needs:
             motion = MotionRecord(generated=mean_frame_change(frames), real=mean_frame_change(scene.frames))
             record = dataclasses.replace(record, motion=motion)
         return record
+
+    def _see_regions(
+        self, case: Case, frames: UInt8Array, view: ClipView, real_frames: UInt8Array, real: ClipView
+    ) -> InceptionRecord:
+        assert self.inception is not None
+        photos = [photo.image for photo in case.portraits()]
+        return InceptionRecord(
+            generated=region_features(self.inception, frames, view.faces),
+            photos=region_features(
+                self.inception, photos, [self.judge.detector.detect(photo)[:1] for photo in photos]
+            ),
+            real=region_features(self.inception, real_frames, real.faces),
+        )
 
     def _look_at(self, case: Case) -> _People:
         if case.index not in self._people:
@@ -288,17 +308,13 @@ def text_image_encoder(pipeline: IngredientsPipeline) -> DualEncoder | None:
     return encoder if isinstance(encoder, DualEncoder) else None
 
 
+def own_text_encoder(pipeline: IngredientsPipeline) -> TextImageEncoder | None:
+    """The model's own image encoder as a judge of text, if it has a text tower."""
+    encoder = text_image_encoder(pipeline)
+    return None if encoder is None else DualTextEncoder(encoder)
+
+
 def _local_case(case: Case, variant: Variant) -> Case:
     if not variant.other_people_locally:
         return case
     return make_case(case.index + _OTHER_PEOPLE, num_people=len(case.people))
-
-
-def _face_vectors(tracks: Sequence[TrackEmbeddings]) -> tuple[Vector, ...]:
-    return tuple(
-        tuple(np.round(row.astype(np.float64), _DECIMALS).tolist()) for track in tracks for row in track.embeddings
-    )
-
-
-def _to_vector(embeds: torch.Tensor) -> Vector:
-    return tuple(np.round(embeds.double().cpu().numpy(), _DECIMALS).tolist())

@@ -1,7 +1,8 @@
 """Who appears as whom: what goes wrong with several people, told apart.
 
 A lasting track (a face seen in at least half of the frames) is *seen as* the person asked for to whom it is most
-alike, if it lies above the midpoint between strangers and the same person, and as a stranger otherwise.
+alike, if it lies above the same person's limit (the midpoint between strangers and the same person, where the judge
+is calibrated), and as a stranger otherwise.
 
 | word | meaning |
 |---|---|
@@ -21,11 +22,11 @@ Legend: T tracks, N people, D embedding.
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import Float32Array
-from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings
+from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings, mean_similarities
+from ingredients.evaluation.comparison import Measure, compare_faces
 
 STRANGER = -1
 MISSING = -2
@@ -81,21 +82,21 @@ def find_confusion(
     scale: SimilarityScale,
     num_frames: int,
     ordered: bool = False,
+    measure: Measure = "cosine",
 ) -> Confusion:
     """Says who appears as whom.
 
     Args:
         tracks: faces of the clip, in any order.
         references: (N, D), each of length 1.
-        scale: whose midpoint parts the same person from strangers.
+        scale: whose limit parts the same person from strangers.
         num_frames: frames of the clip.
         ordered: whether the people were asked for in this order from left to right.
+        measure: how faces are compared.
     """
     lasting = [track for track in tracks if len(track.frame_indices) >= _LASTING * num_frames]
-    midpoint = (scale.same_person_mean + scale.stranger_mean) / 2
-    cosines = np.array([(track.embeddings @ references.T).mean(axis=0) for track in lasting])
-    cosines = cosines.reshape(len(lasting), len(references))  # (T, N), also where there is no track
-    seen = [_most_alike(row, midpoint) for row in cosines]
+    cosines = mean_similarities(lasting, references, measure=measure)  # (T, N)
+    seen = [_most_alike(row, scale.same_person_limit) for row in cosines]
     rows, columns = linear_sum_assignment(cosines, maximize=True)
     track_of = dict(zip(columns.tolist(), rows.tolist(), strict=True))
     seen_as = tuple(seen[track_of[person]] if person in track_of else MISSING for person in range(len(references)))
@@ -105,8 +106,16 @@ def find_confusion(
         seen_as=seen_as,
         swapped=across != sorted(across) if ordered and all_right else None,
         num_extra=max(0, len(lasting) - len(references)),
-        switching=any(_is_switching(track, references, midpoint) for track in lasting),
+        switching=any(
+            _is_switching(compare_faces(track.embeddings, references, measure=measure), scale.same_person_limit)
+            for track in lasting
+        ),
     )
+
+
+def nobody_seen(num_people: int) -> Confusion:
+    """The confusion of a video that is not there."""
+    return Confusion(seen_as=(MISSING,) * num_people, swapped=None, num_extra=0, switching=False)
 
 
 def confusion_matrix(confusions: Sequence[Confusion], num_people: int) -> list[list[int]]:
@@ -119,13 +128,14 @@ def confusion_matrix(confusions: Sequence[Confusion], num_people: int) -> list[l
     return matrix
 
 
-def _most_alike(cosines: Float32Array, midpoint: float) -> int:
+def _most_alike(cosines: Float32Array, limit: float) -> int:
     best = int(cosines.argmax())
-    return best if cosines[best] > midpoint else STRANGER
+    return best if cosines[best] > limit else STRANGER
 
 
-def _is_switching(track: TrackEmbeddings, references: Float32Array, midpoint: float) -> bool:
-    seen = [_most_alike(row, midpoint) for row in track.embeddings @ references.T]
+def _is_switching(cosines: Float32Array, limit: float) -> bool:
+    """Of a track's frames (rows) compared with each person."""
+    seen = [_most_alike(row, limit) for row in cosines]
     people = [person for person in seen if person != STRANGER]
     if not people:
         return False

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 
 from ingredients.core.arrays import Float32Array
+from ingredients.evaluation.comparison import Measure, compare_faces
 
 _THIRDS = 3
 
@@ -29,19 +30,25 @@ class FaceChanges:
 
 
 def measure_changes(
-    embeddings: Float32Array, landmarks: Float32Array, reference: Float32Array, photo_landmarks: Float32Array
+    embeddings: Float32Array,
+    landmarks: Float32Array,
+    reference: Float32Array,
+    photo_landmarks: Float32Array,
+    *,
+    measure: Measure = "cosine",
 ) -> FaceChanges:
     """Measures a track against the person it should show.
 
     Args:
-        embeddings: (T, D), each of length 1, in the order of the frames.
+        embeddings: (T, D), in the order of the frames.
         landmarks: (T, 5, 2), of the same frames.
-        reference: (D,), of length 1.
+        reference: (D,).
         photo_landmarks: (5, 2), in the photo.
+        measure: how faces are compared.
     """
     if len(embeddings) < _THIRDS:
         return FaceChanges(drift=None, copy_paste=None, variety=None)
-    cosines = embeddings @ reference
+    cosines = compare_faces(embeddings, reference[None], measure=measure)[:, 0]
     shapes = np.stack([_shape(points) for points in landmarks])  # (T, 5, 2)
     distances = np.linalg.norm(shapes - _shape(photo_landmarks), axis=(1, 2))
     third = len(cosines) // _THIRDS

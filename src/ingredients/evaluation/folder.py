@@ -11,7 +11,9 @@ import torch
 from ingredients.core.config import config_from_dict, config_to_dict
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.records import CaseRecord
+from ingredients.faces.onnx_faces import OnnxNetwork
 
 _DESCRIPTION = "evaluation.json"
 
@@ -53,10 +55,12 @@ class EvaluationFolder:
         write_json(path, config_to_dict(record))
 
     def video_path(self, variant: str, index: int) -> Path:
-        """Where the video of a case goes; its folder is made."""
-        path = self.path / "videos" / variant / f"{index:04d}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        """Where the video of a case goes, for watching."""
+        return self.path / "videos" / variant / f"{index:04d}.mp4"
+
+    def frames_path(self, variant: str, index: int) -> Path:
+        """Where the exact frames of a case's video go."""
+        return self.path / "frames" / variant / f"{index:04d}.mkv"
 
     def _record_path(self, variant: str, index: int) -> Path:
         return self.path / "cases" / variant / f"{index:04d}.json"
@@ -78,8 +82,10 @@ class EvaluationFolder:
             )
 
 
-def fingerprint(modules: Iterable[torch.nn.Module], configs: Iterable[Mapping[str, Any]] = ()) -> str:
-    """A hash of weights and configurations: what was changed has another one, wherever it was loaded from.
+def fingerprint(
+    modules: Iterable[torch.nn.Module], configs: Iterable[Mapping[str, Any]] = (), *, files: Iterable[Path] = ()
+) -> str:
+    """A hash of weights, configurations and files: what was changed has another one, wherever it was loaded from.
 
     Keys of configurations that begin with an underscore say where from and by which version, and do not count. Nor do
     fused projections, which repeat other weights.
@@ -94,6 +100,9 @@ def fingerprint(modules: Iterable[torch.nn.Module], configs: Iterable[Mapping[st
     for config in configs:
         settings = {key: value for key, value in config.items() if not key.startswith("_")}
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
 
 
@@ -105,6 +114,20 @@ def held_modules(*parts: object) -> list[torch.nn.Module]:
         for value in getattr(part, "__dict__", {}).values()
         if isinstance(value, torch.nn.Module)
     ]
+
+
+def judge_fingerprint(judge: Judge) -> str:
+    """A hash of all that a judge's answers depend on."""
+    parts = (judge.detector, judge.recogniser)
+    files = [
+        value.path
+        for part in parts
+        for value in getattr(part, "__dict__", {}).values()
+        if isinstance(value, OnnxNetwork)
+    ]
+    scale = {name: value for name, value in config_to_dict(judge.scale).items() if value is not None}
+    others = [type(part).__name__ for part in parts if not held_modules(part)]  # known by their names or files
+    return fingerprint(held_modules(*parts), [scale, *([{"parts": others}] if others else [])], files=files)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ Legend: B videos, N identities, F frames, H/W pixels, f/h/w grid of video tokens
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -69,6 +70,19 @@ class VideoRequest:
 
     local_people: ExtractedIdentities
     """Whose features the local branch gets; as many people."""
+
+
+class VideoMaker(Protocol):
+    """Makes the videos of cases instead of a pipeline."""
+
+    @property
+    def name(self) -> str:
+        """Says how, in the record of the evaluation: other settings have another name."""
+        ...
+
+    def __call__(self, requests: Sequence[VideoRequest], settings: "GenerationSettings") -> list[UInt8Array]:
+        """The videos (F, H, W, 3)."""
+        ...
 
 
 def video_shape(pipeline: IngredientsPipeline, settings: GenerationSettings) -> VideoShape:

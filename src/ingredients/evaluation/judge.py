@@ -3,6 +3,7 @@
 Legend: F frames, H/W pixels, N references, R photos of one person, M distractors, D embedding.
 """
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,13 +14,27 @@ from ingredients.core.errors import NoFaceError
 from ingredients.core.faces_types import Face
 from ingredients.core.protocols import FaceDetector, FaceRecogniser
 from ingredients.evaluation.assessment import (
-    COSINE_SCALE,
     ClipAssessment,
     SimilarityScale,
     TrackEmbeddings,
     assess_tracks,
 )
+from ingredients.evaluation.comparison import Measure, average_faces
 from ingredients.evaluation.tracking import Track, TrackingConfig, track_faces
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClipView:
+    """The faces that the judge sees in a clip."""
+
+    faces: tuple[tuple[Face, ...], ...]
+    """Those of each frame."""
+
+    embeddings: tuple[Float32Array, ...]
+    """Of each frame's faces, in their order: (faces, D)."""
+
+    tracks: list[TrackEmbeddings]
+    """The faces that were followed from frame to frame."""
 
 
 class Judge:
@@ -31,6 +46,8 @@ class Judge:
         scale: the cosines of strangers and of the same person on real clips; without it, similarities are cosines.
         one_photo_scale: the same where people are known by one photo each; without it, `scale`.
         tracking: what joins faces of different frames.
+        measure: how the recogniser's embeddings are compared.
+        limit: without a scale, the cosine above which two faces are one person's.
     """
 
     def __init__(
@@ -41,32 +58,48 @@ class Judge:
         scale: SimilarityScale | None = None,
         one_photo_scale: SimilarityScale | None = None,
         tracking: TrackingConfig | None = None,
+        measure: Measure = "cosine",
+        limit: float = 0.5,
     ) -> None:
         self.detector = detector
         self.recogniser = recogniser
-        self.scale = scale or COSINE_SCALE
+        self.measure = measure
+        self.is_calibrated = scale is not None
+        self.scale = scale or SimilarityScale(same_person_mean=1.0, stranger_mean=0.0, limit=limit)
         self.one_photo_scale = one_photo_scale or self.scale
         self.tracking = tracking or TrackingConfig()
 
+    def with_scale(self, scale: SimilarityScale) -> "Judge":
+        """The same judge, calibrated."""
+        return Judge(
+            detector=self.detector,
+            recogniser=self.recogniser,
+            scale=scale,
+            tracking=self.tracking,
+            measure=self.measure,
+        )
+
     def embed_faces(self, images: Sequence[UInt8Array], faces: Sequence[Face]) -> Float32Array:
-        """Embeds one face of each image, as vectors of length 1 (images, D)."""
+        """Embeds one face of each image (images, D), as vectors of length 1 where cosines are taken."""
         return self.embed_landmarks(images, [face.landmarks for face in faces])
 
     @torch.inference_mode()
     def embed_landmarks(self, images: Sequence[UInt8Array], landmarks: Sequence[Float32Array]) -> Float32Array:
-        """Embeds the face at the landmarks (5, 2) of each image, as vectors of length 1 (images, D)."""
+        """As `embed_faces`, of the face at the landmarks (5, 2) of each image."""
         if not images:
             return np.zeros((0, self.recogniser.embedding_dim), dtype=np.float32)
         crops = np.stack(
             [self.recogniser.align(image, points) for image, points in zip(images, landmarks, strict=True)]
         )
-        embeddings = torch.nn.functional.normalize(self.recogniser.embed(crops).float(), dim=-1)
+        embeddings = self.recogniser.embed(crops).float()
+        if self.measure == "cosine":
+            embeddings = torch.nn.functional.normalize(embeddings, dim=-1)
         return np.asarray(embeddings.cpu().numpy(), dtype=np.float32)
 
     def embed_person(
         self, photos: Sequence[UInt8Array], faces: Sequence[Face] | None = None, *, name: str = "the person"
     ) -> Float32Array:
-        """Embeds a person by one face of each of the R photos, averaged, as a vector of length 1 (D,).
+        """Embeds a person by one face of each of the R photos, averaged (D,).
 
         Args:
             photos: RGB photos (H, W, 3).
@@ -78,8 +111,7 @@ class Judge:
         """
         if faces is None:
             faces = [self._find_largest(photo, name) for photo in photos]
-        mean = self.embed_faces(photos, faces).mean(axis=0)
-        return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+        return average_faces(self.embed_faces(photos, faces), measure=self.measure)
 
     def _find_largest(self, photo: UInt8Array, name: str) -> Face:
         found = self.detector.detect(photo)
@@ -87,24 +119,39 @@ class Judge:
             raise NoFaceError(f"The judge finds no face in a photo of {name}; give one that shows it larger.")
         return found[0]
 
+    def look(self, frames: UInt8Array) -> ClipView:
+        """Finds, embeds and follows the faces of a clip (F, H, W, 3)."""
+        height, width = frames.shape[1:3]
+        faces = [self.detector.detect(frame) for frame in frames]
+        embedded = self.embed_faces(
+            [frame for frame, of_frame in zip(frames, faces, strict=True) for _ in of_frame],
+            [face for of_frame in faces for face in of_frame],
+        )
+        embeddings = np.split(embedded, np.cumsum([len(of_frame) for of_frame in faces])[:-1])
+        row_of = {
+            (index, id(face)): row
+            for index, (of_frame, rows) in enumerate(zip(faces, embeddings, strict=True))
+            for face, row in zip(of_frame, rows, strict=True)
+        }
+        return ClipView(
+            faces=tuple(tuple(of_frame) for of_frame in faces),
+            embeddings=tuple(embeddings),
+            tracks=[
+                TrackEmbeddings(
+                    frame_indices=tuple(track.frame_indices),
+                    embeddings=np.stack(
+                        [row_of[at, id(face)] for at, face in zip(track.frame_indices, track.faces, strict=True)]
+                    ),
+                    centre=_relative_centre(track, height, width),
+                    landmarks=np.stack([face.landmarks for face in track.faces]),
+                )
+                for track in track_faces(faces, config=self.tracking)
+            ],
+        )
+
     def track(self, frames: UInt8Array) -> list[TrackEmbeddings]:
         """Follows and embeds the faces of a clip (F, H, W, 3)."""
-        height, width = frames.shape[1:3]
-        tracks = track_faces([self.detector.detect(frame) for frame in frames], config=self.tracking)
-        embeddings = self.embed_faces(
-            [frames[index] for track in tracks for index in track.frame_indices],
-            [face for track in tracks for face in track.faces],
-        )
-        by_track = np.split(embeddings, np.cumsum([len(track.faces) for track in tracks])[:-1]) if tracks else []
-        return [
-            TrackEmbeddings(
-                frame_indices=tuple(track.frame_indices),
-                embeddings=rows,
-                centre=_relative_centre(track, height, width),
-                landmarks=np.stack([face.landmarks for face in track.faces]),
-            )
-            for track, rows in zip(tracks, by_track, strict=True)
-        ]
+        return self.look(frames).tracks
 
     def assess(
         self,
@@ -134,14 +181,17 @@ class Judge:
         num_frames: int,
         distractors: Sequence[Float32Array] | None = None,
         scale: SimilarityScale | None = None,
+        needs_limit: bool = False,
     ) -> ClipAssessment:
-        """As `assess`, for a clip that `track` has seen."""
+        """As `assess`, for a clip that `track` has seen; `needs_limit` as in `assessment.assess_tracks`."""
         return assess_tracks(
             tracks,
             np.stack(list(references)),
             scale=scale or self.scale,
             num_frames=num_frames,
             distractors=distractors,
+            measure=self.measure,
+            needs_limit=needs_limit,
         )
 
 

@@ -6,8 +6,10 @@ from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.protocols import FaceDetector
 from ingredients.evaluation.calibration import JudgeCalibration, load_calibration
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncoder
 from ingredients.faces.drawn_face_stack import load_judge
 from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.image_encoder import DualEncoder
 
 JUDGE_FOLDER = "judge"
 CALIBRATION_NAME = "calibration.json"
@@ -26,7 +28,7 @@ def load_model_judge(model_folder: str | Path, *, detector: FaceDetector | None 
     """
     calibration = load_model_calibration(model_folder)
     return Judge(
-        detector=detector or load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector,
+        detector=detector or load_model_detector(model_folder),
         recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
         scale=calibration.scale,
         one_photo_scale=calibration.one_photo_scale,
@@ -40,9 +42,28 @@ def load_uncalibrated_judge(model_folder: str | Path, *, detector: FaceDetector 
         ModelFolderError: if a part is missing or damaged.
     """
     return Judge(
-        detector=detector or load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector,
+        detector=detector or load_model_detector(model_folder),
         recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
     )
+
+
+def load_model_detector(model_folder: str | Path) -> FaceDetector:
+    """Loads the detector of a model folder.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    return load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector
+
+
+def load_model_text_encoder(model_folder: str | Path) -> TextImageEncoder | None:
+    """Loads the dual encoder of a model folder; None if its image encoder has no text tower.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    encoder = load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).image_encoder
+    return DualTextEncoder(encoder) if isinstance(encoder, DualEncoder) else None
 
 
 def load_model_calibration(model_folder: str | Path) -> JudgeCalibration:

@@ -15,9 +15,10 @@ from ingredients.evaluation.folder import write_json
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.registry import find_metrics
+from ingredients.evaluation.outputs import write_text
 from ingredients.evaluation.records import CaseRecord
 from ingredients.evaluation.results import estimate_to_json, markdown_table
-from ingredients.evaluation.runner import open_runner, write_text
+from ingredients.evaluation.runner import open_runner
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
 from ingredients.evaluation.variants import CONFLICT, FORCED_LEFT_RIGHT, FORCED_RIGHT_LEFT, MODULE_VARIANTS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline

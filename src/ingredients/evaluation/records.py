@@ -4,14 +4,22 @@ Legend: J routed blocks, t timesteps, D embedding.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Literal, get_args
 
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
-from ingredients.evaluation.confusion import Confusion
+from ingredients.evaluation.confusion import Confusion, nobody_seen
 from ingredients.evaluation.face_changes import FaceChanges
 
-Need = Literal["people", "routing", "text", "faces", "motion", "changes"]
+RecordPart = Literal["people", "routing", "text", "faces", "motion", "changes", "paper", "inception"]
 """A part of a case's record that a metric reads."""
+
+Need = RecordPart | Literal["scale", "clip", "dual_encoder", "real_video"]
+"""What a metric cannot do without: a part of the record, a calibrated judge, CLIP (or the model's own dual encoder) as
+the text record's encoder, real videos beside the generated ones."""
+
+RECORD_PARTS: frozenset[Need] = frozenset(get_args(RecordPart))
+
+TextEncoderName = Literal["clip", "dual_encoder"]
 
 Vector = tuple[float, ...]
 
@@ -37,6 +45,36 @@ class TextRecord:
     prompt: Vector
     """Of length 1 (D,)."""
 
+    encoder: TextEncoderName = "dual_encoder"
+    """Whose space it is."""
+
+    @property
+    def cosine(self) -> float:
+        """Mean cosine of the frames with the prompt."""
+        return sum(frame * prompt for frame, prompt in zip(self.frames, self.prompt, strict=True))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PaperRecord:
+    """What only the paper's own measures read."""
+
+    face_similarity: float
+    """`paper_face_similarity` of the video."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class InceptionRecord:
+    """InceptionV3's features of face regions, packed by `pack_features`."""
+
+    generated: str
+    """One row a face and frame of the video."""
+
+    photos: str
+    """One row a photo of the people asked for."""
+
+    real: str | None = None
+    """One row a face and frame of the real video; None without one."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FacesRecord:
@@ -56,8 +94,8 @@ class MotionRecord:
     generated: float
     """In the video."""
 
-    real: float
-    """In a real clip of the same prompt."""
+    real: float | None = None
+    """In a real clip of the same prompt; None without one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +122,12 @@ class CaseRecord:
     prompt: str
     """What was asked for."""
 
+    case_id: str | None = None
+    """Name of the case, where a manifest gives one."""
+
+    source: str | None = None
+    """Hash of the video and of what was asked for, where the video was made elsewhere."""
+
     people: ClipAssessment
     """Who is seen, how well."""
 
@@ -105,11 +149,43 @@ class CaseRecord:
     changes: ChangesRecord | None = None
     """For confusions, drift and copying."""
 
+    paper: PaperRecord | None = None
+    """For the paper's face similarity."""
+
+    inception: InceptionRecord | None = None
+    """For FID."""
+
     seconds: float = 0.0
     """Time that the generation took."""
 
     error: str | None = None
     """Why there is no video; everybody then counts as missing."""
+
+    @property
+    def label(self) -> str:
+        """What the case is called in reports."""
+        return str(self.index) if self.case_id is None else self.case_id
+
+    @property
+    def parts(self) -> frozenset[Need]:
+        """The parts that were measured."""
+        return frozenset(part for part in RECORD_PARTS if getattr(self, part) is not None)
+
+
+def failed_case(
+    index: int, prompt: str, *, num_people: int, error: str, case_id: str | None = None, source: str | None = None
+) -> CaseRecord:
+    """The record of a case without a video: nobody is seen in it, so that a generator cannot win by failing."""
+    return CaseRecord(
+        index=index,
+        prompt=prompt,
+        case_id=case_id,
+        source=source,
+        people=nobody_found(num_people),
+        changes=ChangesRecord(confusion=nobody_seen(num_people), faces=(None,) * num_people),
+        paper=PaperRecord(face_similarity=0.0),
+        error=error,
+    )
 
 
 def nobody_found(num_people: int) -> ClipAssessment:

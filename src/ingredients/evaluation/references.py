@@ -14,13 +14,20 @@ import numpy as np
 from ingredients.core.arrays import Float32Array
 from ingredients.evaluation.judge import Judge
 from ingredients.world.identity import Identity
-from ingredients.world.portraits import render_portrait
+from ingredients.world.portraits import Portrait, render_portrait
 
 PHOTOS_PER_PERSON = 3
 """The one that the generator gets, and two more."""
 
 _PHOTO_SIZE = 96
-_PHOTO_STRIDE = 2**32
+PHOTO_STRIDE = 2**32
+
+
+def person_photos(person: Identity, portrait_seed: int, *, size: int) -> list[Portrait]:
+    """The photos by which the judge knows a person; the first is the one that the generator gets."""
+    return [
+        render_portrait(person, portrait_seed + PHOTO_STRIDE * index, size=size) for index in range(PHOTOS_PER_PERSON)
+    ]
 
 
 def embed_people(
@@ -35,9 +42,9 @@ def embed_people(
         size: side of the photos in pixels.
     """
     portraits = [
-        render_portrait(person, seed + _PHOTO_STRIDE * index, size=size)
+        photo
         for person, seed in zip(people, portrait_seeds, strict=True)
-        for index in range(PHOTOS_PER_PERSON)
+        for photo in person_photos(person, seed, size=size)
     ]
     embeddings = judge.embed_landmarks(
         [portrait.image for portrait in portraits], [portrait.landmarks for portrait in portraits]

@@ -12,6 +12,7 @@ from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.metrics.router_accuracy import mean_recall_table
 from ingredients.evaluation.records import CaseRecord
+from ingredients.evaluation.reported import ReportedCase, ReportPage
 from ingredients.evaluation.statistics import Estimate
 
 
@@ -22,7 +23,7 @@ class EvaluationResult:
     metrics: Mapping[str, Estimate]
     """Each metric with its interval, by name."""
 
-    records: Sequence[CaseRecord]
+    cases: Sequence[ReportedCase]
     """One a case."""
 
     num_people: int
@@ -34,14 +35,22 @@ class EvaluationResult:
     settings: GenerationSettings
     """How the videos were made."""
 
-    cases_version: int
-    """Only numbers of the same version can be compared."""
+    cases_version: int | str
+    """Only numbers of the same version can be compared; a text names the benchmark and its version."""
 
     model_fingerprint: str
     """Hash of the model's weights."""
 
     calibration: JudgeCalibration | None = None
     """What the judge says about real clips: the ceiling."""
+
+    is_normalised: bool = True
+    """Whether similarities are normalised; cosines otherwise, for a judge without a scale."""
+
+    @property
+    def records(self) -> list[CaseRecord]:
+        """What was measured on each case."""
+        return [case.record for case in self.cases]
 
     @property
     def num_errors(self) -> int:
@@ -73,22 +82,17 @@ class EvaluationResult:
                 "timesteps": list(_timesteps(self.records)),
                 "recall_by_block": [[round(value, 4) for value in row] for row in mean_recall_table(self.records)],
             }
-        if confusions := _confusions(self.records):
+        if confusions := self.to_page().confusions:
             values["confusion_matrix"] = confusion_matrix(confusions, self.num_people)
-        values["cases"] = [_case_to_json(record) for record in self.records]
+        values["cases"] = [case_to_json(case) for case in self.cases]
         return values
 
     def to_markdown(self) -> str:
         """A page with all tables."""
+        page = self.to_page()
         parts = [
-            f"# Evaluation: {len(self.records)} cases of {self.num_people} people",
-            f"Cases version {self.cases_version}, seed {self.seed}, {self.settings.num_inference_steps} steps, "
-            f"guidance {self.settings.guidance_scale:g}, identity guidance "
-            f"{self.settings.identity_guidance_scale:g}, layout share {self.settings.layout_share:g}, "
-            f"likeness guidance {self.settings.likeness_guidance_scale:g}, "
-            f"{''.join(f'{name}, ' for name in self.settings.speed.names())}"
-            f"model {self.model_fingerprint}; "
-            f"{self.seconds_per_video:.1f} s a video, {self.num_errors} cases without a video.",
+            f"# {page.title}",
+            *page.facts,
             metrics_table(self.metrics),
         ]
         if self.calibration is not None:
@@ -103,19 +107,43 @@ class EvaluationResult:
                 "## Router: balanced recall by routed block and timestep",
                 markdown_table(["block", *(f"t = {timestep}" for timestep in timesteps)], rows),
             ]
-        if confusions := _confusions(self.records):
-            parts += ["## Who appears as whom", confusion_table(confusions, self.num_people)]
-        parts += ["## Cases", _cases_table(self.records)]
+        if page.confusions:
+            parts += ["## Who appears as whom", confusion_table(page.confusions, self.num_people)]
+        parts += ["## Cases", cases_table(self.cases)]
         return "\n\n".join(parts) + "\n"
+
+    def to_page(self) -> ReportPage:
+        """For `report.html`."""
+        settings = self.settings
+        made = (
+            f"Cases version {self.cases_version}, seed {self.seed}, {settings.num_inference_steps} steps, "
+            f"guidance {settings.guidance_scale:g}, identity guidance {settings.identity_guidance_scale:g}, "
+            f"layout share {settings.layout_share:g}, likeness guidance {settings.likeness_guidance_scale:g}, "
+            f"{''.join(f'{name}, ' for name in settings.speed.names())}model {self.model_fingerprint}; "
+            f"{self.seconds_per_video:.1f} s a video, {self.num_errors} cases without a video."
+        )
+        return ReportPage(
+            title=f"Evaluation: {len(self.cases)} cases of {self.num_people} people",
+            facts=(made,),
+            metrics=self.metrics,
+            cases=self.cases,
+            is_normalised=self.is_normalised,
+        )
 
 
 def metrics_table(metrics: Mapping[str, Estimate]) -> str:
     """Markdown: a row a metric."""
-    rows = [
-        [name, f"{estimate.value:.3f}", f"{estimate.low:.3f} to {estimate.high:.3f}", METRICS[name].description]
-        for name, estimate in metrics.items()
-    ]
+    rows = [[name, *format_estimate(name, estimate), METRICS[name].description] for name, estimate in metrics.items()]
     return markdown_table(["metric", "value", "95 % interval", "what it is"], rows)
+
+
+def format_estimate(name: str, estimate: Estimate) -> tuple[str, str]:
+    """The value of a metric and its interval, in words."""
+    if not math.isfinite(estimate.value):
+        return ("none", "none") if math.isnan(estimate.value) else ("infinite", "infinite")
+    factor, digits, unit = (100, 1, " %") if METRICS[name].is_percentage else (1, 3, "")
+    value, low, high = (f"{factor * number:.{digits}f}" for number in (estimate.value, estimate.low, estimate.high))
+    return f"{value}{unit}", f"{low} to {high}{unit}"
 
 
 def calibration_table(calibration: JudgeCalibration) -> str:
@@ -148,7 +176,11 @@ def confusion_table(confusions: Sequence[Confusion], num_people: int) -> str:
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
 
 
 def estimate_to_json(estimate: Estimate) -> dict[str, float | None]:
@@ -157,47 +189,56 @@ def estimate_to_json(estimate: Estimate) -> dict[str, float | None]:
     return {name: round(value, 5) if math.isfinite(value) else None for name, value in values.items()}
 
 
-def _confusions(records: Sequence[CaseRecord]) -> list[Confusion]:
-    return [record.changes.confusion for record in records if record.changes is not None]
-
-
 def _timesteps(records: Sequence[CaseRecord]) -> tuple[int, ...]:
     return next(record.routing.timesteps for record in records if record.routing is not None)
 
 
-def _case_to_json(record: CaseRecord) -> dict[str, Any]:
+def case_to_json(case: ReportedCase) -> dict[str, Any]:
+    """Plain values of one case."""
+    record, confusion = case.record, case.confusion
     return {
         "index": record.index,
+        "case_id": record.label,
         "prompt": record.prompt,
         "people": [
             {
-                "found": person.found,
-                "similarity": round(person.similarity, 4),
-                "right_person": person.right_person,
-                "present": person.present,
+                "name": person.name,
+                "found": found.found,
+                "similarity": round(found.similarity, 4),
+                "raw_similarity": None if found.cosine is None else round(found.cosine, 4),
+                "seen_as": case.seen_as(index) if confusion is not None else None,
+                "right_person": found.right_person,
+                "present": found.present,
+                "frames_found": found.frames_found,
             }
-            for person in record.people.people
+            for index, (person, found) in enumerate(zip(case.people, record.people.people, strict=True))
         ],
+        "paper_face_similarity": None if record.paper is None else round(record.paper.face_similarity, 4),
+        "text_cosine": None if record.text is None else round(record.text.cosine, 4),
+        "frame_change": None if record.motion is None else round(record.motion.generated, 5),
         "blended": record.people.blended,
         "doubled": record.people.doubled,
+        "swapped": None if confusion is None else confusion.swapped,
+        "num_extra": None if confusion is None else confusion.num_extra,
+        "switching": None if confusion is None else confusion.switching,
         "seconds": record.seconds,
         "error": record.error,
     }
 
 
-def _cases_table(records: Sequence[CaseRecord]) -> str:
+def cases_table(cases: Sequence[ReportedCase]) -> str:
+    """Markdown: a row a case."""
     rows = []
-    for record in records:
-        people = record.people.people
-        remarks = [name for name in ("blended", "doubled") if getattr(record.people, name)]
+    for case in cases:
+        people = case.record.people.people
         rows.append(
             [
-                str(record.index),
-                record.prompt,
+                case.record.label,
+                case.record.prompt,
                 " ".join(f"{person.similarity:.2f}" if person.found else "missing" for person in people),
                 f"{sum(person.right_person for person in people)}/{len(people)}",
                 f"{sum(person.present for person in people)}/{len(people)}",
-                ", ".join(remarks + ([record.error] if record.error else [])),
+                ", ".join(case.remarks()),
             ]
         )
     return markdown_table(["case", "prompt", "similarity", "right person", "present", "remarks"], rows)

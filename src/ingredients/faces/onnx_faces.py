@@ -30,6 +30,7 @@ _OUTPUTS_OF_A_STRIDE = (1, 4, 10)
 _DETECTOR_MEAN, _DETECTOR_SCALE = 127.5, 128.0
 _RECOGNISER_MEAN, _RECOGNISER_SCALE = 127.5, 127.5
 _PUBLISHED_CROP_SIZE = 512
+_BATCH = 32
 
 
 class OnnxNetwork:
@@ -61,7 +62,39 @@ class OnnxNetwork:
             raise ModelFolderError(
                 f"The network {path} takes {inputs[0].type} instead of tensor(float); name the file in full precision."
             )
+        self.path = path
         self._input_name = inputs[0].name
+        self._input_shape: list[int | str | None] = inputs[0].shape
+        self._output_shape: list[int | str | None] = outputs[0].shape
+
+    @property
+    def width(self) -> int | None:
+        """Last axis of the first output, where the file says it."""
+        last = self._output_shape[-1] if self._output_shape else None
+        return last if isinstance(last, int) else None
+
+    def check_input_size(self, size: int) -> None:
+        """Says whether the network takes RGB pictures (B, 3, size, size), as far as the file tells.
+
+        Raises:
+            ModelFolderError: if it does not.
+        """
+        expected = (None, 3, size, size)
+        fits = len(self._input_shape) == len(expected) and all(
+            wanted is None or not isinstance(given, int) or given == wanted
+            for given, wanted in zip(self._input_shape, expected, strict=True)
+        )
+        if not fits:
+            raise ModelFolderError(
+                f"The network {self.path} takes {self._input_shape} instead of pictures (B, 3, {size}, {size}); name "
+                "another file."
+            )
+
+    def run_in_batches(self, pixel_values: Float32Array) -> Float32Array:
+        """The first output for any number of pictures, a few at a time; one by one, if the file is fixed to one."""
+        size = 1 if self._input_shape[0] == 1 else _BATCH
+        batches = [self(pixel_values[first : first + size])[0] for first in range(0, len(pixel_values), size)]
+        return np.concatenate(batches).astype(np.float32)
 
     def __call__(self, pixel_values: Float32Array) -> list[Float32Array]:
         """The outputs, in the file's order."""

@@ -1,4 +1,4 @@
-"""Reads and writes videos; H.264 with exactly the frames and the rate that were given.
+"""Reads and writes videos; H.264, or without loss, with exactly the frames and the rate that were given.
 
 Legend: F frames, H/W pixels.
 """
@@ -24,6 +24,8 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 MAX_FRAME_PIXELS = 7680 * 4320
 """Frames with more pixels than this are not decoded to check them."""
 
+_WEB_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+_LOSSLESS_FORMAT = "bgr0"  # RGB as FFV1 takes it
 _BT709 = 1  # FFmpeg's number for the primaries, the transfer function and the matrix alike
 
 
@@ -91,8 +93,7 @@ def write_video(
         ShapeError: for frames of another shape.
         OutputError: if the file cannot be written there.
     """
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.shape[0] == 0 or frames.dtype != np.uint8:
-        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
+    _check_frames(frames)
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
         raise ShapeError(f"A video's height and width must be even, not {height} x {width}.")
@@ -115,15 +116,54 @@ def write_video(
         container.mux(stream.encode())
 
 
-def read_video(path: str | Path) -> Video:
-    """Reads every frame of a video.
+def write_lossless_video(path: str | Path, frames: UInt8Array, *, fps: float) -> None:
+    """Writes RGB frames (F, H, W, 3) of any size as FFV1, from which `read_video` gives exactly the same ones back.
+
+    Args:
+        path: file to write, ending in `.mkv`; it appears when it is complete.
+        frames: at least one frame.
+        fps: frames a second.
 
     Raises:
-        UserInputError: if the file is missing or holds no video that can be read.
+        ShapeError: for frames of another shape.
+        OutputError: if the file cannot be written there.
     """
+    _check_frames(frames)
+    with atomic_path(check_video_path(path)) as temporary, av.open(str(temporary), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = _LOSSLESS_FORMAT
+        for pixels in frames:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=_LOSSLESS_FORMAT)))
+        container.mux(stream.encode())
+
+
+def _check_frames(frames: UInt8Array) -> None:
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.shape[0] == 0 or frames.dtype != np.uint8:
+        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
+
+
+def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:
+    """Reads every frame of a video.
+
+    Args:
+        path: the file.
+        max_bytes: a video whose frames are larger than this in memory is refused as soon as that is known.
+
+    Raises:
+        UserInputError: if the file is missing, holds no video that can be read, changes its size or is too large.
+    """
+    frames: list[UInt8Array] = []
     with _open_video(path) as container:
         stream = container.streams.video[0]
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        for frame in container.decode(stream):
+            frames.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
+            if max_bytes is not None and len(frames) * frames[0].nbytes > max_bytes:
+                raise UserInputError(
+                    f"The frames of the video {path} take more than {max_bytes / 2**30:.0f} GiB of memory; shorten it "
+                    "or scale it down."
+                )
         rate = stream.average_rate
         metadata = dict(container.metadata)
     if not frames or rate is None:
@@ -173,6 +213,13 @@ def read_video_metadata(path: str | Path) -> dict[str, str]:
     """What a video file says about itself, without decoding it; raises as `read_video`."""
     with _open_video(path) as container:
         return dict(container.metadata)
+
+
+def plays_in_browsers(path: str | Path) -> bool:
+    """Whether every browser plays a video file as it is: H.264 in yuv420p in MP4; raises as `read_video`."""
+    with _open_video(path) as container:
+        codec = container.streams.video[0].codec_context
+        return Path(path).suffix.lower() == ".mp4" and codec.name == "h264" and codec.pix_fmt in _WEB_PIXEL_FORMATS
 
 
 @contextlib.contextmanager

@@ -36,8 +36,10 @@ KEY_MAP = (
 )
 
 # Published config fields that the published code never reads, or that are an argument of a call here.
-_PUBLISHED_ONLY_FIELDS = {"LFE_num_tokens", "LFE_output_dim", "LFE_heads", "local_face_scale"}
+_PUBLISHED_ONLY_FIELDS = {"LFE_num_tokens": 32, "LFE_output_dim": 768, "LFE_heads": 12, "local_face_scale": 1.0}
 _PUBLISHED_FIXED_FIELDS = {"is_train_face": True, "is_kps": False}
+# Fields of diffusers' that came after the published code.
+_LATER_FIELDS = {"ofs_embed_dim", "patch_size_t", "patch_bias"}
 _PATCH_WEIGHT = "patch_embed.proj.weight"
 _POSITIONS = "patch_embed.pos_embedding"
 
@@ -48,10 +50,7 @@ def published_key_map(model: IngredientsTransformer3DModel) -> dict[str, str]:
     Raises:
         ValueError: The model's router has two-layer networks, for which no published names exist.
     """
-    if model.config.router_type != "linear":
-        raise ValueError(
-            f"the published checkpoint has linear routers, this model has router_type={model.config.router_type!r}"
-        )
+    _check_linear_router(model)
     interval = model.config.cross_attn_interval
     return {key: published_name(key, cross_attn_interval=interval) for key in model.state_dict()}
 
@@ -98,6 +97,26 @@ def config_from_published(config: Mapping[str, Any]) -> dict[str, Any]:
         else:
             raise ValueError(f"unknown field {field!r} in the published config")
     return arguments
+
+
+def config_to_published(model: IngredientsTransformer3DModel) -> dict[str, Any]:
+    """A published `transformer/config.json` for `model`, of which `config_from_published` makes its config again.
+
+    Fields that the published code does not know are there only where they differ from what it does.
+
+    Raises:
+        ValueError: The model has no identity modules, or its router has two-layer networks.
+    """
+    if not model.config.identity_modules:
+        raise ValueError("the published checkpoint has identity modules, this model has none")
+    _check_linear_router(model)
+    parameters = inspect.signature(IngredientsTransformer3DModel.__init__).parameters
+    fields = [name for name in parameters if name != "self"]
+    of_cogvideox = [name for name in fields[: fields.index("rope_base_height")] if name not in _LATER_FIELDS]
+    config = {name: model.config[name] for name in [*of_cogvideox, "cross_attn_interval"]}
+    config |= _PUBLISHED_FIXED_FIELDS | _PUBLISHED_ONLY_FIELDS
+    understood = {name: parameters[name].default for name in fields} | config_from_published(config)
+    return config | {name: model.config[name] for name in fields if model.config[name] != understood[name]}
 
 
 def load_base_weights(
@@ -149,6 +168,13 @@ def published_name(key: str, *, cross_attn_interval: int) -> str:
             routed = int(numbers.get("block", 0)) // cross_attn_interval
             return theirs.format(n=numbers.get("n"), routed=routed) + key[match.end() :]
     return key
+
+
+def _check_linear_router(model: IngredientsTransformer3DModel) -> None:
+    if model.config.router_type != "linear":
+        raise ValueError(
+            f"the published checkpoint has linear routers, this model has router_type={model.config.router_type!r}"
+        )
 
 
 def _is_identity_key(key: str) -> bool:

@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 from ingredients.core.errors import ModelFolderError, ShapeError, SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import DifferentiableRecogniser
+from ingredients.data.canvas_latents import encode_slots
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack, FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
@@ -308,6 +309,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         *,
         generator: torch.Generator | list[torch.Generator] | None,
         device: torch.device,
+        num_people: int | None = None,
     ) -> torch.Tensor:
         """Latents of the canvas in the first latent frame, zeros in the others.
 
@@ -320,9 +322,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             latent_shape: (B, f, C, h, w) of the noise latents.
             generator: One for all videos, or one for each.
             device: Where the latents go.
+            num_people: Faces on the canvas, for a model whose faces are joined after the VAE.
 
         Returns:
             (B, f, C, h, w).
+
+        Raises:
+            ValueError: If there are neither one nor B canvases, or such a model is not told how many faces there are.
         """
         batch_size, _, channels, height, width = latent_shape
         generators = generator if isinstance(generator, list) else [generator] * batch_size
@@ -331,15 +337,33 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             for each in generators:
                 randn_tensor((1, channels, 1, height, width), generator=each, device=device, dtype=self.vae.dtype)
             return image_latents
+        if len(canvas) not in (1, batch_size):
+            raise ValueError(f"{len(canvas)} canvases were given for {batch_size} videos.")
+        if self.transformer.config.canvas_placement == "after":
+            if num_people is None:
+                raise ValueError("This model joins the faces after the VAE, and must be told how many there are.")
+            for row, each in enumerate(generators):
+                image_latents[row, 0] = self._encode_faces(canvas[row % len(canvas)], num_people, each, device=device)
+            return image_latents
         posteriors = [
             self.vae.encode(image[None, :, None].to(device, self.vae.dtype)).latent_dist  # of (1, 3, 1, H, W)
             for image in canvas
         ]
-        if len(posteriors) not in (1, batch_size):
-            raise ValueError(f"{len(posteriors)} canvases were given for {batch_size} videos.")
         samples = [posteriors[row % len(posteriors)].sample(each) for row, each in enumerate(generators)]
         image_latents[:, :1] = self.vae.config.scaling_factor * torch.cat(samples).transpose(1, 2)
         return image_latents
+
+    def _encode_faces(
+        self, canvas: torch.Tensor, num_people: int, generator: torch.Generator | None, *, device: torch.device
+    ) -> torch.Tensor:
+        """Latents (C, h, w) of a canvas (3, H, W) whose faces are encoded one by one (Table 2, after the VAE)."""
+
+        def encode(pictures: torch.Tensor) -> torch.Tensor:
+            posterior = self.vae.encode(pictures.unsqueeze(2).to(device, self.vae.dtype)).latent_dist
+            scaled: torch.Tensor = self.vae.config.scaling_factor * posterior.sample(generator)
+            return scaled[:, :, 0]
+
+        return encode_slots(encode, canvas, num_people, ratio=self.geometry.spatial_ratio)
 
     def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """Frames (B, 3, F, H, W) in [-1, 1] of latents (B, f, C, h, w)."""
@@ -560,6 +584,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 latent_shape,
                 generator=generators,
                 device=device,
+                num_people=None if id_embeds is None else id_embeds.shape[1],
             )
             image_latents = for_passes(image_latents, guidance.shows_people)
         latents = self._prepare_noise(latents, latent_shape, generator=generators, device=device)

@@ -24,7 +24,7 @@ TRANSFORMERS_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 Shapes = dict[str, tuple[int, ...]]
 
-_PLAIN_TYPES = ("F64", "F32", "F16", "BF16")
+_PLAIN_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def weight_files(folder: Path, known_names: Sequence[str]) -> list[Path]:
@@ -93,7 +93,7 @@ def stored_shapes(files: Sequence[Path]) -> Shapes:
         else:
             for name, tensor in read_tensors(path).items():
                 shapes[name] = tuple(tensor.shape)
-                if tensor.dtype not in (torch.float64, torch.float32, torch.float16, torch.bfloat16):
+                if tensor.dtype not in _PLAIN_TYPES.values():
                     quantised.append(f"{name} as {tensor.dtype}")
     if quantised:
         raise ModelFolderError(
@@ -101,6 +101,22 @@ def stored_shapes(files: Sequence[Path]) -> Shapes:
             "scales are not known here; take the files in float32, float16 or bfloat16."
         )
     return shapes
+
+
+def stored_dtypes(files: Sequence[Path]) -> set[torch.dtype]:
+    """The types in which some files hold their tensors, which `stored_shapes` has found to be plain.
+
+    Raises:
+        ModelFolderError: If a file is damaged.
+    """
+    found = set()
+    for path in files:
+        if path.suffix == ".safetensors":
+            with _open(path) as file:
+                found |= {_PLAIN_TYPES[file.get_slice(name).get_dtype()] for name in file.keys()}  # noqa: SIM118
+        else:
+            found |= {tensor.dtype for tensor in read_tensors(path).values()}
+    return found
 
 
 def stored_tensors(files: Sequence[Path]) -> Iterator[tuple[str, torch.Tensor]]:

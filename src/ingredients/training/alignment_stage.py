@@ -71,7 +71,7 @@ class AlignmentStage(IdentityStage):
             noisy,
             timesteps,
             id_mask=batch.people.id_mask & keeps_local[:, None],
-            image_latents=self.canvas_latents(batch) * keeps_global[:, None, None, None, None],
+            image_latents=self.shown_canvas(batch, keeps_global),
             routing=routing,
             routing_indices=routing_indices,
         )

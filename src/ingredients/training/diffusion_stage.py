@@ -197,25 +197,29 @@ class DiffusionStage:
         """The clips' names."""
         return ", ".join(draw.clip_id for batch in batches for draw in batch.draws)
 
-    def work(self, batches: Sequence[ClipBatch]) -> Work | None:
-        """Passes through the blocks."""
-        config = self.transformer.config
-        is_frozen = not any(
+    @property
+    def is_base_frozen(self) -> bool:
+        """Whether the base's own weights, those of a LoRA apart, stay as they are."""
+        return not any(
             parameter.requires_grad and ".lora_" not in name
             for name, parameter in self.transformer.named_parameters()
             if ".attn1." in name
         )
+
+    def work(self, batches: Sequence[ClipBatch]) -> Work | None:
+        """Passes through the blocks."""
+        is_base_frozen = self.is_base_frozen
         num_samples, num_tokens, flops = 0, 0, 0
         for batch in batches:
             num_text_tokens, num_video_tokens = batch.prompt_embeds.shape[1], batch.routing_targets.shape[1]
             num_samples += len(batch)
             num_tokens += len(batch) * (num_text_tokens + num_video_tokens)
             flops += len(batch) * training_flops(
-                config,
+                self.transformer.config,
                 num_video_tokens=num_video_tokens,
                 num_text_tokens=num_text_tokens,
                 num_identities=batch.people.id_mask.shape[1] if self.shows_people else 0,
-                is_base_frozen=is_frozen,
+                is_base_frozen=is_base_frozen,
             )
         return Work(num_samples=num_samples, num_tokens=num_tokens, flops=flops)
 

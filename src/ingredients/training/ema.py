@@ -19,7 +19,11 @@ class ExponentialMovingAverage:
             raise ValueError(f"The decay of the moving average must lie in [0, 1), not {decay}.")
         self.decay = decay
         self._parameters = dict(parameters)
-        self.averages = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
+        # Without a decay the average is the parameter itself, and takes no memory.
+        self.averages = {
+            name: parameter.detach().clone() if decay else parameter.detach()
+            for name, parameter in self._parameters.items()
+        }
 
     @torch.no_grad()
     def update(self, step: int) -> None:

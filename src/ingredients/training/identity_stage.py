@@ -41,6 +41,10 @@ class IdentityConfig(DiffusionConfig):
     """Share of the samples that lose all identity features, so that the finished model can also tell what it would
     draw of nobody in particular: what `identity_guidance_scale` leads away from. The paper has none."""
 
+    image_noise: float = 0.0
+    """Largest standard deviation of the noise put on the canvas's latents, as image-to-video training puts it on first
+    frames; the paper names none."""
+
     identity_loss_weight: float = 0.0
     """Weight of the identity loss; the paper has none."""
 
@@ -108,6 +112,14 @@ class IdentityStage(DiffusionStage):
             ),
             ParameterGroup(parameters={name: parameters[name] for name in sorted(self.module_parameters)}),
         ]
+
+    def shown_canvas(self, batch: ClipBatch, shows: torch.Tensor) -> torch.Tensor:
+        """Latents (B, F, C, H, W) of the canvases with the noise of training, zero where `shows` (B,) is False."""
+        latents = self.canvas_latents(batch)
+        if self.config.image_noise > 0:
+            strength = self.config.image_noise * batch.chances("image noise")[:, None, None, None]
+            latents[:, 0] += strength * batch.normal("image noise", latents.shape[2:])
+        return latents * shows[:, None, None, None, None]
 
     def is_shown(self, batch: ClipBatch) -> torch.Tensor:
         """Which samples (B,) keep identity features."""

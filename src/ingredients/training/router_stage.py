@@ -81,7 +81,7 @@ class RouterStage(IdentityStage):
             noisy,
             timesteps,
             id_mask=batch.people.id_mask & is_shown[:, None],
-            image_latents=self.canvas_latents(batch) * has_canvas[:, None, None, None, None],
+            image_latents=self.shown_canvas(batch, has_canvas),
             routing="softmax",
         )
         assert output.routing_logits is not None

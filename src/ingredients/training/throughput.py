@@ -8,8 +8,7 @@ import torch
 
 from ingredients.training.stage import Work
 
-# Dense bfloat16 peaks in FLOP/s, from the makers' data sheets.
-_PEAKS = {
+PEAKS = {
     "H200": 989e12,
     "H100 PCIe": 756e12,
     "H100": 989e12,
@@ -18,6 +17,7 @@ _PEAKS = {
     "RTX 4090": 165e12,
     "RTX 3090": 71e12,
 }
+"""Dense bfloat16 peaks of GPUs in FLOP/s, from the makers' data sheets."""
 
 
 def peak_flops(device: torch.device) -> float | None:
@@ -25,7 +25,7 @@ def peak_flops(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
-    return next((peak for known, peak in _PEAKS.items() if known in name), None)
+    return next((peak for known, peak in PEAKS.items() if known in name), None)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -77,7 +77,7 @@ class TrainerConfig:
     """Gradients are scaled down to this norm."""
 
     ema_decay: float = 0.995
-    """Decay of the moving average of the weights, which is what is validated and exported."""
+    """Decay of the moving average of the weights, which is what is validated and exported; 0 keeps none."""
 
     log_every: int = 20
     """Steps between two lines of the log."""

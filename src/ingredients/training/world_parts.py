@@ -246,7 +246,7 @@ def make_latents(config: LatentsConfig, output: Path, resume: bool = False, *, s
     del resume
     encoder = load_clip_encoder(output, config.encoder)
     source = dataclasses.asdict(config.world) | {"without_held_out_pairs": config.without_held_out_pairs}
-    description = describe(parts=part_digests(output), source=source, encoder=config.encoder, more={})
+    description = describe(encoder, parts=part_digests(output), source=source, reading={})
     (empty_prompt_embeds,) = encoder.encode_captions([""])
     with show_progress("latents", enabled=show) as report:
         for name, first_seed, number in (

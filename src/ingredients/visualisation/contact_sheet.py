@@ -70,7 +70,7 @@ def contact_sheet(
         people.append(titled(at_least_as_wide(pictures, text_width(title)), title, colour=identity_colour(index)))
     shown = [frames[index] for index in evenly_spread(len(frames), max_frames)]
     grid = in_grid([fit_height(frame, frame_height) for frame in shown], columns=columns)
-    parts = [in_grid(people, columns=max(1, columns)), grid] if people else [grid]
+    parts = [in_grid(people, columns=columns, gap=12), grid] if people else [grid]
     sheet = in_column(parts, gap=12)
     if prompt is not None:
         sheet = in_column([text_line(prompt, width=sheet.shape[1], size=15), sheet], gap=8)

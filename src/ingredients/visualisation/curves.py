@@ -1,17 +1,16 @@
 """Training curves (Figure 6 of the paper) from the logs that training writes."""
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
-from ingredients.core.optional_dependencies import import_optional
+from ingredients.visualisation.figures import new_figure, to_picture
+
+ROUTER_STAGE_LOSSES = ("diffusion_loss", "routing_loss")
+"""What the paper's figure shows."""
 
 _STEP = "step"
 
@@ -32,14 +31,20 @@ def read_log(path: str | Path) -> list[dict[str, float]]:
 
 
 def training_curves(
-    logs: Mapping[str, Sequence[Mapping[str, float]]], *, metrics: Sequence[str] | None = None, columns: int = 2
+    logs: Mapping[str, Sequence[Mapping[str, float]]],
+    *,
+    metrics: Sequence[str] | None = None,
+    columns: int = 2,
+    smoothing: float = 0.0,
 ) -> UInt8Array:
     """Draws one panel a metric, with one line a run.
 
     Args:
         logs: lines of `read_log` by the name of the run.
-        metrics: keys to draw; all that occur, without one.
+        metrics: keys to draw, such as `ROUTER_STAGE_LOSSES`; all that occur, without one.
         columns: panels side by side.
+        smoothing: share of the earlier lines in each point of a moving average; above 0, the average is drawn and the
+            line itself pale behind it.
 
     Returns:
         A picture (height, width, 3).
@@ -48,28 +53,43 @@ def training_curves(
         UserInputError: if there is nothing to draw.
         MissingDependencyError: if matplotlib is not installed.
     """
-    import_optional("matplotlib", extra="plots")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = metrics or sorted({name for lines in logs.values() for line in lines for name in line} - {_STEP})
     if not names:
         raise UserInputError("The training logs hold no metric to draw.")
     rows = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(5.0 * columns, 3.0 * rows), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width=5.0 * columns, height=3.0 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, name in zip(panels, names, strict=False):
-        for run, lines in logs.items():
+        for number, (run, lines) in enumerate(logs.items()):
             points = [(line[_STEP], line[name]) for line in lines if name in line]
-            if points:
-                panel.plot(*zip(*points, strict=True), label=run, linewidth=1.2)
-        panel.set_title(name)
+            if not points:
+                continue
+            steps, values = zip(*points, strict=True)
+            colour = f"C{number}"
+            if smoothing > 0:
+                panel.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
+            panel.plot(steps, smooth(values, smoothing), color=colour, label=run, linewidth=1.3)
+        panel.set_title(name.replace("_", " "))
         panel.set_xlabel(_STEP)
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")
     for panel in panels[len(names) :]:
         panel.set_axis_off()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return np.asarray(Image.open(picture).convert("RGB"))
+    return to_picture(figure)
+
+
+def smooth(values: Sequence[float], smoothing: float) -> list[float]:
+    """The moving average with the given share of what came before, without the pull of its start towards 0.
+
+    Raises:
+        ValueError: for a share outside of [0, 1).
+    """
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothing must be at least 0 and below 1, not {smoothing}")
+    averages: list[float] = []
+    total = weight = 0.0
+    for value in values:
+        total = smoothing * total + (1 - smoothing) * value
+        weight = smoothing * weight + (1 - smoothing)
+        averages.append(total / weight)
+    return averages

@@ -6,10 +6,11 @@ Legend: H/W pixels, S side of a crop.
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
+from ingredients.visualisation.fonts import load_font
 from ingredients.visualisation.layout import (
     Colour,
     identity_colour,
@@ -82,7 +83,7 @@ def mark_faces(photo: UInt8Array, faces: Sequence[Face], *, taken: int, height: 
 
 def _draw_label(draw: ImageDraw.ImageDraw, text: str, left: float, bottom: float, colour: Colour) -> None:
     """Writes on a coloured ground above a box, or in its corner where the picture ends."""
-    font = ImageFont.load_default(14)
+    font = load_font(14)
     _, _, width, height = draw.textbbox((0, 0), text, font=font)
     top = max(0.0, bottom - height - 5)
     draw.rectangle((left, top, left + width + 8, top + height + 5), fill=colour)

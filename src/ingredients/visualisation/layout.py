@@ -1,12 +1,15 @@
 """Pieces that pictures are put together from. Pictures are RGB uint8 (H, W, 3) throughout."""
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.visualisation.fonts import load_font, writable
 
 Colour = tuple[int, int, int]
 
@@ -25,12 +28,34 @@ IDENTITY_COLOURS: tuple[Colour, ...] = (
     (240, 228, 66),
     (110, 110, 110),
 )
-"""Okabe and Ito's palette, which people with colour blindness can tell apart; it repeats after eight identities."""
+"""Okabe and Ito's palette, which people with colour blindness can tell apart."""
+
+_LEVELS = (0, 51, 102, 153, 204, 255)
 
 
 def identity_colour(index: int) -> Colour:
-    """The colour of identity number `index`."""
-    return IDENTITY_COLOURS[index % len(IDENTITY_COLOURS)]
+    """The colour of identity number `index`; after eight, each is as far as can be from all before it.
+
+    Raises:
+        ValueError: for more identities than there are colours that differ.
+    """
+    if not 0 <= index < len(IDENTITY_COLOURS) + len(_LEVELS) ** 3 // 2:
+        raise ValueError(f"there is no colour for identity {index}")
+    return IDENTITY_COLOURS[index] if index < len(IDENTITY_COLOURS) else _further_colour(index)
+
+
+@functools.cache
+def _further_colour(index: int) -> Colour:
+    """Of the web's 216 colours, the one furthest from those of the earlier identities, from white and from black."""
+    earlier = np.array([WHITE, (0, 0, 0), *map(identity_colour, range(index))], np.float32)
+    candidates = np.array(list(itertools.product(_LEVELS, repeat=3)), np.float32)  # (216, 3)
+    differences = candidates[:, None] - earlier  # (216, index + 2, 3)
+    # "Redmean", a distance that follows the eye more closely than the plain one and needs no other colour space.
+    red = (candidates[:, None, 0] + earlier[:, 0]) / 2 / 256
+    distances = ((2 + red) * differences[..., 0] ** 2 + 4 * differences[..., 1] ** 2
+                 + (3 - red) * differences[..., 2] ** 2)  # fmt: skip
+    red_level, green, blue = candidates[distances.min(axis=1).argmax()].astype(int).tolist()
+    return red_level, green, blue
 
 
 def resize(picture: UInt8Array, *, width: int, height: int, smooth: bool = True) -> UInt8Array:
@@ -83,14 +108,40 @@ def at_least_as_wide(picture: UInt8Array, width: int) -> UInt8Array:
     return in_row([picture, blank(1, width - picture.shape[1])], gap=0) if picture.shape[1] < width else picture
 
 
+def fit_square(picture: UInt8Array, side: int) -> UInt8Array:
+    """Scales a picture so that it just fits into a square, and fills the rest with white."""
+    scale = side / max(picture.shape[:2])
+    height, width = (max(1, round(length * scale)) for length in picture.shape[:2])
+    square = blank(side, side)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = resize(picture, width=width, height=height)
+    return square
+
+
+def in_the_middle(picture: UInt8Array, height: int) -> UInt8Array:
+    """A picture with white above and below, in the middle of a height, if it is lower than that."""
+    above = max(0, (height - picture.shape[0]) // 2)
+    below = max(0, height - picture.shape[0] - above)
+    return np.pad(picture, ((above, below), (0, 0), (0, 0)), constant_values=255)
+
+
+def framed(picture: UInt8Array, colour: Colour, *, width: int = 3) -> UInt8Array:
+    """A picture whose edge is covered by a frame."""
+    marked = picture.copy()
+    marked[:width], marked[-width:], marked[:, :width], marked[:, -width:] = colour, colour, colour, colour
+    return marked
+
+
 def text_width(text: str, *, size: int = 13) -> int:
     """Pixels that `text_line` needs for a text."""
-    return math.ceil(ImageFont.load_default(size).getlength(text))
+    font = load_font(size)
+    return math.ceil(font.getlength(writable(text, font)))
 
 
 def text_line(text: str, *, width: int, size: int = 13, colour: Colour = INK) -> UInt8Array:
     """A line of text; what does not fit is cut and ends in an ellipsis."""
-    font = ImageFont.load_default(size)
+    font = load_font(size)
+    text = writable(text, font)
     if font.getlength(text) > width:
         while text and font.getlength(text + "…") > width:
             text = text[:-1]
@@ -98,6 +149,17 @@ def text_line(text: str, *, width: int, size: int = 13, colour: Colour = INK) ->
     line = Image.new("RGB", (width, round(size * 1.4)), WHITE)
     ImageDraw.Draw(line).text((0, 0), text, font=font, fill=colour)
     return np.asarray(line)
+
+
+def text_block(text: str, *, width: int, size: int = 13, colour: Colour = INK) -> UInt8Array:
+    """A text broken into lines where a word does not fit any more."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and text_width(f"{lines[-1]} {word}", size=size) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return in_column([text_line(line, width=width, size=size, colour=colour) for line in lines or [""]], gap=0)
 
 
 def titled(picture: UInt8Array, title: str, *, size: int = 13, colour: Colour = INK) -> UInt8Array:

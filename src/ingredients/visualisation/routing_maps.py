@@ -14,6 +14,7 @@ from ingredients.visualisation.layout import (
     blank,
     identity_colour,
     in_column,
+    in_grid,
     in_row,
     resize,
     text_line,
@@ -24,6 +25,7 @@ from ingredients.visualisation.layout import (
 _OVERLAY_SHARE = 0.45
 _CELL_HEIGHT = 72
 _FRAME_HEIGHT = 128
+_NAME_WIDTH = 110
 
 
 def routing_map_sheet(
@@ -49,14 +51,9 @@ def routing_map_sheet(
     Raises:
         ValueError: if the maps have another number of axes, or name an identity that `names` lacks.
     """
-    if routing_maps.ndim != 5:
-        raise ValueError(f"routing_maps must be (S, J, f, h, w), not of shape {routing_maps.shape}")
-    if routing_maps.max(initial=-1) >= len(names):
-        raise ValueError(f"routing_maps hold identity {routing_maps.max()}, but there are {len(names)} names")
+    check_maps(routing_maps, num_names=len(names))
     num_steps, num_blocks, num_latent_frames = routing_maps.shape[:3]
-    frame_of = [min(_first_frame(index, len(frames), num_latent_frames), len(frames) - 1)
-                for index in range(num_latent_frames)]  # fmt: skip
-
+    frame_of = [frame_of_latent(index, len(frames), num_latent_frames) for index in range(num_latent_frames)]
     votes = majority(routing_maps[-1, num_blocks // 2 :], num_identities=len(names))  # (f, h, w)
     overlays = in_row(
         [
@@ -80,11 +77,9 @@ def routing_map_sheet(
             for block in evenly_spread(num_blocks, max_blocks)
         ]
         rows.append(in_row(cells))
-    legend = in_row(
-        [in_row([_patch(index), text_line(name, width=110, size=13)], gap=6) for index, name in enumerate(names)],
-        gap=16,
-    )
     grid = in_column(rows, gap=6)
+    entries = [in_row([_patch(index), text_line(name, width=_NAME_WIDTH)], gap=6) for index, name in enumerate(names)]
+    legend = in_grid(entries, columns=max(1, max(grid.shape[1], overlays.shape[1]) // (entries[0].shape[1] + 4)))
     return with_margin(
         in_column(
             [
@@ -111,22 +106,43 @@ def paint_map(routing_map: Int64Array) -> UInt8Array:
     return picture
 
 
-def overlay_map(frame: UInt8Array, routing_map: Int64Array, *, height: int) -> UInt8Array:
-    """A frame (H, W, 3) tinted by a map (h, w), scaled to a height; nobody's tokens are not tinted."""
+def overlay_map(
+    frame: UInt8Array, routing_map: Int64Array, *, height: int, share: float = _OVERLAY_SHARE
+) -> UInt8Array:
+    """A frame (H, W, 3) tinted by a map (h, w), scaled to a height; nobody's tokens are not tinted.
+
+    Args:
+        frame: of the video.
+        routing_map: the identity of each token, negative for nobody's.
+        height: pixels.
+        share: of the colour; 1 hides the frame.
+    """
     width = max(1, round(frame.shape[1] * height / frame.shape[0]))
     picture = resize(frame, width=width, height=height).astype(np.float32)
     colours = resize(paint_map(routing_map), width=width, height=height, smooth=False)
     tinted = (colours != WHITE).any(axis=-1, keepdims=True)
-    mixed = np.where(tinted, (1 - _OVERLAY_SHARE) * picture + _OVERLAY_SHARE * colours, picture)
+    mixed = np.where(tinted, (1 - share) * picture + share * colours, picture)
     return np.asarray(mixed.round().astype(np.uint8))
 
 
-def _first_frame(latent_frame: int, num_frames: int, num_latent_frames: int) -> int:
+def frame_of_latent(latent_frame: int, num_frames: int, num_latent_frames: int) -> int:
     """The causal VAE's first latent frame is the first frame, each later one a group; here the group's middle."""
     if latent_frame == 0 or num_latent_frames == 1:
         return 0
     group = (num_frames - 1) / (num_latent_frames - 1)
-    return int((latent_frame - 1) * group + 1 + group / 2)
+    return min(int((latent_frame - 1) * group + 1 + group / 2), num_frames - 1)
+
+
+def check_maps(routing_maps: Int64Array, *, num_names: int) -> None:
+    """Says whether maps can be drawn.
+
+    Raises:
+        ValueError: if they have another number of axes than (S, J, f, h, w), or hold an identity without a name.
+    """
+    if routing_maps.ndim != 5:
+        raise ValueError(f"routing_maps must be (S, J, f, h, w), not of shape {routing_maps.shape}")
+    if routing_maps.max(initial=-1) >= num_names:
+        raise ValueError(f"routing_maps hold identity {routing_maps.max()}, but there are {num_names} names")
 
 
 def _patch(identity: int) -> UInt8Array:

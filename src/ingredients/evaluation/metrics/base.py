@@ -22,12 +22,17 @@ class Metric(Protocol):
 
     @property
     def needs(self) -> frozenset[Need]:
-        """Parts of the records that it reads."""
+        """Parts of the records that it reads, and what else it cannot do without."""
         ...
 
     @property
     def higher_is_better(self) -> bool | None:
         """Direction; None where neither is better as such."""
+        ...
+
+    @property
+    def is_percentage(self) -> bool:
+        """Whether reports show it times 100, as the paper does."""
         ...
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:

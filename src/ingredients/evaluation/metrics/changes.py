@@ -28,6 +28,9 @@ class FaceChangeMean:
     needs: frozenset[Need] = frozenset({"changes"})
     """Parts of the records that are read."""
 
+    is_percentage: bool = False
+    """Whether reports show it times 100."""
+
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
         """The mean with its interval over cases; not a number if no face has one."""
         counted = [record for record in records if self._numbers(record)]
@@ -65,7 +68,8 @@ class Variety:
 
     name = "variety"
     description = "change within the faces (their landmarks), as a share of that in real clips: 0 is a pasted photo"
-    needs: frozenset[Need] = frozenset({"changes"})
+    needs: frozenset[Need] = frozenset({"changes", "real_video"})
+    is_percentage = False
     higher_is_better: bool | None = None
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:

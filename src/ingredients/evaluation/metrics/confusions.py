@@ -54,6 +54,11 @@ EXTRA_FACES = _rate(
     "lasting faces beyond the people asked for, a video",
     lambda confusion: float(confusion.num_extra),
 )
+EXTRA_RATE = _rate(
+    "extra_rate",
+    "videos with more lasting faces than people asked for",
+    lambda confusion: float(confusion.num_extra > 0),
+)
 SWITCHING_RATE = _rate(
     "switching_rate",
     "videos in which one face is now one person, now another",

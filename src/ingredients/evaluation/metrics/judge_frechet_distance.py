@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ingredients.evaluation.frechet import frechet_distance
 from ingredients.evaluation.records import CaseRecord, Need
 from ingredients.evaluation.statistics import Estimate, bootstrap
 
@@ -20,7 +21,8 @@ class JudgeFrechetDistance:
 
     name = "judge_frechet_distance"
     description = "Frechet distance between generated and real faces in the judge's features (not FID)"
-    needs: frozenset[Need] = frozenset({"faces"})
+    needs: frozenset[Need] = frozenset({"faces", "real_video"})
+    is_percentage = False
     higher_is_better: bool | None = False
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
@@ -35,24 +37,6 @@ class JudgeFrechetDistance:
             )
 
         return bootstrap(distance, len(records), num_resamples=_NUM_RESAMPLES, is_biased=True)
-
-
-def frechet_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Squared Frechet distance of the normal distributions fitted to two samples (rows), infinite below two rows.
-
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^(1/2) C2 C1^(1/2))^(1/2)), Dowson and Landau (1982); the inner product is
-    symmetric, so its root comes from eigenvalues.
-    """
-    if min(len(first), len(second)) < 2:
-        return float("inf")
-    difference = first.mean(axis=0) - second.mean(axis=0)
-    first_covariance = np.atleast_2d(np.cov(first, rowvar=False))
-    second_covariance = np.atleast_2d(np.cov(second, rowvar=False))
-    values, vectors = np.linalg.eigh(first_covariance)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    cross = np.linalg.eigvalsh(root @ second_covariance @ root)
-    trace = np.trace(first_covariance) + np.trace(second_covariance) - 2 * np.sqrt(np.clip(cross, 0, None)).sum()
-    return float(difference @ difference + trace)
 
 
 def _rows(record: CaseRecord, side: str) -> NDArray[np.float64]:

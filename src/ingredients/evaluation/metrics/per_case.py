@@ -23,10 +23,13 @@ class CaseMean:
     """The number of one case."""
 
     needs: frozenset[Need] = frozenset({"people"})
-    """Parts of the records that `of_case` reads."""
+    """Parts of the records that `of_case` reads, and what else it cannot do without."""
 
     higher_is_better: bool | None = True
     """Direction."""
+
+    is_percentage: bool = False
+    """Whether reports show it times 100."""
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
         """The mean with its interval."""

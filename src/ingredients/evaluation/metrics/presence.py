@@ -18,7 +18,7 @@ FOUND_RATE = CaseMean(
 
 BLENDED_RATE = CaseMean(
     name="blended_rate",
-    description="videos in which one face is above the midpoint of similarity to two people",
+    description="videos in which one face is above the same person's limit for two people",
     of_case=lambda record: float(record.people.blended),
     higher_is_better=False,
 )

@@ -8,14 +8,21 @@ from ingredients.evaluation.metrics.changes import COPY_PASTE, DRIFT, Variety
 from ingredients.evaluation.metrics.confusions import (
     DOMINATED_RATE,
     EXTRA_FACES,
+    EXTRA_RATE,
     MISSING_RATE,
     STRANGER_RATE,
     SWAPPED_RATE,
     SWITCHING_RATE,
 )
+from ingredients.evaluation.metrics.fid import FID, PAPER_FID
 from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
-from ingredients.evaluation.metrics.motion_amount import MotionAmount
-from ingredients.evaluation.metrics.normalised_similarity import NORMALISED_SIMILARITY, NORMALISED_SIMILARITY_MINIMUM
+from ingredients.evaluation.metrics.motion_amount import FRAME_CHANGE, STILL_RATE, MotionAmount
+from ingredients.evaluation.metrics.normalised_similarity import (
+    NORMALISED_SIMILARITY,
+    NORMALISED_SIMILARITY_MINIMUM,
+    RAW_SIMILARITY,
+)
+from ingredients.evaluation.metrics.paper import DUAL_ENCODER_TEXT, PAPER_CLIP_TEXT, PAPER_FACE_SIMILARITY
 from ingredients.evaluation.metrics.presence import ALL_PRESENT_RATE, BLENDED_RATE, DOUBLED_RATE, FOUND_RATE
 from ingredients.evaluation.metrics.right_person import RIGHT_PERSON_RATE
 from ingredients.evaluation.metrics.router_accuracy import ROUTER_ACCURACY
@@ -28,6 +35,12 @@ _METRICS: tuple[Metric, ...] = (
     ROUTER_ACCURACY,
     TextRelevance(),
     NORMALISED_SIMILARITY_MINIMUM,
+    RAW_SIMILARITY,
+    PAPER_FACE_SIMILARITY,
+    PAPER_CLIP_TEXT,
+    DUAL_ENCODER_TEXT,
+    PAPER_FID,
+    FID,
     FOUND_RATE,
     BLENDED_RATE,
     DOUBLED_RATE,
@@ -35,6 +48,7 @@ _METRICS: tuple[Metric, ...] = (
     STRANGER_RATE,
     MISSING_RATE,
     SWAPPED_RATE,
+    EXTRA_RATE,
     EXTRA_FACES,
     SWITCHING_RATE,
     DRIFT,
@@ -43,6 +57,8 @@ _METRICS: tuple[Metric, ...] = (
     TextCosineDifference(),
     JudgeFrechetDistance(),
     MotionAmount(),
+    FRAME_CHANGE,
+    STILL_RATE,
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}

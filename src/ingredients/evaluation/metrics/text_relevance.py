@@ -21,6 +21,7 @@ class TextRelevance:
     name = "text_relevance"
     description = "pairs of a video and another prompt in which the own prompt is nearer to the frames (chance: 0.5)"
     needs: frozenset[Need] = frozenset({"text"})
+    is_percentage = False
     higher_is_better: bool | None = True
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
@@ -36,6 +37,7 @@ class TextCosineDifference:
     name = "text_cosine_difference"
     description = "cosine of the frames with their own prompt, less that with the other prompts"
     needs: frozenset[Need] = frozenset({"text"})
+    is_percentage = False
     higher_is_better: bool | None = True
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:

@@ -1,0 +1,166 @@
+"""`ingredients benchmark ...`: people, prompts and fixed cases to measure models on, drawn or from your photos."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ingredients.apps.faces_command import FaceStackChoice
+from ingredients.apps.model_option import Model
+from ingredients.apps.terminal import IngredientsGroup, say, silence_libraries, with_examples
+from ingredients.core.errors import MissingDependencyError, UserInputError
+
+if TYPE_CHECKING:
+    from ingredients.core.protocols import FaceDetector
+    from ingredients.evaluation.benchmark.check import BenchmarkReport
+    from ingredients.evaluation.benchmark.schema import Benchmark
+
+BENCHMARK_ERRORS = 1
+"""Exit code of a check that found something that must be mended."""
+
+_NUM_PROBLEMS_SHOWN = 40
+
+app = typer.Typer(
+    cls=IngredientsGroup,
+    no_args_is_help=True,
+    help=with_examples(
+        "A benchmark: people with photos, prompts, and fixed cases in which everybody is used equally often "
+        "(docs/benchmark.md). `ingredients evaluate --benchmark` runs the drawn one.",
+        "ingredients benchmark write drawn-benchmark",
+        "ingredients benchmark make my-photos --people 2 --people 3",
+        "ingredients benchmark check my-photos",
+    ),
+)
+
+
+@app.command(
+    help=with_examples(
+        "Writes the benchmark of the drawn world: 50 people, 60 prompts, 100 cases of two people, of three and of "
+        "four, with its card and figure.",
+        "ingredients benchmark write drawn-benchmark",
+    )
+)
+def write(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to make.")]) -> None:
+    """Writes the benchmark of the drawn world."""
+    from ingredients.core.progress import show_progress
+    from ingredients.evaluation.benchmark.making import write_drawn_benchmark
+
+    with show_progress("Drawing people") as progress:
+        benchmark = write_drawn_benchmark(folder, progress=progress)
+    _describe(folder, benchmark, command="ingredients benchmark write")
+
+
+@app.command(
+    help=with_examples(
+        "Makes the cases of a benchmark of your own: the folder holds prompts.jsonl, and photos/ or identities.jsonl "
+        "(docs/benchmark.md). Everybody is used equally often, and every set of people gets two prompts. The same "
+        "photos and prompts always give the same cases.",
+        "ingredients benchmark make my-photos --people 2",
+        "ingredients benchmark make my-photos --people 2 --people 3",
+    )
+)
+def make(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the photos and prompts.")],
+    people: Annotated[
+        list[int] | None, typer.Option(min=2, help="People in a case. Repeat it for more numbers. Default: 2.")
+    ] = None,
+) -> None:
+    """Makes the cases of a benchmark of your own."""
+    from ingredients.evaluation.benchmark.making import complete_benchmark
+
+    benchmark = complete_benchmark(folder, people or [2])
+    options = " ".join(f"--people {count}" for count in benchmark.info.num_people)
+    _describe(folder, benchmark, command=f"ingredients benchmark make {options}")
+
+
+@app.command(
+    help=with_examples(
+        "Checks a benchmark: every line is read, every photo opened, and everybody must be used equally often. Exit "
+        "code 1 if something must be mended.",
+        "ingredients benchmark check my-photos",
+        "ingredients benchmark check my-photos --faces dlib",
+        "ingredients benchmark check my-photos --json > report.json",
+    )
+)
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the benchmark.")],
+    faces: Annotated[
+        FaceStackChoice | None,
+        typer.Option(
+            help="Also look for a face in every photo: with the model's own networks, or with dlib's, which know "
+            'photographs and work offline (pip install "ingredients\\[dlib]").'
+        ),
+    ] = None,
+    model: Model = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
+    ] = False,
+) -> None:
+    """Checks a benchmark."""
+    from ingredients.core.progress import show_progress
+    from ingredients.evaluation.benchmark.check import check_benchmark
+
+    if model is not None and faces is not FaceStackChoice.MODEL:
+        raise UserInputError("Only --faces model needs a model; add it, or leave --model out.")
+    detector = None if faces is None else _load_detector(faces, model)
+    with show_progress("Checking photos") as progress:
+        report = check_benchmark(folder, detector=detector, progress=progress)
+    typer.echo(json.dumps(dataclasses.asdict(report), ensure_ascii=False) if as_json else _report_text(report))
+    if not report.is_usable:
+        raise typer.Exit(BENCHMARK_ERRORS)
+
+
+def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
+    """Writes card and figure; where matplotlib is missing, the card goes without."""
+    from ingredients.evaluation.benchmark.card import prompt_contents, write_card
+    from ingredients.evaluation.benchmark.folder import FIGURE_NAME
+    from ingredients.media.pictures import write_picture
+    from ingredients.visualisation.distribution import evaluation_set_figure
+
+    figure = None
+    try:
+        figure = evaluation_set_figure(
+            [person.attributes for person in benchmark.identities],
+            [prompt_contents(prompt) for prompt in benchmark.prompts],
+            held_out_pairs=benchmark.info.held_out_pairs,
+            title=f"{benchmark.info.name}, version {benchmark.info.version}",
+        )
+    except MissingDependencyError as error:
+        say(f"Note: the card has no figure. {error}")
+    write_card(folder, benchmark, command=command, has_figure=figure is not None)  # before the figure, which it claims
+    if figure is not None:
+        write_picture(folder / FIGURE_NAME, figure)
+    cases = ", ".join(f"{len(benchmark.cases_of(count))} of {count} people" for count in benchmark.info.num_people)
+    say(f"{len(benchmark.identities)} people, {len(benchmark.prompts)} prompts, cases: {cases}")
+    typer.echo(folder)
+
+
+def _load_detector(faces: FaceStackChoice, model: str | None) -> "FaceDetector":
+    from ingredients.faces.dlib_faces import DlibFaceDetector
+    from ingredients.faces.face_stack import load_face_stack
+    from ingredients.pipelines.components import face_encoder_folder, identity_beside
+    from ingredients.pipelines.loading import find_model
+
+    if faces is FaceStackChoice.DLIB:
+        return DlibFaceDetector()
+    silence_libraries()
+    folder = find_model(model, notice=say)
+    return load_face_stack(face_encoder_folder(folder, identity_beside(folder))).detector
+
+
+def _report_text(report: "BenchmarkReport") -> str:
+    cases = ", ".join(f"{number} of {count} people" for count, number in report.num_cases.items()) or "none"
+    lines = [
+        f"{report.num_identities} people with {report.num_photos} photos, {report.num_prompts} prompts, cases: "
+        f"{cases}",
+        "nothing must be mended" if report.is_usable else "this must be mended before the benchmark can be used:",
+    ]
+    lines += [
+        f"{problem.where}: {'' if problem.is_fatal else 'doubtful: '}{problem.problem}"
+        for problem in report.problems[:_NUM_PROBLEMS_SHOWN]
+    ]
+    if (num_more := len(report.problems) - _NUM_PROBLEMS_SHOWN) > 0:
+        lines.append(f"... and {num_more} more; --json has them all")
+    return "\n".join(lines)

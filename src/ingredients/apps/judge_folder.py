@@ -1,0 +1,58 @@
+"""`ingredients evaluate --videos`: judges videos that any system made."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries
+
+
+def judge_folder(
+    folder: Path,
+    *,
+    output: Path,
+    model: str | None,
+    judge: str,
+    detector: str | None,
+    clip: Path | None,
+    inception: Path | None,
+    calibration: Path | None,
+    max_frames: int | None,
+    on_error: Literal["skip", "stop"],
+    report_videos: int,
+    as_json: bool,
+) -> None:
+    """Judges the videos of a folder with a manifest, and prints what was found."""
+    from ingredients.core.progress import show_progress
+    from ingredients.evaluation.backends import MODEL, load_backends
+    from ingredients.evaluation.videos import evaluate_videos
+    from ingredients.pipelines.loading import find_model
+
+    silence_libraries()
+    model_folder = find_model(model if MODEL in (judge, detector) else None, notice=say)
+    backends = load_backends(model_folder, judge=judge, detector=detector, clip=clip, inception=inception)
+    try:
+        with show_progress("Judging") as progress:
+            result = evaluate_videos(
+                folder,
+                backends,
+                output,
+                calibration=calibration,
+                max_frames=max_frames,
+                on_error=on_error,
+                num_report_videos=report_videos,
+                progress=progress,
+            )
+    except KeyboardInterrupt as interruption:
+        raise explain_interruption(output) from interruption
+    if result.num_errors:
+        say(f"Note: {result.num_errors} of {len(result.cases)} videos could not be judged; the report says why.")
+    typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_markdown())
+
+
+def explain_interruption(output: Path) -> typer.Exit:
+    """Says what became of an interrupted evaluation."""
+    say(f"Interrupted; the finished cases are kept in {output}, and the same command goes on from there.")
+    return typer.Exit(INTERRUPTED)

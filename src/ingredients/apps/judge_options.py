@@ -1,0 +1,125 @@
+"""Options of `ingredients evaluate` that say who judges, and what goes with which way of evaluating."""
+
+from collections.abc import Collection
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingredients.core.errors import UserInputError
+
+_JUDGES = "Judges"
+
+JudgeOption = Annotated[
+    str,
+    typer.Option(
+        metavar="model|dlib|arcface:FILE|curricularface:FILE|facenet:FILE",
+        help="Who compares faces: the model's judge, for drawings; dlib or an ONNX file, for photographs.",
+        rich_help_panel=_JUDGES,
+    ),
+]
+DetectorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="model|dlib|scrfd:FILE",
+        help="Who finds faces. Default: the model's for its judge and for drawings, dlib otherwise.",
+        rich_help_panel=_JUDGES,
+    ),
+]
+ClipOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="CLIP for text relevance: a copy of openai/clip-vit-base-patch32, for the paper's number.",
+        rich_help_panel=_JUDGES,
+    ),
+]
+InceptionOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.onnx",
+        help="InceptionV3 for FID; docs/evaluation.md says how to make the file.",
+        rich_help_panel=_JUDGES,
+    ),
+]
+
+_FOLDER = "Videos made elsewhere"
+
+VideosOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Judge the videos of this folder, which any system may have made, instead of making some: it holds "
+        "manifest.jsonl, which docs/evaluation.md describes.",
+        rich_help_panel=_FOLDER,
+    ),
+]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="calibration.json of another evaluation by the same judge. Default: from the folder's real videos, or "
+        "several photos of each person.",
+        rich_help_panel=_FOLDER,
+    ),
+]
+MaxFramesOption = Annotated[
+    int | None,
+    typer.Option(min=2, help="Frames of each video to look at, spread evenly. Default: all.", rich_help_panel=_FOLDER),
+]
+
+
+class OnError(StrEnum):
+    """What becomes of a video that cannot be judged."""
+
+    SKIP = "skip"
+    STOP = "stop"
+
+
+OnErrorOption = Annotated[
+    OnError,
+    typer.Option(
+        help="A video or photo that cannot be used: count everybody of the video as missing, or stop.",
+        rich_help_panel=_FOLDER,
+    ),
+]
+ReportVideosOption = Annotated[
+    int, typer.Option(min=0, help="Videos in report.html, of the worst cases; more make a larger file.")
+]
+
+_OF_FOLDERS = frozenset({"calibration", "max_frames", "on_error"})
+_OF_BOTH = frozenset(
+    {"videos", "model", "judge", "detector", "clip", "inception", "output", "report_videos", "as_json"}
+)
+
+
+def check_options(context: typer.Context, *, videos: bool, modules: bool) -> None:
+    """Says whether the options that were given go together.
+
+    Raises:
+        UserInputError: for an option that the chosen way of evaluating has no use for.
+    """
+    given = [name for name in context.params if _is_given(context, name)]
+    if videos:
+        _refuse(
+            given, set(context.params) - _OF_BOTH - _OF_FOLDERS, "is about making videos; leave it out with --videos"
+        )
+    else:
+        _refuse(given, _OF_FOLDERS, "is about videos made elsewhere; name their folder with --videos")
+    if modules:
+        _refuse(given, {"clip", "inception", "report_videos"}, "has no part in --modules; leave it out")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _refuse(given: Collection[str], refused: Collection[str], reason: str) -> None:
+    for name in given:
+        if name in refused:
+            raise UserInputError(f"The option --{_FLAGS.get(name, name.replace('_', '-'))} {reason}.")
+
+
+_FLAGS = {"compile_blocks": "compile"}

@@ -1,0 +1,114 @@
+"""`ingredients train ...`: the two stages of the paper on encoded clips."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingredients.apps import export_command
+from ingredients.apps.model_option import Model
+from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, say, silence_libraries, with_examples
+
+app = typer.Typer(
+    cls=IngredientsGroup,
+    no_args_is_help=True,
+    help=with_examples(
+        "Trains the two stages of the paper: `align`, the multi-scale projector and a LoRA, then `route`, the router "
+        "and another LoRA. Both read clips that `ingredients data encode` made; several processes share the work "
+        "under torchrun.",
+        "ingredients train align --config configs/paper/align.yaml --data encoded/clips --output runs/align",
+        "ingredients train route --config configs/paper/route.yaml --data encoded/clips --output runs/route \\",
+        "  model.start=runs/align",
+        "torchrun --nproc-per-node 8 -m ingredients train align --data encoded/clips --output runs/align",
+        "ingredients train export runs/route --output models/mine",
+    ),
+)
+
+_ALIGN = with_examples(
+    "First stage (3.3): the multi-scale projector and a LoRA learn by the diffusion loss, with global features, local "
+    "features or both. A stopped run goes on with --resume, bit for bit.",
+    "ingredients train align --data encoded/clips --validation-data encoded/held-out --output runs/align",
+    "ingredients train align --data encoded/clips --output runs/align --resume",
+    "ingredients train align --config configs/single-gpu/align.yaml --data encoded/clips --dry-run",
+    "ingredients train align --data encoded/clips trainer.learning_rate=1e-4 stage.kept_shares=[0.3,0.3,0.4]",
+)
+_ROUTE = with_examples(
+    "Second stage (3.3): router and a LoRA learn by the diffusion loss and lambda times the routing loss (Eq. 5), "
+    "everything else frozen.",
+    "ingredients train route --data encoded/clips --output runs/route model.start=runs/align",
+    "ingredients train route --data encoded/clips --output runs/route model.start=runs/align \\",
+    "  stage.routing_loss=mse stage.supervision=box stage.routing_loss_weight=1",
+)
+
+
+def _command(kind_name: str) -> Callable[..., None]:
+    def train(
+        settings: Annotated[
+            list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings that differ, after those of files.")
+        ] = None,
+        config: Annotated[
+            list[Path] | None,
+            typer.Option(metavar="FILE.yaml", help="Settings; of several files, each changes those before it."),
+        ] = None,
+        data: Annotated[list[Path] | None, typer.Option(help="Folder of encoded clips; several may be given.")] = None,
+        validation_data: Annotated[list[Path] | None, typer.Option(help="Folder of held-out encoded clips.")] = None,
+        model: Model = None,
+        output: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/STAGE.")] = None,
+        minutes: Annotated[
+            float | None, typer.Option(min=0.01, help="Ends the run, its schedule run down, after so many minutes.")
+        ] = None,
+        resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+        dry_run: Annotated[
+            bool, typer.Option("--dry-run", help="Print what would be trained, the memory and the time, and stop.")
+        ] = False,
+    ) -> None:
+        """Trains a stage."""
+        silence_libraries()
+
+        from ingredients.core.config import load_config
+        from ingredients.training.runs import RUN_KINDS, train_run
+
+        kind = RUN_KINDS[kind_name]
+        overrides = list(settings or ())
+        for key, value in (
+            ("data.train", _listed(data)),
+            ("data.validation", _listed(validation_data)),
+            ("model.folder", model),
+            ("trainer.minutes", minutes),
+        ):
+            if value is not None:
+                overrides.insert(0, f"{key}={value}")
+        loaded = load_config(kind.config_type, config, overrides=overrides, defaults=kind.config_type())
+        folder = output or Path("runs") / kind_name
+        if dry_run:
+            from ingredients.training.plan import plan_run
+
+            typer.echo(plan_run(kind, loaded, notice=say).to_text())
+            return
+        from ingredients.apps.train_samples import training_sampler
+
+        try:
+            metrics = train_run(kind, loaded, folder, resume=resume, sampler_factory=training_sampler, notice=say)
+        except KeyboardInterrupt as interruption:
+            say(f"Interrupted; the last checkpoint is kept in {folder}, and the same command with --resume goes on.")
+            raise typer.Exit(INTERRUPTED) from interruption
+        if os.environ.get("RANK", "0") != "0":
+            return  # under torchrun, one process speaks for all
+        for name, value in metrics.items():
+            if not re.search(r"_t\d+$", name):  # by noise level, in metrics.json
+                typer.echo(f"{name}: {value:.4g}")
+        typer.echo(folder)
+
+    return train
+
+
+def _listed(paths: list[Path] | None) -> str | None:
+    return "[" + ", ".join(f'"{path}"' for path in paths) + "]" if paths else None
+
+
+app.command("align", help=_ALIGN)(_command("align"))
+app.command("route", help=_ROUTE)(_command("route"))
+app.command("export", help=export_command.HELP)(export_command.export)

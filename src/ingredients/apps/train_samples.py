@@ -1,0 +1,107 @@
+"""What a model makes while it is trained: videos and routing maps of the same held-out people, again and again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.files import atomic_path
+from ingredients.data.batches import draw_reference, read_people
+from ingredients.data.encoded_clips import EncodedClips
+from ingredients.data.sampling import fixed_draws
+from ingredients.faces.canvas import compose_canvas
+from ingredients.media.pictures import write_picture
+from ingredients.media.video import write_video
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.pipelines import IngredientsPipeline
+from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
+from ingredients.training.diffusion_stage import FrozenParts
+from ingredients.training.runs import RunConfig, SamplesConfig
+from ingredients.visualisation.contact_sheet import contact_sheet
+from ingredients.visualisation.routing_maps import routing_map_sheet
+
+SAMPLES_FOLDER = "samples"
+_FPS = 8.0
+_SEED = 0
+
+
+class TrainingSampler:
+    """Draws videos of held-out clips' people by the model that is trained; a `ValidationCallback`.
+
+    Everything it shows the model was encoded beforehand, so that neither text encoder nor face networks are needed.
+    """
+
+    def __init__(self, parts: FrozenParts, folder: Path, config: SamplesConfig) -> None:
+        assert parts.validation_clips is not None
+        self._parts = parts
+        self._clips: EncodedClips = parts.validation_clips
+        self._folder = folder / SAMPLES_FOLDER
+        self._config = config
+
+    @torch.no_grad()
+    def __call__(self, *, step: int, model: torch.nn.Module) -> Mapping[str, float]:
+        """Writes `samples/step-N/CLIP.mp4`, `CLIP.png` and `CLIP-routing.png`."""
+        transformer = cast(IngredientsTransformer3DModel, model)
+        pipeline = IngredientsPipeline(
+            tokenizer=None,  # captions are encoded already
+            text_encoder=None,
+            vae=self._parts.vae,
+            transformer=transformer,
+            scheduler=type(self._parts.scheduler).from_config(self._parts.scheduler.config),
+        )
+        pipeline.set_progress_bar_config(disable=True)
+        folder = self._folder / f"step-{step:08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        was_training = transformer.training
+        transformer.eval()
+        try:
+            for index in range(min(self._config.num_clips, len(self._clips))):
+                self._draw(pipeline, index, folder)
+        finally:
+            transformer.train(was_training)
+        return {}
+
+    def _draw(self, pipeline: IngredientsPipeline, index: int, folder: Path) -> None:
+        entry = self._clips.entries[index]
+        (draw,) = fixed_draws([index], [each.clip_id for each in self._clips.entries], seed=_SEED)
+        keys = [draw_reference(self._clips, draw, person, source="other") for person in range(len(entry.kinds))]
+        crops = np.stack([self._clips.reference(*key, "canvas_crop").numpy() for key in keys])
+        people = read_people(self._clips, [keys], vit_dim=pipeline.transformer.config.id_vit_dim)
+        ratio = pipeline.geometry.spatial_ratio
+        num_latent_frames, _, latent_height, latent_width = entry.latent_shape
+        height, width = latent_height * ratio, latent_width * ratio
+        device, dtype = pipeline.transformer.device, pipeline.transformer.dtype
+        output = pipeline(
+            prompt_embeds=self._clips.tensor(index, "prompt_embeds")[None].to(device, dtype),
+            negative_prompt_embeds=self._clips.empty_prompt_embeds[None].to(device, dtype),
+            height=height,
+            width=width,
+            num_frames=1 + (num_latent_frames - 1) * pipeline.geometry.temporal_ratio,
+            num_inference_steps=self._config.num_inference_steps,
+            guidance_scale=self._config.guidance_scale,
+            generator=_SEED,
+            canvas=compose_canvas(crops, height, width),
+            id_embeds=people.id_embeds.to(device),
+            id_vit_hidden_states=[states.to(device) for states in people.id_vit_hidden_states],
+            output_routing_maps=True,
+            output_type="np",
+        )
+        assert isinstance(output, IngredientsPipelineOutput)
+        assert output.routing_maps is not None
+        frames: UInt8Array = to_pixels(output.frames)[0]
+        names = [f"person {number + 1}" for number in range(len(keys))]
+        caption = self._clips.caption(index)
+        with atomic_path(folder / f"{entry.clip_id}.mp4") as path:
+            write_video(path, frames, fps=_FPS, metadata={"title": caption})
+        photos = {name: [crop] for name, crop in zip(names, crops, strict=True)}
+        write_picture(folder / f"{entry.clip_id}.png", contact_sheet(frames, photos, prompt=caption))
+        routing = routing_map_sheet(output.routing_maps[0].numpy(), frames, names)
+        write_picture(folder / f"{entry.clip_id}-routing.png", routing)
+
+
+def training_sampler(config: RunConfig, parts: FrozenParts, folder: Path) -> TrainingSampler:
+    """As `train_run` asks for it."""
+    return TrainingSampler(parts, folder, config.samples)

@@ -1,0 +1,189 @@
+"""The people of a folder of videos, as the judge knows them from their photos.
+
+Legend: H/W pixels, R photos of one person, M other people, D embedding.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ingredients.core.arrays import Float32Array
+from ingredients.core.errors import NoFaceError, UserInputError
+from ingredients.evaluation.comparison import average_faces
+from ingredients.evaluation.distractors import DistractorGallery
+from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
+from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo
+from ingredients.evaluation.packed_features import INCEPTION_DIM
+from ingredients.evaluation.references import embed_people
+from ingredients.media.photos import load_photo
+from ingredients.world.identity import sample_identity
+
+_MISSING_FILE = "missing"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KnownPhoto:
+    """A photo's largest face."""
+
+    digest: str
+    """Hash of the file."""
+
+    embedding: Float32Array
+    """(D,)."""
+
+    landmarks: Float32Array
+    """(5, 2) pixels."""
+
+    features: Float32Array
+    """InceptionV3's of the face region, (1, 2048); (0, 2048) without the network."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KnownPerson:
+    """A person as the judge knows them."""
+
+    entry: ManifestPerson
+    """Who it is."""
+
+    photos: tuple[KnownPhoto, ...]
+    """R of them."""
+
+    reference: Float32Array
+    """(D,): the mean of the photos' embeddings, as a rule."""
+
+    def is_same(self, other: "KnownPerson") -> bool:
+        """Whether the two may be one person: they share a name or a photo."""
+        digests = {photo.digest for photo in self.photos}
+        return self.entry.name == other.entry.name or not digests.isdisjoint(photo.digest for photo in other.photos)
+
+
+class PeopleOfFolder:
+    """Knows the people of all videos of a folder; each photo is looked at once.
+
+    Args:
+        folder: where the photos are.
+        judge: looks at them.
+        inception: InceptionV3's features, for FID.
+        use_drawn_world: whether people who carry an `identity_seed` are known, and told from others, as those of the
+            drawn world's own cases are: by the same photos with their true landmarks.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        judge: Judge,
+        *,
+        inception: InceptionFeatures | None = None,
+        use_drawn_world: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._judge = judge
+        self._inception = inception
+        self._gallery = DistractorGallery(judge) if use_drawn_world else None
+        self._photos: dict[str, KnownPhoto | UserInputError] = {}
+        self._everybody: list[KnownPerson] = []
+        self._drawn_others: dict[int, Float32Array] = {}
+
+    def meet(self, videos: Iterable[ManifestVideo]) -> None:
+        """Looks at the photos of all videos, so that each person can be told from everybody else.
+
+        A video with a photo that cannot be used adds nobody; `of_video` says why.
+        """
+        seen: set[tuple[str, ...]] = set()
+        for video in videos:
+            try:
+                people = self.of_video(video)
+            except UserInputError:
+                continue
+            for person in people:
+                digests = tuple(photo.digest for photo in person.photos)
+                if digests not in seen:
+                    seen.add(digests)
+                    self._everybody.append(person)
+
+    @property
+    def everybody(self) -> Sequence[KnownPerson]:
+        """The people of all videos that were met, each set of photos once."""
+        return self._everybody
+
+    def of_video(self, video: ManifestVideo) -> list[KnownPerson]:
+        """The people that a video was asked for, in their order.
+
+        Raises:
+            UserInputError: if a photo is missing, damaged, shows no face or is two people's.
+        """
+        people = [self._know(person) for person in video.people]
+        for first, second in itertools.combinations(people, 2):
+            if first.is_same(second):
+                raise UserInputError(
+                    f"{first.entry.name} and {second.entry.name} have the same photo; give each person their own."
+                )
+        return people
+
+    def others(self, person: KnownPerson) -> Float32Array:
+        """Embeddings (M, D) of people beyond the video's own whom a person must be told from."""
+        if self._gallery is not None and person.entry.identity_seed is not None:
+            seed = person.entry.identity_seed
+            if seed not in self._drawn_others:
+                self._drawn_others[seed] = self._gallery.for_person(sample_identity(seed, "eval"), seed=seed)
+            return self._drawn_others[seed]
+        others = [other.reference for other in self._everybody if not other.is_same(person)]
+        return np.array(others, dtype=np.float32).reshape(len(others), len(person.reference))
+
+    def _know(self, person: ManifestPerson) -> KnownPerson:
+        photos = tuple(self._look_at(name, person.name) for name in person.photos)
+        if self._gallery is not None and person.identity_seed is not None:
+            seed = person.identity_seed
+            (reference,) = embed_people(self._judge, [sample_identity(seed, "eval")], [seed])
+        else:
+            reference = average_faces(np.stack([photo.embedding for photo in photos]), measure=self._judge.measure)
+        return KnownPerson(entry=person, photos=photos, reference=reference)
+
+    def _look_at(self, name: str, whose: str) -> KnownPhoto:
+        if name not in self._photos:
+            try:
+                self._photos[name] = self._read(name, whose)
+            except UserInputError as error:
+                self._photos[name] = error
+        photo = self._photos[name]
+        if isinstance(photo, UserInputError):
+            raise photo
+        return photo
+
+    def _read(self, name: str, whose: str) -> KnownPhoto:
+        path = self._folder / name
+        picture = load_photo(path)
+        faces = self._judge.detector.detect(picture)
+        if not faces:
+            raise NoFaceError(
+                f"The judge finds no face in the photo {path} of {whose}; give a larger one, or another judge or "
+                "detector: `model` knows drawings, `dlib` photographs."
+            )
+        features = np.zeros((0, INCEPTION_DIM), dtype=np.float32)
+        if self._inception is not None:
+            features = self._inception.embed([cut_face_region(picture, faces[0])])
+        return KnownPhoto(
+            digest=file_digest(path),
+            embedding=self._judge.embed_faces([picture], faces[:1])[0],
+            landmarks=faces[0].landmarks,
+            features=features,
+        )
+
+
+def file_digest(path: Path) -> str:
+    """Hash of a file; a word of its own for one that is not there."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return _MISSING_FILE
+
+
+def digest_of(values: Mapping[str, object] | Sequence[object]) -> str:
+    """Short hash of plain values."""
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]

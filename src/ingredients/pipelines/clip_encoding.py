@@ -1,0 +1,133 @@
+"""The parts of a model folder that encode clips for training: everything but the transformer."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLCogVideoX
+
+from ingredients.core.errors import ModelFolderError
+from ingredients.core.model_files import digest_files
+from ingredients.core.protocols import FaceDetector
+from ingredients.data.buckets import Bucket
+from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, vae_digest
+from ingredients.faces.face_stack import load_face_stack
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.pipelines.components import (
+    FACE_ENCODER,
+    face_encoder_folder,
+    identity_beside,
+    load_text_encoder,
+    load_tokenizer,
+    load_vae,
+    transformer_part,
+)
+from ingredients.pipelines.prompts import encode_prompts
+from ingredients.pipelines.transformer_folder import build_transformer
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodingModel:
+    """What encodes clips."""
+
+    encoder: ClipEncoder
+    """Encodes them."""
+
+    detector: FaceDetector
+    """Finds the faces of photos."""
+
+    digests: dict[str, str]
+    """Of the parts, by name: clips are of use to a model with the same ones."""
+
+    bucket: Bucket
+    """Length and size that the transformer was made for."""
+
+
+def load_encoding_model(
+    folder: Path,
+    config: EncoderConfig,
+    *,
+    face_encoder: Path | None = None,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> EncodingModel:
+    """Loads what encodes clips for training a model.
+
+    Args:
+        folder: of the model: in the published layout, in ours, or a CogVideoX of diffusers' as the base.
+        config: what is kept of a clip.
+        face_encoder: folder of the face networks, where the model's has none.
+        device: where they run.
+        dtype: of VAE and text encoder.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    faces = find_face_encoder(folder, face_encoder)
+    face_stack = load_face_stack(faces)
+    transformer = build_transformer(folder / transformer_part(folder))
+    vae = load_vae(folder / "vae", dtype=dtype).to(device)
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    text_encoder = load_text_encoder(folder / "text_encoder", dtype=dtype).to(device)
+
+    def encode(captions: Sequence[str]) -> torch.Tensor:
+        return encode_prompts(
+            tokenizer,
+            text_encoder,
+            captions,
+            max_sequence_length=transformer.config.max_text_seq_length,
+            device=device,
+        )
+
+    encoder = ClipEncoder(
+        vae=vae,
+        encode_prompts=encode,
+        recogniser=face_stack.recogniser,
+        image_encoder=face_stack.image_encoder,
+        canvas_crop_size=face_stack.canvas_crop_size,
+        patch_size=transformer.config.patch_size,
+        config=config,
+    )
+    return EncodingModel(
+        encoder=encoder,
+        detector=face_stack.facial_extractor().detector,
+        digests=model_digests(folder, vae, face_encoder=face_encoder),
+        bucket=model_bucket(transformer, vae),
+    )
+
+
+def model_digests(folder: Path, vae: AutoencoderKLCogVideoX, *, face_encoder: Path | None = None) -> dict[str, str]:
+    """Digests of the parts of a model that encode clips, without loading more than the VAE.
+
+    Raises:
+        ModelFolderError: if a part is missing.
+    """
+    return {
+        "vae": vae_digest(vae),
+        "text_encoder": digest_files(folder / "text_encoder"),
+        "face_encoder": digest_files(find_face_encoder(folder, face_encoder)),
+    }
+
+
+def find_face_encoder(folder: Path, face_encoder: Path | None) -> Path:
+    """The face networks of a model, or those that are given.
+
+    Raises:
+        ModelFolderError: if there are none.
+    """
+    faces = face_encoder or face_encoder_folder(folder, identity_beside(folder))
+    if not faces.is_dir():
+        raise ModelFolderError(
+            f"The model {folder} has no face networks, which show it the people; name a folder that has some, such as "
+            f"{FACE_ENCODER}/ of the published model, with --face-encoder."
+        )
+    return faces
+
+
+def model_bucket(transformer: IngredientsTransformer3DModel, vae: AutoencoderKLCogVideoX) -> Bucket:
+    """The length and size that a transformer was made for."""
+    config, ratio = transformer.config, 2 ** (len(vae.config.block_out_channels) - 1)
+    return Bucket(
+        num_frames=config.sample_frames, height=config.sample_height * ratio, width=config.sample_width * ratio
+    )

@@ -1,0 +1,61 @@
+"""What stands around the tables: how the numbers were made, on which hardware, and the numbers for programs."""
+
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ingredients.core.config import config_to_dict
+from ingredients.studies.comparison import ModelResult
+from ingredients.studies.lab import Lab
+from ingredients.studies.recipes import StudyConfig
+
+_KEPT = ("num_cases", "seconds_per_video", "model_fingerprint")
+
+
+def page_head(config: StudyConfig) -> str:
+    """The beginning of the page."""
+    base = "taken out of the model that ships" if config.t2v_steps == 0 else f"trained for {config.t2v_steps} steps"
+    return f"""# The paper's tables and figures, in the drawn world
+
+Written by `ingredients reproduce`. Every model starts from a common base ({base}; the image-to-video base goes on from
+it for {config.i2v_steps} steps), is aligned for {config.align_steps} steps and routed for {config.route_steps} on
+{config.num_clips} clips of the drawn world, and makes videos of the benchmark's first cases of two people with
+{config.num_inference_steps} denoising steps and a guidance of {config.guidance_scale:g}, without anything that the
+paper lacks: no identity loss, no guidance by the people or by likeness, no planned layout. Hardware: {hardware()}.
+
+Numbers are means with 95 % bootstrap intervals over cases; with several seeds, both are averaged over seeds.
+`Face Sim` is the paper's measure in the judge's cosines, `text` the cosine in the small model's dual encoder,
+`Frechet` the distance in the judge's features: other networks than the paper's, so that only the order within a column
+compares with the paper's. Models that are tuned for each pair have fewer cases, the first ones."""
+
+
+def results_numbers(lab: Lab, results: Mapping[str, ModelResult]) -> dict[str, Any]:
+    """Every metric of every model and seed, with settings and hardware."""
+    return {
+        "config": config_to_dict(lab.config),
+        "hardware": hardware(),
+        "models": {name: [_numbers_of(seed) for seed in result.seeds] for name, result in results.items()},
+    }
+
+
+def hardware() -> str:
+    """The machine, in words."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        processor = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # another system than Linux
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"{processor}, {torch.get_num_threads()} thread(s) a process, {device}"
+
+
+def _numbers_of(seed: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in seed.items() if key in _KEPT or _is_estimate(value)}
+
+
+def _is_estimate(value: object) -> bool:
+    return isinstance(value, dict) and set(value) == {"value", "low", "high"}

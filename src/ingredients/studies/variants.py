@@ -1,0 +1,113 @@
+"""The models that the tables compare: what differs from the full method, and what each shares with others.
+
+A variant is an alignment and a router run. Variants that differ in the router stage alone share their alignment, as
+they share its base: what is compared is then the difference and nothing else.
+"""
+
+import dataclasses
+from typing import Literal
+
+Base = Literal["t2v", "i2v"]
+
+FULL_SEEDS = (0, 1, 2)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Alignment:
+    """A run of the alignment stage."""
+
+    base: Base = "i2v"
+    """What it begins with: CogVideoX's two kinds (4.3)."""
+
+    overrides: tuple[str, ...] = ()
+    """Settings that differ."""
+
+    label: str = "i2v"
+    """Of its folder."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A model of a table."""
+
+    name: str
+    """Key in the results."""
+
+    description: str
+    """What it is, in a few words."""
+
+    alignment: Alignment
+    """Its first stage."""
+
+    route_overrides: tuple[str, ...] = ()
+    """Settings of the router stage that differ."""
+
+    seeds: tuple[int, ...] = (0,)
+    """Runs of it; rows that matter have three."""
+
+
+I2V = Alignment()
+T2V = Alignment(base="t2v", label="t2v")
+AFTER_VAE = Alignment(overrides=("model.transformer.canvas_placement=after",), label="i2v-after")
+SAME_CLIP = Alignment(overrides=("stage.reference_source=same_clip",), label="i2v-same-clip")
+
+FULL = Variant(
+    name="full",
+    description="image-to-video base, masks, canvas before the VAE, cross-entropy",
+    alignment=I2V,
+    seeds=FULL_SEEDS,
+)
+FROM_T2V = Variant(name="t2v", description="text-to-video base", alignment=T2V)
+BOX = Variant(
+    name="box",
+    description="routing supervised by boxes",
+    alignment=I2V,
+    route_overrides=("stage.supervision=box",),
+    seeds=FULL_SEEDS,
+)
+AFTER = Variant(name="after", description="faces joined after the VAE", alignment=AFTER_VAE)
+NO_LOSS = Variant(
+    name="no_loss",
+    description="no routing loss",
+    alignment=I2V,
+    route_overrides=("stage.routing_loss=none",),
+    seeds=FULL_SEEDS,
+)
+MSE = Variant(
+    name="mse",
+    description="squared error as the routing loss",
+    alignment=I2V,
+    route_overrides=("stage.routing_loss=mse",),
+    seeds=FULL_SEEDS,
+)
+SMALL_LAMBDA = Variant(
+    name="lambda_0.01",
+    description="lambda 0.01",
+    alignment=I2V,
+    route_overrides=("stage.routing_loss_weight=0.01",),
+)
+LARGE_LAMBDA = Variant(
+    name="lambda_1", description="lambda 1", alignment=I2V, route_overrides=("stage.routing_loss_weight=1.0",)
+)
+FROM_SAME_CLIP = Variant(
+    name="same_clip",
+    description="reference faces from a frame of the same clip",
+    alignment=SAME_CLIP,
+    route_overrides=("stage.reference_source=same_clip",),
+)
+
+VARIANTS: tuple[Variant, ...] = (
+    FULL,
+    FROM_T2V,
+    BOX,
+    AFTER,
+    NO_LOSS,
+    MSE,
+    SMALL_LAMBDA,
+    LARGE_LAMBDA,
+    FROM_SAME_CLIP,
+)
+"""All of them, those that the paper's tables need first."""
+
+EXTRAS = (SMALL_LAMBDA, LARGE_LAMBDA, FROM_SAME_CLIP)
+"""Those that no table of the paper has."""

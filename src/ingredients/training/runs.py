@@ -1,0 +1,218 @@
+"""One run of the paper's two stages (3.3) on encoded clips: what `ingredients train align` and `train route` do."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from ingredients.core.config import save_config
+from ingredients.core.errors import UserInputError
+from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
+from ingredients.data.encoded_clips import EncodedClips
+from ingredients.faces.face_stack import load_face_stack
+from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
+from ingredients.pipelines.components import load_scheduler, load_vae
+from ingredients.pipelines.loading import find_model
+from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
+from ingredients.training.diffusion_stage import FrozenParts
+from ingredients.training.identity_stage import IdentityStage
+from ingredients.training.processes import Processes
+from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.start import ModelConfig, load_start
+from ingredients.training.trainer import Trainer, TrainerConfig
+
+CONFIG_NAME = "config.yaml"
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class DataConfig:
+    """Encoded clips."""
+
+    train: tuple[Path, ...] = ()
+    """Folders to learn from."""
+
+    validation: tuple[Path, ...] = ()
+    """Folders of held-out clips; none: nothing is measured, and no samples are made."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SamplesConfig:
+    """What is looked at while a run goes on, every `trainer.sample_every` steps."""
+
+    num_clips: int = 2
+    """Held-out clips whose people and captions are drawn, the first ones."""
+
+    num_inference_steps: int = 25
+    """Steps of a video."""
+
+    guidance_scale: float = 3.0
+    """Guidance of a video."""
+
+
+def _trainer(**settings: Any) -> TrainerConfig:
+    return TrainerConfig(precision="auto", spike_factor=10.0, trackers=("tensorboard",), **settings)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AlignRunConfig:
+    """A run of the alignment stage."""
+
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    """Where it begins."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    """What it learns from."""
+
+    stage: AlignmentConfig = dataclasses.field(default_factory=AlignmentConfig)
+    """Batches, conditions and loss."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: _trainer(num_steps=3000, learning_rate=2e-5, schedule="cosine_with_restarts")
+    )
+    """The loop; the paper's steps and rate (4.1)."""
+
+    samples: SamplesConfig = dataclasses.field(default_factory=SamplesConfig)
+    """What is looked at meanwhile."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class RouteRunConfig:
+    """A run of the router stage."""
+
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    """Where it begins: `start` is a run of the alignment stage, or the folder's transformer is aligned already."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    """What it learns from."""
+
+    stage: RouterConfig = dataclasses.field(default_factory=RouterConfig)
+    """Batches, conditions and loss."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: _trainer(num_steps=2000, learning_rate=3e-5, schedule="cosine_with_restarts")
+    )
+    """The loop; the paper's steps and rate (4.1)."""
+
+    samples: SamplesConfig = dataclasses.field(default_factory=SamplesConfig)
+    """What is looked at meanwhile."""
+
+
+RunConfig = AlignRunConfig | RouteRunConfig
+RunConfigT = TypeVar("RunConfigT", AlignRunConfig, RouteRunConfig)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunKind(Generic[RunConfigT]):
+    """One of the stages, as a command names it."""
+
+    name: str
+    """Of the command."""
+
+    config_type: type[RunConfigT]
+    """Its settings."""
+
+    build: Callable[..., IdentityStage]
+    """The stage, of transformer, parts and settings."""
+
+    needs_aligned: bool
+    """Whether it begins with identity modules that were trained before."""
+
+
+RUN_KINDS: dict[str, RunKind[Any]] = {
+    "align": RunKind(name="align", config_type=AlignRunConfig, build=AlignmentStage, needs_aligned=False),
+    "route": RunKind(name="route", config_type=RouteRunConfig, build=RouterStage, needs_aligned=True),
+}
+
+SamplerFactory = Callable[[RunConfig, FrozenParts, Path], ValidationCallback]
+"""Makes what looks at a run's model, from its settings, parts and folder; supplied from above."""
+
+
+def train_run(
+    kind: RunKind[RunConfigT],
+    config: RunConfigT,
+    folder: Path,
+    *,
+    resume: bool = False,
+    show: bool = True,
+    sampler_factory: SamplerFactory | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> Mapping[str, float]:
+    """Trains a stage into a folder: checkpoints, log, metrics, and at the end the merged transformer.
+
+    Args:
+        kind: which stage.
+        config: of the run.
+        folder: of the run.
+        resume: go on from the last checkpoint.
+        show: show a progress bar.
+        sampler_factory: makes what looks at the model meanwhile.
+        notice: told of a download before it begins.
+
+    Raises:
+        UserInputError: if there are no clips, or they were encoded by another model.
+        ModelFolderError: if a part of the model is missing or damaged.
+    """
+    processes = Processes(trackers=config.trainer.trackers, folder=folder)
+    if processes.is_main:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(config, folder / CONFIG_NAME)
+    stage, parts = build_stage(kind, config, device=processes.device, notice=notice)
+    sampler = None
+    if sampler_factory is not None and config.trainer.sample_every is not None and parts.validation_clips is not None:
+        sampler = sampler_factory(config, parts, folder)
+    trainer = Trainer(stage, folder, config.trainer, processes=processes, sampler=sampler)
+    return trainer.fit(resume=resume, show=show)
+
+
+def build_stage(
+    kind: RunKind[RunConfigT],
+    config: RunConfigT,
+    *,
+    device: torch.device,
+    notice: Callable[[str], None] | None = None,
+) -> tuple[IdentityStage, FrozenParts]:
+    """The stage of a run, as it begins, and its frozen parts; on the meta device, without its weights.
+
+    Arguments and errors as `train_run`.
+    """
+    torch.manual_seed(config.trainer.seed)
+    folder = find_model(config.model.folder, notice=notice)
+    parts = load_parts(config, folder)
+    widths = parts.clips.descriptions[0]["widths"]
+    is_empty = device.type == "meta"
+    transformer = load_start(config.model, folder, widths, must_be_aligned=kind.needs_aligned, empty=is_empty)
+    return kind.build(transformer if is_empty else transformer.to(device), parts, config.stage), parts
+
+
+def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
+    """What a run uses and leaves alone.
+
+    Raises:
+        UserInputError: if there are no clips, or they were encoded by another model.
+        ModelFolderError: if a part of the model is missing or damaged.
+    """
+    if not config.data.train:
+        raise UserInputError(
+            "There is nothing to learn from; name folders of encoded clips with --data, which `ingredients data "
+            "encode` makes."
+        )
+    vae = load_vae(folder / "vae", dtype=torch.float32)
+    digests = model_digests(folder, vae, face_encoder=config.model.face_encoder)
+    clips = EncodedClips(config.data.train)
+    validation_clips = EncodedClips(config.data.validation) if config.data.validation else None
+    for each in (clips, validation_clips):
+        if each is not None:
+            each.check_parts(digests)
+    recogniser = None
+    if config.stage.identity_loss_weight > 0:
+        found = load_face_stack(find_face_encoder(folder, config.model.face_encoder)).recogniser
+        recogniser = found if isinstance(found, DifferentiableRecogniser) else None
+    return FrozenParts(
+        vae=vae,
+        clips=clips,
+        validation_clips=validation_clips,
+        scheduler=load_scheduler(folder / "scheduler"),
+        recogniser=recogniser,
+    )

@@ -1,0 +1,142 @@
+"""What a stage begins with: the transformer of a base, of a model, or of an earlier run."""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from accelerate import init_empty_weights
+
+from ingredients.core.errors import UserInputError
+from ingredients.faces.facial_extractor import ScaleSource
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.presets import paper
+from ingredients.models.state_dict_adapter import load_base_weights
+from ingredients.pipelines.components import transformer_part
+from ingredients.pipelines.transformer_folder import build_transformer, is_base, load_transformer
+
+BaseDtype = Literal["float32", "bfloat16"]
+
+_PAPER_ROUTER = {name: paper()[name] for name in ("router_type", "router_inner_dim", "routing")}
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ModelConfig:
+    """Where a run's model comes from."""
+
+    folder: str | None = None
+    """A model folder, a name of `ingredients models`, or a repository on the hub; None: the small model. A CogVideoX,
+    text-to-video or image-to-video, is a base to which identity modules are added (Table 2 compares the two)."""
+
+    start: Path | None = None
+    """An earlier run, whose transformer is trained further; the other parts are those of `folder`."""
+
+    face_encoder: Path | None = None
+    """Folder of the face networks, for a base that has none."""
+
+    scale_source: ScaleSource = "clip"
+    """Multi-scale features: the image encoder's alone, or with the recogniser's, if the clips were encoded so."""
+
+    drop_learned_positions: bool = False
+    """Leaves out a base's learned positions, which fix the size of the video."""
+
+    dtype: BaseDtype = "float32"
+    """Of the weights that stay frozen; what is trained is in float32."""
+
+    transformer: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields of the transformer that differ from the base's and the paper's: router_type, canvas_placement,
+    route_background and so on."""
+
+
+def load_start(
+    config: ModelConfig, folder: Path, widths: Mapping[str, int], *, must_be_aligned: bool = False, empty: bool = False
+) -> IngredientsTransformer3DModel:
+    """The transformer that a run begins with, on the processor.
+
+    Args:
+        config: of the model.
+        folder: of the model, found.
+        widths: of the features that the clips were encoded with.
+        must_be_aligned: whether a base, which has no identity modules, is refused.
+        empty: leave out the weights, on the meta device: for plans.
+
+    Raises:
+        UserInputError: if a field is unknown, a start has other ones, or it should be aligned and is not.
+        ModelFolderError: if a part is missing or damaged.
+    """
+    dtype = cast(torch.dtype, getattr(torch, config.dtype))
+    source = folder / transformer_part(folder) if config.start is None else transformer_of_run(config.start)
+    base = build_transformer(source, drop_learned_positions=config.drop_learned_positions)
+    wanted = _feature_widths(config, widths)
+    if base.config.identity_modules:
+        return _load_whole(config, base, source, wanted, dtype=dtype, empty=empty)
+    if must_be_aligned:
+        raise UserInputError(
+            f"The transformer in {source} has no identity modules; name the run of its alignment with model.start=RUN."
+        )
+    fields = {name: value for name, value in base.config.items() if not name.startswith("_")}
+    fields |= _PAPER_ROUTER if is_base(source) else {}
+    fields |= {"identity_modules": True, "in_channels": 2 * fields["out_channels"]} | wanted | config.transformer
+    try:
+        with init_empty_weights(include_buffers=False) if empty else contextlib.nullcontext():
+            started: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
+    except (TypeError, ValueError) as error:
+        raise UserInputError(f"The transformer cannot be built as model.transformer says: {error}.") from error
+    started.to(dtype)
+    if not empty:
+        weights = load_transformer(source, dtype=dtype, drop_learned_positions=config.drop_learned_positions)
+        load_base_weights(started, weights.state_dict())
+    return started
+
+
+def transformer_of_run(run: Path) -> Path:
+    """The transformer that a run exported.
+
+    Raises:
+        UserInputError: if it has none yet.
+    """
+    for folder in (run / "transformer", run):
+        if (folder / "config.json").is_file():
+            return folder
+    raise UserInputError(f"The run {run} has no transformer/ to start from; let it finish, or name another run.")
+
+
+def _feature_widths(config: ModelConfig, widths: Mapping[str, int]) -> dict[str, int]:
+    wanted = {name: width for name, width in widths.items() if name != "recognition_map_dim"}
+    if config.scale_source == "recognition_and_clip":
+        if "recognition_map_dim" not in widths:
+            raise UserInputError(
+                "model.scale_source=recognition_and_clip needs clips that were encoded with --recognition-maps; "
+                "encode them so, or take clip."
+            )
+        wanted["id_vit_dim"] += widths["recognition_map_dim"]
+    return wanted
+
+
+def _load_whole(
+    config: ModelConfig,
+    built: IngredientsTransformer3DModel,
+    source: Path,
+    wanted: Mapping[str, int],
+    *,
+    dtype: torch.dtype,
+    empty: bool,
+) -> IngredientsTransformer3DModel:
+    differing = {name: value for name, value in config.transformer.items() if built.config.get(name) != value}
+    if differing:
+        name = next(iter(differing))
+        raise UserInputError(
+            f"The transformer in {source} has {name}={built.config.get(name)!r}, which model.transformer cannot "
+            f"change to {differing[name]!r}; start from a base, or leave the field out."
+        )
+    for name, width in wanted.items():
+        if built.config[name] != width:
+            raise UserInputError(
+                f"The transformer in {source} reads features with {name}={built.config[name]}, and the clips were "
+                f"encoded with {width}; encode them by this model's face networks."
+            )
+    transformer = built.to(dtype) if empty else load_transformer(source, dtype=dtype)
+    transformer.train()
+    return transformer

@@ -1,0 +1,207 @@
+"""From a folder of clips to a trained model, by the commands that a user types."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from ingredients.data.encoded_clips import EncodedClips
+from ingredients.models import IngredientsTransformer3DModel
+from tests.apps.conftest import Run
+
+CLIPS = ("world", "clips", "--number", 6, "--height", 32, "--width", 48, "--references", 1, "--output", "clips")
+QUICK = (
+    "trainer.num_steps=2",
+    "trainer.log_every=1",
+    "trainer.checkpoint_every=1",
+    "trainer.trackers=[]",
+    "stage.batch_size=2",
+    "stage.num_validation_batches=1",
+    "samples.num_inference_steps=2",
+    "samples.num_clips=1",
+)
+
+
+@pytest.fixture
+def encoded(run: Run, tiny_model: Path) -> Path:
+    """Clips encoded by the tiny model, in the folder where commands run."""
+    assert run(*CLIPS).exit_code == 0
+    result = run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded", "--shard-size", 4)
+    assert result.exit_code == 0, result.output
+    return Path("encoded")
+
+
+def widths_of(run_folder: str) -> int:
+    width: int = IngredientsTransformer3DModel.load_config(f"{run_folder}/transformer")["id_vit_dim"]
+    return width
+
+
+def make_base(model: Path) -> None:
+    """Turns a model into a text-to-video base with the same other parts."""
+    config = dict(IngredientsTransformer3DModel.load_config(model / "transformer"))
+    fields = {name: value for name, value in config.items() if not name.startswith("_")}
+    torch.manual_seed(1)
+    base = IngredientsTransformer3DModel(**(fields | {"identity_modules": False, "in_channels": 4}))
+    base.save_pretrained(model / "transformer")
+
+
+def test_clips_are_encoded_once_and_only_by_the_model_that_is_trained(
+    run: Run, tiny_model: Path, encoded: Path
+) -> None:
+    clips = EncodedClips([encoded])
+    assert len(clips) == 6
+    assert clips.entries[0].latent_shape == (3, 4, 8, 12)
+    assert clips.descriptions[0]["widths"] == {"id_recognition_dim": 12, "id_semantic_dim": 20, "id_vit_dim": 24}
+    written = [path.stat().st_mtime_ns for path in sorted(encoded.glob("*.safetensors"))]
+    again = run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded", "--shard-size", 4)
+    assert again.exit_code == 0, again.output
+    assert "6 of 6 clips" in again.stderr
+    assert [path.stat().st_mtime_ns for path in sorted(encoded.glob("*.safetensors"))] == written
+    other = run("data", "encode", "clips", "--output", "encoded", "--bucket", "9x32x48", "--shard-size", 4)
+    assert other.exit_code == 2
+    assert "encoded otherwise" in other.stderr
+    assert "parts.vae" in other.stderr
+    trained = run("train", "align", "--data", "encoded", *QUICK)  # the model that ships
+    assert trained.exit_code == 2
+    assert "were encoded by another" in trained.stderr
+
+
+def test_shards_encode_as_their_folder_does(run: Run, tiny_model: Path, encoded: Path) -> None:
+    run("data", "pack", "clips", "--output", "shards", "--clips-per-shard", 2)
+    result = run("data", "encode", "shards", "--model", tiny_model, "--output", "from-shards", "--shard-size", 4)
+    assert result.exit_code == 0, result.output
+    folder, shards = EncodedClips([encoded]), EncodedClips([Path("from-shards")])
+    assert [entry.clip_id for entry in shards.entries] == [entry.clip_id for entry in folder.entries]
+    assert torch.equal(folder.tensor(3, "latents"), shards.tensor(3, "latents"))
+
+
+def test_buckets_and_bad_clips(run: Run, tiny_model: Path) -> None:
+    run(*CLIPS)
+    Path("clips/videos/train-00000002.mp4").write_bytes(b"no video")
+    arguments = ("data", "encode", "clips", "--model", tiny_model, "--output", "encoded")
+    stopped = run(*arguments, "--on-bad-clip", "stop")
+    assert stopped.exit_code == 2
+    assert "train-00000002" in stopped.stderr
+    result = run(*arguments, "--bucket", "9x32x48", "--bucket", "9x16x16", "--stride", 1)
+    assert result.exit_code == 2
+    assert "reading.buckets" in result.stderr  # the folder was begun otherwise
+    result = run(*arguments[:-1], "other", "--bucket", "1x32x48", "--bucket", "17x32x48")
+    assert result.exit_code == 0, result.output
+    assert "Left out: train-00000002" in result.stderr
+    assert "5 of 6 clips" in result.stderr
+    assert {entry.latent_shape[0] for entry in EncodedClips([Path("other")]).entries} == {1}
+    for bucket, problem in (("9x32", "must read FRAMESxHEIGHTxWIDTH"), ("10x32x48", "has 10 frames")):
+        result = run(*arguments, "--bucket", bucket)
+        assert result.exit_code == 2
+        assert problem in result.stderr
+
+
+def test_a_base_is_aligned_and_routed(run: Run, tiny_model: Path) -> None:
+    """Both stages from the command line, with samples on the way; what comes out is a model."""
+    make_base(tiny_model)
+    run(*CLIPS)
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded")
+    data = ("--model", tiny_model, "--data", "encoded", "--validation-data", "encoded")
+    aligned = run(
+        "train", "align", *data, "--output", "aligned", *QUICK, "trainer.sample_every=2", "stage.lora_rank=2"
+    )
+    assert aligned.exit_code == 0, aligned.output
+    assert "validation_loss_both" in aligned.stdout
+    assert "_t900" not in aligned.stdout
+    samples = Path("aligned/samples/step-00000002")
+    assert {path.suffix for path in samples.iterdir()} == {".mp4", ".png"}
+    assert len(list(samples.iterdir())) == 3
+    config = IngredientsTransformer3DModel.load_config("aligned/transformer")
+    assert config["in_channels"] == 8
+    assert config["id_vit_dim"] == 24
+    saved = yaml.safe_load(Path("aligned/config.yaml").read_text())
+    assert saved["data"]["train"] == ["encoded"]
+    routed = run("train", "route", *data, "--output", "routed", *QUICK, "model.start=aligned")
+    assert routed.exit_code == 0, routed.output
+    lines = [json.loads(line) for line in Path("routed/log.jsonl").read_text().splitlines()]
+    assert {"routing_loss", "diffusion_loss", "samples_per_second", "tokens_per_second", "memory_gb"} <= set(lines[0])
+    without = run("train", "route", *data, "--output", "other", *QUICK)
+    assert without.exit_code == 2
+    assert "model.start=RUN" in without.stderr
+
+
+def test_a_run_goes_on(run: Run, tiny_model: Path, encoded: Path) -> None:
+    arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
+    assert run(*arguments).exit_code == 0
+    longer = run(*arguments, "trainer.num_steps=3", "--resume")
+    assert longer.exit_code == 0, longer.output
+    assert [json.loads(line)["step"] for line in Path("run/log.jsonl").read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_dry_run_plans_and_writes_nothing(run: Run, tiny_model: Path, encoded: Path) -> None:
+    result = run("train", "align", "--model", tiny_model, "--data", encoded, "--dry-run", "trainer.num_steps=30")
+    assert result.exit_code == 0, result.output
+    for words in ("multi-scale projector", "LoRA", "frozen weights", "6 clips", "30 steps of 16 clips", "one H200"):
+        assert words in result.stdout
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (("stage.batch=3",), "has no setting 'batch'"),
+        (("stage.lora_modules=[nothing]",), "The transformer has no modules named nothing"),
+        (("model.transformer.router_type=linear",), "which model.transformer cannot change to 'linear'"),
+        (("model.scale_source=recognition_and_clip",), "--recognition-maps"),
+        (("stage.kept_shares=[1, 1, 1]",), "shares that sum to 1"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    run: Run, tiny_model: Path, encoded: Path, settings: tuple[str, ...], problem: str
+) -> None:
+    result = run("train", "align", "--model", tiny_model, "--data", encoded, *QUICK, *settings)
+    assert result.exit_code == 2, result.output
+    assert problem in result.stderr
+    assert result.stderr.count("\n") <= 2
+
+
+def test_without_clips_there_is_nothing_to_learn(run: Run, tiny_model: Path) -> None:
+    result = run("train", "align", "--model", tiny_model, *QUICK)
+    assert result.exit_code == 2
+    assert "nothing to learn from" in result.stderr
+    result = run("train", "align", "--model", tiny_model, "--data", "nowhere", *QUICK)
+    assert result.exit_code == 2
+    assert "There are no encoded clips in nowhere" in result.stderr
+
+
+def test_the_recognisers_maps_are_trained_on_if_they_were_encoded(run: Run, tiny_model: Path) -> None:
+    make_base(tiny_model)
+    run(*CLIPS)
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "maps", "--recognition-maps")
+    base = ("train", "align", "--model", tiny_model, "--data", "maps", *QUICK)
+    assert run(*base, "--output", "with", "model.scale_source=recognition_and_clip").exit_code == 0
+    assert run(*base, "--output", "without").exit_code == 0
+    assert [widths_of(name) for name in ("with", "without")] == [24 + 4, 24]
+
+
+def test_the_faces_can_be_joined_after_the_vae(run: Run, tiny_model: Path) -> None:
+    make_base(tiny_model)
+    run(*CLIPS)
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded")
+    data = ("--model", tiny_model, "--data", "encoded", "--validation-data", "encoded")
+    result = run(
+        "train", "align", *data, "--output", "after", *QUICK,
+        "model.transformer.canvas_placement=after", "trainer.sample_every=2",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert IngredientsTransformer3DModel.load_config("after/transformer")["canvas_placement"] == "after"
+
+
+def test_the_background_can_be_a_class_of_its_own(run: Run, tiny_model: Path) -> None:
+    make_base(tiny_model)
+    run(*CLIPS)
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded")
+    data = ("--model", tiny_model, "--data", "encoded", *QUICK)
+    run("train", "align", *data, "--output", "a", "model.transformer.route_background=true")
+    routed = run("train", "route", *data, "--output", "b", "model.start=a", "stage.background=class")
+    assert routed.exit_code == 0, routed.output
+    wrong = run("train", "route", *data, "--output", "c", "model.start=a")
+    assert wrong.exit_code == 2
+    assert "route_background" in wrong.stderr

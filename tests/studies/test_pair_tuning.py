@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import T5Config, T5EncoderModel
+
+from ingredients.studies.pair_tuning import PairTuningConfig, PairTuningStage, PlaceholderPrompts
+from ingredients.training.text_encoder import build_tokenizer
+from ingredients.training.trainer import Trainer, TrainerConfig
+from tests.training.conftest import TinyWorld, tiny_world  # noqa: F401 - a fixture
+
+PHOTOS = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def prompts() -> PlaceholderPrompts:
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer()
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2, dropout_rate=0.0
+    )
+    return PlaceholderPrompts(tokenizer, T5EncoderModel(config), max_length=20)
+
+
+def stage(tiny_world: TinyWorld, prompts: PlaceholderPrompts, method: str) -> PairTuningStage:  # noqa: F811
+    transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
+    config = PairTuningConfig(method=method, num_vectors=3, lora_rank=2)  # type: ignore[arg-type]
+    return PairTuningStage(transformer, tiny_world.parts.vae, prompts, PHOTOS, config)
+
+
+def test_placeholders_stand_behind_the_words(prompts: PlaceholderPrompts) -> None:
+    vectors = torch.randn(2, 5, 8, requires_grad=True)
+    embeds = prompts(["Two people wave.", "Two people wave on a beach at night."], list(vectors))
+    assert embeds.shape == (2, 20, 8)
+    (gradient,) = torch.autograd.grad(embeds.square().sum(), vectors)
+    assert gradient.abs().sum(dim=-1).min() > 0
+    plain = prompts(["Two people wave."], [vectors[0, :0]])
+    ids = prompts.tokenizer("Two people wave.", padding="max_length", max_length=20, return_tensors="pt").input_ids
+    torch.testing.assert_close(plain, prompts.text_encoder(ids)[0])
+    long = prompts(["wave " * 40], [vectors[0]])  # the end of the sentence gives way, never a placeholder
+    (gradient,) = torch.autograd.grad(long.square().sum(), vectors)
+    assert gradient[0].abs().sum(dim=-1).min() > 0
+
+
+@pytest.mark.parametrize("method", ["textual_inversion", "lora"])
+def test_only_what_the_method_learns_is_learnt(
+    tiny_world: TinyWorld,  # noqa: F811
+    prompts: PlaceholderPrompts,
+    method: str,
+    tmp_path: Path,
+) -> None:
+    tuned = stage(tiny_world, prompts, method)
+    before = {name: each.detach().clone() for name, each in tuned.transformer.named_parameters()}
+    placeholders = tuned.placeholders.detach().clone()
+    config = TrainerConfig(num_steps=3, learning_rate=1e-2, num_warmup_steps=0, schedule="constant", ema_decay=0.0)
+    Trainer(tuned, tmp_path, config).fit(show=False)
+    changed = {name for name, each in tuned.transformer.named_parameters() if not torch.equal(before[name], each)}
+    if method == "lora":
+        assert changed
+        assert all(".lora_" in name for name in changed)
+        assert torch.equal(tuned.placeholders, placeholders)
+    else:
+        assert not changed
+        assert not torch.equal(tuned.placeholders, placeholders)
+
+
+def test_each_person_is_seen_alone_and_both_together(
+    tiny_world: TinyWorld,  # noqa: F811
+    prompts: PlaceholderPrompts,
+) -> None:
+    tuned = stage(tiny_world, prompts, "textual_inversion")
+    assert tuned.pictures == [(0,), (1,), (0, 1)]
+    assert tuned.latents.shape == (3, 1, 3, 16, 24)
+    embeds = tuned.prompt_embeds(["Two people wave."])
+    assert embeds.shape == (1, 20, 8)
+    with pytest.raises(ValueError, match="at least 1"):
+        PairTuningConfig(num_vectors=0)
