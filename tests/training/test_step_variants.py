@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ingredients.core.errors import UserInputError
+from ingredients.data.sampling import fixed_draws
 from ingredients.training.diffusion_stage import DiffusionStage
 from ingredients.training.trainer import Trainer
 from tests.training.conftest import TinyWorld
@@ -77,3 +78,24 @@ def test_compiled_blocks_train_alike(tiny_world: TinyWorld, tmp_path: Path, buil
     plain = losses(tiny_world, tmp_path / "plain", build, **settings)
     compiled = losses(tiny_world, tmp_path / "compiled", build, **settings, compile=True)
     assert compiled == pytest.approx(plain, rel=1e-5 if precision == "float32" else 1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_who_looks_at_the_model_meanwhile_need_not_know_of_its_arithmetic(
+    tiny_world: TinyWorld, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    stage = align(tiny_world, dtype=dtype)
+    clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
+    batch = stage.read(fixed_draws([0, 3], clip_ids, seed=0), held_out=True)
+
+    @torch.no_grad()
+    def look(*, step: int, model: torch.nn.Module) -> dict[str, float]:
+        assert model is stage.transformer
+        assert not torch.equal(trainer.ema.averages["patch_embed.proj.bias"], model.patch_embed.proj.bias)
+        return stage.validation_losses(batch, torch.tensor([300, 700])) | {"looked_at": float(step)}
+
+    trainer = Trainer(stage, tmp_path, Scenario(build=align).config(precision="auto", sample_every=2), sampler=look)
+    trainer.fit(show=False)
+    looks = [line for line in read_log(tmp_path) if "looked_at" in line]
+    assert [line["step"] for line in looks] == [line["looked_at"] for line in looks] == [2, 4]
+    assert all("validation_loss_both" in line for line in looks)

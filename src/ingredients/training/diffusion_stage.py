@@ -23,7 +23,7 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.flops import training_flops
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.pipelines.speed import check_compiler
-from ingredients.training.mixed_precision import Precision, mixed_precision
+from ingredients.training.mixed_precision import mixed_precision, precision_of_weights
 from ingredients.training.noise import NoiseSchedule, build_scheduler
 from ingredients.training.stage import ParameterGroup, StepOutput, StepPosition, Work
 from ingredients.training.trained_transformer import exported_transformer
@@ -299,7 +299,6 @@ class DiffusionStage:
         if clips is None:
             return {}
         self.transformer.eval()
-        precision: Precision = "bfloat16" if self.dtype == torch.bfloat16 else "float32"
         losses: dict[str, list[float]] = {}
         clip_ids = [entry.clip_id for entry in clips.entries]
         indices = next(iter(clips.buckets().values()))
@@ -309,7 +308,7 @@ class DiffusionStage:
             batch = self.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True).to(self.device)
             for timestep in VALIDATION_TIMESTEPS:
                 timesteps = torch.full((len(batch),), timestep, device=self.device)
-                with mixed_precision(precision, self.device):
+                with mixed_precision(precision_of_weights(self.dtype), self.device):
                     measured = self.validation_losses(batch, timesteps)
                 for name, value in measured.items():
                     losses.setdefault(f"{name}_t{timestep}", []).append(value)

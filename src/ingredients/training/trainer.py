@@ -19,7 +19,7 @@ from ingredients.core.protocols import ValidationCallback
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.loss_watch import LossWatch
-from ingredients.training.mixed_precision import Precision, mixed_precision, resolve_precision
+from ingredients.training.mixed_precision import Precision, mixed_precision, precision_of_weights, resolve_precision
 from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
 from ingredients.training.processes import Parallel, Processes, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
@@ -260,8 +260,10 @@ class Trainer:
             self._measured = self._measure()
             self._log(self._measured)
         if self.sampler is not None and self._is_time(self.config.sample_every):
-            with self.ema.applied():
-                self._log(dict(self.sampler(step=self.position.step, model=self.stage.model)))
+            precision = precision_of_weights(self.stage.dtype)
+            with self.ema.applied(), mixed_precision(precision, self.stage.device):
+                seen = self.sampler(step=self.position.step, model=self.stage.model)
+            self._log(seen)
         if is_last or self._is_time(self.config.checkpoint_every):
             self._save()
 
