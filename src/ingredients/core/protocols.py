@@ -70,6 +70,10 @@ class DifferentiableRecogniser(Protocol):
         """Embeds crops (B, 3, S, S) in -1..1 as float32 (B, D), not normalised; gradients reach the pixels."""
         ...
 
+    def to(self, device: torch.device) -> None:
+        """Computes there from now on."""
+        ...
+
 
 class ImageEncoder(Protocol):
     """A CLIP-style image tower that also gives five of its hidden states."""

@@ -131,6 +131,10 @@ class ArcFaceRecogniser:
         embeds: Tensor = self.network(pixel_values)
         return embeds.float()
 
+    def to(self, device: torch.device) -> None:
+        """Computes there from now on."""
+        self.network.to(device)
+
     @torch.no_grad()
     def scale_features(self, crops: UInt8Array, *, num_patches: int) -> tuple[Tensor, ...]:
         """Feature maps of the backbone, brought to the token grid of an image encoder (paper, 3.2).

@@ -115,6 +115,8 @@ class DiffusionStage:
         self.dtype = torch.bfloat16 if is_half else torch.float32
         parts.vae.requires_grad_(False).eval()
         parts.vae.to(self.device)
+        if parts.recogniser is not None:
+            parts.recogniser.to(self.device)
         if config.gradient_checkpointing:
             transformer.enable_gradient_checkpointing()
         if config.compile:
