@@ -26,10 +26,14 @@ def losses(
 
 
 @pytest.mark.parametrize("build", [align, route])
-def test_checkpointing_computes_the_same_again(tiny_world: TinyWorld, tmp_path: Path, build: Build) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_checkpointing_computes_the_same_again(
+    tiny_world: TinyWorld, tmp_path: Path, build: Build, precision: str
+) -> None:
     """Bit for bit: the second forward pass does what the first did."""
-    plain = losses(tiny_world, tmp_path / "plain", build)
-    assert losses(tiny_world, tmp_path / "checkpointing", build, gradient_checkpointing=True) == plain
+    plain = losses(tiny_world, tmp_path / "plain", build, precision=precision)
+    checkpointing = {"gradient_checkpointing": True, "precision": precision}
+    assert losses(tiny_world, tmp_path / "checkpointing", build, **checkpointing) == plain
 
 
 @pytest.mark.parametrize("build", [align, route])

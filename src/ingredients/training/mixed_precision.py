@@ -40,16 +40,24 @@ def precision_of_weights(weights: torch.dtype) -> Precision:
 
 @contextlib.contextmanager
 def mixed_precision(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Runs the block's matrix products and convolutions in `precision`, which is resolved; float32 changes nothing.
+    """Runs the block's matrix products and convolutions in `precision`, which is resolved; float32 changes nothing."""
+    if precision == "float32":
+        yield
+        return
+    with torch.autocast(device.type, torch.bfloat16), fast_attention(precision, device):
+        yield
+
+
+@contextlib.contextmanager
+def fast_attention(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Takes the attention whose backward pass is fast; for that pass as well, which may compute the forward again.
 
     The backward pass of a CPU's fused attention is slow in bfloat16. At the lengths that the small model trains on
     (hundreds of tokens), plain products and a softmax take half its time, so bfloat16 on a CPU uses those.
     """
-    if precision == "float32":
+    if precision == "float32" or device.type != "cpu":
         yield
         return
-    with torch.autocast(device.type, torch.bfloat16), contextlib.ExitStack() as stack:
-        if device.type == "cpu":
-            torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
-            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
+    with sdpa_kernel(SDPBackend.MATH):
         yield

@@ -19,7 +19,13 @@ from ingredients.core.protocols import ValidationCallback
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.loss_watch import LossWatch
-from ingredients.training.mixed_precision import Precision, mixed_precision, precision_of_weights, resolve_precision
+from ingredients.training.mixed_precision import (
+    Precision,
+    fast_attention,
+    mixed_precision,
+    precision_of_weights,
+    resolve_precision,
+)
 from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
 from ingredients.training.processes import Parallel, Processes, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
@@ -323,7 +329,10 @@ class Trainer:
         measured: list[Mapping[str, Measured]] = []
         loss = 0.0
         for index, batch in enumerate(batches):
-            with self.processes.accumulating(self._loss, is_last=index == len(batches) - 1):
+            with (
+                self.processes.accumulating(self._loss, is_last=index == len(batches) - 1),
+                fast_attention(self.precision, self.stage.device),
+            ):
                 with mixed_precision(self.precision, self.stage.device):
                     output = self._loss(batch, counts)
                 loss_share = output.loss * self.processes.count  # gradients are averaged over the processes
