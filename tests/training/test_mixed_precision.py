@@ -11,10 +11,16 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize(
     ("capabilities", "precision"),
-    [({"avx512_bf16": True}, "bfloat16"), ({"amx_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")],
+    [
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, "bfloat16"),
+        ({"avx512_bf16": True, "cpu_name": "Intel Xeon"}, "float32"),
+        ({"avx512_bf16": True, "amx_bf16": True, "cpu_name": "Intel Xeon"}, "bfloat16"),
+        ({"avx2": True, "cpu_name": "AMD EPYC"}, "float32"),
+        ({}, "float32"),
+    ],
 )
 def test_auto_is_what_the_processor_is_good_at(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], precision: str
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, object], precision: str
 ) -> None:
     monkeypatch.setattr(module.torch.cpu, "get_capabilities", lambda: capabilities)
     assert resolve_precision("auto", CPU) == precision

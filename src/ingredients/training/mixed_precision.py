@@ -13,7 +13,11 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def resolve_precision(precision: Precision, device: torch.device, weights: torch.dtype = torch.float32) -> Precision:
-    """What `auto` means on a device: bfloat16 where it has instructions for it or the weights are, float32 elsewhere.
+    """What `auto` means on a device: bfloat16 where the weights are or where it is faster, float32 elsewhere.
+
+    A processor is faster in bfloat16 with matrix units for it (AMX), or if it is one of AMD's with AVX-512's
+    instructions. Intel's with those instructions alone multiply half as fast as in float32
+    (`benchmarks/training_precision.py`).
 
     Raises:
         UserInputError: for float32 with weights in bfloat16.
@@ -30,7 +34,8 @@ def resolve_precision(precision: Precision, device: torch.device, weights: torch
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     capabilities = torch.cpu.get_capabilities()
-    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
+    is_fast = capabilities.get("avx512_bf16") and "AMD" in str(capabilities.get("cpu_name"))
+    return "bfloat16" if capabilities.get("amx_bf16") or is_fast else "float32"
 
 
 def precision_of_weights(weights: torch.dtype) -> Precision:

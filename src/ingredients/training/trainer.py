@@ -108,7 +108,7 @@ class TrainerConfig:
 
     precision: Precision = "float32"
     """Arithmetic of the forward and backward passes; weights, losses and optimisers stay in float32. `auto` takes
-    bfloat16 where the processor has instructions for it; what that gains says `benchmarks/training_precision.py`."""
+    bfloat16 on GPUs that have it and on processors where it is faster: `benchmarks/training_precision.py`."""
 
     parallel: Parallel = "ddp"
     """How several processes share the work: each with all weights, or in shards."""
