@@ -13,14 +13,24 @@ import torch
 from safetensors.torch import load_file
 
 import ingredients
+from ingredients.data.batches import ClipBatch
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
 from ingredients.training.diffusion_stage import DiffusionStage
 from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.stage import StepPosition
 from ingredients.training.trainer import LOG_NAME, Trainer, TrainerConfig
 from tests.training.conftest import TinyWorld
 
 NUM_STEPS = 4
-TIMES = {"seconds", "seconds_per_step", "samples_per_second", "tokens_per_second", "tflops", "memory_gb"}
+TIMES = {
+    "seconds",
+    "seconds_per_step",
+    "samples_per_second",
+    "tokens_per_second",
+    "tflops",
+    "memory_gb",
+    "waiting_share",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +38,7 @@ class Scenario:
     build: Callable[[TinyWorld], DiffusionStage]
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def train(self, world: TinyWorld, folder: Path, *, resume: bool = False, **settings: Any) -> Trainer:
+    def config(self, **settings: Any) -> TrainerConfig:
         """Four steps, each logged; after the second the averages are measured, and the weights train on."""
         config: dict[str, Any] = {
             "num_steps": NUM_STEPS,
@@ -38,7 +48,10 @@ class Scenario:
             "checkpoint_every": 2,
             "validate_every": 2,
         }
-        trainer = Trainer(self.build(world), folder, TrainerConfig(**(config | dict(self.settings) | settings)))
+        return TrainerConfig(**(config | dict(self.settings) | settings))
+
+    def train(self, world: TinyWorld, folder: Path, *, resume: bool = False, **settings: Any) -> Trainer:
+        trainer = Trainer(self.build(world), folder, self.config(**settings))
         trainer.fit(resume=resume, show=False)
         return trainer
 
@@ -103,3 +116,17 @@ def read_log(folder: Path) -> list[dict[str, float]]:
 
 def read_checkpoint(folder: Path, step: int = NUM_STEPS) -> dict[str, torch.Tensor]:
     return load_file(folder / "checkpoints" / f"step-{step:08d}.safetensors")
+
+
+def draw_steps(stage: DiffusionStage, num_processes: int) -> list[list[list[ClipBatch]]]:
+    """For each step and process, the batches of its passes."""
+    steps = []
+    for step in range(NUM_STEPS):
+        processes = []
+        for index in range(num_processes):
+            stage._order = None
+            stage._cursors = [step * stage.config.batch_size]
+            position = StepPosition(step=step, progress=0.5, seed=0, process_index=index, num_processes=num_processes)
+            processes.append(stage.draw(position))
+        steps.append(processes)
+    return steps

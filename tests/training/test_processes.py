@@ -8,12 +8,20 @@ import torch
 from safetensors.torch import load_file
 
 from ingredients.core.errors import UserInputError
-from ingredients.data.batches import ClipBatch
 from ingredients.training.alignment_stage import KEPT_GLOBAL, draw_kept_features
 from ingredients.training.stage import StepPosition
 from ingredients.training.trainer import TrainerConfig
 from tests.training.conftest import TinyWorld
-from tests.training.scenarios import NUM_STEPS, SCENARIOS, align, read_checkpoint, read_log, route, run_module
+from tests.training.scenarios import (
+    NUM_STEPS,
+    SCENARIOS,
+    align,
+    draw_steps,
+    read_checkpoint,
+    read_log,
+    route,
+    run_module,
+)
 
 
 @pytest.fixture(scope="module")
@@ -131,20 +139,6 @@ def test_the_steps_above_hold_what_is_hard_about_two_processes(tiny_world: TinyW
     routing = route(tiny_world)
     num_tokens = [[routing.counts(batches)["face_tokens"] for batches in step] for step in draw_steps(routing, 2)]
     assert any(0 in step and sum(step) > 0 for step in num_tokens)
-
-
-def draw_steps(stage: object, num_processes: int) -> list[list[list[ClipBatch]]]:
-    """For each step and process, the batches of its passes."""
-    steps = []
-    for step in range(NUM_STEPS):
-        processes = []
-        for index in range(num_processes):
-            stage._order = None
-            stage._cursors = [step * stage.config.batch_size]
-            position = StepPosition(step=step, progress=0.5, seed=0, process_index=index, num_processes=num_processes)
-            processes.append(stage.draw(position))
-        steps.append(processes)
-    return steps
 
 
 def test_a_step_that_cannot_be_parted_equally_is_refused(tiny_world: TinyWorld) -> None:

@@ -50,13 +50,16 @@ def config(optimizer: str = "adamw", **changes: object) -> TrainerConfig:
     return TrainerConfig(**(settings | {"optimizer": optimizer} | changes))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, optimizer: str) -> None:
-    whole = Trainer(LineStage(), tmp_path / "whole", config(optimizer))
+@pytest.mark.parametrize(("optimizer", "ema_decay"), [("adamw", 0.995), ("muon", 0.9), ("adamw", 0.0)])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    tmp_path: Path, optimizer: str, ema_decay: float
+) -> None:
+    settings = config(optimizer, ema_decay=ema_decay)
+    whole = Trainer(LineStage(), tmp_path / "whole", settings)
     whole.fit(show=False)
     with pytest.raises(KeyboardInterrupt):
-        Trainer(LineStage(interrupt_at=9), tmp_path / "pieces", config(optimizer)).fit(show=False)
-    resumed = Trainer(LineStage(), tmp_path / "pieces", config(optimizer))
+        Trainer(LineStage(interrupt_at=9), tmp_path / "pieces", settings).fit(show=False)
+    resumed = Trainer(LineStage(), tmp_path / "pieces", settings)
     resumed.fit(resume=True, show=False)
     assert resumed.position.step == whole.position.step == 12
     assert resumed.stage.num_calls == 7  # from the checkpoint of step 5

@@ -234,7 +234,8 @@ def _named_tensors(state: TrainedState) -> Iterator[tuple[str, torch.Tensor]]:
     for name, parameter in state.parameters.items():
         yield f"parameters/{name}", _on_processor(parameter)
     for name, average in state.ema.averages.items():
-        yield f"averages/{name}", _on_processor(average)
+        saved = _on_processor(average)
+        yield f"averages/{name}", saved if state.ema.decay else saved.clone()  # else it is the parameter itself
     for prefix, optimizer, parameter in _parameters_of_optimizers(state):
         for key, tensor in _parts_of_state(optimizer.state.get(parameter, {})):
             yield f"{prefix}/{key}", _on_processor(tensor)

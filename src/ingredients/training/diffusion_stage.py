@@ -20,10 +20,10 @@ from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
 from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.flops import forward_flops
+from ingredients.models.flops import training_flops
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.pipelines.speed import check_compiler
-from ingredients.training.mixed_precision import Precision, mixed_precision
+from ingredients.training.mixed_precision import mixed_precision, precision_of_weights
 from ingredients.training.noise import NoiseSchedule, build_scheduler
 from ingredients.training.stage import ParameterGroup, StepOutput, StepPosition, Work
 from ingredients.training.trained_transformer import exported_transformer
@@ -198,30 +198,29 @@ class DiffusionStage:
         return ", ".join(draw.clip_id for batch in batches for draw in batch.draws)
 
     @property
-    def passes(self) -> int:
-        """Forward passes that a step costs: the backward pass is two, and one where the base's weights stay frozen."""
-        is_tuned = any(
+    def is_base_frozen(self) -> bool:
+        """Whether the base's own weights, those of a LoRA apart, stay as they are."""
+        return not any(
             parameter.requires_grad and ".lora_" not in name
             for name, parameter in self.transformer.named_parameters()
             if ".attn1." in name
         )
-        return 3 if is_tuned else 2
 
     def work(self, batches: Sequence[ClipBatch]) -> Work | None:
         """Passes through the blocks."""
-        config = self.transformer.config
-        num_samples, num_tokens, flops = 0, 0, 0.0
+        is_base_frozen = self.is_base_frozen
+        num_samples, num_tokens, flops = 0, 0, 0
         for batch in batches:
             num_text_tokens, num_video_tokens = batch.prompt_embeds.shape[1], batch.routing_targets.shape[1]
             num_samples += len(batch)
             num_tokens += len(batch) * (num_text_tokens + num_video_tokens)
-            forward = forward_flops(
-                config,
+            flops += len(batch) * training_flops(
+                self.transformer.config,
                 num_video_tokens=num_video_tokens,
                 num_text_tokens=num_text_tokens,
                 num_identities=batch.people.id_mask.shape[1] if self.shows_people else 0,
+                is_base_frozen=is_base_frozen,
             )
-            flops += len(batch) * forward * self.passes
         return Work(num_samples=num_samples, num_tokens=num_tokens, flops=flops)
 
     def state(self) -> dict[str, Any]:
@@ -300,7 +299,6 @@ class DiffusionStage:
         if clips is None:
             return {}
         self.transformer.eval()
-        precision: Precision = "bfloat16" if self.dtype == torch.bfloat16 else "float32"
         losses: dict[str, list[float]] = {}
         clip_ids = [entry.clip_id for entry in clips.entries]
         indices = next(iter(clips.buckets().values()))
@@ -310,7 +308,7 @@ class DiffusionStage:
             batch = self.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True).to(self.device)
             for timestep in VALIDATION_TIMESTEPS:
                 timesteps = torch.full((len(batch),), timestep, device=self.device)
-                with mixed_precision(precision, self.device):
+                with mixed_precision(precision_of_weights(self.dtype), self.device):
                     measured = self.validation_losses(batch, timesteps)
                 for name, value in measured.items():
                     losses.setdefault(f"{name}_t{timestep}", []).append(value)

@@ -33,6 +33,11 @@ def resolve_precision(precision: Precision, device: torch.device, weights: torch
     return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
 
 
+def precision_of_weights(weights: torch.dtype) -> Precision:
+    """The arithmetic in which a model is looked at while it is trained: float32, if its frozen weights allow it."""
+    return "bfloat16" if weights == torch.bfloat16 else "float32"
+
+
 @contextlib.contextmanager
 def mixed_precision(precision: Precision, device: torch.device) -> Iterator[None]:
     """Runs the block's matrix products and convolutions in `precision`, which is resolved; float32 changes nothing.

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ingredients.models.flops import forward_flops
+from ingredients.models.flops import training_flops
 from ingredients.training.diffusion_stage import DiffusionStage
 from ingredients.training.runs import RunConfig, RunConfigT, RunKind, build_stage
 from ingredients.training.throughput import PEAKS
@@ -103,11 +103,12 @@ def plan_run(kind: RunKind[RunConfigT], config: RunConfigT, *, notice: Callable[
     )
     num_text_tokens = parts.clips.empty_prompt_embeds.shape[0]
     num_people = max(len(entry.person_ids) for entry in parts.clips.entries)
-    forward = forward_flops(
+    flops = training_flops(
         transformer_config,
         num_video_tokens=num_video_tokens,
         num_text_tokens=num_text_tokens,
         num_identities=num_people,
+        is_base_frozen=stage.is_base_frozen,
     )
     trained = {name: each.numel() for group in stage.parameter_groups() for name, each in group.parameters.items()}
     all_numbers = sum(parameter.numel() for parameter in stage.transformer.parameters())
@@ -121,7 +122,7 @@ def plan_run(kind: RunKind[RunConfigT], config: RunConfigT, *, notice: Callable[
         minutes=config.trainer.minutes,
         batch_size=config.stage.batch_size,
         num_tokens=num_video_tokens + num_text_tokens,
-        step_flops=float(forward * config.stage.batch_size * stage.passes),
+        step_flops=float(flops * config.stage.batch_size),
     )
 
 

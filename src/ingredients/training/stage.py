@@ -66,7 +66,7 @@ class StepPosition:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a step computes, over all processes: for throughput in the log."""
+    """What a step computes in one process: for throughput in the log."""
 
     num_samples: int
     """Samples."""
@@ -74,7 +74,7 @@ class Work:
     num_tokens: int
     """Tokens of the transformer, text included."""
 
-    flops: float
+    flops: int
     """Floating-point operations of the forward and backward passes; recomputation does not count."""
 
 

@@ -30,7 +30,7 @@ def peak_flops(device: torch.device) -> float | None:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Throughput:
-    """Adds up the work of the steps between two lines of the log.
+    """Adds up the work of the steps between two lines of the log: that of one process, for the others do as much.
 
     Attributes:
         peak: FLOP/s that one process could do at most; None where it is not known.
@@ -40,15 +40,17 @@ class Throughput:
     peak: float | None
     num_processes: int
     seconds: float = 0.0
+    waited: float = 0.0
     num_steps: int = 0
     work: Work | None = None
 
-    def add(self, work: Work | None, seconds: float) -> None:
-        """A step was done."""
+    def add(self, work: Work | None, seconds: float, *, waited: float) -> None:
+        """A step was done in `seconds`, for `waited` of which its data were not there yet."""
         self.seconds += seconds
+        self.waited += waited
         self.num_steps += 1
         if work is not None:
-            before = self.work or Work(num_samples=0, num_tokens=0, flops=0.0)
+            before = self.work or Work(num_samples=0, num_tokens=0, flops=0)
             self.work = Work(
                 num_samples=before.num_samples + work.num_samples,
                 num_tokens=before.num_tokens + work.num_tokens,
@@ -58,16 +60,20 @@ class Throughput:
     def take(self, device: torch.device) -> dict[str, float]:
         """Numbers for the log; then starts again."""
         seconds = max(self.seconds, 1e-9)
-        numbers = {"seconds_per_step": seconds / max(self.num_steps, 1), "memory_gb": peak_memory(device) / 1e9}
+        numbers = {
+            "seconds_per_step": seconds / max(self.num_steps, 1),
+            "waiting_share": self.waited / seconds,
+            "memory_gb": peak_memory(device) / 1e9,
+        }
         if self.work is not None:
             numbers |= {
-                "samples_per_second": self.work.num_samples / seconds,
-                "tokens_per_second": self.work.num_tokens / seconds,
-                "tflops": self.work.flops / seconds / 1e12,
+                "samples_per_second": self.num_processes * self.work.num_samples / seconds,
+                "tokens_per_second": self.num_processes * self.work.num_tokens / seconds,
+                "tflops": self.num_processes * self.work.flops / seconds / 1e12,
             }
             if self.peak is not None:
-                numbers["mfu"] = self.work.flops / seconds / (self.peak * self.num_processes)
-        self.seconds, self.num_steps, self.work = 0.0, 0, None
+                numbers["mfu"] = self.work.flops / seconds / self.peak
+        self.seconds, self.waited, self.num_steps, self.work = 0.0, 0.0, 0, None
         return numbers
 
 

@@ -19,7 +19,7 @@ from ingredients.core.protocols import ValidationCallback
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.loss_watch import LossWatch
-from ingredients.training.mixed_precision import Precision, mixed_precision, resolve_precision
+from ingredients.training.mixed_precision import Precision, mixed_precision, precision_of_weights, resolve_precision
 from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
 from ingredients.training.processes import Parallel, Processes, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
@@ -207,11 +207,12 @@ class Trainer:
             while progress < 1:
                 started = time.monotonic()
                 batches, self.position.stage = next_batches(progress)
-                self._averages.add(self._step(progress, batches))
+                waited = time.monotonic() - started
+                self._averages.add(self.step(batches, progress=progress))
                 self.position.step += 1
                 seconds = time.monotonic() - started
                 self.position.seconds += seconds
-                throughput.add(self.stage.work(batches), seconds)
+                throughput.add(self.stage.work(batches), seconds, waited=waited)
                 progress = self._progress()
                 self._after_step(throughput, is_last=progress >= 1)
                 report(int(1000 * progress), 1000)
@@ -259,8 +260,10 @@ class Trainer:
             self._measured = self._measure()
             self._log(self._measured)
         if self.sampler is not None and self._is_time(self.config.sample_every):
-            with self.ema.applied():
-                self._log(dict(self.sampler(step=self.position.step, model=self.stage.model)))
+            precision = precision_of_weights(self.stage.dtype)
+            with self.ema.applied(), mixed_precision(precision, self.stage.device):
+                seen = self.sampler(step=self.position.step, model=self.stage.model)
+            self._log(seen)
         if is_last or self._is_time(self.config.checkpoint_every):
             self._save()
 
@@ -302,7 +305,12 @@ class Trainer:
             return by_steps
         return self.processes.agree(max(by_steps, self.position.seconds / (60 * self.config.minutes)))
 
-    def _step(self, progress: float, batches: Sequence[Any]) -> list[Mapping[str, Measured]]:
+    def step(self, batches: Sequence[Any], *, progress: float) -> list[Mapping[str, Measured]]:
+        """The losses of a step's batches, and what follows from them for the weights; what was measured, if it counts.
+
+        Raises:
+            TrainingDivergedError: if too many steps in a row could not be used.
+        """
         factor = learning_rate_factor(
             self.config.schedule,
             step=self.position.step,
