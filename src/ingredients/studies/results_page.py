@@ -26,9 +26,9 @@ guidance of {guidance_scale:g}, as the paper does: no guidance by the people or 
 Hardware: {hardware}.
 
 Numbers are means with 95 % bootstrap intervals over cases; with several seeds, both are averaged over seeds.
-`Face Sim` is the paper's measure in the judge's cosines, `text` the cosine in the small model's dual encoder, `Frechet` the
-distance in the judge's features: other networks than the paper's, so that only the order within a column compares with
-the paper's. Models that are tuned for each pair have fewer cases, the first ones."""
+`Face Sim` is the paper's measure in the judge's cosines, `text` the cosine in the small model's dual encoder,
+`Frechet` the distance in the judge's features: other networks than the paper's, so that only the order within a column
+compares with the paper's. Models that are tuned for each pair have fewer cases, the first ones."""
 
 _KEPT = ("num_cases", "seconds_per_video", "model_fingerprint")
 
