@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from ingredients.data.sampling import SampleOrder, pick, share
+from ingredients.core.errors import UserInputError
+from ingredients.data.sampling import SampleOrder, share
 
 IDS = [f"clip-{index}" for index in range(9)]
 BUCKETS = [[0, 1, 2, 3, 4, 5], [6, 7, 8]]
@@ -60,10 +61,5 @@ def test_purposes_do_not_disturb_each_other() -> None:
 def test_processes_share_a_batch_equally() -> None:
     draws = SampleOrder([list(range(9))], IDS, seed=3).draw(6)
     assert share(draws, index=0, count=2) + share(draws, index=1, count=2) == draws
-    with pytest.raises(ValueError, match="6 clips cannot be parted among 4"):
+    with pytest.raises(UserInputError, match=r"6 clips of a step cannot be parted among 4.*a multiple of 4"):
         share(draws, index=0, count=4)
-
-
-def test_pick_goes_by_shares() -> None:
-    shares = {"a": 0.25, "b": 0.75, "c": 0.0}
-    assert [pick(shares, chance) for chance in (0.0, 0.2, 0.3, 0.9999999999999999)] == ["a", "a", "b", "b"]

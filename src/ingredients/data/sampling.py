@@ -6,9 +6,11 @@ Neither the number of processes, nor that of workers, nor where a run was interr
 import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
+
+from ingredients.core.errors import UserInputError
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -94,7 +96,9 @@ class SampleOrder:
 
     def _order(self, bucket: int, epoch: int) -> list[int]:
         if (bucket, epoch) not in self._orders:
-            self._orders = {key: order for key, order in self._orders.items() if key[1] >= epoch - 1}
+            self._orders = {
+                key: order for key, order in self._orders.items() if key[0] != bucket or key[1] >= epoch - 1
+            }
             clips = self._buckets[bucket]
             generator = torch.Generator().manual_seed(_hash(f"{self._seed} {epoch} {bucket} order"))
             self._orders[bucket, epoch] = [clips[i] for i in torch.randperm(len(clips), generator=generator).tolist()]
@@ -119,21 +123,15 @@ def share(draws: Sequence[SampleDraw], *, index: int, count: int) -> list[Sample
     """Process `index`'s part of a step's clips, of `count` equal parts.
 
     Raises:
-        ValueError: if they cannot be parted equally.
+        UserInputError: if they cannot be parted equally.
     """
     if len(draws) % count:
-        raise ValueError(f"{len(draws)} clips cannot be parted among {count} processes equally")
+        raise UserInputError(
+            f"The {len(draws)} clips of a step cannot be parted among {count} processes equally; set stage.batch_size "
+            f"(and stage.image_batch_size) to a multiple of {count}."
+        )
     size = len(draws) // count
     return list(draws[index * size : (index + 1) * size])
-
-
-def pick(shares: Mapping[str, float], chance: float) -> str:
-    """The name that a uniform number in [0, 1) falls on, by shares that sum to 1."""
-    for name, each in shares.items():
-        chance -= each
-        if chance < 0:
-            return name
-    return next(reversed([name for name, each in shares.items() if each > 0]))
 
 
 def _hash(text: str) -> int:

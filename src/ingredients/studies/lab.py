@@ -98,10 +98,10 @@ class Lab:
         """An alignment."""
         return Step(
             name=f"align-{alignment.label}-s{seed}",
-            minutes=self.config.align_steps * _SECONDS_AN_ALIGN_STEP / 60,
-            result=self.align_folder(alignment, seed) / METRICS_NAME,
-            run=functools.partial(self._align, alignment, seed),
-            needs=(*_CLIPS, f"base-{alignment.base}"),
+            minutes=0.0 if alignment.is_taken else self.config.align_steps * _SECONDS_AN_ALIGN_STEP / 60,
+            result=self.align_folder(alignment, seed) / (TRANSFORMER_CONFIG if alignment.is_taken else METRICS_NAME),
+            run=functools.partial(self._take_aligned if alignment.is_taken else self._align, alignment, seed),
+            needs=() if alignment.is_taken else (*_CLIPS, f"base-{alignment.base}"),
         )
 
     def route_step(self, variant: Variant, seed: int) -> Step:
@@ -111,7 +111,7 @@ class Lab:
             minutes=self.config.route_steps * _SECONDS_A_ROUTE_STEP / 60,
             result=self.route_folder(variant, seed) / METRICS_NAME,
             run=functools.partial(self._route, variant, seed),
-            needs=(f"align-{variant.alignment.label}-s{seed}",),
+            needs=(*_CLIPS, f"align-{variant.alignment.label}-s{seed}"),
         )
 
     def base_folder(self, base: Base) -> Path:
@@ -217,7 +217,18 @@ class Lab:
         stage = BaseStage(transformer, parts, stage_config, base)
         Trainer(stage, self.base_folder(base), trainer).fit(resume=True, show=self.show)
 
+    def _take_aligned(self, alignment: Alignment, seed: int) -> None:
+        """The model that ships, its routers drawn anew."""
+        transformer = load_transformer(self.model_folder / "transformer", dtype=torch.float32)
+        torch.manual_seed(seed)
+        fresh = dict(IngredientsTransformer3DModel(**small_world()).router_parameters())
+        with torch.no_grad():
+            for name, parameter in transformer.router_parameters():
+                parameter.copy_(fresh[name])
+        transformer.save_pretrained(self.align_folder(alignment, seed) / "transformer")
+
     def _align(self, alignment: Alignment, seed: int) -> None:
+        assert alignment.base is not None
         recipe = align_recipe(self.config.align_steps, seed=seed)
         overrides = (*self._data_overrides(self.base_folder(alignment.base)), *alignment.overrides)
         config = load_config(type(recipe), overrides=overrides, defaults=recipe)

@@ -1,6 +1,7 @@
 """What stands around the tables: how the numbers were made, on which hardware, and the numbers for programs."""
 
 import platform
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,40 @@ from ingredients.studies.comparison import ModelResult
 from ingredients.studies.lab import Lab
 from ingredients.studies.recipes import StudyConfig
 
+_PAGE_WIDTH = 120
+_HEAD = """# The paper's tables and figures, in the drawn world
+
+Written by `ingredients reproduce`. Models that differ in the router stage alone start from the aligned weights inside
+the model that ships, with routers drawn anew: hours of training have aligned those, with an identity loss that the
+paper lacks. Models that differ in the alignment start from a common base ({base}; the image-to-video base goes on from
+it for {i2v_steps} steps) and are aligned for {align_steps} steps, without an identity loss: minutes, after which
+likeness is only beginning. The router stage takes {route_steps} steps. All learn from {num_clips} clips of the drawn
+world, and make videos of the benchmark's first cases of two people with {num_inference_steps} denoising steps and a
+guidance of {guidance_scale:g}, as the paper does: no guidance by the people or by likeness, no planned layout.
+Hardware: {hardware}.
+
+Numbers are means with 95 % bootstrap intervals over cases; with several seeds, both are averaged over seeds.
+`Face Sim` is the paper's measure in the judge's cosines, `text` the cosine in the small model's dual encoder,
+`Frechet` the distance in the judge's features: other networks than the paper's, so that only the order within a column
+compares with the paper's. Models that are tuned for each pair have fewer cases, the first ones."""
+
 _KEPT = ("num_cases", "seconds_per_video", "model_fingerprint")
 
 
 def page_head(config: StudyConfig) -> str:
     """The beginning of the page."""
     base = "taken out of the model that ships" if config.t2v_steps == 0 else f"trained for {config.t2v_steps} steps"
-    return f"""# The paper's tables and figures, in the drawn world
-
-Written by `ingredients reproduce`. Every model starts from a common base ({base}; the image-to-video base goes on from
-it for {config.i2v_steps} steps), is aligned for {config.align_steps} steps and routed for {config.route_steps} on
-{config.num_clips} clips of the drawn world, and makes videos of the benchmark's first cases of two people with
-{config.num_inference_steps} denoising steps and a guidance of {config.guidance_scale:g}, without anything that the
-paper lacks: no identity loss, no guidance by the people or by likeness, no planned layout. Hardware: {hardware()}.
-
-Numbers are means with 95 % bootstrap intervals over cases; with several seeds, both are averaged over seeds.
-`Face Sim` is the paper's measure in the judge's cosines, `text` the cosine in the small model's dual encoder,
-`Frechet` the distance in the judge's features: other networks than the paper's, so that only the order within a column
-compares with the paper's. Models that are tuned for each pair have fewer cases, the first ones."""
+    text = _HEAD.format(
+        base=base,
+        i2v_steps=config.i2v_steps,
+        align_steps=config.align_steps,
+        route_steps=config.route_steps,
+        num_clips=config.num_clips,
+        num_inference_steps=config.num_inference_steps,
+        guidance_scale=config.guidance_scale,
+        hardware=hardware(),
+    )
+    return "\n\n".join(textwrap.fill(paragraph, width=_PAGE_WIDTH) for paragraph in text.split("\n\n"))
 
 
 def results_numbers(lab: Lab, results: Mapping[str, ModelResult]) -> dict[str, Any]:

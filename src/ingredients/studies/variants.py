@@ -8,6 +8,7 @@ import dataclasses
 from typing import Literal
 
 Base = Literal["t2v", "i2v"]
+"""CogVideoX's two kinds (4.3)."""
 
 FULL_SEEDS = (0, 1, 2)
 
@@ -16,14 +17,20 @@ FULL_SEEDS = (0, 1, 2)
 class Alignment:
     """A run of the alignment stage."""
 
-    base: Base = "i2v"
-    """What it begins with: CogVideoX's two kinds (4.3)."""
+    base: Base | None = "i2v"
+    """What it begins with; None takes the aligned weights inside the model that ships, with routers drawn anew: what
+    hours of training have aligned, for variants that differ in the router stage alone."""
 
     overrides: tuple[str, ...] = ()
     """Settings that differ."""
 
     label: str = "i2v"
     """Of its folder."""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it is taken out of the model that ships."""
+        return self.base is None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,7 @@ class Variant:
     """Runs of it; rows that matter have three."""
 
 
+SHIPPED = Alignment(base=None, label="shipped")
 I2V = Alignment()
 T2V = Alignment(base="t2v", label="t2v")
 AFTER_VAE = Alignment(overrides=("model.transformer.canvas_placement=after",), label="i2v-after")
@@ -53,15 +61,18 @@ SAME_CLIP = Alignment(overrides=("stage.reference_source=same_clip",), label="i2
 
 FULL = Variant(
     name="full",
-    description="image-to-video base, masks, canvas before the VAE, cross-entropy",
-    alignment=I2V,
+    description="masks, canvas before the VAE, cross-entropy",
+    alignment=SHIPPED,
     seeds=FULL_SEEDS,
+)
+FROM_I2V = Variant(
+    name="i2v", description="the same after a short alignment of the image-to-video base", alignment=I2V
 )
 FROM_T2V = Variant(name="t2v", description="text-to-video base", alignment=T2V)
 BOX = Variant(
     name="box",
     description="routing supervised by boxes",
-    alignment=I2V,
+    alignment=SHIPPED,
     route_overrides=("stage.supervision=box",),
     seeds=FULL_SEEDS,
 )
@@ -69,25 +80,25 @@ AFTER = Variant(name="after", description="faces joined after the VAE", alignmen
 NO_LOSS = Variant(
     name="no_loss",
     description="no routing loss",
-    alignment=I2V,
+    alignment=SHIPPED,
     route_overrides=("stage.routing_loss=none",),
     seeds=FULL_SEEDS,
 )
 MSE = Variant(
     name="mse",
     description="squared error as the routing loss",
-    alignment=I2V,
+    alignment=SHIPPED,
     route_overrides=("stage.routing_loss=mse",),
     seeds=FULL_SEEDS,
 )
 SMALL_LAMBDA = Variant(
     name="lambda_0.01",
     description="lambda 0.01",
-    alignment=I2V,
+    alignment=SHIPPED,
     route_overrides=("stage.routing_loss_weight=0.01",),
 )
 LARGE_LAMBDA = Variant(
-    name="lambda_1", description="lambda 1", alignment=I2V, route_overrides=("stage.routing_loss_weight=1.0",)
+    name="lambda_1", description="lambda 1", alignment=SHIPPED, route_overrides=("stage.routing_loss_weight=1.0",)
 )
 FROM_SAME_CLIP = Variant(
     name="same_clip",
@@ -98,11 +109,12 @@ FROM_SAME_CLIP = Variant(
 
 VARIANTS: tuple[Variant, ...] = (
     FULL,
-    FROM_T2V,
-    BOX,
-    AFTER,
     NO_LOSS,
     MSE,
+    BOX,
+    FROM_I2V,
+    FROM_T2V,
+    AFTER,
     SMALL_LAMBDA,
     LARGE_LAMBDA,
     FROM_SAME_CLIP,
