@@ -142,7 +142,9 @@ def test_the_steps_above_hold_what_is_hard_about_two_processes(tiny_world: TinyW
 
 
 def test_a_step_that_cannot_be_parted_equally_is_refused(tiny_world: TinyWorld) -> None:
-    with pytest.raises(UserInputError, match=r"3 clips.*2 processes.*stage\.batch_size to a multiple of 2"):
+    with pytest.raises(
+        UserInputError, match=r"3 clips of a step.*2 processes.*stage\.batch_size .*to a multiple of 2"
+    ):
         align(tiny_world, batch_size=3).draw(StepPosition(step=0, progress=0.5, seed=0, num_processes=2))
 
 

@@ -153,12 +153,6 @@ class DiffusionStage:
             self._order = SampleOrder(buckets, clip_ids, seed=position.seed, cursors=self._cursors)
         is_image = position.progress < self.config.image_share
         batch_size = self.config.image_batch_size if is_image else self.config.batch_size
-        if batch_size % position.num_processes:
-            name = "image_batch_size" if is_image else "batch_size"
-            raise UserInputError(
-                f"{batch_size} clips a step cannot be parted equally among {position.num_processes} processes; set "
-                f"stage.{name} to a multiple of {position.num_processes}."
-            )
         draws = share(self._order.draw(batch_size), index=position.process_index, count=position.num_processes)
         size = self.config.micro_batch_size or len(draws)
         return [
