@@ -92,11 +92,11 @@ SCENARIOS = {
 }
 
 
-def run_module(module: str, *arguments: str) -> str:
-    """What a module of the tests prints, run in a process of its own."""
+def run_python(*arguments: str) -> str:
+    """What Python prints, in a process of its own with one thread, in which this package and the tests are found."""
     root = Path(__file__).parents[2]
     result = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, *arguments],
         cwd=root,
         env=os.environ
         | {"PYTHONPATH": f"{Path(ingredients.__file__).parents[1]}{os.pathsep}{root}", "OMP_NUM_THREADS": "1"},

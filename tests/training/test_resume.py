@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from ingredients.training.trainer import METRICS_NAME
 from tests.training.conftest import TinyWorld
 from tests.training.killed_worker import MOMENTS
-from tests.training.scenarios import TIMES, read_log, run_module
+from tests.training.scenarios import TIMES, read_log, run_python
 
 
 def train_and_kill(
@@ -19,7 +19,8 @@ def train_and_kill(
 ) -> None:
     """Trains `in peace` and, `killed` and resumed, again; every kind of moment comes up in each round."""
     numbers = map(str, (num_steps, num_rounds, seed))
-    said = run_module("tests.training.killed_worker", str(world.folder), str(folder), scenario, *numbers).splitlines()
+    worker = ("-m", "tests.training.killed_worker", str(world.folder), str(folder), scenario)
+    said = run_python(*worker, *numbers).splitlines()
     assert said[-1] == "done"
     assert said[-2] == "killed while it is exported"
     assert {f"killed {moment}" for moment in MOMENTS} <= set(said)
