@@ -135,6 +135,22 @@ def test_a_run_goes_on(run: Run, tiny_model: Path, encoded: Path) -> None:
     assert [json.loads(line)["step"] for line in Path("run/log.jsonl").read_text().splitlines()] == [1, 2, 3]
 
 
+def test_what_a_run_warns_of_is_a_line(
+    run: Run, tiny_model: Path, encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without TensorBoard, and with every step left out for a jump that is none."""
+    monkeypatch.setattr("ingredients.training.processes.get_available_trackers", list)
+    monkeypatch.setattr("ingredients.training.loss_watch._NEEDED", 1)
+    arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
+    result = run(*arguments, "trainer.trackers=[tensorboard]", "trainer.spike_factor=0.01")
+    assert result.exit_code == 0, result.output
+    notes = [line for line in result.stderr.splitlines() if line.startswith("Note: ")]
+    assert len(notes) == 2
+    assert "TensorBoard is not installed" in notes[0]
+    assert notes[1].startswith("Note: Step 2 was left out, because the loss jumps to ")
+    assert "Warning" not in result.stderr
+
+
 def test_a_dry_run_plans_and_writes_nothing(run: Run, tiny_model: Path, encoded: Path) -> None:
     result = run("train", "align", "--model", tiny_model, "--data", encoded, "--dry-run", "trainer.num_steps=30")
     assert result.exit_code == 0, result.output

@@ -1,5 +1,9 @@
 """How every command speaks: results on standard output, everything else on standard error."""
 
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -32,6 +36,23 @@ def say(message: str) -> None:
     typer.echo(message, err=True)
 
 
+@contextlib.contextmanager
+def saying_warnings(kind: type[Warning]) -> Iterator[None]:
+    """Makes each warning of a kind a line for the person at the terminal; others go on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", kind)
+        show_elsewhere = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+            if issubclass(category, kind):
+                say(f"Note: {message}")
+            else:
+                show_elsewhere(message, category, *rest, **named)
+
+        warnings.showwarning = show
+        yield
+
+
 def with_examples(description: str, *examples: str) -> str:
     """Joins a command's description and example command lines to its help."""
     lines = "\n".join(f"  {example}" for example in examples)
@@ -39,10 +60,16 @@ def with_examples(description: str, *examples: str) -> str:
 
 
 def silence_libraries() -> None:
-    """Keeps the loading bars and hints of transformers and diffusers off the terminal, which has its own."""
+    """Keeps the loading bars and hints of transformers and diffusers off the terminal, which has its own.
+
+    And what torchao says as diffusers imports it where it is installed: of parts for GPUs, and of its own old ways.
+    """
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
     import diffusers.utils.logging
     import transformers.utils.logging
 
-    for logging in (diffusers.utils.logging, transformers.utils.logging):
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()

@@ -10,7 +10,14 @@ import typer
 
 from ingredients.apps import export_command
 from ingredients.apps.model_option import Model
-from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, say, silence_libraries, with_examples
+from ingredients.apps.terminal import (
+    INTERRUPTED,
+    IngredientsGroup,
+    say,
+    saying_warnings,
+    silence_libraries,
+    with_examples,
+)
 
 app = typer.Typer(
     cls=IngredientsGroup,
@@ -89,9 +96,11 @@ def _command(kind_name: str) -> Callable[..., None]:
             typer.echo(plan_run(kind, loaded, notice=say).to_text())
             return
         from ingredients.apps.train_samples import training_sampler
+        from ingredients.training.stage import TrainingWarning
 
         try:
-            metrics = train_run(kind, loaded, folder, resume=resume, sampler_factory=training_sampler, notice=say)
+            with saying_warnings(TrainingWarning):
+                metrics = train_run(kind, loaded, folder, resume=resume, sampler_factory=training_sampler, notice=say)
         except KeyboardInterrupt as interruption:
             say(f"Interrupted; the last checkpoint is kept in {folder}, and the same command with --resume goes on.")
             raise typer.Exit(INTERRUPTED) from interruption

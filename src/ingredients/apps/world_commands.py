@@ -10,7 +10,14 @@ from typing import Annotated, Literal
 import typer
 
 from ingredients.apps import calibrate_command
-from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, say, silence_libraries, with_examples
+from ingredients.apps.terminal import (
+    INTERRUPTED,
+    IngredientsGroup,
+    say,
+    saying_warnings,
+    silence_libraries,
+    with_examples,
+)
 from ingredients.core.errors import UserInputError
 
 SplitOption = Annotated[
@@ -199,12 +206,16 @@ def train(
     """Trains one part of the small model."""
     silence_libraries()
 
+    from ingredients.training.stage import TrainingWarning
     from ingredients.training.world_parts import PARTS
 
     if part not in PARTS:
         raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PARTS)}.")
     try:
-        result = PARTS[part].run(output, config_file=config, overrides=settings or (), minutes=minutes, resume=resume)
+        with saying_warnings(TrainingWarning):
+            result = PARTS[part].run(
+                output, config_file=config, overrides=settings or (), minutes=minutes, resume=resume
+            )
     except KeyboardInterrupt as interruption:
         say(
             f"Interrupted; the last checkpoint is kept in {output / part}, and the same command with --resume goes on."

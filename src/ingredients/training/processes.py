@@ -22,7 +22,7 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from ingredients.core.errors import MissingDependencyError, UserInputError
-from ingredients.training.stage import Stage, StepOutput
+from ingredients.training.stage import Stage, StepOutput, TrainingWarning
 
 Parallel = Literal["ddp", "fsdp"]
 """Every process with all weights, gradients averaged; or weights, gradients and optimiser in shards (FSDP2)."""
@@ -30,7 +30,7 @@ Parallel = Literal["ddp", "fsdp"]
 TRACKERS_FOLDER = "trackers"
 
 
-class MissingTrackerWarning(UserWarning):
+class MissingTrackerWarning(TrainingWarning):
     """Numbers go to the log alone."""
 
 

@@ -29,7 +29,7 @@ from ingredients.training.mixed_precision import (
 from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
 from ingredients.training.processes import Parallel, Processes, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
-from ingredients.training.stage import Measured, Stage, StepPosition
+from ingredients.training.stage import Measured, Stage, StepPosition, TrainingWarning
 from ingredients.training.throughput import Throughput, peak_flops
 
 LOG_NAME = "log.jsonl"
@@ -37,7 +37,7 @@ EVENTS_NAME = "events.jsonl"
 METRICS_NAME = "metrics.json"
 
 
-class LeftOutStepWarning(UserWarning):
+class LeftOutStepWarning(TrainingWarning):
     """A step could not be used."""
 
 
