@@ -120,6 +120,21 @@ def test_an_interrupted_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypa
     assert newest.read_bytes() == before
 
 
+def test_gradients_are_scaled_down_together(tmp_path: Path) -> None:
+    trainer = Trainer(LineStage(), tmp_path, config(num_steps=3, max_grad_norm=1e-3, log_every=1))
+    norms = []
+
+    def measure(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        gradients = [parameter.grad for group in optimizer.param_groups for parameter in group["params"]]
+        norms.append(float(torch.cat([gradient.flatten() for gradient in gradients]).norm()))
+
+    trainer.optimizers[0].register_step_pre_hook(measure)
+    trainer.fit(show=False)
+    assert norms == pytest.approx([1e-3] * 3, rel=1e-3)
+    lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
+    assert all(line["gradient_norm"] > 0.1 for line in lines if "loss" in line)  # as it was before
+
+
 def test_muon_takes_hidden_matrices_only() -> None:
     stage = LineStage()
     adamw, muon = build_optimizers(
