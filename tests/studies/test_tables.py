@@ -83,7 +83,7 @@ def test_the_claims_about_routing_are_read_off_the_recalls() -> None:
     vague = np.array([[0.6] * 7, [0.6] * 7, [0.6] * 7])
     first, second = claims_of_section_4_4(clear, vague)
     assert "0.73 with it and 0.60 without; so here" in first
-    assert "0.60 in the first routed block and 0.90 in the last; so here" in second
+    assert "0.60 in the first block and 0.90 in the last; so here" in second
     first, second = claims_of_section_4_4(vague, clear)
     assert first.endswith("not here.")
     assert second.endswith("not here: all blocks route alike.")

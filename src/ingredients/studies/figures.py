@@ -151,7 +151,7 @@ def claims_of_section_4_4(with_loss: RecallTable, without: RecallTable) -> list[
     return [
         f"(i) With the routing loss people are told apart at earlier steps: recall at timesteps from {_EARLY} on is "
         f"{early:.2f} with it and {early_without:.2f} without; {'so here' if early > early_without else 'not here'}.",
-        f"(ii) Shallow blocks route at random, deep ones by person: recall is {first:.2f} in the first routed block and "
+        f"(ii) Shallow blocks route at random, deep ones by person: recall is {first:.2f} in the first block and "
         f"{last:.2f} in the last; {'so here' if last > first + _NOTICEABLE else 'not here: all blocks route alike'}.",
     ]
 
