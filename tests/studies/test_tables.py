@@ -72,3 +72,18 @@ def test_every_model_of_a_table_exists() -> None:
     for table in TABLES.values():
         assert {row.model for row in table.rows} <= known
         assert {name for pair in table.better for name in pair} <= {row.model for row in table.rows}
+
+
+def test_the_claims_about_routing_are_read_off_the_recalls() -> None:
+    import numpy as np
+
+    from ingredients.studies.figures import claims_of_section_4_4
+
+    clear = np.array([[0.6] * 7, [0.7] * 7, [0.9] * 7])
+    vague = np.array([[0.6] * 7, [0.6] * 7, [0.6] * 7])
+    first, second = claims_of_section_4_4(clear, vague)
+    assert "0.73 with it and 0.60 without; so here" in first
+    assert "0.60 in the first block and 0.90 in the last; so here" in second
+    first, second = claims_of_section_4_4(vague, clear)
+    assert first.endswith("not here.")
+    assert second.endswith("not here: all blocks route alike.")

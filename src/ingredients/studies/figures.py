@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.benchmark.card import prompt_contents
@@ -33,7 +34,7 @@ from ingredients.studies.lab import Lab
 from ingredients.studies.measuring import evaluation_folder, read_record, video_file
 from ingredients.studies.variants import FULL, MSE, NO_LOSS
 from ingredients.training.trainer import LOG_NAME
-from ingredients.visualisation.curves import read_log, training_curves
+from ingredients.visualisation.curves import ROUTER_STAGE_LOSSES, read_log, training_curves
 from ingredients.visualisation.distribution import evaluation_set_figure
 from ingredients.visualisation.failures import Failure, correlation_plot, failures_sheet
 from ingredients.visualisation.gallery import GalleryExample, gallery
@@ -41,10 +42,16 @@ from ingredients.visualisation.methods_sheet import MethodsCase, methods_sheet
 from ingredients.visualisation.routing_grid import RoutedVideo, routing_accuracy_plot, routing_grid
 from ingredients.world.scenes import render_scene
 
+RecallTable = NDArray[np.float64]
+
 _GALLERY_CASES = 4
 _METHOD_CASES = 2
 _PROBED_CASES = 12
 _PROBED_TIMESTEPS = (50, 150, 300, 500, 700, 850, 950)
+_EARLY = 700
+"""The timestep above which a denoising step is an early one."""
+
+_NOTICEABLE = 0.05
 _METHODS = {"text_only": "text alone", "textual_inversion": "textual inversion", "lora": "LoRA", "full": "Ingredients"}
 
 
@@ -58,7 +65,7 @@ def draw_gallery(lab: Lab, output: Path) -> None:
         examples.append(
             GalleryExample(prompt=case.prompt, photos=_photos(case), frames=_frames(lab, "full-s0", index))
         )
-    write_picture(output, gallery(examples, frame_height=112))
+    write_picture(output, gallery(examples, num_frames=4, frame_height=96))
 
 
 def draw_methods(lab: Lab, output: Path) -> None:
@@ -116,6 +123,7 @@ def draw_routing(lab: Lab, sheet: Path, plot: Path) -> dict[str, Any]:
     runs = {"with routing loss": lab.route_folder(FULL, 0), "without": lab.route_folder(NO_LOSS, 0)}
     case = drawn_cases(1)[0]
     videos, by_block, by_step, numbers = {}, {}, {}, {}
+    tables = []
     for name, run in runs.items():
         pipeline = lab.pipeline(run)
         videos[name] = _routed_video(pipeline, case)
@@ -123,10 +131,29 @@ def draw_routing(lab: Lab, sheet: Path, plot: Path) -> dict[str, Any]:
         by_block[name] = [(block, float(value)) for block, value in enumerate(table.mean(axis=1))]
         by_step[name] = list(zip(_PROBED_TIMESTEPS, table.mean(axis=0).tolist(), strict=True))
         numbers[name] = {"timesteps": list(_PROBED_TIMESTEPS), "recall_by_block": table.round(4).tolist()}
+        tables.append(table)
     grid = routing_grid(videos, _photos(case), prompt=case.prompt, frame_stride=1, block_stride=1)
     write_picture(sheet, grid)
     write_picture(plot, routing_accuracy_plot(by_block, by_step, chance=0.5, step_name="timestep (noise)"))
-    return numbers
+    return numbers | {"claims": claims_of_section_4_4(*tables)}
+
+
+def claims_of_section_4_4(with_loss: RecallTable, without: RecallTable) -> list[str]:
+    """What the two observations of 4.4 come to here, in sentences.
+
+    Args:
+        with_loss: recall (blocks, timesteps) of the router trained with the routing loss.
+        without: of the router trained without.
+    """
+    noisy = [index for index, timestep in enumerate(_PROBED_TIMESTEPS) if timestep >= _EARLY]
+    early, early_without = float(with_loss[:, noisy].mean()), float(without[:, noisy].mean())
+    first, last = float(with_loss[0].mean()), float(with_loss[-1].mean())
+    return [
+        f"(i) With the routing loss people are told apart at earlier steps: recall at timesteps from {_EARLY} on is "
+        f"{early:.2f} with it and {early_without:.2f} without; {'so here' if early > early_without else 'not here'}.",
+        f"(ii) Shallow blocks route at random, deep ones by person: recall is {first:.2f} in the first block and "
+        f"{last:.2f} in the last; {'so here' if last > first + _NOTICEABLE else 'not here: all blocks route alike'}.",
+    ]
 
 
 def draw_losses(lab: Lab, output: Path) -> None:
@@ -136,7 +163,7 @@ def draw_losses(lab: Lab, output: Path) -> None:
         for label, variant in (("cross-entropy", FULL), ("MSE", MSE), ("none", NO_LOSS))
         if (lab.route_folder(variant, 0) / LOG_NAME).exists()
     }
-    write_picture(output, training_curves(logs, smoothing=0.6))
+    write_picture(output, training_curves(logs, metrics=ROUTER_STAGE_LOSSES, smoothing=0.6))
 
 
 def draw_evaluation_set(output: Path) -> None:
@@ -162,7 +189,7 @@ def _routed_video(pipeline: IngredientsPipeline, case: Case) -> RoutedVideo:
     return RoutedVideo(frames=to_pixels(output.frames)[0], routing_maps=output.routing_maps[0].numpy())
 
 
-def _probe(pipeline: IngredientsPipeline) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _probe(pipeline: IngredientsPipeline) -> RecallTable:
     tables = []
     for case in drawn_cases(_PROBED_CASES):
         identities = pipeline.extract_identities(_photos(case))
@@ -200,7 +227,7 @@ def _router_error(record: CaseRecord) -> float | None:
 
 
 def _photos(case: Case) -> dict[str, UInt8Array]:
-    return {f"person {number + 1}": portrait.image for number, portrait in enumerate(case.portraits())}
+    return {f"{number + 1}": portrait.image for number, portrait in enumerate(case.portraits())}
 
 
 def _frames(lab: Lab, name: str, index: int) -> UInt8Array:

@@ -36,7 +36,7 @@ class StudyConfig:
     align_steps: int = 240
     """Of each alignment."""
 
-    route_steps: int = 60
+    route_steps: int = 150
     """Of each router stage."""
 
     num_cases: int = 30

@@ -112,6 +112,8 @@ def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[s
     drawn: dict[str, Any] = {}
     if target in ("figures", "all"):
         drawn = _draw_figures(lab, output, results, notice)
+        claims = drawn.get("figure 5", {}).get("claims", [])
+        parts += ["## Section 4.4", "\n".join(f"- {claim}" for claim in claims)] if claims else []
         parts += ["## Figures", *(f"### {title}\n\n![{title}]({name})" for name, title in _shown(output))]
     with atomic_path(output / PAGE_NAME) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
