@@ -186,7 +186,7 @@ def time_random(subject: Subject, arguments: argparse.Namespace, device: torch.d
         )
         mfu = "-" if peak is None else f"{work.flops / duration / peak:.1%}"
         print(
-            f"{batch_size:>5} {duration:>8.3f} {work.num_samples / duration:>9.3f} {work.num_tokens / duration:>9.0f} "
+            f"{batch_size:>5} {duration:>8.4f} {work.num_samples / duration:>9.3f} {work.num_tokens / duration:>9.0f} "
             f"{work.flops / 1e12:>9.3g} {work.flops / duration / 1e12:>8.3g} {mfu:>6} {memory / 1e9:>5.1f} GB "
             f"{canvases / duration:>8.1%}",
             flush=True,
