@@ -61,7 +61,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_is_too_small_leaves_all_to_do(tmp_path: Path) -> None:
-    result = reproduce("table1", tmp_path, "--minutes", "1", "num_clips=100000", "num_validation_clips=100000")
+    result = reproduce("table1", tmp_path, "--minutes", "1", "num_clips=100000", "num_cases=100", "num_pairs=100")
     assert result.exit_code == 0, result.output
     assert "No time was left for" in result.stderr
 
