@@ -68,6 +68,19 @@ def test_clips_are_encoded_once_and_only_by_the_model_that_is_trained(
     assert "were encoded by another" in trained.stderr
 
 
+def test_clips_that_a_gpu_encoded_are_trained_on(
+    run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU encodes in bfloat16, and training reads the VAE in float32."""
+    monkeypatch.setattr("ingredients.pipelines.loading.default_dtype", lambda device: torch.bfloat16)
+    run(*CLIPS)
+    encoded = run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded")
+    assert encoded.exit_code == 0, encoded.output
+    assert EncodedClips([Path("encoded")]).tensor(0, "latents").dtype == torch.bfloat16
+    trained = run("train", "align", "--model", tiny_model, "--data", "encoded", *QUICK)
+    assert trained.exit_code == 0, trained.output
+
+
 def test_shards_encode_as_their_folder_does(run: Run, tiny_model: Path, encoded: Path) -> None:
     run("data", "pack", "clips", "--output", "shards", "--clips-per-shard", 2)
     result = run("data", "encode", "shards", "--model", tiny_model, "--output", "from-shards", "--shard-size", 4)

@@ -225,11 +225,14 @@ def encode_all(encoder: ClipEncoder, examples: Iterable[ClipExample], *, batch_s
 
 
 def vae_digest(vae: AutoencoderKLCogVideoX) -> str:
-    """A digest of what a VAE encodes by: its decoder can be trained further without encoding anything anew."""
+    """A digest of what a VAE encodes by: its decoder can be trained further without encoding anything anew.
+
+    It is the same for float32 and float16; bfloat16 has lost digits.
+    """
     digest = hashlib.sha256(str(vae.config.scaling_factor).encode())
     for name, tensor in sorted(vae.encoder.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().half().contiguous().numpy().tobytes())  # alike in every precision
+        digest.update(tensor.detach().cpu().half().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -92,19 +92,21 @@ def load_encoding_model(
     return EncodingModel(
         encoder=encoder,
         detector=face_stack.facial_extractor().detector,
-        digests=model_digests(folder, vae, face_encoder=face_encoder),
+        digests=model_digests(folder, face_encoder=face_encoder),
         bucket=model_bucket(transformer, vae),
     )
 
 
-def model_digests(folder: Path, vae: AutoencoderKLCogVideoX, *, face_encoder: Path | None = None) -> dict[str, str]:
+def model_digests(folder: Path, *, face_encoder: Path | None = None) -> dict[str, str]:
     """Digests of the parts of a model that encode clips, without loading more than the VAE.
+
+    The VAE is read for it as it is stored: in bfloat16, in which a GPU computes, half of the stored digits are lost.
 
     Raises:
         ModelFolderError: if a part is missing.
     """
     return {
-        "vae": vae_digest(vae),
+        "vae": vae_digest(load_vae(folder / "vae", dtype=torch.float32)),
         "text_encoder": digest_files(folder / "text_encoder"),
         "face_encoder": digest_files(find_face_encoder(folder, face_encoder)),
     }

@@ -199,7 +199,7 @@ def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
             "encode` makes."
         )
     vae = load_vae(folder / "vae", dtype=torch.float32)
-    digests = model_digests(folder, vae, face_encoder=config.model.face_encoder)
+    digests = model_digests(folder, face_encoder=config.model.face_encoder)
     clips = EncodedClips(config.data.train)
     validation_clips = EncodedClips(config.data.validation) if config.data.validation else None
     for each in (clips, validation_clips):
