@@ -68,9 +68,7 @@ def test_clips_are_encoded_once_and_only_by_the_model_that_is_trained(
     assert "were encoded by another" in trained.stderr
 
 
-def test_clips_that_a_gpu_encoded_are_trained_on(
-    run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clips_that_a_gpu_encoded_are_trained_on(run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU encodes in bfloat16, and training reads the VAE in float32."""
     monkeypatch.setattr("ingredients.pipelines.loading.default_dtype", lambda device: torch.bfloat16)
     run(*CLIPS)
@@ -146,6 +144,28 @@ def test_a_run_goes_on(run: Run, tiny_model: Path, encoded: Path) -> None:
     longer = run(*arguments, "trainer.num_steps=3", "--resume")
     assert longer.exit_code == 0, longer.output
     assert [json.loads(line)["step"] for line in Path("run/log.jsonl").read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_run_goes_on_with_the_model_that_it_had(
+    run: Run, tiny_model: Path, encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights were trained on top of those; and a refused call leaves the record of the run as it was."""
+    arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
+    assert run(*arguments).exit_code == 0
+    settings = Path("run/config.yaml").read_bytes()
+    for changed, problem in (
+        (f"model.start={tiny_model}", f"began with model.start=null, not {tiny_model}; set model.start=null"),
+        ("trainer.seed=3", "was trained with seed=0, not 3"),
+        ("stage.lora_rank=3", "holds other parameters"),
+    ):
+        result = run(*arguments, changed, "--resume")
+        assert result.exit_code == 2, result.output
+        assert problem in " ".join(result.stderr.split())
+        assert Path("run/config.yaml").read_bytes() == settings
+    monkeypatch.chdir(tiny_model.parent)  # the same folders by other names
+    arguments = ("train", "route", "--model", "tiny", "--data", "here/encoded", "--output", "here/run", *QUICK)
+    result = run(*arguments, "trainer.num_steps=3", "--resume")
+    assert result.exit_code == 0, result.output
 
 
 def test_what_a_run_warns_of_is_a_line(

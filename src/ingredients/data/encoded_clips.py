@@ -9,6 +9,8 @@ tokens, D text width, E embedding width, P image-encoder tokens, S side of a cro
 """
 
 import dataclasses
+import functools
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -191,6 +193,12 @@ class EncodedClips:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Of the clips' names and shapes, in their order."""
+        names = repr([(entry.clip_id, entry.latent_shape) for entry in self.entries])
+        return hashlib.sha256(names.encode()).hexdigest()[:16]
 
     def caption(self, index: int) -> str:
         """What happens in a clip."""

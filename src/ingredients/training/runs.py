@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from ingredients.core.config import save_config
+from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.data.encoded_clips import EncodedClips
@@ -16,6 +16,7 @@ from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.pipelines.components import load_scheduler, load_vae
 from ingredients.pipelines.loading import find_model
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
+from ingredients.training.checkpoints import Checkpoints
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityStage
 from ingredients.training.processes import Processes
@@ -24,6 +25,9 @@ from ingredients.training.start import ModelConfig, load_start
 from ingredients.training.trainer import Trainer, TrainerConfig
 
 CONFIG_NAME = "config.yaml"
+
+_MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
+"""Of `ModelConfig`, those that say what the frozen weights are."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -151,19 +155,52 @@ def train_run(
         notice: told of a download before it begins.
 
     Raises:
-        UserInputError: if there are no clips, or they were encoded by another model.
+        UserInputError: if there are no clips, they were encoded by another model, or the run cannot go on so.
         ModelFolderError: if a part of the model is missing or damaged.
     """
     processes = Processes(trackers=config.trainer.trackers, folder=folder)
-    if processes.is_main:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(config, folder / CONFIG_NAME)
+    if resume:
+        _check_same_model(folder, config.model)
     stage, parts = build_stage(kind, config, device=processes.device, notice=notice)
     sampler = None
     if sampler_factory is not None and config.trainer.sample_every is not None and parts.validation_clips is not None:
         sampler = sampler_factory(config, parts, folder)
     trainer = Trainer(stage, folder, config.trainer, processes=processes, sampler=sampler)
-    return trainer.fit(resume=resume, show=show)
+    return trainer.fit(resume=resume, show=show, on_begin=lambda: save_config(config, folder / CONFIG_NAME))
+
+
+def _check_same_model(folder: Path, config: ModelConfig) -> None:
+    """Refuses to go on with other frozen weights than those with which the run's own were trained.
+
+    Raises:
+        UserInputError: if the run began with another model; it names the setting.
+    """
+    import yaml
+
+    path = folder / CONFIG_NAME
+    if not path.exists() or not Checkpoints(folder, keep=1).paths():
+        return
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
+        now = config_to_dict(config)
+        differing = [name for name in _MODEL_SETTINGS if _place(before[name]) != _place(now[name])]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        raise UserInputError(f"The settings {path} of the run cannot be read; put them back as they were.") from error
+    if differing:
+        name = differing[0]
+        raise UserInputError(
+            f"The run {folder} began with model.{name}={_as_yaml(before[name])}, not {_as_yaml(now[name])}; set "
+            f"model.{name}={_as_yaml(before[name])}, or start without --resume."
+        )
+
+
+def _place(value: object) -> object:
+    """A path that exists, in full: it may be named in several ways; anything else as it is."""
+    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
+
+
+def _as_yaml(value: object) -> str:
+    return "null" if value is None else str(value)
 
 
 def build_stage(
