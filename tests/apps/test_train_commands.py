@@ -38,12 +38,12 @@ def widths_of(run_folder: str) -> int:
     return width
 
 
-def make_base(model: Path) -> None:
+def make_base(model: Path, **changes: object) -> None:
     """Turns a model into a text-to-video base with the same other parts."""
     config = dict(IngredientsTransformer3DModel.load_config(model / "transformer"))
     fields = {name: value for name, value in config.items() if not name.startswith("_")}
     torch.manual_seed(1)
-    base = IngredientsTransformer3DModel(**(fields | {"identity_modules": False, "in_channels": 4}))
+    base = IngredientsTransformer3DModel(**(fields | {"identity_modules": False, "in_channels": 4} | changes))
     base.save_pretrained(model / "transformer")
 
 
@@ -103,7 +103,11 @@ def test_buckets_and_bad_clips(run: Run, tiny_model: Path) -> None:
     assert "Left out: train-00000002" in result.stderr
     assert "5 of 6 clips" in result.stderr
     assert {entry.latent_shape[0] for entry in EncodedClips([Path("other")]).entries} == {1}
-    for bucket, problem in (("9x32", "must read FRAMESxHEIGHTxWIDTH"), ("10x32x48", "has 10 frames")):
+    for bucket, problem in (
+        ("9x32", "must read FRAMESxHEIGHTxWIDTH"),
+        ("10x32x48", "has 10 frames"),
+        ("9x32x50", "The width 50 is not a multiple of 8"),
+    ):
         result = run(*arguments, "--bucket", bucket)
         assert result.exit_code == 2
         assert problem in result.stderr
@@ -228,6 +232,23 @@ def test_the_recognisers_maps_are_trained_on_if_they_were_encoded(run: Run, tiny
     assert run(*base, "--output", "with", "model.scale_source=recognition_and_clip").exit_code == 0
     assert run(*base, "--output", "without").exit_code == 0
     assert [widths_of(name) for name in ("with", "without")] == [24 + 4, 24]
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "plain")
+    mixed = run(*base, "--validation-data", "plain", "--output", "mixed", "model.scale_source=recognition_and_clip")
+    assert mixed.exit_code == 2
+    assert "those in plain were not" in " ".join(mixed.stderr.split())
+
+
+def test_learned_positions_fit_one_shape(run: Run, tiny_model: Path) -> None:
+    make_base(tiny_model, use_learned_positional_embeddings=True)
+    run(*CLIPS)
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "clips-of-it")
+    run("data", "encode", "clips", "--model", tiny_model, "--bucket", "1x32x48", "--output", "images")
+    train = ("train", "align", "--model", tiny_model, "--dry-run", *QUICK, "--data")
+    assert run(*train, "clips-of-it").exit_code == 0
+    for arguments in (("images",), ("clips-of-it", "--data", "images"), ("clips-of-it", "stage.image_share=0.5")):
+        refused = run(*train, *arguments)
+        assert refused.exit_code == 2, refused.output
+        assert "fit latents of 3 frames of 8x12 only" in " ".join(refused.stderr.split())
 
 
 def test_the_faces_can_be_joined_after_the_vae(run: Run, tiny_model: Path) -> None:

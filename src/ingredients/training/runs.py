@@ -12,6 +12,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
+from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.pipelines.components import load_scheduler, load_vae
 from ingredients.pipelines.loading import find_model
@@ -220,6 +221,7 @@ def build_stage(
     widths = parts.clips.descriptions[0]["widths"]
     is_empty = device.type == "meta"
     transformer = load_start(config.model, folder, widths, must_be_aligned=kind.needs_aligned, empty=is_empty)
+    _check_positions(transformer, config, parts)
     return kind.build(transformer if is_empty else transformer.to(device), parts, config.stage), parts
 
 
@@ -242,6 +244,7 @@ def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
     for each in (clips, validation_clips):
         if each is not None:
             each.check_parts(digests)
+            _check_maps(each, config.model)
     recogniser = None
     if config.stage.identity_loss_weight > 0:
         found = load_face_stack(find_face_encoder(folder, config.model.face_encoder)).recogniser
@@ -253,3 +256,34 @@ def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
         scheduler=load_scheduler(folder / "scheduler"),
         recogniser=recogniser,
     )
+
+
+def _check_maps(clips: EncodedClips, config: ModelConfig) -> None:
+    """Refuses folders without the recogniser's maps where they are trained on."""
+    for folder, description in zip(clips.folders, clips.descriptions, strict=True):
+        if config.scale_source == "recognition_and_clip" and "recognition_map_dim" not in description["widths"]:
+            raise UserInputError(
+                "model.scale_source=recognition_and_clip needs clips that were encoded with --recognition-maps, and "
+                f"those in {folder} were not; encode them so, or take clip."
+            )
+
+
+def _check_positions(transformer: IngredientsTransformer3DModel, config: RunConfig, parts: FrozenParts) -> None:
+    """Refuses clips, or single frames, of another shape than that for which positions were learned."""
+    made_for = transformer.config
+    if not made_for.use_learned_positional_embeddings:
+        return
+    ratio = int(parts.vae.config.temporal_compression_ratio)
+    only_shape = ((made_for.sample_frames - 1) // ratio + 1, made_for.sample_height, made_for.sample_width)
+    shapes = {
+        (shape[0], *shape[2:])
+        for clips in (parts.clips, parts.validation_clips)
+        if clips is not None
+        for shape in clips.buckets()
+    }
+    if shapes != {only_shape} or config.stage.image_share > 0:
+        raise UserInputError(
+            f"The model has learned positions, which fit latents of {only_shape[0]} frames of {only_shape[1]}x"
+            f"{only_shape[2]} only; encode clips of that shape and set stage.image_share=0, or leave the positions "
+            "of a base out with model.drop_learned_positions=true."
+        )
