@@ -146,9 +146,16 @@ def _own(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def read_skipped(path: Path) -> dict[str, str]:
-    """The clips that a shard lacks, with the reason."""
-    with safe_open(path, framework="pt") as file:
-        skipped: dict[str, str] = json.loads(file.metadata()["skipped"])
+    """The clips that a shard lacks, with the reason.
+
+    Raises:
+        UserInputError: if the shard is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            skipped: dict[str, str] = json.loads(file.metadata()["skipped"])
+    except Exception as error:  # safetensors' own error type derives from Exception alone
+        raise UserInputError(f"The encoded clips {path} are damaged ({error}); delete the file.") from error
     return skipped
 
 

@@ -25,6 +25,7 @@ from ingredients.pipelines.components import (
 )
 from ingredients.pipelines.prompts import encode_prompts
 from ingredients.pipelines.transformer_folder import build_transformer
+from ingredients.pipelines.video_shape import VideoGeometry
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +43,9 @@ class EncodingModel:
 
     bucket: Bucket
     """Length and size that the transformer was made for."""
+
+    geometry: VideoGeometry
+    """Which sizes it can make; learned positions, which can be dropped, do not count."""
 
 
 def load_encoding_model(
@@ -94,6 +98,11 @@ def load_encoding_model(
         detector=face_stack.facial_extractor().detector,
         digests=model_digests(folder, face_encoder=face_encoder),
         bucket=model_bucket(transformer, vae),
+        geometry=VideoGeometry(
+            spatial_ratio=2 ** (len(vae.config.block_out_channels) - 1),
+            temporal_ratio=int(vae.config.temporal_compression_ratio),
+            patch_size=transformer.config.patch_size,
+        ),
     )
 
 
