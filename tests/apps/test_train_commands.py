@@ -38,12 +38,12 @@ def widths_of(run_folder: str) -> int:
     return width
 
 
-def make_base(model: Path) -> None:
+def make_base(model: Path, **changes: object) -> None:
     """Turns a model into a text-to-video base with the same other parts."""
     config = dict(IngredientsTransformer3DModel.load_config(model / "transformer"))
     fields = {name: value for name, value in config.items() if not name.startswith("_")}
     torch.manual_seed(1)
-    base = IngredientsTransformer3DModel(**(fields | {"identity_modules": False, "in_channels": 4}))
+    base = IngredientsTransformer3DModel(**(fields | {"identity_modules": False, "in_channels": 4} | changes))
     base.save_pretrained(model / "transformer")
 
 
@@ -66,6 +66,17 @@ def test_clips_are_encoded_once_and_only_by_the_model_that_is_trained(
     trained = run("train", "align", "--data", "encoded", *QUICK)  # the model that ships
     assert trained.exit_code == 2
     assert "were encoded by another" in trained.stderr
+
+
+def test_clips_that_a_gpu_encoded_are_trained_on(run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU encodes in bfloat16, and training reads the VAE in float32."""
+    monkeypatch.setattr("ingredients.pipelines.loading.default_dtype", lambda device: torch.bfloat16)
+    run(*CLIPS)
+    encoded = run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded")
+    assert encoded.exit_code == 0, encoded.output
+    assert EncodedClips([Path("encoded")]).tensor(0, "latents").dtype == torch.bfloat16
+    trained = run("train", "align", "--model", tiny_model, "--data", "encoded", *QUICK)
+    assert trained.exit_code == 0, trained.output
 
 
 def test_shards_encode_as_their_folder_does(run: Run, tiny_model: Path, encoded: Path) -> None:
@@ -92,7 +103,11 @@ def test_buckets_and_bad_clips(run: Run, tiny_model: Path) -> None:
     assert "Left out: train-00000002" in result.stderr
     assert "5 of 6 clips" in result.stderr
     assert {entry.latent_shape[0] for entry in EncodedClips([Path("other")]).entries} == {1}
-    for bucket, problem in (("9x32", "must read FRAMESxHEIGHTxWIDTH"), ("10x32x48", "has 10 frames")):
+    for bucket, problem in (
+        ("9x32", "must read FRAMESxHEIGHTxWIDTH"),
+        ("10x32x48", "has 10 frames"),
+        ("9x32x50", "The width 50 is not a multiple of 8"),
+    ):
         result = run(*arguments, "--bucket", bucket)
         assert result.exit_code == 2
         assert problem in result.stderr
@@ -133,6 +148,28 @@ def test_a_run_goes_on(run: Run, tiny_model: Path, encoded: Path) -> None:
     longer = run(*arguments, "trainer.num_steps=3", "--resume")
     assert longer.exit_code == 0, longer.output
     assert [json.loads(line)["step"] for line in Path("run/log.jsonl").read_text().splitlines()] == [1, 2, 3]
+
+
+def test_a_run_goes_on_with_the_model_that_it_had(
+    run: Run, tiny_model: Path, encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights were trained on top of those; and a refused call leaves the record of the run as it was."""
+    arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
+    assert run(*arguments).exit_code == 0
+    settings = Path("run/config.yaml").read_bytes()
+    for changed, problem in (
+        (f"model.start={tiny_model}", f"began with model.start=null, not {tiny_model}; set model.start=null"),
+        ("trainer.seed=3", "was trained with seed=0, not 3"),
+        ("stage.lora_rank=3", "holds other parameters"),
+    ):
+        result = run(*arguments, changed, "--resume")
+        assert result.exit_code == 2, result.output
+        assert problem in " ".join(result.stderr.split())
+        assert Path("run/config.yaml").read_bytes() == settings
+    monkeypatch.chdir(tiny_model.parent)  # the same folders by other names
+    arguments = ("train", "route", "--model", "tiny", "--data", "here/encoded", "--output", "here/run", *QUICK)
+    result = run(*arguments, "trainer.num_steps=3", "--resume")
+    assert result.exit_code == 0, result.output
 
 
 def test_what_a_run_warns_of_is_a_line(
@@ -195,6 +232,23 @@ def test_the_recognisers_maps_are_trained_on_if_they_were_encoded(run: Run, tiny
     assert run(*base, "--output", "with", "model.scale_source=recognition_and_clip").exit_code == 0
     assert run(*base, "--output", "without").exit_code == 0
     assert [widths_of(name) for name in ("with", "without")] == [24 + 4, 24]
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "plain")
+    mixed = run(*base, "--validation-data", "plain", "--output", "mixed", "model.scale_source=recognition_and_clip")
+    assert mixed.exit_code == 2
+    assert "those in plain were not" in " ".join(mixed.stderr.split())
+
+
+def test_learned_positions_fit_one_shape(run: Run, tiny_model: Path) -> None:
+    make_base(tiny_model, use_learned_positional_embeddings=True)
+    run(*CLIPS)
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "clips-of-it")
+    run("data", "encode", "clips", "--model", tiny_model, "--bucket", "1x32x48", "--output", "images")
+    train = ("train", "align", "--model", tiny_model, "--dry-run", *QUICK, "--data")
+    assert run(*train, "clips-of-it").exit_code == 0
+    for arguments in (("images",), ("clips-of-it", "--data", "images"), ("clips-of-it", "stage.image_share=0.5")):
+        refused = run(*train, *arguments)
+        assert refused.exit_code == 2, refused.output
+        assert "fit latents of 3 frames of 8x12 only" in " ".join(refused.stderr.split())
 
 
 def test_the_faces_can_be_joined_after_the_vae(run: Run, tiny_model: Path) -> None:

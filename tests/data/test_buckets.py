@@ -52,3 +52,18 @@ def test_pictures_that_fit_are_not_touched() -> None:
 def test_a_bucket_has_a_size() -> None:
     with pytest.raises(ValueError, match="at least 1 frame"):
         Bucket(num_frames=0, height=8, width=8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(315, 117), (433, 389), (1986, 753)])
+def test_rounding_never_puts_an_edge_outside_of_the_picture(height: int, width: int) -> None:
+    """Sizes whose product with the scale is a rounding short of the bucket's."""
+    for bucket in (
+        WIDE,
+        TALL,
+        Bucket(num_frames=1, height=240, width=416),
+        Bucket(num_frames=1, height=720, width=480),
+    ):
+        framing = frame_bucket(bucket, height=height, width=width)
+        picture = np.zeros((1, height, width, 3), np.uint8)
+        assert framing.frames(picture).shape == (1, bucket.height, bucket.width, 3)
+        assert framing.masks(picture[..., 0] > 0).shape == (1, bucket.height, bucket.width)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -155,9 +156,38 @@ def test_a_damaged_shard_is_named(encoded_folder: Path, tmp_path: Path) -> None:
         EncodedClips([folder])
 
 
-def test_clips_of_one_size_are_encoded_together(tiny_vae: AutoencoderKLCogVideoX) -> None:
-    import dataclasses
+def test_a_damaged_shard_is_named_when_encoding_goes_on(
+    encoded_folder: Path, tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX
+) -> None:
+    folder = tmp_path / "encoded"
+    shutil.copytree(encoded_folder, folder)
+    path = shard_paths(folder)[0]
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserInputError, match=rf"{path.name} are damaged .*delete the file"):
+        encode_world(folder, tiny_vae, number=6)
 
+
+def test_a_clip_with_a_person_without_a_reference_is_left_out(
+    tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX
+) -> None:
+    example = draw_example(0, WORLD)
+    without_photos = dataclasses.replace(example, references=((),) * example.num_people)
+    hidden = dataclasses.replace(without_photos, landmarks=np.full_like(example.landmarks, np.nan))
+    for number, (config, examples) in enumerate(
+        (
+            (EncoderConfig(dtype="float32", num_frame_references=0), {"a": example, "b": without_photos}),
+            (EncoderConfig(dtype="float32"), {"a": example, "b": hidden}),
+        )
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        items = ((name, lambda each=each: each) for name, each in examples.items())
+        assert encode_into(folder, items, tiny_encoder(tiny_vae, config)) == 1
+        (reason,) = read_skipped(shard_paths(folder)[0]).values()
+        assert reason.startswith("Person 0 has no reference: no photo shows the face, and ")
+
+
+def test_clips_of_one_size_are_encoded_together(tiny_vae: AutoencoderKLCogVideoX) -> None:
     sizes = (WORLD, WORLD, dataclasses.replace(WORLD, num_frames=1), WORLD)
     examples = [draw_example(seed, world) for seed, world in enumerate(sizes)]
     encoder = tiny_encoder(tiny_vae)

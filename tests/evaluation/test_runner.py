@@ -11,13 +11,14 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment, SimilarityScale
-from ingredients.evaluation.generation import GenerationSettings, assign_tokens
+from ingredients.evaluation.cases import make_cases
+from ingredients.evaluation.generation import GenerationSettings, VideoRequest, assign_tokens, generate_videos
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves
 from ingredients.evaluation.router_probe import balanced_recall
 from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_runner
-from ingredients.evaluation.variants import MODULE_VARIANTS
+from ingredients.evaluation.variants import BOTH, GLOBAL_ONLY, MODULE_VARIANTS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.evaluation.stand_ins import MeanColourRecogniser, make_face
 from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
@@ -214,3 +215,15 @@ def test_balanced_recall_weighs_people_not_tokens():
     )
     with pytest.raises(ValueError, match="no token shows a face"):
         balanced_recall(np.zeros(7, dtype=np.int64), np.full(7, -1), num_identities=2)
+
+
+def test_the_canvas_alone_is_shown_to_a_model_whose_faces_are_joined_after_the_vae():
+    portraits = make_cases(1)[0].portraits()
+    made = {}
+    for placement in ("before", "after"):
+        pipeline = make_pipeline(face_encoder=make_seeing_face_stack(), canvas_placement=placement)
+        people = pipeline.extract_identities({str(index): photo.image for index, photo in enumerate(portraits)})
+        request = VideoRequest(prompt="Two people wave.", seed=1, canvas_people=people, local_people=people)
+        for variant in (GLOBAL_ONLY, BOTH):
+            (made[placement, variant.name],) = generate_videos(pipeline, [request], variant=variant, settings=SETTINGS)
+    assert len({video.tobytes() for video in made.values()}) == 4

@@ -66,6 +66,17 @@ def test_a_budget_that_is_too_small_leaves_all_to_do(tmp_path: Path) -> None:
     assert "No time was left for" in result.stderr
 
 
+def test_a_folder_keeps_the_settings_that_it_was_begun_with(tmp_path: Path) -> None:
+    """What is done is not done again, so the page would say of old models that they were made with new settings."""
+    budget = ("--minutes", "1", "num_clips=100000", "num_validation_clips=100000")
+    assert reproduce("table1", tmp_path, *budget).exit_code == 0
+    for options in (("align_steps=7",), ("align_steps=7", "--dry-run"), ("align_steps=7", "--results-only")):
+        result = reproduce("table1", tmp_path, *budget, *options)
+        assert result.exit_code == 2, result.output
+        assert "were made with align_steps=1, not 7" in " ".join(result.stderr.split())
+    assert reproduce("table1", tmp_path, *budget, "num_seeds=2").exit_code == 0
+
+
 @pytest.mark.slow
 def test_tables_and_figures_are_made_and_a_second_call_makes_nothing_anew(tmp_path: Path) -> None:
     for target in ("table3", "figures"):

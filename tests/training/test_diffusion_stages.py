@@ -1,8 +1,11 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
+from ingredients.core.errors import UserInputError
+from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.training.alignment_stage import (
     KEPT_BOTH,
@@ -18,7 +21,8 @@ from ingredients.training.router_stage import RouterConfig, RouterStage
 from ingredients.training.stage import StepPosition
 from ingredients.training.trained_transformer import exported_transformer
 from ingredients.training.trainer import Trainer, TrainerConfig
-from tests.training.conftest import TinyWorld, compute_step, measured
+from tests.data.encoding import encode_world
+from tests.training.conftest import TinyWorld, compute_step, measured, tiny_vae
 
 FIRST = StepPosition(step=0, progress=0.0, seed=0)
 TRAINER = TrainerConfig(num_steps=3, learning_rate=1e-2, num_warmup_steps=0, schedule="constant", checkpoint_every=2)
@@ -43,6 +47,28 @@ def test_a_base_trains_everything(tiny_world: TinyWorld, tmp_path: Path) -> None
     transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
     stage = BaseStage(transformer, tiny_world.parts, BaseConfig(batch_size=2, num_validation_batches=1), "t2v")
     assert train(stage, tmp_path) == {name for name, _ in transformer.named_parameters()}
+
+
+def test_a_run_goes_on_with_the_clips_that_it_had(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    encode_world(tmp_path, tiny_vae(), number=5, first_seed=7)
+
+    def stage(*folders: Path) -> BaseStage:
+        parts = dataclasses.replace(tiny_world.parts, clips=EncodedClips(folders))
+        return BaseStage(
+            tiny_world.transformer(in_channels=3, identity_modules=False), parts, BaseConfig(batch_size=2), "t2v"
+        )
+
+    both = stage(tiny_world.folder, tmp_path)
+    both.draw(FIRST)
+    stage(tiny_world.folder, tmp_path).load_state(both.state())
+    with pytest.raises(UserInputError, match="other clips, or on the same in another order"):
+        stage(tmp_path, tiny_world.folder).load_state(both.state())
+    one = stage(tiny_world.folder)
+    one.draw(FIRST)
+    with pytest.raises(UserInputError, match="trained on 5 other clips"):
+        stage(tmp_path).load_state(one.state())
+    with pytest.raises(UserInputError, match="trained on 5 clips, and now there are 10"):
+        both.load_state(one.state())
 
 
 def test_image_to_video_starts_as_its_text_to_video_base(tiny_world: TinyWorld) -> None:

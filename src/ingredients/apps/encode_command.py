@@ -97,6 +97,8 @@ def encode(
             dtype=dtype,
         )
         reading = ReadingConfig(buckets=buckets or (loaded.bucket,), stride=stride, seed=seed)
+        for each in reading.buckets:
+            loaded.geometry.check(height=each.height, width=each.width, num_frames=each.num_frames)
         output.mkdir(parents=True, exist_ok=True)
         description = describe(
             loaded.encoder,

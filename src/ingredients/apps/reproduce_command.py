@@ -16,7 +16,7 @@ HELP = with_examples(
     "ingredients reproduce table3 --dry-run",
     "ingredients reproduce table3 --minutes 60",
     "ingredients reproduce all --jobs 2",
-    "ingredients reproduce all num_cases=100 align_steps=1000",
+    "ingredients reproduce all --folder runs/longer num_cases=100 align_steps=1000",
 )
 
 
@@ -51,6 +51,7 @@ def reproduce(
     from ingredients.studies.reproduce import missing_text, plan_study, run_study, write_results
 
     lab = Lab(folder, load_config(StudyConfig, overrides=settings or ()), show=jobs == 1 and not worker)
+    lab.claim(writes=not dry_run and not results_only)
     plan = plan_study(lab, target)
     if not worker:
         say(plan.to_text())

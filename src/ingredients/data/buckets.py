@@ -113,8 +113,8 @@ def frame_bucket(bucket: Bucket, *, height: int, width: int) -> Framing:
     scale = max(bucket.height / height, bucket.width / width)
     return Framing(
         scale=scale,
-        left=(width * scale - bucket.width) / 2,
-        top=(height * scale - bucket.height) / 2,
+        left=max(width * scale - bucket.width, 0.0) / 2,  # rounding must not put an edge outside of the picture
+        top=max(height * scale - bucket.height, 0.0) / 2,
         height=bucket.height,
         width=bucket.width,
     )

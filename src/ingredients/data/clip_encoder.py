@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import BoolArray, Float32Array
+from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import FaceRecogniser, ImageEncoder
 from ingredients.data.clip_example import ClipExample, ReferenceKind, ReferencePhoto
 from ingredients.data.encode import encode_clips, video_to_pixels
@@ -93,12 +94,26 @@ class ClipEncoder:
         self.dtype = cast(torch.dtype, getattr(torch, config.dtype))
         self._prompt_embeds: dict[str, torch.Tensor] = {}
 
-    @torch.no_grad()
-    def encode(self, examples: Sequence[ClipExample]) -> list[EncodedClip]:
-        """Encodes clips of one size together.
+    def check(self, example: ClipExample) -> None:
+        """Says whether a clip has what is kept of it.
 
         Raises:
-            ValueError: if the sizes differ, or a person has no reference.
+            UserInputError: if a person has no reference: no photo, and no frame that counts as one.
+        """
+        for person, photos in enumerate(example.references):
+            in_view = np.isfinite(example.landmarks[:, person]).all(axis=(1, 2)).any()
+            if not photos and not (in_view and self.config.num_frame_references):
+                raise UserInputError(
+                    f"Person {person} has no reference: no photo shows the face, and "
+                    + ("no frame does." if self.config.num_frame_references else "frames of the clip are not taken.")
+                )
+
+    @torch.no_grad()
+    def encode(self, examples: Sequence[ClipExample]) -> list[EncodedClip]:
+        """Encodes clips of one size together, with which `check` found no fault.
+
+        Raises:
+            ValueError: if the sizes differ.
         """
         pixels = video_to_pixels(np.stack([example.frames for example in examples]))
         latents = encode_clips(self.vae, pixels.to(self.vae.device, self.vae.dtype))  # (B, f, C, h, w)
@@ -161,10 +176,7 @@ class ClipEncoder:
             ReferencePhoto(image=example.frames[index], landmarks=example.landmarks[index, person], kind="frame")
             for index in drawn
         ]
-        photos = [*frames, *example.references[person]]
-        if not photos:
-            raise ValueError(f"person {person} of {example.clip_id} has no reference: no photo, and no frame in view")
-        return photos
+        return [*frames, *example.references[person]]
 
     def _encode_photos(
         self, photos: Sequence[ReferencePhoto]
@@ -225,11 +237,14 @@ def encode_all(encoder: ClipEncoder, examples: Iterable[ClipExample], *, batch_s
 
 
 def vae_digest(vae: AutoencoderKLCogVideoX) -> str:
-    """A digest of what a VAE encodes by: its decoder can be trained further without encoding anything anew."""
+    """A digest of what a VAE encodes by: its decoder can be trained further without encoding anything anew.
+
+    It is the same for float32 and float16; bfloat16 has lost digits.
+    """
     digest = hashlib.sha256(str(vae.config.scaling_factor).encode())
     for name, tensor in sorted(vae.encoder.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().half().contiguous().numpy().tobytes())  # alike in every precision
+        digest.update(tensor.detach().cpu().half().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -9,6 +9,8 @@ tokens, D text width, E embedding width, P image-encoder tokens, S side of a cro
 """
 
 import dataclasses
+import functools
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -144,9 +146,16 @@ def _own(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def read_skipped(path: Path) -> dict[str, str]:
-    """The clips that a shard lacks, with the reason."""
-    with safe_open(path, framework="pt") as file:
-        skipped: dict[str, str] = json.loads(file.metadata()["skipped"])
+    """The clips that a shard lacks, with the reason.
+
+    Raises:
+        UserInputError: if the shard is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            skipped: dict[str, str] = json.loads(file.metadata()["skipped"])
+    except Exception as error:  # safetensors' own error type derives from Exception alone
+        raise UserInputError(f"The encoded clips {path} are damaged ({error}); delete the file.") from error
     return skipped
 
 
@@ -191,6 +200,12 @@ class EncodedClips:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Of the clips' names and shapes, in their order."""
+        names = repr([(entry.clip_id, entry.latent_shape) for entry in self.entries])
+        return hashlib.sha256(names.encode()).hexdigest()[:16]
 
     def caption(self, index: int) -> str:
         """What happens in a clip."""

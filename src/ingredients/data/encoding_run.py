@@ -67,7 +67,7 @@ def encode_into(
             skipped = read_skipped(path) if path.exists() else {}
         else:
             skipped = {}
-            examples = _readable(shard, skipped, on_bad)
+            examples = _readable(shard, encoder, skipped, on_bad)
             clips = []
             for clip in encode_all(encoder, examples, batch_size=batch_size):
                 clips.append(clip)
@@ -85,11 +85,12 @@ def encode_into(
 
 
 def _readable(
-    items: Iterable[tuple[str, ReadExample]], skipped: dict[str, str], on_bad: OnBadClip
+    items: Iterable[tuple[str, ReadExample]], encoder: ClipEncoder, skipped: dict[str, str], on_bad: OnBadClip
 ) -> Iterator[ClipExample]:
     for name, read in items:
         try:
             example = read()
+            encoder.check(example)
         except UserInputError as error:
             if on_bad == "stop":
                 raise UserInputError(f"The clip {name} cannot be used: {error}") from error

@@ -46,8 +46,7 @@ def read_example(record: ClipRecord, config: ReadingConfig, *, detector: FaceDet
         detector: finds the faces of photos; None leaves photos out.
 
     Raises:
-        UserInputError: if it is too short for every bucket, nobody's face is left in it, or a person has neither a
-            frame nor a photo that shows the face.
+        UserInputError: if it is too short for every bucket.
     """
     bucket = choose_bucket(
         config.buckets,
@@ -66,7 +65,7 @@ def read_example(record: ClipRecord, config: ReadingConfig, *, detector: FaceDet
     framing = frame_bucket(bucket, height=record.height, width=record.width)
     tracks = [_read_track(record, person, chosen, framing) for person in record.people]
     face_masks, person_masks, boxes, landmarks = (list(each) for each in zip(*tracks, strict=True))
-    example = ClipExample(
+    return ClipExample(
         clip_id=record.clip_id,
         caption=record.caption,
         frames=framing.frames(read_video(record.video).frames[chosen]),
@@ -77,8 +76,6 @@ def read_example(record: ClipRecord, config: ReadingConfig, *, detector: FaceDet
         person_ids=tuple(person.person_id for person in record.people),
         references=tuple(_read_photos(person, detector) for person in record.people),
     )
-    _check_faces(example)
-    return example
 
 
 def _choose_frames(record: ClipRecord, bucket: Bucket, config: ReadingConfig) -> slice:
@@ -123,11 +120,3 @@ def _read_photos(person: PersonTrack, detector: FaceDetector | None) -> tuple[Re
         if faces := detector.detect(image):
             photos.append(ReferencePhoto(image=image, landmarks=faces[0].landmarks, kind="photo"))
     return tuple(photos)
-
-
-def _check_faces(example: ClipExample) -> None:
-    for person, references in enumerate(example.references):
-        if not references and not np.isfinite(example.landmarks[:, person]).all(axis=(1, 2)).any():
-            raise UserInputError(
-                f"Person {person} has no face in view in the frames that are taken, and no photo shows one."
-            )

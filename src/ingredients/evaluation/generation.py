@@ -124,7 +124,7 @@ def generate_videos(
         ]
         canvas = np.stack(canvases)  # (B, H, W, 3)
     id_embeds, id_vit_hidden_states = None, None
-    if variant.use_identities:
+    if variant.use_identities or canvas is not None:  # the canvas may need to know how many they are
         people = [request.local_people for request in requests]
         id_embeds = torch.stack([each.id_embeds for each in people])  # (B, N, R + S)
         id_vit_hidden_states = [
@@ -154,6 +154,7 @@ def generate_videos(
         generator=[request.seed for request in requests],
         canvas=canvas,
         use_canvas=canvas is not None,
+        use_identities=variant.use_identities,
         id_embeds=id_embeds,
         id_vit_hidden_states=id_vit_hidden_states,
         routing=variant.routing,

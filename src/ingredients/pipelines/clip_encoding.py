@@ -25,6 +25,7 @@ from ingredients.pipelines.components import (
 )
 from ingredients.pipelines.prompts import encode_prompts
 from ingredients.pipelines.transformer_folder import build_transformer
+from ingredients.pipelines.video_shape import VideoGeometry
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +43,9 @@ class EncodingModel:
 
     bucket: Bucket
     """Length and size that the transformer was made for."""
+
+    geometry: VideoGeometry
+    """Which sizes it can make; learned positions, which can be dropped, do not count."""
 
 
 def load_encoding_model(
@@ -92,19 +96,26 @@ def load_encoding_model(
     return EncodingModel(
         encoder=encoder,
         detector=face_stack.facial_extractor().detector,
-        digests=model_digests(folder, vae, face_encoder=face_encoder),
+        digests=model_digests(folder, face_encoder=face_encoder),
         bucket=model_bucket(transformer, vae),
+        geometry=VideoGeometry(
+            spatial_ratio=2 ** (len(vae.config.block_out_channels) - 1),
+            temporal_ratio=int(vae.config.temporal_compression_ratio),
+            patch_size=transformer.config.patch_size,
+        ),
     )
 
 
-def model_digests(folder: Path, vae: AutoencoderKLCogVideoX, *, face_encoder: Path | None = None) -> dict[str, str]:
+def model_digests(folder: Path, *, face_encoder: Path | None = None) -> dict[str, str]:
     """Digests of the parts of a model that encode clips, without loading more than the VAE.
+
+    The VAE is read for it as it is stored: in bfloat16, in which a GPU computes, half of the stored digits are lost.
 
     Raises:
         ModelFolderError: if a part is missing.
     """
     return {
-        "vae": vae_digest(vae),
+        "vae": vae_digest(load_vae(folder / "vae", dtype=torch.float32)),
         "text_encoder": digest_files(folder / "text_encoder"),
         "face_encoder": digest_files(find_face_encoder(folder, face_encoder)),
     }

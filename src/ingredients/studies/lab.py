@@ -1,5 +1,6 @@
 """The folder of the studies, and the steps that fill it: clips, bases, alignments, router stages, evaluations.
 
+settings.json                          how much of everything: another amount needs another folder
 encoded/train, encoded/validation      clips of the drawn world, without the benchmark's held-out pairs
 bases/t2v, bases/i2v                   the common bases
 align/LABEL-sSEED                      an alignment
@@ -10,11 +11,15 @@ evaluations/VARIANT-sSEED              what the judge says of its videos of the 
 import dataclasses
 import functools
 import itertools
+import json
 from pathlib import Path
 
 import torch
 
-from ingredients.core.config import load_config
+from ingredients.core.config import config_to_dict, load_config
+from ingredients.core.errors import UserInputError
+from ingredients.core.files import atomic_path
+from ingredients.core.model_files import read_json
 from ingredients.core.progress import show_progress
 from ingredients.data.clip_encoder import EncoderConfig, describe
 from ingredients.data.encoded_clips import EncodedClips, claim_folder
@@ -45,6 +50,7 @@ from ingredients.training.runs import RUN_KINDS, train_run
 from ingredients.training.trainer import METRICS_NAME, Trainer
 from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 
+SETTINGS_NAME = "settings.json"
 TRANSFORMER_CONFIG = "transformer/config.json"
 
 _CLIPS = ("clips-train", "clips-validation")
@@ -74,6 +80,32 @@ class Lab:
         self.config = config
         self.show = show
         self.model_folder = default_model_path()
+
+    def claim(self, *, writes: bool) -> None:
+        """Refuses a folder whose models were made with other settings: the page would give them the wrong ones.
+
+        More seeds are no other settings.
+
+        Args:
+            writes: whether the settings are written down, if none are yet.
+
+        Raises:
+            UserInputError: if they differ; it names the first.
+        """
+        path = self.folder / SETTINGS_NAME
+        now = {name: value for name, value in config_to_dict(self.config).items() if name != "num_seeds"}
+        if path.exists():
+            before = read_json(path)
+            if differing := [name for name, value in now.items() if before.get(name) != value]:
+                name = differing[0]
+                raise UserInputError(
+                    f"The studies in {self.folder} were made with {name}={before.get(name)}, not {now[name]}; set it "
+                    "so, or name another --folder."
+                )
+        elif writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
 
     def data_steps(self) -> list[Step]:
         """Clips to learn from, and held-out ones."""

@@ -222,7 +222,8 @@ class DiffusionStage:
     def state(self) -> dict[str, Any]:
         """Where in the order of the clips the run is."""
         assert self._order is not None
-        return {"cursors": list(self._order.cursors), "num_clips": len(self.parts.clips)}
+        clips = self.parts.clips
+        return {"cursors": list(self._order.cursors), "num_clips": len(clips), "clips": clips.digest}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on where a run was.
@@ -236,6 +237,11 @@ class DiffusionStage:
             raise UserInputError(
                 f"The run was trained on {state['num_clips']} clips, and now there are {len(self.parts.clips)}: it "
                 "cannot go on bit for bit; start without --resume, or give it the clips that it had."
+            )
+        if state.get("clips", self.parts.clips.digest) != self.parts.clips.digest:  # older checkpoints do not say
+            raise UserInputError(
+                f"The run was trained on {state['num_clips']} other clips, or on the same in another order: it cannot "
+                "go on bit for bit; start without --resume, or give it the folders that it had, in their order."
             )
         self._cursors = list(state["cursors"])
 

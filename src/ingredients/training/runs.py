@@ -7,15 +7,17 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from ingredients.core.config import save_config
+from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
+from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.pipelines.components import load_scheduler, load_vae
 from ingredients.pipelines.loading import find_model
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
+from ingredients.training.checkpoints import Checkpoints
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityStage
 from ingredients.training.processes import Processes
@@ -24,6 +26,9 @@ from ingredients.training.start import ModelConfig, load_start
 from ingredients.training.trainer import Trainer, TrainerConfig
 
 CONFIG_NAME = "config.yaml"
+
+_MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
+"""Of `ModelConfig`, those that say what the frozen weights are."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -151,19 +156,52 @@ def train_run(
         notice: told of a download before it begins.
 
     Raises:
-        UserInputError: if there are no clips, or they were encoded by another model.
+        UserInputError: if there are no clips, they were encoded by another model, or the run cannot go on so.
         ModelFolderError: if a part of the model is missing or damaged.
     """
     processes = Processes(trackers=config.trainer.trackers, folder=folder)
-    if processes.is_main:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(config, folder / CONFIG_NAME)
+    if resume:
+        _check_same_model(folder, config.model)
     stage, parts = build_stage(kind, config, device=processes.device, notice=notice)
     sampler = None
     if sampler_factory is not None and config.trainer.sample_every is not None and parts.validation_clips is not None:
         sampler = sampler_factory(config, parts, folder)
     trainer = Trainer(stage, folder, config.trainer, processes=processes, sampler=sampler)
-    return trainer.fit(resume=resume, show=show)
+    return trainer.fit(resume=resume, show=show, on_begin=lambda: save_config(config, folder / CONFIG_NAME))
+
+
+def _check_same_model(folder: Path, config: ModelConfig) -> None:
+    """Refuses to go on with other frozen weights than those with which the run's own were trained.
+
+    Raises:
+        UserInputError: if the run began with another model; it names the setting.
+    """
+    import yaml
+
+    path = folder / CONFIG_NAME
+    if not path.exists() or not Checkpoints(folder, keep=1).paths():
+        return
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
+        now = config_to_dict(config)
+        differing = [name for name in _MODEL_SETTINGS if _place(before[name]) != _place(now[name])]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        raise UserInputError(f"The settings {path} of the run cannot be read; put them back as they were.") from error
+    if differing:
+        name = differing[0]
+        raise UserInputError(
+            f"The run {folder} began with model.{name}={_as_yaml(before[name])}, not {_as_yaml(now[name])}; set "
+            f"model.{name}={_as_yaml(before[name])}, or start without --resume."
+        )
+
+
+def _place(value: object) -> object:
+    """A path that exists, in full: it may be named in several ways; anything else as it is."""
+    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
+
+
+def _as_yaml(value: object) -> str:
+    return "null" if value is None else str(value)
 
 
 def build_stage(
@@ -183,6 +221,7 @@ def build_stage(
     widths = parts.clips.descriptions[0]["widths"]
     is_empty = device.type == "meta"
     transformer = load_start(config.model, folder, widths, must_be_aligned=kind.needs_aligned, empty=is_empty)
+    _check_positions(transformer, config, parts)
     return kind.build(transformer if is_empty else transformer.to(device), parts, config.stage), parts
 
 
@@ -199,12 +238,13 @@ def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
             "encode` makes."
         )
     vae = load_vae(folder / "vae", dtype=torch.float32)
-    digests = model_digests(folder, vae, face_encoder=config.model.face_encoder)
+    digests = model_digests(folder, face_encoder=config.model.face_encoder)
     clips = EncodedClips(config.data.train)
     validation_clips = EncodedClips(config.data.validation) if config.data.validation else None
     for each in (clips, validation_clips):
         if each is not None:
             each.check_parts(digests)
+            _check_maps(each, config.model)
     recogniser = None
     if config.stage.identity_loss_weight > 0:
         found = load_face_stack(find_face_encoder(folder, config.model.face_encoder)).recogniser
@@ -216,3 +256,34 @@ def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
         scheduler=load_scheduler(folder / "scheduler"),
         recogniser=recogniser,
     )
+
+
+def _check_maps(clips: EncodedClips, config: ModelConfig) -> None:
+    """Refuses folders without the recogniser's maps where they are trained on."""
+    for folder, description in zip(clips.folders, clips.descriptions, strict=True):
+        if config.scale_source == "recognition_and_clip" and "recognition_map_dim" not in description["widths"]:
+            raise UserInputError(
+                "model.scale_source=recognition_and_clip needs clips that were encoded with --recognition-maps, and "
+                f"those in {folder} were not; encode them so, or take clip."
+            )
+
+
+def _check_positions(transformer: IngredientsTransformer3DModel, config: RunConfig, parts: FrozenParts) -> None:
+    """Refuses clips, or single frames, of another shape than that for which positions were learned."""
+    made_for = transformer.config
+    if not made_for.use_learned_positional_embeddings:
+        return
+    ratio = int(parts.vae.config.temporal_compression_ratio)
+    only_shape = ((made_for.sample_frames - 1) // ratio + 1, made_for.sample_height, made_for.sample_width)
+    shapes = {
+        (shape[0], *shape[2:])
+        for clips in (parts.clips, parts.validation_clips)
+        if clips is not None
+        for shape in clips.buckets()
+    }
+    if shapes != {only_shape} or config.stage.image_share > 0:
+        raise UserInputError(
+            f"The model has learned positions, which fit latents of {only_shape[0]} frames of {only_shape[1]}x"
+            f"{only_shape[2]} only; encode clips of that shape and set stage.image_share=0, or leave the positions "
+            "of a base out with model.drop_learned_positions=true."
+        )

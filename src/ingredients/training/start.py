@@ -106,11 +106,6 @@ def transformer_of_run(run: Path) -> Path:
 def _feature_widths(config: ModelConfig, widths: Mapping[str, int]) -> dict[str, int]:
     wanted = {name: width for name, width in widths.items() if name != "recognition_map_dim"}
     if config.scale_source == "recognition_and_clip":
-        if "recognition_map_dim" not in widths:
-            raise UserInputError(
-                "model.scale_source=recognition_and_clip needs clips that were encoded with --recognition-maps; "
-                "encode them so, or take clip."
-            )
         wanted["id_vit_dim"] += widths["recognition_map_dim"]
     return wanted
 

@@ -189,12 +189,15 @@ class Trainer:
         """All tensors that the run changes."""
         return TrainedState(parameters=self.parameters, optimizers=self.optimizers, ema=self.ema)
 
-    def fit(self, *, resume: bool = False, show: bool = True) -> dict[str, float]:
+    def fit(
+        self, *, resume: bool = False, show: bool = True, on_begin: Callable[[], None] | None = None
+    ) -> dict[str, float]:
         """Runs the loop to its end, then validates and exports the averaged weights.
 
         Args:
             resume: go on from the folder's last checkpoint, if there is one.
             show: show a progress bar on standard error.
+            on_begin: called by the main process once it is certain that the run can begin or go on.
 
         Returns:
             The stage's final metrics, which are also written to `metrics.json`.
@@ -206,6 +209,8 @@ class Trainer:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._begin(resume=resume)
+        if on_begin is not None and self.processes.is_main:
+            on_begin()
         throughput = Throughput(peak=peak_flops(self.stage.device), num_processes=self.processes.count)
         show = show and self.processes.is_main
         progress = self._progress()

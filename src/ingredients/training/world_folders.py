@@ -104,5 +104,8 @@ def load_frozen_parts(output: Path, *, with_recogniser: bool = False) -> FrozenP
         validation_clips=EncodedClips([output / "latents" / "validation"]),
         recogniser=load_recogniser(output) if with_recogniser else None,
     )
-    parts.clips.check_parts(part_digests(output))
+    digests = part_digests(output)
+    for clips in (parts.clips, parts.validation_clips):
+        assert clips is not None
+        clips.check_parts(digests)
     return parts
