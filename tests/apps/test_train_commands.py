@@ -53,7 +53,13 @@ def test_clips_are_encoded_once_and_only_by_the_model_that_is_trained(
     clips = EncodedClips([encoded])
     assert len(clips) == 6
     assert clips.entries[0].latent_shape == (3, 4, 8, 12)
-    assert clips.descriptions[0]["widths"] == {"id_recognition_dim": 12, "id_semantic_dim": 20, "id_vit_dim": 24}
+    assert clips.descriptions[0]["widths"] == {
+        "id_recognition_dim": 12,
+        "id_semantic_dim": 20,
+        "id_vit_dim": 24,
+        "max_text_seq_length": 12,
+        "patch_size": 2,
+    }
     written = [path.stat().st_mtime_ns for path in sorted(encoded.glob("*.safetensors"))]
     again = run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded", "--shard-size", 4)
     assert again.exit_code == 0, again.output
@@ -145,6 +151,9 @@ def test_a_base_is_aligned_and_routed(run: Run, tiny_model: Path) -> None:
 def test_a_run_goes_on(run: Run, tiny_model: Path, encoded: Path) -> None:
     arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
     assert run(*arguments).exit_code == 0
+    again = run(*arguments)
+    assert again.exit_code == 2
+    assert "holds a run, up to step-00000002; --resume goes on with it" in again.stderr
     longer = run(*arguments, "trainer.num_steps=3", "--resume")
     assert longer.exit_code == 0, longer.output
     assert [json.loads(line)["step"] for line in Path("run/log.jsonl").read_text().splitlines()] == [1, 2, 3]

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from ingredients.core.errors import UserInputError
 from ingredients.data.clip_encoder import EncoderConfig, encode_all, vae_digest
 from ingredients.data.encode import encode_clips, video_to_pixels
-from ingredients.data.encoded_clips import DESCRIPTION_NAME, EncodedClips, claim_folder, read_skipped, shard_paths
+from ingredients.data.encoded_clips import DESCRIPTION_NAME, EncodedClips, claim_folder, read_shard_size, shard_paths
 from ingredients.data.encoding_run import encode_into
 from ingredients.data.world_examples import draw_example
 from ingredients.faces.alignment import crop_ffhq
@@ -87,6 +87,14 @@ def test_a_stopped_run_goes_on_and_finished_shards_are_kept(
     assert first.stat().st_mtime_ns == written
 
 
+def test_a_last_shard_grows_with_its_data_set(tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX) -> None:
+    encode_world(tmp_path, tiny_vae, number=6)
+    whole = shard_paths(tmp_path)[0].stat().st_mtime_ns
+    encode_world(tmp_path, tiny_vae, number=9)
+    assert [entry.clip_id for entry in EncodedClips([tmp_path]).entries] == [f"train-{seed:08d}" for seed in range(9)]
+    assert shard_paths(tmp_path)[0].stat().st_mtime_ns == whole
+
+
 def assert_same_shard(path: Path, other: Path) -> None:
     """Tensors and metadata alike; the order in the file is the library's."""
     with safe_open(path, framework="pt") as first, safe_open(other, framework="pt") as second:
@@ -126,7 +134,7 @@ def test_a_clip_that_cannot_be_used_is_left_out_or_ends_the_run(
     for _ in range(2):  # the second time from what is there
         assert encode_into(tmp_path, items(), encoder, report=lambda *report: reports.append(report)) == 1
     assert reports == [("clip 1", "It has no caption.")] * 2
-    assert read_skipped(shard_paths(tmp_path)[0]) == {"clip 1": "It has no caption."}
+    assert read_shard_size(shard_paths(tmp_path)[0]) == (2, {"clip 1": "It has no caption."})
     assert len(EncodedClips([tmp_path])) == 2
 
 
@@ -183,7 +191,7 @@ def test_a_clip_with_a_person_without_a_reference_is_left_out(
         folder.mkdir()
         items = ((name, lambda each=each: each) for name, each in examples.items())
         assert encode_into(folder, items, tiny_encoder(tiny_vae, config)) == 1
-        (reason,) = read_skipped(shard_paths(folder)[0]).values()
+        (reason,) = read_shard_size(shard_paths(folder)[0])[1].values()
         assert reason.startswith("Person 0 has no reference: no photo shows the face, and ")
 
 

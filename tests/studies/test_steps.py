@@ -54,8 +54,13 @@ def test_a_step_without_its_result_is_an_error(tmp_path: Path) -> None:
 
 def test_a_lock_of_a_process_that_died_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "a.lock").write_text("999999999")
-    assert run_steps([make(tmp_path, "a")], tmp_path, notice=quiet) == []
+    (tmp_path / "locks" / "a.lock").write_text('{"process": 999999999, "started": 1.0}')
+    (tmp_path / "locks" / "b.lock").write_text(
+        f'{{"process": {os.getpid()}, "started": 1.0}}'
+    )  # its number given again
+    steps = [make(tmp_path, "a"), make(tmp_path, "b")]
+    assert run_steps(steps, tmp_path, notice=quiet) == []
+    assert not list((tmp_path / "locks").iterdir())
 
 
 def _work(folder: Path) -> None:

@@ -12,6 +12,7 @@ from ingredients.core.files import atomic_path
 from ingredients.data.batches import draw_reference, read_people
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import fixed_draws
+from ingredients.data.shard_writer import clip_key
 from ingredients.faces.canvas import compose_canvas
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_video
@@ -92,14 +93,14 @@ class TrainingSampler:
         assert isinstance(output, IngredientsPipelineOutput)
         assert output.routing_maps is not None
         frames: UInt8Array = to_pixels(output.frames)[0]
-        names = [f"person {number + 1}" for number in range(len(keys))]
+        names, key = [f"person {number + 1}" for number in range(len(keys))], clip_key(entry.clip_id)
         caption = self._clips.caption(index)
-        with atomic_path(folder / f"{entry.clip_id}.mp4") as path:
+        with atomic_path(folder / f"{key}.mp4") as path:
             write_video(path, frames, fps=_FPS, metadata={"title": caption})
         photos = {name: [crop] for name, crop in zip(names, crops, strict=True)}
-        write_picture(folder / f"{entry.clip_id}.png", contact_sheet(frames, photos, prompt=caption))
+        write_picture(folder / f"{key}.png", contact_sheet(frames, photos, prompt=caption))
         routing = routing_map_sheet(output.routing_maps[0].numpy(), frames, names)
-        write_picture(folder / f"{entry.clip_id}-routing.png", routing)
+        write_picture(folder / f"{key}-routing.png", routing)
 
 
 def training_sampler(config: RunConfig, parts: FrozenParts, folder: Path) -> TrainingSampler:

@@ -140,13 +140,15 @@ class ClipEncoder:
         ]
 
     def widths(self) -> dict[str, int]:
-        """How wide the features of a face are, by the transformer's names for them."""
+        """What the transformer must agree with, by its own names: widths of a face's features, tokens, patches."""
         size = self.image_encoder.crop_size
         features = self.image_encoder.encode(np.zeros((1, size, size, 3), np.uint8))
         widths = {
             "id_recognition_dim": self.recogniser.embedding_dim,
             "id_semantic_dim": features.embeds.shape[-1],
             "id_vit_dim": features.hidden_states[0].shape[-1],
+            "max_text_seq_length": len(self.encode_captions([""])[0]),
+            "patch_size": self.patch_size,
         }
         if self.config.scale_source == "recognition_and_clip":
             assert isinstance(self.recogniser, ScaleRecogniser)

@@ -145,18 +145,19 @@ def _own(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.clone(memory_format=torch.contiguous_format)
 
 
-def read_skipped(path: Path) -> dict[str, str]:
-    """The clips that a shard lacks, with the reason.
+def read_shard_size(path: Path) -> tuple[int, dict[str, str]]:
+    """How many clips a shard holds, and those that it lacks, with the reason.
 
     Raises:
         UserInputError: if the shard is damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            skipped: dict[str, str] = json.loads(file.metadata()["skipped"])
+            metadata = file.metadata()
+        num_clips, skipped = len(json.loads(metadata["clips"])), json.loads(metadata["skipped"])
     except Exception as error:  # safetensors' own error type derives from Exception alone
         raise UserInputError(f"The encoded clips {path} are damaged ({error}); delete the file.") from error
-    return skipped
+    return num_clips, skipped
 
 
 def shard_paths(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.data.clip_encoder import ClipEncoder, encode_all
 from ingredients.data.clip_example import ClipExample
-from ingredients.data.encoded_clips import read_skipped, write_shard
+from ingredients.data.encoded_clips import read_shard_size, write_shard
 from ingredients.data.usable_clips import OnBadClip
 
 ReadExample = Callable[[], ClipExample]
@@ -60,21 +60,25 @@ def encode_into(
         first = next(iterator, None)
         if first is None:
             return num_bad
-        shard = itertools.chain([first], itertools.islice(iterator, shard_size - 1))
+        shard: Iterable[tuple[str, ReadExample]] = itertools.chain([first], itertools.islice(iterator, shard_size - 1))
         path = folder / f"shard-{number * shard_size:08d}.safetensors"
-        if number % part[1] != part[0] or path.exists():
-            done += sum(1 for _ in shard)
-            skipped = read_skipped(path) if path.exists() else {}
-        else:
-            skipped = {}
+        skipped: dict[str, str] = {}
+        is_ours, num_held, num_there = number % part[1] == part[0], 0, 0
+        if path.exists():
+            num_held, skipped = read_shard_size(path)
+        if path.exists() or not is_ours:
+            shard = list(shard)  # of which nothing is read
+            num_there = len(shard)
+        if is_ours and (not path.exists() or num_there > num_held + len(skipped)):  # a last shard that may grow now
+            skipped, clips = {}, []
             examples = _readable(shard, encoder, skipped, on_bad)
-            clips = []
             for clip in encode_all(encoder, examples, batch_size=batch_size):
                 clips.append(clip)
                 if progress is not None and num_items is not None:
                     progress(done + len(clips) + len(skipped), num_items)
             write_shard(path, clips, skipped=skipped)
-            done += len(clips) + len(skipped)
+            num_there = len(clips) + len(skipped)
+        done += num_there
         for name, problem in skipped.items():
             if report is not None:
                 report(name, problem)

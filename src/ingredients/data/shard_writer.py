@@ -124,14 +124,14 @@ def _to_sample(record: ClipRecord) -> dict[str, str | bytes]:
             names.setdefault(photo, f"{index}.{number}.{_suffix(photo, otherwise='photo')}")
     values = record_to_json(record, names.__getitem__)
     return {
-        "__key__": _key(record.clip_id),
+        "__key__": clip_key(record.clip_id),
         RECORD_SUFFIX: json.dumps(values, ensure_ascii=False).encode(),
         **{name: path.read_bytes() for path, name in names.items()},
     }
 
 
-def _key(clip_id: str) -> str:
-    """The clip's name where it can be a key, which has no dots; else something like it and its digest."""
+def clip_key(clip_id: str) -> str:
+    """The clip's name where it can be a key or a file's name, without dots; else something like it and its digest."""
     if _PLAIN_KEY.fullmatch(clip_id):
         return clip_id
     return f"{re.sub('[^A-Za-z0-9_-]', '_', clip_id)[:60]}-{hashlib.sha256(clip_id.encode()).hexdigest()[:12]}"

@@ -116,6 +116,7 @@ def model_digests(folder: Path, *, face_encoder: Path | None = None) -> dict[str
     """
     return {
         "vae": vae_digest(load_vae(folder / "vae", dtype=torch.float32)),
+        "tokenizer": digest_files(folder / "tokenizer"),
         "text_encoder": digest_files(folder / "text_encoder"),
         "face_encoder": digest_files(find_face_encoder(folder, face_encoder)),
     }

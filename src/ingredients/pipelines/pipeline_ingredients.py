@@ -309,7 +309,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         *,
         generator: torch.Generator | list[torch.Generator] | None,
         device: torch.device,
-        num_people: int | None = None,
+        num_people: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """Latents of the canvas in the first latent frame, zeros in the others.
 
@@ -322,7 +322,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             latent_shape: (B, f, C, h, w) of the noise latents.
             generator: One for all videos, or one for each.
             device: Where the latents go.
-            num_people: Faces on the canvas, for a model whose faces are joined after the VAE.
+            num_people: Faces on each canvas, for a model whose faces are joined after the VAE; one or B.
 
         Returns:
             (B, f, C, h, w).
@@ -343,7 +343,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             if num_people is None:
                 raise ValueError("This model joins the faces after the VAE, and must be told how many there are.")
             for row, each in enumerate(generators):
-                image_latents[row, 0] = self._encode_faces(canvas[row % len(canvas)], num_people, each, device=device)
+                faces = num_people[row % len(num_people)]
+                image_latents[row, 0] = self._encode_faces(canvas[row % len(canvas)], faces, each, device=device)
             return image_latents
         posteriors = [
             self.vae.encode(image[None, :, None].to(device, self.vae.dtype)).latent_dist  # of (1, 3, 1, H, W)
@@ -584,7 +585,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 latent_shape,
                 generator=generators,
                 device=device,
-                num_people=None if id_embeds is None else id_embeds.shape[1],
+                num_people=None if id_embeds is None else _count_people(id_embeds, id_mask),
             )
             image_latents = for_passes(image_latents, guidance.shows_people)
         latents = self._prepare_noise(latents, latent_shape, generator=generators, device=device)
@@ -778,6 +779,13 @@ def _dynamic_guidance(guidance_scale: float, timestep: float, num_inference_step
     """CogVideoX's formula, which mixes up steps and timesteps and is kept so that its videos can be reproduced."""
     phase = ((num_inference_steps - timestep) / num_inference_steps) ** 5.0
     return 1 + guidance_scale * ((1 - math.cos(math.pi * phase)) / 2)
+
+
+def _count_people(id_embeds: torch.Tensor, id_mask: torch.Tensor | None) -> list[int]:
+    """People of each row of `id_embeds` (rows, N, R + S), padding left out."""
+    if id_mask is None:
+        return [id_embeds.shape[1]] * len(id_embeds)
+    return [int(number) for number in id_mask.sum(dim=1)]
 
 
 def _routing_map(

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import os
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -115,8 +115,7 @@ def _claimed(folder: Path, step: Step) -> Iterator[bool]:
     if path.exists() and _lock_holder(path) is None:
         path.unlink(missing_ok=True)
     try:
-        with path.open("x", encoding="utf-8") as lock:
-            lock.write(str(os.getpid()))
+        _write_lock(path)
     except FileExistsError:
         yield False
         return
@@ -130,10 +129,22 @@ def _lock_path(folder: Path, step: Step) -> Path:
     return folder / _LOCKS / f"{step.name}.lock"
 
 
-def _lock_holder(path: Path) -> int | None:
-    """The process that holds a lock; None if nobody does."""
+def _write_lock(path: Path) -> None:
+    """Makes a lock that names this process from its first moment; raises FileExistsError if it is there."""
+    process = psutil.Process()
+    whole = path.with_name(f".{path.name}.{process.pid}")
+    whole.write_text(json.dumps({"process": process.pid, "started": process.create_time()}), encoding="utf-8")
     try:
-        process = int(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        path.hardlink_to(whole)
+    finally:
+        whole.unlink()
+
+
+def _lock_holder(path: Path) -> int | None:
+    """The process that holds a lock; None if nobody does. A number may be given again: the start tells them apart."""
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        process = psutil.Process(holder["process"])
+        return process.pid if process.create_time() == holder["started"] else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
-    return process if psutil.pid_exists(process) else None

@@ -303,9 +303,10 @@ class DiffusionStage:
         self.transformer.eval()
         losses: dict[str, list[float]] = {}
         clip_ids = [entry.clip_id for entry in clips.entries]
-        indices = next(iter(clips.buckets().values()))
+        buckets = list(clips.buckets().values())
         for index in range(self.config.num_validation_batches):
-            first = index * self.config.batch_size
+            turn, bucket = divmod(index, len(buckets))
+            indices, first = buckets[bucket], turn * self.config.batch_size
             chosen = [indices[place % len(indices)] for place in range(first, first + self.config.batch_size)]
             batch = self.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True).to(self.device)
             for timestep in VALIDATION_TIMESTEPS:

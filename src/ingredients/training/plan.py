@@ -140,7 +140,7 @@ def _memory(stage: DiffusionStage, config: RunConfig, num_tokens: int, *, num_tr
     vae = sum(each.numel() * each.element_size() for each in stage.parts.vae.parameters())
     channels = transformer.config.num_attention_heads * transformer.config.attention_head_dim
     samples = config.stage.micro_batch_size or config.stage.batch_size
-    precision = 2 if config.trainer.precision == "bfloat16" or config.model.dtype == "bfloat16" else 4
+    precision = 4 if config.trainer.precision == "float32" else 2  # `auto` on a GPU, where memory is the question
     block = samples * num_tokens * channels * _BYTES_PER_TOKEN_AND_CHANNEL * precision / 2
     kept = samples * num_tokens * channels * precision
     num_blocks = transformer.config.num_layers

@@ -162,6 +162,11 @@ def train_run(
     processes = Processes(trackers=config.trainer.trackers, folder=folder)
     if resume:
         _check_same_model(folder, config.model)
+    elif paths := Checkpoints(folder, keep=1).paths():
+        raise UserInputError(
+            f"The folder {folder} holds a run, up to {paths[-1].stem}; --resume goes on with it, and a new one needs "
+            "another folder, or this one deleted."
+        )
     stage, parts = build_stage(kind, config, device=processes.device, notice=notice)
     sampler = None
     if sampler_factory is not None and config.trainer.sample_every is not None and parts.validation_clips is not None:

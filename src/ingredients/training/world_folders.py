@@ -86,6 +86,7 @@ def part_digests(output: Path) -> dict[str, str]:
     """Digests of the parts that encode clips."""
     return {
         "vae": vae_digest(load_vae(output)),
+        "tokenizer": digest_files(part_folder(output, "text-encoder", "tokenizer")),
         "text_encoder": digest_files(part_folder(output, "text-encoder", "text_encoder")),
         "recogniser": digest_files(part_folder(output, "recogniser", "recogniser.safetensors")),
         "image_encoder": digest_files(part_folder(output, "image-encoder", "model.safetensors")),
