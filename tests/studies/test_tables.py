@@ -35,6 +35,8 @@ def test_models_are_compared_case_by_case() -> None:
     assert difference.value == pytest.approx(0.175)
     assert difference.low > 0  # although the cases differ more than the models
     assert paired_difference(better, result("mse", [0.7, 0.4])).value == pytest.approx(0.15)
+    twice = result("full", [0.9, 0.5, 0.7, 0.8], [0.1, 0.1, 0.1, 0.1])  # a seed that the other lacks does not count
+    assert paired_difference(twice, worse).value == pytest.approx(0.175)
 
 
 def test_the_verdict_says_whether_the_papers_order_holds() -> None:

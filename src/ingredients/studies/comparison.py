@@ -40,9 +40,10 @@ class ModelResult:
         """A metric's values, seed by seed."""
         return [float(seed[name]["value"]) for seed in self.seeds if seed.get(name)]
 
-    def similarities(self) -> NDArray[np.float64]:
-        """Mean similarity of each case's people, averaged over seeds (cases,)."""
-        by_seed = np.array([[_mean_similarity(case) for case in seed["cases"]] for seed in self.seeds])
+    def similarities(self, *, num_seeds: int | None = None) -> NDArray[np.float64]:
+        """Mean similarity of each case's people, averaged over the first seeds (cases,)."""
+        seeds = self.seeds[:num_seeds]
+        by_seed = np.array([[_mean_similarity(case) for case in seed["cases"]] for seed in seeds])
         return np.asarray(by_seed.mean(axis=0))
 
 
@@ -63,9 +64,10 @@ def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
 
 
 def paired_difference(first: ModelResult, second: ModelResult) -> Estimate:
-    """Mean difference of the similarities, case by case, over the cases that both have, with its interval."""
-    number = min(first.num_cases, second.num_cases)
-    return bootstrap_mean(first.similarities()[:number] - second.similarities()[:number])
+    """Mean difference of the similarities, case by case, over the cases and seeds that both have, with its interval."""
+    num_cases, num_seeds = min(first.num_cases, second.num_cases), min(len(first.seeds), len(second.seeds))
+    similarities = [model.similarities(num_seeds=num_seeds)[:num_cases] for model in (first, second)]
+    return bootstrap_mean(similarities[0] - similarities[1])
 
 
 def _mean_similarity(case: dict[str, Any]) -> float:

@@ -81,7 +81,7 @@ def draw_methods(lab: Lab, output: Path) -> None:
             similarity = _similarity(_read(lab, name)["cases"][index])
             notes[label] = f"similarity {similarity:.2f}"
         cases.append(MethodsCase(prompt=case.prompt, photos=_photos(case), videos=videos, notes=notes))
-    write_picture(output, methods_sheet(cases, frame_height=96))
+    write_picture(output, methods_sheet(cases, num_frames=3, frame_height=88))
 
 
 def draw_worst(lab: Lab, sheet: Path, plot: Path) -> dict[str, Any]:

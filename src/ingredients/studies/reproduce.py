@@ -171,7 +171,7 @@ def _models(target: Target) -> set[str]:
 
 
 def _has_rows(table: PaperTable, results: dict[str, ModelResult]) -> bool:
-    return any(row.model in results for row in table.rows)
+    return sum(row.model in results for row in table.rows) > 1  # one row compares with nothing
 
 
 def _read_results(lab: Lab) -> dict[str, ModelResult]:
