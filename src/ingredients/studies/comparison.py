@@ -64,7 +64,7 @@ def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
 
 
 def paired_difference(first: ModelResult, second: ModelResult) -> Estimate:
-    """Mean difference of the similarities, case by case, over the cases and seeds that both have, with its interval."""
+    """Mean difference of the similarities with its interval, case by case, over the cases and seeds that both have."""
     num_cases, num_seeds = min(first.num_cases, second.num_cases), min(len(first.seeds), len(second.seeds))
     similarities = [model.similarities(num_seeds=num_seeds)[:num_cases] for model in (first, second)]
     return bootstrap_mean(similarities[0] - similarities[1])
