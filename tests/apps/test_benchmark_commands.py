@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ingredients.evaluation.benchmark.drawn import BENCHMARK_VERSION, drawn_cases
+from ingredients.media.provenance import read_provenance
 from tests.apps.conftest import Run
 from tests.apps.tiny_model import FINDS_NO_FACE
 
@@ -113,3 +114,47 @@ def test_the_benchmark_has_neither_single_people_nor_modules(run: Run, tiny_mode
     modules = run("evaluate", "--benchmark", "--modules", "--model", tiny_model)
     assert modules.exit_code == 2
     assert "leave one of the two out" in modules.stderr
+
+
+def test_videos_of_your_own_benchmark_are_made_once_and_judged(run: Run, own: Path, tiny_model: Path) -> None:
+    run("benchmark", "make", own)
+    making = ("benchmark", "run", own, "--model", tiny_model, "--num-inference-steps", 1, "--output", "made")
+    result = run(*making, "--cases", 1)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "made\n"
+    assert "1 videos; judge them with: ingredients evaluate --videos made" in result.stderr
+    (first,) = Path("made/videos").iterdir()
+    made_at = first.stat().st_mtime_ns
+    result = run(*making, "--cases", 2)
+    assert result.exit_code == 0, result.output
+    assert first.stat().st_mtime_ns == made_at
+    case, second = (json.loads(line) for line in (own / "cases.jsonl").read_text().splitlines()[:2])
+    line = json.loads(Path("made/manifest.jsonl").read_text().splitlines()[0])
+    assert (line["case_id"], line["prompt"]) == (case["id"], "Two people wave in a park")
+    assert [person["name"] for person in line["people"]] == case["identities"]
+    assert read_provenance(first).people == tuple(case["identities"])
+    judged = run("evaluate", "--videos", "made", "--model", tiny_model, "--report-videos", 0, "--json")
+    assert judged.exit_code == 0, judged.output
+    assert [each["case_id"] for each in json.loads(judged.stdout)["cases"]] == [case["id"], second["id"]]
+
+
+def test_a_folder_of_benchmark_videos_is_of_one_model_and_one_benchmark(run: Run, own: Path, tiny_model: Path) -> None:
+    run("benchmark", "make", own)
+    making = ("benchmark", "run", own, "--model", tiny_model, "--cases", 1, "--output", "made")
+    assert run(*making, "--num-inference-steps", 1).exit_code == 0
+    before = set(Path("made").rglob("*"))
+    asked = json.loads((own / "cases.jsonl").read_text().splitlines()[0])["identities"]
+    (other,) = {"ana", "ben", "cleo"} - set(asked)
+    (own / "photos" / f"{other}.png").unlink()
+    for arguments, complaint in (
+        ((*making, "--num-inference-steps", 2), "differs in settings"),
+        ((*making, "--people", 3), "has cases of 2 people, not of 3; make them with"),
+        ((*making, "--cases", 9), "has 6 cases of 2 people, not 9"),
+        (("benchmark", "run", "nowhere", "--output", "made"), "holds no benchmark"),
+        ((*making, "--num-inference-steps", 1, "--cases", 6), f"{other}.png of {other} cannot be read (No such file"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2, result.output
+        assert complaint in result.stderr
+        assert "Traceback" not in result.output
+        assert before <= set(Path("made").rglob("*"))

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingredients.apps.faces_command import FaceStackChoice
-from ingredients.apps.model_option import Model
+from ingredients.apps.judge_folder import explain_interruption
+from ingredients.apps.model_options import FaceStack, FaceStackOption, Identity, Memory, Model
+from ingredients.apps.sampling_options import (
+    GuidanceScale,
+    IdentityGuidanceScale,
+    LayoutShare,
+    LikenessGuidanceScale,
+    NumInferenceSteps,
+)
 from ingredients.apps.terminal import IngredientsGroup, say, silence_libraries, with_examples
 from ingredients.core.errors import MissingDependencyError, UserInputError
+from ingredients.core.memory_mode import MemoryMode
 
 if TYPE_CHECKING:
     from ingredients.core.protocols import FaceDetector
@@ -27,10 +36,12 @@ app = typer.Typer(
     no_args_is_help=True,
     help=with_examples(
         "A benchmark: people with photos, prompts, and fixed cases in which everybody is used equally often "
-        "(docs/benchmark.md). `ingredients evaluate --benchmark` runs the drawn one.",
+        "(docs/benchmark.md). `ingredients evaluate --benchmark` runs the drawn one at once.",
         "ingredients benchmark write drawn-benchmark",
         "ingredients benchmark make my-photos --people 2 --people 3",
         "ingredients benchmark check my-photos",
+        "ingredients benchmark run my-photos --model published --output videos",
+        "ingredients evaluate --videos videos --judge dlib",
     ),
 )
 
@@ -110,6 +121,82 @@ def check(
     typer.echo(json.dumps(dataclasses.asdict(report), ensure_ascii=False) if as_json else _report_text(report))
     if not report.is_usable:
         raise typer.Exit(BENCHMARK_ERRORS)
+
+
+@app.command(
+    help=with_examples(
+        "Makes the videos of a benchmark's cases with a model: a folder that `ingredients evaluate --videos` judges. "
+        "A video that is there is not made again, so an interrupted run goes on where it stopped.",
+        "ingredients benchmark run my-photos --model published --output videos",
+        "ingredients benchmark run my-photos --model published --people 3 --cases 20 --output three",
+        "ingredients evaluate --videos videos --judge dlib",
+    )
+)
+def run(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the benchmark.")],
+    output: Annotated[Path, typer.Option(help="Folder of the videos and their manifest.")],
+    people: Annotated[int, typer.Option(min=2, help="People in a case.")] = 2,
+    cases: Annotated[int | None, typer.Option(min=1, help="How many cases, the first ones. Default: all.")] = None,
+    model: Model = None,
+    identity: Identity = None,
+    face_stack: FaceStack = FaceStackOption.MODEL,
+    num_inference_steps: NumInferenceSteps = None,
+    guidance_scale: GuidanceScale = None,
+    identity_guidance_scale: IdentityGuidanceScale = None,
+    layout_share: LayoutShare = None,
+    likeness_guidance_scale: LikenessGuidanceScale = None,
+    memory: Memory = MemoryMode.AUTO,
+) -> None:
+    """Makes the videos of a benchmark's cases."""
+    from ingredients.apps.generate import check_takes_people
+    from ingredients.core.config import config_to_dict
+    from ingredients.core.progress import show_progress
+    from ingredients.evaluation.benchmark.check import read_benchmark
+    from ingredients.evaluation.benchmark.videos import choose_cases, make_benchmark_videos
+    from ingredients.evaluation.generation import GenerationSettings
+    from ingredients.pipelines.loading import find_model, load_pipeline
+    from ingredients.pipelines.memory_estimate import VideoDemand
+    from ingredients.pipelines.out_of_memory import explained_out_of_memory
+
+    benchmark = read_benchmark(folder)
+    choose_cases(benchmark, num_people=people, num_cases=cases)  # before a model is loaded
+    silence_libraries()
+    model_folder = find_model(model, notice=say)
+    pipeline = load_pipeline(
+        model_folder,
+        identity=identity,
+        face_stack=face_stack.value,
+        memory=memory,
+        demand=VideoDemand(
+            num_people=people, guidance_scale=guidance_scale, identity_guidance_scale=identity_guidance_scale
+        ),
+    )
+    check_takes_people(pipeline, model_folder)
+    sampling = pipeline.sampling_defaults.override(
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+        identity_guidance_scale=identity_guidance_scale,
+        layout_share=layout_share,
+        likeness_guidance_scale=likeness_guidance_scale,
+    )
+    mode, on_processor = pipeline.memory_plan.mode, pipeline.device.type == "cpu"
+    try:
+        with explained_out_of_memory(mode, on_processor=on_processor), show_progress("Making videos") as progress:
+            videos = make_benchmark_videos(
+                pipeline,
+                folder,
+                benchmark,
+                output,
+                num_people=people,
+                num_cases=cases,
+                settings=GenerationSettings(**config_to_dict(sampling)),
+                model_name=model_folder.resolve().name,
+                progress=progress,
+            )
+    except KeyboardInterrupt as interruption:
+        raise explain_interruption(output) from interruption
+    say(f"{len(videos)} videos; judge them with: ingredients evaluate --videos {output}")
+    typer.echo(output)
 
 
 def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:

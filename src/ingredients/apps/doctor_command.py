@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ingredients.apps.model_option import Model
+from ingredients.apps.model_options import Model
 from ingredients.apps.terminal import with_examples
 
 HELP = with_examples(

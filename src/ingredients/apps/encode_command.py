@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ingredients.apps.model_option import Model
+from ingredients.apps.model_options import Model
 from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from ingredients.apps.judge_options import (
     VideosOption,
     check_options,
 )
-from ingredients.apps.model_option import Model
+from ingredients.apps.model_options import Model
 from ingredients.apps.sampling_options import (
     AttentionBackend,
     Compile,

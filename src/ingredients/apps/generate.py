@@ -79,7 +79,7 @@ def _make_video(
     progress: ProgressCallback | None,
     started: float,
 ) -> GenerateResult:
-    _check_takes_people(pipeline, folder)
+    check_takes_people(pipeline, folder)
     _warn_of_photographs(request, pipeline)
     assert pipeline.face_encoder is not None
     check_people = load_people_check(folder, pipeline.face_encoder)
@@ -125,7 +125,12 @@ def _video_demand(request: GenerateRequest) -> VideoDemand:
     )
 
 
-def _check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
+def check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
+    """Refuses a model that can only make videos of nobody in particular.
+
+    Raises:
+        ModelFolderError: if it has no identity modules.
+    """
     if not pipeline.transformer.config.identity_modules:
         raise ModelFolderError(
             f"The model {folder} is a base without identity modules, so it cannot show the people of photos; "

@@ -1,6 +1,5 @@
 """`ingredients generate`: photos and a sentence become a video."""
 
-import enum
 import json
 import os
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingredients.apps.model_option import Model
+from ingredients.apps.model_options import FaceStack, FaceStackOption, Identity, Memory, Model
 from ingredients.apps.sampling_options import (
     AttentionBackend,
     Compile,
@@ -41,15 +40,6 @@ HELP = with_examples(
 )
 
 
-class FaceStackOption(enum.Enum):
-    """Who reads the photos."""
-
-    MODEL = "model"
-    ANTELOPEV2 = "antelopev2"
-    DLIB = "dlib"
-    DRAWN = "drawn"
-
-
 def generate(
     photo: Annotated[
         list[str],
@@ -69,23 +59,14 @@ def generate(
         ),
     ] = None,
     model: Model = None,
-    identity: Annotated[
-        Path | None,
-        typer.Option(help="Folder of identity weights for a CogVideoX base. Default: identity/ in the base's folder."),
-    ] = None,
+    identity: Identity = None,
     drop_learned_positions: Annotated[
         bool,
         typer.Option(
             "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
         ),
     ] = False,
-    face_stack: Annotated[
-        FaceStackOption,
-        typer.Option(
-            help="Who reads the photos: the model's own networks; or, with dlib, the same but dlib finds the faces "
-            '(pip install "ingredients\\[dlib]"). antelopev2 and drawn insist on what the model has.'
-        ),
-    ] = FaceStackOption.MODEL,
+    face_stack: FaceStack = FaceStackOption.MODEL,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
     num_inference_steps: NumInferenceSteps = None,
     guidance_scale: GuidanceScale = None,
@@ -97,13 +78,7 @@ def generate(
     num_frames: Annotated[int | None, typer.Option(min=1, help="Length in frames. Default: the model's own.")] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's own.")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's own.")] = None,
-    memory: Annotated[
-        MemoryMode,
-        typer.Option(
-            help="How much of the model is on the GPU at a time: full is fastest, minimal needs least. Default: the "
-            "fastest that fits; `ingredients doctor` lists what each needs."
-        ),
-    ] = MemoryMode.AUTO,
+    memory: Memory = MemoryMode.AUTO,
     compile_blocks: Compile = False,
     attention_backend: AttentionBackend = None,
     step_cache: StepCache = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ingredients.apps import export_command
-from ingredients.apps.model_option import Model
+from ingredients.apps.model_options import Model
 from ingredients.apps.terminal import (
     INTERRUPTED,
     IngredientsGroup,

@@ -38,7 +38,7 @@ class EvaluationFolder:
             raise OutputError(
                 f"The folder {path} cannot be made ({error.strerror}); choose another output folder."
             ) from error
-        self._check_description(dict(description))
+        check_description(self.path, description)
 
     def load(self, variant: str, index: int) -> CaseRecord | None:
         """The record of a case, or None if it is not done (or its file is damaged)."""
@@ -65,21 +65,27 @@ class EvaluationFolder:
     def _record_path(self, variant: str, index: int) -> Path:
         return self.path / "cases" / variant / f"{index:04d}.json"
 
-    def _check_description(self, description: dict[str, Any]) -> None:
-        path = self.path / _DESCRIPTION
-        if not path.exists():
-            write_json(path, description)
-            return
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            before = {}
-        differing = sorted(key for key in {*before, *description} if before.get(key) != description.get(key))
-        if differing:
-            raise UserInputError(
-                f"The folder {self.path} holds an evaluation that differs in {', '.join(differing)}; choose another "
-                "output folder, or delete this one."
-            )
+
+def check_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Notes in a folder what its results depend on, the first time, and afterwards refuses anything else.
+
+    Raises:
+        UserInputError: if the folder was begun with another description; it names what differs.
+    """
+    path = folder / _DESCRIPTION
+    if not path.exists():
+        write_json(path, description)
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    differing = sorted(key for key in {*before, *description} if before.get(key) != description.get(key))
+    if differing:
+        raise UserInputError(
+            f"The folder {folder} holds an evaluation that differs in {', '.join(differing)}; choose another "
+            "output folder, or delete this one."
+        )
 
 
 def fingerprint(

@@ -1,0 +1,161 @@
+"""Makes the videos of a benchmark's cases, as a folder that `ingredients evaluate --videos` judges with any judge.
+
+evaluation.json   model and settings: other ones are refused
+manifest.jsonl    what each video was asked for with
+videos/CASE.mp4   made once; what is there is not made again
+photos/           copies of those that the cases need
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from ingredients.core.config import config_to_dict
+from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.files import atomic_path
+from ingredients.core.protocols import ProgressCallback
+from ingredients.evaluation.benchmark.folder import photo_path
+from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkCase, BenchmarkIdentity, BenchmarkPrompt
+from ingredients.evaluation.case_runner import FPS
+from ingredients.evaluation.folder import check_description, fingerprint
+from ingredients.evaluation.generation import GenerationSettings, VideoRequest, generate_videos
+from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo, write_manifest
+from ingredients.evaluation.runner import model_fingerprint
+from ingredients.evaluation.variants import WHOLE
+from ingredients.media.provenance import Provenance
+from ingredients.media.video import write_video
+from ingredients.pipelines.people import identity_photos
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
+
+
+def make_benchmark_videos(
+    pipeline: IngredientsPipeline,
+    folder: Path,
+    benchmark: Benchmark,
+    output: Path,
+    *,
+    num_people: int = 2,
+    num_cases: int | None = None,
+    settings: GenerationSettings,
+    model_name: str,
+    progress: ProgressCallback | None = None,
+) -> list[ManifestVideo]:
+    """Makes the videos that are not there yet, and the manifest of all.
+
+    Args:
+        pipeline: makes them; the first photo of each person is all that it gets.
+        folder: of the benchmark.
+        benchmark: what was read there.
+        output: folder of the videos.
+        num_people: of the cases.
+        num_cases: how many, the first ones; None: all of so many people.
+        settings: how they are made.
+        model_name: what each video says about itself.
+        progress: told of the videos done.
+
+    Raises:
+        UserInputError: if there are no such cases, or the folder was begun with another model or other settings.
+        PhotoError: if a photo cannot be read or shows no face; the videos made before are kept.
+        OutputError: if something cannot be written.
+    """
+    cases = choose_cases(benchmark, num_people=num_people, num_cases=num_cases)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"The folder {output} cannot be made ({error.strerror}); choose another one.") from error
+    asked = config_to_dict(benchmark)
+    check_description(
+        output,
+        {
+            "benchmark": fingerprint([], [{name: asked[name] for name in ("identities", "prompts", "cases")}]),
+            "number of people": num_people,
+            "model": model_fingerprint(pipeline),
+            "settings": config_to_dict(settings),
+        },
+    )
+    people = {person.id: person for person in benchmark.identities}
+    prompts = {prompt.id: prompt for prompt in benchmark.prompts}
+    videos = []
+    for number, case in enumerate(cases, start=1):
+        shown = [people[identity] for identity in case.identities]
+        video = _describe(case, shown, prompts[case.prompt], ordered=settings.layout_share > 0)
+        _copy_photos(folder, output, shown)
+        path = output / video.file_name
+        if not path.exists():
+            _make_video(pipeline, output, video, seed=case.seed, settings=settings, model_name=model_name)
+        videos.append(video)
+        if progress is not None:
+            progress(number, len(cases))
+    write_manifest(output, videos)
+    return videos
+
+
+def choose_cases(benchmark: Benchmark, *, num_people: int, num_cases: int | None) -> list[BenchmarkCase]:
+    """The first cases of so many people.
+
+    Raises:
+        UserInputError: if there are none, or fewer; it says what there is.
+    """
+    cases = benchmark.cases_of(num_people)
+    if not cases:
+        there = ", ".join(map(str, benchmark.info.num_people)) or "no number of"
+        raise UserInputError(
+            f"The benchmark has cases of {there} people, not of {num_people}; make them with: ingredients benchmark "
+            f"make FOLDER --people {num_people}"
+        )
+    if num_cases is not None and num_cases > len(cases):
+        raise UserInputError(f"The benchmark has {len(cases)} cases of {num_people} people, not {num_cases}.")
+    return cases[:num_cases]
+
+
+def _describe(
+    case: BenchmarkCase, people: Sequence[BenchmarkIdentity], prompt: BenchmarkPrompt, *, ordered: bool
+) -> ManifestVideo:
+    return ManifestVideo(
+        file_name=f"videos/{case.id}.mp4",
+        case_id=case.id,
+        prompt=prompt.for_count(len(people)),
+        people=tuple(ManifestPerson(name=person.id, photos=person.photos) for person in people),
+        ordered=ordered,
+    )
+
+
+def _copy_photos(folder: Path, output: Path, people: Sequence[BenchmarkIdentity]) -> None:
+    for person in people:
+        for photo in person.photos:
+            source, target = photo_path(folder, photo), output / photo
+            if target.exists():
+                continue
+            try:
+                content = source.read_bytes()
+            except OSError as error:
+                raise UserInputError(
+                    f"The photo {source} of {person.id} cannot be read ({error.strerror}); see everything with: "
+                    f"ingredients benchmark check {folder}"
+                ) from error
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(target) as temporary:
+                temporary.write_bytes(content)
+
+
+def _make_video(
+    pipeline: IngredientsPipeline,
+    output: Path,
+    video: ManifestVideo,
+    *,
+    seed: int,
+    settings: GenerationSettings,
+    model_name: str,
+) -> None:
+    people = identity_photos({person.name: output / person.photos[0] for person in video.people})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PhotoWarning)  # `ingredients benchmark check --faces` speaks of them, once
+        identities = pipeline.extract_identities(people)
+    request = VideoRequest(prompt=video.prompt, seed=seed, canvas_people=identities, local_people=identities)
+    (frames,) = generate_videos(pipeline, [request], variant=WHOLE, settings=settings)
+    made_of = Provenance(
+        model=model_name, seed=seed, people=tuple(person.name for person in video.people), prompt=video.prompt
+    )
+    path = output / video.file_name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, frames, fps=FPS, metadata=made_of.to_tags())
