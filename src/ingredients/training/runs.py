@@ -172,7 +172,9 @@ def train_run(
     if sampler_factory is not None and config.trainer.sample_every is not None and parts.validation_clips is not None:
         sampler = sampler_factory(config, parts, folder)
     trainer = Trainer(stage, folder, config.trainer, processes=processes, sampler=sampler)
-    return trainer.fit(resume=resume, show=show, on_begin=lambda: save_config(config, folder / CONFIG_NAME))
+    metrics = trainer.fit(resume=resume, show=show, on_begin=lambda: save_config(config, folder / CONFIG_NAME))
+    processes.close()
+    return metrics
 
 
 def _check_same_model(folder: Path, config: ModelConfig) -> None:
