@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ingredients.core.config import load_config
 from ingredients.media.video import read_video
 from ingredients.pipelines.loading import default_model_path
+from ingredients.training.world_parts import PARTS
 from tests.apps.conftest import Run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -83,3 +85,12 @@ def test_saved_videos_give_the_same_people_when_they_are_judged_from_their_files
                 person["similarity"], abs=0.03
             )  # other landmarks in the photos
             assert other["right_person"] == person["right_person"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((default_model_path() / "training").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_the_settings_of_each_part_can_be_trained_with(path: Path) -> None:
+    """As the card says; a setting that has gone would be refused."""
+    part = PARTS[path.stem]
+    load_config(part.config_type, path, defaults=(part.defaults or part.config_type)())
