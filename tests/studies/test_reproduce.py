@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from ingredients.apps.cli import app
-from ingredients.studies.lab import Lab
+from ingredients.studies.lab import SETTINGS_NAME, Lab
 from ingredients.studies.recipes import StudyConfig
 from ingredients.studies.reproduce import plan_study
 from ingredients.studies.variants import FULL
@@ -75,6 +75,11 @@ def test_a_folder_keeps_the_settings_that_it_was_begun_with(tmp_path: Path) -> N
         assert result.exit_code == 2, result.output
         assert "were made with align_steps=1, not 7" in " ".join(result.stderr.split())
     assert reproduce("table1", tmp_path, *budget, "num_seeds=2").exit_code == 0
+    settings = tmp_path / "lab" / SETTINGS_NAME
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model": "of last year"}))
+    result = reproduce("table1", tmp_path, *budget)
+    assert result.exit_code == 2, result.output
+    assert "began with another model" in " ".join(result.stderr.split())
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """The folder of the studies, and the steps that fill it: clips, bases, alignments, router stages, evaluations.
 
-settings.json                          how much of everything: another amount needs another folder
+settings.json                          model and amounts: other ones need another folder
 encoded/train, encoded/validation      clips of the drawn world, without the benchmark's held-out pairs
 bases/t2v, bases/i2v                   the common bases
 align/LABEL-sSEED                      an alignment
@@ -19,7 +19,7 @@ import torch
 from ingredients.core.config import config_to_dict, load_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
-from ingredients.core.model_files import read_json
+from ingredients.core.model_files import digest_files, read_json
 from ingredients.core.progress import show_progress
 from ingredients.data.clip_encoder import EncoderConfig, describe
 from ingredients.data.encoded_clips import EncodedClips, claim_folder
@@ -82,7 +82,7 @@ class Lab:
         self.model_folder = default_model_path()
 
     def claim(self, *, writes: bool) -> None:
-        """Refuses a folder whose models were made with other settings: the page would give them the wrong ones.
+        """Refuses a folder whose models were made of another model or with other settings: the page would be wrong.
 
         More seeds are no other settings.
 
@@ -94,8 +94,14 @@ class Lab:
         """
         path = self.folder / SETTINGS_NAME
         now = {name: value for name, value in config_to_dict(self.config).items() if name != "num_seeds"}
+        now["model"] = self.model_digest
         if path.exists():
             before = read_json(path)
+            if before.get("model") != self.model_digest:
+                raise UserInputError(
+                    f"The studies in {self.folder} began with another model than the one that ships now; name "
+                    "another --folder."
+                )
             if differing := [name for name, value in now.items() if before.get(name) != value]:
                 name = differing[0]
                 raise UserInputError(
@@ -172,6 +178,11 @@ class Lab:
     def shipped(self) -> IngredientsPipeline:
         """The model that ships, for its face networks."""
         return IngredientsPipeline.from_pretrained(self.model_folder)
+
+    @functools.cached_property
+    def model_digest(self) -> str:
+        """Which weights ship."""
+        return digest_files(self.model_folder / "transformer")
 
     def sampling(self) -> SamplingDefaults:
         """How every video is made."""

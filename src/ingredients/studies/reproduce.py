@@ -105,7 +105,7 @@ def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[s
     output.mkdir(parents=True, exist_ok=True)
     results = _read_results(lab)
     tables = [TABLES[target]] if target in TABLES else list(TABLES.values()) if target == "all" else []
-    parts = [page_head(lab.config)]
+    parts = [page_head(lab)]
     parts += [table_markdown(table, results) for table in tables if _has_rows(table, results)]
     if seeds := seeds_markdown(list(results.values())):
         parts += ["## Seeds", seeds]

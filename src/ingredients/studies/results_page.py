@@ -11,19 +11,18 @@ import torch
 from ingredients.core.config import config_to_dict
 from ingredients.studies.comparison import ModelResult
 from ingredients.studies.lab import Lab
-from ingredients.studies.recipes import StudyConfig
 
 _PAGE_WIDTH = 120
 _HEAD = """# The paper's tables and figures, in the drawn world
 
-Written by `ingredients reproduce`. Models that differ in the router stage alone start from the aligned weights inside
-the model that ships, with routers drawn anew: hours of training have aligned those, with an identity loss that the
-paper lacks. Models that differ in the alignment start from a common base ({base}; the image-to-video base goes on from
-it for {i2v_steps} steps) and are aligned for {align_steps} steps, without an identity loss: minutes, after which
-likeness is only beginning. The router stage takes {route_steps} steps. All learn from {num_clips} clips of the drawn
-world, and make videos of the benchmark's first cases of two people with {num_inference_steps} denoising steps and a
-guidance of {guidance_scale:g}, as the paper does: no guidance by the people or by likeness, no planned layout.
-Hardware: {hardware}.
+Written by `ingredients reproduce`. Models that differ in the router stage alone start from the aligned weights
+inside the model that ships (digest {model}), with routers drawn anew: hours of training have aligned those, with
+an identity loss that the paper lacks. Models that differ in the alignment start from a common base ({base}; the
+image-to-video base goes on from it for {i2v_steps} steps) and are aligned for {align_steps} steps, without an
+identity loss: minutes, after which likeness is only beginning. The router stage takes {route_steps} steps. All
+learn from {num_clips} clips of the drawn world, and make videos of the benchmark's first cases of two people with
+{num_inference_steps} denoising steps and a guidance of {guidance_scale:g}, as the paper does: no guidance by the
+people or by likeness, no planned layout. Hardware: {hardware}.
 
 Numbers are means with 95 % bootstrap intervals over cases; with several seeds, both are averaged over seeds.
 `Face Sim` is the paper's measure in the judge's cosines, `text` the cosine in the small model's dual encoder,
@@ -33,10 +32,12 @@ compares with the paper's. Models that are tuned for each pair have fewer cases,
 _KEPT = ("num_cases", "seconds_per_video", "model_fingerprint")
 
 
-def page_head(config: StudyConfig) -> str:
+def page_head(lab: Lab) -> str:
     """The beginning of the page."""
+    config = lab.config
     base = "taken out of the model that ships" if config.t2v_steps == 0 else f"trained for {config.t2v_steps} steps"
     text = _HEAD.format(
+        model=lab.model_digest,
         base=base,
         i2v_steps=config.i2v_steps,
         align_steps=config.align_steps,
@@ -54,6 +55,7 @@ def results_numbers(lab: Lab, results: Mapping[str, ModelResult]) -> dict[str, A
     return {
         "config": config_to_dict(lab.config),
         "hardware": hardware(),
+        "model": lab.model_digest,
         "models": {name: [_numbers_of(seed) for seed in result.seeds] for name, result in results.items()},
     }
 
