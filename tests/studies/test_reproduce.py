@@ -103,4 +103,6 @@ def test_tables_and_figures_are_made_and_a_second_call_makes_nothing_anew(tmp_pa
     table = (tmp_path / "results" / "README.md").read_text()
     assert "| cross-entropy |" in table
     assert "cross-entropy against mean squared error" in table
+    assert "Figure 5" in table  # as drawn before
+    assert "## Section 4.4" in table
     assert {path: path.stat().st_mtime_ns for path in written} == written

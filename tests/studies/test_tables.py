@@ -76,16 +76,17 @@ def test_every_model_of_a_table_exists() -> None:
         assert {name for pair in table.better for name in pair} <= {row.model for row in table.rows}
 
 
-def test_the_claims_about_routing_are_read_off_the_recalls() -> None:
+def test_the_claims_about_routing_are_read_off_the_recalls_case_by_case() -> None:
     import numpy as np
 
-    from ingredients.studies.figures import claims_of_section_4_4
+    from ingredients.studies.routing_claims import claims_of_section_4_4
 
-    clear = np.array([[0.6] * 7, [0.7] * 7, [0.9] * 7])
-    vague = np.array([[0.6] * 7, [0.6] * 7, [0.6] * 7])
+    cases = np.linspace(-0.05, 0.05, 5)[:, None, None]
+    clear = np.array([[0.6] * 7, [0.7] * 7, [0.9] * 7]) + cases
+    vague = np.full((3, 7), 0.6) + cases
     first, second = claims_of_section_4_4(clear, vague)
-    assert "0.73 with it and 0.60 without; so here" in first
-    assert "0.60 in the first block and 0.90 in the last; so here" in second
+    assert "0.73 with it and 0.60 without, +0.13 (+0.13 to +0.13): so here" in first
+    assert "0.60 in the first block and 0.90 in the last, +0.30 (+0.30 to +0.30): so here" in second
     first, second = claims_of_section_4_4(vague, clear)
-    assert first.endswith("not here.")
-    assert second.endswith("not here: all blocks route alike.")
+    assert "-0.13 (-0.13 to -0.13): the other way round here" in first
+    assert "+0.00 (+0.00 to +0.00): undecided" in second

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
+from ingredients.core.errors import UserInputError
 
 HELP = with_examples(
     "Trains the models of the paper's tables in the drawn world, measures them on the benchmark, and writes tables "
@@ -68,14 +69,18 @@ def reproduce(
         ]
         try:
             left = run_study(lab, plan, minutes=minutes, notice=say)
-            for helper in helpers:
-                helper.wait()
+            failures = sum(helper.wait() != 0 for helper in helpers)
         except KeyboardInterrupt as interruption:
             say(f"Interrupted; what is done is kept in {folder}, and the same command goes on.")
             raise typer.Exit(INTERRUPTED) from interruption
         finally:
             for helper in helpers:
                 helper.terminate()
+        if failures:
+            raise UserInputError(
+                f"{failures} of {jobs} processes ended with an error, which stands above; what is done is kept in "
+                f"{folder}, and the same command goes on."
+            )
         if left and not worker:
             say(missing_text([step for step in left if not step.is_done()]))
     if not worker:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingredients.core.errors import UserInputError
+from ingredients.evaluation.outputs import RESULT_NAME
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
 
 
@@ -55,7 +56,7 @@ def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
     """
     seeds = []
     for folder in folders:
-        path = folder / "result.json"
+        path = folder / RESULT_NAME
         try:
             seeds.append(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ingredients.core.files import atomic_path
+from ingredients.core.model_files import read_json
+from ingredients.evaluation.outputs import RESULT_NAME
 from ingredients.studies import figures
 from ingredients.studies.comparison import ModelResult, read_result
 from ingredients.studies.lab import Lab
@@ -93,9 +95,12 @@ def run_study(lab: Lab, plan: StudyPlan, *, minutes: float | None = None, notice
 def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[str], None]) -> Path:
     """Writes the page of results: tables beside the paper's numbers, and figures, as far as their models are there.
 
+    Every table is written, whichever target was asked for, so that none is lost; figures are drawn again where the
+    target has them, and else stay as they were.
+
     Args:
         lab: the studies' folder.
-        target: tables and figures that are wanted.
+        target: what was asked for.
         output: folder of the page.
         notice: told what is missing.
 
@@ -104,17 +109,16 @@ def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[s
     """
     output.mkdir(parents=True, exist_ok=True)
     results = _read_results(lab)
-    tables = [TABLES[target]] if target in TABLES else list(TABLES.values()) if target == "all" else []
     parts = [page_head(lab)]
-    parts += [table_markdown(table, results) for table in tables if _has_rows(table, results)]
+    parts += [table_markdown(table, results) for table in TABLES.values() if _has_rows(table, results)]
     if seeds := seeds_markdown(list(results.values())):
         parts += ["## Seeds", seeds]
-    drawn: dict[str, Any] = {}
-    if target in ("figures", "all"):
-        drawn = _draw_figures(lab, output, results, notice)
-        claims = drawn.get("figure 5", {}).get("claims", [])
-        parts += ["## Section 4.4", "\n".join(f"- {claim}" for claim in claims)] if claims else []
-        parts += ["## Figures", *(f"### {title}\n\n![{title}]({name})" for name, title in _shown(output))]
+    is_drawn = target in ("figures", "all")
+    drawn = _draw_figures(lab, output, results, notice) if is_drawn else _drawn_before(output)
+    if claims := drawn.get("figure 5", {}).get("claims", []):
+        parts += ["## Section 4.4", "\n".join(f"- {claim}" for claim in claims)]
+    if shown := _shown(output):
+        parts += ["## Figures", *(f"### {title}\n\n![{title}]({name})" for name, title in shown)]
     with atomic_path(output / PAGE_NAME) as temporary:
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     with atomic_path(output / RESULTS_NAME) as temporary:
@@ -122,6 +126,14 @@ def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[s
             json.dumps(results_numbers(lab, results) | {"figures": drawn}, indent=1) + "\n", encoding="utf-8"
         )
     return output / PAGE_NAME
+
+
+def _drawn_before(output: Path) -> dict[str, Any]:
+    """The numbers of the figures that are there."""
+    if not (output / RESULTS_NAME).exists():
+        return {}
+    drawn: dict[str, Any] = read_json(output / RESULTS_NAME).get("figures", {})
+    return drawn
 
 
 _FIGURES = (
@@ -180,14 +192,14 @@ def _read_results(lab: Lab) -> dict[str, ModelResult]:
         if folders := _seed_folders(lab, variant):
             results[variant.name] = read_result(variant.name, folders)
     for name in (TEXT_ALONE, *TUNED):
-        if (evaluation_folder(lab, name) / "result.json").exists():
+        if (evaluation_folder(lab, name) / RESULT_NAME).exists():
             results[name] = read_result(name, [evaluation_folder(lab, name)])
     return results
 
 
 def _seed_folders(lab: Lab, variant: Variant) -> list[Path]:
     folders = [evaluation_folder(lab, f"{variant.name}-s{seed}") for seed in variant.seeds]
-    return [folder for folder in folders if (folder / "result.json").exists()]
+    return [folder for folder in folders if (folder / RESULT_NAME).exists()]
 
 
 def missing_text(steps: Sequence[Step]) -> str:
