@@ -3,8 +3,12 @@
 Legend: n, m rows of the samples, D features.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+from ingredients.evaluation.statistics import Estimate, bootstrap
 
 
 def frechet_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
@@ -29,3 +33,23 @@ def frechet_distance(first: NDArray[np.float64], second: NDArray[np.float64]) ->
         cross = np.linalg.eigvalsh(root @ (centred_second.T @ centred_second / degrees_second) @ root)
         root_trace = np.sqrt(np.clip(cross, 0, None)).sum()
     return float(difference @ difference + traces - 2 * root_trace)
+
+
+def bootstrap_frechet(
+    generated: Sequence[NDArray[np.float64]], real: Sequence[NDArray[np.float64]], *, num_resamples: int
+) -> Estimate:
+    """The distance between the rows of all cases with its interval, which comes from drawing cases.
+
+    Infinite while there are fewer than two rows on either side. With fewer rows than features it is biased upwards, as
+    every distance from samples is.
+
+    Args:
+        generated: rows (n, D) of each case.
+        real: likewise, of as many cases.
+        num_resamples: draws; each costs a distance.
+    """
+
+    def distance(indices: NDArray[np.int64]) -> float:
+        return frechet_distance(*(np.concatenate([side[index] for index in indices]) for side in (generated, real)))
+
+    return bootstrap(distance, len(generated), num_resamples=num_resamples, is_biased=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ingredients.core.markdown import markdown_table
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment
 from ingredients.evaluation.cases import make_cases
@@ -17,7 +18,7 @@ from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.registry import find_metrics
 from ingredients.evaluation.outputs import write_text
 from ingredients.evaluation.records import CaseRecord
-from ingredients.evaluation.results import estimate_to_json, markdown_table
+from ingredients.evaluation.results import estimate_to_json
 from ingredients.evaluation.runner import open_runner
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
 from ingredients.evaluation.variants import CONFLICT, FORCED_LEFT_RIGHT, FORCED_RIGHT_LEFT, MODULE_VARIANTS

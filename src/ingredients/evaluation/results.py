@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingredients.core.config import config_to_dict
+from ingredients.core.markdown import markdown_table
 from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.confusion import Confusion, confusion_matrix
 from ingredients.evaluation.generation import GenerationSettings
@@ -171,16 +172,6 @@ def confusion_table(confusions: Sequence[Confusion], num_people: int) -> str:
         for person, counts in enumerate(confusion_matrix(confusions, num_people))
     ]
     return markdown_table(header, rows)
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
 
 
 def estimate_to_json(estimate: Estimate) -> dict[str, float | None]:

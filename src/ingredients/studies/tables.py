@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from ingredients.evaluation.results import markdown_table
+from ingredients.core.markdown import markdown_table
 from ingredients.evaluation.statistics import Estimate
 from ingredients.studies.comparison import ModelResult, paired_difference
 

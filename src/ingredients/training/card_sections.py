@@ -1,6 +1,6 @@
 """What a model card says of each run that the model comes from: its data, what was measured, and all settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import yaml
 
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
+from ingredients.core.markdown import markdown_table
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.pipelines.model_origin import model_origin
 from ingredients.training.export_plan import ExportPlan
@@ -56,12 +57,6 @@ def run_section(plan: ExportPlan, run: RunFolder) -> str:
         lines += ["", _folded("How the clips were encoded: by which parts, with which settings", descriptions)]
     lines += ["", _folded("All settings", _shown_settings(run))]
     return "\n".join(lines)
-
-
-def markdown_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A table in Markdown."""
-    lines = [heads, ("---",) * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _metrics(plan: ExportPlan, run: RunFolder) -> dict[str, Any]:

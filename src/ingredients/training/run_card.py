@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from ingredients.core.markdown import markdown_table
 from ingredients.pipelines.clip_encoding import model_bucket
 from ingredients.pipelines.components import TRANSFORMER, build_vae, transformer_part
 from ingredients.pipelines.model_origin import (
@@ -17,7 +18,7 @@ from ingredients.pipelines.model_origin import (
     terms_of_faces,
 )
 from ingredients.pipelines.transformer_folder import build_transformer
-from ingredients.training.card_sections import markdown_table, run_section, runs_table
+from ingredients.training.card_sections import run_section, runs_table
 from ingredients.training.export_plan import ExportPlan, Layout, dtype_name
 
 CURVES_NAME = "curves.png"

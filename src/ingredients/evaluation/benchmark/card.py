@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ingredients.core.errors import OutputError
 from ingredients.core.files import atomic_path
+from ingredients.core.markdown import markdown_table
 from ingredients.evaluation.benchmark.cases import PROMPTS_PER_SET
 from ingredients.evaluation.benchmark.folder import (
     CARD_NAME,
@@ -16,7 +17,6 @@ from ingredients.evaluation.benchmark.folder import (
     PROMPTS_NAME,
 )
 from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkInfo, BenchmarkPrompt
-from ingredients.evaluation.results import markdown_table
 
 _MARK = "<!-- Made by `ingredients benchmark`: change benchmark.json and make it again. -->"
 

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.evaluation.frechet import frechet_distance
+from ingredients.evaluation.frechet import bootstrap_frechet
 from ingredients.evaluation.packed_features import unpack_features
 from ingredients.evaluation.records import CaseRecord, Need
-from ingredients.evaluation.statistics import Estimate, bootstrap
+from ingredients.evaluation.statistics import Estimate
 
 _NUM_RESAMPLES = 50
 """Each costs a decomposition of thousands of rows."""
@@ -45,14 +45,7 @@ class FaceFid:
         """The distance with its interval; infinite while there are fewer than two faces on either side."""
         generated = [self._rows(record, "generated") for record in records]
         real = [self._rows(record, self.against) for record in records]
-
-        def distance(indices: NDArray[np.int64]) -> float:
-            return frechet_distance(
-                np.concatenate([generated[index] for index in indices]),
-                np.concatenate([real[index] for index in indices]),
-            )
-
-        return bootstrap(distance, len(records), num_resamples=_NUM_RESAMPLES, is_biased=True)
+        return bootstrap_frechet(generated, real, num_resamples=_NUM_RESAMPLES)
 
     @staticmethod
     def _rows(record: CaseRecord, side: Literal["generated", "photos", "real"]) -> NDArray[np.float64]:

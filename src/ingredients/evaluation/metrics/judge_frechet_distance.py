@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.evaluation.frechet import frechet_distance
+from ingredients.evaluation.frechet import bootstrap_frechet
 from ingredients.evaluation.records import CaseRecord, Need
-from ingredients.evaluation.statistics import Estimate, bootstrap
+from ingredients.evaluation.statistics import Estimate
 
 _NUM_RESAMPLES = 100
 
@@ -29,14 +29,7 @@ class JudgeFrechetDistance:
         """The distance with its interval; infinite while there are fewer than two faces on either side."""
         generated = [_rows(record, "generated") for record in records]
         real = [_rows(record, "real") for record in records]
-
-        def distance(indices: NDArray[np.int64]) -> float:
-            return frechet_distance(
-                np.concatenate([generated[index] for index in indices]),
-                np.concatenate([real[index] for index in indices]),
-            )
-
-        return bootstrap(distance, len(records), num_resamples=_NUM_RESAMPLES, is_biased=True)
+        return bootstrap_frechet(generated, real, num_resamples=_NUM_RESAMPLES)
 
 
 def _rows(record: CaseRecord, side: str) -> NDArray[np.float64]:
