@@ -46,7 +46,7 @@ def encode_canvases(
     """
 
     def encode(pictures: torch.Tensor) -> torch.Tensor:
-        pieces = pictures.unsqueeze(2).split(pictures_at_once(*pictures.shape[-2:]))
+        pieces = torch.split(pictures.unsqueeze(2), pictures_at_once(*pictures.shape[-2:]))
         with single_frame_convolutions(vae):
             return torch.cat([encode_clips(vae, piece.to(vae.device, vae.dtype))[:, 0] for piece in pieces])
 

@@ -88,8 +88,8 @@ class FrozenParts:
     vae: AutoencoderKLCogVideoX
     """Encodes canvases, and decodes for the identity loss."""
 
-    clips: EncodedClips
-    """To learn from."""
+    clips: EncodedClips | None
+    """To learn from; None in a plan for clips that are not there yet."""
 
     validation_clips: EncodedClips | None = None
     """Held out; None: nothing is measured."""
@@ -140,6 +140,12 @@ class DiffusionStage:
         device: torch.device = next(self.transformer.parameters()).device
         return device
 
+    @property
+    def clips(self) -> EncodedClips:
+        """To learn from."""
+        assert self.parts.clips is not None
+        return self.parts.clips
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """What the stage trains."""
         raise NotImplementedError
@@ -151,8 +157,8 @@ class DiffusionStage:
             UserInputError: if the processes cannot have equal shares of a step.
         """
         if self._order is None:
-            buckets = list(self.parts.clips.buckets().values())
-            clip_ids = [entry.clip_id for entry in self.parts.clips.entries]
+            buckets = list(self.clips.buckets().values())
+            clip_ids = [entry.clip_id for entry in self.clips.entries]
             self._order = SampleOrder(buckets, clip_ids, seed=position.seed, cursors=self._cursors)
         is_image = position.progress < self.config.image_share
         batch_size = self.config.image_batch_size if is_image else self.config.batch_size
@@ -169,7 +175,7 @@ class DiffusionStage:
     ) -> ClipBatch:
         """Reads clips, with the conditions that were drawn for them; held-out ones keep their captions."""
         config = self.transformer.config
-        clips = self.parts.validation_clips if held_out else self.parts.clips
+        clips = self.parts.validation_clips if held_out else self.clips
         assert clips is not None
         return draw_batch(
             clips,
@@ -226,8 +232,7 @@ class DiffusionStage:
     def state(self) -> dict[str, Any]:
         """Where in the order of the clips the run is."""
         assert self._order is not None
-        clips = self.parts.clips
-        return {"cursors": list(self._order.cursors), "num_clips": len(clips), "clips": clips.digest}
+        return {"cursors": list(self._order.cursors), "num_clips": len(self.clips), "clips": self.clips.digest}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on where a run was.
@@ -237,12 +242,12 @@ class DiffusionStage:
         """
         if not state:
             return
-        if state["num_clips"] != len(self.parts.clips):
+        if state["num_clips"] != len(self.clips):
             raise UserInputError(
-                f"The run was trained on {state['num_clips']} clips, and now there are {len(self.parts.clips)}: it "
+                f"The run was trained on {state['num_clips']} clips, and now there are {len(self.clips)}: it "
                 "cannot go on bit for bit; start without --resume, or give it the clips that it had."
             )
-        if state.get("clips", self.parts.clips.digest) != self.parts.clips.digest:  # older checkpoints do not say
+        if state.get("clips", self.clips.digest) != self.clips.digest:  # older checkpoints do not say
             raise UserInputError(
                 f"The run was trained on {state['num_clips']} other clips, or on the same in another order: it cannot "
                 "go on bit for bit; start without --resume, or give it the folders that it had, in their order."
@@ -304,7 +309,7 @@ class DiffusionStage:
         if self.parts.validation_clips is None:
             return {}
         self.transformer.eval()
-        losses: dict[str, list[SumOf]] = {}
+        batches: dict[str, list[SumOf]] = {}
         for draws in self._held_out_draws(self.parts.validation_clips):
             sums: dict[str, list[SumOf]] = {}
             for piece in self._pieces(draws):
@@ -313,12 +318,12 @@ class DiffusionStage:
                     timesteps = torch.full((len(batch),), timestep, device=self.device)
                     with mixed_precision(precision_of_weights(self.dtype), self.device):
                         measured = self.validation_losses(batch, timesteps)
-                    for name, value in measured.items():
-                        sums.setdefault(f"{name}_t{timestep}", []).append(value)
+                    for name, losses in measured.items():
+                        sums.setdefault(f"{name}_t{timestep}", []).append(losses)
             for name, mean in _means(sums).items():
-                losses.setdefault(name, []).append((mean * len(draws), len(draws)))
+                batches.setdefault(name, []).append((mean * len(draws), len(draws)))
         self.transformer.train()
-        means = _means(losses)
+        means = _means(batches)
         by_kind: dict[str, list[float]] = {}
         for name, value in means.items():
             by_kind.setdefault(name.rsplit("_t", 1)[0], []).append(value)
