@@ -7,8 +7,11 @@ import pytest
 import torch
 import yaml
 
+from ingredients.apps.train_samples import TrainingSampler
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.training.diffusion_stage import FrozenParts
+from ingredients.training.runs import SamplesConfig
 from tests.apps.conftest import Run
 
 CLIPS = ("world", "clips", "--number", 6, "--height", 32, "--width", 48, "--references", 1, "--output", "clips")
@@ -203,6 +206,43 @@ def test_a_dry_run_plans_and_writes_nothing(run: Run, tiny_model: Path, encoded:
     for words in ("multi-scale projector", "LoRA", "frozen weights", "6 clips", "30 steps of 16 clips", "one H200"):
         assert words in result.stdout
     assert not Path("runs").exists()
+
+
+def test_a_dry_run_needs_no_clips_and_one_process_speaks(run: Run, tiny_model: Path, monkeypatch) -> None:
+    dry_run = ("train", "align", "--model", tiny_model, "--dry-run", "trainer.num_steps=30")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "0")
+    main = run(*dry_run)
+    assert main.exit_code == 0, main.output
+    assert "Note: No clips are named (--data); the plan takes" in main.stdout
+    assert "memory of each of 4 processes" in main.stdout
+    monkeypatch.setenv("RANK", "3")
+    other = run(*dry_run)
+    assert (other.exit_code, other.output) == (0, "")
+
+
+def test_samples_of_large_videos_are_decoded_in_tiles(
+    run: Run, tiny_model: Path, encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingredients.apps.train_samples.SMALL_TILE", (6, 10))  # of 8 x 12 latents
+    seen: dict[str, set[torch.Size]] = {"encoder": set(), "decoder": set()}
+
+    class Sampler(TrainingSampler):
+        def __init__(self, parts: FrozenParts, folder: Path, config: SamplesConfig) -> None:
+            super().__init__(parts, folder, config)
+            for name, sizes in seen.items():
+                part = getattr(parts.vae, name)
+                part.register_forward_pre_hook(lambda _, inputs, sizes=sizes: sizes.add(inputs[0].shape[-2:]))
+
+    monkeypatch.setattr("ingredients.apps.train_samples.TrainingSampler", Sampler)
+    result = run(
+        "train", "align", "--model", tiny_model, "--data", encoded, "--validation-data", encoded, "--output", "tiled",
+        *QUICK, "trainer.sample_every=1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert seen["encoder"] == {(32, 48)}  # canvases stay whole
+    assert seen["decoder"] == {(6, 10), (6, 4), (3, 10), (3, 4)}  # overlapping by a sixth and a fifth
+    assert len(list(Path("tiled/samples").rglob("*.mp4"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
+from ingredients.data import canvas_latents
 from ingredients.data.canvas_latents import encode_canvases
 from ingredients.data.encode import encode_images
 from ingredients.faces.canvas import canvas_slots, compose_canvas
@@ -24,6 +25,20 @@ def test_before_the_vae_the_composed_canvas_is_encoded(tiny_vae: AutoencoderKLCo
     latents = encode(tiny_vae, samples, "before")
     assert latents.shape == (2, 1, 3, 16, 24)
     torch.testing.assert_close(latents, encode_images(tiny_vae, canvases))
+
+
+def test_large_canvases_are_encoded_one_after_the_other(
+    tiny_vae: AutoencoderKLCogVideoX, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = [crops(2), crops(3), crops(1)]
+    together = encode(tiny_vae, samples, "before")
+    sizes: list[int] = []
+    hook = tiny_vae.encoder.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    monkeypatch.setattr(canvas_latents, "_PIXELS_AT_ONCE", 64 * 96 - 1)
+    one_by_one = encode(tiny_vae, samples, "before")
+    hook.remove()
+    assert sizes == [1, 1, 1]
+    torch.testing.assert_close(one_by_one, together, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("num_people", [1, 2, 3, 5])

@@ -23,7 +23,7 @@ from ingredients.pipelines.hub import (
     verify,
 )
 from ingredients.pipelines.known_models import KNOWN_MODELS, find_known_model
-from ingredients.pipelines.loading import default_model_path, find_model, load_pipeline
+from ingredients.pipelines.loading import default_model_path, find_model, find_model_here, load_pipeline
 from ingredients.pipelines.needed_files import needed_files
 from tests.pipelines.hub_server import COMMIT, Hub, point_at, run_hub
 from tests.pipelines.stand_ins import make_face_stack, make_pipeline
@@ -139,6 +139,7 @@ def test_what_is_here_is_found_without_the_hub(hub: Hub, monkeypatch: pytest.Mon
     hub.newest = "f" * 40  # somebody changes the repository
     go_offline(monkeypatch)
     assert find_downloaded(MODEL) == find_model(MODEL.repo_id) == fetch(MODEL) == folder
+    assert find_model_here(MODEL.repo_id) == folder
     assert find_downloaded(HubModel(repo_id=MODEL.repo_id, revision=COMMIT)) == folder
     assert len(hub.served) == num_requests
 
@@ -307,11 +308,12 @@ def test_ids_and_paths() -> None:
 def test_a_folder_comes_before_a_repository_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "someone/people").mkdir(parents=True)
-    assert find_model(MODEL.repo_id) == Path(MODEL.repo_id)
+    assert find_model(MODEL.repo_id) == find_model_here(MODEL.repo_id) == Path(MODEL.repo_id)
 
 
 def test_known_names() -> None:
     assert find_model() == find_model("small-world") == default_model_path()
+    assert find_model_here() == find_model_here("small-world") == default_model_path()
     with pytest.raises(ModelFolderError, match=r"no model folder smal; .* small-world, published"):
         find_model("smal")
     for model in KNOWN_MODELS:

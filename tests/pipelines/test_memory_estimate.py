@@ -1,13 +1,17 @@
 """What a mode needs: weights exactly, activations against a count of all allocations, and the mode that is chosen."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
+from ingredients.data.encode import encode_clips
+from ingredients.data.vae_shortcuts import decode_pictures, single_frame_convolutions
 from ingredients.models import presets
 from ingredients.models.identity_features import FoldedBlockFeatures, IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -18,6 +22,8 @@ from ingredients.pipelines.memory_estimate import (
     VideoDemand,
     decoding_bytes,
     denoising_bytes,
+    differentiated_decoding_bytes,
+    encoding_bytes,
     estimate_needs,
     identity_bytes,
     step_cache_bytes,
@@ -159,6 +165,29 @@ def test_the_decoders_activations(
     counted = count_decoder(tile=tile, height=height, width=width, num_latents=(num_frames - 1) // 4 + 1)
     estimated = decoding_bytes(published, VideoDemand(height=height, width=width, num_frames=num_frames), mode)
     assert counted <= estimated <= 1.1 * CONVOLUTION_WORKSPACE * counted
+
+
+@pytest.mark.parametrize(("num_pictures", "height", "width"), [(1, 480, 720), (2, 480, 720), (3, 240, 368)])
+def test_the_encoders_activations(published: ModelWeights, num_pictures: int, height: int, width: int) -> None:
+    with without_computing(torch.bfloat16):
+        vae = AutoencoderKLCogVideoX().eval()
+        with AllocationCount() as count, single_frame_convolutions(vae):
+            encode_clips(vae, torch.empty(num_pictures, 3, 1, height, width))
+    estimated = encoding_bytes(published, num_pictures=num_pictures, height=height, width=width)
+    assert count.peak <= estimated <= 1.3 * CONVOLUTION_WORKSPACE * count.peak
+
+
+def test_what_the_decoder_keeps_for_a_backward_pass(published: ModelWeights) -> None:
+    """In float32, in which an identity loss decodes."""
+    in_float32 = dataclasses.replace(published, element_size=4)
+    for num_pictures, height, width in ((1, 480, 720), (2, 240, 368)):
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            vae = AutoencoderKLCogVideoX().eval().requires_grad_(False)
+            latents = torch.empty(num_pictures, 1, 16, height // 8, width // 8, requires_grad=True)
+            with AllocationCount() as count:
+                decode_pictures(vae, latents).sum().backward()
+        estimated = differentiated_decoding_bytes(in_float32, num_pictures=num_pictures, height=height, width=width)
+        assert count.peak <= estimated <= 1.1 * CONVOLUTION_WORKSPACE * count.peak
 
 
 def test_speed_options_count(published: ModelWeights) -> None:

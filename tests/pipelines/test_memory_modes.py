@@ -21,6 +21,7 @@ from ingredients.pipelines.memory_modes import (
     TILE,
     apply_memory_mode,
     decode_in_tiles,
+    decoding_in_tiles,
     place_parts,
 )
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -281,6 +282,21 @@ def test_tiles_fit_together(tile: tuple[int, int]) -> None:
         assert difference < 0.2 * whole.std()  # tiles differ by what their normalisations see, slivers most
         pixels = torch.rand(1, 3, 1, 4 * height, 4 * width, generator=generator)
         assert tiled.encode(pixels).latent_dist.mean.shape == (1, 3, 1, height, width)
+
+
+@torch.no_grad()
+def test_tiles_can_be_for_a_while() -> None:
+    vae = make_vae()
+    seen: list[torch.Size] = []
+    vae.decoder.conv_in.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape))
+    latents = torch.randn(2, 3, 1, 7, 9)
+    with decoding_in_tiles(vae, (6, 5)):
+        vae.decode(latents)
+    assert {shape[0] for shape in seen} == {1}
+    assert len(seen) > 2
+    seen.clear()
+    vae.decode(latents)
+    assert [(shape[0], *shape[-2:]) for shape in seen] == [(2, 7, 9)]
 
 
 @pytest.mark.parametrize("mode", LOWER)

@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 from ingredients.core.errors import UserInputError
 from ingredients.data.encoded_clips import EncodedClips
+from ingredients.data.sampling import fixed_draws
 from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.training.alignment_stage import (
     KEPT_BOTH,
@@ -23,6 +25,9 @@ from ingredients.training.trained_transformer import exported_transformer
 from ingredients.training.trainer import Trainer, TrainerConfig
 from tests.data.encoding import encode_world
 from tests.training.conftest import TinyWorld, compute_step, measured, tiny_vae
+from tests.training.scenarios import align, route
+
+Build = Callable[..., DiffusionStage]
 
 FIRST = StepPosition(step=0, progress=0.0, seed=0)
 TRAINER = TrainerConfig(num_steps=3, learning_rate=1e-2, num_warmup_steps=0, schedule="constant", checkpoint_every=2)
@@ -80,6 +85,7 @@ def test_image_to_video_starts_as_its_text_to_video_base(tiny_world: TinyWorld) 
     (batch,) = stages[0].draw(FIRST)
     losses = [stage.validation_losses(batch, torch.tensor([300, 700])) for stage in stages]
     assert losses[0]["validation_loss"] == pytest.approx(losses[1]["validation_loss"], rel=1e-5)
+    assert losses[0]["validation_loss"][1] == 2
     with pytest.raises(ValueError, match="does not fit"):
         BaseStage(base, tiny_world.parts, config, "i2v")
 
@@ -217,6 +223,45 @@ def test_merging_the_lora_changes_no_output(tiny_world: TinyWorld) -> None:
         expected = stage.transformer(*inputs, image_rotary_emb=positions).sample
         torch.testing.assert_close(merged(*inputs, image_rotary_emb=positions).sample, expected, atol=1e-4, rtol=1e-4)
     assert any("lora" in name for name in stage.transformer.state_dict())
+
+
+def held_out(world: TinyWorld, build: Build, **settings: object) -> tuple[dict[str, float], list[int]]:
+    """What a stage measures on held-out clips, and how many it computes at once."""
+    stage = build(world, **settings)
+    sizes: list[int] = []
+    stage.transformer.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    return dict(stage.validate()), sizes
+
+
+@pytest.mark.parametrize("build", [align, route])
+def test_held_out_clips_are_measured_in_pieces(tiny_world: TinyWorld, build: Build) -> None:
+    """Five clips in pieces of two count alike, although the last piece has only one."""
+    together, all_sizes = held_out(tiny_world, build, batch_size=5, micro_batch_size=None)
+    in_pieces, sizes = held_out(tiny_world, build, batch_size=5, micro_batch_size=2)
+    assert set(all_sizes) == {5}
+    assert set(sizes) == {1, 2}
+    assert sum(sizes) == sum(all_sizes)
+    assert in_pieces == pytest.approx(together, rel=1e-4)
+
+
+def test_held_out_losses_are_the_batches_means(tiny_world: TinyWorld) -> None:
+    settings = {"batch_size": 2, "micro_batch_size": None, "num_validation_batches": 2}
+    measured, _ = held_out(tiny_world, align, **settings)
+    stage = align(tiny_world, **settings)
+    clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
+    means = []
+    with torch.no_grad():
+        for index, chosen in enumerate(((0, 1), (2, 3))):
+            batch = stage.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True)
+            total, number = stage.validation_losses(batch, torch.tensor([300, 300]))["validation_loss_none"]
+            means.append(total / number)
+    assert measured["validation_loss_none_t300"] == pytest.approx(sum(means) / 2, rel=1e-12)
+
+
+def test_no_held_out_clip_is_measured_twice(tiny_world: TinyWorld) -> None:
+    few, sizes = held_out(tiny_world, align, batch_size=12, micro_batch_size=None, num_validation_batches=3)
+    assert few == held_out(tiny_world, align, batch_size=5, micro_batch_size=None, num_validation_batches=1)[0]
+    assert set(sizes) == {5}
 
 
 def test_a_resumed_stage_equals_an_uninterrupted_one(tiny_world: TinyWorld, tmp_path: Path) -> None:

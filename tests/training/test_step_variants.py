@@ -96,7 +96,8 @@ def test_who_looks_at_the_model_meanwhile_need_not_know_of_its_arithmetic(
     def look(*, step: int, model: torch.nn.Module) -> dict[str, float]:
         assert model is stage.transformer
         assert not torch.equal(trainer.ema.averages["patch_embed.proj.bias"], model.patch_embed.proj.bias)
-        return stage.validation_losses(batch, torch.tensor([300, 700])) | {"looked_at": float(step)}
+        losses = stage.validation_losses(batch, torch.tensor([300, 700]))
+        return {name: total / number for name, (total, number) in losses.items()} | {"looked_at": float(step)}
 
     trainer = Trainer(stage, tmp_path, Scenario(build=align).config(precision="auto", sample_every=2), sampler=look)
     trainer.fit(show=False)

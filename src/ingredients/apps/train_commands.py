@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from ingredients.apps.terminal import (
     silence_libraries,
     with_examples,
 )
+
+if TYPE_CHECKING:
+    from ingredients.training.runs import RunConfig, RunKind
 
 app = typer.Typer(
     cls=IngredientsGroup,
@@ -69,7 +72,12 @@ def _command(kind_name: str) -> Callable[..., None]:
         ] = None,
         resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
         dry_run: Annotated[
-            bool, typer.Option("--dry-run", help="Print what would be trained, the memory and the time, and stop.")
+            bool,
+            typer.Option(
+                "--dry-run",
+                help="Print what would be trained, the memory and the time, and stop. Needs neither weights nor "
+                "clips; under torchrun, plans for its processes.",
+            ),
         ] = False,
     ) -> None:
         """Trains a stage."""
@@ -90,10 +98,10 @@ def _command(kind_name: str) -> Callable[..., None]:
                 overrides.insert(0, f"{key}={value}")
         loaded = load_config(kind.config_type, config, overrides=overrides, defaults=kind.config_type())
         folder = output or Path("runs") / kind_name
+        is_main = os.environ.get("RANK", "0") == "0"  # under torchrun, one process speaks for all
         if dry_run:
-            from ingredients.training.plan import plan_run
-
-            typer.echo(plan_run(kind, loaded, notice=say).to_text())
+            if is_main:
+                _print_plan(kind, loaded)
             return
         from ingredients.apps.train_samples import training_sampler
         from ingredients.training.stage import TrainingWarning
@@ -104,14 +112,23 @@ def _command(kind_name: str) -> Callable[..., None]:
         except KeyboardInterrupt as interruption:
             say(f"Interrupted; the last checkpoint is kept in {folder}, and the same command with --resume goes on.")
             raise typer.Exit(INTERRUPTED) from interruption
-        if os.environ.get("RANK", "0") != "0":
-            return  # under torchrun, one process speaks for all
+        if not is_main:
+            return
         for name, value in metrics.items():
             if not re.search(r"_t\d+$", name):  # by noise level, in metrics.json
                 typer.echo(f"{name}: {value:.4g}")
         typer.echo(folder)
 
     return train
+
+
+def _print_plan(kind: "RunKind[Any]", config: "RunConfig") -> None:
+    import torch
+
+    from ingredients.training.plan import plan_run
+
+    plan = plan_run(kind, config, num_processes=int(os.environ.get("WORLD_SIZE", "1")), notice=say)
+    typer.echo(plan.to_text(has_gpu=torch.cuda.is_available()))
 
 
 def _listed(paths: list[Path] | None) -> str | None:

@@ -18,6 +18,7 @@ from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_video
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines import IngredientsPipeline
+from ingredients.pipelines.memory_modes import SMALL_TILE, decoding_in_tiles
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.runs import RunConfig, SamplesConfig
@@ -88,11 +89,14 @@ class TrainingSampler:
             id_embeds=people.id_embeds.to(device),
             id_vit_hidden_states=[states.to(device) for states in people.id_vit_hidden_states],
             output_routing_maps=True,
-            output_type="np",
+            output_type="latent",
         )
         assert isinstance(output, IngredientsPipelineOutput)
         assert output.routing_maps is not None
-        frames: UInt8Array = to_pixels(output.frames)[0]
+        assert isinstance(output.frames, torch.Tensor)
+        with decoding_in_tiles(pipeline.vae, SMALL_TILE):  # the canvas was encoded whole, as in training
+            decoded = pipeline.decode_latents(output.frames)
+        frames: UInt8Array = to_pixels(pipeline.video_processor.postprocess_video(decoded, output_type="np"))[0]
         names, key = [f"person {number + 1}" for number in range(len(keys))], clip_key(entry.clip_id)
         caption = self._clips.caption(index)
         with atomic_path(folder / f"{key}.mp4") as path:

@@ -19,6 +19,9 @@ from ingredients.faces.canvas import canvas_slots, compose_canvas
 
 CanvasPlacement = Literal["before", "after"]
 
+_PIXELS_AT_ONCE = 480 * 720
+"""Of the pictures that the VAE encodes together: one as large as the published model's videos, or many small ones."""
+
 EncodePictures = Callable[[torch.Tensor], torch.Tensor]
 """Pictures (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w)."""
 
@@ -43,8 +46,9 @@ def encode_canvases(
     """
 
     def encode(pictures: torch.Tensor) -> torch.Tensor:
+        pieces = torch.split(pictures.unsqueeze(2), pictures_at_once(*pictures.shape[-2:]))
         with single_frame_convolutions(vae):
-            return encode_clips(vae, pictures.unsqueeze(2).to(vae.device, vae.dtype))[:, 0]
+            return torch.cat([encode_clips(vae, piece.to(vae.device, vae.dtype))[:, 0] for piece in pieces])
 
     canvases = np.stack([compose_canvas(each, height, width) for each in crops])
     pictures = video_to_pixels(canvases[:, None])[:, :, 0]  # (B, 3, H, W)
@@ -53,6 +57,11 @@ def encode_canvases(
     ratio = 2 ** (len(vae.config.block_out_channels) - 1)
     rows = [encode_slots(encode, row, len(each), ratio=ratio) for row, each in zip(pictures, crops, strict=True)]
     return torch.stack(rows).unsqueeze(1)
+
+
+def pictures_at_once(height: int, width: int) -> int:
+    """How many pictures the VAE encodes together."""
+    return max(1, _PIXELS_AT_ONCE // (height * width))
 
 
 def encode_slots(encode: EncodePictures, canvas: torch.Tensor, num_people: int, *, ratio: int) -> torch.Tensor:

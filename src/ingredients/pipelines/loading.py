@@ -12,7 +12,7 @@ from ingredients.core.errors import HubError, ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.faces.face_stack import FaceStackName
 from ingredients.pipelines.components import count_weights
-from ingredients.pipelines.hub import fetch, parse_hub_id
+from ingredients.pipelines.hub import HubModel, fetch, find_downloaded, parse_hub_id
 from ingredients.pipelines.known_models import KNOWN_MODELS, SMALL_WORLD, find_known_model
 from ingredients.pipelines.memory_estimate import VideoDemand, weigh
 from ingredients.pipelines.memory_modes import apply_memory_mode
@@ -47,17 +47,33 @@ def find_model(model: str | Path | None = None, *, notice: Callable[[str], None]
         ModelFolderError: If it is nothing of the kind.
         HubError: If it cannot be downloaded.
     """
+    place = _place(model)
+    if isinstance(place, Path):
+        return place
+    try:
+        return fetch(place, notice=notice)
+    except HubError as error:
+        if find_known_model(str(model)):
+            raise
+        raise HubError(f"There is no folder {model} here, and the hub was asked: {error}") from error
+
+
+def find_model_here(model: str | Path | None = None) -> Path | None:
+    """As `find_model`, but None for a model of the hub that is not on the disk: nothing is asked of the network."""
+    place = _place(model)
+    return place if isinstance(place, Path) else find_downloaded(place)
+
+
+def _place(model: str | Path | None) -> Path | HubModel:
+    """A model's folder, or where it is on the hub; raises as `find_model`."""
     if model is None:
         return default_model_path()
     if isinstance(model, Path) or Path(model).is_dir():
         return Path(model)
     if known := find_known_model(model):
-        return default_model_path() if known.source is None else fetch(known.source, notice=notice)
+        return known.source or default_model_path()
     if (source := parse_hub_id(model)) is not None:
-        try:
-            return fetch(source, notice=notice)
-        except HubError as error:
-            raise HubError(f"There is no folder {model} here, and the hub was asked: {error}") from error
+        return source
     raise ModelFolderError(
         f"There is no model folder {model}; check the name, or take one of "
         f"{', '.join(known.name for known in KNOWN_MODELS)}, or OWNER/NAME on the hub."

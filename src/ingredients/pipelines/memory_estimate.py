@@ -5,6 +5,7 @@ factors are those that a count of all allocations gives (`tests/pipelines/test_m
 
     transformer    14 P B (T + L) D b            rotary positions of queries and keys, computed in float32
                    or P B L (5 D b + 10 N H K)   shares of the identities' tokens, where there are many people
+    encoder        5 C B H W b                   the first resolution, of B canvases that are encoded together
     decoder        20 C 9 h w b                  the last resolution, of the first nine frames of a tile
     video          3 F H W b                     the frames themselves
     identities     2 N H K D b J                 folded keys and values of each routed block
@@ -34,7 +35,9 @@ from ingredients.pipelines.speed import SpeedOptions
 from ingredients.pipelines.video_shape import VideoGeometry
 
 _ROTARY_FACTOR = 14
+_ENCODER_FACTOR = 5
 _DECODER_FACTOR = 20
+_KEPT_BY_DECODER = 86
 _FIRST_FRAMES = 9
 CONVOLUTION_WORKSPACE = 1.15
 """What a GPU's convolutions take beside their inputs and outputs; not counted, for it depends on the GPU."""
@@ -265,6 +268,22 @@ def decoding_bytes(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -
     channels: int = model.vae_config["block_out_channels"][0]
     convolutions = _DECODER_FACTOR * channels * pixels * CONVOLUTION_WORKSPACE
     return round((convolutions + 2 * 3 * num_frames * height * width) * model.element_size)
+
+
+def encoding_bytes(model: ModelWeights, *, num_pictures: int, height: int, width: int) -> int:
+    """Bytes of the VAE's activations at their largest while it encodes canvases together."""
+    return round(_ENCODER_FACTOR * _first_resolution(model, num_pictures * height * width) * CONVOLUTION_WORKSPACE)
+
+
+def differentiated_decoding_bytes(model: ModelWeights, *, num_pictures: int, height: int, width: int) -> int:
+    """Bytes of what the VAE's decoder keeps of single frames for a backward pass: at most, for the published depth."""
+    return round(_KEPT_BY_DECODER * _first_resolution(model, num_pictures * height * width) * CONVOLUTION_WORKSPACE)
+
+
+def _first_resolution(model: ModelWeights, num_pixels: int) -> int:
+    """Bytes of one activation of the VAE at the size of the pictures."""
+    channels: int = model.vae_config["block_out_channels"][0]
+    return channels * num_pixels * model.element_size
 
 
 def video_shape(model: ModelWeights, demand: VideoDemand) -> tuple[int, int, int]:

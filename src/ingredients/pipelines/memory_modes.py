@@ -16,6 +16,8 @@ On the processor itself there is nowhere to move anything: balanced and low deco
 in 8 bit as well.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -84,6 +86,17 @@ def decode_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> None:
     spatial_ratio = 2 ** (len(vae.config.block_out_channels) - 1)
     vae.enable_slicing()
     vae.enable_tiling(tile_sample_min_height=tile[0] * spatial_ratio, tile_sample_min_width=tile[1] * spatial_ratio)
+
+
+@contextlib.contextmanager
+def decoding_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> Iterator[None]:
+    """`decode_in_tiles` while the block runs, for a VAE that does other work before and after it."""
+    before = vae.use_slicing, vae.use_tiling
+    decode_in_tiles(vae, tile)
+    try:
+        yield
+    finally:
+        vae.use_slicing, vae.use_tiling = before
 
 
 def place_parts(

@@ -12,7 +12,7 @@ import torch
 from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.id_router import Routing
-from ingredients.training.diffusion_stage import FrozenParts
+from ingredients.training.diffusion_stage import FrozenParts, SumOf, sum_of
 from ingredients.training.identity_stage import IdentityConfig, IdentityStage
 from ingredients.training.losses import diffusion_losses
 from ingredients.training.stage import Measured, StepOutput
@@ -91,13 +91,13 @@ class AlignmentStage(IdentityStage):
             return "argmax", batch.nearest_targets
         return ("uniform" if self.config.alignment_routing == "uniform" else "softmax"), None
 
-    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
         """Diffusion loss with global features only, local only, both, and neither."""
         canvas_latents = self.canvas_latents(batch)
         noisy, velocity = self.noisy(batch, timesteps)
         routing, routing_indices = self._routing(batch)
         everybody = torch.ones(len(batch), dtype=torch.bool, device=self.device)
-        losses = {}
+        losses: dict[str, SumOf] = {}
         for name, has_global, has_local in (("both", 1, 1), ("global", 1, 0), ("local", 0, 1), ("none", 0, 0)):
             output = self.predict(
                 batch,
@@ -108,15 +108,20 @@ class AlignmentStage(IdentityStage):
                 routing=routing,
                 routing_indices=routing_indices,
             )
-            step = StepOutput(loss=diffusion_losses(output.sample, velocity).mean())
-            losses[f"validation_loss_{name}"] = float(step.loss)
+            diffusion = diffusion_losses(output.sample, velocity)
+            losses[f"validation_loss_{name}"] = sum_of(diffusion)
             if has_global or has_local:
                 step = self.add_identity_loss(
-                    step, batch, output.sample, timesteps, is_shown=everybody, num_people=batch.num_people
+                    StepOutput(loss=diffusion.mean()),
+                    batch,
+                    output.sample,
+                    timesteps,
+                    is_shown=everybody,
+                    num_people=batch.num_people,
                 )
                 cosines = step.metrics.get("identity_cosine")
-                if isinstance(cosines, tuple) and cosines[1]:
-                    losses[f"validation_identity_cosine_{name}"] = float(cosines[0]) / cosines[1]
+                if isinstance(cosines, tuple):
+                    losses[f"validation_identity_cosine_{name}"] = float(cosines[0]), int(cosines[1])
         return losses
 
 

@@ -11,7 +11,14 @@ import torch
 
 from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.training.diffusion_stage import DiffusionConfig, DiffusionStage, FrozenParts, first_frame_only
+from ingredients.training.diffusion_stage import (
+    DiffusionConfig,
+    DiffusionStage,
+    FrozenParts,
+    SumOf,
+    first_frame_only,
+    sum_of,
+)
 from ingredients.training.losses import diffusion_losses
 from ingredients.training.stage import ParameterGroup, StepOutput
 
@@ -92,9 +99,9 @@ class BaseStage(DiffusionStage):
         prediction: torch.Tensor = output.sample
         return prediction
 
-    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
         """The diffusion loss."""
         noisy, velocity = self.noisy(batch, timesteps)
         image_latents = batch.latents[:, :1] if self.task == "i2v" else None
         prediction = self._predict(batch, noisy, timesteps, image_latents=image_latents)
-        return {"validation_loss": float(diffusion_losses(prediction, velocity).mean())}
+        return {"validation_loss": sum_of(diffusion_losses(prediction, velocity))}

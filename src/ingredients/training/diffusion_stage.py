@@ -4,7 +4,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +30,9 @@ from ingredients.training.trained_transformer import exported_transformer
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 
+SumOf = tuple[float, int]
+"""A sum, and of how many."""
+
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class DiffusionConfig:
@@ -39,7 +42,7 @@ class DiffusionConfig:
     """Clips in a step, over all processes and backward passes."""
 
     micro_batch_size: int | None = None
-    """Clips in one backward pass; None: all that fall to a process at once."""
+    """Clips in one backward pass, and in one look at held-out clips; None: all that fall to a process at once."""
 
     image_batch_size: int = 32
     """Images in a step, while the run trains on images."""
@@ -85,8 +88,8 @@ class FrozenParts:
     vae: AutoencoderKLCogVideoX
     """Encodes canvases, and decodes for the identity loss."""
 
-    clips: EncodedClips
-    """To learn from."""
+    clips: EncodedClips | None
+    """To learn from; None in a plan for clips that are not there yet."""
 
     validation_clips: EncodedClips | None = None
     """Held out; None: nothing is measured."""
@@ -137,6 +140,12 @@ class DiffusionStage:
         device: torch.device = next(self.transformer.parameters()).device
         return device
 
+    @property
+    def clips(self) -> EncodedClips:
+        """To learn from."""
+        assert self.parts.clips is not None
+        return self.parts.clips
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """What the stage trains."""
         raise NotImplementedError
@@ -148,24 +157,25 @@ class DiffusionStage:
             UserInputError: if the processes cannot have equal shares of a step.
         """
         if self._order is None:
-            buckets = list(self.parts.clips.buckets().values())
-            clip_ids = [entry.clip_id for entry in self.parts.clips.entries]
+            buckets = list(self.clips.buckets().values())
+            clip_ids = [entry.clip_id for entry in self.clips.entries]
             self._order = SampleOrder(buckets, clip_ids, seed=position.seed, cursors=self._cursors)
         is_image = position.progress < self.config.image_share
         batch_size = self.config.image_batch_size if is_image else self.config.batch_size
         draws = share(self._order.draw(batch_size), index=position.process_index, count=position.num_processes)
+        return [self.read(piece, num_latent_frames=1 if is_image else None) for piece in self._pieces(draws)]
+
+    def _pieces(self, draws: Sequence[SampleDraw]) -> list[Sequence[SampleDraw]]:
+        """Clips in the numbers that are computed at once."""
         size = self.config.micro_batch_size or len(draws)
-        return [
-            self.read(draws[first : first + size], num_latent_frames=1 if is_image else None)
-            for first in range(0, len(draws), size)
-        ]
+        return [draws[first : first + size] for first in range(0, len(draws), size)]
 
     def read(
         self, draws: Sequence[SampleDraw], *, held_out: bool = False, num_latent_frames: int | None = None
     ) -> ClipBatch:
         """Reads clips, with the conditions that were drawn for them; held-out ones keep their captions."""
         config = self.transformer.config
-        clips = self.parts.validation_clips if held_out else self.parts.clips
+        clips = self.parts.validation_clips if held_out else self.clips
         assert clips is not None
         return draw_batch(
             clips,
@@ -222,8 +232,7 @@ class DiffusionStage:
     def state(self) -> dict[str, Any]:
         """Where in the order of the clips the run is."""
         assert self._order is not None
-        clips = self.parts.clips
-        return {"cursors": list(self._order.cursors), "num_clips": len(clips), "clips": clips.digest}
+        return {"cursors": list(self._order.cursors), "num_clips": len(self.clips), "clips": self.clips.digest}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on where a run was.
@@ -233,12 +242,12 @@ class DiffusionStage:
         """
         if not state:
             return
-        if state["num_clips"] != len(self.parts.clips):
+        if state["num_clips"] != len(self.clips):
             raise UserInputError(
-                f"The run was trained on {state['num_clips']} clips, and now there are {len(self.parts.clips)}: it "
+                f"The run was trained on {state['num_clips']} clips, and now there are {len(self.clips)}: it "
                 "cannot go on bit for bit; start without --resume, or give it the clips that it had."
             )
-        if state.get("clips", self.parts.clips.digest) != self.parts.clips.digest:  # older checkpoints do not say
+        if state.get("clips", self.clips.digest) != self.clips.digest:  # older checkpoints do not say
             raise UserInputError(
                 f"The run was trained on {state['num_clips']} other clips, or on the same in another order: it cannot "
                 "go on bit for bit; start without --resume, or give it the folders that it had, in their order."
@@ -296,35 +305,54 @@ class DiffusionStage:
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Held-out loss by timestep."""
-        clips = self.parts.validation_clips
-        if clips is None:
+        """Held-out loss by timestep: the mean over the batches, each weighed by its clips."""
+        if self.parts.validation_clips is None:
             return {}
         self.transformer.eval()
-        losses: dict[str, list[float]] = {}
-        clip_ids = [entry.clip_id for entry in clips.entries]
-        buckets = list(clips.buckets().values())
-        for index in range(self.config.num_validation_batches):
-            turn, bucket = divmod(index, len(buckets))
-            indices, first = buckets[bucket], turn * self.config.batch_size
-            chosen = [indices[place % len(indices)] for place in range(first, first + self.config.batch_size)]
-            batch = self.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True).to(self.device)
-            for timestep in VALIDATION_TIMESTEPS:
-                timesteps = torch.full((len(batch),), timestep, device=self.device)
-                with mixed_precision(precision_of_weights(self.dtype), self.device):
-                    measured = self.validation_losses(batch, timesteps)
-                for name, value in measured.items():
-                    losses.setdefault(f"{name}_t{timestep}", []).append(value)
+        batches: dict[str, list[SumOf]] = {}
+        for draws in self._held_out_draws(self.parts.validation_clips):
+            sums: dict[str, list[SumOf]] = {}
+            for piece in self._pieces(draws):
+                batch = self.read(piece, held_out=True).to(self.device)
+                for timestep in VALIDATION_TIMESTEPS:
+                    timesteps = torch.full((len(batch),), timestep, device=self.device)
+                    with mixed_precision(precision_of_weights(self.dtype), self.device):
+                        measured = self.validation_losses(batch, timesteps)
+                    for name, losses in measured.items():
+                        sums.setdefault(f"{name}_t{timestep}", []).append(losses)
+            for name, mean in _means(sums).items():
+                batches.setdefault(name, []).append((mean * len(draws), len(draws)))
         self.transformer.train()
-        means = {name: sum(values) / len(values) for name, values in losses.items()}
+        means = _means(batches)
         by_kind: dict[str, list[float]] = {}
         for name, value in means.items():
             by_kind.setdefault(name.rsplit("_t", 1)[0], []).append(value)
         return {kind: sum(values) / len(values) for kind, values in by_kind.items()} | means
 
-    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
-        """What `validate` measures on one held-out batch at one timestep."""
+    def _held_out_draws(self, clips: EncodedClips) -> Iterator[list[SampleDraw]]:
+        """The batches that are looked at, of the buckets in turns; none where a bucket has no more clips."""
+        clip_ids = [entry.clip_id for entry in clips.entries]
+        buckets = list(clips.buckets().values())
+        for index in range(self.config.num_validation_batches):
+            turn, bucket = divmod(index, len(buckets))
+            first = turn * self.config.batch_size
+            if chosen := buckets[bucket][first : first + self.config.batch_size]:
+                yield fixed_draws(chosen, clip_ids, seed=index)
+
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
+        """What `validate` measures on held-out clips at one timestep: sums, for they may be a part of a batch."""
         raise NotImplementedError
+
+
+def sum_of(losses: torch.Tensor) -> SumOf:
+    """Losses (B,) of samples, as a sum."""
+    return losses.mean().item() * len(losses), len(losses)
+
+
+def _means(sums: Mapping[str, Sequence[SumOf]]) -> dict[str, float]:
+    """The mean of each that is a sum of anything at all."""
+    numbers = {name: sum(number for _, number in parts) for name, parts in sums.items()}
+    return {name: sum(total for total, _ in sums[name]) / number for name, number in numbers.items() if number}
 
 
 def first_frame_only(latents: torch.Tensor, num_frames: int) -> torch.Tensor:

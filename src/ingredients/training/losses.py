@@ -67,15 +67,15 @@ def routing_mse(
     return torch.stack(losses).mean() / max(num_face_tokens, 1.0)
 
 
-def balanced_routing_recall(routing_logits: torch.Tensor, routing_targets: torch.Tensor) -> float:
-    """Share of the face tokens that argmax gives to the right identity: per person, then averaged over people.
+def routing_recalls(routing_logits: torch.Tensor, routing_targets: torch.Tensor) -> list[float]:
+    """Share of each person's face tokens that argmax gives to the right identity; their mean is balanced.
 
     Args:
         routing_logits: (B, L, N) of one block.
         routing_targets: (B, L) long.
 
     Returns:
-        A share in [0, 1]; NaN if no face token is there. Samples with one person say nothing and are left out.
+        Shares in [0, 1], of the people with face tokens. Samples with one person say nothing and are left out.
     """
     chosen = routing_logits.argmax(dim=-1)
     recalls = []
@@ -83,4 +83,4 @@ def balanced_routing_recall(routing_logits: torch.Tensor, routing_targets: torch
         people = targets[targets != BACKGROUND].unique()
         if len(people) > 1:
             recalls += [float((row[targets == person] == person).float().mean()) for person in people]
-    return sum(recalls) / len(recalls) if recalls else float("nan")
+    return recalls

@@ -14,13 +14,13 @@ from ingredients.data.batches import ClipBatch
 from ingredients.data.routing_targets import BACKGROUND
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.id_router import with_nobody
-from ingredients.training.diffusion_stage import FrozenParts
+from ingredients.training.diffusion_stage import FrozenParts, SumOf, sum_of
 from ingredients.training.identity_stage import IdentityConfig, IdentityStage
 from ingredients.training.losses import (
-    balanced_routing_recall,
     diffusion_losses,
     routing_cross_entropy,
     routing_mse,
+    routing_recalls,
 )
 from ingredients.training.stage import StepOutput
 
@@ -123,11 +123,11 @@ class RouterStage(IdentityStage):
             targets = torch.where(targets == BACKGROUND, num_identities, targets)
         return targets.where(self.is_shown(batch)[:, None], IGNORED)
 
-    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
         """Diffusion loss under argmax, and each routed block's balanced recall with and without the canvas."""
         canvas_latents = self.canvas_latents(batch)
         noisy, velocity = self.noisy(batch, timesteps)
-        losses = {}
+        losses: dict[str, SumOf] = {}
         for name, has_canvas in (("", 1), ("_local_only", 0)):
             output = self.predict(
                 batch,
@@ -138,7 +138,8 @@ class RouterStage(IdentityStage):
                 routing="argmax",
             )
             assert output.routing_logits is not None
-            losses[f"validation_loss{name}"] = float(diffusion_losses(output.sample, velocity).mean())
+            losses[f"validation_loss{name}"] = sum_of(diffusion_losses(output.sample, velocity))
             for block, logits in enumerate(output.routing_logits):
-                losses[f"recall{name}_block{block}"] = balanced_routing_recall(logits, batch.routing_targets)
+                recalls = routing_recalls(logits, batch.routing_targets)
+                losses[f"recall{name}_block{block}"] = sum(recalls), len(recalls)
         return losses

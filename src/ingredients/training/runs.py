@@ -218,18 +218,19 @@ def build_stage(
     device: torch.device,
     notice: Callable[[str], None] | None = None,
 ) -> tuple[IdentityStage, FrozenParts]:
-    """The stage of a run, as it begins, and its frozen parts; on the meta device, without its weights.
+    """The stage of a run, as it begins, and its frozen parts.
 
     Arguments and errors as `train_run`.
     """
     torch.manual_seed(config.trainer.seed)
     folder = find_model(config.model.folder, notice=notice)
     parts = load_parts(config, folder)
-    widths = parts.clips.descriptions[0]["widths"]
-    is_empty = device.type == "meta"
-    transformer = load_start(config.model, folder, widths, must_be_aligned=kind.needs_aligned, empty=is_empty)
-    _check_positions(transformer, config, parts)
-    return kind.build(transformer if is_empty else transformer.to(device), parts, config.stage), parts
+    assert parts.clips is not None
+    transformer = load_start(
+        config.model, folder, parts.clips.descriptions[0]["widths"], must_be_aligned=kind.needs_aligned
+    )
+    check_positions(transformer, config, parts)
+    return kind.build(transformer.to(device), parts, config.stage), parts
 
 
 def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
@@ -244,25 +245,42 @@ def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
             "There is nothing to learn from; name folders of encoded clips with --data, which `ingredients data "
             "encode` makes."
         )
-    vae = load_vae(folder / "vae", dtype=torch.float32)
-    digests = model_digests(folder, face_encoder=config.model.face_encoder)
-    clips = EncodedClips(config.data.train)
-    validation_clips = EncodedClips(config.data.validation) if config.data.validation else None
-    for each in (clips, validation_clips):
-        if each is not None:
-            each.check_parts(digests)
-            _check_maps(each, config.model)
-    recogniser = None
-    if config.stage.identity_loss_weight > 0:
-        found = load_face_stack(find_face_encoder(folder, config.model.face_encoder)).recogniser
-        recogniser = found if isinstance(found, DifferentiableRecogniser) else None
+    clips, validation_clips = open_clips(config, folder)
     return FrozenParts(
-        vae=vae,
+        vae=load_vae(folder / "vae", dtype=torch.float32),
         clips=clips,
         validation_clips=validation_clips,
         scheduler=load_scheduler(folder / "scheduler"),
-        recogniser=recogniser,
+        recogniser=load_recogniser(config, folder),
     )
+
+
+def open_clips(config: RunConfig, folder: Path | None) -> tuple[EncodedClips | None, EncodedClips | None]:
+    """The clips that a run names, to learn from and held out.
+
+    Args:
+        config: of the run.
+        folder: of the model that must have encoded them; None where that cannot be checked.
+
+    Raises:
+        UserInputError: if a folder holds none, or they were encoded by another model.
+    """
+    clips = EncodedClips(config.data.train) if config.data.train else None
+    validation_clips = EncodedClips(config.data.validation) if config.data.validation else None
+    opened = [each for each in (clips, validation_clips) if each is not None]
+    digests = model_digests(folder, face_encoder=config.model.face_encoder) if opened and folder is not None else {}
+    for each in opened:
+        each.check_parts(digests)
+        _check_maps(each, config.model)
+    return clips, validation_clips
+
+
+def load_recogniser(config: RunConfig, folder: Path) -> DifferentiableRecogniser | None:
+    """For the identity loss, if the run has one and the model's recogniser can be differentiated."""
+    if config.stage.identity_loss_weight == 0:
+        return None
+    found = load_face_stack(find_face_encoder(folder, config.model.face_encoder)).recogniser
+    return found if isinstance(found, DifferentiableRecogniser) else None
 
 
 def _check_maps(clips: EncodedClips, config: ModelConfig) -> None:
@@ -275,8 +293,12 @@ def _check_maps(clips: EncodedClips, config: ModelConfig) -> None:
             )
 
 
-def _check_positions(transformer: IngredientsTransformer3DModel, config: RunConfig, parts: FrozenParts) -> None:
-    """Refuses clips, or single frames, of another shape than that for which positions were learned."""
+def check_positions(transformer: IngredientsTransformer3DModel, config: RunConfig, parts: FrozenParts) -> None:
+    """Refuses clips, or single frames, of another shape than that for which positions were learned.
+
+    Raises:
+        UserInputError: if there are some.
+    """
     made_for = transformer.config
     if not made_for.use_learned_positional_embeddings:
         return

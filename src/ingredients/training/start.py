@@ -12,9 +12,10 @@ from accelerate import init_empty_weights
 from ingredients.core.errors import UserInputError
 from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.presets import paper
+from ingredients.models.presets import paper, published
 from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.pipelines.components import transformer_part
+from ingredients.pipelines.known_models import find_known_model
 from ingredients.pipelines.transformer_folder import build_transformer, is_base, load_transformer
 
 BaseDtype = Literal["float32", "bfloat16"]
@@ -51,13 +52,18 @@ class ModelConfig:
 
 
 def load_start(
-    config: ModelConfig, folder: Path, widths: Mapping[str, int], *, must_be_aligned: bool = False, empty: bool = False
+    config: ModelConfig,
+    folder: Path | None,
+    widths: Mapping[str, int],
+    *,
+    must_be_aligned: bool = False,
+    empty: bool = False,
 ) -> IngredientsTransformer3DModel:
     """The transformer that a run begins with, on the processor.
 
     Args:
         config: of the model.
-        folder: of the model, found.
+        folder: of the model, found; None is enough where an earlier run is named.
         widths: of the features that the clips were encoded with.
         must_be_aligned: whether a base, which has no identity modules, is refused.
         empty: leave out the weights, on the meta device: for plans.
@@ -67,7 +73,11 @@ def load_start(
         ModelFolderError: if a part is missing or damaged.
     """
     dtype = cast(torch.dtype, getattr(torch, config.dtype))
-    source = folder / transformer_part(folder) if config.start is None else transformer_of_run(config.start)
+    if config.start is not None:
+        source = transformer_of_run(config.start)
+    else:
+        assert folder is not None
+        source = folder / transformer_part(folder)
     base = build_transformer(source, drop_learned_positions=config.drop_learned_positions)
     wanted = _feature_widths(config, widths)
     if base.config.identity_modules:
@@ -79,16 +89,33 @@ def load_start(
     fields = {name: value for name, value in base.config.items() if not name.startswith("_")}
     fields |= _PAPER_ROUTER if is_base(source) else {}
     fields |= {"identity_modules": True, "in_channels": 2 * fields["out_channels"]} | wanted | config.transformer
-    try:
-        with init_empty_weights(include_buffers=False) if empty else contextlib.nullcontext():
-            started: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
-    except (TypeError, ValueError) as error:
-        raise UserInputError(f"The transformer cannot be built as model.transformer says: {error}.") from error
-    started.to(dtype)
+    started = _build(fields, dtype=dtype, empty=empty)
     if not empty:
         weights = load_transformer(source, dtype=dtype, drop_learned_positions=config.drop_learned_positions)
         load_base_weights(started, weights.state_dict())
     return started
+
+
+def published_start(config: ModelConfig, widths: Mapping[str, int]) -> IngredientsTransformer3DModel:
+    """As `load_start` without weights, for a known model of the published size that is not on this machine.
+
+    Raises:
+        UserInputError: if a field is unknown.
+    """
+    known = find_known_model(str(config.folder))
+    fields = published() if known is not None and known.takes_people else paper()
+    fields |= _feature_widths(config, widths) | config.transformer
+    return _build(fields, dtype=getattr(torch, config.dtype), empty=True)
+
+
+def _build(fields: Mapping[str, Any], *, dtype: torch.dtype, empty: bool) -> IngredientsTransformer3DModel:
+    try:
+        with init_empty_weights(include_buffers=False) if empty else contextlib.nullcontext():
+            built: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
+    except (TypeError, ValueError) as error:
+        raise UserInputError(f"The transformer cannot be built as model.transformer says: {error}.") from error
+    built.to(dtype)
+    return built
 
 
 def transformer_of_run(run: Path) -> Path:
