@@ -9,8 +9,10 @@ import yaml
 
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.training.start import base_within
 from tests.apps.conftest import Run
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 CLIPS = ("world", "clips", "--number", 6, "--height", 32, "--width", 48, "--references", 1, "--output", "clips")
 QUICK = (
     "trainer.num_steps=2",
@@ -273,6 +275,28 @@ def test_the_faces_can_be_joined_after_the_vae(run: Run, tiny_model: Path) -> No
     assert IngredientsTransformer3DModel.load_config("after/transformer")["canvas_placement"] == "after"
 
 
+def test_every_ablation_begins_as_documented(run: Run, tiny_model: Path) -> None:
+    """The recipe and one file behind it: alignments from the base within the model, router stages from the model."""
+    base_within(IngredientsTransformer3DModel.from_pretrained(tiny_model / "transformer")).save_pretrained("base")
+    run(*CLIPS)
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded", "--recognition-maps")
+    data = ("--model", tiny_model, "--data", "encoded")
+    for path in sorted((CONFIGS / "ablations").glob("*.yaml")):
+        stage, _, name = path.stem.partition("-")
+        start = ["model.start=base"] if stage == "align" else []
+        command = ("train", stage, "--config", CONFIGS / "drawn-world" / f"{stage}.yaml", "--config", path, *data)
+        if path.stem == "route-background-class":
+            start = ["model.start=background-class"]
+        if path.stem == "align-background-class":
+            result = run(*command, *start, *QUICK, "stage.image_batch_size=2", "--output", name)
+        else:
+            result = run(*command, *start, "--dry-run")
+        assert result.exit_code == 0, (path.stem, result.output)
+    refused = run("train", "align", *data, "--config", CONFIGS / "ablations/align-after-vae.yaml", "--dry-run")
+    assert refused.exit_code == 2
+    assert "`ingredients world train unpack` takes one out" in " ".join(refused.stderr.split())
+
+
 def test_the_background_can_be_a_class_of_its_own(run: Run, tiny_model: Path) -> None:
     make_base(tiny_model)
     run(*CLIPS)
@@ -283,4 +307,4 @@ def test_the_background_can_be_a_class_of_its_own(run: Run, tiny_model: Path) ->
     assert routed.exit_code == 0, routed.output
     wrong = run("train", "route", *data, "--output", "c", "model.start=a")
     assert wrong.exit_code == 2
-    assert "route_background" in wrong.stderr
+    assert "set stage.background=class, or align a base with model.transformer.route_background=false" in wrong.stderr
