@@ -28,7 +28,7 @@ from ingredients.training.alignment_stage import AlignmentConfig
 from ingredients.training.export import export_run
 from ingredients.training.export_plan import Layout, plan_export
 from ingredients.training.router_stage import RouterConfig
-from ingredients.training.run_folder import read_run
+from ingredients.training.run_folder import read_run, run_chain
 from ingredients.training.run_weights import read_averages
 from tests.apps.tiny_model import save_tiny_model
 from tests.training.tiny_runs import (
@@ -443,6 +443,16 @@ def test_a_folder_knows_what_it_is_an_export_of(runs: TinyRuns, tmp_path: Path) 
     for other in others:
         assert not plan_export(read_run(runs.route), **({"dtype": "float32"} | other)).is_exported_to(tmp_path / "out")
     assert not plan.is_exported_to(runs.base)
+
+
+def test_a_run_that_began_with_a_part_of_the_small_model_is_the_first(runs: TinyRuns, tmp_path: Path) -> None:
+    """As `world train unpack` leaves it: settings of another kind beside the transformer."""
+    shutil.copytree(runs.align / "transformer", tmp_path / "part" / "transformer")
+    (tmp_path / "part/config.yaml").write_text("stage: {batch_size: 12}\ntrainer: {num_steps: 3}\n")
+    run = read_run(runs.route)
+    started = dataclasses.replace(run.config.model, start=tmp_path / "part")
+    run = dataclasses.replace(run, config=dataclasses.replace(run.config, model=started))
+    assert run_chain(run) == (run,)
 
 
 def test_what_is_no_run_is_named(runs: TinyRuns, tmp_path: Path) -> None:
