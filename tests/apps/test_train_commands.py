@@ -40,6 +40,10 @@ def widths_of(run_folder: str) -> int:
     return width
 
 
+def notes_in(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("Note: ")]
+
+
 def make_base(model: Path, **changes: object) -> None:
     """Turns a model into a text-to-video base with the same other parts."""
     config = dict(IngredientsTransformer3DModel.load_config(model / "transformer"))
@@ -192,11 +196,30 @@ def test_what_a_run_warns_of_is_a_line(
     arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
     result = run(*arguments, "trainer.trackers=[tensorboard]", "trainer.spike_factor=0.01")
     assert result.exit_code == 0, result.output
-    notes = [line for line in result.stderr.splitlines() if line.startswith("Note: ")]
+    notes = notes_in(result.stderr)
     assert len(notes) == 2
     assert "TensorBoard is not installed" in notes[0]
     assert notes[1].startswith("Note: Step 2 was left out, because the loss jumps to ")
     assert "Warning" not in result.stderr
+
+
+def test_held_out_clips_that_are_missing_or_learnt_from_are_a_note(run: Run, tiny_model: Path, encoded: Path) -> None:
+    arguments = ("train", "align", "--model", tiny_model, "--data", encoded, *QUICK)
+    asked = ("trainer.validate_every=1", "trainer.sample_every=1")
+    without = run(*arguments, *asked, "--output", "without")
+    assert without.exit_code == 0, without.output
+    assert notes_in(without.stderr) == [
+        "Note: There are no held-out clips, so trainer.validate_every and trainer.sample_every will do nothing; name "
+        "some with --validation-data."
+    ]
+    assert notes_in(run(*arguments, "--output", "unasked").stderr) == []
+    seeds = ("--first-seed", 4, "--number", 3)
+    run(*CLIPS[:2], *seeds, *CLIPS[4:-1], "others")
+    run("data", "encode", "others", "--model", tiny_model, "--output", "held-out")
+    shared = run(*arguments, "--validation-data", "held-out", "--output", "shared")
+    assert shared.exit_code == 0, shared.output
+    (note,) = notes_in(shared.stderr)
+    assert note.startswith("Note: 2 of 3 held-out clips are learnt from as well (train-00000004, train-00000005), so ")
 
 
 def test_a_dry_run_plans_and_writes_nothing(run: Run, tiny_model: Path, encoded: Path) -> None:
@@ -253,7 +276,8 @@ def test_learned_positions_fit_one_shape(run: Run, tiny_model: Path) -> None:
     make_base(tiny_model, use_learned_positional_embeddings=True)
     run(*CLIPS)
     run("data", "encode", "clips", "--model", tiny_model, "--output", "clips-of-it")
-    run("data", "encode", "clips", "--model", tiny_model, "--bucket", "1x32x48", "--output", "images")
+    run(*CLIPS[:-1], "others", "--first-seed", 6)
+    run("data", "encode", "others", "--model", tiny_model, "--bucket", "1x32x48", "--output", "images")
     train = ("train", "align", "--model", tiny_model, "--dry-run", *QUICK, "--data")
     assert run(*train, "clips-of-it").exit_code == 0
     for arguments in (("images",), ("clips-of-it", "--data", "images"), ("clips-of-it", "stage.image_share=0.5")):
