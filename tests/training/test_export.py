@@ -283,9 +283,12 @@ def test_a_checkpoint_that_is_not_there_or_does_not_fit_is_named(runs: TinyRuns,
     with pytest.raises(UserInputError, match=r"does not fit the settings beside it .*lora_A"):
         export(run, tmp_path / "out", checkpoint="last")
     last = run / "checkpoints/step-00000003.safetensors"
-    last.write_bytes(last.read_bytes()[:-9])
-    with pytest.raises(UserInputError, match="is damaged"):
-        export(run, tmp_path / "out", checkpoint="last")
+    content = last.read_bytes()
+    for damaged in (content[:-9], content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]):
+        last.write_bytes(damaged)
+        for layout in ("ours", "identity"):
+            with pytest.raises(UserInputError, match=rf"{last} is damaged \(.*\); export another one\.$"):
+                export(run, tmp_path / "out", checkpoint="last", layout=layout)
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UserInputError, match="has no checkpoint, and only those"):
         export(run, tmp_path / "out", checkpoint="last")
