@@ -125,6 +125,22 @@ def test_buckets_and_bad_clips(run: Run, tiny_model: Path) -> None:
         assert problem in result.stderr
 
 
+def test_a_data_set_without_a_usable_clip_is_no_success(run: Run, tiny_model: Path) -> None:
+    """Whichever machine is the last to say so, where several share the work."""
+    run(*CLIPS[:2], "--number", 2, *CLIPS[4:])
+    for video in Path("clips/videos").iterdir():
+        video.write_bytes(b"no video")
+    arguments = ("data", "encode", "clips", "--model", tiny_model, "--shard-size", 1, "--output")
+    for _ in range(2):  # the second time from what is there
+        result = run(*arguments, "encoded")
+        assert result.exit_code == 2, result.output
+        assert "Left out: train-00000001" in result.stderr
+        assert "Error: No clip of clips could be encoded (2 left out); `ingredients data check clips`" in result.stderr
+        assert result.stdout == ""
+    assert run(*arguments, "shared", "--part", "0/2").exit_code == 0
+    assert run(*arguments, "shared", "--part", "1/2").exit_code == 2
+
+
 def test_a_base_is_aligned_and_routed(run: Run, tiny_model: Path) -> None:
     """Both stages from the command line, with samples on the way; what comes out is a model."""
     make_base(tiny_model)
