@@ -113,4 +113,6 @@ def test_recall_counts_each_person_alike() -> None:
     logits = torch.zeros(1, 5, 2)
     logits[..., 0] = 1.0
     assert balanced_routing_recall(logits, targets) == 0.5
-    assert math.isnan(balanced_routing_recall(logits, torch.tensor([[0, 0, -1, -1, -1]])))
+    one_person = torch.tensor([[0, 0, -1, -1, -1]])
+    assert balanced_routing_recall(logits, one_person) is None
+    assert balanced_routing_recall(logits.repeat(2, 1, 1), torch.cat([targets, one_person])) == 0.5

@@ -67,7 +67,7 @@ def routing_mse(
     return torch.stack(losses).mean() / max(num_face_tokens, 1.0)
 
 
-def balanced_routing_recall(routing_logits: torch.Tensor, routing_targets: torch.Tensor) -> float:
+def balanced_routing_recall(routing_logits: torch.Tensor, routing_targets: torch.Tensor) -> float | None:
     """Share of the face tokens that argmax gives to the right identity: per person, then averaged over people.
 
     Args:
@@ -75,7 +75,8 @@ def balanced_routing_recall(routing_logits: torch.Tensor, routing_targets: torch
         routing_targets: (B, L) long.
 
     Returns:
-        A share in [0, 1]; NaN if no face token is there. Samples with one person say nothing and are left out.
+        A share in [0, 1]. Samples whose tokens show fewer than two people say nothing and are left out; None if all
+        are.
     """
     chosen = routing_logits.argmax(dim=-1)
     recalls = []
@@ -83,4 +84,4 @@ def balanced_routing_recall(routing_logits: torch.Tensor, routing_targets: torch
         people = targets[targets != BACKGROUND].unique()
         if len(people) > 1:
             recalls += [float((row[targets == person] == person).float().mean()) for person in people]
-    return sum(recalls) / len(recalls) if recalls else float("nan")
+    return sum(recalls) / len(recalls) if recalls else None

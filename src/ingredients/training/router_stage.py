@@ -126,7 +126,10 @@ class RouterStage(IdentityStage):
         return targets.where(self.is_shown(batch)[:, None], IGNORED)
 
     def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, float]:
-        """Diffusion loss under argmax, and each routed block's balanced recall with and without the canvas."""
+        """Diffusion loss under argmax, and each routed block's balanced recall with and without the canvas.
+
+        A batch in which nobody can be taken for another has no recall, and no part in its mean.
+        """
         canvas_latents = self.canvas_latents(batch)
         noisy, velocity = self.noisy(batch, timesteps)
         losses = {}
@@ -142,5 +145,7 @@ class RouterStage(IdentityStage):
             assert output.routing_logits is not None
             losses[f"validation_loss{name}"] = float(diffusion_losses(output.sample, velocity).mean())
             for block, logits in enumerate(output.routing_logits):
-                losses[f"recall{name}_block{block}"] = balanced_routing_recall(logits, batch.routing_targets)
+                recall = balanced_routing_recall(logits, batch.routing_targets)
+                if recall is not None:
+                    losses[f"recall{name}_block{block}"] = recall
         return losses
