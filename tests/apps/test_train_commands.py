@@ -12,8 +12,10 @@ from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.runs import SamplesConfig
+from ingredients.training.start import base_within
 from tests.apps.conftest import Run
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 CLIPS = ("world", "clips", "--number", 6, "--height", 32, "--width", 48, "--references", 1, "--output", "clips")
 QUICK = (
     "trainer.num_steps=2",
@@ -39,6 +41,10 @@ def encoded(run: Run, tiny_model: Path) -> Path:
 def widths_of(run_folder: str) -> int:
     width: int = IngredientsTransformer3DModel.load_config(f"{run_folder}/transformer")["id_vit_dim"]
     return width
+
+
+def notes_in(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("Note: ")]
 
 
 def make_base(model: Path, **changes: object) -> None:
@@ -122,6 +128,22 @@ def test_buckets_and_bad_clips(run: Run, tiny_model: Path) -> None:
         assert problem in result.stderr
 
 
+def test_a_data_set_without_a_usable_clip_is_no_success(run: Run, tiny_model: Path) -> None:
+    """Whichever machine is the last to say so, where several share the work."""
+    run(*CLIPS[:2], "--number", 2, *CLIPS[4:])
+    for video in Path("clips/videos").iterdir():
+        video.write_bytes(b"no video")
+    arguments = ("data", "encode", "clips", "--model", tiny_model, "--shard-size", 1, "--output")
+    for _ in range(2):  # the second time from what is there
+        result = run(*arguments, "encoded")
+        assert result.exit_code == 2, result.output
+        assert "Left out: train-00000001" in result.stderr
+        assert "Error: No clip of clips could be encoded (2 left out); `ingredients data check clips`" in result.stderr
+        assert result.stdout == ""
+    assert run(*arguments, "shared", "--part", "0/2").exit_code == 0
+    assert run(*arguments, "shared", "--part", "1/2").exit_code == 2
+
+
 def test_a_base_is_aligned_and_routed(run: Run, tiny_model: Path) -> None:
     """Both stages from the command line, with samples on the way; what comes out is a model."""
     make_base(tiny_model)
@@ -193,11 +215,30 @@ def test_what_a_run_warns_of_is_a_line(
     arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
     result = run(*arguments, "trainer.trackers=[tensorboard]", "trainer.spike_factor=0.01")
     assert result.exit_code == 0, result.output
-    notes = [line for line in result.stderr.splitlines() if line.startswith("Note: ")]
+    notes = notes_in(result.stderr)
     assert len(notes) == 2
     assert "TensorBoard is not installed" in notes[0]
     assert notes[1].startswith("Note: Step 2 was left out, because the loss jumps to ")
     assert "Warning" not in result.stderr
+
+
+def test_held_out_clips_that_are_missing_or_learnt_from_are_a_note(run: Run, tiny_model: Path, encoded: Path) -> None:
+    arguments = ("train", "align", "--model", tiny_model, "--data", encoded, *QUICK)
+    asked = ("trainer.validate_every=1", "trainer.sample_every=1")
+    without = run(*arguments, *asked, "--output", "without")
+    assert without.exit_code == 0, without.output
+    assert notes_in(without.stderr) == [
+        "Note: There are no held-out clips, so trainer.validate_every and trainer.sample_every will do nothing; name "
+        "some with --validation-data."
+    ]
+    assert notes_in(run(*arguments, "--output", "unasked").stderr) == []
+    seeds = ("--first-seed", 4, "--number", 3)
+    run(*CLIPS[:2], *seeds, *CLIPS[4:-1], "others")
+    run("data", "encode", "others", "--model", tiny_model, "--output", "held-out")
+    shared = run(*arguments, "--validation-data", "held-out", "--output", "shared")
+    assert shared.exit_code == 0, shared.output
+    (note,) = notes_in(shared.stderr)
+    assert note.startswith("Note: 2 of 3 held-out clips are learnt from as well (train-00000004, train-00000005), so ")
 
 
 def test_a_dry_run_plans_and_writes_nothing(run: Run, tiny_model: Path, encoded: Path) -> None:
@@ -291,7 +332,8 @@ def test_learned_positions_fit_one_shape(run: Run, tiny_model: Path) -> None:
     make_base(tiny_model, use_learned_positional_embeddings=True)
     run(*CLIPS)
     run("data", "encode", "clips", "--model", tiny_model, "--output", "clips-of-it")
-    run("data", "encode", "clips", "--model", tiny_model, "--bucket", "1x32x48", "--output", "images")
+    run(*CLIPS[:-1], "others", "--first-seed", 6)
+    run("data", "encode", "others", "--model", tiny_model, "--bucket", "1x32x48", "--output", "images")
     train = ("train", "align", "--model", tiny_model, "--dry-run", *QUICK, "--data")
     assert run(*train, "clips-of-it").exit_code == 0
     for arguments in (("images",), ("clips-of-it", "--data", "images"), ("clips-of-it", "stage.image_share=0.5")):
@@ -313,6 +355,28 @@ def test_the_faces_can_be_joined_after_the_vae(run: Run, tiny_model: Path) -> No
     assert IngredientsTransformer3DModel.load_config("after/transformer")["canvas_placement"] == "after"
 
 
+def test_every_ablation_begins_as_documented(run: Run, tiny_model: Path) -> None:
+    """The recipe and one file behind it: alignments from the base within the model, router stages from the model."""
+    base_within(IngredientsTransformer3DModel.from_pretrained(tiny_model / "transformer")).save_pretrained("base")
+    run(*CLIPS)
+    run("data", "encode", "clips", "--model", tiny_model, "--output", "encoded", "--recognition-maps")
+    data = ("--model", tiny_model, "--data", "encoded")
+    for path in sorted((CONFIGS / "ablations").glob("*.yaml")):
+        stage, _, name = path.stem.partition("-")
+        start = ["model.start=base"] if stage == "align" else []
+        command = ("train", stage, "--config", CONFIGS / "drawn-world" / f"{stage}.yaml", "--config", path, *data)
+        if path.stem == "route-background-class":
+            start = ["model.start=background-class"]
+        if path.stem == "align-background-class":
+            result = run(*command, *start, *QUICK, "stage.image_batch_size=2", "--output", name)
+        else:
+            result = run(*command, *start, "--dry-run")
+        assert result.exit_code == 0, (path.stem, result.output)
+    refused = run("train", "align", *data, "--config", CONFIGS / "ablations/align-after-vae.yaml", "--dry-run")
+    assert refused.exit_code == 2
+    assert "`ingredients world train unpack` takes one out" in " ".join(refused.stderr.split())
+
+
 def test_the_background_can_be_a_class_of_its_own(run: Run, tiny_model: Path) -> None:
     make_base(tiny_model)
     run(*CLIPS)
@@ -323,4 +387,4 @@ def test_the_background_can_be_a_class_of_its_own(run: Run, tiny_model: Path) ->
     assert routed.exit_code == 0, routed.output
     wrong = run("train", "route", *data, "--output", "c", "model.start=a")
     assert wrong.exit_code == 2
-    assert "route_background" in wrong.stderr
+    assert "set stage.background=class, or align a base with model.transformer.route_background=false" in wrong.stderr

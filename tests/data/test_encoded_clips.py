@@ -155,6 +155,26 @@ def test_what_was_encoded_otherwise_is_refused(encoded_folder: Path, tmp_path: P
         EncodedClips([tmp_path])
 
 
+def test_clips_of_one_name_are_refused(encoded_folder: Path, tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX) -> None:
+    with pytest.raises(
+        UserInputError,
+        match=r"clips train-00000000, train-00000001, train-00000002 and 3 more are there more than once",
+    ):
+        EncodedClips([encoded_folder, encoded_folder])
+    other = tmp_path / "other"
+    other.mkdir()
+    encode_world(other, tiny_vae, number=5, first_seed=4)
+    with pytest.raises(
+        UserInputError,
+        match=rf"clips train-00000004, train-00000005 are .* in {encoded_folder} and {other}; name each folder once",
+    ):
+        EncodedClips([encoded_folder, other])
+    apart = tmp_path / "apart"
+    apart.mkdir()
+    encode_world(apart, tiny_vae, number=2, first_seed=6)
+    assert len(EncodedClips([encoded_folder, apart])) == 8
+
+
 def test_a_damaged_shard_is_named(encoded_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "encoded"
     shutil.copytree(encoded_folder, folder)

@@ -81,6 +81,16 @@ def test_router_accuracy_takes_the_last_half_of_the_blocks():
     )
 
 
+def test_clips_without_a_face_token_are_left_out_of_the_router_accuracy():
+    nothing = RoutingRecord(timesteps=(100, 500), balanced_recall=())
+    known = dataclasses.replace(nothing, balanced_recall=((0.0, 0.2), (0.5, 0.7)))
+    records = [case(0, routing=nothing), case(1, routing=known)]
+    assert compute("router_accuracy", records) == pytest.approx(0.6)
+    np.testing.assert_allclose(mean_recall_table(records), [[0.0, 0.2], [0.5, 0.7]])
+    assert np.isnan(compute("router_accuracy", records[:1]))
+    assert mean_recall_table(records[:1]).size == 0
+
+
 def text_case(index: int, frames, prompt_embedding, prompt: str = "") -> CaseRecord:
     text = TextRecord(frames=tuple(frames), prompt=tuple(prompt_embedding))
     return case(index, prompt=prompt, text=text)

@@ -1,5 +1,6 @@
 """The whole evaluation on a pipeline of tiny real parts, 9 frames of 32 x 40 pixels, two steps."""
 
+import dataclasses
 import json
 import math
 
@@ -16,10 +17,11 @@ from ingredients.evaluation.generation import GenerationSettings, VideoRequest, 
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves
-from ingredients.evaluation.router_probe import balanced_recall
+from ingredients.evaluation.router_probe import balanced_recall, probe_router
 from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_runner
 from ingredients.evaluation.variants import BOTH, GLOBAL_ONLY, MODULE_VARIANTS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.world.scenes import render_scene
 from tests.evaluation.stand_ins import MeanColourRecogniser, make_face
 from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
 
@@ -213,8 +215,18 @@ def test_balanced_recall_weighs_people_not_tokens():
     assert balanced_recall(order[chosen], permuted, num_identities=3) == balanced_recall(
         chosen, targets, num_identities=3
     )
-    with pytest.raises(ValueError, match="no token shows a face"):
-        balanced_recall(np.zeros(7, dtype=np.int64), np.full(7, -1), num_identities=2)
+
+
+def test_a_clip_in_which_no_face_covers_a_token_has_no_recall(pipeline):
+    case = make_cases(1)[0]
+    people = pipeline.extract_identities({str(index): photo.image for index, photo in enumerate(case.portraits())})
+    scene = render_scene(case.scene(), height=32, width=40, num_frames=9)
+    seen = probe_router(pipeline, people, scene, seed=0, timesteps=(100, 500))
+    assert np.shape(seen.balanced_recall) == (2, 2)
+    hidden = dataclasses.replace(scene, face_masks=np.zeros_like(scene.face_masks))
+    assert probe_router(pipeline, people, hidden, seed=0, timesteps=(100, 500)) == dataclasses.replace(
+        seen, balanced_recall=()
+    )
 
 
 def test_the_canvas_alone_is_shown_to_a_model_whose_faces_are_joined_after_the_vae():

@@ -162,6 +162,23 @@ def test_the_router_gets_a_gradient_under_every_loss(tiny_world: TinyWorld, rout
     )
 
 
+def test_held_out_clips_in_which_nobody_can_be_mistaken_have_no_part_in_the_recall(tiny_world: TinyWorld) -> None:
+    """One clip a batch: those of one person say nothing of the router, and the others' mean is a share."""
+    num_people = [len(entry.person_ids) for entry in tiny_world.parts.clips.entries]
+    assert 1 in num_people
+    assert max(num_people) > 1
+    config = RouterConfig(batch_size=1, lora_rank=2, num_validation_batches=len(num_people))
+    stage = RouterStage(tiny_world.transformer(), tiny_world.parts, config)
+    losses = stage.validate()
+    assert {"recall_block0", "recall_local_only_block0_t500"} <= losses.keys()
+    assert all(0 <= value <= 1 for name, value in losses.items() if name.startswith("recall"))
+    clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
+    alone = stage.read(fixed_draws([num_people.index(1)], clip_ids, seed=0), held_out=True)
+    with torch.no_grad():
+        of_one_person = stage.validation_losses(alone, torch.tensor([300]))
+    assert of_one_person.keys() == {"validation_loss", "validation_loss_local_only"}
+
+
 def test_dropping_regularisation_is_uniform_over_samples() -> None:
     chances = torch.rand(30_000, generator=torch.Generator().manual_seed(0))
     kept = draw_kept_features(chances, (1 / 3, 1 / 3, 1 / 3))

@@ -28,7 +28,7 @@ from ingredients.training.alignment_stage import AlignmentConfig
 from ingredients.training.export import export_run
 from ingredients.training.export_plan import Layout, plan_export
 from ingredients.training.router_stage import RouterConfig
-from ingredients.training.run_folder import read_run
+from ingredients.training.run_folder import read_run, run_chain
 from ingredients.training.run_weights import read_averages
 from tests.apps.tiny_model import save_tiny_model
 from tests.training.tiny_runs import (
@@ -283,9 +283,12 @@ def test_a_checkpoint_that_is_not_there_or_does_not_fit_is_named(runs: TinyRuns,
     with pytest.raises(UserInputError, match=r"does not fit the settings beside it .*lora_A"):
         export(run, tmp_path / "out", checkpoint="last")
     last = run / "checkpoints/step-00000003.safetensors"
-    last.write_bytes(last.read_bytes()[:-9])
-    with pytest.raises(UserInputError, match="is damaged"):
-        export(run, tmp_path / "out", checkpoint="last")
+    content = last.read_bytes()
+    for damaged in (content[:-9], content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]):
+        last.write_bytes(damaged)
+        for layout in ("ours", "identity"):
+            with pytest.raises(UserInputError, match=rf"{last} is damaged \(.*\); export another one\.$"):
+                export(run, tmp_path / "out", checkpoint="last", layout=layout)
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UserInputError, match="has no checkpoint, and only those"):
         export(run, tmp_path / "out", checkpoint="last")
@@ -443,6 +446,16 @@ def test_a_folder_knows_what_it_is_an_export_of(runs: TinyRuns, tmp_path: Path) 
     for other in others:
         assert not plan_export(read_run(runs.route), **({"dtype": "float32"} | other)).is_exported_to(tmp_path / "out")
     assert not plan.is_exported_to(runs.base)
+
+
+def test_a_run_that_began_with_a_part_of_the_small_model_is_the_first(runs: TinyRuns, tmp_path: Path) -> None:
+    """As `world train unpack` leaves it: settings of another kind beside the transformer."""
+    shutil.copytree(runs.align / "transformer", tmp_path / "part" / "transformer")
+    (tmp_path / "part/config.yaml").write_text("stage: {batch_size: 12}\ntrainer: {num_steps: 3}\n")
+    run = read_run(runs.route)
+    started = dataclasses.replace(run.config.model, start=tmp_path / "part")
+    run = dataclasses.replace(run, config=dataclasses.replace(run.config, model=started))
+    assert run_chain(run) == (run,)
 
 
 def test_what_is_no_run_is_named(runs: TinyRuns, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.pipelines.loading import default_model_path
 from ingredients.training.runs import AlignRunConfig, RouteRunConfig
+from ingredients.training.world_folders import load_transformer
 from ingredients.training.world_parts import PARTS, RoutePartConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -70,6 +71,7 @@ def test_a_missing_part_is_named_with_its_command(tmp_path: Path, part: str) -> 
 def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
     """A model folder goes on where it stopped: all weights survive the round trip to the last bit."""
     PARTS["unpack"].run(tmp_path, show=False)
+    assert not load_transformer(tmp_path, "base-t2v").config.identity_modules
     packed = PARTS["pack"].run(tmp_path, show=False)
     shipped = default_model_path()
     weights = sorted(path.relative_to(shipped) for path in shipped.rglob("*.safetensors"))

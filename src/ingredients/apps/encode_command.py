@@ -67,6 +67,7 @@ def encode(
     """Encodes a data set for training."""
     import torch
 
+    from ingredients.core.errors import UserInputError
     from ingredients.core.progress import show_progress
     from ingredients.data.clip_encoder import EncoderConfig, describe
     from ingredients.data.clip_source import open_clip_source
@@ -125,6 +126,11 @@ def encode(
         except KeyboardInterrupt as interruption:
             say(f"Interrupted; the finished shards are kept in {output}, and the same command goes on from there.")
             raise typer.Exit(INTERRUPTED) from interruption
+    if num_bad == num_clips:
+        raise UserInputError(
+            f"No clip of {folder} could be encoded ({num_bad} left out); `ingredients data check {folder}` says what "
+            "is wrong with each."
+        )
     say(f"{num_clips - num_bad} of {num_clips} clips" + ("" if chosen_part == (0, 1) else f", part {part} encoded"))
     typer.echo(output)
 

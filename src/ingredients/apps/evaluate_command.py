@@ -88,7 +88,9 @@ def evaluate(
     save_videos: Annotated[
         bool,
         typer.Option(
-            "--save-videos", help="Keep the videos in the folder, with photos and a manifest that --videos reads."
+            "--save-videos",
+            help="Keep the videos in the folder, with photos and a manifest that --videos reads; with --modules, the "
+            "videos alone.",
         ),
     ] = False,
     judge: JudgeOption = "model",

@@ -179,7 +179,8 @@ def words() -> None:
         "Trains one part of the small model again, packs the trained parts into a model folder, or unpacks a folder "
         "to train its parts further. Parts, in the order in which they need each other: detector, recogniser, "
         "image-encoder, judge, text-encoder, vae, vae-decoder, latents, base-t2v, base-i2v, align, route, pack, "
-        "unpack. Settings are those of the part's config.yaml, which lies beside its weights.",
+        "unpack. Settings are those of the part's config.yaml, which lies beside its weights. The base-t2v of unpack "
+        "is the base inside the aligned model, trained further with it, not the one that it was aligned from.",
         "ingredients world train recogniser --minutes 20",
         "ingredients world train recogniser --minutes 40 --resume",
         "ingredients world train align stage.batch_size=8 trainer.learning_rate=1e-4",

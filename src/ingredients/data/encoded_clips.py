@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.model_files import name_some
 from ingredients.data.clip_example import ReferenceKind
 
 DESCRIPTION_NAME = "encoded.json"
@@ -172,8 +173,8 @@ class EncodedClips:
         folders: as `data encode` or the part `latents` writes them.
 
     Raises:
-        UserInputError: if a folder holds no encoded clips, a shard is damaged, or the folders were made by different
-            models.
+        UserInputError: if a folder holds no encoded clips, a shard is damaged, the folders were made by different
+            models, or two clips have one name.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -192,6 +193,7 @@ class EncodedClips:
                 self._index(path)
         if not self.entries:
             raise UserInputError(f"There is no encoded clip in {', '.join(map(str, folders))}; encode some first.")
+        self._check_names()
         self.empty_prompt_embeds = _read_empty_prompt(folders[0] / EMPTY_PROMPT_NAME)
         self.by_person: dict[str, list[tuple[int, int]]] = {}
         for index, entry in enumerate(self.entries):
@@ -245,6 +247,18 @@ class EncodedClips:
                     f"The clips in {self.folders[0]} were encoded by another {name} ({made_by.get(name)}, not "
                     f"{digest}); delete the folder to encode them anew."
                 )
+
+    def _check_names(self) -> None:
+        """Refuses two clips of one name: what is random about a clip follows from it, so they would learn alike."""
+        found: dict[str, list[Path]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.clip_id, []).append(entry.shard.parent)
+        if repeated := [clip_id for clip_id, folders in found.items() if len(folders) > 1]:
+            folders = dict.fromkeys(str(folder) for clip_id in repeated for folder in found[clip_id])
+            raise UserInputError(
+                f"The encoded clips {name_some(repeated)} are there more than once, in {' and '.join(folders)}; name "
+                "each folder once, and give different clips different ids before encoding them."
+            )
 
     def _index(self, path: Path) -> None:
         try:

@@ -108,6 +108,7 @@ def evaluate_modules(
     """Runs every variant of `MODULE_VARIANTS` on the same cases of two people; writes `modules.json` and `modules.md`.
 
     Args and errors are those of `evaluate`; the two can share a folder, and then share the videos of the whole model.
+    Videos that are kept have no manifest: it lists those of one system, and here are several.
     """
     settings = settings or GenerationSettings()
     cases = make_cases(num_cases, num_people=_NUM_PEOPLE)

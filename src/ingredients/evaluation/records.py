@@ -32,7 +32,8 @@ class RoutingRecord:
     """The noise levels t."""
 
     balanced_recall: tuple[tuple[float, ...], ...]
-    """J rows of one number for each t: recall on each person's face tokens, averaged over people."""
+    """J rows of one number for each t: recall on each person's face tokens, averaged over people; no row where no
+    token shows a face, so that there is nothing to recall."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

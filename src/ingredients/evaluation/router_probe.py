@@ -11,7 +11,7 @@ import torch
 
 from ingredients.core.arrays import Int64Array
 from ingredients.data.encode import encode_clips, video_to_pixels
-from ingredients.data.routing_targets import decide_routing_targets, token_coverage
+from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets, token_coverage
 from ingredients.evaluation.records import RoutingRecord
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
@@ -45,7 +45,7 @@ def probe_router(
         timesteps: noise levels.
 
     Returns:
-        Balanced recall by block and timestep.
+        Balanced recall by block and timestep, none if no face is large enough for a token.
     """
     device, transformer = pipeline.device, pipeline.transformer
     num_frames, height, width = scene.frames.shape[:3]
@@ -55,6 +55,8 @@ def probe_router(
         scene.face_masks[:, order], grid=grid[1:], temporal_compression=pipeline.geometry.temporal_ratio
     )
     targets = decide_routing_targets(coverage)  # (L,)
+    if (targets == BACKGROUND).all():
+        return RoutingRecord(timesteps=tuple(timesteps), balanced_recall=())
 
     pixels = video_to_pixels(scene.frames[None]).to(device, pipeline.vae.dtype)
     latents = encode_clips(pipeline.vae, pixels).float()  # (1, f, C, h, w)
@@ -106,13 +108,10 @@ def balanced_recall(chosen: Int64Array, targets: Int64Array, *, num_identities: 
 
     Args:
         chosen: (L,), the identity that each token was given.
-        targets: (L,), the identity that it shows, negative for the background, which does not count.
+        targets: (L,), the identity that it shows, `BACKGROUND` where it shows none, which does not count; somebody
+            must be shown.
         num_identities: N.
-
-    Raises:
-        ValueError: if nobody has a token.
     """
     shown = [identity for identity in range(num_identities) if (targets == identity).any()]
-    if not shown:
-        raise ValueError("no token shows a face, so there is no recall")
+    assert shown, "no token shows a face"
     return float(np.mean([(chosen[targets == identity] == identity).mean() for identity in shown]))

@@ -47,6 +47,7 @@ from ingredients.studies.variants import Alignment, Base, Variant
 from ingredients.training.base_stage import BaseStage
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.runs import RUN_KINDS, train_run
+from ingredients.training.start import base_within
 from ingredients.training.trainer import METRICS_NAME, Trainer
 from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 
@@ -54,7 +55,6 @@ SETTINGS_NAME = "settings.json"
 TRANSFORMER_CONFIG = "transformer/config.json"
 
 _CLIPS = ("clips-train", "clips-validation")
-_PATCH_WEIGHT = "patch_embed.proj.weight"
 _VALIDATION_SEED = 10**9
 _ENCODING_BATCH = 5
 _SHARD_SIZE = 50
@@ -233,12 +233,7 @@ class Lab:
     def _take_base(self) -> None:
         """The text-to-video base inside the model that ships: neither identity modules nor image channels."""
         shipped = load_transformer(self.model_folder / "transformer", dtype=torch.float32)
-        base = IngredientsTransformer3DModel(**small_world_base())
-        weights = {name: tensor for name, tensor in shipped.state_dict().items() if name in base.state_dict()}
-        channels = base.config.in_channels
-        weights[_PATCH_WEIGHT] = weights[_PATCH_WEIGHT][:, :channels]  # those of the noise come first
-        load_base_weights(base, weights)
-        base.save_pretrained(self.base_folder("t2v") / "transformer")
+        base_within(shipped).save_pretrained(self.base_folder("t2v") / "transformer")
 
     def _train_base(self, base: Base) -> None:
         torch.manual_seed(0)

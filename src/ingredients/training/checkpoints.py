@@ -174,6 +174,12 @@ class Checkpoint:
     tensors: Mapping[str, torch.Tensor]
     """All of its tensors, whole, by the names above."""
 
+    @property
+    def averages(self) -> dict[str, torch.Tensor]:
+        """The moving averages, by the names of their parameters."""
+        prefix = "averages/"
+        return {key.removeprefix(prefix): each for key, each in self.tensors.items() if key.startswith(prefix)}
+
     def restore(self, state: TrainedState) -> None:
         """Puts its tensors in their places.
 
@@ -184,7 +190,7 @@ class Checkpoint:
         with torch.no_grad():
             for name, parameter in state.parameters.items():
                 parameter.copy_(placed_like(parameter, self.tensors[f"parameters/{name}"]))
-        state.ema.load({name: self.tensors[f"averages/{name}"] for name in state.parameters})
+        state.ema.load(self.averages)
         make_states(state.optimizers)
         saved_states = {key.rpartition("/")[0] for key in self.tensors}
         for prefix, optimizer, parameter in _parameters_of_optimizers(state):
@@ -209,8 +215,12 @@ class Checkpoint:
             )
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a checkpoint.
+def read_checkpoint(path: Path, *, remedy: str = "delete it and resume again") -> Checkpoint:
+    """Reads a checkpoint, and compares its tensors with their checksum.
+
+    Args:
+        path: of the file.
+        remedy: what an error tells the user to do.
 
     Raises:
         UserInputError: if the file is damaged or of another kind.
@@ -219,14 +229,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:
-                raise UserInputError(f"{path} is no training checkpoint of this version; start without --resume.")
+                raise UserInputError(f"{path} is no training checkpoint of this version; {remedy}.")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
     except (OSError, SafetensorError) as error:
-        raise UserInputError(f"The checkpoint {path} is damaged ({error}); delete it and resume again.") from error
+        raise UserInputError(f"The checkpoint {path} is damaged ({error}); {remedy}.") from error
     if metadata["checksum"] != _checksum(tensors):
-        raise UserInputError(
-            f"The checkpoint {path} is damaged (its checksum does not match); delete it and resume again."
-        )
+        raise UserInputError(f"The checkpoint {path} is damaged (its checksum does not match); {remedy}.")
     return Checkpoint(path=path, position=RunPosition(**json.loads(metadata["position"])), tensors=tensors)
 
 

@@ -58,9 +58,11 @@ class RouterStage(IdentityStage):
 
     def __init__(self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: RouterConfig) -> None:
         if (config.background == "class") != transformer.config.route_background:
+            fitting, other = ("ignored", "true") if config.background == "class" else ("class", "false")
             raise UserInputError(
-                f"stage.background is {config.background}, but the transformer has route_background="
-                f"{transformer.config.route_background}; set model.route_background to match."
+                f"stage.background is {config.background}, but the transformer was aligned with route_background="
+                f"{transformer.config.route_background}; set stage.background={fitting}, or align a base with "
+                f"model.transformer.route_background={other}."
             )
         super().__init__(transformer, parts, config, {name for name, _ in transformer.router_parameters()})
 

@@ -47,6 +47,18 @@ def read_run(folder: Path) -> RunFolder:
     Raises:
         UserInputError: If the folder holds no run of the two stages, or one of another version.
     """
+    path = folder / CONFIG_NAME
+    kind = _kind_of(folder)
+    if kind is None:
+        raise UserInputError(
+            f"The run {folder} is none of the two stages on encoded clips; the small model's own parts go into a "
+            "model folder with `ingredients world train pack`."
+        )
+    return RunFolder(folder=folder, kind=kind, config=load_config(kind.config_type, path, defaults=kind.config_type()))
+
+
+def _kind_of(folder: Path) -> RunKind[Any] | None:
+    """The stage whose settings lie in a folder; None for those of a part of the small model, such as a base."""
     import yaml
 
     path = folder / CONFIG_NAME
@@ -62,19 +74,13 @@ def read_run(folder: Path) -> RunFolder:
     has_groups = isinstance(values, dict) and {"model", "data", "stage"} <= values.keys()
     stage = values["stage"] if has_groups and isinstance(values["stage"], dict) else {}
     names = [name for setting, name in _KIND_BY_SETTING.items() if setting in stage]
-    if len(names) != 1:
-        raise UserInputError(
-            f"The run {folder} is none of the two stages on encoded clips; the small model's own parts go into a "
-            "model folder with `ingredients world train pack`."
-        )
-    kind = RUN_KINDS[names[0]]
-    return RunFolder(folder=folder, kind=kind, config=load_config(kind.config_type, path, defaults=kind.config_type()))
+    return RUN_KINDS[names[0]] if len(names) == 1 else None
 
 
 def run_chain(run: RunFolder) -> tuple[RunFolder, ...]:
     """A run and those that it went on from, the oldest first.
 
-    It ends where a run began with a model, or with a transformer that no run left.
+    It ends where a run began with a model, or with a transformer that no run of the two stages left.
 
     Raises:
         UserInputError: As `read_run`.
@@ -82,7 +88,8 @@ def run_chain(run: RunFolder) -> tuple[RunFolder, ...]:
     chain = [run]
     while (start := chain[0].config.model.start) is not None:
         folder = next((each for each in (start, start.parent) if (each / CONFIG_NAME).is_file()), None)
-        if folder is None or any(folder.resolve() == each.folder.resolve() for each in chain):
+        visited = {each.folder.resolve() for each in chain}
+        if folder is None or folder.resolve() in visited or _kind_of(folder) is None:
             break
         chain.insert(0, read_run(folder))
     return tuple(chain)

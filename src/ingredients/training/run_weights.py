@@ -4,15 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ingredients.core.errors import UserInputError
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.transformer_folder import load_transformer
+from ingredients.training.checkpoints import read_checkpoint
 from ingredients.training.run_folder import RunFolder
 from ingredients.training.runs import build_stage
-
-_AVERAGES = "averages/"
 
 
 def run_transformer(
@@ -45,14 +43,9 @@ def read_averages(checkpoint: Path) -> dict[str, torch.Tensor]:
     """The moving averages in a checkpoint, by the names of their parameters.
 
     Raises:
-        UserInputError: If the file is missing or damaged.
+        UserInputError: If the file is missing, damaged or of another kind.
     """
-    try:
-        with safe_open(checkpoint, framework="pt") as file:
-            names = [name for name in file.keys() if name.startswith(_AVERAGES)]  # noqa: SIM118 - no mapping
-            return {name.removeprefix(_AVERAGES): file.get_tensor(name) for name in names}
-    except (OSError, SafetensorError) as error:
-        raise UserInputError(f"The checkpoint {checkpoint} is damaged ({error}); export another one.") from error
+    return read_checkpoint(checkpoint, remedy="export another one").averages
 
 
 def _merged_checkpoint(

@@ -1,6 +1,7 @@
 """One run of the paper's two stages (3.3) on encoded clips: what `ingredients train align` and `train route` do."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -9,6 +10,7 @@ import torch
 
 from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.errors import UserInputError
+from ingredients.core.model_files import name_some
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
@@ -22,6 +24,7 @@ from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityStage
 from ingredients.training.processes import Processes
 from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.stage import TrainingWarning
 from ingredients.training.start import ModelConfig, load_start
 from ingredients.training.trainer import Trainer, TrainerConfig
 
@@ -29,6 +32,10 @@ CONFIG_NAME = "config.yaml"
 
 _MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
 """Of `ModelConfig`, those that say what the frozen weights are."""
+
+
+class HeldOutClipsWarning(TrainingWarning):
+    """Held-out clips are missing where they are asked for, or are learnt from."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -168,6 +175,8 @@ def train_run(
             "another folder, or this one deleted."
         )
     stage, parts = build_stage(kind, config, device=processes.device, notice=notice)
+    if processes.is_main:
+        _warn_of_held_out_clips(config.trainer, parts)
     sampler = None
     if sampler_factory is not None and config.trainer.sample_every is not None and parts.validation_clips is not None:
         sampler = sampler_factory(config, parts, folder)
@@ -175,6 +184,28 @@ def train_run(
     metrics = trainer.fit(resume=resume, show=show, on_begin=lambda: save_config(config, folder / CONFIG_NAME))
     processes.close()
     return metrics
+
+
+def _warn_of_held_out_clips(config: TrainerConfig, parts: FrozenParts) -> None:
+    if parts.validation_clips is None:
+        idle = [f"trainer.{name}" for name in ("validate_every", "sample_every") if getattr(config, name) is not None]
+        if idle:
+            warnings.warn(
+                f"There are no held-out clips, so {' and '.join(idle)} will do nothing; name some with "
+                "--validation-data.",
+                HeldOutClipsWarning,
+                stacklevel=3,
+            )
+        return
+    assert parts.clips is not None  # a run has some
+    held_out = {entry.clip_id for entry in parts.validation_clips.entries}
+    if shared := sorted(held_out & {entry.clip_id for entry in parts.clips.entries}):
+        warnings.warn(
+            f"{len(shared)} of {len(held_out)} held-out clips are learnt from as well ({name_some(shared)}), so "
+            "held-out losses will look better than they are; leave them out of --data or of --validation-data.",
+            HeldOutClipsWarning,
+            stacklevel=3,
+        )
 
 
 def _check_same_model(folder: Path, config: ModelConfig) -> None:

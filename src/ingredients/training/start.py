@@ -20,6 +20,7 @@ from ingredients.pipelines.transformer_folder import build_transformer, is_base,
 
 BaseDtype = Literal["float32", "bfloat16"]
 
+_PATCH_WEIGHT = "patch_embed.proj.weight"
 _PAPER_ROUTER = {name: paper()[name] for name in ("router_type", "router_inner_dim", "routing")}
 
 
@@ -130,6 +131,21 @@ def transformer_of_run(run: Path) -> Path:
     raise UserInputError(f"The run {run} has no transformer/ to start from; let it finish, or name another run.")
 
 
+def base_within(transformer: IngredientsTransformer3DModel) -> IngredientsTransformer3DModel:
+    """A text-to-video base with an aligned model's own weights, without its identity modules and image channels.
+
+    It is the base as the stages left it, not the one that they began with: it has learnt along with the people.
+    """
+    channels = transformer.config.out_channels
+    fields = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
+    fields |= {"identity_modules": False, "in_channels": channels}
+    base: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
+    weights = {name: tensor for name, tensor in transformer.state_dict().items() if name in base.state_dict()}
+    weights[_PATCH_WEIGHT] = weights[_PATCH_WEIGHT][:, :channels]  # those of the noise come first
+    load_base_weights(base, weights)
+    return base
+
+
 def _feature_widths(config: ModelConfig, widths: Mapping[str, int]) -> dict[str, int]:
     wanted = {name: width for name, width in widths.items() if name != "recognition_map_dim"}
     if config.scale_source == "recognition_and_clip":
@@ -151,7 +167,8 @@ def _load_whole(
         name = next(iter(differing))
         raise UserInputError(
             f"The transformer in {source} has {name}={built.config.get(name)!r}, which model.transformer cannot "
-            f"change to {differing[name]!r}; start from a base, or leave the field out."
+            f"change to {differing[name]!r}; start from a base (`ingredients world train unpack` takes one out of the "
+            "small model), or leave the field out."
         )
     for name, width in wanted.items():
         if built.config[name] != width:

@@ -16,6 +16,7 @@ from ingredients.pipelines.transformer_folder import load_transformer
 from ingredients.training.faces import detector, image_encoder, recognition
 from ingredients.training.faces.pack import JUDGE_FOLDER
 from ingredients.training.pack import SETTINGS_FOLDER
+from ingredients.training.start import base_within
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -29,8 +30,10 @@ class UnpackConfig:
 def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bool = True) -> Path:
     """Writes a part's folder for each part in a model folder: weights, settings and what its training measured.
 
-    The transformer becomes that of `route` and of `align` alike. Bases, encoded clips, optimisers and logs are not in
-    a model folder; what needs them says which command makes them.
+    The transformer becomes that of `route` and of `align` alike, and the base inside it that of `base-t2v`, so that an
+    alignment of another kind has something to begin with. That is not the base whose settings and metrics lie beside
+    it: the stages have trained it further. An image-to-video base, encoded clips, optimisers and logs are not in a
+    model folder; what needs them says which command makes them.
 
     Args:
         config: which model.
@@ -67,6 +70,7 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
     transformer: IngredientsTransformer3DModel = load_transformer(folder / "transformer", dtype=torch.float32)
     for name in ("align", "route"):
         transformer.save_pretrained(output / name / "transformer")
+    base_within(transformer).save_pretrained(output / "base-t2v" / "transformer")
     for part_name, home, weights in (
         (detector.PART, FACE_ENCODER, detector.WEIGHTS_NAME),
         (recognition.RECOGNISER_PART, FACE_ENCODER, recognition.RECOGNISER_WEIGHTS_NAME),

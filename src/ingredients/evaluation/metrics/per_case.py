@@ -1,6 +1,7 @@
 """Metrics that are the mean of one number a case."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,8 +20,8 @@ class CaseMean:
     description: str
     """One line for the report."""
 
-    of_case: Callable[[CaseRecord], float]
-    """The number of one case."""
+    of_case: Callable[[CaseRecord], float | None]
+    """The number of one case; None for one that has none, which does not count."""
 
     needs: frozenset[Need] = frozenset({"people"})
     """Parts of the records that `of_case` reads, and what else it cannot do without."""
@@ -32,5 +33,8 @@ class CaseMean:
     """Whether reports show it times 100."""
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
-        """The mean with its interval."""
-        return bootstrap_mean(np.array([self.of_case(record) for record in records], dtype=np.float64))
+        """The mean with its interval; not a number if no case has one."""
+        numbers = [number for record in records if (number := self.of_case(record)) is not None]
+        if not numbers:
+            return Estimate(value=math.nan, low=math.nan, high=math.nan)
+        return bootstrap_mean(np.array(numbers, dtype=np.float64))
