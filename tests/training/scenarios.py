@@ -64,6 +64,12 @@ def align(world: TinyWorld, *, dtype: torch.dtype = torch.float32, **settings: A
     return AlignmentStage(transformer, world.parts, AlignmentConfig(**(config | settings)))
 
 
+def align_in_pairs(world: TinyWorld, **settings: Any) -> AlignmentStage:
+    """Two clips a step and nothing measured, for every further shape would be compiled anew."""
+    parts = dataclasses.replace(world.parts, validation_clips=None)
+    return align(dataclasses.replace(world, parts=parts), batch_size=2, micro_batch_size=1, **settings)
+
+
 def route(world: TinyWorld, **settings: Any) -> RouterStage:
     transformer = world.transformer()
     generator = torch.Generator().manual_seed(1)
@@ -76,6 +82,8 @@ def route(world: TinyWorld, **settings: Any) -> RouterStage:
 
 SCENARIOS = {
     "align": Scenario(build=align),
+    "align in pairs": Scenario(build=lambda world: align_in_pairs(world)),
+    "align in pairs, compiled": Scenario(build=lambda world: align_in_pairs(world, compile=True)),
     "align in full": Scenario(
         build=lambda world: align(world, tuning="full", batch_size=2, gradient_checkpointing=True)
     ),

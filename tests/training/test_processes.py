@@ -108,6 +108,17 @@ def test_a_base_in_bfloat16(more_runs: Path, parallel: str) -> None:
     assert_same_export(run, expected, tolerance=4e-3)
 
 
+@pytest.mark.slow
+def test_compiled_blocks(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    """As they are without a compiler, in one process."""
+    SCENARIOS["align in pairs"].train(tiny_world, tmp_path / "one")
+    train_with_two(tiny_world, tmp_path, "align in pairs, compiled")
+    for parallel in ("ddp", "fsdp"):
+        run = tmp_path / parallel / "align in pairs, compiled"
+        assert_same_run(run, tmp_path / "one", tolerance=1e-5)
+        assert_same_export(run, tmp_path / "one", tolerance=1e-5)
+
+
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_two_processes_go_on_where_one_stopped(runs: Path, parallel: str) -> None:
     assert_same_run(runs / f"one, then {parallel}" / "align", runs / "one" / "align", tolerance=1e-5)
