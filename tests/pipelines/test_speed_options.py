@@ -313,11 +313,14 @@ def test_fused_projections_make_the_same_video(pipeline: IngredientsPipeline) ->
     assert torch.equal(run(pipeline), exact)
 
 
-def test_compiling_without_a_compiler_is_refused(
-    pipeline: IngredientsPipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
-    with pytest.raises(SpeedOptionError, match=r"needs a C\+\+ compiler"):
+def test_compiling_without_a_compiler_is_refused(pipeline: IngredientsPipeline) -> None:
+    from torch._inductor import config
+
+    # Not monkeypatch, which leaves this setting deleted for whoever compiles later.
+    with (
+        config.patch({"cpp.cxx": ("no-such-compiler",)}),
+        pytest.raises(SpeedOptionError, match=r"needs a C\+\+ compiler"),
+    ):
         apply_speed_options(pipeline, SpeedOptions(compile=True))
 
 
