@@ -17,7 +17,7 @@ from ingredients.apps.sampling_options import (
     LikenessGuidanceScale,
     NumInferenceSteps,
 )
-from ingredients.apps.terminal import IngredientsGroup, say, silence_libraries, with_examples
+from ingredients.apps.terminal import IngredientsGroup, note, say, silence_libraries, with_examples
 from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.memory_mode import MemoryMode
 
@@ -159,7 +159,7 @@ def run(
     from ingredients.pipelines.out_of_memory import explained_out_of_memory
 
     benchmark = read_benchmark(folder)
-    choose_cases(benchmark, num_people=people, num_cases=cases)  # before a model is loaded
+    chosen = choose_cases(benchmark, num_people=people, num_cases=cases)
     silence_libraries()
     model_folder = find_model(model, notice=say)
     pipeline = load_pipeline(
@@ -187,8 +187,7 @@ def run(
                 folder,
                 benchmark,
                 output,
-                num_people=people,
-                num_cases=cases,
+                cases=chosen,
                 settings=GenerationSettings(**config_to_dict(sampling)),
                 model_name=model_folder.resolve().name,
                 progress=progress,
@@ -215,7 +214,7 @@ def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
             title=f"{benchmark.info.name}, version {benchmark.info.version}",
         )
     except MissingDependencyError as error:
-        say(f"Note: the card has no figure. {error}")
+        note(f"the card has no figure. {error}")
     write_card(folder, benchmark, command=command, has_figure=figure is not None)  # before the figure, which it claims
     if figure is not None:
         write_picture(folder / FIGURE_NAME, figure)

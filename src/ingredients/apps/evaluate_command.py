@@ -33,7 +33,7 @@ from ingredients.apps.sampling_options import (
     SplitGuidance,
     StepCache,
 )
-from ingredients.apps.terminal import say, silence_libraries, with_examples
+from ingredients.apps.terminal import note, say, silence_libraries, with_examples
 
 HELP = with_examples(
     "Makes videos of held-out people from held-out prompts and says, with 95 % intervals, how well they were kept. "
@@ -164,7 +164,7 @@ def evaluate(
     )
     settings = GenerationSettings(**config_to_dict(sampling), face_scale=face_scale, speed=speed)
     if speed.compile:
-        say(f"Note: {COMPILE_NOTICE}")
+        note(COMPILE_NOTICE)
     result: EvaluationResult | ModulesResult
     try:
         mode, on_processor = pipeline.memory_plan.mode, pipeline.device.type == "cpu"

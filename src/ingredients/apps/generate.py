@@ -14,6 +14,7 @@ from ingredients.apps.people_check import load_people_check
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, PhotoError
 from ingredients.core.protocols import ProgressCallback
+from ingredients.core.warnings_told import warnings_told
 from ingredients.faces.facial_extractor import ExtractedIdentities, IdentityPhotos
 from ingredients.media.pictures import write_picture
 from ingredients.media.provenance import Provenance
@@ -234,16 +235,5 @@ def _collect_notices(notices: list[str], notice: Notice | None) -> Iterator[Noti
         if notice is not None:
             notice(message)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", PromptWarning)
-        warnings.simplefilter("always", PhotoWarning)
-        show_elsewhere = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
-            if not issubclass(category, PromptWarning | PhotoWarning):
-                show_elsewhere(message, category, *rest, **named)
-                return
-            tell(str(message))
-
-        warnings.showwarning = show
+    with warnings_told(tell, PromptWarning, PhotoWarning):
         yield tell

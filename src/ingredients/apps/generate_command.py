@@ -20,7 +20,7 @@ from ingredients.apps.sampling_options import (
     SplitGuidance,
     StepCache,
 )
-from ingredients.apps.terminal import say, silence_libraries, with_examples
+from ingredients.apps.terminal import note, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MemoryMode
 
@@ -144,7 +144,7 @@ def generate(
     )
     silence_libraries()
     with show_progress("Making the video") as progress:
-        result = generate_video(request, progress=progress, notice=lambda message: say(f"Note: {message}"))
+        result = generate_video(request, progress=progress, notice=note)
     typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else describe(result))
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import typer
 
-from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries
+from ingredients.apps.terminal import INTERRUPTED, note, say, silence_libraries
 
 
 def judge_folder(
@@ -48,7 +48,7 @@ def judge_folder(
     except KeyboardInterrupt as interruption:
         raise explain_interruption(output) from interruption
     if result.num_errors:
-        say(f"Note: {result.num_errors} of {len(result.cases)} videos could not be judged; the report says why.")
+        note(f"{result.num_errors} of {len(result.cases)} videos could not be judged; the report says why.")
     typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_markdown())
 
 

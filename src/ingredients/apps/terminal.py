@@ -1,9 +1,6 @@
 """How every command speaks: results on standard output, everything else on standard error."""
 
-import contextlib
 import logging
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -36,21 +33,9 @@ def say(message: str) -> None:
     typer.echo(message, err=True)
 
 
-@contextlib.contextmanager
-def saying_warnings(kind: type[Warning]) -> Iterator[None]:
-    """Makes each warning of a kind a line for the person at the terminal; others go on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", kind)
-        show_elsewhere = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
-            if issubclass(category, kind):
-                say(f"Note: {message}")
-            else:
-                show_elsewhere(message, category, *rest, **named)
-
-        warnings.showwarning = show
-        yield
+def note(message: str) -> None:
+    """Tells the person at the terminal something worth knowing, beside what was asked for."""
+    say(f"Note: {message}")
 
 
 def with_examples(description: str, *examples: str) -> str:

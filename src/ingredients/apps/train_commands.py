@@ -13,8 +13,8 @@ from ingredients.apps.model_options import Model
 from ingredients.apps.terminal import (
     INTERRUPTED,
     IngredientsGroup,
+    note,
     say,
-    saying_warnings,
     silence_libraries,
     with_examples,
 )
@@ -104,10 +104,11 @@ def _command(kind_name: str) -> Callable[..., None]:
                 _print_plan(kind, loaded)
             return
         from ingredients.apps.train_samples import training_sampler
+        from ingredients.core.warnings_told import warnings_told
         from ingredients.training.stage import TrainingWarning
 
         try:
-            with saying_warnings(TrainingWarning):
+            with warnings_told(note, TrainingWarning):
                 metrics = train_run(kind, loaded, folder, resume=resume, sampler_factory=training_sampler, notice=say)
         except KeyboardInterrupt as interruption:
             say(f"Interrupted; the last checkpoint is kept in {folder}, and the same command with --resume goes on.")

@@ -13,8 +13,8 @@ from ingredients.apps import calibrate_command
 from ingredients.apps.terminal import (
     INTERRUPTED,
     IngredientsGroup,
+    note,
     say,
-    saying_warnings,
     silence_libraries,
     with_examples,
 )
@@ -207,13 +207,14 @@ def train(
     """Trains one part of the small model."""
     silence_libraries()
 
+    from ingredients.core.warnings_told import warnings_told
     from ingredients.training.stage import TrainingWarning
     from ingredients.training.world_parts import PARTS
 
     if part not in PARTS:
         raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PARTS)}.")
     try:
-        with saying_warnings(TrainingWarning):
+        with warnings_told(note, TrainingWarning):
             result = PARTS[part].run(
                 output, config_file=config, overrides=settings or (), minutes=minutes, resume=resume
             )

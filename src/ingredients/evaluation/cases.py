@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 
+from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.world.captions import (
     ACTIONS,
@@ -61,6 +62,10 @@ class Case:
             render_portrait(person, seed, size=size)
             for person, seed in zip(self.people, self.portrait_seeds, strict=True)
         ]
+
+    def photos(self) -> dict[str, UInt8Array]:
+        """The photos by the people's numbers, as a pipeline takes them."""
+        return {str(number): portrait.image for number, portrait in enumerate(self.portraits(), start=1)}
 
     def scene(self) -> SceneSpec:
         """The real clip that shows what is asked for."""

@@ -98,11 +98,7 @@ def load_encoding_model(
         detector=face_stack.facial_extractor().detector,
         digests=model_digests(folder, face_encoder=face_encoder),
         bucket=model_bucket(transformer, vae),
-        geometry=VideoGeometry(
-            spatial_ratio=2 ** (len(vae.config.block_out_channels) - 1),
-            temporal_ratio=int(vae.config.temporal_compression_ratio),
-            patch_size=transformer.config.patch_size,
-        ),
+        geometry=VideoGeometry.of(transformer.config, vae.config),
     )
 
 

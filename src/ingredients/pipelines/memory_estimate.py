@@ -122,11 +122,7 @@ class ModelWeights:
     @property
     def geometry(self) -> VideoGeometry:
         """The grids of latents and tokens."""
-        return VideoGeometry(
-            spatial_ratio=2 ** (len(self.vae_config["block_out_channels"]) - 1),
-            temporal_ratio=int(self.vae_config["temporal_compression_ratio"]),
-            patch_size=self.transformer_config["patch_size"],
-        )
+        return VideoGeometry.of(self.transformer_config, self.vae_config)
 
 
 def weigh(

@@ -1,6 +1,8 @@
 """Which sizes and lengths a model can make, and the grids that follow from them."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
 
 from ingredients.core.errors import ShapeError
 
@@ -20,6 +22,15 @@ class VideoGeometry:
 
     only_shape: tuple[int, int, int] | None = None
     """(height, width, num_frames) of a model with learned positions, which can make no other shape."""
+
+    @classmethod
+    def of(cls, transformer_config: Mapping[str, Any], vae_config: Mapping[str, Any]) -> Self:
+        """A model's, by the configurations of its parts; learned positions, which can be dropped, do not count."""
+        return cls(
+            spatial_ratio=2 ** (len(vae_config["block_out_channels"]) - 1),
+            temporal_ratio=int(vae_config["temporal_compression_ratio"]),
+            patch_size=transformer_config["patch_size"],
+        )
 
     @property
     def size_multiple(self) -> int:

@@ -21,6 +21,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.benchmark.card import prompt_contents
 from ingredients.evaluation.benchmark.drawn import drawn_benchmark, drawn_cases
 from ingredients.evaluation.cases import Case
+from ingredients.evaluation.metrics.router_accuracy import last_half_recall
 from ingredients.evaluation.records import CaseRecord
 from ingredients.faces.canvas import compose_canvas
 from ingredients.media.pictures import write_picture
@@ -52,7 +53,7 @@ def draw_gallery(lab: Lab, output: Path) -> None:
     for index in sorted(best.tolist()):
         case = drawn_cases(index + 1)[index]
         examples.append(
-            GalleryExample(prompt=case.prompt, photos=_photos(case), frames=_frames(lab, "full-s0", index))
+            GalleryExample(prompt=case.prompt, photos=case.photos(), frames=_frames(lab, "full-s0", index))
         )
     write_picture(output, gallery(examples, num_frames=4, frame_height=96))
 
@@ -68,7 +69,7 @@ def draw_methods(lab: Lab, output: Path) -> None:
             name = names.get(model, model)
             videos[label] = _frames(lab, name, index)
             notes[label] = f"similarity {_similarities(lab, name)[index]:.2f}"
-        cases.append(MethodsCase(prompt=case.prompt, photos=_photos(case), videos=videos, notes=notes))
+        cases.append(MethodsCase(prompt=case.prompt, photos=case.photos(), videos=videos, notes=notes))
     write_picture(output, methods_sheet(cases, num_frames=3, frame_height=88))
 
 
@@ -94,7 +95,7 @@ def draw_worst(lab: Lab, sheet: Path, plot: Path) -> dict[str, Any]:
             Failure(
                 label=label,
                 prompt=case.prompt,
-                photos=_photos(case),
+                photos=case.photos(),
                 frames=_frames(lab, "full-s0", index),
                 numbers={measure: value, "similarity": float(similarities[index])},
                 evidence={"canvas": _canvas(lab, case)},
@@ -128,7 +129,7 @@ def draw_routing(lab: Lab, sheet: Path, plot: Path) -> dict[str, Any]:
         by_step[name] = list(zip(TIMESTEPS, table.mean(axis=0).tolist(), strict=True))
         numbers[name] = {"timesteps": list(TIMESTEPS), "recall_by_block": table.round(4).tolist()}
         probed.append(recalls)
-    grid = routing_grid(videos, _photos(case), prompt=case.prompt, frame_stride=1, block_stride=1)
+    grid = routing_grid(videos, case.photos(), prompt=case.prompt, frame_stride=1, block_stride=1)
     write_picture(sheet, grid)
     write_picture(plot, routing_accuracy_plot(by_block, by_step, chance=0.5, step_name="timestep (noise)"))
     return numbers | {"claims": claims_of_section_4_4(*probed)}
@@ -160,7 +161,7 @@ def draw_evaluation_set(output: Path) -> None:
 def _routed_video(pipeline: IngredientsPipeline, case: Case) -> RoutedVideo:
     pipeline.set_progress_bar_config(disable=True)
     output = pipeline(
-        _photos(case), prompt=case.prompt, generator=case.seed, output_routing_maps=True, output_type="np"
+        case.photos(), prompt=case.prompt, generator=case.seed, output_routing_maps=True, output_type="np"
     )
     assert isinstance(output, IngredientsPipelineOutput)
     assert output.routing_maps is not None
@@ -168,7 +169,7 @@ def _routed_video(pipeline: IngredientsPipeline, case: Case) -> RoutedVideo:
 
 
 def _canvas(lab: Lab, case: Case) -> UInt8Array:
-    identities = lab.shipped.extract_identities(_photos(case))
+    identities = lab.shipped.extract_identities(case.photos())
     height, width = _frames(lab, "full-s0", case.index).shape[1:3]
     return compose_canvas(identities.canvas_crops, height, width)
 
@@ -188,14 +189,8 @@ def _copy_paste(record: CaseRecord) -> float | None:
 
 def _router_error(record: CaseRecord) -> float | None:
     """One minus the recall of the last half of the routed blocks."""
-    if record.routing is None:
-        return None
-    table = np.asarray(record.routing.balanced_recall)  # (blocks, timesteps)
-    return float(1 - table[len(table) // 2 :].mean())
-
-
-def _photos(case: Case) -> dict[str, UInt8Array]:
-    return {f"{number + 1}": portrait.image for number, portrait in enumerate(case.portraits())}
+    recall = None if record.routing is None else last_half_recall(record.routing)
+    return None if recall is None else 1 - recall
 
 
 def _frames(lab: Lab, name: str, index: int) -> UInt8Array:

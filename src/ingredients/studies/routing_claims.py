@@ -27,9 +27,7 @@ def probe_cases(pipeline: IngredientsPipeline) -> Recalls:
     """The router's recall in the benchmark's first cases (K, J, t)."""
     tables = []
     for case in drawn_cases(_NUM_CASES):
-        identities = pipeline.extract_identities(
-            {f"{number + 1}": portrait.image for number, portrait in enumerate(case.portraits())}
-        )
+        identities = pipeline.extract_identities(case.photos())
         scene = render_scene(case.scene())
         tables.append(probe_router(pipeline, identities, scene, seed=case.seed, timesteps=TIMESTEPS).balanced_recall)
     return np.array(tables)

@@ -99,11 +99,7 @@ def build_planned_stage(
         validation_clips=validation_clips,
         recogniser=None if folder is None else load_recogniser(config, folder),
     )
-    geometry = VideoGeometry(
-        spatial_ratio=2 ** (len(vae.config.block_out_channels) - 1),
-        temporal_ratio=int(vae.config.temporal_compression_ratio),
-        patch_size=transformer.config.patch_size,
-    )
+    geometry = VideoGeometry.of(transformer.config, vae.config)
     if clips is None:
         planned = _suitable_clips(transformer, vae)
         size = f"{planned.bucket.num_frames} frames of {planned.bucket.height}x{planned.bucket.width}"

@@ -34,8 +34,7 @@ def make_benchmark_videos(
     benchmark: Benchmark,
     output: Path,
     *,
-    num_people: int = 2,
-    num_cases: int | None = None,
+    cases: Sequence[BenchmarkCase],
     settings: GenerationSettings,
     model_name: str,
     progress: ProgressCallback | None = None,
@@ -47,18 +46,16 @@ def make_benchmark_videos(
         folder: of the benchmark.
         benchmark: what was read there.
         output: folder of the videos.
-        num_people: of the cases.
-        num_cases: how many, the first ones; None: all of so many people.
+        cases: whose videos, all of one number of people (`choose_cases`).
         settings: how they are made.
         model_name: what each video says about itself.
         progress: told of the videos done.
 
     Raises:
-        UserInputError: if there are no such cases, or the folder was begun with another model or other settings.
+        UserInputError: if the folder was begun with another model, other settings or another number of people.
         PhotoError: if a photo cannot be read or shows no face; the videos made before are kept.
         OutputError: if something cannot be written.
     """
-    cases = choose_cases(benchmark, num_people=num_people, num_cases=num_cases)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -68,7 +65,7 @@ def make_benchmark_videos(
         output,
         {
             "benchmark": fingerprint([], [{name: asked[name] for name in ("identities", "prompts", "cases")}]),
-            "number of people": num_people,
+            "number of people": len(cases[0].identities),
             "model": model_fingerprint(pipeline),
             "settings": config_to_dict(settings),
         },

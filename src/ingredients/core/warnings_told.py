@@ -1,0 +1,24 @@
+"""Warnings that a person should read, instead of Python's lines on standard error."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def warnings_told(tell: Callable[[str], None], *kinds: type[Warning]) -> Iterator[None]:
+    """Hands each warning of some kinds to `tell` while the block runs; others go on."""
+    with warnings.catch_warnings():
+        for kind in kinds:
+            warnings.simplefilter("always", kind)
+        show_elsewhere = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+            if issubclass(category, kinds):
+                tell(str(message))
+            else:
+                show_elsewhere(message, category, *rest, **named)
+
+        warnings.showwarning = show
+        yield
