@@ -10,6 +10,9 @@ CHECKSUM := $(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/installed-$(CHECKSUM)
 INSTALLED_DEV := $(VENV)/installed-dev-$(CHECKSUM)
 
+# One process a core, but no more than four, for each holds libraries and a model; a file's tests share their fixtures.
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .DELETE_ON_ERROR:
 .PHONY: demo setup lint test test-all clean
 
@@ -30,10 +33,10 @@ lint: $(INSTALLED_DEV)
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -m "not slow and not gpu and not weights"
+	$(BIN)/pytest $(IN_PARALLEL) -m "not slow and not gpu and not weights"
 
 test-all: lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(IN_PARALLEL)
 
 clean:
 	rm -rf $(VENV) outputs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,9 +1,14 @@
+import os
 import types
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# The tests' networks are so small that a second thread costs more than it brings, and `make test` runs one process a
+# core. It must be said before torch is imported, and holds for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
