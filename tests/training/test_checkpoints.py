@@ -19,12 +19,13 @@ from tests.training.test_trainer import LineStage, config
 class MeasuredStage(LineStage):
     """Held-out data say what the test wants."""
 
-    def __init__(self, *measured: float) -> None:
+    def __init__(self, *measured: float, measure: str = "validation_loss") -> None:
         super().__init__()
         self.measured = iter(measured)
+        self.measure = measure
 
     def validate(self) -> Mapping[str, float]:
-        return {"validation_loss": next(self.measured)}
+        return {self.measure: next(self.measured)}
 
 
 def train(folder: Path, stage: LineStage, *, resume: bool = False, **settings: object) -> Trainer:
@@ -54,6 +55,22 @@ def test_the_last_and_the_best_are_kept(tmp_path: Path) -> None:
     best = json.loads((tmp_path / "checkpoints" / "best.json").read_text())
     assert best == {"step": 4, "measure": "validation_loss", "value": 0.2}
     assert Checkpoints(tmp_path, keep=1).best() == (tmp_path / "checkpoints" / "step-00000004.safetensors", 0.2)
+
+
+def test_of_recalls_the_highest_is_the_best(tmp_path: Path) -> None:
+    settings = {"checkpoint_every": 2, "validate_every": 2, "keep_checkpoints": 1}
+    stage = MeasuredStage(0.6, 0.9, float("nan"), 0.8, measure="recall")
+    train(tmp_path, stage, num_steps=8, **settings)
+    assert Checkpoints(tmp_path, keep=1).best() == (tmp_path / "checkpoints" / "step-00000004.safetensors", 0.9)
+
+
+def test_a_best_that_another_measure_chose_is_not_compared(tmp_path: Path) -> None:
+    """Runs from before the router's recall chose: a loss of 0.1 is no recall of 0.1."""
+    settings = {"checkpoint_every": 2, "validate_every": 2, "keep_checkpoints": 1}
+    train(tmp_path, MeasuredStage(0.1), num_steps=2, **settings)
+    train(tmp_path, MeasuredStage(0.7, 0.6, measure="recall"), num_steps=6, resume=True, **settings)
+    noted = json.loads((tmp_path / "checkpoints" / "best.json").read_text())
+    assert noted == {"step": 4, "measure": "recall", "value": 0.7}
 
 
 def test_what_is_no_number_is_never_the_best(tmp_path: Path) -> None:

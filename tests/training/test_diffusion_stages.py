@@ -171,6 +171,9 @@ def test_held_out_clips_in_which_nobody_can_be_mistaken_have_no_part_in_the_reca
     stage = RouterStage(tiny_world.transformer(), tiny_world.parts, config)
     losses = stage.validate()
     assert {"recall_block0", "recall_local_only_block0_t500"} <= losses.keys()
+    num_blocks = len(stage.transformer.routed_blocks)
+    last = [losses[f"recall_block{block}"] for block in range(num_blocks // 2, num_blocks)]
+    assert next(iter(losses.items())) == ("recall", pytest.approx(sum(last) / len(last)))
     assert all(0 <= value <= 1 for name, value in losses.items() if name.startswith("recall"))
     clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
     alone = stage.read(fixed_draws([num_people.index(1)], clip_ids, seed=0), held_out=True)
@@ -179,6 +182,29 @@ def test_held_out_clips_in_which_nobody_can_be_mistaken_have_no_part_in_the_reca
     counts = {name: count for name, (_, count) in of_one_person.items()}
     assert {count for name, count in counts.items() if name.startswith("recall")} == {0}
     assert counts["validation_loss"] == 1
+
+
+def test_clips_of_one_person_do_not_dilute_the_routing_loss(tiny_world: TinyWorld) -> None:
+    """Their cross-entropy is 0 whatever the router does; lambda would shrink with their tokens in the denominator."""
+    num_people = [len(entry.person_ids) for entry in tiny_world.parts.clips.entries]
+    clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
+    alone, several = num_people.index(1), num_people.index(2)
+    stage = RouterStage(tiny_world.transformer(), tiny_world.parts, RouterConfig(batch_size=2, lora_rank=2))
+    routing, tokens = [], []
+    for chosen in ((several,), (several, alone)):
+        batch = stage.read(fixed_draws(chosen, clip_ids, seed=0), held_out=True)
+        counts = stage.counts([batch])
+        routing.append(measured(stage.loss(batch, counts), "routing_loss"))
+        tokens.append(counts["face_tokens"])
+    assert tokens[0] == tokens[1] > 0
+    assert routing[1] == pytest.approx(routing[0], rel=1e-5)
+    class_stage = RouterStage(
+        tiny_world.transformer(route_background=True),
+        tiny_world.parts,
+        RouterConfig(batch_size=2, lora_rank=2, background="class"),
+    )
+    of_one = class_stage.read(fixed_draws((alone,), clip_ids, seed=0), held_out=True)
+    assert class_stage.counts([of_one])["face_tokens"] > 0  # here there is somebody else to choose: nobody
 
 
 def test_dropping_regularisation_is_uniform_over_samples() -> None:

@@ -31,6 +31,10 @@ from ingredients.training.processes import placed_like, whole
 
 CHECKPOINTS_FOLDER = "checkpoints"
 BEST_NAME = "best.json"
+
+_DIRECTIONS = {"validation_loss": -1.0, "recall": 1.0}
+"""Beginnings of the measures that tell checkpoints apart, and whether less or more of them is better."""
+
 _FORMAT = "ingredients-training-checkpoint-3"
 
 
@@ -64,7 +68,7 @@ class RunPosition:
 
     measured: dict[str, float] | None = None
     """What held-out data say about the averaged weights, if they were asked at this step; the first number tells
-    checkpoints apart, less being better, if it is a `validation_loss`."""
+    checkpoints apart if it is one of `_DIRECTIONS`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,13 +143,15 @@ class Checkpoints:
         """
         remove_leftovers(self.folder)
         measure, value = next(iter((position.measured or {}).items()), ("", 0.0))
-        best = self.best()
-        is_better = math.isfinite(value) and (best is None or value < best[1])
-        if measure.startswith("validation_loss") and is_better:
+        goodness = _goodness(measure, value)
+        noted = self._noted()
+        is_comparable = noted is not None and noted["measure"] == measure
+        before = _goodness(measure, float(noted["value"])) if noted is not None and is_comparable else None
+        if goodness is not None and (before is None or goodness > before):
             noted = {"step": position.step, "measure": measure, "value": value}
             with atomic_path(self.folder / BEST_NAME) as temporary:
                 temporary.write_text(json.dumps(noted) + "\n", encoding="utf-8")
-            best = self.best()
+        best = self.best()
         kept = {*self.paths()[-self.keep :], *([] if best is None else [best[0]])}
         for path in self.paths():
             if path not in kept:
@@ -153,12 +159,25 @@ class Checkpoints:
 
     def best(self) -> tuple[Path, float] | None:
         """The best checkpoint and what it measured, if one was measured and is there."""
+        noted = self._noted()
+        return None if noted is None else (self._path(noted["step"]), float(noted["value"]))
+
+    def _noted(self) -> dict[str, Any] | None:
+        """Step, measure and value of the best; None if it is not there."""
         try:
-            noted = json.loads((self.folder / BEST_NAME).read_text(encoding="utf-8"))
+            noted: dict[str, Any] = json.loads((self.folder / BEST_NAME).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        path = self.folder / f"step-{noted['step']:08d}.safetensors"
-        return (path, float(noted["value"])) if path.exists() else None
+        return noted if self._path(noted["step"]).exists() else None
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}.safetensors"
+
+
+def _goodness(measure: str, value: float) -> float | None:
+    """A number that is larger for a better checkpoint; None for what tells none from another."""
+    sign = next((sign for name, sign in _DIRECTIONS.items() if measure.startswith(name)), None)
+    return sign * value if sign is not None and math.isfinite(value) else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -117,13 +117,31 @@ class RouterStage(IdentityStage):
     def _targets(self, batch: ClipBatch) -> torch.Tensor:
         """Targets (B, L) of the routing loss, `IGNORED` where nobody is shown.
 
-        The background is ignored, too, or a class of its own behind the identities.
+        The background is ignored, too, or a class of its own behind the identities. Where it is ignored, so is a clip
+        of one person: there is nobody else to choose, its loss is 0, and its tokens in the denominator would make
+        lambda smaller the more such clips there are.
         """
         targets = batch.routing_targets
         if self.config.background == "class":
             num_identities = batch.people.id_mask.shape[1]
             targets = torch.where(targets == BACKGROUND, num_identities, targets)
+        else:
+            has_choice = batch.people.id_mask.sum(dim=1) > 1
+            targets = targets.where(has_choice[:, None], IGNORED)
         return targets.where(self.is_shown(batch)[:, None], IGNORED)
+
+    @torch.no_grad()
+    def validate(self) -> Mapping[str, float]:
+        """Held-out losses and recalls; first the recall by which the best checkpoint is chosen.
+
+        It is balanced over people and averaged over timesteps and the last half of the routed blocks, with the
+        canvas. The diffusion loss hardly moves in this stage (Figure 6) and would choose by chance.
+        """
+        measured = super().validate()
+        num_blocks = len(self.transformer.routed_blocks)
+        names = [f"recall_block{block}" for block in range(num_blocks // 2, num_blocks)]
+        recalls = [measured[name] for name in names if name in measured]  # none without clips of several people
+        return ({"recall": sum(recalls) / len(recalls)} if recalls else {}) | dict(measured)
 
     def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
         """Diffusion loss under argmax, and each routed block's balanced recall with and without the canvas."""
