@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,15 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.json_yaml import (
+    BadFileError,
+    NotPlainError,
+    found,
+    parse_yaml,
+    read_json,
+    read_yaml,
+    shorten,
+)
 
 
 class _DataclassInstance(Protocol):
@@ -25,13 +36,52 @@ def config_to_dict(config: _DataclassInstance) -> dict[str, Any]:
     return {field.name: _to_plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
-def config_from_dict(config_type: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+def config_from_dict(
+    config_type: type[ConfigT], values: Mapping[str, Any], *, where: str | None = None, ignore_unknown: bool = False
+) -> ConfigT:
     """Builds a config from plain values; what is not named keeps its default.
+
+    Args:
+        config_type: dataclass of the config.
+        values: by name.
+        where: what messages call the config, before a dot and the name that is wrong; its type's name, without one.
+        ignore_unknown: leaves out names that the config does not know, here and in the configs in it.
 
     Raises:
         UserInputError: for an unknown key, a missing one, or a value of the wrong type.
     """
-    return _build(config_type, values, where=config_type.__name__)
+    builder = _Builder(ignore_unknown=ignore_unknown)
+    return builder.build(config_type, values, where=config_type.__name__ if where is None else where)
+
+
+def read_record(record_type: type[ConfigT], path: Path, *, remedy: str, ignore_unknown: bool = False) -> ConfigT:
+    """Reads a JSON file of one record, a dataclass, with nothing missing, unknown or of another kind.
+
+    Args:
+        record_type: dataclass of the record.
+        path: of the file.
+        remedy: what an error tells the user to do, such as "copy it again".
+        ignore_unknown: leaves out names that the record does not know: a later version may have written them.
+
+    Raises:
+        MissingFileError: if the file is not there.
+        BadFileError: if it holds something else; the message names the file and the place.
+    """
+    return record_from(record_type, read_json(path, remedy=remedy), path, remedy=remedy, ignore_unknown=ignore_unknown)
+
+
+def record_from(
+    record_type: type[ConfigT], values: Any, path: Path, *, remedy: str, ignore_unknown: bool = False
+) -> ConfigT:
+    """The record that plain values of a file mean.
+
+    Raises:
+        BadFileError: as `read_record`.
+    """
+    try:
+        return config_from_dict(record_type, values, where="", ignore_unknown=ignore_unknown)
+    except UserInputError as error:
+        raise BadFileError(f"The file {path} is damaged ({str(error).rstrip('.')}); {remedy}.") from error
 
 
 def load_config(
@@ -53,16 +103,11 @@ def load_config(
     Raises:
         UserInputError: if the file cannot be read, or as `config_from_dict` raises it.
     """
-    import yaml
-
     values: dict[str, Any] = {} if defaults is None else config_to_dict(defaults)
     for path in [paths] if isinstance(paths, str | Path) else paths or ():
-        try:
-            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))  # JSON is YAML
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserInputError(f"The config file {path} cannot be read: {' '.join(str(error).split())}.") from error
+        loaded = read_yaml(Path(path), remedy="check the name, or mend the config file")  # JSON is YAML
         if loaded is not None and not isinstance(loaded, dict):
-            raise UserInputError(f"The config file {path} must hold keys and values, not {type(loaded).__name__}.")
+            raise BadFileError(f"The config file {path} must hold keys and values, not {found(loaded)}.")
         _merge(values, loaded or {})
     for override in overrides:
         key, separator, text = override.partition("=")
@@ -75,9 +120,11 @@ def load_config(
             if not isinstance(target, dict):
                 raise UserInputError(f"The setting {override!r} goes into {parent!r}, which is no group of settings.")
         try:
-            target[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserInputError(f"The value in the setting {override!r} cannot be read.") from error
+            target[name] = parse_yaml(text)
+        except NotPlainError as error:
+            raise UserInputError(
+                f"The value in the setting {shorten(repr(override))} cannot be read ({error})."
+            ) from error
     return config_from_dict(config_type, values)
 
 
@@ -109,70 +156,111 @@ def _to_plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _build(config_type: type[ConfigT], values: Mapping[str, Any], *, where: str) -> ConfigT:
-    types_by_name = typing.get_type_hints(config_type)
-    fields = {field.name: field for field in dataclasses.fields(config_type) if field.init}
-    unknown = [key for key in values if key not in fields]
-    if unknown:
-        raise UserInputError(f"{where} has no setting {unknown[0]!r}; it knows {', '.join(fields)}.")
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise UserInputError(f"{where} needs the setting {missing[0]!r}.")
-    arguments = {name: _convert(types_by_name[name], value, where=f"{where}.{name}") for name, value in values.items()}
-    try:
-        return config_type(**arguments)
-    except ValueError as error:  # a config's own check of its values
-        raise UserInputError(f"{where}: {error}") from error
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Builder:
+    """Turns plain values into dataclasses, and says where a value is that does not fit."""
 
+    ignore_unknown: bool
+    """Whether names that a dataclass does not know are left out."""
 
-def _convert(expected: Any, value: Any, *, where: str) -> Any:
-    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if expected is Any:
-        return value
-    if origin is Literal:
-        if value in arguments:
+    def build(self, config_type: type[ConfigT], values: Any, *, where: str) -> ConfigT:
+        if not isinstance(values, Mapping):
+            raise UserInputError(f"{where or 'it'} must hold names and values, not {found(values)}.")
+        types_by_name, needed = _fields_of(config_type)
+        unknown = [key for key in values if key not in types_by_name]
+        if unknown and not self.ignore_unknown:
+            raise UserInputError(
+                f"{where or 'it'} has no setting {shorten(repr(unknown[0]))}; it knows {', '.join(types_by_name)}."
+            )
+        if missing := [name for name in needed if name not in values]:
+            raise UserInputError(f"{where or 'it'} needs the setting {missing[0]!r}.")
+        arguments = {
+            name: self.convert(types_by_name[name], value, where=f"{where}.{name}" if where else name)
+            for name, value in values.items()
+            if name in types_by_name
+        }
+        try:
+            return config_type(**arguments)
+        except ValueError as error:  # a config's own check of its values
+            raise UserInputError(f"{where}: {error}" if where else str(error)) from error
+
+    def convert(self, expected: Any, value: Any, *, where: str) -> Any:
+        origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+        if expected is Any:
             return value
-        raise UserInputError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}.")
-    if origin in (Union, types.UnionType):
-        return _convert_union(arguments, value, where=where)
-    if isinstance(expected, type) and dataclasses.is_dataclass(expected) and isinstance(value, Mapping):
-        return _build(expected, value, where=where)
-    if origin is tuple and isinstance(value, list | tuple):
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_convert(arguments[0], item, where=where) for item in value)
-        if len(arguments) == len(value):
-            return tuple(_convert(kind, item, where=where) for kind, item in zip(arguments, value, strict=True))
-    if origin is list and isinstance(value, list | tuple):
-        return [_convert(arguments[0], item, where=where) for item in value]
-    if origin is dict and isinstance(value, Mapping):
-        return {key: _convert(arguments[1], item, where=where) for key, item in value.items()}
-    if expected is Path and isinstance(value, str):
-        return Path(value)
-    if expected is float and isinstance(value, str | int) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):
-            return float(value)  # YAML reads 1e-4, which has no dot, as a string
-    elif (
-        isinstance(expected, type)
-        and isinstance(value, expected)
-        and (expected is bool or not isinstance(value, bool))
-    ):
-        return value
-    expected_name = getattr(expected, "__name__", None) if origin is None else str(expected)
-    raise UserInputError(f"{where} must be of type {expected_name}, not {value!r}.")
+        if origin is Literal:
+            if any(value == each and type(value) is type(each) for each in arguments):
+                return value
+            raise UserInputError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {found(value)}.")
+        if origin in (Union, types.UnionType):
+            return self._convert_union(arguments, value, where=where)
+        if isinstance(expected, type) and dataclasses.is_dataclass(expected) and not isinstance(value, expected):
+            return self.build(expected, value, where=where)
+        if origin is tuple and isinstance(value, list | tuple):
+            if len(arguments) == 2 and arguments[1] is Ellipsis:
+                return tuple(self._convert_items(arguments[0], value, where=where))
+            if len(arguments) == len(value):
+                pairs = zip(arguments, value, strict=True)
+                return tuple(
+                    self.convert(kind, item, where=f"{where}[{index}]") for index, (kind, item) in enumerate(pairs)
+                )
+        if origin is list and isinstance(value, list | tuple):
+            return self._convert_items(arguments[0], value, where=where)
+        if origin in (dict, Mapping) and isinstance(value, Mapping):
+            return {
+                key: self.convert(arguments[1], item, where=f"{where}.{shorten(str(key))}")
+                for key, item in value.items()
+            }
+        if expected is Path and isinstance(value, str):
+            return _path(value, where)
+        if expected is float and isinstance(value, str | int | float) and not isinstance(value, bool):
+            with contextlib.suppress(ValueError, OverflowError):
+                number = float(value)  # a text as well: in quotes, 1e-4 is one
+                if math.isfinite(number):
+                    return number
+            if not isinstance(value, str):
+                raise UserInputError(f"{where} must be a finite number, not {found(value)}.")
+        elif (
+            isinstance(expected, type)
+            and isinstance(value, expected)
+            and (expected is bool or not isinstance(value, bool))
+        ):
+            return value
+        expected_name = getattr(expected, "__name__", None) if origin is None else str(expected)
+        raise UserInputError(f"{where} must be of type {expected_name}, not {found(value)}.")
+
+    def _convert_items(self, kind: Any, values: Sequence[Any], *, where: str) -> list[Any]:
+        if kind is float and all(type(value) is float and math.isfinite(value) for value in values):
+            return list(values)  # embeddings are long
+        return [self.convert(kind, value, where=f"{where}[{index}]") for index, value in enumerate(values)]
+
+    def _convert_union(self, options: tuple[Any, ...], value: Any, *, where: str) -> Any:
+        if value is None and type(None) in options:
+            return None
+        failure: UserInputError | None = None
+        for option in options:
+            if option is not type(None):
+                try:
+                    return self.convert(option, value, where=where)
+                except UserInputError as error:
+                    failure = failure or error
+        raise failure or UserInputError(f"{where} must be None, not {found(value)}.")
 
 
-def _convert_union(options: tuple[Any, ...], value: Any, *, where: str) -> Any:
-    if value is None and type(None) in options:
-        return None
-    failure: UserInputError | None = None
-    for option in options:
-        if option is not type(None):
-            try:
-                return _convert(option, value, where=where)
-            except UserInputError as error:
-                failure = failure or error
-    raise failure or UserInputError(f"{where} must be None, not {value!r}.")
+@functools.cache
+def _fields_of(config_type: type[Any]) -> tuple[dict[str, Any], list[str]]:
+    """The types of a config's fields by name, and the names of those without a default."""
+    types_by_name = typing.get_type_hints(config_type)
+    fields = [field for field in dataclasses.fields(config_type) if field.init]
+    needed = [
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    return {field.name: types_by_name[field.name] for field in fields}, needed
+
+
+def _path(text: str, where: str) -> Path:
+    if "\0" in text:
+        raise UserInputError(f"{where} must name a file, not {found(text)}.")
+    return Path(text)
