@@ -53,7 +53,7 @@ def export(
 ) -> None:
     """Exports a run."""
     from ingredients.core.errors import UserInputError
-    from ingredients.core.new_folder import check_new_folder
+    from ingredients.core.output_folders import check_new_folder
     from ingredients.pipelines.hub_upload import check_upload, upload
     from ingredients.training.export import export_run
     from ingredients.training.export_plan import RECORD_NAME, plan_export

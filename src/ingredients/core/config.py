@@ -22,6 +22,7 @@ from ingredients.core.json_yaml import (
     read_yaml,
     shorten,
 )
+from ingredients.core.paths import parse_path
 
 
 class _DataclassInstance(Protocol):
@@ -263,4 +264,7 @@ def _fields_of(config_type: type[Any]) -> tuple[dict[str, Any], list[str]]:
 def _path(text: str, where: str) -> Path:
     if "\0" in text:
         raise UserInputError(f"{where} must name a file, not {found(text)}.")
-    return Path(text)
+    try:
+        return parse_path(text)
+    except UserInputError as error:
+        raise UserInputError(f"{where}: {error}") from error

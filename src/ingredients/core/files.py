@@ -1,34 +1,55 @@
-"""Files that are either complete or not there."""
+"""Files and folders that are either complete or not there."""
 
 import contextlib
 import errno
 import os
 import re
+import shlex
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ingredients.core.errors import OutputError
+from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.paths import parse_path
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\.\w+)?|\.tmp[0-9A-Za-z]{6}")  # ours, and those of safetensors
+_TEMPORARY_PREFIX = ".ingredients-"
+_TEMPORARY = re.compile(re.escape(_TEMPORARY_PREFIX) + "[0-9a-f]{32}")
 
 
-def check_output_path(path: str | Path) -> Path:
+def check_output_path(path: str | Path, *, overwrite: bool = True) -> Path:
     """Says whether a result can be written to `path`, before the work that makes it has begun.
 
+    Args:
+        path: of the file.
+        overwrite: whether a file that is there may be replaced.
+
     Raises:
-        OutputError: if the folder does not exist or cannot be written to, or if `path` is a folder.
+        OutputError: if the folder does not exist or cannot be written to, if no file can have the name, or if
+            something is there that must not be replaced.
     """
     path = Path(path)
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(
-            f"The folder {folder} of the output {path} does not exist; create it with: mkdir -p {folder}"
-        )
-    if path.is_dir():
+    try:
+        parse_path(path)
+    except UserInputError as error:
+        raise OutputError(str(error)) from error
+    target = followed(path)
+    folder = target.parent
+    if not _is_folder(folder):
+        raise OutputError(_missing_folder(path, folder))
+    if _is_folder(target):
         raise OutputError(f"The output {path} is a folder; give the name of a file in it, such as {path / 'out.mp4'}.")
+    if len(os.fsencode(target.name)) > (longest := _longest_name(folder)):
+        raise OutputError(f"The output {path} has a name of more than {longest} bytes; choose a shorter one.")
+    if target.is_symlink():  # it was followed as far as it leads
+        raise OutputError(f"The output {path} is a link that leads in a circle; choose another name.")
+    if _is_there(target):
+        if not target.is_file():
+            raise OutputError(f"The output {path} is a device or a pipe, not a file; choose another name.")
+        if not overwrite:
+            raise OutputError(f"The output {path} is there already; choose another name, or add --overwrite.")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"The folder {folder} of the output {path} cannot be written to; choose another one.")
     return path
@@ -40,30 +61,44 @@ def check_not_an_input(output: Path, inputs: Iterable[Path]) -> None:
     Raises:
         OutputError: if it would.
     """
+    try:
+        there = output.stat()
+    except OSError:
+        return  # nothing is there, so the inputs are elsewhere
     for path in inputs:
-        if output.exists() and path.exists() and output.samefile(path):
-            raise OutputError(f"The output {output} is {path}, which is read; choose another name for it.")
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.samestat(there, path.stat()):
+                raise OutputError(f"The output {output} is {path}, which is read; choose another name for it.")
+
+
+def followed(path: Path) -> Path:
+    """The file or folder that a name leads to where it is a link, also if nothing is there yet."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Gives a temporary name beside `path`, renamed to `path` when the block ends well and removed when it does not.
 
-    The temporary name keeps the suffix, by which many libraries choose the format.
+    The temporary file has the same name, by whose suffix many libraries choose the format, in a temporary folder. A
+    link is followed: the file that it leads to is written.
 
     Raises:
         OutputError: if the folder does not exist, the disk filled up while the block wrote, or it could not write.
     """
     path = check_output_path(path)
-    temporary = _temporary_name(path)
+    target = followed(path)
+    temporary = _temporary_name(target)
     try:
-        yield temporary
-        temporary.replace(path)
+        temporary.mkdir()
+        yield temporary / target.name
+        (temporary / target.name).replace(target)
     except BaseException as error:
-        _remove(temporary)
         if (explained := _explain(error, path)) is not None:
             raise explained from error
         raise
+    finally:
+        _remove(temporary)
 
 
 @contextlib.contextmanager
@@ -77,7 +112,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         temporary.mkdir()
         yield temporary
-        if path.exists():
+        if path.exists() or path.is_symlink():
             path.rename(replaced)
         temporary.rename(path)
         _remove(replaced)
@@ -86,6 +121,29 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if (explained := _explain(error, path)) is not None:
             raise explained from error
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and those above it, as far as they are not there.
+
+    Raises:
+        OutputError: if it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise OutputError(f"The folder {path} cannot be made ({reason}); choose another one.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, whole or not at all.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def append_line(path: Path, line: str) -> None:
@@ -103,13 +161,43 @@ def append_line(path: Path, line: str) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Removes what writers that were killed left under temporary names; nobody may be writing into the folder."""
-    for path in folder.glob(".*"):
-        if _TEMPORARY.fullmatch(path.name):
+    for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
+        if is_temporary(path):
             _remove(path)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a path has one of the names that `atomic_path` and `atomic_folder` give, and nobody else would."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def _temporary_name(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    """Of the same length whatever the path, so that a long name does not become too long."""
+    return path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+
+
+def _missing_folder(path: Path, folder: Path) -> str:
+    there = next(each for each in (folder, *folder.absolute().parents) if _is_there(each))
+    if not _is_folder(there):
+        return f"The output {path} would lie below {there}, which is no folder; choose another one."
+    return (
+        f"The folder {folder} of the output {path} does not exist; create it with: mkdir -p {shlex.quote(str(folder))}"
+    )
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises where one may not look, or a name is too long)
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 (as above)
+
+
+def _longest_name(folder: Path) -> int:
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):  # AttributeError: not every system can say it
+        return 255
 
 
 def _explain(error: BaseException, path: Path) -> OutputError | None:
@@ -127,10 +215,12 @@ def _explain(error: BaseException, path: Path) -> OutputError | None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    """Removes a file or a folder; of a link, the link alone."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def is_disk_full(error: BaseException) -> bool:

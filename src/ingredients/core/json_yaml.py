@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.printable import printable
 
 MOST_JSON_BYTES = 2**26
 """Largest JSON file, and largest line of JSON lines."""
@@ -33,7 +34,6 @@ _MOST_DIGITS = 300  # of a whole number: every one becomes a float without overf
 _MOST_YAML_VALUES = 100_000  # a text of few letters can mean billions of values by naming one of them again and again
 _MOST_LETTERS_A_MESSAGE = 400
 _HALF_A_LETTER = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _YAML_FLOAT = re.compile(
     r"^(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
@@ -250,10 +250,7 @@ def read_bounded(path: Path, *, most_bytes: int, remedy: str) -> bytes:
 
 def shorten(text: str) -> str:
     """Text of a stranger's for one line of a message: control characters are escaped, and not too much of it."""
-    escaped = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", " ".join(text.split()))
-    if len(escaped) <= _MOST_LETTERS_A_MESSAGE:
-        return escaped
-    return f"{escaped[: _MOST_LETTERS_A_MESSAGE // 2]} ... {escaped[-_MOST_LETTERS_A_MESSAGE // 2 :]}"
+    return printable(" ".join(text.split()), most=_MOST_LETTERS_A_MESSAGE)
 
 
 def found(value: Any) -> str:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
-from ingredients.data.record_json import BadRecordError, parse_record, printable, record_to_json
+from ingredients.core.printable import printable
+from ingredients.data.record_json import BadRecordError, parse_record, record_to_json
 from ingredients.data.schema import ClipRecord
 
 METADATA_NAME = "metadata.jsonl"

@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ingredients.core.errors import OutputError
-from ingredients.data.record_json import BadRecordError, parse_record, printable
+from ingredients.core.printable import printable
+from ingredients.data.record_json import BadRecordError, parse_record
 from ingredients.data.schema import ClipRecord
 
 SHARD_SUFFIX = ".tar"

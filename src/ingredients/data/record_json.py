@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.printable import is_harmless
 from ingredients.data.schema import NUM_LANDMARKS, Box, ClipRecord, PersonTrack, Points
 
 MOST_PIXELS_A_SIDE = 16_384
@@ -25,7 +26,6 @@ _OPTIONAL_PERSON_FIELDS = {"person_id", "person_masks", "references"}
 
 _MOST_BYTES_A_NAME = 255  # of a file, in every common file system
 _MOST_BYTES_A_PATH = 1024
-_MOST_LETTERS_A_MESSAGE = 600
 
 
 class BadRecordError(UserInputError):
@@ -107,14 +107,6 @@ def record_to_json(
     }
 
 
-def printable(text: str) -> str:
-    """A stranger's text as one line for the terminal: no control characters, no broken Unicode, not endless."""
-    shown = "".join(
-        letter if _is_harmless(letter) else ascii(letter)[1:-1] for letter in text[:_MOST_LETTERS_A_MESSAGE]
-    )
-    return shown if len(text) <= _MOST_LETTERS_A_MESSAGE else f"{shown}..."
-
-
 def _parse_person(path_of: Callable[[str], Path], values: Any) -> PersonTrack:
     _check_fields(values, _PERSON_FIELDS, "a person", optional=_OPTIONAL_PERSON_FIELDS)
     return PersonTrack(
@@ -188,13 +180,9 @@ def _text(value: Any, name: str) -> str:
 def _name(value: Any, name: str) -> str:
     if not _text(value, name):
         raise ValueError(f"{name} must be a text, not {value!r}")
-    if not all(_is_harmless(letter) for letter in value):
+    if not all(is_harmless(letter) for letter in value):
         raise ValueError(f"{name} holds control characters: {reprlib.repr(value)}")
     return str(value)
-
-
-def _is_harmless(letter: str) -> bool:
-    return unicodedata.category(letter) not in ("Cc", "Cs")
 
 
 def _number(value: Any, name: str) -> float:

@@ -8,7 +8,7 @@ import torch
 from huggingface_hub import save_torch_state_dict
 
 from ingredients.core.errors import UserInputError
-from ingredients.core.new_folder import check_new_folder, new_folder
+from ingredients.core.output_folders import check_new_folder, new_folder
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.state_dict_adapter import config_to_published, to_published
 from ingredients.pipelines.components import TRANSFORMER, transformer_part

@@ -1,0 +1,42 @@
+"""Strangers' text made fit for a terminal: names, prompts, metadata and paths may hold commands to it."""
+
+import unicodedata
+
+MOST_LETTERS_A_MESSAGE = 600
+
+_ORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Commands to show letters in another order than they stand."""
+
+
+def is_harmless(letter: str) -> bool:
+    """Whether a letter is one to a terminal, not a command, half a character or an end of the line."""
+    return unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp") and letter not in _ORDERING
+
+
+def printable(text: str, *, most: int | None = MOST_LETTERS_A_MESSAGE) -> str:
+    """Text as one line: what is not harmless as Python would write it, and a long one without its middle.
+
+    Args:
+        text: any.
+        most: letters that are kept; None: all.
+    """
+    return _escape(_shorten(text, most), keep="")
+
+
+def printable_lines(text: str, *, most: int | None = None) -> str:
+    """The same for text of several lines, which keeps its tabs and ends of lines."""
+    return _escape(_shorten(text, most), keep="\n\t")
+
+
+def _escape(text: str, *, keep: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(letter if letter in keep or is_harmless(letter) else ascii(letter)[1:-1] for letter in text)
+
+
+def _shorten(text: str, most: int | None) -> str:
+    """Without the middle: a message begins with what it is about and ends with what helps."""
+    if most is None or len(text) <= most:
+        return text
+    first = (most - 3) // 2
+    return f"{text[:first]}...{text[len(text) - (most - 3 - first) :]}"
