@@ -251,5 +251,5 @@ def test_any_bytes_give_a_value_or_a_sentence(text: bytes | str) -> None:
 
 
 def test_a_message_shows_a_few_letters_and_no_control_characters() -> None:
-    assert shorten("a\x1b[31m\nb\ud800") == "a\\x1b[31m b\\xd800"
+    assert shorten("a\x1b[31m\nb\ud800") == "a\\x1b[31m b\\ud800"
     assert len(shorten("long " * 1000)) < 500
