@@ -25,6 +25,14 @@ SplitOption = Annotated[
     typer.Option(help="Whose identities: those the model, or its judge, was trained on, or those that neither saw."),
 ]
 
+StyleOption = Annotated[
+    Literal["together", "each-own"],
+    typer.Option(
+        help="together: all do the same, close to the camera, as in the clips of the model that ships. each-own: each "
+        "person has an action, an expression, a place and a name of the own, some are extras, and hands fit."
+    ),
+]
+
 app = typer.Typer(
     cls=IngredientsGroup,
     no_args_is_help=True,
@@ -69,6 +77,7 @@ def portrait(
         "Draws a clip of one to four drawn people, with a picture of its exact masks; prints its sentence.",
         "ingredients world scene --seed 3",
         "ingredients world scene --people 3 --action wave --place beach --output three.mp4",
+        "ingredients world scene --style each-own --seed 120",
     )
 )
 def scene(
@@ -80,6 +89,7 @@ def scene(
     expression: Annotated[str | None, typer.Option(help="How they look, such as smile. Default: drawn.")] = None,
     place: Annotated[str | None, typer.Option(help="Where, such as beach. Default: drawn.")] = None,
     light: Annotated[str | None, typer.Option(help="In which light, such as sunset. Default: drawn.")] = None,
+    style: StyleOption = "together",
     split: SplitOption = "eval",
     height: Annotated[int, typer.Option(min=32, max=720, help="Pixels; even.")] = 192,
     width: Annotated[int, typer.Option(min=32, max=1280, help="Pixels; even.")] = 288,
@@ -92,13 +102,20 @@ def scene(
     from ingredients.apps.mask_picture import draw_mask_picture
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.media.video import check_video_path, write_video
-    from ingredients.world import render_scene, sample_scene
+    from ingredients.world import STYLES, render_scene, sample_scene
 
     output = check_video_path(output or Path(f"scene-{seed}.mp4"))
     masks = check_picture_path(masks or output.with_name(f"{output.stem}-masks.png"))
     try:
         spec = sample_scene(
-            seed, num_people=people, split=split, action=action, expression=expression, place=place, light=light
+            seed,
+            num_people=people,
+            split=split,
+            action=action,
+            expression=expression,
+            place=place,
+            light=light,
+            style=STYLES[style],
         )
     except ValueError as error:  # an action, a place and so on that the world does not know; the message lists those
         raise UserInputError(f"This scene cannot be drawn: {error}.") from error
@@ -128,6 +145,7 @@ def clips(
     width: Annotated[int, typer.Option(min=32, max=1280, help="Pixels; even.")] = 96,
     num_frames: Annotated[int, typer.Option(min=1, max=240, help="Length in frames.")] = 9,
     references: Annotated[int, typer.Option(min=0, max=10, help="Photos of each person.")] = 2,
+    style: StyleOption = "together",
     without_held_out_pairs: Annotated[
         bool,
         typer.Option(
@@ -139,11 +157,12 @@ def clips(
     """Draws a data set of clips."""
     from ingredients.core.progress import show_progress
     from ingredients.data.world_folder import write_world_folder
+    from ingredients.world import STYLES
     from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 
     if without_held_out_pairs:
-        seeds = list(itertools.islice(seeds_without_held_out_pairs(first_seed), number))
-        _check_no_held_out_pairs(output)
+        seeds = list(itertools.islice(seeds_without_held_out_pairs(first_seed, STYLES[style]), number))
+        _check_no_held_out_pairs(output, style)
     else:
         seeds = list(range(first_seed, first_seed + number))
     with show_progress("Drawing clips") as progress:
@@ -155,6 +174,7 @@ def clips(
             width=width,
             num_frames=num_frames,
             num_references=references,
+            style=STYLES[style],
             progress=progress,
         )
     say(f"{len(records)} clips")
@@ -229,16 +249,19 @@ def train(
     typer.echo(result if isinstance(result, Path) else output / part)
 
 
-def _check_no_held_out_pairs(folder: Path) -> None:
+def _check_no_held_out_pairs(folder: Path, style: str) -> None:
     """Refuses a data set that was begun with all pairs: going on without some of them would not take them out."""
     from ingredients.data.clip_folder import METADATA_NAME, read_clip_folder
-    from ingredients.world import sample_scene
+    from ingredients.world import STYLES, sample_scene
     from ingredients.world.held_out_pairs import shows_held_out_pair
 
     records = read_clip_folder(folder) if (folder / METADATA_NAME).is_file() else []
     for record in records:
-        drawn = re.fullmatch(r"\w+-(-?\d+)", record.clip_id)
-        if drawn and shows_held_out_pair(sample_scene(int(drawn[1])).attributes):
+        drawn = re.fullmatch(r"[\w-]*\w-(-?\d+)", record.clip_id)
+        if not drawn:
+            continue
+        spec = sample_scene(int(drawn[1]), style=STYLES[style])
+        if shows_held_out_pair(spec.attributes, spec.roles):
             raise UserInputError(
                 f"The data set {folder} was begun with all pairs of action and place, and its clip {record.clip_id} "
                 "shows one that is held out; choose another folder."

@@ -10,6 +10,7 @@ import numpy as np
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
 from ingredients.data.world_folder import person_id
 from ingredients.world import WORLD_VERSION, Identity, Split, render_portrait, render_scene, sample_scene
+from ingredients.world.styles import STYLES, TOGETHER
 from ingredients.world.visibility import VISIBLE, face_states
 
 
@@ -29,6 +30,9 @@ class WorldExampleConfig:
     num_frames: int = 9
     """Frames of a clip, 8k + 1."""
 
+    style: str = TOGETHER.name
+    """How scenes are cast, framed and played, a key of `STYLES`."""
+
     portrait_size: int = 128
     """Side of the photos."""
 
@@ -43,22 +47,23 @@ class WorldExampleConfig:
 
 
 def draw_example(seed: int, config: WorldExampleConfig) -> ClipExample:
-    """Draws example number `seed`."""
-    spec = sample_scene(seed, split=config.split)
+    """Draws example number `seed`. Extras are in the picture alone: they belong to the background."""
+    spec = sample_scene(seed, split=config.split, style=STYLES[config.style])
     scene = render_scene(spec, height=config.height, width=config.width, num_frames=config.num_frames)
     rng = np.random.default_rng([abs(seed), int(seed < 0), 23])
-    in_view = face_states(scene) == VISIBLE  # (F, N)
+    cast = list(spec.cast)
+    in_view = (face_states(scene) == VISIBLE)[:, cast]  # (F, N)
     return ClipExample(
         clip_id=f"{config.split}-{seed:08d}",
         caption=scene.caption,
         frames=scene.frames,
-        face_masks=scene.face_masks,
-        person_masks=scene.person_masks,
-        boxes=np.where(in_view[..., None], scene.boxes, np.float32(np.nan)),
-        landmarks=np.where(in_view[..., None, None], scene.landmarks, np.float32(np.nan)),
-        person_ids=tuple(person_id(person) for person in spec.people),
+        face_masks=scene.face_masks[:, cast],
+        person_masks=scene.person_masks[:, cast],
+        boxes=np.where(in_view[..., None], scene.boxes[:, cast], np.float32(np.nan)),
+        landmarks=np.where(in_view[..., None, None], scene.landmarks[:, cast], np.float32(np.nan)),
+        person_ids=tuple(person_id(spec.people[index]) for index in cast),
         references=tuple(
-            tuple(_draw_photo(person, config, rng) for _ in range(config.num_photos)) for person in spec.people
+            tuple(_draw_photo(spec.people[index], config, rng) for _ in range(config.num_photos)) for index in cast
         ),
     )
 

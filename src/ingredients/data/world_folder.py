@@ -19,6 +19,7 @@ from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_video
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_scene
 from ingredients.world.scenes import Scene
+from ingredients.world.styles import TOGETHER, SceneStyle
 from ingredients.world.visibility import VISIBLE, face_states
 
 _CRF = 4
@@ -37,19 +38,21 @@ def write_world_folder(
     num_frames: int = 9,
     fps: float = 8.0,
     num_references: int = 2,
+    style: SceneStyle = TOGETHER,
     progress: ProgressCallback | None = None,
 ) -> list[ClipRecord]:
     """Draws clips into a data set; those that are there already are kept, so that a stopped run goes on.
 
     Args:
         folder: of the data set; made if it is not there.
-        seeds: one a clip; clip `split-SEED`.
+        seeds: one a clip; clip `split-SEED`, or `split-STYLE-SEED` of another style than that of the shipped model.
         split: whose identities take part.
         height: of the clips, in pixels.
         width: of the clips, in pixels.
         num_frames: of each.
         fps: frames a second.
         num_references: photos of each person, none of which is a frame of a clip.
+        style: how scenes are cast, framed and played; extras have no track.
         progress: told of the clips done.
 
     Returns:
@@ -64,25 +67,27 @@ def write_world_folder(
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
     records = read_clip_folder(folder) if (folder / METADATA_NAME).is_file() else []
+    kind = split if style is TOGETHER else f"{split}-{style.name}"
     for record in records:
         found, asked = (record.height, record.width, record.num_frames), (height, width, num_frames)
-        if found != asked or not record.clip_id.startswith(f"{split}-"):
+        if found != asked or record.clip_id.rpartition("-")[0].rstrip("-") != kind:
             raise OutputError(
                 f"The data set {folder} has {record.clip_id} with {found[2]} frames of {found[1]}x{found[0]}, not "
-                f"clips of the split {split} with {asked[2]} of {asked[1]}x{asked[0]}; choose another folder."
+                f"{kind} clips with {asked[2]} of {asked[1]}x{asked[0]}; choose another folder."
             )
     there = {record.clip_id for record in records}
     for done, seed in enumerate(seeds, start=1):
-        clip_id = f"{split}-{seed:08d}"
+        clip_id = f"{kind}-{seed:08d}"
         if clip_id not in there:
-            spec = sample_scene(seed, split=split)
+            spec = sample_scene(seed, split=split, style=style)
             scene = render_scene(spec, height=height, width=width, num_frames=num_frames, fps=fps)
             write_video(folder / "videos" / f"{clip_id}.mp4", scene.frames, fps=fps, constant_rate_factor=_CRF)
             photo_seeds = np.random.default_rng([abs(seed), int(seed < 0), 41]).integers(
                 2**40, size=(len(spec.people), num_references)
             )
             people = []
-            for index, identity in enumerate(spec.people):
+            for index in spec.cast:
+                identity = spec.people[index]
                 photos = []
                 for number, photo_seed in enumerate(photo_seeds[index].tolist()):
                     photos.append(folder / "references" / f"{clip_id}-{index}-{number}.png")

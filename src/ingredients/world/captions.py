@@ -1,16 +1,24 @@
 """Sentences about scenes, and (for the dual encoder alone) about portraits.
 
-A scene's sentence states count, action, expression, place and light, never a feature of identity: who is in the video
-must come from the photos.
+A scene's sentence states count, action, expression, place and light, of all together or of each person by place or by
+name, and never a feature of identity: who is in the video must come from the photos.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from ingredients.world.identity import Identity
+from ingredients.world.names import NAMES
+
+Spot = Literal[
+    "alone", "left", "middle", "right", "front", "behind", "back left", "back right", "front left", "front right"
+]
+Manner = Literal["all", "place", "name"]
+"""How a sentence tells people apart: not at all, by where they are, or by what they are called."""
 
 COUNTS: dict[int, tuple[str, ...]] = {
     1: ("one person", "a person"),
@@ -27,6 +35,34 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "walk": ("walks", "walk"),
     "talk": ("talks", "talk"),
 }
+"""What people do, whether all together or each for themselves: as one person's verb, and as several people's."""
+
+ROLE_ACTIONS: dict[str, tuple[str, str]] = {
+    **ACTIONS,
+    "face": ("turns around", "turn to each other"),
+    "come": ("comes in", "come in"),
+    "leave": ("leaves", "leave"),
+}
+"""What people with roles of their own do."""
+
+ADDRESSED: dict[str, str] = {"wave": "waves to", "nod": "nods to", "talk": "talks to", "face": "turns to"}
+"""Actions that can be meant for somebody, as the verb before that person."""
+
+SPOTS: dict[Spot, tuple[str, ...]] = {
+    "alone": ("",),
+    "left": ("on the left",),
+    "middle": ("in the middle",),
+    "right": ("on the right",),
+    "front": ("in front",),
+    "behind": ("behind", "at the back"),
+    "back left": ("behind on the left", "at the back on the left"),
+    "back right": ("behind on the right", "at the back on the right"),
+    "front left": ("in front on the left",),
+    "front right": ("in front on the right",),
+}
+"""Where a person stands, as the words after "the person"."""
+
+_EXTRAS = {0: ("",), 1: ("with a stranger", "beside a stranger"), 2: ("with two strangers", "among strangers")}
 EXPRESSIONS: dict[str, tuple[str, ...]] = {
     "smile": ("smiling", "with a happy face"),
     "serious": ("with a serious face", "looking calm"),
@@ -50,6 +86,11 @@ LIGHT_PHRASES: dict[str, tuple[str, ...]] = {
     "night": ("at night",),
     "cloudy": ("on a cloudy day", "under a grey sky"),
 }
+_OWN_FRAMES = (
+    "{where} {light}, {clauses}",
+    "{clauses}, {where} {light}",
+    "{light} {where}: {clauses}",
+)
 _FRAMES = (
     "{who} {does} {where} {light}, {face}",
     "{light}, {who} {does} {where}, {face}",
@@ -64,8 +105,9 @@ class SceneAttributes:
 
     Attributes:
         count: people in the scene, 1 to 4.
-        action: a key of `ACTIONS`.
-        expression: a key of `EXPRESSIONS`.
+        action: a key of `ACTIONS`; where people have roles of their own, what the first of them does, a key of
+            `ROLE_ACTIONS`.
+        expression: a key of `EXPRESSIONS`; likewise.
         place: a key of `PLACE_PHRASES`.
         light: a key of `LIGHT_PHRASES`.
     """
@@ -78,7 +120,7 @@ class SceneAttributes:
 
     def __post_init__(self) -> None:
         tables: dict[str, Iterable[str]] = {
-            "action": ACTIONS,
+            "action": ROLE_ACTIONS,
             "expression": EXPRESSIONS,
             "place": PLACE_PHRASES,
             "light": LIGHT_PHRASES,
@@ -88,6 +130,27 @@ class SceneAttributes:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; known: {', '.join(table)}")
         if self.count not in COUNTS:
             raise ValueError(f"a scene holds 1 to {max(COUNTS)} people, not {self.count}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What one person of a scene is there for.
+
+    Attributes:
+        name: what the person is called.
+        spot: where the person stands.
+        action: a key of `ROLE_ACTIONS`.
+        expression: a key of `EXPRESSIONS`.
+        to: index of the person whom the action is meant for; None if it is for nobody.
+        is_extra: whether no photo shows this person: a stranger.
+    """
+
+    name: str
+    spot: Spot
+    action: str
+    expression: str
+    to: int | None = None
+    is_extra: bool = False
 
 
 def describe_scene(attributes: SceneAttributes, rng: np.random.Generator, *, complete: bool = False) -> str:
@@ -103,15 +166,99 @@ def describe_scene(attributes: SceneAttributes, rng: np.random.Generator, *, com
     light = str(rng.choice(LIGHT_PHRASES[attributes.light]))
     if not complete:
         face, light = ("" if rng.random() < 0.25 else part for part in (face, light))
-    sentence = str(rng.choice(_FRAMES)).format(
-        who=who,
-        does=ACTIONS[attributes.action][0 if attributes.count == 1 else 1],
-        where=str(rng.choice(PLACE_PHRASES[attributes.place])),
-        light=light,
-        face=face,
+    return _punctuated(
+        str(rng.choice(_FRAMES)).format(
+            who=who,
+            does=ACTIONS[attributes.action][0 if attributes.count == 1 else 1],
+            where=str(rng.choice(PLACE_PHRASES[attributes.place])),
+            light=light,
+            face=face,
+        )
     )
-    sentence = re.sub(r"\s+", " ", sentence).strip(" ,")
-    sentence = re.sub(r" ?, ?(?=[,:]|$)", "", sentence).replace(" ,", ",")
+
+
+def describe_roles(
+    attributes: SceneAttributes,
+    roles: Sequence[Role],
+    rng: np.random.Generator,
+    *,
+    manner: Manner,
+    complete: bool = False,
+) -> str:
+    """Writes one of many sentences for a scene in which people have roles.
+
+    Args:
+        attributes: place and light.
+        roles: what each person does, in any order; extras are mentioned together.
+        rng: chooses the wording, the order in which people are named and, unless `complete`, leaves out expressions
+            or light now and then.
+        manner: how people are told apart.
+        complete: whether every attribute must be named.
+
+    Raises:
+        ValueError: the people do different things, and `manner` is "all".
+    """
+    cast = [index for index, role in enumerate(roles) if not role.is_extra]
+    order = [cast[index] for index in rng.permutation(len(cast))]
+    light = str(rng.choice(LIGHT_PHRASES[attributes.light]))
+    if not complete and rng.random() < 0.25:
+        light = ""
+    shares_face = len({roles[index].expression for index in cast}) == 1
+    shares_action = len({(roles[index].action, roles[index].to is None) for index in cast}) == 1
+    called = {index: _called(roles[index], manner, rng) for index in cast}
+    skip_faces = not complete and rng.random() < 0.2
+    if manner == "all" or (shares_action and shares_face and len(cast) > 1 and roles[cast[0]].to is None):
+        if not (shares_action and shares_face):
+            raise ValueError("the people of a scene do different things, so that no sentence says it of all")
+        who = str(rng.choice(COUNTS[len(cast)])) if manner == "all" else _listed([called[index] for index in order])
+        clauses = [
+            _clause(
+                who, ROLE_ACTIONS[roles[cast[0]].action][len(cast) > 1], roles[cast[0]].expression, skip_faces, rng
+            )
+        ]
+    else:
+        clauses = []
+        for index in order:
+            role = roles[index]
+            verb = ROLE_ACTIONS[role.action][0]
+            if role.to is not None:
+                whom = called.get(role.to, "a stranger")
+                verb = f"{ADDRESSED[role.action]} {whom}"
+            skip = skip_faces or (not complete and rng.random() < 0.15)
+            clauses.append(_clause(called[index], verb, role.expression, skip, rng))
+    extras = str(rng.choice(_EXTRAS[min(len(roles) - len(cast), 2)]))
+    return _punctuated(
+        str(rng.choice(_OWN_FRAMES)).format(
+            where=f"{rng.choice(PLACE_PHRASES[attributes.place])} {extras}", light=light, clauses=_joined(clauses)
+        )
+    )
+
+
+def _called(role: Role, manner: Manner, rng: np.random.Generator) -> str:
+    where = str(rng.choice(SPOTS[role.spot]))
+    if manner == "name":
+        return f"{role.name} {where}".strip() if rng.random() < 0.2 else role.name
+    return f"the person {where}" if where else "the person"
+
+
+def _clause(who: str, verb: str, expression: str, skip_face: bool, rng: np.random.Generator) -> str:
+    face = "" if skip_face else f", {rng.choice(EXPRESSIONS[expression])}"
+    return f"{who} {verb}{face}"
+
+
+def _joined(clauses: Sequence[str]) -> str:
+    return clauses[0] if len(clauses) == 1 else f"{', '.join(clauses[:-1])}, and {clauses[-1]}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _punctuated(sentence: str) -> str:
+    """The sentence with single spaces, no comma beside another mark, a capital and a full stop."""
+    sentence = re.sub(r"\s+", " ", sentence).strip(" ,:")
+    sentence = re.sub(r" ([,:])", r"\1", sentence)
+    sentence = re.sub(r"[,:]+(?=[,:]|$)", "", sentence)
     return sentence[0].upper() + sentence[1:] + "."
 
 
@@ -136,8 +283,20 @@ def words(text: str) -> list[str]:
 
 
 def vocabulary() -> list[str]:
-    """Every word that a scene's sentence can hold, sorted."""
-    phrases = [*_FRAMES, *(phrase for table in (COUNTS, EXPRESSIONS, PLACE_PHRASES, LIGHT_PHRASES, ACTIONS)
-                           for phrases in table.values() for phrase in phrases)]  # fmt: skip
-    found = {word for phrase in phrases for word in words(re.sub(r"\{\w+\}", " ", phrase))}
-    return sorted(found | {"and", "the", "are", "is"})
+    """Every word that the sentence of a scene can hold in which everybody does the same, sorted."""
+    tables = (COUNTS, EXPRESSIONS, PLACE_PHRASES, LIGHT_PHRASES, ACTIONS)
+    return sorted({*_words_of(_FRAMES, *_phrases(tables)), "and", "the", "are", "is"})
+
+
+def role_vocabulary() -> list[str]:
+    """Every word that any scene's sentence can hold, names included, sorted."""
+    phrases = [*_phrases((ROLE_ACTIONS, SPOTS, _EXTRAS)), *ADDRESSED.values(), *NAMES, "the person", "a stranger"]
+    return sorted({*vocabulary(), *_words_of(_OWN_FRAMES, *phrases)})
+
+
+def _phrases(tables: Iterable[Mapping[Any, tuple[str, ...]]]) -> list[str]:
+    return [phrase for table in tables for phrases in table.values() for phrase in phrases]
+
+
+def _words_of(frames: Iterable[str], *phrases: str) -> set[str]:
+    return {word for phrase in (*frames, *phrases) for word in words(re.sub(r"\{\w+\}", " ", phrase))}

@@ -5,10 +5,11 @@ and every pool of clips that was made with all pairs, stays what it is.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from ingredients.world.captions import ACTIONS, PLACE_PHRASES, SceneAttributes
+from ingredients.world.captions import ACTIONS, PLACE_PHRASES, Role, SceneAttributes
 from ingredients.world.scenes import sample_scene
+from ingredients.world.styles import TOGETHER, SceneStyle
 
 _SECOND_PLACE = 4
 """Places between the two in which an action is held out."""
@@ -21,13 +22,15 @@ HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
 """A quarter of all pairs (action, place): two places of each action. Every action and every place is in others."""
 
 
-def shows_held_out_pair(attributes: SceneAttributes) -> bool:
-    """Whether the scene's action and place are held out together."""
-    return (attributes.action, attributes.place) in HELD_OUT_PAIRS
+def shows_held_out_pair(attributes: SceneAttributes, roles: Sequence[Role] = ()) -> bool:
+    """Whether the scene's action, or that of anybody with a role, is held out together with its place."""
+    actions = {attributes.action, *(role.action for role in roles)}
+    return any((action, attributes.place) in HELD_OUT_PAIRS for action in actions)
 
 
-def seeds_without_held_out_pairs(first_seed: int) -> Iterator[int]:
+def seeds_without_held_out_pairs(first_seed: int, style: SceneStyle = TOGETHER) -> Iterator[int]:
     """The seeds from `first_seed` on whose scenes show no held-out pair, without end."""
     for seed in itertools.count(first_seed):
-        if not shows_held_out_pair(sample_scene(seed).attributes):
+        spec = sample_scene(seed, style=style)
+        if not shows_held_out_pair(spec.attributes, spec.roles):
             yield seed

@@ -3,6 +3,7 @@
 Legend: F frames, N people, H/W pixels.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,17 +11,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingredients.world.backdrops import LIGHTS, PLACES, apply_light, draw_backdrop
-from ingredients.world.captions import ACTIONS, EXPRESSIONS, SceneAttributes, describe_scene
+from ingredients.world.captions import (
+    ACTIONS,
+    ADDRESSED,
+    EXPRESSIONS,
+    Manner,
+    Role,
+    SceneAttributes,
+    Spot,
+    describe_roles,
+    describe_scene,
+)
 from ingredients.world.identity import Identity, Split, sample_identity
-from ingredients.world.performance import Performance
+from ingredients.world.names import NAMES
+from ingredients.world.performance import WAY_OUT, Stand, perform
 from ingredients.world.person import draw_person
 from ingredients.world.portraits import mask_box, to_uint8
 from ingredients.world.shapes import Canvas, Floats
+from ingredients.world.styles import TOGETHER, SceneStyle
 
 MAX_PEOPLE = 4
 _COUNT_SHARES = (0.2, 0.5, 0.22, 0.08)
-_FACE_HEIGHTS = {1: (0.64, 0.80), 2: (0.64, 0.74), 3: (0.49, 0.57), 4: (0.45, 0.50)}
-"""Height of a face over the height of the picture (3:2), by the number of people."""
+
+_PASSING = ("come", "leave")
+_PASSING_SHARE = 0.3
+"""Share of scenes with somebody who comes or leaves; the others stay."""
+
+_SPOTS: dict[int, tuple[Spot, ...]] = {
+    1: ("alone",),
+    2: ("left", "right"),
+    3: ("left", "middle", "right"),
+    4: ("back left", "back right", "front left", "front right"),
+}
+_DEPTH_SPOTS: tuple[Spot, ...] = ("behind", "front")
+"""Where people stand, by their number: from the left, or from behind. The place in the table is the slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +56,23 @@ class SceneSpec:
         attributes: what happens, where, in which light.
         caption: a sentence that says so.
         seed: decides everything else.
+        roles: what each person does, and where; empty where all do what `attributes` say.
+        style: how the scene is framed and played.
+        zoom: size of the faces, against those of the style.
     """
 
     people: tuple[Identity, ...]
     attributes: SceneAttributes
     caption: str
     seed: int
+    roles: tuple[Role, ...] = ()
+    style: SceneStyle = TOGETHER
+    zoom: float = 1.0
+
+    @property
+    def cast(self) -> tuple[int, ...]:
+        """Indices of the people who are no extras: those whose photos are given."""
+        return tuple(index for index in range(len(self.people)) if not (self.roles and self.roles[index].is_extra))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +106,7 @@ def sample_scene(
     expression: str | None = None,
     place: str | None = None,
     light: str | None = None,
+    style: SceneStyle = TOGETHER,
 ) -> SceneSpec:
     """Draws scene number `seed`.
 
@@ -78,23 +114,26 @@ def sample_scene(
         seed: any integer.
         split: whose identities take part.
         num_people: 1 to 4; drawn if None and no `people` are given.
-        people: the people themselves.
-        action: fixes the action; likewise `expression`, `place` and `light`.
+        people: the people themselves; none of them is an extra then.
+        action: fixes what everybody does; likewise `expression`, `place` and `light`.
         expression: see `action`.
         place: see `action`.
         light: see `action`.
+        style: how the scene is cast, framed and played.
 
     Raises:
         ValueError: an attribute or a number of people that the world does not know.
     """
     rng = np.random.default_rng([abs(seed), int(seed < 0), 11])
     drawn_count = int(rng.choice(MAX_PEOPLE, p=_COUNT_SHARES)) + 1
+    given = people is not None
     if people is None:
         first = int(rng.integers(0, 2**40))
         people = [sample_identity(first + index, split) for index in range(num_people or drawn_count)]
     elif num_people not in (None, len(people)):
         raise ValueError(f"num_people is {num_people}, but {len(people)} people are given")
-    drawn = [str(rng.choice(table)) for table in (tuple(ACTIONS), tuple(EXPRESSIONS), PLACES, LIGHTS)]
+    tables = (tuple(ACTIONS), tuple(EXPRESSIONS), PLACES, LIGHTS)
+    drawn = [str(rng.choice(table)) for table in tables]
     attributes = SceneAttributes(
         count=len(people),
         action=action or drawn[0],
@@ -102,7 +141,82 @@ def sample_scene(
         place=place or drawn[2],
         light=light or drawn[3],
     )
+    if style is not TOGETHER:
+        rng = np.random.default_rng([abs(seed), int(seed < 0), 13])
+        roles = _cast(attributes, style, rng, action=action, expression=expression, extras=not given)
+        return _with_roles(tuple(people), attributes, roles, style, seed, rng)
     return SceneSpec(people=tuple(people), attributes=attributes, caption=describe_scene(attributes, rng), seed=seed)
+
+
+def _cast(
+    attributes: SceneAttributes,
+    style: SceneStyle,
+    rng: np.random.Generator,
+    *,
+    action: str | None,
+    expression: str | None,
+    extras: bool,
+) -> tuple[Role, ...]:
+    """Deals spots, names, actions and expressions."""
+    count = attributes.count
+    spots = _DEPTH_SPOTS if count == 2 and rng.random() < style.behind_share else _SPOTS[count]
+    dealt = [spots[slot] for slot in rng.permutation(count)]
+    names = [str(name) for name in rng.choice(NAMES, count, replace=False)]
+    num_extras = int(rng.integers(1, count)) if extras and count > 1 and rng.random() < style.extra_share else 0
+    each_own = count - num_extras == 1 or rng.random() < style.own_share
+    if action is not None:
+        check_action(action, style)
+    staying = [what for what in style.actions if what not in _PASSING and (count > 1 or what != "face")]
+    passing = [what for what in style.actions if what in _PASSING]
+    passer = int(rng.integers(count)) if passing and rng.random() < _PASSING_SHARE else None
+    shared = action or str(rng.choice(staying)), expression or str(rng.choice(tuple(EXPRESSIONS)))
+    roles = []
+    for index, spot in enumerate(dealt):
+        possible = passing if index == passer and spot != "middle" else staying  # the middle has no way out
+        own = action or str(rng.choice(possible)), expression or str(rng.choice(tuple(EXPRESSIONS)))
+        is_extra = index >= count - num_extras
+        what, face = own if each_own or is_extra else shared
+        others = [other for other in range(count) if other != index]
+        to = None
+        if each_own and others and what in ADDRESSED and (what == "face" or rng.random() < 0.35):
+            to = int(rng.choice(others))
+        roles.append(Role(name=names[index], spot=spot, action=what, expression=face, to=to, is_extra=is_extra))
+    return tuple(roles)
+
+
+def _with_roles(
+    people: tuple[Identity, ...],
+    attributes: SceneAttributes,
+    roles: tuple[Role, ...],
+    style: SceneStyle,
+    seed: int,
+    rng: np.random.Generator,
+) -> SceneSpec:
+    cast = [role for role in roles if not role.is_extra]
+    together = len({(role.action, role.expression, role.to) for role in cast}) == 1 and cast[0].to is None
+    unnamed: Manner = "all" if together else "place"
+    manner: Manner = "name" if rng.random() < style.named_share else unnamed
+    caption = describe_roles(attributes, roles, rng, manner=manner)
+    loose = rng.random() < style.loose_share
+    return SceneSpec(
+        people=people,
+        attributes=dataclasses.replace(attributes, action=cast[0].action, expression=cast[0].expression),
+        caption=caption,
+        seed=seed,
+        roles=roles,
+        style=style,
+        zoom=style.loose_zoom if loose else 1.0,
+    )
+
+
+def check_action(action: str, style: SceneStyle) -> None:
+    """Refuses an action that nobody does in scenes of a style.
+
+    Raises:
+        ValueError: naming those that people do.
+    """
+    if action not in style.actions:
+        raise ValueError(f"unknown action {action!r}; known: {', '.join(style.actions)}")
 
 
 def render_scene(
@@ -126,14 +240,13 @@ def render_scene(
     canvas, count = Canvas(num_frames, height, width), len(spec.people)
     draw_backdrop(canvas, spec.attributes.place, rng)
     seconds = np.arange(num_frames, dtype=np.float32) / np.float32(fps)
-    heading = float(rng.choice((-1.0, 1.0)))
-    spots = _spots(count, height, width, rng)
-    depths = sorted(range(count), key=lambda index: spots[index][3])  # far first
+    stands = _stands(spec, height, width, rng)
+    depths = sorted(range(count), key=lambda index: stands[index].depth)  # far first
     landmarks = np.zeros((num_frames, count, 5, 2), np.float32)
-    performances = [
-        _perform(spec.attributes, spots[index][:3], width / (count + 1), heading, seconds, rng)
-        for index in range(count)
-    ]
+    parts = [(role.action, role.expression) for role in spec.roles] or (
+        [(spec.attributes.action, spec.attributes.expression)] * count
+    )
+    performances = [perform(*parts[index], stands[index], seconds, rng, spec.style.motion) for index in range(count)]
     for index in depths:
         landmarks[:, index] = draw_person(canvas, index, spec.people[index], performances[index])
     apply_light(canvas.image, spec.attributes.light, rng)
@@ -150,71 +263,62 @@ def render_scene(
     )
 
 
-def _spots(count: int, height: int, width: int, rng: np.random.Generator) -> list[tuple[float, float, float, float]]:
-    """(x, y, face height, depth) for each person, dealt at random: the order of the people says nothing."""
+def _stands(spec: SceneSpec, height: int, width: int, rng: np.random.Generator) -> list[Stand]:
+    """Where each person stands; without roles the places are dealt at random: the order of the people says nothing."""
+    count, style = len(spec.people), spec.style
     unit = min(float(height), width / 1.5)
-    low, high = _FACE_HEIGHTS[count]
-    spots = []
+    low, high = style.face_heights[count]
+    heading = float(rng.choice((-1.0, 1.0)))
+    behind = any(role.spot == "behind" for role in spec.roles)
+    side = float(rng.choice((-1.0, 1.0))) if behind else 1.0
+    places = []
     for slot in range(count):
-        face = float(rng.uniform(low, high)) * unit
+        face = float(rng.uniform(low, high)) * unit * spec.zoom
+        depth = 0
         if count == 4:  # two behind, two in front, staggered
-            row, place = divmod(slot, 2)
-            x = width * ((0.17, 0.68)[place] if row == 0 else (0.38, 0.86)[place])
-            y = height * (0.27 if row == 0 else 0.66)
+            depth, place = divmod(slot, 2)
+            x = width * ((0.17, 0.68)[place] if depth == 0 else (0.38, 0.86)[place])
+            y = height * (0.27 if depth == 0 else 0.66)
+        elif behind:
+            depth = slot
+            x = width * (0.5 + side * (-0.17 if slot == 0 else 0.14))
+            y = height * (style.face_middle + (-0.09 if slot == 0 else 0.10))
+            face *= 0.82 if slot == 0 else 1.0
         else:
-            row = 0
             x = width * (slot + 0.5) / count
-            y = height * (0.50 if count < 3 else 0.48) + rng.uniform(-0.03, 0.05) * height
+            middle = style.face_middle if count < 3 else style.face_middle - 0.02
+            y = height * middle + rng.uniform(-0.03, 0.05) * height
         x += float(rng.uniform(-0.02, 0.02)) * width
-        spots.append((x, float(y), face, row + float(rng.random()) * 0.5))
-    return [spots[index] for index in rng.permutation(count)]
+        places.append((x, float(y), face, depth + float(rng.random()) * 0.5))
+    known = _DEPTH_SPOTS if behind else _SPOTS[count]
+    slots = [known.index(role.spot) for role in spec.roles] or rng.permutation(count).tolist()
+    stands = []
+    for index, slot in enumerate(slots):
+        x, y, face, depth = places[slot]
+        towards = 0.0
+        if spec.roles and (to := _addressed(spec.roles, index)) is not None:
+            towards = float(np.sign(places[slots[to]][0] - x))
+        own_heading = heading if not spec.roles else (heading, -heading)[index % 2]
+        outer = face * WAY_OUT
+        stands.append(
+            Stand(
+                x=x,
+                y=y,
+                face=face,
+                depth=depth,
+                room=width / (count + 1),
+                way_out=-(x + outer) if x < width / 2 else width - x + outer,
+                heading=own_heading,
+                towards=towards,
+                waves_inside=bool(spec.roles),
+            )
+        )
+    return stands
 
 
-def _perform(
-    attributes: SceneAttributes,
-    spot: tuple[float, float, float],
-    room: float,
-    heading: float,
-    seconds: Floats,
-    rng: np.random.Generator,
-) -> Performance:
-    """The motion of one person: the action, its own phase and amplitude, an expression, blinks."""
-    zero = np.zeros_like(seconds)
-    phase, pace, amount = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.15), rng.uniform(0.75, 1.0)
-
-    def swing(hertz: float, low: float = -1.0, high: float = 1.0) -> Floats:
-        wave = np.sin(2 * np.pi * hertz * pace * seconds + phase) * amount
-        return np.asarray((low + high) / 2 + (high - low) / 2 * wave, np.float32)
-
-    x, y, face = spot
-    action = attributes.action
-    smile, mouth_open, brows = {
-        "smile": (0.9, 0.12, 0.2),
-        "serious": (0.0, 0.0, -0.2),
-        "sad": (-0.9, 0.0, 0.3),
-        "surprised": (0.1, 0.75, 0.9),
-    }[attributes.expression]
-    travel = zero
-    if action == "walk":
-        middle = seconds[-1] / 2
-        travel = np.asarray(heading * (seconds - middle) * 0.16 * room * amount, np.float32)
-    bob = swing(1.6, -0.02, 0.03) if action == "walk" else zero
-    sway = swing(0.8, -0.06, 0.06) if action == "sway" else zero
-    talking = np.maximum(swing(2.2, -0.2, 0.8), 0.0) if action == "talk" else zero
-    yaw = rng.uniform(-0.35, 0.35) + (0.4 * heading if action == "walk" else 0.0)
-    blink = np.abs(seconds - rng.uniform(-0.3, 1.8)) < 0.09
-    return Performance(
-        x=np.asarray(x + travel + sway * face, np.float32),
-        y=np.asarray(y + bob * face, np.float32),
-        scale=np.full_like(seconds, face),
-        tilt=rng.uniform(-0.10, 0.10) + (swing(0.8, -0.16, 0.16) if action == "sway" else zero),
-        yaw=np.asarray(swing(0.7) if action == "turn" else yaw + zero),
-        pitch=np.asarray((swing(1.3) if action == "nod" else rng.uniform(-0.25, 0.25)) + zero, np.float32),
-        smile=np.asarray(smile + rng.uniform(-0.1, 0.1) + zero, np.float32),
-        mouth_open=np.asarray(np.clip(mouth_open + talking, 0.0, 1.0), np.float32),
-        eyes_open=np.asarray(np.where(blink, 0.1, 1.0), np.float32),
-        brows=np.asarray(brows + zero, np.float32),
-        hand=np.full_like(seconds, 1.0 if action == "wave" else 0.0),
-        hand_swing=swing(1.6),
-        hand_side=int(rng.choice((-1, 1))),
-    )
+def _addressed(roles: Sequence[Role], index: int) -> int | None:
+    """Whom a person turns to: the one for whom the action is meant; those who turn to each other, the next one."""
+    role = roles[index]
+    if role.to is None and role.action == "face" and len(roles) > 1:
+        return (index + 1) % len(roles)
+    return role.to
