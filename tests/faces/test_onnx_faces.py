@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from ingredients.core.errors import MissingDependencyError, ModelFolderError
 from ingredients.faces.alignment import crop_arcface, crop_ffhq
@@ -99,6 +99,17 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path, scrfd: Path) -> None:
         ScrfdFaceDetector(tmp_path / "cut.onnx")
     with pytest.raises(ModelFolderError, match="1 inputs and 9 outputs instead of 1 and 1"):
         OnnxFaceRecogniser(scrfd)
+
+
+def test_onnxruntime_writes_no_lines_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_arcface(tmp_path / "a.onnx", np.ones((3, 4)))
+    model = onnx.load(tmp_path / "a.onnx")
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(3, np.float32), "of no use"))  # it warns of these
+    onnx.save(model, tmp_path / "a.onnx")
+    recogniser = OnnxFaceRecogniser(tmp_path / "a.onnx")
+    with pytest.raises(Exception, match="INVALID_ARGUMENT"):
+        recogniser.network(np.zeros((1, 3, 112, 7), np.float32))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_half_precision_is_named(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from diffusers.callbacks import PipelineCallback
 from PIL import Image
 
 from ingredients.core.errors import ModelFolderError, NoFaceError, PhotoError, PromptError, ShapeError
-from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
+from ingredients.core.warnings_told import PhotoWarning
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.prompts import PromptWarning
 from tests.pipelines.stand_ins import (
     HEIGHT,

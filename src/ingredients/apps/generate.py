@@ -14,7 +14,7 @@ from ingredients.apps.people_check import load_people_check
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, PhotoError
 from ingredients.core.protocols import ProgressCallback
-from ingredients.core.warnings_told import warnings_told
+from ingredients.core.warnings_told import PhotoWarning, warnings_told
 from ingredients.faces.facial_extractor import ExtractedIdentities, IdentityPhotos
 from ingredients.media.pictures import write_picture
 from ingredients.media.provenance import Provenance
@@ -23,7 +23,7 @@ from ingredients.pipelines.loading import find_model, load_pipeline
 from ingredients.pipelines.memory_estimate import VideoDemand
 from ingredients.pipelines.out_of_memory import explained_out_of_memory
 from ingredients.pipelines.people import identity_photos
-from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.pipelines.speed import COMPILE_NOTICE

@@ -1,5 +1,6 @@
 """How every command speaks: results on standard output, everything else on standard error."""
 
+import functools
 import logging
 from typing import Any
 
@@ -7,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.warnings_told import PhotoWarning, warnings_told
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -19,7 +21,8 @@ class IngredientsGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
         try:
-            return super().invoke(ctx)
+            with warnings_told(functools.cache(note), PhotoWarning):  # once, however often a photo is read
+                return super().invoke(ctx)
         except UserInputError as error:
             say(f"Error: {error}")
             raise typer.Exit(USER_MISTAKE) from error

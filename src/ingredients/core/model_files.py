@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.core.input_files import read_text
 
 _NUM_NAMED = 3
 
@@ -18,7 +19,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelFolderError: if the file is missing or holds no JSON object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_text(path))
     except FileNotFoundError as error:
         raise ModelFolderError(f"The model folder lacks {path}; copy the folder again or name another one.") from error
     except (OSError, ValueError) as error:

@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 
+class PhotoWarning(UserWarning):
+    """A photo is usable but doubtful."""
+
+
 @contextlib.contextmanager
 def warnings_told(tell: Callable[[str], None], *kinds: type[Warning]) -> Iterator[None]:
     """Hands each warning of some kinds to `tell` while the block runs; others go on."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import open_file
 from ingredients.core.printable import printable
 from ingredients.data.record_json import BadRecordError, parse_record, record_to_json
 from ingredients.data.schema import ClipRecord
@@ -77,7 +78,7 @@ def iterate_lines(folder: Path) -> Iterator[tuple[int, bytes]]:
             "look at."
         )
     try:
-        with path.open("rb") as lines:
+        with open_file(path) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield number, line

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import check_regular, read_text
 from ingredients.core.model_files import name_some
 from ingredients.data.clip_example import ReferenceKind
 
@@ -153,6 +154,7 @@ def read_shard_size(path: Path) -> tuple[int, dict[str, str]]:
         UserInputError: if the shard is damaged.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
         num_clips, skipped = len(json.loads(metadata["clips"])), json.loads(metadata["skipped"])
@@ -290,6 +292,7 @@ class EncodedClips:
         if path not in self._files:
             if len(self._files) >= _OPEN_SHARDS:
                 self._files.popitem(last=False)
+            check_regular(path)
             self._files[path] = safe_open(path, framework="pt")
         self._files.move_to_end(path)
         return self._files[path]
@@ -303,7 +306,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / DESCRIPTION_NAME
     try:
-        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        description: dict[str, Any] = json.loads(read_text(path))
     except FileNotFoundError as error:
         raise UserInputError(
             f"There are no encoded clips in {folder}: it lacks {DESCRIPTION_NAME}; make them with `ingredients data "
@@ -350,6 +353,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _read_empty_prompt(path: Path) -> torch.Tensor:
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             embeds: torch.Tensor = file.get_tensor("prompt_embeds")
     except Exception as error:  # safetensors' own error type derives from Exception alone

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import read_bytes
 
 INDEX_NAME = "shards.json"
 
@@ -36,7 +37,7 @@ def write_index(folder: Path, index: ShardIndex) -> None:
 def read_index(folder: Path) -> ShardIndex | None:
     """The index of a folder; None if there is none that can be read: nothing depends on it but speed."""
     try:
-        values = json.loads((folder / INDEX_NAME).read_bytes())
+        values = json.loads(read_bytes(folder / INDEX_NAME))
         return ShardIndex(
             made_from=str(values["made_from"]),
             clips_per_shard=int(values["clips_per_shard"]),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import PhotoError
 from ingredients.core.protocols import ProgressCallback
+from ingredients.core.warnings_told import PhotoWarning
 from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
 from ingredients.evaluation.cases import Case, make_case
 from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
@@ -45,7 +46,7 @@ from ingredients.evaluation.variants import Variant
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
 from ingredients.media.video import write_lossless_video, write_video
-from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.world.scenes import render_scene
 

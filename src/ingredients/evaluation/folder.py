@@ -11,6 +11,7 @@ import torch
 from ingredients.core.config import config_from_dict, config_to_dict
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import open_file, read_text
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.records import CaseRecord
 from ingredients.faces.onnx_faces import OnnxNetwork
@@ -43,7 +44,7 @@ class EvaluationFolder:
     def load(self, variant: str, index: int) -> CaseRecord | None:
         """The record of a case, or None if it is not done (or its file is damaged)."""
         try:
-            values = json.loads(self._record_path(variant, index).read_text(encoding="utf-8"))
+            values = json.loads(read_text(self._record_path(variant, index)))
             return config_from_dict(CaseRecord, values)
         except (OSError, ValueError, UserInputError):
             return None
@@ -77,7 +78,7 @@ def check_description(folder: Path, description: Mapping[str, Any]) -> None:
         write_json(path, description)
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = json.loads(read_text(path))
     except (OSError, ValueError):
         before = {}
     differing = sorted(key for key in {*before, *description} if before.get(key) != description.get(key))
@@ -107,7 +108,7 @@ def fingerprint(
         settings = {key: value for key, value in config.items() if not key.startswith("_")}
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
     for path in files:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
 

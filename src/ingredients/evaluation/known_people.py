@@ -13,6 +13,7 @@ import numpy as np
 
 from ingredients.core.arrays import Float32Array
 from ingredients.core.errors import NoFaceError, UserInputError
+from ingredients.core.input_files import open_file
 from ingredients.evaluation.comparison import average_faces
 from ingredients.evaluation.distractors import DistractorGallery
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
@@ -178,7 +179,7 @@ class PeopleOfFolder:
 def file_digest(path: Path) -> str:
     """Hash of a file; a word of its own for one that is not there."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return _MISSING_FILE

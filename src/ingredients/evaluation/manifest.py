@@ -28,6 +28,7 @@ from typing import Any
 from ingredients.core.config import config_from_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import read_bytes
 from ingredients.core.model_files import name_some
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -115,7 +116,7 @@ def read_manifest(folder: Path) -> list[ManifestVideo]:
     videos: list[ManifestVideo] = []
     faults: list[str] = []
     first_lines: dict[str, int] = {}
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+    for number, line in enumerate(read_bytes(path).split(b"\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -31,6 +31,7 @@ _DETECTOR_MEAN, _DETECTOR_SCALE = 127.5, 128.0
 _RECOGNISER_MEAN, _RECOGNISER_SCALE = 127.5, 127.5
 _PUBLISHED_CROP_SIZE = 512
 _BATCH = 32
+_FATAL = 4  # of onnxruntime's levels of what is worth a line, the last
 
 
 class OnnxNetwork:
@@ -48,7 +49,7 @@ class OnnxNetwork:
         usable = onnxruntime.get_available_providers()
         providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in usable]
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), providers=providers)
+            self._session: Any = onnxruntime.InferenceSession(str(path), _quiet(onnxruntime), providers=providers)
         except Exception as error:  # onnxruntime's own exceptions share no class but this one
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelFolderError(f"The network {path} cannot be read ({reason}); copy the file again.") from error
@@ -100,6 +101,14 @@ class OnnxNetwork:
         """The outputs, in the file's order."""
         results: list[Float32Array] = self._session.run(None, {self._input_name: pixel_values})
         return results
+
+
+def _quiet(onnxruntime: Any) -> Any:
+    """Settings of a session that writes no lines of its own: what goes wrong comes as an exception as well."""
+    onnxruntime.set_default_logger_severity(_FATAL)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL
+    return options
 
 
 class ScrfdFaceDetector:

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import PhotoError
 from ingredients.faces.face_choice import FaceChoice
 from ingredients.faces.facial_extractor import IdentityPhotos
-from ingredients.media.photos import load_photo
+from ingredients.media.photos import MemoryPhoto, load_photo, read_photo
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +31,9 @@ class PhotoFile:
         return str(self.path) if self.face is None else f"{self.path}#{self.face}"
 
 
-PhotoInput: TypeAlias = str | Path | PhotoFile | Image.Image | UInt8Array
-"""A file, a Pillow image, or RGB pixels (H, W, 3)."""
+PhotoInput: TypeAlias = str | Path | PhotoFile | MemoryPhoto | torch.Tensor
+"""A file, its bytes, a Pillow image, or pixels: arrays (H, W, 3), tensors (3, H, W) or (H, W, 3), with alpha or grey
+too, as uint8, as uint16, or as floating-point numbers from 0 to 1."""
 
 PeopleInput: TypeAlias = Mapping[str, PhotoInput | Sequence[PhotoInput]] | Sequence[IdentityPhotos]
 """Photos by name, one or several for each person; or the same spelled out."""
@@ -50,28 +53,36 @@ def identity_photos(people: PeopleInput) -> list[IdentityPhotos]:
 
 
 def _open_photos(name: str, photos: PhotoInput | Sequence[PhotoInput]) -> IdentityPhotos:
-    if isinstance(photos, str | Path | PhotoFile | Image.Image | np.ndarray):
+    if isinstance(photos, str | Path | PhotoFile | bytes | Image.Image | np.ndarray | torch.Tensor):
         photos = [photos]
     if not photos:
         raise PhotoError(f"No photo of {name} was given; give at least one.")
     return IdentityPhotos(
         name=name,
-        images=[_to_pixels(name, photo) for photo in photos],
+        images=[_to_pixels(photo, _label(name, photo, index)) for index, photo in enumerate(photos)],
         labels=[_label(name, photo, index) for index, photo in enumerate(photos)],
         faces=[photo.face if isinstance(photo, PhotoFile) else None for photo in photos],
     )
 
 
-def _to_pixels(name: str, photo: PhotoInput) -> UInt8Array:
+def _to_pixels(photo: PhotoInput, label: str) -> UInt8Array:
     if isinstance(photo, str | Path | PhotoFile):
         return load_photo(photo.path if isinstance(photo, PhotoFile) else photo)
-    pixels = np.asarray(photo.convert("RGB") if isinstance(photo, Image.Image) else photo)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise PhotoError(
-            f"A photo of {name} is an array of {pixels.dtype} with shape {pixels.shape}; "
-            "give RGB pixels as uint8 with shape (height, width, 3)."
-        )
-    return pixels
+    if isinstance(photo, torch.Tensor):
+        photo = _tensor_to_array(photo)
+    if not isinstance(photo, bytes | Image.Image | np.ndarray):
+        raise PhotoError(f"The {label} is of type {type(photo).__name__}; give a file, a Pillow image or pixels.")
+    return read_photo(photo, label)
+
+
+def _tensor_to_array(photo: torch.Tensor) -> NDArray[np.generic]:
+    """Pixels with the colours last, which tensors usually have first."""
+    pixels = photo.detach().cpu()
+    if pixels.dtype == torch.bfloat16:  # which NumPy lacks
+        pixels = pixels.float()
+    if pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4):
+        pixels = pixels.movedim(0, -1)
+    return pixels.numpy()
 
 
 def _label(name: str, photo: PhotoInput, index: int) -> str:

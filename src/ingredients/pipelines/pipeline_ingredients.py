@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 from ingredients.core.errors import ModelFolderError, ShapeError, SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import DifferentiableRecogniser
+from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.canvas_latents import encode_slots
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack, FaceStackName
@@ -57,10 +58,6 @@ CALLBACK_TENSOR_INPUTS = ("latents", "prompt_embeds", "negative_prompt_embeds")
 
 StepCallback = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 """Called with the pipeline, the step's index, its timestep and the tensors asked for; returns those it changed."""
-
-
-class PhotoWarning(UserWarning):
-    """A photo is usable but doubtful."""
 
 
 class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):

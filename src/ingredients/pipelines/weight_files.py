@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.core.input_files import check_all_regular, check_regular
 from ingredients.core.model_files import name_some, read_json
 from ingredients.faces.weights import read_tensors
 from ingredients.pipelines.out_of_memory import is_out_of_memory
@@ -136,8 +137,9 @@ def stored_tensors(files: Sequence[Path]) -> Iterator[tuple[str, torch.Tensor]]:
 
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turns what a library says of a bad file into one sentence that names the folder."""
+    """Turns what a library says of a bad file into one sentence that names the folder; nothing waits for a pipe."""
     try:
+        check_all_regular(folder)
         yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -149,6 +151,7 @@ def explained(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[Any]:
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:

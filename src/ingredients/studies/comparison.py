@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.input_files import read_text
 from ingredients.evaluation.outputs import RESULT_NAME
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
 
@@ -58,7 +59,7 @@ def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
     for folder in folders:
         path = folder / RESULT_NAME
         try:
-            seeds.append(json.loads(path.read_text(encoding="utf-8")))
+            seeds.append(json.loads(read_text(path)))
         except (OSError, ValueError) as error:
             raise UserInputError(f"The evaluation {path} cannot be read ({error}); run the study again.") from error
     return ModelResult(name=name, seeds=tuple(seeds))

@@ -25,6 +25,7 @@ from torch.distributed.tensor import DTensor
 
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path, remove_leftovers
+from ingredients.core.input_files import check_regular, read_text
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.optimizers import make_states
 from ingredients.training.processes import placed_like, whole
@@ -165,7 +166,7 @@ class Checkpoints:
     def _noted(self) -> dict[str, Any] | None:
         """Step, measure and value of the best; None if it is not there."""
         try:
-            noted: dict[str, Any] = json.loads((self.folder / BEST_NAME).read_text(encoding="utf-8"))
+            noted: dict[str, Any] = json.loads(read_text(self.folder / BEST_NAME))
         except (OSError, ValueError):
             return None
         return noted if self._path(noted["step"]).exists() else None
@@ -245,6 +246,7 @@ def read_checkpoint(path: Path, *, remedy: str = "delete it and resume again") -
         UserInputError: if the file is damaged or of another kind.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.input_files import read_text
 from ingredients.core.model_files import digest_files
 from ingredients.pipelines.clip_encoding import find_face_encoder
 from ingredients.pipelines.components import transformer_part
@@ -79,7 +80,7 @@ class ExportPlan:
         """Whether a folder holds this very export."""
         path = folder / RECORD_NAME
         try:
-            return bool(json.loads(path.read_text(encoding="utf-8")) == self.record())
+            return bool(json.loads(read_text(path)) == self.record())
         except (OSError, ValueError):
             return False
 

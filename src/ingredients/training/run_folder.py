@@ -8,6 +8,7 @@ from typing import Any
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
+from ingredients.core.input_files import read_text
 from ingredients.training.checkpoints import Checkpoints
 from ingredients.training.runs import CONFIG_NAME, RUN_KINDS, RunConfig, RunKind
 from ingredients.training.trainer import LOG_NAME, METRICS_NAME
@@ -63,7 +64,7 @@ def _kind_of(folder: Path) -> RunKind[Any] | None:
 
     path = folder / CONFIG_NAME
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(read_text(path))
     except FileNotFoundError as error:
         raise UserInputError(
             f"There is no run in {folder}: it lacks {CONFIG_NAME}; name a folder that `ingredients train align` or "
@@ -144,11 +145,11 @@ def read_metrics(run: RunFolder, *, step: int | None = None) -> dict[str, Any]:
     """
     if step is None:
         path = run.folder / METRICS_NAME
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        metrics: dict[str, Any] = json.loads(read_text(path)) if path.is_file() else {}
         return metrics
     log = run.folder / LOG_NAME
     measured: dict[str, Any] = {}
-    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
+    for line in read_text(log).splitlines() if log.is_file() else ():
         try:
             values = json.loads(line)
         except ValueError:

@@ -10,6 +10,7 @@ import torch
 
 from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.errors import UserInputError
+from ingredients.core.input_files import read_text
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.data.encoded_clips import EncodedClips
@@ -220,7 +221,7 @@ def _check_same_model(folder: Path, config: ModelConfig) -> None:
     if not path.exists() or not Checkpoints(folder, keep=1).paths():
         return
     try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]
+        before = yaml.safe_load(read_text(path))["model"]
         now = config_to_dict(config)
         differing = [name for name in _MODEL_SETTINGS if _place(before[name]) != _place(now[name])]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:

@@ -14,6 +14,7 @@ import torch
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import append_line, atomic_path, remove_leftovers
+from ingredients.core.input_files import read_text
 from ingredients.core.progress import show_progress
 from ingredients.core.protocols import ValidationCallback
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
@@ -437,7 +438,7 @@ class _Averages:
 def _forget_lines(path: Path, *, after: int) -> None:
     """Drops what a run wrote after its last checkpoint, for it will write that again."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = read_text(path).splitlines(keepends=True)
     except FileNotFoundError:
         return
     kept = []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
+from ingredients.core.input_files import read_text
 from ingredients.visualisation.figures import new_figure, to_picture
 
 ROUTER_STAGE_LOSSES = ("diffusion_loss", "routing_loss")
@@ -22,7 +23,7 @@ def read_log(path: str | Path) -> list[dict[str, float]]:
         UserInputError: if it cannot be read or holds something else.
     """
     try:
-        lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise UserInputError(f"The training log {path} cannot be read: {error}.") from error
     if not lines or not all(isinstance(line, dict) and _STEP in line for line in lines):

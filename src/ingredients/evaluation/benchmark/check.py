@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.input_files import open_file
 from ingredients.core.protocols import FaceDetector, ProgressCallback
 from ingredients.evaluation.benchmark.cases import PROMPTS_PER_SET
 from ingredients.evaluation.benchmark.folder import (
@@ -271,7 +272,9 @@ def _photo_problems(
             try:
                 path = photo_path(folder, photo)
                 image = load_photo(path)
-                owner = owners.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), person.id)
+                with open_file(path) as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                owner = owners.setdefault(digest, person.id)
                 if owner != person.id:
                     fatal.append(f"The photo {photo} is also a photo of {owner}.")
                 if detector is not None and (num_faces := len(detector.detect(image))) != 1:

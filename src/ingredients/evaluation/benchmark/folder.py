@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from ingredients.core.config import config_from_dict, config_to_dict
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import open_file, read_bytes
 from ingredients.evaluation.benchmark.schema import BenchmarkCase, BenchmarkIdentity, BenchmarkInfo, BenchmarkPrompt
 
 INFO_NAME = "benchmark.json"
@@ -47,7 +48,7 @@ def read_info(folder: Path) -> BenchmarkInfo:
             "whole one to look at."
         )
     try:
-        return config_from_dict(BenchmarkInfo, json.loads(path.read_bytes()))
+        return config_from_dict(BenchmarkInfo, json.loads(read_bytes(path)))
     except (OSError, ValueError, TypeError, AttributeError, UserInputError) as error:
         raise UserInputError(f"The file {path} does not say what the benchmark is: {error}") from error
 
@@ -60,7 +61,7 @@ def iterate_lines(path: Path, record_type: type[RecordT]) -> Iterator[tuple[int,
     """
     if not path.is_file():
         raise UserInputError(f"The benchmark {path.parent} lacks {path.name}; docs/benchmark.md says what it holds.")
-    with path.open("rb") as lines:
+    with open_file(path) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue

@@ -14,6 +14,7 @@ from ingredients.core.config import config_to_dict
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.protocols import ProgressCallback
+from ingredients.core.warnings_told import PhotoWarning
 from ingredients.evaluation.benchmark.folder import photo_path
 from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkCase, BenchmarkIdentity, BenchmarkPrompt
 from ingredients.evaluation.case_runner import FPS
@@ -25,7 +26,7 @@ from ingredients.evaluation.variants import WHOLE
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
 from ingredients.pipelines.people import identity_photos
-from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline, PhotoWarning
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 
 def make_benchmark_videos(
