@@ -93,7 +93,7 @@ def read_bytes(path: str | Path, *, most_bytes: int = MOST_TEXT_BYTES) -> bytes:
     with open_file(path) as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
-        raise TooLargeError(errno.EFBIG, f"it is larger than {most_bytes / 2**20:g} MiB", str(path))
+        raise TooLargeError(errno.EFBIG, f"it is larger than {size_in_words(most_bytes)}", str(path))
     return content
 
 
@@ -105,6 +105,11 @@ def read_text(path: str | Path, *, most_bytes: int = MOST_TEXT_BYTES) -> str:
         OSError: as `read_bytes`.
     """
     return read_bytes(path, most_bytes=most_bytes).decode("utf-8").replace("\r\n", "\n")
+
+
+def size_in_words(num_bytes: int) -> str:
+    """A limit on a file's size as messages name it."""
+    return f"{num_bytes >> 20} MB" if num_bytes >= 2**20 else f"{num_bytes >> 10} kB"
 
 
 def open_input(

@@ -7,18 +7,19 @@ once and each text can be printed. Whatever else a file holds ends in one senten
 """
 
 import codecs
+import contextlib
 import functools
 import json
 import math
 import re
 import reprlib
-import stat
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import open_file, read_bytes, size_in_words
 from ingredients.core.printable import printable
 
 MOST_JSON_BYTES = 2**26
@@ -106,21 +107,22 @@ def iterate_lines(path: Path, *, remedy: str) -> Iterator[tuple[int, bytes]]:
         MissingFileError: if it is not there.
         BadFileError: if it cannot be read.
     """
-    check_regular(path, remedy=remedy)
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while line := file.readline(MOST_JSON_BYTES + 1):
-                number += 1
-                rest = line
+    with _explained(path, remedy):
+        file = open_file(path)
+    with file:
+        number = 0
+        while True:
+            with _explained(path, remedy):
+                rest = line = file.readline(MOST_JSON_BYTES + 1)
                 while len(rest) > MOST_JSON_BYTES and not rest.endswith(b"\n"):
                     rest = file.readline(MOST_JSON_BYTES + 1)  # of a line of which enough was seen
-                if number == 1:
-                    line = line.removeprefix(codecs.BOM_UTF8)
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise BadFileError(f"The file {path} cannot be read ({error.strerror}); {remedy}.") from error
+            if not line:
+                return
+            number += 1
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if line.strip():
+                yield number, line
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -210,26 +212,6 @@ def finite_or_none(values: Any) -> Any:
     return [finite_or_none(value) for value in values] if isinstance(values, list | tuple) else values
 
 
-def check_regular(path: Path, *, remedy: str) -> None:
-    """Refuses what is no plain file: a pipe waits for ever, and a device never ends.
-
-    Raises:
-        MissingFileError: if nothing is there.
-        BadFileError: if it is something else.
-    """
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingFileError(
-            f"The file {shorten(str(path))} cannot be read (it does not exist); {remedy}."
-        ) from error
-    except (OSError, ValueError) as error:  # a name that is too long, or holds a NUL
-        reason = getattr(error, "strerror", None) or error
-        raise BadFileError(f"The file {shorten(str(path))} cannot be read ({reason}); {remedy}.") from error
-    if not stat.S_ISREG(mode):
-        raise BadFileError(f"The file {path} cannot be read (it is no plain file); {remedy}.")
-
-
 def read_bounded(path: Path, *, most_bytes: int, remedy: str) -> bytes:
     """The content of a plain file.
 
@@ -237,15 +219,22 @@ def read_bounded(path: Path, *, most_bytes: int, remedy: str) -> bytes:
         MissingFileError: if it is not there.
         BadFileError: if it cannot be read, or is larger than `most_bytes`.
     """
-    check_regular(path, remedy=remedy)
+    with _explained(path, remedy):
+        return read_bytes(path, most_bytes=most_bytes)
+
+
+@contextlib.contextmanager
+def _explained(path: Path, remedy: str) -> Iterator[None]:
     try:
-        with path.open("rb") as file:
-            content = file.read(most_bytes + 1)
-    except OSError as error:
-        raise BadFileError(f"The file {path} cannot be read ({error.strerror}); {remedy}.") from error
-    if len(content) > most_bytes:
-        raise BadFileError(f"The file {path} cannot be read (it is larger than {_size(most_bytes)}); {remedy}.")
-    return content
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingFileError(
+            f"The file {shorten(str(path))} cannot be read (it does not exist); {remedy}."
+        ) from error
+    except OSError as error:  # a pipe or a device, a name that is too long or holds a NUL, a file that is too large
+        raise BadFileError(
+            f"The file {shorten(str(path))} cannot be read ({error.strerror or error}); {remedy}."
+        ) from error
 
 
 def shorten(text: str) -> str:
@@ -271,17 +260,13 @@ def _read(path: Path, parse: Any, most_bytes: int, remedy: str) -> Any:
 
 def _decode(text: str | bytes, most_bytes: int) -> str:
     if len(text) > most_bytes:
-        raise NotPlainError(f"it is larger than {_size(most_bytes)}")
+        raise NotPlainError(f"it is larger than {size_in_words(most_bytes)}")
     if isinstance(text, str):
         return text
     try:
         return text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise NotPlainError(f"it is no text in UTF-8: byte {error.start + 1} is {text[error.start]:#04x}") from error
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes >> 20} MB" if num_bytes >= 2**20 else f"{num_bytes >> 10} kB"
 
 
 _TOO_DEEP = f"it holds more than {MOST_LEVELS} lists and objects within each other"
