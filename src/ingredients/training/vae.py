@@ -18,15 +18,18 @@ from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.canvas import compose_canvas
 from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.trainer import Trainer, TrainerConfig
-from ingredients.world import Split, render_portrait, render_scene, sample_scene
+from ingredients.world import STYLES, TOGETHER, Split, render_portrait, render_scene, sample_scene
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class VaeConfig:
     """The VAE's shape and how it is trained: images first, which are cheap, then clips."""
 
-    block_out_channels: tuple[int, int, int] = (16, 32, 64)
-    """Channels from fine to coarse; three blocks compress 4x in space."""
+    block_out_channels: tuple[int, ...] = (16, 32, 64)
+    """Channels from fine to coarse; three blocks compress 4x in space, four 8x."""
+
+    temporal_compression_ratio: int = 4
+    """Frames to a latent frame. With 1 every frame is a picture by itself: training sees single frames only."""
 
     latent_channels: int = 8
     """Channels of the latents."""
@@ -35,10 +38,19 @@ class VaeConfig:
     """Groups of the group norms; divides every entry of `block_out_channels`."""
 
     image_share: float = 0.6
-    """Share of the run that sees single frames."""
+    """Share of the run that sees single frames; all of it with a `temporal_compression_ratio` of 1."""
+
+    height: int = 64
+    """Of the drawn pictures, in pixels."""
+
+    width: int = 96
+    """Of the drawn pictures, in pixels."""
+
+    style: str = TOGETHER.name
+    """How scenes are cast, framed and played, a key of `STYLES`."""
 
     crop_size: int = 48
-    """Side of the training crops in pixels; a multiple of 4."""
+    """Side of the training crops in pixels; a multiple of the compression in space."""
 
     image_batch_size: int = 16
     """Crops in a step on single frames."""
@@ -84,24 +96,31 @@ class VaeConfig:
     """The loop's settings."""
 
     def __post_init__(self) -> None:
-        if self.crop_size % 4:
-            raise ValueError(f"crop_size must be a multiple of 4, not {self.crop_size}.")
+        ratio = 2 ** (len(self.block_out_channels) - 1)
+        for name in ("crop_size", "height", "width"):
+            if getattr(self, name) % ratio:
+                raise ValueError(f"{name} must be a multiple of {ratio}, not {getattr(self, name)}.")
+        if self.temporal_compression_ratio not in (1, 2, 4):
+            raise ValueError(f"temporal_compression_ratio must be 1, 2 or 4, not {self.temporal_compression_ratio}.")
+        if self.style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {self.style}.")
         if self.num_frames % 8 != 1:
             raise ValueError(f"num_frames must be 8k + 1, not {self.num_frames}.")
 
 
 def build_vae(config: VaeConfig) -> AutoencoderKLCogVideoX:
-    """The small VAE, initialised at random: 4x compression in space and in time."""
+    """The small VAE, initialised at random."""
+    num_blocks = len(config.block_out_channels)
     vae = AutoencoderKLCogVideoX(
         block_out_channels=config.block_out_channels,
-        down_block_types=("CogVideoXDownBlock3D",) * 3,
-        up_block_types=("CogVideoXUpBlock3D",) * 3,
+        down_block_types=("CogVideoXDownBlock3D",) * num_blocks,
+        up_block_types=("CogVideoXUpBlock3D",) * num_blocks,
         latent_channels=config.latent_channels,
         layers_per_block=1,
         norm_num_groups=config.norm_num_groups,
-        temporal_compression_ratio=4,
-        sample_height=64,
-        sample_width=96,
+        temporal_compression_ratio=config.temporal_compression_ratio,
+        sample_height=config.height,
+        sample_width=config.width,
         scaling_factor=1.0,
     )
     keep_present_frame_taps(vae)
@@ -121,10 +140,15 @@ class DrawnClips:
     """(B, F, H, W) bool."""
 
 
-def draw_clips(num_clips: int, *, num_frames: int, first_seed: int, split: Split) -> DrawnClips:
+def draw_clips(config: VaeConfig, num_clips: int, *, num_frames: int, first_seed: int, split: Split) -> DrawnClips:
     """Draws scenes with the seeds from `first_seed` on."""
     scenes = [
-        render_scene(sample_scene(seed, split=split), num_frames=num_frames)
+        render_scene(
+            sample_scene(seed, split=split, style=STYLES[config.style]),
+            height=config.height,
+            width=config.width,
+            num_frames=num_frames,
+        )
         for seed in range(first_seed, first_seed + num_clips)
     ]
     return DrawnClips(
@@ -133,14 +157,14 @@ def draw_clips(num_clips: int, *, num_frames: int, first_seed: int, split: Split
     )
 
 
-def draw_canvases(num_canvases: int, *, first_seed: int, split: Split) -> DrawnClips:
+def draw_canvases(config: VaeConfig, num_canvases: int, *, first_seed: int, split: Split) -> DrawnClips:
     """Draws canvases of aligned portraits, the other kind of picture that the VAE encodes."""
     canvases = []
     for seed in range(first_seed, first_seed + num_canvases):
         people = sample_scene(seed, split=split).people
         portraits = [render_portrait(person, seed + 7 * slot) for slot, person in enumerate(people)]
-        crops = [crop_ffhq(portrait.image, portrait.landmarks, size=64) for portrait in portraits]
-        canvases.append(compose_canvas(crops, 64, 96))
+        crops = [crop_ffhq(portrait.image, portrait.landmarks, size=config.height) for portrait in portraits]
+        canvases.append(compose_canvas(crops, config.height, config.width))
     frames = np.stack(canvases)[:, None]  # (B, 1, H, W, 3)
     return DrawnClips(frames=frames, faces=np.asarray((frames < 250).any(axis=-1)))
 
@@ -172,6 +196,22 @@ def psnr(reconstruction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor 
     return float(-10 * error.mean().log10())
 
 
+def change_kept(reconstruction: torch.Tensor, target: torch.Tensor, config: VaeConfig) -> list[float]:
+    """Change from frame to frame against the truth's, by the transition's place in a latent frame; 1 keeps all.
+
+    The first frame is a latent frame by itself, each later one stands for `temporal_compression_ratio` frames: the
+    first share is of transitions from one latent frame to the next, the others lie within one.
+
+    Args:
+        reconstruction: (B, 3, F, H, W) in [-1, 1].
+        target: as `reconstruction`.
+        config: says how many frames a latent frame stands for.
+    """
+    got, truth = (each.diff(dim=2).abs().mean(dim=(0, 1, 3, 4)) for each in (reconstruction.clamp(-1, 1), target))
+    ratio = config.temporal_compression_ratio
+    return [float(got[place::ratio].sum() / truth[place::ratio].sum()) for place in range(ratio)]
+
+
 class VaeStage(WholeStepStage):
     """Reconstruction of drawn pictures: single frames for `image_share` of the run, then clips."""
 
@@ -183,12 +223,15 @@ class VaeStage(WholeStepStage):
         self.vae = vae or build_vae(config)
         num_canvases = config.num_pool_images // 4
         self.images = [
-            draw_clips(config.num_pool_images - num_canvases, num_frames=1, first_seed=0, split="train"),
-            draw_canvases(num_canvases, first_seed=10_000_000, split="train"),
+            draw_clips(config, config.num_pool_images - num_canvases, num_frames=1, first_seed=0, split="train"),
+            draw_canvases(config, num_canvases, first_seed=10_000_000, split="train"),
         ]
-        self.clips = draw_clips(
-            config.num_pool_clips, num_frames=config.num_frames, first_seed=20_000_000, split="train"
-        )
+        self.image_share = 1.0 if config.temporal_compression_ratio == 1 else config.image_share
+        self.clips = None
+        if self.image_share < 1.0:
+            self.clips = draw_clips(
+                config, config.num_pool_clips, num_frames=config.num_frames, first_seed=20_000_000, split="train"
+            )
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All of the VAE, or its decoder."""
@@ -199,7 +242,7 @@ class VaeStage(WholeStepStage):
 
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """One step on crops, of single frames or of clips."""
-        if progress < self.config.image_share:
+        if self.clips is None or progress < self.image_share:
             kind = 0 if float(torch.rand((), generator=generator)) < 0.75 else 1
             pixels, weight = self._crops(self.images[kind], self.config.image_batch_size, generator)
             taps: TimeTaps = "last" if self.config.train_encoder else "sum"
@@ -244,26 +287,48 @@ class VaeStage(WholeStepStage):
         """PSNR on held-out people: clips, their faces, and canvases; sets the scaling factor on the way."""
         self.vae.eval()
         clips = draw_clips(
-            self.config.num_validation_clips, num_frames=self.config.num_frames, first_seed=0, split="eval"
+            self.config,
+            self.config.num_validation_clips,
+            num_frames=self.config.num_frames,
+            first_seed=0,
+            split="eval",
         )
-        canvases = draw_canvases(self.config.num_validation_clips, first_seed=0, split="eval")
+        canvases = draw_canvases(self.config, self.config.num_validation_clips, first_seed=0, split="eval")
         pixels, canvas_pixels = video_to_pixels(clips.frames), video_to_pixels(canvases.frames)
-        latents = torch.cat([self.vae.encode(clip).latent_dist.mode() for clip in torch.split(pixels, 4)])
-        reconstruction = torch.cat([self.vae.decode(latent).sample for latent in torch.split(latents, 4)])
-        with single_frame_convolutions(self.vae):
-            canvas_latents = self.vae.encode(canvas_pixels).latent_dist.mode()
-            canvas_reconstruction = self.vae.decode(canvas_latents).sample
+        coded = [self._code(clip) for clip in torch.split(pixels, 4)]
+        latents, reconstruction = (torch.cat(parts) for parts in zip(*coded, strict=True))
+        canvas_latents, canvas_reconstruction = self._code(canvas_pixels)
         if self.config.train_encoder:
             self.vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 5))
         self.vae.train()
+        faces = torch.from_numpy(clips.faces).unsqueeze(1)
         return {
             "psnr": psnr(reconstruction, pixels),
-            "psnr_faces": psnr(reconstruction, pixels, torch.from_numpy(clips.faces).unsqueeze(1)),
+            "psnr_faces": psnr(reconstruction, pixels, faces),
             "psnr_canvas": psnr(canvas_reconstruction, canvas_pixels),
+            "psnr_worst_frame": min(psnr(reconstruction[:, :, f], pixels[:, :, f]) for f in range(pixels.shape[2])),
+            **{
+                f"motion_{index + 1}": share
+                for index, share in enumerate(change_kept(reconstruction, pixels, self.config))
+            },
             "scaling_factor": float(self.vae.config.scaling_factor),
             "latent_mean": float(latents.mean()),
             "canvas_latent_std": float(canvas_latents.std()),
         }
+
+    def _code(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents (B, C, f, h, w) and reconstruction (B, 3, F, H, W) of clips."""
+        if self.config.temporal_compression_ratio > 1 and pixels.shape[2] > 1:
+            latents = self.vae.encode(pixels).latent_dist.mode()
+            return latents, self.vae.decode(latents).sample
+        pictures = pixels.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # (B F, 3, 1, H, W)
+        with single_frame_convolutions(self.vae):
+            latents = self.vae.encode(pictures).latent_dist.mode()
+            decoded = self.vae.decode(latents).sample
+        shape = pixels.shape[0], pixels.shape[2]
+        coded = (torch.unflatten(each.squeeze(2), 0, shape).transpose(1, 2) for each in (latents, decoded))
+        latents, decoded = coded
+        return latents, decoded
 
     def export(self, folder: Path) -> None:
         """Writes diffusers' model folder to `folder / "vae"`."""
