@@ -20,6 +20,7 @@ from ingredients.models.presets import small_world, small_world_base
 from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
 from ingredients.training.base_stage import BaseConfig, BaseStage, BaseTask
+from ingredients.training.faces.acting import ActingTrainingConfig, train_acting_judge
 from ingredients.training.faces.detector import DetectorTrainingConfig, train_detector
 from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
 from ingredients.training.faces.recognition import (
@@ -345,6 +346,13 @@ PARTS: dict[str, WorldPart] = {
             config_type=JudgeTrainingConfig,
             minutes_key="recognition.trainer.minutes",
             train=train_judge,
+        ),
+        WorldPart(
+            name="acting-judge",
+            makes="the judge of actions and expressions, which only measures",
+            config_type=ActingTrainingConfig,
+            minutes_key="trainer.minutes",
+            train=train_acting_judge,
         ),
         WorldPart(
             name="text-encoder",

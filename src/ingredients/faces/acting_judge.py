@@ -1,0 +1,223 @@
+"""The judge that sees what people do: action and expression of one person, from the track of the face.
+
+Legend: F frames, T frames that the network reads, S side of a crop in pixels, C channels, h/w cells of a feature map.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.config import load_config, save_config
+from ingredients.faces.weights import load_weights, save_weights
+
+WEIGHTS_NAME, CONFIG_NAME = "acting.safetensors", "acting.yaml"
+
+NUM_PATH_FEATURES = 5
+"""What is told of the face's way for each frame: middle across and down, height, whether it is seen, seconds."""
+
+_REACH = 0.95
+"""Half side of the square that a crop shows, in heights of the face: the head, the shoulders and a raised hand."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ActingJudgeConfig:
+    """Architecture of `ActingNetwork`, and what it tells apart."""
+
+    actions: tuple[str, ...]
+    """What people do."""
+
+    expressions: tuple[str, ...]
+    """How they look."""
+
+    crop_size: int = 64
+    """S."""
+
+    widths: tuple[int, ...] = (24, 48, 72, 72)
+    """Channels at strides 2, 4, 8 and 16."""
+
+    dim: int = 96
+    """Channels along time."""
+
+    def __post_init__(self) -> None:
+        if self.crop_size % 2 ** len(self.widths):
+            raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths)} times")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ActingTrack:
+    """One person's track as the network reads it."""
+
+    crops: UInt8Array
+    """(F, S, S, 3): the same window of every frame, so that motion shows; grey where it leaves the picture."""
+
+    path: Float32Array
+    """(F, 5), see `NUM_PATH_FEATURES`."""
+
+
+def cut_track(frames: UInt8Array, boxes: Float32Array, *, fps: float, size: int) -> ActingTrack:
+    """Cuts one person's track out of a video.
+
+    Args:
+        frames: (F, H, W, 3) RGB.
+        boxes: (F, 4) pixels of the face; NaN where it was not found.
+        fps: frames a second.
+        size: S.
+
+    Raises:
+        ValueError: the face was found in no frame.
+    """
+    seen = np.asarray(np.isfinite(boxes).all(-1))
+    if not seen.any():
+        raise ValueError("a track holds at least one frame with a face")
+    middles, heights = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 3] - boxes[:, 1]
+    height = float(np.median(heights[seen]))
+    centre = np.median(middles[seen], axis=0)
+    half = _REACH * height
+    pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()  # (F, 3, H, W)
+    rows, columns = pictures.shape[-2:]
+    steps = (torch.arange(size, dtype=torch.float32) + 0.5) / size * 2 - 1  # (S,)
+    across = (float(centre[0]) + half * steps) / columns * 2 - 1
+    down = (float(centre[1]) + half * steps) / rows * 2 - 1
+    grid = torch.stack(torch.meshgrid(down, across, indexing="ij"), -1).flip(-1)  # (S, S, 2), x first
+    # Pictures are softened to the crop's resolution first, or thin brows would come and go.
+    if (factor := 2 * half / size) > 1.5:
+        shrunk = [max(round(side / factor * 1.2), 2) for side in (rows, columns)]
+        pictures = F.interpolate(pictures, size=shrunk, mode="bilinear", antialias=True, align_corners=False)
+    crops = F.grid_sample(pictures - 128.0, grid.expand(len(frames), -1, -1, -1), align_corners=False) + 128.0
+    filled = np.where(seen[:, None], middles, centre)
+    path = np.column_stack(
+        [
+            (filled - centre) / height,
+            np.where(seen, heights, height) / height - 1.0,
+            seen,
+            np.arange(len(frames)) / fps,
+        ]
+    )
+    pixels = crops.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return ActingTrack(crops=pixels, path=np.asarray(path, np.float32))
+
+
+class ActingNetwork(nn.Module):
+    """Pictures one by one, then time: convolutions over the crop, convolutions over frames, the mean and the peak."""
+
+    def __init__(self, config: ActingJudgeConfig) -> None:
+        super().__init__()
+        self.config = config
+        stages: list[nn.Module] = []
+        in_channels = 6  # the picture, and its change since the frame before
+        for width in config.widths:
+            stages += [
+                nn.Conv2d(in_channels, width, 3, 2, 1),
+                nn.GroupNorm(8, width),
+                nn.GELU(),
+                nn.Conv2d(width, width, 3, 1, 1, groups=width),
+                nn.Conv2d(width, width, 1),
+                nn.GroupNorm(8, width),
+                nn.GELU(),
+            ]
+            in_channels = width
+        self.pictures = nn.Sequential(*stages)
+        cells = (config.crop_size // 2 ** len(config.widths)) ** 2
+        self.squeeze = nn.Conv2d(in_channels, 16, 1)
+        self.joined = nn.Linear(16 * cells + NUM_PATH_FEATURES, config.dim)
+        self.time = nn.ModuleList(nn.Conv1d(config.dim, config.dim, 5, 1, 2) for _ in range(3))
+        self.norms = nn.ModuleList(nn.GroupNorm(8, config.dim) for _ in range(3))
+        self.heads = nn.Linear(2 * config.dim, len(config.actions) + len(config.expressions))
+
+    def forward(self, pixel_values: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
+        """Says what people do.
+
+        Args:
+            pixel_values: (B, T, 3, S, S) in -1..1.
+            path: (B, T, 5).
+
+        Returns:
+            Logits (B, actions) and (B, expressions).
+        """
+        batch_size, num_frames = pixel_values.shape[:2]
+        change = torch.cat([torch.zeros_like(pixel_values[:, :1]), pixel_values.diff(dim=1)], dim=1)
+        inputs = torch.cat([pixel_values, 2.0 * change], dim=2).flatten(0, 1)  # (B T, 6, S, S)
+        states = self.squeeze(self.pictures(inputs.contiguous(memory_format=torch.channels_last)))
+        states = torch.unflatten(states.flatten(1), 0, (batch_size, num_frames))  # (B, T, 16 h w)
+        states = self.joined(torch.cat([states, path.to(states.dtype)], dim=-1)).transpose(1, 2)  # (B, C, T)
+        for convolution, norm in zip(self.time, self.norms, strict=True):
+            states = states + F.gelu(norm(convolution(states)))
+        pooled = torch.cat([states.mean(-1), states.amax(-1)], dim=-1)  # (B, 2 C)
+        actions, expressions = self.heads(pooled).split(
+            [len(self.config.actions), len(self.config.expressions)], dim=-1
+        )
+        return actions, expressions
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """What one person was seen to do, as probabilities that sum to 1."""
+
+    actions: dict[str, float]
+    """By action."""
+
+    expressions: dict[str, float]
+    """By expression."""
+
+    @property
+    def action(self) -> str:
+        """The likeliest."""
+        return max(self.actions, key=self.actions.__getitem__)
+
+    @property
+    def expression(self) -> str:
+        """The likeliest."""
+        return max(self.expressions, key=self.expressions.__getitem__)
+
+
+class ActingJudge:
+    """Says of tracked people what they do and how they look. It has no part in any conditioning or guidance.
+
+    Args:
+        network: trained by `ingredients world train acting-judge`.
+    """
+
+    def __init__(self, network: ActingNetwork) -> None:
+        self.network = network.eval()
+        self.config = network.config
+
+    @torch.no_grad()
+    def judge(self, tracks: Sequence[ActingTrack]) -> list[Acting]:
+        """Judges tracks, which may differ in length."""
+        return [self._judge_one(track) for track in tracks]
+
+    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[Acting]:
+        """Judges the people of a video by the boxes (F, 4) of each one's face."""
+        return self.judge([cut_track(frames, each, fps=fps, size=self.config.crop_size) for each in boxes])
+
+    def _judge_one(self, track: ActingTrack) -> Acting:
+        pixel_values = torch.from_numpy(track.crops).permute(0, 3, 1, 2).float()[None] / 127.5 - 1.0
+        actions, expressions = self.network(pixel_values, torch.from_numpy(track.path)[None])
+        shares = [logits[0].softmax(-1).tolist() for logits in (actions, expressions)]
+        return Acting(
+            actions=dict(zip(self.config.actions, shares[0], strict=True)),
+            expressions=dict(zip(self.config.expressions, shares[1], strict=True)),
+        )
+
+
+def save_acting_judge(network: ActingNetwork, folder: Path) -> None:
+    """Writes weights in half precision, and the config, into a folder."""
+    save_config(network.config, folder / CONFIG_NAME)
+    save_weights(network, folder / WEIGHTS_NAME)
+
+
+def load_acting_judge(folder: Path) -> ActingJudge:
+    """Reads what `save_acting_judge` wrote.
+
+    Raises:
+        ModelFolderError: a file is missing or damaged.
+    """
+    network = ActingNetwork(load_config(ActingJudgeConfig, folder / CONFIG_NAME))
+    load_weights(network, folder / WEIGHTS_NAME)
+    return ActingJudge(network)
