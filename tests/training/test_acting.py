@@ -1,0 +1,69 @@
+"""The training of the judge of actions and expressions: its tracks are drawn with their truth, and it learns."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ingredients.faces.acting_judge import ActingJudgeConfig
+from ingredients.training.faces.acting import ActingStage, ActingTrainingConfig, draw_tracks
+from ingredients.training.trainer import TrainerConfig
+from ingredients.world import EACH_OWN, sample_scene
+from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
+
+
+def config(**settings: object) -> ActingTrainingConfig:
+    judge = ActingJudgeConfig(
+        actions=tuple(ROLE_ACTIONS), expressions=tuple(EXPRESSIONS), crop_size=32, widths=(8, 16, 16), dim=24
+    )
+    trainer = TrainerConfig(num_steps=1, num_warmup_steps=1)
+    values = {"judge": judge, "trainer": trainer, "num_clips": 5, "batch_size": 6, "num_validation_clips": 2}
+    return ActingTrainingConfig(**(values | settings))  # type: ignore[arg-type]
+
+
+def test_tracks_carry_the_parts_of_their_people() -> None:
+    pool = draw_tracks(config(missing_share=0.0), 5, first_seed=100, split="judge")
+    parts = [
+        (role.action, role.expression)
+        for seed in range(100, 105)
+        for role in sample_scene(seed, split="judge", style=EACH_OWN).roles
+    ]
+    told = [
+        (tuple(ROLE_ACTIONS)[action], tuple(EXPRESSIONS)[expression])
+        for action, expression in zip(pool["actions"], pool["expressions"], strict=True)
+    ]
+    assert set(told) <= set(parts)
+    assert len(told) >= len(parts) - 1  # somebody may be hidden behind another
+    assert pool["crops"].shape[1:] == (17, 32, 32, 3)
+
+
+def test_a_batch_turns_the_path_with_the_picture(tmp_path: Path) -> None:
+    stage = ActingStage(config(), tmp_path)
+    stage.pool["path"][..., 0] = np.linspace(0.1, 0.9, 17)  # everybody goes to the right
+    directions = set()
+    for seed in range(6):
+        pixel_values, path, rows = stage._batch(torch.Generator().manual_seed(seed))
+        assert pixel_values.shape[:2] == path.shape[:2] == (len(rows), pixel_values.shape[1])
+        assert 9 <= pixel_values.shape[1] <= 17
+        assert torch.equal(path[:, 0, -1], torch.zeros(len(rows)))  # time starts anew
+        directions |= {bool(steps[0] > 0) for steps in path[..., 0].diff(dim=1)}
+    assert directions == {True, False}
+
+
+def test_it_learns_a_small_pool_by_heart(tmp_path: Path) -> None:
+    stage = ActingStage(config(num_clips=4, shortest=17, missing_share=0.0), tmp_path)
+    optimizer = torch.optim.AdamW(stage.network.parameters(), lr=5e-3)
+    losses = []
+    for step in range(40):
+        output = stage.training_step(torch.Generator().manual_seed(step), progress=0.0)
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+        losses.append(float(output.loss.detach()))
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"shortest must be in 2\.\.17, not 20"):
+        config(shortest=20)
