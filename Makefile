@@ -22,7 +22,7 @@ demo: $(INSTALLED)
 		--photo ana=examples/ana.png --photo ben=examples/ben.png \
 		--prompt "Two people wave on a beach, smiling." --seed 3 \
 		--output outputs/demo.mp4 \
-		--contact-sheet outputs/demo-frames.png --routing-map outputs/demo-routing.png
+		--contact-sheet outputs/demo-frames.png --routing-map outputs/demo-routing.png --overwrite
 
 setup: $(INSTALLED_DEV)
 

@@ -1,10 +1,10 @@
 import os
-import types
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from ingredients.core import files
 
 # The tests' networks are so small that a second thread costs more than it brings, and `make test` runs one process a
 # core. It must be said before torch is imported, and holds for the processes that tests start.
@@ -15,10 +15,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def fill_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Makes every write to the given file fail as on a full disk: its temporary name leads to /dev/full."""
 
+    full = set()
+    name_temporary = files._temporary_name
+
+    class FullFolder(type(Path())):  # type: ignore[misc]
+        def mkdir(self, *arguments: object, **options: object) -> None:
+            super().mkdir(*arguments, **options)
+            for target in full:
+                (self / target.name).symlink_to("/dev/full")
+
     def fill(target: Path) -> None:
         if not Path("/dev/full").exists():
             pytest.skip("this system has no /dev/full")
-        monkeypatch.setattr(uuid, "uuid4", lambda: types.SimpleNamespace(hex="0" * 32))
-        target.with_name(f".{target.stem}.{'0' * 8}{target.suffix}").symlink_to("/dev/full")
+        full.add(target.absolute())
+        monkeypatch.setattr(
+            files,
+            "_temporary_name",
+            lambda path: FullFolder(name_temporary(path)) if path.absolute() in full else name_temporary(path),
+        )
 
     return fill

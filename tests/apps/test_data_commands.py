@@ -48,9 +48,11 @@ def test_mistakes_are_one_sentence(run: Run) -> None:
     run("world", "clips", "--number", 1, "--output", "clips", *SMALL)
     mask = Path("clips/masks/train-00000000-0.png")
     before = mask.read_bytes()
-    result = run("data", "show", "clips", "--output", mask)
-    assert result.exit_code == 2
-    assert mask.read_bytes() == before
+    for options in ([], ["--overwrite"], ["--clip", "train-00000000", "--overwrite"]):
+        result = run("data", "show", "clips", "--output", mask, *options)
+        assert result.exit_code == 2
+        assert ("which is read" if options else "is there already") in result.stderr
+        assert mask.read_bytes() == before
     result = run("data", "show", "clips", "--clip", "stranger")
     assert result.exit_code == 2
     assert "has no clip stranger; its first is train-00000000" in result.stderr

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
 from ingredients.apps import generate as generate_module
+from ingredients.core.errors import UserInputError
 from ingredients.faces import dlib_faces
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
@@ -31,14 +32,17 @@ Generate = Callable[..., Result]
 def generate(run: Run, tiny_model: Path, photos: dict[str, Path]) -> Generate:
     """Runs `ingredients generate` on the tiny model; what is not named is given, None leaves an option out."""
 
-    def run_generate(*arguments: object, people: tuple[str, ...] = ("ana", "ben"), **options: object) -> Result:
+    def run_generate(
+        *arguments: object, people: tuple[str, ...] = ("ana", "ben"), overwrite: bool = True, **options: object
+    ) -> Result:
         given: dict[str, object] = {
             "prompt": PROMPT,
             "model": tiny_model,
             "num_inference_steps": 2,
             "output": "out.mp4",
         }
-        line = [part for name in people for part in ("--photo", f"{name}={photos[name]}")]
+        line = ["--overwrite"] if overwrite else []
+        line += [part for name in people for part in ("--photo", f"{name}={photos[name]}")]
         for name, value in (given | options).items():
             if value is not None:
                 line += [f"--{name.replace('_', '-')}", str(value)]
@@ -288,6 +292,69 @@ def test_a_full_disk(generate: Generate, fill_disk: Callable[[Path], None], opti
     assert all(not path.name.startswith(".") for path in Path.cwd().iterdir())
 
 
+def test_a_file_that_is_there_stays(generate: Generate) -> None:
+    for option, name in (("output", "out.mp4"), ("contact_sheet", "sheet.png"), ("routing_map", "map.png")):
+        Path(name).write_text("precious")
+        result = generate(**{option: name}, overwrite=False)
+        assert result.exit_code == 2
+        assert f"The output {name} is there already; choose another name, or add --overwrite" in result.stderr
+        assert [path.read_text() for path in Path.cwd().iterdir()] == ["precious"]
+        Path(name).unlink()
+    Path("out.mp4").write_text("precious")
+    assert generate(overwrite=True).exit_code == 0
+    assert read_video("out.mp4").frames.size
+
+
+def test_names_of_every_length_and_links_are_written(generate: Generate, tmp_path: Path) -> None:
+    long = "a" * 246 + ".mp4"
+    Path("link.png").symlink_to(tmp_path / "sheet.png")
+    assert generate(output=long, contact_sheet="link.png", overwrite=False).exit_code == 0
+    assert read_video(long).frames.size
+    assert Path("link.png").is_symlink()
+    assert Image.open(tmp_path / "sheet.png").size
+    assert_one_sentence_about_output(generate(output="a" * 252 + ".mp4"), "too long")
+    assert_one_sentence_about_output(generate(output="link.png/out.mp4"), "which is no folder")
+
+
+def assert_one_sentence_about_output(result: Result, part: str) -> None:
+    assert result.exit_code == 2
+    assert part in result.stderr.splitlines()[-1]
+
+
+def test_a_tilde_is_the_home_folder_everywhere(
+    generate: Generate, run: Run, photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = generate(
+        "--photo=ana=~/ana.png#1", "--photo=ben=~/ben.png", "--output=~/x.mp4", people=(), output=None, model="~/tiny"
+    )
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "x.mp4").exists()
+    assert not list(Path.cwd().iterdir())
+
+
+def test_text_that_is_not_utf_8_is_one_sentence(generate: Generate, photos: dict[str, Path]) -> None:
+    broken = "Two people wave in the caf\udce9"
+    for option in ("prompt", "negative_prompt"):
+        result = generate(**{option: broken})
+        assert_one_sentence(result, 'holds a byte that is not UTF-8 after "Two people wave in the caf"')
+    assert_one_sentence(
+        generate("--photo", f"z\udce9={photos['cleo']}"), r"name z\udce9 holds a byte that is not UTF-8"
+    )
+    assert_one_sentence(generate(prompt="Two\0people"), "holds a zero byte after")
+
+
+@pytest.mark.parametrize("drawing", ["contact_sheet", "routing_map_sheet"])
+def test_all_is_drawn_before_anything_is_written(
+    generate: Generate, monkeypatch: pytest.MonkeyPatch, drawing: str
+) -> None:
+    def fail(*_: object, **__: object) -> np.ndarray:
+        raise UserInputError("This cannot be drawn.")
+
+    monkeypatch.setattr(generate_module, drawing, fail)
+    assert_one_sentence(generate(contact_sheet="sheet.png", routing_map="map.png"), "This cannot be drawn.")
+
+
 def test_an_interrupted_run_leaves_nothing(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -442,7 +509,7 @@ def test_dlib_may_find_the_faces_of_the_photos(
     assert ana["found"] is True
     assert ana["similarity"] is None
     assert 0 <= ana["distance"] < 0.3
-    told = run("generate", *line, "--face-stack", "dlib").stdout
+    told = run("generate", *line, "--face-stack", "dlib", "--overwrite").stdout
     assert "Distance to the photos by dlib" in told
     assert f"ana  same person (distance {ana['distance']:.2f}, below dlib's 0.6)" in told
 

@@ -1,7 +1,6 @@
 """`ingredients benchmark ...`: people, prompts and fixed cases to measure models on, drawn or from your photos."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +16,10 @@ from ingredients.apps.sampling_options import (
     LikenessGuidanceScale,
     NumInferenceSteps,
 )
-from ingredients.apps.terminal import IngredientsGroup, note, say, silence_libraries, with_examples
+from ingredients.apps.terminal import IngredientsGroup, note, say, show, show_json, silence_libraries, with_examples
 from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
     from ingredients.core.protocols import FaceDetector
@@ -53,7 +53,9 @@ app = typer.Typer(
         "ingredients benchmark write drawn-benchmark",
     )
 )
-def write(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to make.")]) -> None:
+def write(
+    folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Folder to make.")],
+) -> None:
     """Writes the benchmark of the drawn world."""
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.benchmark.making import write_drawn_benchmark
@@ -73,7 +75,9 @@ def write(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder 
     )
 )
 def make(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the photos and prompts.")],
+    folder: Annotated[
+        Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Folder of the photos and prompts.")
+    ],
     people: Annotated[
         list[int] | None, typer.Option(min=2, help="People in a case. Repeat it for more numbers. Default: 2.")
     ] = None,
@@ -96,7 +100,7 @@ def make(
     )
 )
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the benchmark.")],
+    folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Folder of the benchmark.")],
     faces: Annotated[
         FaceStackChoice | None,
         typer.Option(
@@ -118,7 +122,10 @@ def check(
     detector = None if faces is None else _load_detector(faces, model)
     with show_progress("Checking photos") as progress:
         report = check_benchmark(folder, detector=detector, progress=progress)
-    typer.echo(json.dumps(dataclasses.asdict(report), ensure_ascii=False) if as_json else _report_text(report))
+    if as_json:
+        show_json(dataclasses.asdict(report))
+    else:
+        show(_report_text(report))
     if not report.is_usable:
         raise typer.Exit(BENCHMARK_ERRORS)
 
@@ -133,8 +140,8 @@ def check(
     )
 )
 def run(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the benchmark.")],
-    output: Annotated[Path, typer.Option(help="Folder of the videos and their manifest.")],
+    folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Folder of the benchmark.")],
+    output: Annotated[Path, typer.Option(parser=parse_path, help="Folder of the videos and their manifest.")],
     people: Annotated[int, typer.Option(min=2, help="People in a case.")] = 2,
     cases: Annotated[int | None, typer.Option(min=1, help="How many cases, the first ones. Default: all.")] = None,
     model: Model = None,
@@ -195,7 +202,7 @@ def run(
     except KeyboardInterrupt as interruption:
         raise explain_interruption(output) from interruption
     say(f"{len(videos)} videos; judge them with: ingredients evaluate --videos {output}")
-    typer.echo(output)
+    show(output)
 
 
 def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
@@ -220,7 +227,7 @@ def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
         write_picture(folder / FIGURE_NAME, figure)
     cases = ", ".join(f"{len(benchmark.cases_of(count))} of {count} people" for count in benchmark.info.num_people)
     say(f"{len(benchmark.identities)} people, {len(benchmark.prompts)} prompts, cases: {cases}")
-    typer.echo(folder)
+    show(folder)
 
 
 def _load_detector(faces: FaceStackChoice, model: str | None) -> "FaceDetector":

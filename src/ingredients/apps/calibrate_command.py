@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ingredients.apps.terminal import silence_libraries, with_examples
+from ingredients.apps.terminal import show, silence_libraries, with_examples
+from ingredients.core.paths import parse_path
 
 HELP = with_examples(
     "Shows the judge of a model folder real clips of held-out people, and writes judge/calibration.json: the mean "
@@ -16,7 +17,7 @@ HELP = with_examples(
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(metavar="FOLDER", help="Model folder.")],
+    model: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Model folder.")],
     clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
     height: Annotated[int, typer.Option(min=32, help="Pixels; those of the videos to judge.")] = 64,
     width: Annotated[int, typer.Option(min=32, help="Pixels.")] = 96,
@@ -33,4 +34,4 @@ def calibrate(
         calibration = calibrate_model(
             model, num_clips=clips, height=height, width=width, num_frames=num_frames, progress=progress
         )
-    typer.echo(calibration_table(calibration))
+    show(calibration_table(calibration))

@@ -16,7 +16,7 @@ from ingredients.apps import (
     train_commands,
     world_commands,
 )
-from ingredients.apps.terminal import IngredientsGroup, with_examples
+from ingredients.apps.terminal import IngredientsGroup, whole_streams, with_examples
 
 app = typer.Typer(
     name="ingredients",
@@ -49,4 +49,5 @@ app.add_typer(world_commands.app, name="world")
 
 def main() -> None:
     """Runs the command line."""
-    app()
+    with whole_streams():
+        app()

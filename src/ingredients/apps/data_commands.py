@@ -1,7 +1,6 @@
 """`ingredients data ...`: data sets of clips to train on, checked and looked at."""
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ingredients.apps import encode_command
-from ingredients.apps.terminal import IngredientsGroup, say, with_examples
+from ingredients.apps.output_options import Overwrite
+from ingredients.apps.terminal import IngredientsGroup, say, show, show_json, with_examples
+from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
     from ingredients.core.arrays import BoolArray, UInt8Array
@@ -25,6 +26,7 @@ _NUM_PROBLEMS_SHOWN = 40
 DataSet = Annotated[
     Path,
     typer.Argument(
+        parser=parse_path,
         metavar="FOLDER",
         help="Data set: a folder with metadata.jsonl, a folder of shards, or one shard (docs/data.md).",
     ),
@@ -69,25 +71,32 @@ def check(
     source = open_clip_source(folder)
     with show_progress("Checking clips") as progress:
         report = check_clips(source, progress=progress)
-    typer.echo(json.dumps(dataclasses.asdict(report), ensure_ascii=False) if as_json else _describe(report))
+    if as_json:
+        show_json(dataclasses.asdict(report))
+    else:
+        show(_describe(report))
     if report.num_usable < report.num_clips:
         raise typer.Exit(DATA_ERRORS)
 
 
 @app.command(
+    "show",
     help=with_examples(
         "Makes a picture of some clips: photos of the people, frames with masks and boxes. A person is tinted, the "
         "face more strongly. Clips that cannot be used are named and left out.",
         "ingredients data show my-clips",
         "ingredients data show my-shards/clips-000002.tar --number 3",
         "ingredients data show my-clips --clip train-00000003 --clip train-00000007 --output two.png",
-    )
+    ),
 )
-def show(
+def show_clips(
     folder: DataSet,
     clip: Annotated[list[str] | None, typer.Option(help="Which clip, by its id. Default: the first ones.")] = None,
     number: Annotated[int, typer.Option(min=1, max=50, help="How many, where none are named.")] = 6,
-    output: Annotated[Path, typer.Option(metavar="FILE.png", help="Picture to write.")] = Path("clips.png"),
+    output: Annotated[Path, typer.Option(parser=parse_path, metavar="FILE.png", help="Picture to write.")] = Path(
+        "clips.png"
+    ),
+    overwrite: Overwrite = False,
 ) -> None:
     """Makes a picture of some clips."""
     from ingredients.core.errors import UserInputError
@@ -98,12 +107,13 @@ def show(
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.visualisation.clip_sheet import clip_sheet
 
-    check_picture_path(output)
+    check_picture_path(output, overwrite=overwrite)
     source = open_clip_source(folder)
+    if output.exists():
+        check_not_an_input(output, _files(source))
     rows: dict[str, UInt8Array] = {}
     chosen = _choose(source, clip or ())
     for record in select_usable(source, chosen, "stop" if clip else "skip", _say_skipped):
-        check_not_an_input(output, record.files)
         rows[record.clip_id] = _draw(record)
         if len(rows) == (len(set(clip)) if clip else number):
             break
@@ -114,7 +124,7 @@ def show(
         raise UserInputError(f"The data set {folder} has no clip that can be shown.")
     write_picture(output, clip_sheet([rows[name] for name in clip or rows]))
     say(f"{len(rows)} of {source.count()} clips")
-    typer.echo(output)
+    show(output)
 
 
 @app.command(
@@ -127,7 +137,9 @@ def show(
 )
 def pack(
     folder: DataSet,
-    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the shards; made if it is not there.")],
+    output: Annotated[
+        Path, typer.Option(parser=parse_path, metavar="FOLDER", help="Folder of the shards; made if it is not there.")
+    ],
     clips_per_shard: Annotated[int, typer.Option(min=1, help="Clips in each shard.")] = 1000,
     on_bad_clip: Annotated[
         Literal["skip", "stop"], typer.Option(help="Leave out clips that cannot be used, or stop at the first one.")
@@ -149,7 +161,16 @@ def pack(
             progress=progress,
         )
     say(f"{open_clip_source(output).count()} of {source.count()} clips in {len(shards)} shards")
-    typer.echo(output)
+    show(output)
+
+
+def _files(source: "ClipSource") -> "Iterator[Path]":
+    """Everything that a data set consists of."""
+    from ingredients.data.record_json import BadRecordError
+
+    for _, record in source:
+        if not isinstance(record, BadRecordError):
+            yield from record.files
 
 
 def _say_skipped(name: str, problem: str) -> None:

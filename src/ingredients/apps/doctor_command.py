@@ -1,13 +1,13 @@
 """`ingredients doctor`: what works on this machine, what each model needs, and what to change."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ingredients.apps.model_options import Model
-from ingredients.apps.terminal import with_examples
+from ingredients.apps.terminal import show_json, with_examples
+from ingredients.core.paths import parse_path
 
 HELP = with_examples(
     "Says what this machine has, which libraries work, which memory modes fit, and the command that fixes what is "
@@ -31,7 +31,7 @@ def doctor(
 
     report = examine(model=_find_on_disk(model))
     if as_json:
-        typer.echo(json.dumps(report.to_json(), ensure_ascii=False))
+        show_json(report.to_json())
     else:
         print_report(report)
     if not report.works:
@@ -40,8 +40,8 @@ def doctor(
 
 def _find_on_disk(model: str | None) -> Path | None:
     """The folder of a model, which is not downloaded for this; None is the small one."""
-    if model is None or Path(model).is_dir():
-        return None if model is None else Path(model)
+    if model is None or parse_path(model).is_dir():
+        return None if model is None else parse_path(model)
 
     from ingredients.core.errors import ModelFolderError
     from ingredients.pipelines.hub import find_downloaded, parse_hub_id

@@ -1,6 +1,7 @@
 """The doctor's report for a person to read."""
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -8,6 +9,7 @@ from rich.text import Text
 from ingredients.apps.doctor import DoctorReport, Gap, ModelFit
 from ingredients.apps.doctor_machine import Machine
 from ingredients.apps.doctor_software import Software
+from ingredients.apps.terminal import show_rendered
 
 GOOD, BAD, DOUBTFUL = "[green]✓[/]", "[red]✗[/]", "[yellow]![/]"
 
@@ -27,7 +29,7 @@ def render_report(report: DoctorReport) -> RenderableType:
 
 def print_report(report: DoctorReport) -> None:
     """Prints it on standard output."""
-    Console(highlight=False).print(render_report(report))
+    show_rendered(render_report(report))
 
 
 def _section(title: str, content: RenderableType) -> RenderableType:
@@ -56,7 +58,7 @@ def _machine(machine: Machine, software: Software) -> RenderableType:
     memory = f"{_size(machine.memory_available)} free of {_size(machine.memory_total)}"
     table.add_row("Memory", memory)
     for disk in machine.disks:
-        table.add_row(disk.purpose.capitalize(), f"{_size(disk.free)} free at {disk.folder}")
+        table.add_row(disk.purpose.capitalize(), f"{_size(disk.free)} free at {escape(str(disk.folder))}")
     cuda = "without CUDA" if software.torch_cuda is None else f"for CUDA {software.torch_cuda}"
     if machine.driver is not None and machine.driver.cuda is not None:
         cuda += f"; the driver knows CUDA {machine.driver.cuda}"

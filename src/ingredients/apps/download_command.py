@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingredients.apps.terminal import say, with_examples
+from ingredients.apps.terminal import cell, say, show, with_examples
 from ingredients.core.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def download(
     folder = hub.download(plan)
     with show_progress("Comparing checksums, MB") as progress:
         hub.verify(plan, folder, progress=progress)
-    typer.echo(folder)
+    show(folder)
 
 
 def _print_plan(plan: "DownloadPlan") -> None:
@@ -61,6 +61,6 @@ def _print_plan(plan: "DownloadPlan") -> None:
     table = Table("file", "size", "", title=f"{plan.model.repo_id}, commit {plan.commit[:12]}", title_justify="left")
     table.columns[1].justify = "right"
     for file in sorted(plan.files, key=lambda file: -file.size):
-        table.add_row(file.name, format_size(file.size), "here" if file.is_here else "")
+        table.add_row(cell(file.name), format_size(file.size), "here" if file.is_here else "")
     Console(stderr=True).print(table)
     say(plan.describe() + ".")

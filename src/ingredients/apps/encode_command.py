@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ingredients.apps.model_options import Model
-from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
+from ingredients.apps.terminal import INTERRUPTED, say, show, silence_libraries, with_examples
+from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
     from ingredients.data.buckets import Bucket
@@ -26,12 +27,16 @@ HELP = with_examples(
 
 def encode(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Data set: a folder with metadata.jsonl, or of shards.")
+        Path,
+        typer.Argument(
+            parser=parse_path, metavar="FOLDER", help="Data set: a folder with metadata.jsonl, or of shards."
+        ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder of the encoded clips.")],
+    output: Annotated[Path, typer.Option(parser=parse_path, help="Folder of the encoded clips.")],
     model: Model = None,
     face_encoder: Annotated[
-        Path | None, typer.Option(help="Folder of the face networks, for a base model that has none.")
+        Path | None,
+        typer.Option(parser=parse_path, help="Folder of the face networks, for a base model that has none."),
     ] = None,
     bucket: Annotated[
         list[str] | None,
@@ -132,7 +137,7 @@ def encode(
             "is wrong with each."
         )
     say(f"{num_clips - num_bad} of {num_clips} clips" + ("" if chosen_part == (0, 1) else f", part {part} encoded"))
-    typer.echo(output)
+    show(output)
 
 
 def _parse_bucket(text: str) -> "Bucket":

@@ -1,6 +1,5 @@
 """`ingredients evaluate`: measures a model on held-out people and prompts, or videos that any system made."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +32,8 @@ from ingredients.apps.sampling_options import (
     SplitGuidance,
     StepCache,
 )
-from ingredients.apps.terminal import note, say, silence_libraries, with_examples
+from ingredients.apps.terminal import note, say, show, show_json, silence_libraries, with_examples
+from ingredients.core.paths import parse_path
 
 HELP = with_examples(
     "Makes videos of held-out people from held-out prompts and says, with 95 % intervals, how well they were kept. "
@@ -68,8 +68,9 @@ def evaluate(
     output: Annotated[
         Path | None,
         typer.Option(
+            parser=parse_path,
             help="Folder of the records, the numbers and the report. Default: outputs/evaluation, or with --videos "
-            "outputs/evaluation-of-FOLDER."
+            "outputs/evaluation-of-FOLDER.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another one makes other videos of the same cases.")] = 0,
@@ -201,4 +202,7 @@ def evaluate(
                 )
     except KeyboardInterrupt as interruption:
         raise explain_interruption(output) from interruption
-    typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_markdown())
+    if as_json:
+        show_json(result.to_json())
+    else:
+        show(result.to_markdown())

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ingredients.apps.terminal import say, silence_libraries, with_examples
+from ingredients.apps.terminal import say, show, silence_libraries, with_examples
+from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
     from ingredients.training.run_folder import RunFolder
@@ -23,8 +24,11 @@ HELP = with_examples(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run of `train align` or `train route`.")],
-    output: Annotated[Path, typer.Option(help="Folder to write; nothing may be in it yet.")],
+    run: Annotated[
+        Path,
+        typer.Argument(parser=parse_path, metavar="RUN", help="Folder of a run of `train align` or `train route`."),
+    ],
+    output: Annotated[Path, typer.Option(parser=parse_path, help="Folder to write; nothing may be in it yet.")],
     layout: Annotated[
         Literal["ours", "published", "identity"],
         typer.Option(
@@ -72,10 +76,10 @@ def export(
         say(f"{output} holds this export already.")
     else:
         export_run(plan, output, repo_id=push, draw_curves=_draw_curves, notice=say)
-    typer.echo(output)
+    show(output)
     if push is not None:
         say(f"Uploading {output} to {push}.")
-        typer.echo(upload(output, push, record_name=RECORD_NAME, private=private))
+        show(upload(output, push, record_name=RECORD_NAME, private=private))
 
 
 def _draw_curves(runs: "Sequence[RunFolder]", path: Path) -> bool:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingredients.apps.model_options import Model
-from ingredients.apps.terminal import say, silence_libraries, with_examples
+from ingredients.apps.output_options import Overwrite
+from ingredients.apps.terminal import cell, say, show, show_rendered, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
+from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
     from ingredients.apps.faces_report import FacesReport
@@ -29,8 +31,8 @@ class FaceStackChoice(enum.Enum):
 
 
 def faces(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Image files.")],
-    output: Annotated[Path, typer.Option(help="Picture to write.")] = Path("faces.png"),
+    photos: Annotated[list[Path], typer.Argument(parser=parse_path, metavar="PHOTO...", help="Image files.")],
+    output: Annotated[Path, typer.Option(parser=parse_path, help="Picture to write.")] = Path("faces.png"),
     model: Model = None,
     face_stack: Annotated[
         FaceStackChoice,
@@ -39,6 +41,7 @@ def faces(
             '(pip install "ingredients\\[dlib]").'
         ),
     ] = FaceStackChoice.MODEL,
+    overwrite: Overwrite = False,
 ) -> None:
     """Shows which faces are found in photos."""
     from ingredients.apps.faces_report import inspect_faces
@@ -52,7 +55,8 @@ def faces(
 
     if face_stack is FaceStackChoice.DLIB and model is not None:
         raise UserInputError("dlib reads photos without a model; leave out --model or --face-stack dlib.")
-    check_not_an_input(check_picture_path(output), photos)
+    check_not_an_input(check_picture_path(output, overwrite=True), photos)
+    check_picture_path(output, overwrite=overwrite)
     images = {str(photo): load_photo(photo) for photo in photos}
     silence_libraries()
     reader: FaceReader
@@ -68,26 +72,25 @@ def faces(
     _print_table(report)
     if remedy and any(not report.faces_of(photo) for photo in report.photos):
         say(f"A photo without a face cannot be used. {remedy}")
-    typer.echo(output)
+    show(output)
 
 
 def _print_table(report: "FacesReport") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("face", "photo", "box (left, top, right, bottom)", "score", "most alike", "doubts")
     for photo in report.photos:
         found = report.faces_of(photo)
         if not found:
-            table.add_row("-", photo, "no face found", "", "", "")
+            table.add_row("-", cell(photo), "no face found", "", "", "")
         for face in found:
             alike = report.most_alike(face)
             table.add_row(
                 f"#{face.number}",
-                photo,
+                cell(photo),
                 ", ".join(f"{edge:.0f}" for edge in face.face.box.tolist()),
                 f"{face.face.score:.2f}",
-                f"{alike[1]:.2f} to #{alike[0].number} of {Path(alike[0].photo).name}" if alike else "",
+                cell(f"{alike[1]:.2f} to #{alike[0].number} of {Path(alike[0].photo).name}" if alike else ""),
                 "; ".join(doubt.reason for doubt in face.doubts),
             )
-    Console().print(table)
+    show_rendered(table)

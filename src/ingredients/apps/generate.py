@@ -89,18 +89,21 @@ def _make_video(
     _check_people_differ(identities, pipeline)
     frames, routing_maps = _denoise(request, pipeline, identities, progress)
     provenance = _provenance(request, folder)
-    write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())
-    seconds = time.monotonic() - started
     files = {name: [str(file) for file in given] for name, given in request.photos.items()}
     people = check_people(frames, identities, files)
+    pictures: dict[Path, UInt8Array] = {}  # all is drawn before anything is written
     if request.contact_sheet is not None:
         captions = {person.name: person.verdict for person in people}
         prompt = request.prompt if request.prompt_metadata else None
-        sheet = contact_sheet(frames, _reference_photos(identities), prompt=prompt, captions=captions)
-        write_picture(request.contact_sheet, sheet, description=provenance.to_json())
+        pictures[request.contact_sheet] = contact_sheet(
+            frames, _reference_photos(identities), prompt=prompt, captions=captions
+        )
     if request.routing_map is not None and routing_maps is not None:
-        sheet = routing_map_sheet(routing_maps, frames, identities.names)
-        write_picture(request.routing_map, sheet, description=provenance.to_json())
+        pictures[request.routing_map] = routing_map_sheet(routing_maps, frames, identities.names)
+    write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())
+    for path, picture in pictures.items():
+        write_picture(path, picture, description=provenance.to_json())
+    seconds = time.monotonic() - started
     return GenerateResult(
         request=request,
         model=str(folder),

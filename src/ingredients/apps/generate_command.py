@@ -1,6 +1,5 @@
 """`ingredients generate`: photos and a sentence become a video."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingredients.apps.model_options import FaceStack, FaceStackOption, Identity, Memory, Model
+from ingredients.apps.output_options import Overwrite
 from ingredients.apps.sampling_options import (
     AttentionBackend,
     Compile,
@@ -20,9 +20,10 @@ from ingredients.apps.sampling_options import (
     SplitGuidance,
     StepCache,
 )
-from ingredients.apps.terminal import note, silence_libraries, with_examples
+from ingredients.apps.terminal import note, show, show_json, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
     from ingredients.apps.generate_request import GenerateResult
@@ -50,7 +51,7 @@ def generate(
         ),
     ],
     prompt: Annotated[str, typer.Option(help="What happens. `ingredients world words` lists the words that count.")],
-    output: Annotated[Path, typer.Option(help="Video to write.")] = Path("out.mp4"),
+    output: Annotated[Path, typer.Option(parser=parse_path, help="Video to write.")] = Path("out.mp4"),
     face: Annotated[
         str | None,
         typer.Option(
@@ -85,11 +86,16 @@ def generate(
     fuse_qkv: FuseQkv = False,
     split_guidance: SplitGuidance = False,
     routing_map: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Picture to write: where the router sent each person.")
+        Path | None,
+        typer.Option(
+            parser=parse_path, metavar="FILE.png", help="Picture to write: where the router sent each person."
+        ),
     ] = None,
     contact_sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Picture to write: the frames side by side.")
+        Path | None,
+        typer.Option(parser=parse_path, metavar="FILE.png", help="Picture to write: the frames side by side."),
     ] = None,
+    overwrite: Overwrite = False,
     prompt_metadata: Annotated[
         bool,
         typer.Option(
@@ -140,12 +146,16 @@ def generate(
         ),
         routing_map=routing_map,
         contact_sheet=contact_sheet,
+        overwrite=overwrite,
         prompt_metadata=prompt_metadata,
     )
     silence_libraries()
     with show_progress("Making the video") as progress:
         result = generate_video(request, progress=progress, notice=note)
-    typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else describe(result))
+    if as_json:
+        show_json(result.to_json())
+    else:
+        show(describe(result))
 
 
 def parse_photos(options: list[str], *, face: "FaceChoice | None" = None) -> "dict[str, list[PhotoFile]]":
@@ -172,10 +182,10 @@ def _parse_photo(file: str, face: "FaceChoice | None") -> "PhotoFile":
     from ingredients.pipelines.people import PhotoFile
 
     stem, mark, choice = file.rpartition("#")
-    if not (mark and stem) or os.path.exists(file):  # noqa: PTH110 (Path.exists raises where a name is too long)
-        return PhotoFile(path=Path(file), face=face)
+    if not (mark and stem) or os.path.exists(os.path.expanduser(file)):  # noqa: PTH110, PTH111 (Path's own raise)
+        return PhotoFile(path=parse_path(file), face=face)
     try:
-        return PhotoFile(path=Path(stem), face=parse_face_choice(choice))
+        return PhotoFile(path=parse_path(stem), face=parse_face_choice(choice))
     except UserInputError as error:
         raise UserInputError(f"There is no photo {file}; and if # is meant to choose: {error}") from error
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ingredients.apps.people_check import JudgeName, PersonResult
-from ingredients.core.errors import OutputError, PhotoError, UserInputError
+from ingredients.core.errors import OutputError, PhotoError, PromptError, UserInputError
+from ingredients.core.files import check_not_an_input, check_output_path
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.printable import check_letters, printable
 from ingredients.faces.face_stack import FaceStackName
 from ingredients.media.pictures import check_picture_path
 from ingredients.media.video import check_video_path
@@ -92,6 +94,9 @@ class GenerateRequest:
     contact_sheet: Path | None = None
     """Picture to write: the frames side by side."""
 
+    overwrite: bool = False
+    """Whether files that are there may be replaced."""
+
     prompt_metadata: bool = True
     """Whether the files say what was asked for; that a model made them they always say."""
 
@@ -100,16 +105,21 @@ class GenerateRequest:
 
         Raises:
             PhotoError: if a photo is missing, or one file is given for two people.
-            PromptError: if the prompt is empty.
-            OutputError: if a result cannot be written where it should go.
+            PromptError: if the prompt is empty, or not UTF-8.
+            OutputError: if a result cannot be written where it should go, or a file is there that must stay.
         """
         check_prompts([self.prompt])
+        check_letters(self.negative_prompt or "", "The negative prompt", kind=PromptError)
+        for name in self.photos:
+            check_letters(name, f"The name {printable(name)}")
         _check_finite(self)
         check_video_path(self.output)
-        for picture in (self.routing_map, self.contact_sheet):
-            if picture is not None:
-                check_picture_path(picture)
+        pictures = [picture for picture in (self.routing_map, self.contact_sheet) if picture is not None]
+        for picture in pictures:
+            check_picture_path(picture)
         _check_files_differ(self.photos, [self.output, self.routing_map, self.contact_sheet])
+        for output in (self.output, *pictures):  # after the photos: that one of them is meant says more
+            check_output_path(output, overwrite=self.overwrite)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +145,7 @@ class GenerateResult:
     """Memory mode that was used."""
 
     seconds: float
-    """Time from the request to the written video, loading included."""
+    """Time from the request to the written files, loading included."""
 
     people: tuple[PersonResult, ...]
     """In the order of the request."""
@@ -206,4 +216,5 @@ def _check_files_differ(photos: Mapping[str, Sequence[PhotoFile]], outputs: Sequ
             continue
         if output.resolve() in taken:
             raise OutputError(f"The output {output} is {taken[output.resolve()]} as well; choose another name for it.")
+        check_not_an_input(output, (file.path for _, file in files))  # by a second name of the file, too
         taken[output.resolve()] = "another output"

@@ -1,12 +1,11 @@
 """`ingredients evaluate --videos`: judges videos that any system made."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
 import typer
 
-from ingredients.apps.terminal import INTERRUPTED, note, say, silence_libraries
+from ingredients.apps.terminal import INTERRUPTED, note, say, show, show_json, silence_libraries
 
 
 def judge_folder(
@@ -49,7 +48,10 @@ def judge_folder(
         raise explain_interruption(output) from interruption
     if result.num_errors:
         note(f"{result.num_errors} of {len(result.cases)} videos could not be judged; the report says why.")
-    typer.echo(json.dumps(result.to_json(), ensure_ascii=False) if as_json else result.to_markdown())
+    if as_json:
+        show_json(result.to_json())
+    else:
+        show(result.to_markdown())
 
 
 def explain_interruption(output: Path) -> typer.Exit:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.paths import parse_path
 
 _JUDGES = "Judges"
 
@@ -30,6 +31,7 @@ DetectorOption = Annotated[
 ClipOption = Annotated[
     Path | None,
     typer.Option(
+        parser=parse_path,
         metavar="FOLDER",
         help="CLIP for text relevance: a copy of openai/clip-vit-base-patch32, for the paper's number.",
         rich_help_panel=_JUDGES,
@@ -38,6 +40,7 @@ ClipOption = Annotated[
 InceptionOption = Annotated[
     Path | None,
     typer.Option(
+        parser=parse_path,
         metavar="FILE.onnx",
         help="InceptionV3 for FID; docs/evaluation.md says how to make the file.",
         rich_help_panel=_JUDGES,
@@ -49,6 +52,7 @@ _FOLDER = "Videos made elsewhere"
 VideosOption = Annotated[
     Path | None,
     typer.Option(
+        parser=parse_path,
         metavar="FOLDER",
         help="Judge the videos of this folder, which any system may have made, instead of making some: it holds "
         "manifest.jsonl, which docs/evaluation.md describes.",
@@ -58,6 +62,7 @@ VideosOption = Annotated[
 CalibrationOption = Annotated[
     Path | None,
     typer.Option(
+        parser=parse_path,
         metavar="FILE",
         help="calibration.json of another evaluation by the same judge. Default: from the folder's real videos, or "
         "several photos of each person.",

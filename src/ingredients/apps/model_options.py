@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.paths import parse_path
 
 
 class FaceStackOption(enum.Enum):
@@ -28,7 +29,10 @@ Model = Annotated[
 ]
 Identity = Annotated[
     Path | None,
-    typer.Option(help="Folder of identity weights for a CogVideoX base. Default: identity/ in the base's folder."),
+    typer.Option(
+        parser=parse_path,
+        help="Folder of identity weights for a CogVideoX base. Default: identity/ in the base's folder.",
+    ),
 ]
 FaceStack = Annotated[
     FaceStackOption,

@@ -1,11 +1,10 @@
 """`ingredients models`: which models there are, and which are on the disk."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingredients.apps.terminal import with_examples
+from ingredients.apps.terminal import cell, show_json, show_rendered, with_examples
 
 if TYPE_CHECKING:
     from ingredients.core.memory_mode import MemoryMode
@@ -28,8 +27,7 @@ def models(
     from ingredients.pipelines.known_models import KNOWN_MODELS
 
     if as_json:
-        for model in KNOWN_MODELS:
-            typer.echo(json.dumps(_to_json(model)))
+        show_json(*map(_to_json, KNOWN_MODELS))
     else:
         _print_table()
 
@@ -82,7 +80,6 @@ def _state(model: "KnownModel") -> str:
 
 
 def _print_table() -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from ingredients.pipelines.hub import cache_folder
@@ -91,10 +88,11 @@ def _print_table() -> None:
     table = Table.grid(padding=(0, 2, 1, 0))
     for model in KNOWN_MODELS:
         table.add_row(f"[bold]{model.name}[/bold]", _describe(model))
-    console = Console()
-    console.print(table)
-    console.print("Sizes and GPU memory are computed; without a GPU everything runs on the processor.")
-    console.print(f"Downloads are kept in {cache_folder()}.")
+    show_rendered(
+        table,
+        "Sizes and GPU memory are computed; without a GPU everything runs on the processor.",
+        cell(f"Downloads are kept in {cache_folder()}."),
+    )
 
 
 def _describe(model: "KnownModel") -> str:

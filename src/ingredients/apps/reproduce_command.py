@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from ingredients.apps.terminal import INTERRUPTED, say, silence_libraries, with_examples
+from ingredients.apps.terminal import INTERRUPTED, say, show, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
+from ingredients.core.paths import parse_path
 
 HELP = with_examples(
     "Trains the models of the paper's tables in the drawn world, measures them on the benchmark, and writes tables "
@@ -29,8 +30,12 @@ def reproduce(
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the studies that differ.")
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Where clips, runs and evaluations go.")] = Path("runs/studies"),
-    output: Annotated[Path, typer.Option(help="Folder of the page with tables and figures.")] = Path("docs/results"),
+    folder: Annotated[Path, typer.Option(parser=parse_path, help="Where clips, runs and evaluations go.")] = Path(
+        "runs/studies"
+    ),
+    output: Annotated[
+        Path, typer.Option(parser=parse_path, help="Folder of the page with tables and figures.")
+    ] = Path("docs/results"),
     minutes: Annotated[
         float | None, typer.Option(min=1, help="Begins no step that would go beyond so many minutes.")
     ] = None,
@@ -84,4 +89,4 @@ def reproduce(
         if left and not worker:
             say(missing_text([step for step in left if not step.is_done()]))
     if not worker:
-        typer.echo(write_results(lab, target, output, notice=say))
+        show(write_results(lab, target, output, notice=say))

@@ -10,14 +10,8 @@ import typer
 
 from ingredients.apps import export_command
 from ingredients.apps.model_options import Model
-from ingredients.apps.terminal import (
-    INTERRUPTED,
-    IngredientsGroup,
-    note,
-    say,
-    silence_libraries,
-    with_examples,
-)
+from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, note, say, show, silence_libraries, with_examples
+from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
     from ingredients.training.runs import RunConfig, RunKind
@@ -61,12 +55,22 @@ def _command(kind_name: str) -> Callable[..., None]:
         ] = None,
         config: Annotated[
             list[Path] | None,
-            typer.Option(metavar="FILE.yaml", help="Settings; of several files, each changes those before it."),
+            typer.Option(
+                parser=parse_path,
+                metavar="FILE.yaml",
+                help="Settings; of several files, each changes those before it.",
+            ),
         ] = None,
-        data: Annotated[list[Path] | None, typer.Option(help="Folder of encoded clips; several may be given.")] = None,
-        validation_data: Annotated[list[Path] | None, typer.Option(help="Folder of held-out encoded clips.")] = None,
+        data: Annotated[
+            list[Path] | None, typer.Option(parser=parse_path, help="Folder of encoded clips; several may be given.")
+        ] = None,
+        validation_data: Annotated[
+            list[Path] | None, typer.Option(parser=parse_path, help="Folder of held-out encoded clips.")
+        ] = None,
         model: Model = None,
-        output: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/STAGE.")] = None,
+        output: Annotated[
+            Path | None, typer.Option(parser=parse_path, help="Folder of the run. Default: runs/STAGE.")
+        ] = None,
         minutes: Annotated[
             float | None, typer.Option(min=0.01, help="Ends the run, its schedule run down, after so many minutes.")
         ] = None,
@@ -115,10 +119,8 @@ def _command(kind_name: str) -> Callable[..., None]:
             raise typer.Exit(INTERRUPTED) from interruption
         if not is_main:
             return
-        for name, value in metrics.items():
-            if not re.search(r"_t\d+$", name):  # by noise level, in metrics.json
-                typer.echo(f"{name}: {value:.4g}")
-        typer.echo(folder)
+        summary = {name: value for name, value in metrics.items() if not re.search(r"_t\d+$", name)}
+        show("\n".join([*(f"{name}: {value:.4g}" for name, value in summary.items()), str(folder)]))
 
     return train
 
@@ -129,7 +131,7 @@ def _print_plan(kind: "RunKind[Any]", config: "RunConfig") -> None:
     from ingredients.training.plan import plan_run
 
     plan = plan_run(kind, config, num_processes=int(os.environ.get("WORLD_SIZE", "1")), notice=say)
-    typer.echo(plan.to_text(has_gpu=torch.cuda.is_available()))
+    show(plan.to_text(has_gpu=torch.cuda.is_available()))
 
 
 def _listed(paths: list[Path] | None) -> str | None:

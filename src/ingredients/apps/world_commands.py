@@ -10,15 +10,10 @@ from typing import Annotated, Literal
 import typer
 
 from ingredients.apps import calibrate_command
-from ingredients.apps.terminal import (
-    INTERRUPTED,
-    IngredientsGroup,
-    note,
-    say,
-    silence_libraries,
-    with_examples,
-)
+from ingredients.apps.output_options import Overwrite
+from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, note, say, show, silence_libraries, with_examples
 from ingredients.core.errors import UserInputError
+from ingredients.core.paths import parse_path
 
 SplitOption = Annotated[
     Literal["train", "judge", "eval"],
@@ -60,16 +55,19 @@ def portrait(
     ] = None,
     split: SplitOption = "eval",
     size: Annotated[int, typer.Option(min=32, max=4096, help="Side of the photo in pixels.")] = 256,
-    output: Annotated[Path | None, typer.Option(help="File to write. Default: portrait-SEED.png.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(parser=parse_path, help="File to write. Default: portrait-SEED.png.")
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draws a photo of one drawn person."""
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.world import render_portrait, sample_identity
 
-    output = check_picture_path(output or Path(f"portrait-{seed}.png"))
+    output = check_picture_path(output or Path(f"portrait-{seed}.png"), overwrite=overwrite)
     photo_seed = seed if photo_seed is None else photo_seed
     write_picture(output, render_portrait(sample_identity(seed, split), photo_seed, size=size).image)
-    typer.echo(output)
+    show(output)
 
 
 @app.command(
@@ -95,8 +93,13 @@ def scene(
     width: Annotated[int, typer.Option(min=32, max=1280, help="Pixels; even.")] = 288,
     num_frames: Annotated[int, typer.Option(min=1, max=240, help="Length in frames.")] = 17,
     fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second.")] = 8.0,
-    output: Annotated[Path | None, typer.Option(help="Video to write. Default: scene-SEED.mp4.")] = None,
-    masks: Annotated[Path | None, typer.Option(help="Picture of the masks. Default: OUTPUT-masks.png.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(parser=parse_path, help="Video to write. Default: scene-SEED.mp4.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(parser=parse_path, help="Picture of the masks. Default: OUTPUT-masks.png.")
+    ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draws a clip of one to four drawn people."""
     from ingredients.apps.mask_picture import draw_mask_picture
@@ -104,8 +107,8 @@ def scene(
     from ingredients.media.video import check_video_path, write_video
     from ingredients.world import STYLES, render_scene, sample_scene
 
-    output = check_video_path(output or Path(f"scene-{seed}.mp4"))
-    masks = check_picture_path(masks or output.with_name(f"{output.stem}-masks.png"))
+    output = check_video_path(output or Path(f"scene-{seed}.mp4"), overwrite=overwrite)
+    masks = check_picture_path(masks or output.with_name(f"{output.stem}-masks.png"), overwrite=overwrite)
     try:
         spec = sample_scene(
             seed,
@@ -120,11 +123,11 @@ def scene(
     except ValueError as error:  # an action, a place and so on that the world does not know; the message lists those
         raise UserInputError(f"This scene cannot be drawn: {error}.") from error
     drawn = render_scene(spec, height=height, width=width, num_frames=num_frames, fps=fps)
+    mask_picture = draw_mask_picture(drawn)  # before the video is there
     write_video(output, drawn.frames, fps=fps, metadata={"title": drawn.caption})
-    write_picture(masks, draw_mask_picture(drawn))
+    write_picture(masks, mask_picture)
     say(drawn.caption)
-    typer.echo(output)
-    typer.echo(masks)
+    show(f"{output}\n{masks}")
 
 
 @app.command(
@@ -137,7 +140,7 @@ def scene(
     )
 )
 def clips(
-    output: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("world-clips"),
+    output: Annotated[Path, typer.Option(parser=parse_path, help="Folder of the data set.")] = Path("world-clips"),
     number: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
     first_seed: Annotated[int, typer.Option(help="The first clip; each next one has the next seed.")] = 0,
     split: SplitOption = "train",
@@ -178,7 +181,7 @@ def clips(
             progress=progress,
         )
     say(f"{len(records)} clips")
-    typer.echo(output)
+    show(output)
 
 
 @app.command(
@@ -191,7 +194,7 @@ def words() -> None:
     """Lists the words that the small model's text encoder knows."""
     from ingredients.world import vocabulary
 
-    typer.echo(textwrap.fill(" ".join(vocabulary()), width=80))
+    show(textwrap.fill(" ".join(vocabulary()), width=80))
 
 
 @app.command(
@@ -214,11 +217,12 @@ def train(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the part that differ.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE.yaml", help="Settings that differ; KEY=VALUE comes after it.")
+        Path | None,
+        typer.Option(parser=parse_path, metavar="FILE.yaml", help="Settings that differ; KEY=VALUE comes after it."),
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder of all runs; the part writes to OUTPUT/PART.")] = Path(
-        "runs/small-world"
-    ),
+    output: Annotated[
+        Path, typer.Option(parser=parse_path, help="Folder of all runs; the part writes to OUTPUT/PART.")
+    ] = Path("runs/small-world"),
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Training time of the whole run. Default: the part's own.")
     ] = None,
@@ -243,10 +247,9 @@ def train(
             f"Interrupted; the last checkpoint is kept in {output / part}, and the same command with --resume goes on."
         )
         raise typer.Exit(INTERRUPTED) from interruption
-    if isinstance(result, Mapping):
-        for name, value in result.items():
-            typer.echo(f"{name}: {value:.4g}")
-    typer.echo(result if isinstance(result, Path) else output / part)
+    measured = result.items() if isinstance(result, Mapping) else ()
+    lines = [f"{name}: {value:.4g}" for name, value in measured]
+    show("\n".join([*lines, str(result if isinstance(result, Path) else output / part)]))
 
 
 def _check_no_held_out_pairs(folder: Path, style: str) -> None:

@@ -31,28 +31,38 @@ def check_output_path(path: str | Path, *, overwrite: bool = True) -> Path:
             something is there that must not be replaced.
     """
     path = Path(path)
+    target = _check_name(path)
+    if not overwrite and _is_there(target):
+        raise OutputError(f"The output {path} is there already; choose another name, or add --overwrite.")
+    temporary = _temporary_name(target)
+    try:  # permissions say little of disks that are full, far away or made by the system
+        temporary.mkdir()
+        _remove(temporary)
+    except OSError as error:
+        raise _explain(error, path) or error from error
+    return path
+
+
+def _check_name(path: Path) -> Path:
+    """The file that `path` leads to, if there can be one; raises as `check_output_path`."""
     try:
         parse_path(path)
     except UserInputError as error:
         raise OutputError(str(error)) from error
     target = followed(path)
-    folder = target.parent
-    if not _is_folder(folder):
-        raise OutputError(_missing_folder(path, folder))
+    if not _is_folder(target.parent):
+        raise OutputError(_missing_folder(path, target.parent))
     if _is_folder(target):
         raise OutputError(f"The output {path} is a folder; give the name of a file in it, such as {path / 'out.mp4'}.")
-    if len(os.fsencode(target.name)) > (longest := _longest_name(folder)):
+    if len(os.fsencode(target.name)) > (longest := _longest_name(target.parent)):
         raise OutputError(f"The output {path} has a name of more than {longest} bytes; choose a shorter one.")
     if target.is_symlink():  # it was followed as far as it leads
         raise OutputError(f"The output {path} is a link that leads in a circle; choose another name.")
-    if _is_there(target):
-        if not target.is_file():
-            raise OutputError(f"The output {path} is a device or a pipe, not a file; choose another name.")
-        if not overwrite:
-            raise OutputError(f"The output {path} is there already; choose another name, or add --overwrite.")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"The folder {folder} of the output {path} cannot be written to; choose another one.")
-    return path
+    if _is_there(target) and not target.is_file():
+        raise OutputError(f"The output {path} is a device or a pipe, not a file; choose another name.")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"The folder {target.parent} of the output {path} cannot be written to; choose another one.")
+    return target
 
 
 def check_not_an_input(output: Path, inputs: Iterable[Path]) -> None:
@@ -86,8 +96,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises:
         OutputError: if the folder does not exist, the disk filled up while the block wrote, or it could not write.
     """
-    path = check_output_path(path)
-    target = followed(path)
+    path = Path(path)
+    target = _check_name(path)
     temporary = _temporary_name(target)
     try:
         temporary.mkdir()

@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from ingredients.core.errors import UserInputError
+
 MOST_LETTERS_A_MESSAGE = 600
 
 _ORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -26,6 +28,26 @@ def printable(text: str, *, most: int | None = MOST_LETTERS_A_MESSAGE) -> str:
 def printable_lines(text: str, *, most: int | None = None) -> str:
     """The same for text of several lines, which keeps its tabs and ends of lines."""
     return _escape(_shorten(text, most), keep="\n\t")
+
+
+def check_letters(text: str, what: str, *, kind: type[UserInputError] = UserInputError) -> None:
+    """Refuses text that no file can hold: an argument that is not UTF-8 arrives with halves of letters.
+
+    Args:
+        text: any.
+        what: what it is, at the beginning of a sentence.
+        kind: of the error.
+
+    Raises:
+        UserInputError: if it holds half a letter or a zero byte; the message shows where.
+    """
+    for place, letter in enumerate(text):
+        if letter == "\0" or unicodedata.category(letter) == "Cs":
+            before = printable(text[max(0, place - 40) : place])
+            found = "a zero byte" if letter == "\0" else "a byte that is not UTF-8"
+            raise kind(
+                f'{what} holds {found} after "{before}"; write it anew, in a terminal or file that is set to UTF-8.'
+            )
 
 
 def _escape(text: str, *, keep: str) -> str:

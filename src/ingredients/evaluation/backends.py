@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.paths import parse_path
 from ingredients.core.protocols import FaceDetector, FaceRecogniser
 from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.clip_folder import ClipFolder
@@ -145,6 +146,7 @@ def _split(name: str, plain: tuple[str, ...], with_file: tuple[str, ...], *, wha
         raise UserInputError(f"There is no {what} {name!r}; choose among {known}.")
     if not file:
         return kind, None
-    if not Path(file).is_file():
+    path = parse_path(file)
+    if not path.is_file():
         raise UserInputError(f"The network {file} of the {what} {kind} does not exist; check the name and the folder.")
-    return kind, Path(file)
+    return kind, path

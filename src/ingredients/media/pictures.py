@@ -13,16 +13,20 @@ PROVENANCE_TAG = 0x010E
 """EXIF's ImageDescription, which all of these formats can carry."""
 
 
-def check_picture_path(path: str | Path) -> Path:
+def check_picture_path(path: str | Path, *, overwrite: bool = True) -> Path:
     """Says whether a picture can be written to `path`, before the work that makes it has begun.
 
+    Args:
+        path: of the picture.
+        overwrite: whether a file that is there may be replaced.
+
     Raises:
-        OutputError: if the ending is none of `PICTURE_SUFFIXES`, or the folder cannot be written to.
+        OutputError: if the ending is none of `PICTURE_SUFFIXES`, or as `check_output_path`.
     """
     path = Path(path)
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise OutputError(f"The picture {path} must have a name that ends in {', '.join(PICTURE_SUFFIXES)}.")
-    return check_output_path(path)
+    return check_output_path(path, overwrite=overwrite)
 
 
 def write_picture(path: str | Path, picture: UInt8Array, *, description: str | None = None) -> None:

@@ -60,16 +60,20 @@ class VideoSize:
     """Frames a second."""
 
 
-def check_video_path(path: str | Path) -> Path:
+def check_video_path(path: str | Path, *, overwrite: bool = True) -> Path:
     """Says whether a video can be written to `path`, before the work that makes it has begun.
 
+    Args:
+        path: of the video.
+        overwrite: whether a file that is there may be replaced.
+
     Raises:
-        OutputError: if the ending is none of `VIDEO_SUFFIXES`, or the folder cannot be written to.
+        OutputError: if the ending is none of `VIDEO_SUFFIXES`, or as `check_output_path`.
     """
     path = Path(path)
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise OutputError(f"The video {path} must have a name that ends in {', '.join(VIDEO_SUFFIXES)}.")
-    return check_output_path(path)
+    return check_output_path(path, overwrite=overwrite)
 
 
 def write_video(

@@ -10,6 +10,7 @@ import torch
 
 from ingredients.core.errors import HubError, ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.paths import parse_path
 from ingredients.faces.face_stack import FaceStackName
 from ingredients.pipelines.components import count_weights
 from ingredients.pipelines.hub import HubModel, fetch, find_downloaded, parse_hub_id
@@ -68,8 +69,8 @@ def _place(model: str | Path | None) -> Path | HubModel:
     """A model's folder, or where it is on the hub; raises as `find_model`."""
     if model is None:
         return default_model_path()
-    if isinstance(model, Path) or Path(model).is_dir():
-        return Path(model)
+    if isinstance(model, Path) or parse_path(model).is_dir():
+        return parse_path(model)
     if known := find_known_model(model):
         return known.source or default_model_path()
     if (source := parse_hub_id(model)) is not None:

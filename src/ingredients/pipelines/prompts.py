@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from ingredients.core.errors import PromptError
+from ingredients.core.printable import check_letters
 
 
 class PromptWarning(UserWarning):
@@ -18,13 +19,15 @@ class PromptWarning(UserWarning):
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
-    """Refuses prompts that say nothing.
+    """Refuses prompts that say nothing, or hold what is no letter.
 
     Raises:
-        PromptError: if one is empty.
+        PromptError: if there is one.
     """
     if not prompts or any(not prompt.strip() for prompt in prompts):
         raise PromptError("The prompt is empty; write a sentence such as: Two people wave on a beach.")
+    for prompt in prompts:
+        check_letters(prompt, "The prompt", kind=PromptError)
 
 
 def unknown_words(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[str]:
