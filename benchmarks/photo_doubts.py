@@ -13,7 +13,7 @@ from ingredients.core.faces_types import Face
 from ingredients.faces.drawn_face_stack import load_drawn_face_stack
 from ingredients.faces.photo_quality import DRAWN_LIMITS, find_doubts, measure_photo
 from ingredients.pipelines.components import FACE_ENCODER
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.world import render_portrait, sample_identity
 
 _CLOTH = (120, 170, 220)

@@ -30,7 +30,8 @@ from ingredients.models.flops import base_block_flops, identity_flops_per_token
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
+from ingredients.pipelines.speed import apply_speed_options
+from ingredients.pipelines.speed_options import SpeedOptions
 from ingredients.pipelines.unloaded_weights import T5_XXL
 
 NUM_TEXT_TOKENS, NUM_PATCHES = 226, 577

@@ -16,7 +16,8 @@ import torch
 
 from ingredients.apps.generate_command import parse_photos
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
-from ingredients.pipelines.loading import default_model_path, load_pipeline
+from ingredients.pipelines.loading import load_pipeline
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.people import identity_photos
 from ingredients.pipelines.residual_magnitudes import recording_residuals, save_residual_magnitudes
 

@@ -12,7 +12,7 @@ import torch
 
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, load_drawn_face_stack
 from ingredients.pipelines.components import FACE_ENCODER
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.world import Identity, render_portrait, sample_identity
 
 _NUM_PHOTOS = 4

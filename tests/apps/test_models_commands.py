@@ -9,7 +9,7 @@ from typer.testing import Result
 
 from ingredients.apps import models_command
 from ingredients.pipelines import known_models
-from ingredients.pipelines.hub import HubModel
+from ingredients.pipelines.hub_model import HubModel
 from tests.apps.conftest import Run
 from tests.pipelines.hub_server import COMMIT, Hub, point_at, run_hub
 

@@ -7,7 +7,7 @@ import pytest
 
 from ingredients.core.config import load_config
 from ingredients.media.video import read_video
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.training.world_parts import PARTS
 from tests.apps.conftest import Run
 

@@ -15,7 +15,7 @@ from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.antelope_face_stack import AntelopeFaceStack
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.face_stack import load_face_stack
-from ingredients.faces.facial_extractor import IdentityPhotos
+from ingredients.faces.identity_photos import IdentityPhotos
 from tests.faces.antelope_folder import EVA_NAME, NETWORKS, RECOGNITION_DIM, draw_blue_face, write_antelope_folder
 
 

@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from ingredients.core.errors import NoFaceError, PhotoError, UserInputError
 from ingredients.faces.face_choice import FaceChoice, parse_face_choice
-from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor, IdentityPhotos, fuse_embeddings
+from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor, fuse_embeddings
+from ingredients.faces.identity_photos import IdentityPhotos
 
 from .tiny_faces import PlacedFaces, noise_photo, tiny_encoder, tiny_recogniser
 

@@ -23,7 +23,7 @@ from ingredients.faces.photo_quality import (
 )
 from ingredients.media.photos import load_photo
 from ingredients.pipelines.components import FACE_ENCODER
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.world import render_portrait, sample_identity
 
 Change = Callable[[Image.Image], Image.Image]

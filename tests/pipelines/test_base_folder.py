@@ -17,7 +17,8 @@ from ingredients.pipelines.identity_folder import save_identity_folder
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.memory_modes import apply_memory_mode
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
+from ingredients.pipelines.speed import apply_speed_options
+from ingredients.pipelines.speed_options import SpeedOptions
 from tests.pipelines.stand_ins import (
     HEIGHT,
     NUM_FRAMES,

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import ImageFeatures
 from ingredients.faces.canvas import compose_canvas
-from ingredients.faces.facial_extractor import FacialExtractor, IdentityPhotos
+from ingredients.faces.facial_extractor import FacialExtractor
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.faces.image_encoder import preprocess
 from tests.golden import fill
 from tests.pipelines.stand_ins import CentreFaceDetector, make_photo

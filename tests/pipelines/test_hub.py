@@ -11,19 +11,11 @@ from huggingface_hub import constants
 
 from ingredients.core.errors import HubError, ModelFolderError
 from ingredients.pipelines import hub as hub_module
-from ingredients.pipelines.hub import (
-    HubModel,
-    download,
-    fetch,
-    find_downloaded,
-    format_size,
-    parse_hub_id,
-    plan_download,
-    size_on_disk,
-    verify,
-)
+from ingredients.pipelines.hub import download, fetch, find_downloaded, plan_download, size_on_disk, verify
+from ingredients.pipelines.hub_model import HubModel, format_size, parse_hub_id
 from ingredients.pipelines.known_models import KNOWN_MODELS, find_known_model
-from ingredients.pipelines.loading import default_model_path, find_model, find_model_here, load_pipeline
+from ingredients.pipelines.loading import load_pipeline
+from ingredients.pipelines.model_places import default_model_path, find_model, find_model_here
 from ingredients.pipelines.needed_files import needed_files
 from tests.pipelines.hub_server import COMMIT, Hub, point_at, run_hub
 from tests.pipelines.stand_ins import make_face_stack, make_pipeline

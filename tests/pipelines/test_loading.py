@@ -14,8 +14,9 @@ from ingredients.core.errors import ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.models.state_dict_adapter import to_published
 from ingredients.pipelines import loading
-from ingredients.pipelines.loading import default_model_path, load_pipeline
+from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.memory_plan import MemoryPlan
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.transformer_folder import load_transformer
 from tests.pipelines.stand_ins import (

@@ -33,7 +33,7 @@ from ingredients.pipelines.memory_estimate import (
 from ingredients.pipelines.memory_modes import SMALL_TILE, TILE, decode_in_tiles
 from ingredients.pipelines.memory_plan import choose_mode, plan_memory
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.pipelines.speed import SpeedOptions
+from ingredients.pipelines.speed_options import SpeedOptions
 from ingredients.pipelines.unloaded_weights import published_weights
 from tests.pipelines.allocations import AllocationCount, without_computing
 from tests.pipelines.stand_ins import make_identities, make_pipeline

@@ -25,7 +25,8 @@ from ingredients.pipelines.memory_modes import (
     place_parts,
 )
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
+from ingredients.pipelines.speed import apply_speed_options
+from ingredients.pipelines.speed_options import SpeedOptions
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_canvas,

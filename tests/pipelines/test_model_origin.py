@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER
-from ingredients.pipelines.loading import default_model_path
 from ingredients.pipelines.model_origin import (
     RESEARCH_ONLY,
     model_origin,
@@ -13,6 +12,7 @@ from ingredients.pipelines.model_origin import (
     terms_of_base,
     terms_of_faces,
 )
+from ingredients.pipelines.model_places import default_model_path
 
 PARTS = ["transformer", "vae", "text_encoder", "tokenizer"]
 

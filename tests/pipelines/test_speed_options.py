@@ -10,11 +10,11 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _Attention
 from torch._dynamo.utils import counters
 
 from ingredients.core.errors import MissingDependencyError, SpeedOptionError
-from ingredients.pipelines.attention_backends import ATTENTION_BACKENDS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.residual_magnitudes import ResidualMagnitudes
-from ingredients.pipelines.speed import SpeedOptions, apply_speed_options
-from ingredients.pipelines.step_caches import STEP_CACHES, WITHIN_BLOCKS, step_cache_config
+from ingredients.pipelines.speed import apply_speed_options
+from ingredients.pipelines.speed_options import ATTENTION_BACKENDS, STEP_CACHES, WITHIN_BLOCKS, SpeedOptions
+from ingredients.pipelines.step_caches import step_cache_config
 from tests.pipelines.stand_ins import NUM_BLOCKS, TOKEN_GRID, make_canvas, make_identities, make_pipeline
 
 STEPS = 10
@@ -284,6 +284,10 @@ def test_a_failing_backend_leaves_the_one_before(pipeline: IngredientsPipeline) 
     assert pipeline.speed_options == SpeedOptions(attention_backend="_native_math")
 
 
+def test_the_names_of_backends_are_those_that_diffusers_knows() -> None:
+    assert tuple(backend.value for backend in AttentionBackendName) == ATTENTION_BACKENDS
+
+
 def test_a_backend_is_tried_where_the_model_is_going_to_run(pipeline: IngredientsPipeline) -> None:
     with pytest.raises(SpeedOptionError, match="does not work on meta"):
         apply_speed_options(pipeline, SpeedOptions(attention_backend="native"), device=torch.device("meta"))
@@ -292,7 +296,6 @@ def test_a_backend_is_tried_where_the_model_is_going_to_run(pipeline: Ingredient
 def test_a_backend_that_this_device_cannot_run_is_refused(pipeline: IngredientsPipeline) -> None:
     if torch.cuda.is_available():
         pytest.skip("needs a device without CUDA")
-    assert "_native_cudnn" in ATTENTION_BACKENDS
     exact = run(pipeline, num_inference_steps=1)
     with pytest.raises(SpeedOptionError, match="_native_cudnn does not work on cpu"):
         apply_speed_options(pipeline, SpeedOptions(attention_backend="_native_cudnn"))

@@ -10,7 +10,7 @@ from huggingface_hub import constants
 from ingredients.core.config import load_config
 from ingredients.core.errors import HubError, ModelFolderError, UserInputError
 from ingredients.models.flops import training_flops
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.training.alignment_stage import AlignmentConfig
 from ingredients.training.plan import RunPlan, plan_run
 from ingredients.training.planned_stage import build_planned_stage

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.training.runs import AlignRunConfig, RouteRunConfig
 from ingredients.training.world_folders import load_transformer
 from ingredients.training.world_parts import PARTS, RoutePartConfig

@@ -16,7 +16,7 @@ from ingredients.apps.sampling_options import (
     LikenessGuidanceScale,
     NumInferenceSteps,
 )
-from ingredients.apps.terminal import IngredientsGroup, note, say, show, show_json, silence_libraries, with_examples
+from ingredients.apps.terminal import IngredientsGroup, note, say, show, show_json, with_examples
 from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.paths import parse_path
@@ -161,13 +161,13 @@ def run(
     from ingredients.evaluation.benchmark.check import read_benchmark
     from ingredients.evaluation.benchmark.videos import choose_cases, make_benchmark_videos
     from ingredients.evaluation.generation import GenerationSettings
-    from ingredients.pipelines.loading import find_model, load_pipeline
+    from ingredients.pipelines.loading import load_pipeline
     from ingredients.pipelines.memory_estimate import VideoDemand
+    from ingredients.pipelines.model_places import find_model
     from ingredients.pipelines.out_of_memory import explained_out_of_memory
 
     benchmark = read_benchmark(folder)
     chosen = choose_cases(benchmark, num_people=people, num_cases=cases)
-    silence_libraries()
     model_folder = find_model(model, notice=say)
     pipeline = load_pipeline(
         model_folder,
@@ -234,11 +234,10 @@ def _load_detector(faces: FaceStackChoice, model: str | None) -> "FaceDetector":
     from ingredients.faces.dlib_faces import DlibFaceDetector
     from ingredients.faces.face_stack import load_face_stack
     from ingredients.pipelines.components import face_encoder_folder, identity_beside
-    from ingredients.pipelines.loading import find_model
+    from ingredients.pipelines.model_places import find_model
 
     if faces is FaceStackChoice.DLIB:
         return DlibFaceDetector()
-    silence_libraries()
     folder = find_model(model, notice=say)
     return load_face_stack(face_encoder_folder(folder, identity_beside(folder))).detector
 

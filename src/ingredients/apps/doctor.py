@@ -217,7 +217,6 @@ def _model_cache() -> Path:
 def _fit_models(model: Path | None, free: int | None) -> Iterator[ModelFit]:
     import torch
 
-    from ingredients.pipelines.loading import default_model_path
     from ingredients.pipelines.memory_estimate import (
         ModelWeights,
         VideoDemand,
@@ -225,6 +224,7 @@ def _fit_models(model: Path | None, free: int | None) -> Iterator[ModelFit]:
         video_shape,
         with_margin,
     )
+    from ingredients.pipelines.model_places import default_model_path
     from ingredients.pipelines.unloaded_weights import folder_weights, published_weights
 
     def fit(name: str, half: ModelWeights, single: ModelWeights) -> ModelFit:

@@ -27,10 +27,11 @@ def download(
     """Downloads a model."""
     from ingredients.core.progress import show_progress
     from ingredients.pipelines import hub
+    from ingredients.pipelines.hub_model import format_size, parse_hub_id
     from ingredients.pipelines.known_models import KNOWN_MODELS, find_known_model
 
     known = find_known_model(model)
-    source = hub.parse_hub_id(model) if known is None else known.source
+    source = parse_hub_id(model) if known is None else known.source
     if source is None:
         names = ", ".join(each.name for each in KNOWN_MODELS if each.source is not None)
         raise UserInputError(
@@ -45,7 +46,7 @@ def download(
     if dry_run:
         return
     if plan.num_missing_bytes:
-        say(f"Downloading {hub.format_size(plan.num_missing_bytes)} into {hub.cache_folder()}.")
+        say(f"Downloading {format_size(plan.num_missing_bytes)} into {hub.cache_folder()}.")
     folder = hub.download(plan)
     with show_progress("Comparing checksums, MB") as progress:
         hub.verify(plan, folder, progress=progress)
@@ -56,7 +57,7 @@ def _print_plan(plan: "DownloadPlan") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ingredients.pipelines.hub import format_size
+    from ingredients.pipelines.hub_model import format_size
 
     table = Table("file", "size", "", title=f"{plan.model.repo_id}, commit {plan.commit[:12]}", title_justify="left")
     table.columns[1].justify = "right"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ingredients.apps.model_options import Model
-from ingredients.apps.terminal import INTERRUPTED, say, show, silence_libraries, with_examples
+from ingredients.apps.terminal import INTERRUPTED, say, show, with_examples
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def encode(
     from ingredients.data.folder_examples import ReadingConfig
     from ingredients.data.source_examples import source_examples
     from ingredients.pipelines.clip_encoding import load_encoding_model
-    from ingredients.pipelines.loading import default_device, default_dtype, find_model
+    from ingredients.pipelines.loading import default_device, default_dtype
+    from ingredients.pipelines.model_places import find_model
 
-    silence_libraries()
     chosen_part = _parse_part(part)
     buckets = tuple(_parse_bucket(text) for text in bucket or ())
     source = open_clip_source(folder)

@@ -32,7 +32,7 @@ from ingredients.apps.sampling_options import (
     SplitGuidance,
     StepCache,
 )
-from ingredients.apps.terminal import note, say, show, show_json, silence_libraries, with_examples
+from ingredients.apps.terminal import note, say, show, show_json, with_examples
 from ingredients.core.paths import parse_path
 
 HELP = with_examples(
@@ -135,9 +135,10 @@ def evaluate(
     from ingredients.evaluation.modules import ModulesResult, evaluate_modules
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
-    from ingredients.pipelines.loading import find_model, load_pipeline
+    from ingredients.pipelines.loading import load_pipeline
+    from ingredients.pipelines.model_places import find_model
     from ingredients.pipelines.out_of_memory import explained_out_of_memory
-    from ingredients.pipelines.speed import COMPILE_NOTICE, parse_speed_options
+    from ingredients.pipelines.speed_options import COMPILE_NOTICE, parse_speed_options
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
@@ -150,7 +151,6 @@ def evaluate(
         fuse_qkv=fuse_qkv,
         split_guidance=split_guidance,
     )
-    silence_libraries()
     folder = find_model(model, notice=say)
     backends = load_backends(
         folder, judge=judge, detector=detector, clip=clip, inception=inception, pictures="drawings"

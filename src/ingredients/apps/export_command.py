@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ingredients.apps.terminal import say, show, silence_libraries, with_examples
+from ingredients.apps.terminal import say, show, with_examples
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def export(
     from ingredients.training.export_plan import RECORD_NAME, plan_export
     from ingredients.training.run_folder import read_run
 
-    silence_libraries()
     if private and push is None:
         raise UserInputError("--private is about a repository on the hub; name one with --push OWNER/NAME.")
     plan = plan_export(read_run(run), layout=layout, dtype=dtype, checkpoint=checkpoint, notice=say)

@@ -8,7 +8,7 @@ import typer
 
 from ingredients.apps.model_options import Model
 from ingredients.apps.output_options import Overwrite
-from ingredients.apps.terminal import cell, say, show, show_rendered, silence_libraries, with_examples
+from ingredients.apps.terminal import cell, say, show, show_rendered, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 
@@ -51,14 +51,13 @@ def faces(
     from ingredients.media.photos import load_photo
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.pipelines.components import face_encoder_folder, identity_beside
-    from ingredients.pipelines.loading import find_model
+    from ingredients.pipelines.model_places import find_model
 
     if face_stack is FaceStackChoice.DLIB and model is not None:
         raise UserInputError("dlib reads photos without a model; leave out --model or --face-stack dlib.")
     check_not_an_input(check_picture_path(output, overwrite=True), photos)
     check_picture_path(output, overwrite=overwrite)
     images = {str(photo): load_photo(photo) for photo in photos}
-    silence_libraries()
     reader: FaceReader
     remedy = ""
     if face_stack is FaceStackChoice.DLIB:

@@ -15,18 +15,20 @@ from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, PhotoError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning, warnings_told
-from ingredients.faces.facial_extractor import ExtractedIdentities, IdentityPhotos
+from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.media.pictures import write_picture
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
-from ingredients.pipelines.loading import find_model, load_pipeline
+from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.memory_estimate import VideoDemand
+from ingredients.pipelines.model_places import find_model
 from ingredients.pipelines.out_of_memory import explained_out_of_memory
 from ingredients.pipelines.people import identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning
-from ingredients.pipelines.speed import COMPILE_NOTICE
+from ingredients.pipelines.speed_options import COMPILE_NOTICE
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference
 from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import routing_map_sheet

@@ -20,7 +20,7 @@ from ingredients.apps.sampling_options import (
     SplitGuidance,
     StepCache,
 )
-from ingredients.apps.terminal import note, show, show_json, silence_libraries, with_examples
+from ingredients.apps.terminal import note, show, show_json, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.paths import parse_path
@@ -115,7 +115,7 @@ def generate(
     from ingredients.apps.generate import generate_video
     from ingredients.apps.generate_request import GenerateRequest
     from ingredients.core.progress import show_progress
-    from ingredients.pipelines.speed import parse_speed_options
+    from ingredients.pipelines.speed_options import parse_speed_options
 
     request = GenerateRequest(
         photos=people,
@@ -149,7 +149,6 @@ def generate(
         overwrite=overwrite,
         prompt_metadata=prompt_metadata,
     )
-    silence_libraries()
     with show_progress("Making the video") as progress:
         result = generate_video(request, progress=progress, notice=note)
     if as_json:

@@ -1,24 +1,28 @@
 """What a video is asked for with, and what came of it: the types behind every front end."""
 
+from __future__ import annotations
+
 import dataclasses
 import filecmp
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ingredients.apps.people_check import JudgeName, PersonResult
 from ingredients.core.errors import OutputError, PhotoError, PromptError, UserInputError
 from ingredients.core.files import check_not_an_input, check_output_path
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.printable import check_letters, printable
-from ingredients.faces.face_stack import FaceStackName
+from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.media.pictures import check_picture_path
 from ingredients.media.video import check_video_path
 from ingredients.pipelines.people import PhotoFile
 from ingredients.pipelines.prompts import check_prompts
-from ingredients.pipelines.speed import SpeedOptions
+from ingredients.pipelines.speed_options import SpeedOptions
+
+if TYPE_CHECKING:
+    from ingredients.apps.people_check import JudgeName, PersonResult
 
 FPS = 8.0
 """Frames a second of every model's videos (4.1)."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 import typer
 
-from ingredients.apps.terminal import INTERRUPTED, note, say, show, show_json, silence_libraries
+from ingredients.apps.terminal import INTERRUPTED, note, say, show, show_json
 
 
 def judge_folder(
@@ -27,9 +27,8 @@ def judge_folder(
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.backends import MODEL, load_backends
     from ingredients.evaluation.videos import evaluate_videos
-    from ingredients.pipelines.loading import find_model
+    from ingredients.pipelines.model_places import find_model
 
-    silence_libraries()
     model_folder = find_model(model if MODEL in (judge, detector) else None, notice=say)
     backends = load_backends(model_folder, judge=judge, detector=detector, clip=clip, inception=inception)
     try:

@@ -48,7 +48,7 @@ def _to_json(model: "KnownModel") -> dict[str, Any]:
 
 def _folder(model: "KnownModel") -> str | None:
     from ingredients.pipelines.hub import find_downloaded
-    from ingredients.pipelines.loading import default_model_path
+    from ingredients.pipelines.model_places import default_model_path
 
     folder = default_model_path() if model.source is None else find_downloaded(model.source)
     return None if folder is None else str(folder)
@@ -58,8 +58,8 @@ def _needs(model: "KnownModel") -> "dict[MemoryMode, int]":
     """Bytes of GPU memory by mode, for a video of two people as the model was trained on."""
     import torch
 
-    from ingredients.pipelines.loading import default_model_path
     from ingredients.pipelines.memory_estimate import VideoDemand, estimate_needs
+    from ingredients.pipelines.model_places import default_model_path
     from ingredients.pipelines.unloaded_weights import folder_weights, published_weights
 
     if model.source is None:
@@ -70,7 +70,8 @@ def _needs(model: "KnownModel") -> "dict[MemoryMode, int]":
 
 
 def _state(model: "KnownModel") -> str:
-    from ingredients.pipelines.hub import format_size, size_on_disk
+    from ingredients.pipelines.hub import size_on_disk
+    from ingredients.pipelines.hub_model import format_size
 
     if _folder(model) is not None:
         return "yes"
@@ -96,7 +97,7 @@ def _print_table() -> None:
 
 
 def _describe(model: "KnownModel") -> str:
-    from ingredients.pipelines.hub import format_size
+    from ingredients.pipelines.hub_model import format_size
 
     needs = ", ".join(f"{mode.value} {format_size(need)}" for mode, need in _needs(model).items())
     lines = [

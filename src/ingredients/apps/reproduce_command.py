@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ingredients.apps.terminal import INTERRUPTED, say, show, silence_libraries, with_examples
+from ingredients.apps.terminal import INTERRUPTED, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 
@@ -47,8 +47,6 @@ def reproduce(
     worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
     """Reproduces the paper's tables and figures."""
-    silence_libraries()
-
     import torch
 
     from ingredients.core.config import load_config

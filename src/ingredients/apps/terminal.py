@@ -7,7 +7,6 @@ import contextlib
 import errno
 import functools
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -17,10 +16,10 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from ingredients.apps.quiet_libraries import only_our_words
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.json_yaml import finite_or_none, to_json
 from ingredients.core.printable import printable, printable_lines
-from ingredients.core.warnings_told import PhotoWarning, warnings_told
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,7 +34,10 @@ _MOST_LETTERS = 1000
 
 
 class IngredientsGroup(TyperGroup):
-    """Commands in which a user's mistake is one sentence and exit code 2, and Ctrl-C says what became of the files."""
+    """Commands in which a user's mistake is one sentence and exit code 2, and Ctrl-C says what became of the files.
+
+    Nothing but our own words reaches the terminal.
+    """
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Runs the command line, on streams that take every letter."""
@@ -53,7 +55,7 @@ class IngredientsGroup(TyperGroup):
         """Runs the command."""
         try:
             # A photo's warning is told once, however often it is read.
-            with _printable_usage(), warnings_told(functools.cache(note), PhotoWarning):
+            with _printable_usage(), only_our_words(functools.cache(note)):
                 return super().invoke(ctx)
         except UserInputError as error:
             say(f"Error: {printable_lines(str(error), most=_MOST_LETTERS)}")
@@ -220,19 +222,3 @@ def with_examples(description: str, *examples: str) -> str:
     """Joins a command's description and example command lines to its help."""
     lines = "\n".join(f"  {example}" for example in examples)
     return f"{description}\n\nExamples:\n\n\b\n{lines}"
-
-
-def silence_libraries() -> None:
-    """Keeps the loading bars and hints of transformers and diffusers off the terminal, which has its own.
-
-    And what torchao says as diffusers imports it where it is installed: of parts for GPUs, and of its own old ways.
-    """
-    for name in ("torchao", "torch.utils._pytree"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    for library in (diffusers.utils.logging, transformers.utils.logging):
-        library.disable_progress_bar()
-        library.set_verbosity_error()

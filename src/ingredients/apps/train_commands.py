@@ -10,7 +10,7 @@ import typer
 
 from ingredients.apps import export_command
 from ingredients.apps.model_options import Model
-from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, note, say, show, silence_libraries, with_examples
+from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, note, say, show, with_examples
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
@@ -85,8 +85,6 @@ def _command(kind_name: str) -> Callable[..., None]:
         ] = False,
     ) -> None:
         """Trains a stage."""
-        silence_libraries()
-
         from ingredients.core.config import load_config
         from ingredients.training.runs import RUN_KINDS, train_run
 

@@ -11,7 +11,7 @@ import typer
 
 from ingredients.apps import calibrate_command
 from ingredients.apps.output_options import Overwrite
-from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, note, say, show, silence_libraries, with_examples
+from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 
@@ -229,8 +229,6 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Trains one part of the small model."""
-    silence_libraries()
-
     from ingredients.core.warnings_told import warnings_told
     from ingredients.training.stage import TrainingWarning
     from ingredients.training.world_parts import PARTS

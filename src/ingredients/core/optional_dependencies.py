@@ -2,6 +2,7 @@
 
 import importlib
 import types
+from typing import Any
 
 from ingredients.core.errors import MissingDependencyError
 
@@ -15,10 +16,35 @@ def import_optional(module: str, *, extra: str) -> types.ModuleType:
     Raises:
         MissingDependencyError: if it cannot be imported; the message holds the command that installs it.
     """
+    return _import(module, install=f'"ingredients[{extra}]"')
+
+
+class LazyLibrary(types.ModuleType):
+    """Stands for a library that is imported with its first attribute, so that who never uses it need not have it.
+
+    Args:
+        module: its name.
+        install: what `pip install` takes.
+
+    Raises:
+        MissingDependencyError: where an attribute is used and the library cannot be imported.
+    """
+
+    def __init__(self, module: str, *, install: str) -> None:
+        super().__init__(module)
+        self._install = install
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what inspect and its like ask of every module
+            raise AttributeError(name)
+        return getattr(_import(self.__name__, install=self._install), name)
+
+
+def _import(module: str, *, install: str) -> types.ModuleType:
     try:
         return importlib.import_module(module)
     except (ImportError, RuntimeError) as error:
         raise MissingDependencyError(
             f"This needs the library {module!r}, which cannot be imported ({error}); "
-            f'install it with: pip install "ingredients[{extra}]"'
+            f"install it with: pip install {install}"
         ) from error

@@ -18,7 +18,7 @@ from ingredients.pipelines.layout import column_layout
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.pipelines.speed import SpeedOptions
+from ingredients.pipelines.speed_options import SpeedOptions
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,18 +11,16 @@ photos, and their landmarks, may be exchanged: `dlib` does it for either stack.
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder
 from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER, load_antelope_face_stack
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.drawn_face_stack import CONFIG_NAME, load_drawn_face_stack
+from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import FacialExtractor
 from ingredients.faces.photo_quality import PhotoLimits
-
-FaceStackName = Literal["model", "antelopev2", "dlib", "drawn"]
-"""`model`: whatever the folder holds; `dlib`: the same, but dlib finds the faces of the photos."""
 
 
 class FaceReader(Protocol):

@@ -3,21 +3,28 @@
 Legend: F frames, H/W pixels.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from av.codec.context import CodecContext
-from av.container import InputContainer
-from av.video.reformatter import ColorRange, Colorspace
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import OutputError, ShapeError, UserInputError
 from ingredients.core.files import atomic_path, check_output_path
+from ingredients.core.optional_dependencies import LazyLibrary
+
+if TYPE_CHECKING:
+    import av
+    from av.codec.context import CodecContext
+    from av.container import InputContainer
+else:
+    av = LazyLibrary("av", install="av")
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
 
@@ -112,10 +119,15 @@ def write_video(
         stream.options = {"crf": str(constant_rate_factor), "x264-params": "mbtree=0"}
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = ColorRange.MPEG
+        colours = av.video.reformatter
+        context.color_range = colours.ColorRange.MPEG
         for pixels in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+            frame = frame.reformat(
+                format="yuv420p",
+                dst_colorspace=colours.Colorspace.ITU709,
+                dst_color_range=colours.ColorRange.MPEG,
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

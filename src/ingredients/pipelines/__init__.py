@@ -1,7 +1,24 @@
 """From photos and a sentence to a video: the pipeline, and the door through which its model is loaded."""
 
-from ingredients.pipelines.loading import default_model_path, load_pipeline
-from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
+from typing import TYPE_CHECKING
+
+from ingredients.core.lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from ingredients.pipelines.loading import load_pipeline
+    from ingredients.pipelines.model_places import default_model_path
+    from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+    from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
 
 __all__ = ["IngredientsPipeline", "IngredientsPipelineOutput", "default_model_path", "load_pipeline"]
+
+if not TYPE_CHECKING:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "IngredientsPipeline": "ingredients.pipelines.pipeline_ingredients",
+            "IngredientsPipelineOutput": "ingredients.pipelines.pipeline_output",
+            "default_model_path": "ingredients.pipelines.model_places",
+            "load_pipeline": "ingredients.pipelines.loading",
+        },
+    )

@@ -10,9 +10,7 @@ from diffusers.models.attention_dispatch import (
 
 from ingredients.core.errors import MissingDependencyError, SpeedOptionError
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-
-ATTENTION_BACKENDS: tuple[str, ...] = tuple(backend.value for backend in AttentionBackendName)
-"""All that diffusers knows; most need a library or a device of their own."""
+from ingredients.pipelines.speed_options import check_attention_backend_name
 
 _NUM_PROBE_TOKENS = 16
 
@@ -37,10 +35,7 @@ def check_attention_backend(name: str) -> None:
         SpeedOptionError: with the names that it knows.
         MissingDependencyError: with what installs the library.
     """
-    if name not in ATTENTION_BACKENDS:
-        raise SpeedOptionError(
-            f"The attention backend {name!r} does not exist; choose one of {', '.join(ATTENTION_BACKENDS)}."
-        )
+    check_attention_backend_name(name)
     try:
         _check_attention_backend_requirements(AttentionBackendName(name))
     except RuntimeError as error:

@@ -15,7 +15,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5Enc
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import read_json
-from ingredients.faces.face_stack import FaceStackName, load_face_stack
+from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.pipelines.identity_folder import IDENTITY_FOLDER
 from ingredients.pipelines.transformer_folder import is_base, load_transformer
 from ingredients.pipelines.weight_files import (

@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import httpx2
 import huggingface_hub
 from huggingface_hub import HfApi, constants, file_download
 from huggingface_hub import errors as hub_errors
@@ -28,28 +27,16 @@ from ingredients.core.errors import HubError
 from ingredients.core.files import atomic_path, is_disk_full
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import ProgressCallback
+from ingredients.pipelines.hub_model import HubModel, format_size
 from ingredients.pipelines.needed_files import is_model, needed_files
 
-_ID = re.compile(r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w][\w./-]*))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PARTIAL = "partial"
 _BLOCK = 1 << 22
-_GIGABYTE = 1e9
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class HubModel:
-    """A model's repository."""
-
-    repo_id: str
-    """`owner/name`."""
-
-    revision: str | None = None
-    """Commit, tag or branch; None is what was downloaded before, or else the newest."""
-
-    def __str__(self) -> str:
-        return self.repo_id if self.revision is None else f"{self.repo_id}@{self.revision}"
+HTTP_ERROR: type[Exception] = hub_errors.HfHubHTTPError.__bases__[0]
+"""What every failed connection raises: httpx2's, which huggingface_hub speaks by from its version 2 on, or httpx's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +88,6 @@ class DownloadPlan:
         """The sizes in words."""
         size, missing = format_size(self.num_bytes), format_size(self.num_missing_bytes)
         return f"{len(self.files)} files, {size}" + (f", of which {missing} are missing" if missing != size else "")
-
-
-def parse_hub_id(text: str) -> HubModel | None:
-    """`owner/name` or `owner/name@revision`; None for anything else, such as a path."""
-    match = _ID.fullmatch(text)
-    return HubModel(repo_id=match["repo"], revision=match["revision"]) if match else None
 
 
 def cache_folder() -> Path:
@@ -222,11 +203,6 @@ def verify(plan: DownloadPlan, folder: Path, *, progress: ProgressCallback | Non
             progress(num_read // 10**6, plan.num_bytes // 10**6)
     if damaged:
         raise HubError(_damaged(plan, damaged))
-
-
-def format_size(num_bytes: float) -> str:
-    """Bytes for people."""
-    return f"{num_bytes / _GIGABYTE:.1f} GB" if num_bytes >= _GIGABYTE / 10 else f"{num_bytes / 1e6:.1f} MB"
 
 
 def _damaged(plan: DownloadPlan, names: Sequence[str]) -> str:
@@ -358,7 +334,7 @@ def _explained(model: HubModel) -> Iterator[None]:
         raise HubError(f"{model.repo_id} has no revision {model.revision}; check what follows the @.") from error
     except hub_errors.HFValidationError as error:
         raise HubError(f"{model} is no name of a repository; it must have the form owner/name.") from error
-    except (hub_errors.OfflineModeIsEnabled, hub_errors.LocalEntryNotFoundError, httpx2.HTTPError) as error:
+    except (hub_errors.OfflineModeIsEnabled, hub_errors.LocalEntryNotFoundError, HTTP_ERROR) as error:
         if isinstance(error, hub_errors.OfflineModeIsEnabled) or constants.HF_HUB_OFFLINE:
             reason = "HF_HUB_OFFLINE forbids it"
         else:

@@ -4,13 +4,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx2
 from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub import errors as hub_errors
 
 from ingredients.core.errors import HubError
 from ingredients.core.model_files import name_some
-from ingredients.pipelines.hub import parse_hub_id
+from ingredients.pipelines.hub import HTTP_ERROR
+from ingredients.pipelines.hub_model import parse_hub_id
 
 _NOT_ALLOWED = (401, 403)
 _OF_THE_HUB = (".gitattributes",)
@@ -95,7 +95,7 @@ def _explained(repo_id: str, *, refused: str) -> Iterator[None]:
     """Turns what goes wrong between here and the hub into one sentence; `refused` is that for who may not."""
     try:
         yield
-    except (httpx2.HTTPError, OSError, RuntimeError, ValueError) as error:
+    except (HTTP_ERROR, OSError, RuntimeError, ValueError) as error:
         cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ is not None else error
         if isinstance(cause, hub_errors.HfHubHTTPError) and cause.response.status_code in _NOT_ALLOWED:
             raise HubError(refused) from error

@@ -6,7 +6,7 @@ asks the hub for the bytes of the files themselves.
 
 import dataclasses
 
-from ingredients.pipelines.hub import HubModel
+from ingredients.pipelines.hub_model import HubModel
 
 SMALL_WORLD = "small-world"
 

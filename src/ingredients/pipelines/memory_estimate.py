@@ -31,7 +31,7 @@ from ingredients.models.transformer_ingredients import IngredientsTransformer3DM
 from ingredients.pipelines.guidance import plan_guidance
 from ingredients.pipelines.memory_modes import SMALL_TILE, TILE
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.pipelines.speed import SpeedOptions
+from ingredients.pipelines.speed_options import SpeedOptions
 from ingredients.pipelines.video_shape import VideoGeometry
 
 _ROTARY_FACTOR = 14

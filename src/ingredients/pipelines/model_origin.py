@@ -10,9 +10,9 @@ from typing import Any
 
 from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER
 from ingredients.pipelines.components import FACE_ENCODER
-from ingredients.pipelines.hub import HubModel, parse_hub_id
+from ingredients.pipelines.hub_model import HubModel, parse_hub_id
 from ingredients.pipelines.known_models import KNOWN_MODELS, SMALL_WORLD, KnownModel, find_known_model
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 
 COGVIDEOX_TERMS = (
     "CogVideoX licence: research is free; commercial use wants a registration with its authors, who set limits"

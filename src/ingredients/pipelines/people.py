@@ -13,7 +13,7 @@ from PIL import Image
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import PhotoError
 from ingredients.faces.face_choice import FaceChoice
-from ingredients.faces.facial_extractor import IdentityPhotos
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.media.photos import MemoryPhoto, load_photo, read_photo
 
 

@@ -25,7 +25,8 @@ from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.canvas_latents import encode_slots
 from ingredients.faces.canvas import compose_canvas
-from ingredients.faces.face_stack import FaceStack, FaceStackName
+from ingredients.faces.face_stack import FaceStack
+from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
@@ -48,8 +49,8 @@ from ingredients.pipelines.residual_magnitudes import (
     save_residual_magnitudes,
 )
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
-from ingredients.pipelines.speed import SpeedOptions
-from ingredients.pipelines.step_caches import StepCacheName, check_step_cache, running_step_cache
+from ingredients.pipelines.speed_options import SpeedOptions, StepCacheName
+from ingredients.pipelines.step_caches import check_step_cache, running_step_cache
 from ingredients.pipelines.video_shape import VideoGeometry
 
 OutputType = Literal["pil", "np", "pt", "latent"]

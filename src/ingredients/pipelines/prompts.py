@@ -3,15 +3,19 @@
 Legend: B prompts, T text tokens, D width of the text encoder.
 """
 
+from __future__ import annotations
+
 import string
 import warnings
 from collections.abc import Sequence
-
-import torch
-from transformers import PreTrainedTokenizerBase, T5EncoderModel
+from typing import TYPE_CHECKING
 
 from ingredients.core.errors import PromptError
 from ingredients.core.printable import check_letters
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 
 class PromptWarning(UserWarning):

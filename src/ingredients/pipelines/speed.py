@@ -1,16 +1,6 @@
-"""Speed options: how a model runs faster or in less memory, all off by default (docs/performance.md).
+"""Makes a model run by its speed options, which `speed_options.py` declares."""
 
-| option | changes the video |
-|---|---|
-| compile | by rounding |
-| attention_backend | by rounding; quantised kernels by more |
-| fuse_qkv | by rounding |
-| split_guidance | by rounding |
-| step_cache | yes: it leaves work out |
-"""
-
-import dataclasses
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import torch
 from diffusers.hooks import HookRegistry
@@ -19,82 +9,13 @@ from torch import nn
 
 from ingredients.core.errors import SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
-from ingredients.pipelines.attention_backends import check_attention_backend, use_attention_backend
-from ingredients.pipelines.step_caches import STEP_CACHES, WITHIN_BLOCKS, StepCacheName, check_step_cache
+from ingredients.pipelines.attention_backends import use_attention_backend
+from ingredients.pipelines.speed_options import SpeedOptions
+from ingredients.pipelines.step_caches import check_step_cache
 
 if TYPE_CHECKING:
     from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-
-COMPILE_NOTICE = (
-    "The first steps compile the transformer's blocks, which takes from half a minute to minutes; "
-    "it is worth it for many videos, or for long ones."
-)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedOptions:
-    """How a model runs. The defaults change nothing.
-
-    Raises:
-        SpeedOptionError: for a name that does not exist, or options that cannot go together.
-        MissingDependencyError: for an attention backend whose library is missing.
-    """
-
-    compile: bool = False
-    """Whether the blocks are compiled, when the first video is made."""
-
-    attention_backend: str | None = None
-    """Kernel for attention, a name of diffusers' dispatcher; None leaves it to PyTorch."""
-
-    step_cache: StepCacheName | None = None
-    """What steps take over from those before; None computes everything."""
-
-    fuse_qkv: bool = False
-    """Whether query, key and value of self-attention are one matrix, kept beside the three."""
-
-    split_guidance: bool = False
-    """Whether the guidance passes of a step run one after the other instead of as one batch, in less memory."""
-
-    def __post_init__(self) -> None:
-        if self.attention_backend is not None:
-            check_attention_backend(self.attention_backend)
-        if self.step_cache is None:
-            return
-        if self.step_cache not in STEP_CACHES:
-            raise SpeedOptionError(
-                f"The step cache {self.step_cache!r} does not exist; choose one of {', '.join(STEP_CACHES)}."
-            )
-        if self.split_guidance and self.step_cache == "faster":
-            raise SpeedOptionError(
-                "The step cache faster leaves out one pass of a batch of two, and split guidance has no batch; "
-                "choose another step cache, or leave split guidance out."
-            )
-        if self.compile and self.step_cache in WITHIN_BLOCKS:
-            usable = ", ".join(name for name in STEP_CACHES if name not in WITHIN_BLOCKS)
-            raise SpeedOptionError(
-                f"The step cache {self.step_cache} decides anew within each block, which compiled blocks cannot "
-                f"follow; choose one of {usable}, or leave compiling out."
-            )
-
-    def names(self) -> tuple[str, ...]:
-        """Of the options that are on, for a report."""
-        named = {"compile": self.compile, "fuse-qkv": self.fuse_qkv, "split-guidance": self.split_guidance}
-        return (
-            *(name for name, is_on in named.items() if is_on),
-            *(f"step-cache {name}" for name in (self.step_cache,) if name is not None),
-            *(f"attention-backend {name}" for name in (self.attention_backend,) if name is not None),
-        )
-
-
-def parse_speed_options(*, step_cache: str | None, **others: Any) -> SpeedOptions:
-    """Options as a person names them.
-
-    Raises:
-        SpeedOptionError: as `SpeedOptions`.
-        MissingDependencyError: as `SpeedOptions`.
-    """
-    return SpeedOptions(step_cache=cast("StepCacheName | None", step_cache), **others)
 
 
 def apply_speed_options(

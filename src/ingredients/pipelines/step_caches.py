@@ -21,7 +21,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from diffusers.hooks import (
@@ -35,12 +35,7 @@ from diffusers.hooks import (
 from ingredients.core.errors import SpeedOptionError
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.residual_magnitudes import ResidualMagnitudes
-
-StepCacheName = Literal["first-block", "pab", "faster", "mag", "taylor"]
-STEP_CACHES: tuple[StepCacheName, ...] = get_args(StepCacheName)
-
-WITHIN_BLOCKS: frozenset[StepCacheName] = frozenset({"pab", "faster", "taylor"})
-"""Those that decide inside a block, which a compiled block cannot follow."""
+from ingredients.pipelines.speed_options import StepCacheName
 
 
 def step_cache_config(

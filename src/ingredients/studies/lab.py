@@ -31,7 +31,7 @@ from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.clip_encoding import load_encoding_model
 from ingredients.pipelines.components import load_vae
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from ingredients.pipelines.transformer_folder import load_transformer
 from ingredients.studies.recipes import (

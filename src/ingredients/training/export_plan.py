@@ -13,9 +13,9 @@ from ingredients.core.input_files import read_text
 from ingredients.core.model_files import digest_files
 from ingredients.pipelines.clip_encoding import find_face_encoder
 from ingredients.pipelines.components import transformer_part
-from ingredients.pipelines.loading import find_model
 from ingredients.pipelines.model_origin import ModelOrigin, model_origin
 from ingredients.pipelines.model_parts import stored_dtype
+from ingredients.pipelines.model_places import find_model
 from ingredients.pipelines.transformer_folder import is_base
 from ingredients.training.run_folder import RunFolder, checkpoint_step, find_checkpoint, read_metrics, run_chain
 

@@ -18,7 +18,7 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.clip_encoding import model_bucket
 from ingredients.pipelines.components import build_vae
 from ingredients.pipelines.known_models import find_known_model
-from ingredients.pipelines.loading import find_model, find_model_here
+from ingredients.pipelines.model_places import find_model, find_model_here
 from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityStage

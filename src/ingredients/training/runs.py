@@ -18,7 +18,7 @@ from ingredients.faces.face_stack import load_face_stack
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.pipelines.components import load_scheduler, load_vae
-from ingredients.pipelines.loading import find_model
+from ingredients.pipelines.model_places import find_model
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
 from ingredients.training.checkpoints import Checkpoints
 from ingredients.training.diffusion_stage import FrozenParts

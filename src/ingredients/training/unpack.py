@@ -11,7 +11,7 @@ from transformers import T5EncoderModel
 from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.components import FACE_ENCODER, load_text_encoder, load_vae
-from ingredients.pipelines.loading import default_model_path
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.transformer_folder import load_transformer
 from ingredients.training.faces import detector, image_encoder, recognition
 from ingredients.training.faces.pack import JUDGE_FOLDER
