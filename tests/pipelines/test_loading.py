@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from ingredients.core.errors import ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.models.state_dict_adapter import to_published
-from ingredients.pipelines import loading
+from ingredients.pipelines import loading, model_places
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.memory_plan import MemoryPlan
 from ingredients.pipelines.model_places import default_model_path
@@ -285,7 +285,7 @@ def test_no_folder_is_said_so(tmp_path: Path) -> None:
 
 
 def test_a_package_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(model_places.resources, "files", lambda package: tmp_path)
     with pytest.raises(ModelFolderError, match="The small model is not at"):
         default_model_path()
     (tmp_path / "assets" / "small-world").mkdir(parents=True)
