@@ -7,6 +7,7 @@ once and each text can be printed. Whatever else a file holds ends in one senten
 """
 
 import codecs
+import collections
 import contextlib
 import functools
 import json
@@ -321,10 +322,13 @@ def _check_letters(value: Any) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise NotPlainError(f"the name {found(twice)} stands in one object more than once")
+        raise NotPlainError(_stands_twice([name for name, _ in pairs]))
     return values
+
+
+def _stands_twice(names: Iterable[str]) -> str:
+    name, _ = collections.Counter(names).most_common(1)[0]
+    return f"the name {found(name)} stands there more than once"
 
 
 def _float(text: str) -> float:
@@ -363,10 +367,7 @@ def _yaml_loader() -> Any:
             if isinstance(node, yaml.MappingNode):
                 names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
                 if len(set(names)) < len(names):
-                    twice = next(name for name in names if names.count(name) > 1)
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the name {found(twice)} stands there more than once", node.start_mark
-                    )
+                    raise yaml.constructor.ConstructorError(None, None, _stands_twice(names), node.start_mark)
             return super().construct_mapping(node, deep=deep)
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _YAML_FLOAT, list("-+0123456789."))

@@ -1,13 +1,15 @@
 """Reading the small files of a model folder."""
 
+import contextlib
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ingredients.core.errors import ModelFolderError
-from ingredients.core.input_files import read_text
+from ingredients.core import json_yaml
+from ingredients.core.config import ConfigT, config_from_dict
+from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.core.json_yaml import BadFileError, MissingFileError, shorten
 
 _NUM_NAMED = 3
 
@@ -19,14 +21,49 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelFolderError: if the file is missing or holds no JSON object.
     """
     try:
-        values = json.loads(read_text(path))
-    except FileNotFoundError as error:
+        values = json_yaml.read_json(path, remedy="copy it again")
+    except MissingFileError as error:
         raise ModelFolderError(f"The model folder lacks {path}; copy the folder again or name another one.") from error
-    except (OSError, ValueError) as error:
-        raise ModelFolderError(f"The file {path} is damaged ({error}); copy it again.") from error
+    except BadFileError as error:
+        raise ModelFolderError(str(error)) from error
     if not isinstance(values, dict):
         raise ModelFolderError(f"The file {path} must hold a JSON object; copy it again.")
     return values
+
+
+def read_model_record(record_type: type[ConfigT], path: Path, *, what: str) -> ConfigT:
+    """Reads a JSON file of a model folder that holds a record, a dataclass.
+
+    Args:
+        record_type: dataclass of the record.
+        path: of the file.
+        what: it describes, for messages.
+
+    Raises:
+        ModelFolderError: if the file is missing or holds something else; it names the place.
+    """
+    values = read_json(path)
+    try:
+        return config_from_dict(record_type, values, where="")
+    except UserInputError as error:
+        reason = str(error).rstrip(".")
+        raise ModelFolderError(f"The file {path} does not describe {what}: {reason}; copy it again.") from error
+
+
+@contextlib.contextmanager
+def building_from(path: Path, what: str) -> Iterator[None]:
+    """Turns what a library says of a configuration into one sentence that names its file.
+
+    Raises:
+        ModelFolderError: for whatever is raised inside; libraries check their configurations in ways of their own.
+    """
+    try:
+        yield
+    except UserInputError:
+        raise
+    except Exception as error:
+        reason = shorten(str(error) or type(error).__name__)
+        raise ModelFolderError(f"The file {path} does not describe {what}: {reason}; copy it again.") from error
 
 
 def name_some(names: Sequence[str]) -> str:

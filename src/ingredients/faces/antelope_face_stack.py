@@ -15,9 +15,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from ingredients.core.config import config_from_dict, save_config
-from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.core.model_files import read_json
+from ingredients.core.config import save_config
+from ingredients.core.model_files import read_model_record
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.eva_clip import EvaClipConfig, EvaClipImageEncoder, load_eva_clip
 from ingredients.faces.facial_extractor import PHOTOGRAPH_REMEDY, FacialExtractor
@@ -135,12 +134,7 @@ def load_antelope_face_stack(folder: Path, *, detector: Literal["scrfd", "dlib"]
     """
     config = AntelopeFaceStackConfig()
     if (folder / _CONFIG_NAME).is_file():
-        try:
-            config = config_from_dict(AntelopeFaceStackConfig, read_json(folder / _CONFIG_NAME))
-        except (UserInputError, ValueError) as error:
-            raise ModelFolderError(
-                f"The file {folder / _CONFIG_NAME} does not describe an antelopev2 face stack: {error}"
-            ) from error
+        config = read_model_record(AntelopeFaceStackConfig, folder / _CONFIG_NAME, what="an antelopev2 face stack")
     if detector is not None:
         config = dataclasses.replace(config, detector=detector)
     return AntelopeFaceStack(

@@ -11,13 +11,11 @@ judge.safetensors
 """
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from ingredients.core.config import config_from_dict, save_config
-from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.core.model_files import read_json
+from ingredients.core.config import save_config
+from ingredients.core.model_files import read_model_record
 from ingredients.core.protocols import FaceDetector
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.facial_extractor import (
@@ -177,9 +175,4 @@ def save_judge(network: DepthwiseFaceNetwork, config: JudgeConfig, folder: str |
 
 
 def _read_config(config_type: type[_ConfigT], folder: Path) -> _ConfigT:
-    path = folder / CONFIG_NAME
-    values: Mapping[str, Any] = read_json(path)
-    try:
-        return config_from_dict(config_type, values)
-    except (UserInputError, ValueError) as error:
-        raise ModelFolderError(f"The file {path} does not describe a face stack of this version: {error}") from error
+    return read_model_record(config_type, folder / CONFIG_NAME, what="a face stack of this version")

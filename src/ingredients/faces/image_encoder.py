@@ -20,7 +20,7 @@ from transformers import CLIPConfig, CLIPModel
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.files import atomic_path
-from ingredients.core.model_files import read_json
+from ingredients.core.model_files import building_from, read_json, read_model_record
 from ingredients.core.protocols import ImageFeatures
 from ingredients.faces.weights import load_weights, save_weights
 from ingredients.faces.word_tokenizer import BEGIN_ID, END_ID, PAD_ID, SPECIAL_WORDS, WordTokenizer
@@ -186,6 +186,18 @@ def text_embeds(clip: CLIPModel, token_ids: Tensor, attention_mask: Tensor) -> T
     return embeds
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Vocabulary:
+    """What `vocabulary.json` holds."""
+
+    words: tuple[str, ...]
+    """All but the special ones, each once."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.words)) != len(self.words):
+            raise ValueError("it names a word twice")
+
+
 def save_dual_encoder(encoder: DualEncoder, folder: Path) -> None:
     """Writes `config.json`, `vocabulary.json` and `model.safetensors` (half precision), as transformers names them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -201,9 +213,13 @@ def load_dual_encoder(folder: Path) -> DualEncoder:
     Raises:
         ModelFolderError: if a file is missing or damaged, or a tensor does not fit.
     """
-    clip_config = CLIPConfig.from_dict(read_json(folder / "config.json"))
+    config_path = folder / "config.json"
+    values = read_json(config_path)
+    with building_from(config_path, "an image encoder"):
+        clip_config = CLIPConfig.from_dict(values)
+        clip = CLIPModel(clip_config)
     vision, text = clip_config.vision_config, clip_config.text_config
-    words = read_json(folder / "vocabulary.json").get("words", [])
+    words = read_model_record(_Vocabulary, folder / "vocabulary.json", what="a vocabulary").words
     if len(words) + len(SPECIAL_WORDS) != text.vocab_size:
         raise ModelFolderError(
             f"{folder / 'vocabulary.json'} holds {len(words)} words, but {folder / 'config.json'} needs "
@@ -220,7 +236,6 @@ def load_dual_encoder(folder: Path) -> DualEncoder:
         projection_dim=clip_config.projection_dim,
         max_text_length=text.max_position_embeddings,
     )
-    clip = CLIPModel(clip_config)
     load_weights(clip, folder / "model.safetensors")
     return DualEncoder(clip, WordTokenizer(words, max_length=config.max_text_length), config)
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ingredients.core.config import config_from_dict, save_config
-from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.core.model_files import read_json
+from ingredients.core.config import save_config
+from ingredients.core.errors import UserInputError
+from ingredients.core.model_files import read_model_record
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
 RESIDUAL_MAGNITUDES_NAME = "residual_magnitudes.json"
@@ -112,10 +112,7 @@ def load_residual_magnitudes(folder: Path) -> ResidualMagnitudes | None:
     path = folder / RESIDUAL_MAGNITUDES_NAME
     if not path.exists():
         return None
-    try:
-        return config_from_dict(ResidualMagnitudes, read_json(path))
-    except UserInputError as error:
-        raise ModelFolderError(f"The file {path} is damaged ({error}); copy it again.") from error
+    return read_model_record(ResidualMagnitudes, path, what="how the residuals of a model change")
 
 
 def save_residual_magnitudes(magnitudes: ResidualMagnitudes | None, folder: Path) -> None:

@@ -4,9 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Self
 
-from ingredients.core.config import config_from_dict, save_config
-from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.core.model_files import read_json
+from ingredients.core.config import save_config
+from ingredients.core.model_files import read_model_record
 
 SAMPLING_DEFAULTS_NAME = "sampling_defaults.json"
 
@@ -44,10 +43,7 @@ def load_sampling_defaults(folder: Path) -> SamplingDefaults:
     path = folder / SAMPLING_DEFAULTS_NAME
     if not path.exists():
         return SamplingDefaults()
-    try:
-        return config_from_dict(SamplingDefaults, read_json(path))
-    except UserInputError as error:
-        raise ModelFolderError(f"The file {path} is damaged ({error}); copy it again.") from error
+    return read_model_record(SamplingDefaults, path, what="how a model is sampled")
 
 
 def save_sampling_defaults(defaults: SamplingDefaults, folder: Path) -> None:
