@@ -1,18 +1,29 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import UserInputError
 from ingredients.data.clip_encoder import EncoderConfig, encode_all, vae_digest
 from ingredients.data.encode import encode_clips, video_to_pixels
-from ingredients.data.encoded_clips import DESCRIPTION_NAME, EncodedClips, claim_folder, read_shard_size, shard_paths
+from ingredients.data.encoded_clips import (
+    DESCRIPTION_NAME,
+    EMPTY_PROMPT_NAME,
+    EncodedClips,
+    MissingChecksumWarning,
+    claim_folder,
+    read_shard_size,
+    shard_paths,
+)
 from ingredients.data.encoding_run import encode_into
 from ingredients.data.world_examples import draw_example
 from ingredients.faces.alignment import crop_ffhq
@@ -127,7 +138,7 @@ def test_a_clip_that_cannot_be_used_is_left_out_or_ends_the_run(
 
     reports: list[tuple[str, str]] = []
     encoder = tiny_encoder(tiny_vae)
-    claim_folder(tmp_path, {"parts": {}}, encoder.encode_captions([""])[0])
+    claim_folder(tmp_path, {"parts": {}, "widths": {}}, encoder.encode_captions([""])[0])
     with pytest.raises(UserInputError, match=r"clip 1 cannot be used: It has no caption"):
         encode_into(tmp_path, items(), encoder, on_bad="stop")
     assert not shard_paths(tmp_path)
@@ -193,6 +204,136 @@ def test_a_damaged_shard_is_named_when_encoding_goes_on(
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserInputError, match=rf"{path.name} are damaged .*delete the file"):
         encode_world(folder, tiny_vae, number=6)
+
+
+def read_all(folder: Path) -> None:
+    """Reads every tensor of a folder."""
+    clips = EncodedClips([folder])
+    for index, entry in enumerate(clips.entries):
+        for name in (
+            "latents",
+            "prompt_embeds",
+            "face_landmarks",
+            "routing_targets",
+            "box_targets",
+            "nearest_targets",
+        ):
+            clips.tensor(index, name)
+        for person, kinds in enumerate(entry.kinds):
+            for number in range(len(kinds)):
+                for name in ("embeds", "hidden_states", "canvas_crop"):
+                    clips.reference(index, person, number, name)
+
+
+def test_every_changed_byte_is_noticed(encoded_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "encoded"
+    shutil.copytree(encoded_folder, folder)
+    read_all(folder)
+    rng = np.random.default_rng(0)
+    for name in (shard_paths(folder)[1].name, EMPTY_PROMPT_NAME):
+        path = folder / name
+        whole = path.read_bytes()
+        size_of_header = 8 + int.from_bytes(whole[:8], "little")
+        places = [*rng.integers(8, size_of_header, size=60), *rng.integers(size_of_header, len(whole), size=20)]
+        for place in places:
+            if whole[place : place + 1].isspace():
+                continue  # spaces fill the header up
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << int(rng.integers(8))
+            path.write_bytes(damaged)
+            with pytest.raises(UserInputError, match=path.name):
+                read_all(folder)
+        path.write_bytes(whole)
+    read_all(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda clips: clips[0].update(caption="somebody else waves"), "checksum of its metadata"),
+        (lambda clips: clips[0]["people"][0].update(kinds=["photo", "frame", "photo"]), "checksum of its metadata"),
+        (lambda clips: clips[1].update(latent_shape=[3, 3, 12, 8]), "checksum of its metadata"),
+    ],
+)
+def test_a_changed_list_of_clips_is_noticed(
+    change: Callable[[list[dict[str, Any]]], None], complaint: str, encoded_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "encoded"
+    shutil.copytree(encoded_folder, folder)
+    path = shard_paths(folder)[1]
+    rewrite(path, change)
+    with pytest.raises(UserInputError, match=rf"{path.name} are damaged \(.*{complaint}.*delete the file"):
+        EncodedClips([folder])
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda clips: clips[0].pop("caption"), r"clips\[0\] needs the setting 'caption'"),
+        (lambda clips: clips[0]["people"][1].update(kinds=["film"]), r"clips\[0\]\.people\[1\]\.kinds.*'film'"),
+        (lambda clips: clips[0]["people"][1]["kinds"].pop(), "tensors differ in 0/1/"),
+        (
+            lambda clips: clips[1].update(latent_shape=[3, 3, 12, 8]),
+            r"latents of .* shape \[3, 3, .*not \[3, 3, 12, 8",
+        ),
+        (lambda clips: clips[0].update(clip_id=5), "clip_id must be of type str, not 5"),
+        (lambda clips: clips.append({}), r"clips\[2\] needs"),
+        (lambda clips: clips.pop(), "tensors differ in 1/"),
+    ],
+)
+def test_a_list_of_clips_without_a_checksum_must_fit_its_tensors(
+    change: Callable[[list[dict[str, Any]]], None], complaint: str, encoded_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "encoded"
+    shutil.copytree(encoded_folder, folder)
+    path = shard_paths(folder)[1]
+    rewrite(path, change, keep=("format", "clips", "skipped"))
+    with pytest.raises(UserInputError, match=rf"{path.name} .*damaged.*{complaint}"):
+        EncodedClips([folder])
+
+
+def rewrite(
+    path: Path, change: Callable[[list[dict[str, Any]]], Any] | None = None, *, keep: Sequence[str] | None = None
+) -> None:
+    """Changes a shard's list of clips and leaves its tensors; `keep` are the metadata that stay."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    clips = json.loads(metadata["clips"])
+    if change is not None:
+        change(clips)
+    metadata = {name: text for name, text in metadata.items() if keep is None or name in keep}
+    save_file(load_file(path), path, metadata=metadata | {"clips": json.dumps(clips)})
+
+
+def test_shards_from_before_there_were_checksums_are_read_with_a_warning(encoded_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "encoded"
+    shutil.copytree(encoded_folder, folder)
+    rewrite(shard_paths(folder)[1], keep=("format", "clips", "skipped"))
+    with pytest.warns(MissingChecksumWarning, match=f"1 of 2 shards in {folder}"):
+        old = EncodedClips([folder])
+    new = EncodedClips([encoded_folder])
+    assert old.entries[5].latent_shape == new.entries[5].latent_shape
+    assert torch.equal(old.tensor(5, "latents"), new.tensor(5, "latents"))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[" * 5000, "lists and objects within each other"),
+        ("[]", "must hold names and values"),
+        ('{"format": "1", "parts": {}, "widths": {}}', "format must be of type int, not '1'"),
+        ('{"format": 1, "parts": {"vae": 3}, "widths": {}}', r"parts\.vae must be of type str"),
+        ('{"format": 1, "parts": {}, "widths": {"id_vit_dim": "3"}}', r"widths\.id_vit_dim must be of type int"),
+        ('{"format": 2, "parts": {}, "widths": {}}', "of another version"),
+        ("\xff", "UTF-8"),
+    ],
+)
+def test_a_damaged_description_is_named(text: str, complaint: str, encoded_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "encoded"
+    shutil.copytree(encoded_folder, folder)
+    (folder / DESCRIPTION_NAME).write_text(text, encoding="latin-1")
+    with pytest.raises(UserInputError, match=rf"{folder}.*{complaint}"):
+        EncodedClips([folder])
 
 
 def test_a_clip_with_a_person_without_a_reference_is_left_out(

@@ -106,8 +106,7 @@ def _command(kind_name: str) -> Callable[..., None]:
                 _print_plan(kind, loaded)
             return
         from ingredients.apps.train_samples import training_sampler
-        from ingredients.core.warnings_told import warnings_told
-        from ingredients.training.stage import TrainingWarning
+        from ingredients.core.warnings_told import TrainingWarning, warnings_told
 
         try:
             with warnings_told(note, TrainingWarning):

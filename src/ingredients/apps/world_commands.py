@@ -229,8 +229,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Trains one part of the small model."""
-    from ingredients.core.warnings_told import warnings_told
-    from ingredients.training.stage import TrainingWarning
+    from ingredients.core.warnings_told import TrainingWarning, warnings_told
     from ingredients.training.world_parts import PARTS
 
     if part not in PARTS:

@@ -10,6 +10,10 @@ class PhotoWarning(UserWarning):
     """A photo is usable but doubtful."""
 
 
+class TrainingWarning(UserWarning):
+    """Something that the person who trains should know, and that stops nothing."""
+
+
 @contextlib.contextmanager
 def warnings_told(tell: Callable[[str], None], *kinds: type[Warning]) -> Iterator[None]:
     """Hands each warning of some kinds to `tell` while the block runs; others go on."""

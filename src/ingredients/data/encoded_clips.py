@@ -4,6 +4,10 @@ encoded.json                what made them; a cache of another model or other se
 empty-prompt.safetensors    embedding of the empty caption, which guidance needs
 shard-00000000.safetensors  clips, each under its number, with a list of them in the file's metadata
 
+The metadata of a shard also hold a checksum of each tensor, its name, type and shape included, and one of the metadata
+themselves: safetensors notices a short file, but no byte that has changed. A tensor is compared whenever it is read.
+Shards that were written before there were checksums are read with a warning.
+
 Legend: F latent frames, C channels, h/w latent grid, L video tokens, N people, R references of one person, T text
 tokens, D text width, E embedding width, P image-encoder tokens, S side of a crop.
 """
@@ -11,21 +15,33 @@ tokens, D text width, E embedding width, P image-encoder tokens, S side of a cro
 import dataclasses
 import functools
 import hashlib
-import json
+import warnings
+import zlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from ingredients.core.config import record_from
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
-from ingredients.core.input_files import check_regular, read_text
+from ingredients.core.input_files import check_regular
+from ingredients.core.json_yaml import (
+    MissingFileError,
+    parse_json,
+    read_json,
+    shorten,
+    to_json,
+    write_json,
+)
 from ingredients.core.model_files import name_some
+from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.clip_example import ReferenceKind
+from ingredients.data.schema import NUM_LANDMARKS
 
 DESCRIPTION_NAME = "encoded.json"
 EMPTY_PROMPT_NAME = "empty-prompt.safetensors"
@@ -33,6 +49,10 @@ FORMAT = 1
 """Raised when what a shard holds changes."""
 
 _OPEN_SHARDS = 256
+_OLD_METADATA = {"format", "clips", "skipped"}
+_METADATA = {*_OLD_METADATA, "checksums", "checksum"}
+_EMPTY_PROMPT = "prompt_embeds"
+_REFERENCE_TENSORS = ("embeds", "hidden_states", "canvas_crop")
 _CLIP_TENSORS = ("latents", "prompt_embeds", "face_landmarks", "routing_targets", "box_targets", "nearest_targets")
 
 
@@ -111,6 +131,113 @@ class ClipEntry:
     """Its number in the file."""
 
 
+class MissingChecksumWarning(TrainingWarning):
+    """Encoded clips in which damage cannot be noticed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Description:
+    """What `encoded.json` holds."""
+
+    format: int
+    """Version of the shards."""
+
+    parts: dict[str, str]
+    """Digests of the parts of the model that encoded the clips, by name."""
+
+    widths: dict[str, int]
+    """What a transformer must agree with, by its own names."""
+
+    source: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What the clips were."""
+
+    reading: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """How they were read."""
+
+    encoder: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """How they were encoded."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _PersonEntry:
+    """A person of a clip, in a shard's list."""
+
+    person_id: str | None
+    """Who it is, where that is known."""
+
+    kinds: tuple[ReferenceKind, ...]
+    """Where each reference is from."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _ClipEntry:
+    """A clip, in a shard's list."""
+
+    clip_id: str
+    """Its name."""
+
+    caption: str
+    """What happens."""
+
+    latent_shape: tuple[int, int, int, int]
+    """(F, C, h, w)."""
+
+    people: tuple[_PersonEntry, ...]
+    """Who is in it."""
+
+    def tensor_names(self, position: int) -> set[str]:
+        """All that a shard holds of the clip at a position."""
+        return {f"{position}/{name}" for name in _CLIP_TENSORS} | {
+            f"{position}/{index}/{number}/{name}"
+            for index, person in enumerate(self.people)
+            for number in range(len(person.kinds))
+            for name in _REFERENCE_TENSORS
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _ShardIndex:
+    """What the metadata of a shard hold."""
+
+    clips: tuple[_ClipEntry, ...]
+    """Its clips, in their order."""
+
+    skipped: dict[str, str]
+    """Clips that belong there and could not be used, with the reason."""
+
+    checksums: dict[str, str] | None = None
+    """Of each tensor, by name; None in a shard that was written before there were any."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _OpenShard:
+    """A shard that tensors are read from."""
+
+    path: Path
+    """The file."""
+
+    file: Any
+    """safetensors' own object."""
+
+    index: _ShardIndex
+    """What it holds."""
+
+    def read(self, name: str) -> torch.Tensor:
+        """A tensor, as it was written.
+
+        Raises:
+            UserInputError: if it is another one.
+        """
+        try:
+            tensor: torch.Tensor = self.file.get_tensor(name)
+        except Exception as error:  # safetensors' own error type derives from Exception alone
+            raise _damaged(self.path, error) from error
+        checksums = self.index.checksums
+        if checksums is not None and checksums.get(name) != _checksum(name, tensor):
+            raise _damaged(self.path, f"the checksum of {name} does not match")
+        return tensor
+
+
 def write_shard(path: Path, clips: Sequence[EncodedClip], *, skipped: Mapping[str, str]) -> None:
     """Writes clips to a file, whole or not at all.
 
@@ -137,7 +264,13 @@ def write_shard(path: Path, clips: Sequence[EncodedClip], *, skipped: Mapping[st
                 "people": [{"person_id": person.person_id, "kinds": person.kinds} for person in clip.people],
             }
         )
-    metadata = {"format": str(FORMAT), "clips": json.dumps(entries), "skipped": json.dumps(dict(skipped))}
+    metadata = {
+        "format": str(FORMAT),
+        "clips": to_json(entries),
+        "skipped": to_json(dict(skipped)),
+        "checksums": to_json({name: _checksum(name, tensor) for name, tensor in tensors.items()}),
+    }
+    metadata["checksum"] = _checksum_of_metadata(metadata)
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 
@@ -153,14 +286,72 @@ def read_shard_size(path: Path) -> tuple[int, dict[str, str]]:
     Raises:
         UserInputError: if the shard is damaged.
     """
+    index = _open_shard(path).index
+    return len(index.clips), index.skipped
+
+
+def _open_shard(path: Path) -> _OpenShard:
+    """Opens a shard, and compares its list of clips with what it holds.
+
+    Raises:
+        UserInputError: if it is damaged.
+    """
     try:
         check_regular(path)
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-        num_clips, skipped = len(json.loads(metadata["clips"])), json.loads(metadata["skipped"])
+        file = safe_open(path, framework="pt")
+        metadata: dict[str, str] = cast(Any, file).metadata() or {}
+        if metadata.get("format", str(FORMAT)) != str(FORMAT):
+            raise UserInputError(
+                f"The encoded clips {path} are of another version; delete the folder to encode them anew."
+            )
+        has_checksums = metadata.keys() != _OLD_METADATA
+        if has_checksums and metadata.keys() != _METADATA:
+            raise ValueError(f"its metadata should be {', '.join(sorted(_METADATA))}, not {name_some(list(metadata))}")
+        if has_checksums and metadata["checksum"] != _checksum_of_metadata(metadata):
+            raise ValueError("the checksum of its metadata does not match")
+        names = sorted(metadata.keys() & {"clips", "skipped", "checksums"})
+        index = record_from(
+            _ShardIndex, {name: parse_json(metadata[name]) for name in names}, path, remedy="delete it"
+        )
+        _check_index(index, file)
+    except UserInputError:
+        raise
     except Exception as error:  # safetensors' own error type derives from Exception alone
-        raise UserInputError(f"The encoded clips {path} are damaged ({error}); delete the file.") from error
-    return num_clips, skipped
+        raise _damaged(path, error) from error
+    return _OpenShard(path=path, file=file, index=index)
+
+
+def _check_index(index: _ShardIndex, file: Any) -> None:
+    """Compares the list of clips with the tensors; raises ValueError."""
+    expected = set().union(*(clip.tensor_names(position) for position, clip in enumerate(index.clips)))
+    if differing := sorted(expected.symmetric_difference(file.keys())):
+        raise ValueError(f"its list of clips and its tensors differ in {name_some(differing)}")
+    if index.checksums is not None and index.checksums.keys() != expected:
+        raise ValueError("it lacks checksums of some tensors, or has some of others")
+    for position, clip in enumerate(index.clips):
+        for name, shape in (
+            ("latents", list(clip.latent_shape)),
+            ("face_landmarks", [len(clip.people), NUM_LANDMARKS, 2]),
+        ):
+            if (found := file.get_slice(f"{position}/{name}").get_shape()) != shape:
+                raise ValueError(f"the {name} of {clip.clip_id} have the shape {found}, not {shape}")
+
+
+def _damaged(path: Path, reason: object) -> UserInputError:
+    return UserInputError(
+        f"The encoded clips {path} are damaged ({shorten(str(reason))}); delete the file and encode again, "
+        "which makes that file alone."
+    )
+
+
+def _checksum(name: str, tensor: torch.Tensor) -> str:
+    head = f"{name} {tensor.dtype} {list(tensor.shape)}".encode()
+    return f"{zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, zlib.crc32(head)):08x}"
+
+
+def _checksum_of_metadata(metadata: Mapping[str, str]) -> str:
+    text = "".join(f"{name} {metadata[name]}\n" for name in sorted(metadata.keys() - {"checksum"}))
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -188,11 +379,19 @@ class EncodedClips:
                     f"The clips in {folders[0]} and {folder} were encoded by different models; encode both by one."
                 )
         self.entries: list[ClipEntry] = []
-        self._files: OrderedDict[Path, Any] = OrderedDict()
+        self._open_shards: OrderedDict[Path, _OpenShard] = OrderedDict()
         self._captions: list[str] = []
         for folder in folders:
-            for path in shard_paths(folder):
-                self._index(path)
+            shards = shard_paths(folder)
+            have_checksums = [self._index(path) for path in shards]
+            if not all(have_checksums):
+                warnings.warn(
+                    f"{have_checksums.count(False)} of {len(shards)} shards in {folder} were written before they had "
+                    "checksums: damage that they took since would not be noticed; encode them anew to "
+                    "have them checked.",
+                    MissingChecksumWarning,
+                    stacklevel=2,
+                )
         if not self.entries:
             raise UserInputError(f"There is no encoded clip in {', '.join(map(str, folders))}; encode some first.")
         self._check_names()
@@ -217,10 +416,13 @@ class EncodedClips:
         return self._captions[index]
 
     def tensor(self, index: int, name: str) -> torch.Tensor:
-        """One tensor of a clip, as `EncodedClip` names it."""
+        """One tensor of a clip, as `EncodedClip` names it.
+
+        Raises:
+            UserInputError: if it is damaged.
+        """
         entry = self.entries[index]
-        tensor: torch.Tensor = self._open(entry.shard).get_tensor(f"{entry.position}/{name}")
-        return tensor
+        return self._open(entry.shard).read(f"{entry.position}/{name}")
 
     def reference(self, index: int, person: int, number: int, name: str) -> torch.Tensor:
         """`embeds`, `hidden_states` or `canvas_crop` of one reference."""
@@ -262,40 +464,30 @@ class EncodedClips:
                 "each folder once, and give different clips different ids before encoding them."
             )
 
-    def _index(self, path: Path) -> None:
-        try:
-            metadata = self._open(path).metadata()
-            entries, made_in = json.loads(metadata["clips"]), metadata["format"]
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise UserInputError(f"The encoded clips {path} cannot be read ({error}); delete the file.") from error
-        except Exception as error:  # safetensors' own error type derives from Exception alone
-            raise UserInputError(f"The encoded clips {path} are damaged ({error}); delete the file.") from error
-        if made_in != str(FORMAT):
-            raise UserInputError(
-                f"The encoded clips {path} are of another version; delete the folder to encode them anew."
-            )
-        for position, entry in enumerate(entries):
-            self._captions.append(entry["caption"])
-            frames, channels, height, width = entry["latent_shape"]
+    def _index(self, path: Path) -> bool:
+        """Notes the clips of a shard, and says whether it has checksums."""
+        index = self._open(path).index
+        for position, clip in enumerate(index.clips):
+            self._captions.append(clip.caption)
             self.entries.append(
                 ClipEntry(
-                    clip_id=entry["clip_id"],
-                    latent_shape=(frames, channels, height, width),
-                    person_ids=tuple(person["person_id"] for person in entry["people"]),
-                    kinds=tuple(tuple(person["kinds"]) for person in entry["people"]),
+                    clip_id=clip.clip_id,
+                    latent_shape=clip.latent_shape,
+                    person_ids=tuple(person.person_id for person in clip.people),
+                    kinds=tuple(person.kinds for person in clip.people),
                     shard=path,
                     position=position,
                 )
             )
+        return index.checksums is not None
 
-    def _open(self, path: Path) -> Any:
-        if path not in self._files:
-            if len(self._files) >= _OPEN_SHARDS:
-                self._files.popitem(last=False)
-            check_regular(path)
-            self._files[path] = safe_open(path, framework="pt")
-        self._files.move_to_end(path)
-        return self._files[path]
+    def _open(self, path: Path) -> _OpenShard:
+        if path not in self._open_shards:
+            if len(self._open_shards) >= _OPEN_SHARDS:
+                self._open_shards.popitem(last=False)
+            self._open_shards[path] = _open_shard(path)
+        self._open_shards.move_to_end(path)
+        return self._open_shards[path]
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -305,16 +497,16 @@ def read_description(folder: Path) -> dict[str, Any]:
         UserInputError: if the folder holds none, or of another version.
     """
     path = folder / DESCRIPTION_NAME
+    remedy = "encode the clips anew"
     try:
-        description: dict[str, Any] = json.loads(read_text(path))
-    except FileNotFoundError as error:
+        description: dict[str, Any] = read_json(path, remedy=remedy)
+    except MissingFileError as error:
         raise UserInputError(
             f"There are no encoded clips in {folder}: it lacks {DESCRIPTION_NAME}; make them with `ingredients data "
             "encode`, or for the drawn world with `ingredients world train latents`."
         ) from error
-    except (OSError, ValueError) as error:
-        raise UserInputError(f"The file {path} cannot be read ({error}); encode the clips anew.") from error
-    if description.get("format") != FORMAT:
+    found = record_from(_Description, description, path, remedy=remedy, ignore_unknown=True)
+    if found.format != FORMAT:
         raise UserInputError(f"The encoded clips in {folder} are of another version; encode them anew.")
     return description
 
@@ -327,7 +519,7 @@ def claim_folder(folder: Path, description: Mapping[str, Any], empty_prompt_embe
         OutputError: if it cannot be written.
     """
     path = folder / DESCRIPTION_NAME
-    description = json.loads(json.dumps({"format": FORMAT} | dict(description)))
+    description = parse_json(to_json({"format": FORMAT} | dict(description)))
     if path.exists():
         found = read_description(folder)
         before, now = _flatten(found), _flatten(description)
@@ -339,9 +531,9 @@ def claim_folder(folder: Path, description: Mapping[str, Any], empty_prompt_embe
             )
         return
     with atomic_path(folder / EMPTY_PROMPT_NAME) as temporary:
-        save_file({"prompt_embeds": empty_prompt_embeds.contiguous()}, temporary)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        embeds = empty_prompt_embeds.contiguous()
+        save_file({_EMPTY_PROMPT: embeds}, temporary, metadata={"checksum": _checksum(_EMPTY_PROMPT, embeds)})
+    write_json(path, description)
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -354,8 +546,12 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _read_empty_prompt(path: Path) -> torch.Tensor:
     try:
         check_regular(path)
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
-            embeds: torch.Tensor = file.get_tensor("prompt_embeds")
+            embeds: torch.Tensor = file.get_tensor(_EMPTY_PROMPT)
+            metadata: dict[str, str] | None = cast(Any, file).metadata()
     except Exception as error:  # safetensors' own error type derives from Exception alone
         raise UserInputError(f"The file {path} cannot be read ({error}); encode the clips anew.") from error
+    if metadata not in (None, {"checksum": _checksum(_EMPTY_PROMPT, embeds)}):  # once there were none
+        raise UserInputError(f"The file {path} is damaged (its checksum does not match); encode the clips anew.")
     return embeds

@@ -22,7 +22,8 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from ingredients.core.errors import MissingDependencyError, UserInputError
-from ingredients.training.stage import Stage, StepOutput, TrainingWarning
+from ingredients.core.warnings_told import TrainingWarning
+from ingredients.training.stage import Stage, StepOutput
 
 Parallel = Literal["ddp", "fsdp"]
 """Every process with all weights, gradients averaged; or weights, gradients and optimiser in shards (FSDP2)."""

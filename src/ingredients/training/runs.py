@@ -13,6 +13,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import read_text
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
+from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.models import IngredientsTransformer3DModel
@@ -25,7 +26,6 @@ from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityStage
 from ingredients.training.processes import Processes
 from ingredients.training.router_stage import RouterConfig, RouterStage
-from ingredients.training.stage import TrainingWarning
 from ingredients.training.start import ModelConfig, load_start
 from ingredients.training.trainer import Trainer, TrainerConfig
 

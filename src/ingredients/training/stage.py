@@ -13,10 +13,6 @@ Measured = torch.Tensor | float | tuple[torch.Tensor | float, float]
 """A number, or a sum and how many it is the sum of; detached."""
 
 
-class TrainingWarning(UserWarning):
-    """Something that the person who trains should know, and that stops nothing."""
-
-
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
 class StepOutput:
     """The loss of one backward pass, and what is worth logging about it."""

@@ -17,6 +17,7 @@ from ingredients.core.files import append_line, atomic_path, remove_leftovers
 from ingredients.core.input_files import read_text
 from ingredients.core.progress import show_progress
 from ingredients.core.protocols import ValidationCallback
+from ingredients.core.warnings_told import TrainingWarning
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.loss_watch import LossWatch
@@ -30,7 +31,7 @@ from ingredients.training.mixed_precision import (
 from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
 from ingredients.training.processes import Parallel, Processes, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
-from ingredients.training.stage import Measured, Stage, StepPosition, TrainingWarning
+from ingredients.training.stage import Measured, Stage, StepPosition
 from ingredients.training.throughput import Throughput, peak_flops
 
 LOG_NAME = "log.jsonl"
