@@ -6,20 +6,20 @@ import pytest
 from ingredients.core.errors import UserInputError
 from ingredients.media.pictures import write_picture
 from ingredients.media.provenance import Provenance, read_provenance
-from ingredients.media.video import write_video
+from ingredients.media.video import VIDEO_SUFFIXES, write_video
 
 MADE = Provenance(model="small-world", seed=-3, people=("ána", "ben"), prompt='Two "people" wave — on a beach')
 
 
 def write(path: Path, provenance: Provenance) -> Path:
-    if path.suffix == ".mp4":
+    if path.suffix in VIDEO_SUFFIXES:
         write_video(path, np.zeros((1, 16, 24, 3), np.uint8), fps=8, metadata=provenance.to_tags())
     else:
         write_picture(path, np.zeros((16, 24, 3), np.uint8), description=provenance.to_json())
     return path
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.jpg", "a.webp"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.gif", "a.png", "a.jpg", "a.webp"])
 def test_files_say_how_they_were_made(tmp_path: Path, name: str) -> None:
     assert read_provenance(write(tmp_path / name, MADE)) == MADE
 

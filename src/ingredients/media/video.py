@@ -1,4 +1,4 @@
-"""Reads and writes videos; H.264, or without loss, with exactly the frames and the rate that were given.
+"""Reads videos as players show them, and writes them with exactly the frames and the rate that were given.
 
 Legend: F frames, H/W pixels.
 """
@@ -7,33 +7,59 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import OutputError, ShapeError, UserInputError
 from ingredients.core.files import atomic_path, check_output_path
+from ingredients.core.input_files import open_input
 from ingredients.core.optional_dependencies import LazyLibrary
+from ingredients.media.gif_tags import FASTEST_RATE, read_tags, with_tags
+from ingredients.media.shown_frames import shown_frame, shown_size
 
 if TYPE_CHECKING:
     import av
     from av.codec.context import CodecContext
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 else:
     av = LazyLibrary("av", install="av")
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".gif")
+"""Of videos that can be written; everything that `_CONTAINERS` names can be read."""
 
 MAX_FRAME_PIXELS = 7680 * 4320
-"""Frames with more pixels than this are not decoded to check them."""
+"""Frames with more pixels than this are not decoded."""
+
+_CONTAINERS = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "gif", "apng", "mxf", "nut", "dv", "wtv", "ivf",
+    "h264", "hevc", "obu", "m4v", "mpegvideo", "yuv4mpegpipe",
+)  # fmt: skip
+"""FFmpeg's names of the kinds of files that are read. Others are lists of further files or addresses, or no video."""
 
 _WEB_PIXEL_FORMATS = ("yuv420p", "yuvj420p")
 _LOSSLESS_FORMAT = "bgr0"  # RGB as FFV1 takes it
 _BT709 = 1  # FFmpeg's number for the primaries, the transfer function and the matrix alike
+
+_FASTEST_RATE = 1000
+_PLAIN_TAGS = {"title", "comment"}
+"""Tags for which MP4 and MOV have a place of their own."""
+
+_MOST_PLAIN_BYTES = 60_000
+"""MOV's own places hold up to 64 kB and cut off what is longer."""
+
+_X264_FACTORS, _VP9_FACTORS = 51, 63  # the worst quality of each
+
+VideoFrames: TypeAlias = UInt8Array | Sequence[Image.Image] | Sequence[UInt8Array] | NDArray[np.floating]
+"""Frames (F, H, W, 3), as uint8 or as floating-point numbers from 0 to 1, or a list of Pillow images."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,44 +111,62 @@ def check_video_path(path: str | Path, *, overwrite: bool = True) -> Path:
 
 def write_video(
     path: str | Path,
-    frames: UInt8Array,
+    frames: VideoFrames,
     *,
     fps: float,
     metadata: Mapping[str, str] | None = None,
     constant_rate_factor: int = 14,
 ) -> None:
-    """Writes RGB frames (F, H, W, 3) as H.264 in yuv420p, which every player shows.
+    """Writes RGB frames (F, H, W, 3): H.264 in yuv420p, which every player shows, VP9 in WebM, 255 colours in a GIF.
 
     Args:
         path: file to write; it appears when it is complete.
-        frames: at least one frame; height and width must be even, as yuv420p halves the colour's resolution.
+        frames: at least one frame; height and width must be even, as yuv420p halves the colour's resolution, except
+            in a GIF.
         fps: frames a second.
         metadata: what the file should say about itself, such as title and comment.
-        constant_rate_factor: x264's quality from 0 (lossless) to 51.
+        constant_rate_factor: x264's quality from 0 (lossless) to 51; VP9 gets what corresponds to it.
 
     Raises:
         ShapeError: for frames of another shape.
+        UserInputError: if the rate is none, or too high for the kind of file.
         OutputError: if the file cannot be written there.
     """
-    _check_frames(frames)
-    height, width = frames.shape[1:3]
+    path = check_video_path(path)
+    pixels, rate = _to_pixels(frames), _to_rate(fps)
+    tags = {name: _writable(text) for name, text in (metadata or {}).items()}
+    suffix = path.suffix.lower()
+    if suffix == ".gif":
+        if rate > FASTEST_RATE:
+            raise UserInputError(f"A GIF shows at most {FASTEST_RATE} frames a second, not {fps:g}; write an MP4.")
+        with atomic_path(path) as temporary:
+            _write_gif(temporary, pixels, rate, tags)
+        return
+    height, width = pixels.shape[1:3]
     if height % 2 or width % 2:
-        raise ShapeError(f"A video's height and width must be even, not {height} x {width}.")
+        raise ShapeError(f"A video's height and width must be even, not {height} x {width}; a GIF takes any.")
     with (
-        atomic_path(check_video_path(path)) as temporary,
-        av.open(str(temporary), "w", options={"movflags": "faststart"}) as container,
+        atomic_path(path) as temporary,
+        av.open(_url(temporary), "w", options=_container_options(suffix, tags)) as container,
     ):
-        container.metadata.update(metadata or {})
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        container.metadata.update(tags)
+        if suffix == ".webm":
+            factor = round(constant_rate_factor * _VP9_FACTORS / _X264_FACTORS)
+            stream = container.add_stream("libvpx-vp9", rate=rate)
+            stream.options = {"crf": str(factor), "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+            stream.bit_rate = 0  # the quality alone decides
+        else:
+            stream = container.add_stream("libx264", rate=rate)
+            # With its macroblock tree x264 now and then made another file of the same frames: it reads unwritten
+            # memory.
+            stream.options = {"crf": str(constant_rate_factor), "x264-params": "mbtree=0"}
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        # With its macroblock tree x264 now and then made another file of the same frames: it reads unwritten memory.
-        stream.options = {"crf": str(constant_rate_factor), "x264-params": "mbtree=0"}
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         colours = av.video.reformatter
         context.color_range = colours.ColorRange.MPEG
-        for pixels in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        for picture in pixels:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame = frame.reformat(
                 format="yuv420p",
                 dst_colorspace=colours.Colorspace.ITU709,
@@ -132,7 +176,7 @@ def write_video(
         container.mux(stream.encode())
 
 
-def write_lossless_video(path: str | Path, frames: UInt8Array, *, fps: float) -> None:
+def write_lossless_video(path: str | Path, frames: VideoFrames, *, fps: float) -> None:
     """Writes RGB frames (F, H, W, 3) of any size as FFV1, from which `read_video` gives exactly the same ones back.
 
     Args:
@@ -142,26 +186,108 @@ def write_lossless_video(path: str | Path, frames: UInt8Array, *, fps: float) ->
 
     Raises:
         ShapeError: for frames of another shape.
+        UserInputError: if the rate is none.
         OutputError: if the file cannot be written there.
     """
-    _check_frames(frames)
-    with atomic_path(check_video_path(path)) as temporary, av.open(str(temporary), "w") as container:
-        stream = container.add_stream("ffv1", rate=Fraction(fps).limit_denominator(1001))
-        stream.height, stream.width = frames.shape[1:3]
+    pixels, rate = _to_pixels(frames), _to_rate(fps)
+    with atomic_path(check_video_path(path)) as temporary, av.open(_url(temporary), "w") as container:
+        stream = container.add_stream("ffv1", rate=rate)
+        stream.height, stream.width = pixels.shape[1:3]
         stream.pix_fmt = _LOSSLESS_FORMAT
-        for pixels in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        for picture in pixels:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame.reformat(format=_LOSSLESS_FORMAT)))
         container.mux(stream.encode())
 
 
-def _check_frames(frames: UInt8Array) -> None:
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.shape[0] == 0 or frames.dtype != np.uint8:
+def _write_gif(path: Path, frames: UInt8Array, rate: Fraction, tags: Mapping[str, str]) -> None:
+    height, width = frames.shape[1:3]
+    encoded = io.BytesIO()
+    with av.open(encoded, "w", format="gif") as container:
+        stream = container.add_stream("gif", rate=rate)
+        stream.height, stream.width, stream.pix_fmt = height, width, "pal8"
+        for frame in _with_one_palette(frames, rate):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    path.write_bytes(with_tags(encoded.getvalue(), tags, fps=rate))
+
+
+def _with_one_palette(frames: UInt8Array, rate: Fraction) -> Iterator[av.VideoFrame]:
+    """The frames in 255 colours that suit the whole video: with a palette for each, still parts would flicker."""
+    height, width = frames.shape[1:3]
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=1 / rate)
+    split, palette = graph.add("split"), graph.add("palettegen", "stats_mode=full")
+    mapped, sink = graph.add("paletteuse", _DITHER), graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(mapped, 0, 0)
+    split.link_to(palette, 1, 0)
+    palette.link_to(mapped, 0, 1)
+    mapped.link_to(sink)
+    graph.configure()
+    for index, pixels in enumerate(frames):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame.pts, frame.time_base = index, 1 / rate
+        source.push(frame)
+    source.push(None)
+    with contextlib.suppress(EOFError, av.EOFError):
+        while True:
+            yield cast(av.VideoFrame, sink.pull())
+
+
+_DITHER = "dither=bayer:bayer_scale=5:diff_mode=rectangle"
+"""A faint pattern that stays where it is: others sparkle from frame to frame, and make files twice as large."""
+
+
+def _url(path: Path) -> str:
+    """A path as FFmpeg takes it for one, whatever it holds: by itself `12:30.mp4` would be an address."""
+    return f"file:{path}"
+
+
+def _container_options(suffix: str, tags: Mapping[str, str]) -> dict[str, str]:
+    """MP4 and MOV put tags into places that every player knows, as long as they fit there."""
+    if suffix not in (".mp4", ".mov"):
+        return {}
+    fits = suffix != ".mov" or all(len(text.encode()) <= _MOST_PLAIN_BYTES for text in tags.values())
+    return {"movflags": "faststart" if fits and _PLAIN_TAGS.issuperset(tags) else "faststart+use_metadata_tags"}
+
+
+def _writable(text: str) -> str:
+    """Text without what no container can hold."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def _to_rate(fps: float) -> Fraction:
+    try:
+        rate = Fraction(float(fps)).limit_denominator(1001)
+    except (TypeError, ValueError, OverflowError):
+        rate = Fraction(0)
+    if not 0 < rate <= _FASTEST_RATE:
+        raise UserInputError(
+            f"A video cannot have {fps} frames a second; give a number above 0 and up to {_FASTEST_RATE}, such as 8."
+        )
+    return rate
+
+
+def _to_pixels(frames: VideoFrames) -> UInt8Array:
+    if isinstance(frames, Sequence):
+        pictures = [np.asarray(each.convert("RGB") if isinstance(each, Image.Image) else each) for each in frames]
+        if len({picture.shape for picture in pictures}) > 1:
+            raise ShapeError("A video needs frames of one size; scale them first.")
+        frames = np.stack(pictures) if pictures else np.zeros((0, 0, 0, 3), np.uint8)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
+    if frames.dtype.kind == "f":
+        if not (np.isfinite(frames).all() and frames.min() >= 0 and frames.max() <= 1):
+            raise ShapeError("A video's floating-point frames must lie between 0 and 1; or give uint8 from 0 to 255.")
+        frames = (frames * 255).round().astype(np.uint8)
+    if frames.dtype != np.uint8:
+        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
+    return cast(UInt8Array, frames)
 
 
 def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:
-    """Reads every frame of a video.
+    """Reads every frame of a video, as a player shows it: turned, mirrored and stretched as the file says.
 
     Args:
         path: the file.
@@ -171,18 +297,17 @@ def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:
         UserInputError: if the file is missing, holds no video that can be read, changes its size or is too large.
     """
     frames: list[UInt8Array] = []
-    with _open_video(path) as container:
-        stream = container.streams.video[0]
-        for frame in container.decode(stream):
-            frames.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
+    with _open_video(path) as opened:
+        for frame in opened.container.decode(opened.stream):
+            _check_frame_size(path, *shown_size(frame, opened.stream))
+            frames.append(shown_frame(frame, opened.stream))
             if max_bytes is not None and len(frames) * frames[0].nbytes > max_bytes:
                 raise UserInputError(
                     f"The frames of the video {path} take more than {max_bytes / 2**30:.0f} GiB of memory; shorten it "
                     "or scale it down."
                 )
-        rate = stream.average_rate
-        metadata = dict(container.metadata)
-    if not frames or rate is None:
+        rate, metadata = opened.rate, opened.tags
+    if not frames or not rate:
         raise UserInputError(f"The video {path} holds no frames.")
     if len({frame.shape for frame in frames}) > 1:
         raise _changing_size(path)
@@ -200,25 +325,30 @@ def measure_video(path: str | Path, *, most_frames: int) -> VideoSize:
         UserInputError: as `read_video`, or if a frame has more than `MAX_FRAME_PIXELS`.
     """
     num_frames, sizes = 0, set()
-    with _open_video(path) as container:
-        stream = container.streams.video[0]
-        rate = stream.average_rate
-        if (num_pixels := stream.codec_context.width * stream.codec_context.height) > MAX_FRAME_PIXELS:
-            raise UserInputError(
-                f"The video {path} has {num_pixels / 1e6:.0f} million pixels a frame, more than the "
-                f"{MAX_FRAME_PIXELS / 1e6:.0f} million that are read; scale it down first."
-            )
-        for frame in container.decode(stream):
+    with _open_video(path) as opened:
+        codec = opened.stream.codec_context
+        _check_frame_size(path, codec.height, codec.width)
+        for frame in opened.container.decode(opened.stream):
             num_frames += 1
-            sizes.add((frame.height, frame.width))
+            sizes.add(shown_size(frame, opened.stream))
+            _check_frame_size(path, *shown_size(frame, opened.stream))
             if num_frames == most_frames:
                 break
-    if num_frames == 0 or rate is None:
+        rate = opened.rate
+    if num_frames == 0 or not rate:
         raise UserInputError(f"The video {path} holds no frames.")
     if len(sizes) > 1:
         raise _changing_size(path)
     [(height, width)] = sizes
     return VideoSize(num_frames=num_frames, height=height, width=width, fps=float(rate))
+
+
+def _check_frame_size(path: str | Path, height: int, width: int) -> None:
+    if height * width > MAX_FRAME_PIXELS:
+        raise UserInputError(
+            f"The video {path} has {height * width / 1e6:.0f} million pixels a frame, more than the "
+            f"{MAX_FRAME_PIXELS / 1e6:.0f} million that are read; scale it down first."
+        )
 
 
 def _changing_size(path: str | Path) -> UserInputError:
@@ -227,31 +357,80 @@ def _changing_size(path: str | Path) -> UserInputError:
 
 def read_video_metadata(path: str | Path) -> dict[str, str]:
     """What a video file says about itself, without decoding it; raises as `read_video`."""
-    with _open_video(path) as container:
-        return dict(container.metadata)
+    with _open_video(path) as opened:
+        return opened.tags
 
 
 def plays_in_browsers(path: str | Path) -> bool:
     """Whether every browser plays a video file as it is: H.264 in yuv420p in MP4; raises as `read_video`."""
-    with _open_video(path) as container:
-        codec = container.streams.video[0].codec_context
+    with _open_video(path) as opened:
+        codec = opened.stream.codec_context
         return Path(path).suffix.lower() == ".mp4" and codec.name == "h264" and codec.pix_fmt in _WEB_PIXEL_FORMATS
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _OpenVideo:
+    """A video that is being read."""
+
+    container: InputContainer
+    """The file."""
+
+    stream: VideoStream
+    """What a player shows of it, which is not the picture on its cover."""
+
+    gif_tags: dict[str, str]
+    """What a GIF says about itself."""
+
+    gif_rate: Fraction | None
+    """The rate that a GIF names."""
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames a second; a GIF's delays in hundredths of a second only come near it."""
+        return self.gif_rate or self.stream.average_rate or self.stream.guessed_rate
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the file says about itself; Matroska and WebM give names back in capitals."""
+        said = dict(self.container.metadata) | self.gif_tags
+        if "matroska" in self.container.format.name:
+            return {name.lower(): text for name, text in said.items()}
+        return said
+
+
 @contextlib.contextmanager
-def _open_video(path: str | Path) -> Iterator[InputContainer]:
-    path = Path(path)
-    if not path.is_file():
-        raise UserInputError(f"The video {path} does not exist; check the name and the folder.")
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise UserInputError(f"The file {path} holds no video.")
-            codec: CodecContext | None = container.streams.video[0].codec_context  # PyAV's types leave the None out
-            if codec is None:
-                raise UserInputError(f"The video {path} is coded in a way that FFmpeg does not know; export it again.")
-            yield container
-    except av.FFmpegError as error:
-        raise UserInputError(
-            f"The video {path} cannot be read ({error.strerror}); copy or export it again."
-        ) from error
+def _open_video(path: str | Path) -> Iterator[_OpenVideo]:
+    with open_input(path, "video", example="a video file") as file:
+        gif_tags, gif_rate = read_tags(file) if file.read(3) == b"GIF" and not file.seek(0) else ({}, None)
+        file.seek(0)
+        try:
+            # FFmpeg gets the open file, not its name: it takes names such as `12:30.mp4` for addresses, and texts
+            # that name further files for videos.
+            with av.open(
+                file, "r", metadata_errors="replace", container_options={"format_whitelist": ",".join(_CONTAINERS)}
+            ) as container:
+                yield _OpenVideo(
+                    container=container, stream=_shown_stream(path, container), gif_tags=gif_tags, gif_rate=gif_rate
+                )
+        except av.ArgumentError as error:  # what FFmpeg says of a kind that is not on the list
+            raise UserInputError(
+                f"The video {path} cannot be read: it is damaged, or of no kind that is read, such as MP4, MKV, WebM, "
+                "AVI or GIF; copy or export it again."
+            ) from error
+        except av.FFmpegError as error:
+            raise UserInputError(
+                f"The video {path} cannot be read ({error.strerror}); copy or export it again."
+            ) from error
+
+
+def _shown_stream(path: str | Path, container: InputContainer) -> VideoStream:
+    kinds = av.stream.Disposition
+    hidden = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
+    shown = [stream for stream in container.streams.video if not stream.disposition & hidden]
+    if not shown:
+        raise UserInputError(f"The file {path} holds no video.")
+    stream = next((each for each in shown if each.disposition & kinds.default), shown[0])
+    codec: CodecContext | None = stream.codec_context  # PyAV's types leave the None out
+    if codec is None:
+        raise UserInputError(f"The video {path} is coded in a way that FFmpeg does not know; export it again.")
+    return stream
