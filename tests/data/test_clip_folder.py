@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import pytest
 from PIL import Image
 
 from ingredients.core.errors import OutputError, UserInputError
+from ingredients.data.buckets import Bucket
 from ingredients.data.clip_check import check_clips
 from ingredients.data.clip_folder import METADATA_NAME, read_clip_folder, write_metadata
 from ingredients.data.clip_source import open_clip_source
+from ingredients.data.folder_examples import ReadingConfig, read_example
 from ingredients.data.mask_files import read_masks, write_masks
 from ingredients.data.record_json import BadRecordError
 from ingredients.data.world_folder import write_world_folder
 from ingredients.media.video import read_video, write_video
 from ingredients.world import render_scene, sample_scene
 from tests.data.drawn_clips import HEIGHT, IDS, NUM_FRAMES, SEEDS, WIDTH, change, check, people_of
+from tests.media.phone_videos import TURNS, add_cover, shown_by, turn, write_plain
 
 # Masks
 
@@ -245,6 +249,34 @@ def test_a_video_whose_container_holds_no_frames(folder: Path) -> None:
 def test_a_video_that_is_too_long(folder: Path) -> None:
     write_video(video_of(folder, 1), np.zeros((40, HEIGHT, WIDTH, 3), np.uint8), fps=8)
     assert problems_of(folder) == f"The video has more than the {NUM_FRAMES} frames that its record says."
+
+
+PHONE_VIDEOS = {
+    "turned": lambda path, frames: turn(write_plain(path, shown_by(TURNS["270"], frames)), TURNS["90"]),
+    "upside down": lambda path, frames: turn(write_plain(path, frames[:, ::-1, ::-1]), TURNS["180"]),
+    "mirrored": lambda path, frames: turn(write_plain(path, frames[:, :, ::-1]), TURNS["mirrored"]),
+    "wide pixels": lambda path, frames: write_plain(path, frames[:, :, ::2], aspect=Fraction(2, 1)),
+    "with a cover": lambda path, frames: add_cover(write_plain(path, frames)),
+}
+
+
+@pytest.mark.parametrize("kind", PHONE_VIDEOS)
+def test_a_record_speaks_of_the_video_as_it_is_shown(folder: Path, kind: str) -> None:
+    frames = read_video(video_of(folder, 1)).frames
+    PHONE_VIDEOS[kind](video_of(folder, 1), frames)
+    assert check(folder).problems == ()
+    bucket = Bucket(num_frames=NUM_FRAMES, height=HEIGHT, width=WIDTH)
+    example = read_example(read_clip_folder(folder)[1], ReadingConfig(buckets=(bucket,)), detector=None)
+    assert np.abs(example.frames.astype(int) - frames).mean() < 6  # another way up it is 30 and more
+    change(folder, 1, height=WIDTH, width=HEIGHT)
+    assert f"The video is {WIDTH}x{HEIGHT}, and its record says {HEIGHT}x{WIDTH}" in problems_of(folder)
+
+
+def test_a_list_of_videos_is_none(folder: Path) -> None:
+    video = video_of(folder, 1)
+    video.rename(video.with_name("real.mp4"))
+    video.write_text("ffconcat version 1.0\nfile real.mp4\n")
+    assert "of no kind that is read" in problems_of(folder)
 
 
 def test_a_missing_video(folder: Path) -> None:

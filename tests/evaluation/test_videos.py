@@ -18,6 +18,7 @@ from ingredients.evaluation.videos_result import VideosResult
 from tests.evaluation.stand_ins import make_frames
 from tests.evaluation.video_folders import BLUE, GREEN, LEFT, RED, RIGHT, VideoFolder, make_backends, wave
 from tests.faces.onnx_models import write_mean_colour
+from tests.media.phone_videos import TURNS, shown_by, turn, write_plain
 
 CLOSE = 0.02  # what encoding may change
 
@@ -67,6 +68,21 @@ def test_everybody_in_place_scores_1_and_confuses_nobody(folder, output):
     )
     assert values(result, *wrong) == dict.fromkeys(wrong, 0)
     assert not {"router_accuracy", "text_relevance", "paper_fid", "motion_amount"} & set(result.metrics)
+
+
+def test_a_phones_video_is_judged_as_it_is_shown(folder, output):
+    ana, ben = folder.person("ana", RED), folder.person("ben", GREEN)
+    frames = wave({LEFT: RED, RIGHT: GREEN})
+    turn(write_plain(folder.path / "on its side.mp4", shown_by(TURNS["270"], frames)), TURNS["90"])
+    turn(write_plain(folder.path / "on its head.mp4", frames[:, ::-1, ::-1]), TURNS["180"])
+    names = ("on its side.mp4", "on its head.mp4")
+    path = folder.write(
+        *(ManifestVideo(file_name=name, prompt="They wave.", people=(ana, ben), ordered=True) for name in names)
+    )
+    result = evaluate_videos(path, make_backends(), output)
+    assert values(result, "right_person_rate", "found_rate", "swapped_rate") == {
+        "right_person_rate": 1, "found_rate": 1, "swapped_rate": 0,
+    }  # fmt: skip
 
 
 def test_each_confusion_is_seen(folder, output):
