@@ -6,6 +6,7 @@ Importing this package costs next to nothing: PyTorch and the models are importe
 from typing import TYPE_CHECKING
 
 from ingredients.core.lazy_exports import lazy_exports
+from ingredients.core.version import VERSION
 
 if TYPE_CHECKING:
     from ingredients.media.video import write_video
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
     from ingredients.pipelines.pipeline_output import to_pixels
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = ["IngredientsPipeline", "__version__", "load_pipeline", "to_pixels", "write_video"]
 

@@ -48,7 +48,8 @@ def numbers() -> T5Tokenizer:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "num_people"), [("People.", 2), ("Three people wave", 3), ("In a park, 4.", 4), ("People wave", 5)]
+    ("prompt", "num_people"),
+    [("People.", 2), ("Three people wave", 3), ("In a park, 4.", 4), ("People wave", 5), ("A man and 2 women", 3)],
 )
 def test_a_number_that_is_said_or_goes_without_saying(numbers: T5Tokenizer, prompt: str, num_people: int) -> None:
     with warnings.catch_warnings():
@@ -60,3 +61,18 @@ def test_a_number_that_is_said_or_goes_without_saying(numbers: T5Tokenizer, prom
 def test_a_number_that_is_missing_is_asked_for(numbers: T5Tokenizer, prompt: str) -> None:
     with pytest.warns(PromptWarning, match='some of the 3 may be missing; begin it with "Three people"'):
         warn_about_number(numbers, prompt, 3)
+
+
+def test_more_people_than_photos_are_told(numbers: T5Tokenizer) -> None:
+    with pytest.warns(PromptWarning, match=r'5 people, with photos of 3 people.* nobody.* more photos, or .*"Three'):
+        warn_about_number(numbers, "Five people wave", 3)
+    with pytest.warns(PromptWarning, match=r"speaks of 2 people, with photos of 1 person.*; give more photos\.$"):
+        warn_about_number(numbers, "Two people wave", 1)
+
+
+def test_names_say_who_is_there(numbers: T5Tokenizer) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_about_number(numbers, "Ana, ben and Cleo wave", 3, names=("ana", "Ben", "cleo"))
+    with pytest.warns(PromptWarning, match="does not say how many"):
+        warn_about_number(numbers, "Ana and ben wave", 3, names=("ana", "Ben", "cleo"))

@@ -1,5 +1,7 @@
 """The command line, `ingredients COMMAND`; each command imports what it needs when it runs, so that help is quick."""
 
+from typing import Annotated
+
 import typer
 
 from ingredients.apps import (
@@ -16,7 +18,9 @@ from ingredients.apps import (
     train_commands,
     world_commands,
 )
-from ingredients.apps.terminal import IngredientsGroup, whole_streams, with_examples
+from ingredients.apps.seeds_option import SeedsCommand
+from ingredients.apps.terminal import IngredientsGroup, show, whole_streams, with_examples
+from ingredients.core.version import VERSION
 
 app = typer.Typer(
     name="ingredients",
@@ -33,7 +37,7 @@ app = typer.Typer(
         '  --prompt "Two people wave on a beach" --output out.mp4',
     ),
 )
-app.command("generate", help=generate_command.HELP)(generate_command.generate)
+app.command("generate", cls=SeedsCommand, help=generate_command.HELP)(generate_command.generate)
 app.command("faces", help=faces_command.HELP)(faces_command.faces)
 app.command("info", help=info_command.HELP)(info_command.info)
 app.command("models", help=models_command.HELP)(models_command.models)
@@ -45,6 +49,21 @@ app.add_typer(benchmark_commands.app, name="benchmark")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(train_commands.app, name="train")
 app.add_typer(world_commands.app, name="world")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        show(f"ingredients {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """What can be asked of no command in particular."""
 
 
 def main() -> None:

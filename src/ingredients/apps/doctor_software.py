@@ -8,6 +8,8 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
+from ingredients.core.version import VERSION
+
 PACKAGE = "ingredients"
 
 _MODULES = {"pillow": "PIL", "pyyaml": "yaml", "protobuf": "google.protobuf"}
@@ -105,7 +107,7 @@ def look_at_software() -> Software:
     torch_cuda, cuda_works = _look_at_torch()
     return Software(
         python=platform.python_version(),
-        version=metadata.version(PACKAGE),
+        version=VERSION,
         libraries=tuple(_look_at_library(requirement) for requirement in core_requirements()),
         extras=tuple(_look_at_extra(name, probe) for name, probe in EXTRAS.items()),
         torch_cuda=torch_cuda,

@@ -1,6 +1,7 @@
 """Photos and a sentence become a video file and a report: the one function behind every front end."""
 
 import contextlib
+import dataclasses
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -10,16 +11,16 @@ from typing import Any, cast
 import torch
 
 from ingredients.apps.generate_request import FPS, GenerateRequest, GenerateResult
-from ingredients.apps.people_check import load_people_check
+from ingredients.apps.people_check import PeopleCheck, load_people_check
 from ingredients.core.arrays import Int64Array, UInt8Array
-from ingredients.core.errors import ModelFolderError, PhotoError
+from ingredients.core.errors import ModelFolderError, PhotoError, ShapeError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning, warnings_told
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.media.pictures import write_picture
 from ingredients.media.provenance import Provenance
-from ingredients.media.video import write_video
+from ingredients.media.video import MAX_FRAME_PIXELS, write_video
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.memory_estimate import VideoDemand
 from ingredients.pipelines.model_places import find_model
@@ -29,8 +30,9 @@ from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.pipelines.speed_options import COMPILE_NOTICE
-from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference
-from ingredients.visualisation.layout import identity_colour
+from ingredients.pipelines.video_shape import ShapeWarning
+from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
+from ingredients.visualisation.layout import enlarge, identity_colour
 from ingredients.visualisation.routing_maps import routing_map_sheet
 
 Notice = Callable[[str], None]
@@ -50,8 +52,101 @@ def generate_video(
         UserInputError: for anything about the request that cannot be; one sentence with the remedy.
     """
     started = time.monotonic()
+    return get_ready(request, notice=notice).make(request, started=started, progress=progress, notice=notice)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReadyModel:
+    """A model that is loaded and has read the photos of some people: it makes one video of them after another."""
+
+    pipeline: IngredientsPipeline
+    """What makes them."""
+
+    folder: Path
+    """Of the model."""
+
+    identities: ExtractedIdentities
+    """The people."""
+
+    check_people: PeopleCheck
+    """Who looks for them."""
+
+    notices: tuple[str, ...]
+    """What was told on the way."""
+
+    def make(
+        self,
+        request: GenerateRequest,
+        *,
+        started: float | None = None,
+        progress: ProgressCallback | None = None,
+        notice: Notice | None = None,
+    ) -> GenerateResult:
+        """Makes a video of these people.
+
+        Args:
+            request: what to make; model, photos and shape are those that this was made ready for.
+            started: when the work for it began, by `time.monotonic`; now, without it.
+            progress: as `generate_video`.
+            notice: as `generate_video`.
+
+        Raises:
+            UserInputError: as `generate_video`.
+        """
+        started = time.monotonic() if started is None else started
+        notices = list(self.notices)
+        with _collect_notices(notices, notice), self._explained_out_of_memory():
+            frames, routing_maps = _denoise(request, self.pipeline, self.identities, progress)
+            provenance = _provenance(request, self.folder)
+            files = {name: [str(file) for file in given] for name, given in request.photos.items()}
+            people = self.check_people(frames, self.identities, files)
+            pictures: dict[Path, UInt8Array] = {}  # all is drawn before anything is written
+            if request.contact_sheet is not None:
+                captions = {person.name: person.verdict for person in people}
+                prompt = request.prompt if request.prompt_metadata else None
+                references = _reference_photos(self.identities, height=sheet_frame_height(frames))
+                pictures[request.contact_sheet] = contact_sheet(frames, references, prompt=prompt, captions=captions)
+            if request.routing_map is not None and routing_maps is not None:
+                pictures[request.routing_map] = routing_map_sheet(routing_maps, frames, self.identities.names)
+            shown = enlarge(frames, request.scale)
+            write_video(request.output, shown, fps=FPS, metadata=provenance.to_tags())
+            for path, picture in pictures.items():
+                write_picture(path, picture, description=provenance.to_json())
+        return GenerateResult(
+            request=request,
+            model=str(self.folder),
+            num_frames=shown.shape[0],
+            height=shown.shape[1],
+            width=shown.shape[2],
+            memory=self.pipeline.memory_plan.mode,
+            seconds=time.monotonic() - started,
+            people=people,
+            judge=self.check_people.judge_name,
+            notices=tuple(notices),
+        )
+
+    def _explained_out_of_memory(self) -> contextlib.AbstractContextManager[None]:
+        return explained_out_of_memory(self.pipeline.memory_plan.mode, on_processor=self.pipeline.device.type == "cpu")
+
+
+def get_ready(
+    request: GenerateRequest,
+    *,
+    photographed: Sequence[IdentityPhotos] | None = None,
+    notice: Notice | None = None,
+) -> ReadyModel:
+    """Loads the model that a request asks for, and reads its people's photos.
+
+    Args:
+        request: what will be made.
+        photographed: the photos, where they are opened already.
+        notice: as `generate_video`.
+
+    Raises:
+        UserInputError: as `generate_video`.
+    """
     request.check()
-    photographed = identity_photos(request.photos)
+    photographed = photographed or identity_photos(request.photos)
     folder = find_model(request.model, notice=notice)
     notices: list[str] = []
     with _collect_notices(notices, notice) as tell:
@@ -69,53 +164,18 @@ def generate_video(
         if request.speed.compile:
             tell(COMPILE_NOTICE)
         with explained_out_of_memory(pipeline.memory_plan.mode, on_processor=pipeline.device.type == "cpu"):
-            return _make_video(request, pipeline, folder, photographed, notices, progress=progress, started=started)
-
-
-def _make_video(
-    request: GenerateRequest,
-    pipeline: IngredientsPipeline,
-    folder: Path,
-    photographed: Sequence[IdentityPhotos],
-    notices: Sequence[str],
-    *,
-    progress: ProgressCallback | None,
-    started: float,
-) -> GenerateResult:
-    check_takes_people(pipeline, folder)
-    _warn_of_photographs(request, pipeline)
-    assert pipeline.face_encoder is not None
-    check_people = load_people_check(folder, pipeline.face_encoder)
-    _check_shape(request, pipeline)
-    identities = pipeline.extract_identities(photographed)
-    _check_people_differ(identities, pipeline)
-    frames, routing_maps = _denoise(request, pipeline, identities, progress)
-    provenance = _provenance(request, folder)
-    files = {name: [str(file) for file in given] for name, given in request.photos.items()}
-    people = check_people(frames, identities, files)
-    pictures: dict[Path, UInt8Array] = {}  # all is drawn before anything is written
-    if request.contact_sheet is not None:
-        captions = {person.name: person.verdict for person in people}
-        prompt = request.prompt if request.prompt_metadata else None
-        pictures[request.contact_sheet] = contact_sheet(
-            frames, _reference_photos(identities), prompt=prompt, captions=captions
-        )
-    if request.routing_map is not None and routing_maps is not None:
-        pictures[request.routing_map] = routing_map_sheet(routing_maps, frames, identities.names)
-    write_video(request.output, frames, fps=FPS, metadata=provenance.to_tags())
-    for path, picture in pictures.items():
-        write_picture(path, picture, description=provenance.to_json())
-    seconds = time.monotonic() - started
-    return GenerateResult(
-        request=request,
-        model=str(folder),
-        num_frames=frames.shape[0],
-        height=frames.shape[1],
-        width=frames.shape[2],
-        memory=pipeline.memory_plan.mode,
-        seconds=seconds,
-        people=people,
-        judge=check_people.judge_name,
+            check_takes_people(pipeline, folder)
+            _warn_of_photographs(request, pipeline)
+            assert pipeline.face_encoder is not None
+            check_people = load_people_check(folder, pipeline.face_encoder)
+            _check_shape(request, pipeline)
+            identities = pipeline.extract_identities(photographed)
+            _check_people_differ(identities, pipeline)
+    return ReadyModel(
+        pipeline=pipeline,
+        folder=folder,
+        identities=identities,
+        check_people=check_people,
         notices=tuple(notices),
     )
 
@@ -158,11 +218,14 @@ def _warn_of_photographs(request: GenerateRequest, pipeline: IngredientsPipeline
 def _check_shape(request: GenerateRequest, pipeline: IngredientsPipeline) -> None:
     """Checks the shape before the faces are looked at; the pipeline knows its own defaults."""
     config, geometry = pipeline.transformer.config, pipeline.geometry
-    geometry.check(
-        height=request.height or config.sample_height * geometry.spatial_ratio,
-        width=request.width or config.sample_width * geometry.spatial_ratio,
-        num_frames=request.num_frames or config.sample_frames,
-    )
+    height = request.height or config.sample_height * geometry.spatial_ratio
+    width = request.width or config.sample_width * geometry.spatial_ratio
+    geometry.check(height=height, width=width, num_frames=request.num_frames or config.sample_frames)
+    if request.scale**2 * height * width > MAX_FRAME_PIXELS:
+        raise ShapeError(
+            f"A video of {width}x{height} enlarged {request.scale} times has larger frames than are written; make "
+            "--scale smaller."
+        )
 
 
 def _check_people_differ(identities: ExtractedIdentities, pipeline: IngredientsPipeline) -> None:
@@ -214,10 +277,13 @@ def _denoise(
     return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
 
 
-def _reference_photos(identities: ExtractedIdentities) -> dict[str, list[UInt8Array]]:
+def _reference_photos(identities: ExtractedIdentities, *, height: int) -> dict[str, list[UInt8Array]]:
     """The photos of each person, with the person marked where there are several."""
     return {
-        name: [mark_reference(photo.image, photo.faces, photo.face, colour=identity_colour(index)) for photo in photos]
+        name: [
+            mark_reference(photo.image, photo.faces, photo.face, colour=identity_colour(index), height=height)
+            for photo in photos
+        ]
         for index, (name, photos) in enumerate(zip(identities.names, identities.photos, strict=True))
     }
 
@@ -233,12 +299,12 @@ def _provenance(request: GenerateRequest, folder: Path) -> Provenance:
 
 @contextlib.contextmanager
 def _collect_notices(notices: list[str], notice: Notice | None) -> Iterator[Notice]:
-    """Takes the pipeline's warnings about photos and prompts, and what the block tells; other warnings go on."""
+    """Takes the pipeline's warnings of photos, prompts and shapes, and what the block tells; other warnings go on."""
 
     def tell(message: str) -> None:
         notices.append(message)
         if notice is not None:
             notice(message)
 
-    with warnings_told(tell, PromptWarning, PhotoWarning):
+    with warnings_told(tell, PromptWarning, PhotoWarning, ShapeWarning):
         yield tell

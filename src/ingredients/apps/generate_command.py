@@ -1,6 +1,8 @@
 """`ingredients generate`: photos and a sentence become a video."""
 
+import functools
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +22,8 @@ from ingredients.apps.sampling_options import (
     SplitGuidance,
     StepCache,
 )
-from ingredients.apps.terminal import note, show, show_json, with_examples
+from ingredients.apps.seeds_option import parse_seeds
+from ingredients.apps.terminal import is_given, note, show, show_json, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.paths import parse_path
@@ -37,17 +40,19 @@ HELP = with_examples(
     'ingredients generate --model published --photo ana=ana.jpg --photo ben=ben.jpg --prompt "Two people talk"',
     'ingredients generate --photo ana=a1.png --photo ana=a2.png --prompt "A person walks" --output ana.mp4',
     'ingredients generate --photo ana=group.png#1 --photo ben=group.png#3 --prompt "Two people wave"',
-    'ingredients generate --photo ana=ana.png --prompt "A person nods" --seed 4 --json > report.json',
+    'ingredients generate --photo ana.png --prompt "A person nods" --seeds 1 2 3 --scale 4',
+    'ingredients generate --photo ana.png --prompt "A person nods" --seed 4 --json > report.json',
 )
 
 
 def generate(
+    context: typer.Context,
     photo: Annotated[
         list[str],
         typer.Option(
-            metavar="NAME=FILE[#FACE]",
-            help="A person's name and photo. Repeat it for more people, or with the same name for more photos. #FACE "
-            "says which of several faces, as --face does.",
+            metavar="[NAME=]FILE[#FACE]",
+            help="A photo and whom it shows; without a name, the file's is taken. Repeat it for more people, or with "
+            "the same name for more photos. #FACE says which of several faces, as --face does.",
         ),
     ],
     prompt: Annotated[str, typer.Option(help="What happens. `ingredients world words` lists the words that count.")],
@@ -69,6 +74,13 @@ def generate(
     ] = False,
     face_stack: FaceStack = FaceStackOption.MODEL,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N N ...",
+            help="Several seeds, of which each makes a video with its number in the name, such as out-7.mp4.",
+        ),
+    ] = None,
     num_inference_steps: NumInferenceSteps = None,
     guidance_scale: GuidanceScale = None,
     identity_guidance_scale: IdentityGuidanceScale = None,
@@ -79,6 +91,9 @@ def generate(
     num_frames: Annotated[int | None, typer.Option(min=1, help="Length in frames. Default: the model's own.")] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's own.")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's own.")] = None,
+    scale: Annotated[
+        int, typer.Option(min=1, max=64, help="Whole number by which the finished video is enlarged, pixel by pixel.")
+    ] = 1,
     memory: Memory = MemoryMode.AUTO,
     compile_blocks: Compile = False,
     attention_backend: AttentionBackend = None,
@@ -104,18 +119,24 @@ def generate(
         ),
     ] = True,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
+        bool,
+        typer.Option(
+            "--json",
+            help="Print a JSON object for each video on standard output, a line each, and nothing else there.",
+        ),
     ] = False,
 ) -> None:
     """Makes a video of the people in some photos."""
-    from ingredients.faces.face_choice import parse_face_choice
-
-    people = parse_photos(photo, face=None if face is None else parse_face_choice(face))
-
-    from ingredients.apps.generate import generate_video
-    from ingredients.apps.generate_request import GenerateRequest
+    from ingredients.apps.generate_request import GenerateRequest, with_seeds
     from ingredients.core.progress import show_progress
+    from ingredients.faces.face_choice import parse_face_choice
+    from ingredients.pipelines.model_places import find_model
+    from ingredients.pipelines.people import identity_photos
     from ingredients.pipelines.speed_options import parse_speed_options
+
+    if seeds is not None and is_given(context, "seed"):
+        raise UserInputError("--seed is one of --seeds; give one of the two.")
+    people = parse_photos(photo, face=None if face is None else parse_face_choice(face))
 
     request = GenerateRequest(
         photos=people,
@@ -136,6 +157,7 @@ def generate(
         num_frames=num_frames,
         height=height,
         width=width,
+        scale=scale,
         memory=memory,
         speed=parse_speed_options(
             compile=compile_blocks,
@@ -149,31 +171,70 @@ def generate(
         overwrite=overwrite,
         prompt_metadata=prompt_metadata,
     )
-    with show_progress("Making the video") as progress:
-        result = generate_video(request, progress=progress, notice=note)
-    if as_json:
-        show_json(result.to_json())
-    else:
-        show(describe(result))
+    requests = [request] if seeds is None else with_seeds(request, parse_seeds(seeds))
+    for each in requests:
+        each.check()
+    photographed = identity_photos(people)
+    find_model(model, notice=note)
+
+    from ingredients.apps.generate import (
+        get_ready,  # with PyTorch, whose import takes longer than all checks before it
+    )
+
+    ready, tell = None, functools.cache(note)  # what holds for all videos is told once
+    for number, each in enumerate(requests, start=1):
+        which = "the video" if len(requests) == 1 else f"video {number} of {len(requests)}"
+        started = time.monotonic()
+        with show_progress(f"Making {which}") as progress:
+            ready = ready or get_ready(each, photographed=photographed, notice=tell)
+            result = ready.make(each, started=started, progress=progress, notice=tell)
+        if as_json:
+            show_json(result.to_json())
+        else:
+            show(describe(result))
 
 
 def parse_photos(options: list[str], *, face: "FaceChoice | None" = None) -> "dict[str, list[PhotoFile]]":
-    """Sorts `NAME=FILE` and `NAME=FILE#FACE` options by name, in the order in which names first appear.
+    """Sorts `NAME=FILE`, `FILE` and either with `#FACE` by name, in the order in which names first appear.
+
+    A photo without a name has that of its file, `ana` for `ana.png`; of a face that is named by `#2`, `group-2`. One
+    name for two photos says that they show one person, so it must be said, and not only follow from the files' names.
 
     Args:
         options: as given.
         face: which face of the photos that name none.
 
     Raises:
-        UserInputError: for an option of another form.
+        UserInputError: for an option of another form, or a name that a file only happens to have.
     """
     people: dict[str, list[PhotoFile]] = {}
+    unnamed: set[str] = set()
     for option in options:
         name, separator, file = option.partition("=")
-        if not (separator and name.strip() and file):
-            raise UserInputError(f"--photo {option} must have the form NAME=FILE, such as: --photo ana=ana.png")
-        people.setdefault(name.strip(), []).append(_parse_photo(file, face))
+        is_unnamed = not separator or (not _exists(file.rpartition("#")[0] or file) and _exists(option))
+        if not (option.strip() if is_unnamed else name.strip() and file):
+            raise UserInputError(
+                f"--photo {option} must have the form NAME=FILE or FILE, such as: --photo ana=ana.png"
+            )
+        photo = _parse_photo(option if is_unnamed else file, face)
+        if is_unnamed:
+            is_own_choice = photo.path != parse_path(option)
+            name = f"{photo.path.stem}-{photo.face}" if is_own_choice else photo.path.stem
+        name = name.strip()
+        if name in people and (is_unnamed or name in unnamed):
+            first = people[name][0]
+            raise UserInputError(
+                f"The photos {first} and {photo} would both be called {name}; say who they show, as in --photo "
+                f"{name}={first}, with one name if they show one person, and two if they show two."
+            )
+        if is_unnamed:
+            unnamed.add(name)
+        people.setdefault(name, []).append(photo)
     return people
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(os.path.expanduser(path))  # noqa: PTH110, PTH111 (Path's own raise)
 
 
 def _parse_photo(file: str, face: "FaceChoice | None") -> "PhotoFile":
@@ -181,7 +242,7 @@ def _parse_photo(file: str, face: "FaceChoice | None") -> "PhotoFile":
     from ingredients.pipelines.people import PhotoFile
 
     stem, mark, choice = file.rpartition("#")
-    if not (mark and stem) or os.path.exists(os.path.expanduser(file)):  # noqa: PTH110, PTH111 (Path's own raise)
+    if not (mark and stem) or _exists(file):
         return PhotoFile(path=parse_path(file), face=face)
     try:
         return PhotoFile(path=parse_path(stem), face=parse_face_choice(choice))

@@ -86,6 +86,9 @@ class GenerateRequest:
     width: int | None = None
     """Pixels."""
 
+    scale: int = 1
+    """By how many whole pixels each pixel of the video is enlarged in the file."""
+
     memory: MemoryMode = MemoryMode.AUTO
     """How much of the model is on the device at a time."""
 
@@ -140,10 +143,10 @@ class GenerateResult:
     """Length in frames."""
 
     height: int
-    """Pixels."""
+    """Pixels of the file, enlarged as was asked for."""
 
     width: int
-    """Pixels."""
+    """Pixels, likewise."""
 
     memory: MemoryMode
     """Memory mode that was used."""
@@ -168,6 +171,7 @@ class GenerateResult:
             "frames": self.num_frames,
             "height": self.height,
             "width": self.width,
+            "scale": request.scale,
             "fps": FPS,
             "seconds": round(self.seconds, 2),
             "memory": self.memory.value,
@@ -190,6 +194,30 @@ class GenerateResult:
             "contact_sheet": request.contact_sheet and str(request.contact_sheet),
             "notices": list(self.notices),
         }
+
+
+def with_seeds(request: GenerateRequest, seeds: Sequence[int]) -> list[GenerateRequest]:
+    """The same request with several seeds, each with files of its own: `out.mp4` becomes `out-7.mp4` for seed 7.
+
+    Raises:
+        UserInputError: if a seed is given twice.
+    """
+    if len(set(seeds)) < len(seeds):
+        raise UserInputError(f"--seeds {' '.join(map(str, seeds))} names a seed twice, which makes the same video.")
+
+    def numbered(path: Path, seed: int) -> Path:
+        return path.with_name(f"{path.stem}-{seed}{path.suffix}")
+
+    return [
+        dataclasses.replace(
+            request,
+            seed=seed,
+            output=numbered(request.output, seed),
+            routing_map=request.routing_map and numbered(request.routing_map, seed),
+            contact_sheet=request.contact_sheet and numbered(request.contact_sheet, seed),
+        )
+        for seed in seeds
+    ]
 
 
 def _check_finite(request: GenerateRequest) -> None:

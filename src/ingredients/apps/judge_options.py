@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps.terminal import is_given
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 
@@ -105,7 +106,7 @@ def check_options(context: typer.Context, *, videos: bool, modules: bool) -> Non
     Raises:
         UserInputError: for an option that the chosen way of evaluating has no use for.
     """
-    given = [name for name in context.params if _is_given(context, name)]
+    given = [name for name in context.params if is_given(context, name)]
     if videos:
         _refuse(
             given, set(context.params) - _OF_BOTH - _OF_FOLDERS, "is about making videos; leave it out with --videos"
@@ -114,11 +115,6 @@ def check_options(context: typer.Context, *, videos: bool, modules: bool) -> Non
         _refuse(given, _OF_FOLDERS, "is about videos made elsewhere; name their folder with --videos")
     if modules:
         _refuse(given, {"clip", "inception", "report_videos"}, "has no part in --modules; leave it out")
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _refuse(given: Collection[str], refused: Collection[str], reason: str) -> None:

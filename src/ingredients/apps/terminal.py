@@ -218,6 +218,12 @@ def note(message: str) -> None:
     say(f"Note: {printable_lines(message, most=_MOST_LETTERS)}")
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether a parameter was given on the command line; its default was taken otherwise."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def with_examples(description: str, *examples: str) -> str:
     """Joins a command's description and example command lines to its help."""
     lines = "\n".join(f"  {example}" for example in examples)

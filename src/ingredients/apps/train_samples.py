@@ -1,5 +1,6 @@
 """What a model makes while it is trained: videos and routing maps of the same held-out people, again and again."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.memory_modes import SMALL_TILE, decoding_in_tiles
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
+from ingredients.pipelines.video_shape import ShapeWarning
 from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.runs import RunConfig, SamplesConfig
 from ingredients.visualisation.contact_sheet import contact_sheet
@@ -60,8 +62,10 @@ class TrainingSampler:
         was_training = transformer.training
         transformer.eval()
         try:
-            for index in range(min(self._config.num_clips, len(self._clips))):
-                self._draw(pipeline, index, folder)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ShapeWarning)  # the shape is one that is trained on
+                for index in range(min(self._config.num_clips, len(self._clips))):
+                    self._draw(pipeline, index, folder)
         finally:
             transformer.train(was_training)
         return {}

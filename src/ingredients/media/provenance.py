@@ -7,13 +7,13 @@ players and viewers show them. `digital_source_type` is IPTC's term for media th
 import dataclasses
 import json
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.version import VERSION
 from ingredients.media.pictures import PICTURE_SUFFIXES, PROVENANCE_TAG
 from ingredients.media.video import VIDEO_SUFFIXES, read_video_metadata
 
@@ -37,7 +37,7 @@ class Provenance:
     prompt: str | None = None
     """What was asked for; None where it is kept out of the file."""
 
-    version: str = dataclasses.field(default_factory=lambda: metadata.version(_PACKAGE))
+    version: str = VERSION
     """Of this package."""
 
     def to_json(self) -> str:

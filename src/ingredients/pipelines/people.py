@@ -1,12 +1,14 @@
 """The forms in which a caller may hand over photos of people."""
 
+from __future__ import annotations
+
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -15,6 +17,9 @@ from ingredients.core.errors import PhotoError
 from ingredients.faces.face_choice import FaceChoice
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.media.photos import MemoryPhoto, load_photo, read_photo
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +36,7 @@ class PhotoFile:
         return str(self.path) if self.face is None else f"{self.path}#{self.face}"
 
 
-PhotoInput: TypeAlias = str | Path | PhotoFile | MemoryPhoto | torch.Tensor
+PhotoInput: TypeAlias = Union[str, Path, PhotoFile, MemoryPhoto, "torch.Tensor"]
 """A file, its bytes, a Pillow image, or pixels: arrays (H, W, 3), tensors (3, H, W) or (H, W, 3), with alpha or grey
 too, as uint8, as uint16, or as floating-point numbers from 0 to 1."""
 
@@ -53,7 +58,7 @@ def identity_photos(people: PeopleInput) -> list[IdentityPhotos]:
 
 
 def _open_photos(name: str, photos: PhotoInput | Sequence[PhotoInput]) -> IdentityPhotos:
-    if isinstance(photos, str | Path | PhotoFile | bytes | Image.Image | np.ndarray | torch.Tensor):
+    if isinstance(photos, str | Path | PhotoFile | bytes | Image.Image | np.ndarray) or _is_tensor(photos):
         photos = [photos]
     if not photos:
         raise PhotoError(f"No photo of {name} was given; give at least one.")
@@ -68,15 +73,22 @@ def _open_photos(name: str, photos: PhotoInput | Sequence[PhotoInput]) -> Identi
 def _to_pixels(photo: PhotoInput, label: str) -> UInt8Array:
     if isinstance(photo, str | Path | PhotoFile):
         return load_photo(photo.path if isinstance(photo, PhotoFile) else photo)
-    if isinstance(photo, torch.Tensor):
+    if _is_tensor(photo):
         photo = _tensor_to_array(photo)
     if not isinstance(photo, bytes | Image.Image | np.ndarray):
         raise PhotoError(f"The {label} is of type {type(photo).__name__}; give a file, a Pillow image or pixels.")
     return read_photo(photo, label)
 
 
+def _is_tensor(photo: object) -> TypeGuard[torch.Tensor]:
+    """Whether a photo is a tensor, which nobody can have made without PyTorch."""
+    return "torch" in sys.modules and isinstance(photo, sys.modules["torch"].Tensor)
+
+
 def _tensor_to_array(photo: torch.Tensor) -> NDArray[np.generic]:
     """Pixels with the colours last, which tensors usually have first."""
+    import torch
+
     pixels = photo.detach().cpu()
     if pixels.dtype == torch.bfloat16:  # which NumPy lacks
         pixels = pixels.float()

@@ -51,7 +51,7 @@ from ingredients.pipelines.residual_magnitudes import (
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
 from ingredients.pipelines.speed_options import SpeedOptions, StepCacheName
 from ingredients.pipelines.step_caches import check_step_cache, running_step_cache
-from ingredients.pipelines.video_shape import VideoGeometry
+from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
 
 OutputType = Literal["pil", "np", "pt", "latent"]
 OUTPUT_TYPES = get_args(OutputType)
@@ -472,6 +472,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         width = width or config.sample_width * geometry.spatial_ratio
         num_frames = num_frames or config.sample_frames
         geometry.check(height=height, width=width, num_frames=num_frames)
+        warn_about_shape(geometry, config, height=height, width=width, num_frames=num_frames)
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
         self._check_inputs(
@@ -537,7 +538,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if people is not None:
             people = people if isinstance(people, ExtractedIdentities) else self.extract_identities(people)
             for text in _as_list(prompt or []):
-                warn_about_number(self.tokenizer, text, len(people))
+                warn_about_number(self.tokenizer, text, len(people), people.names)
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
             if canvas is None and use_canvas and self.takes_canvas:
                 canvas = compose_canvas(people.canvas_crops, height, width)

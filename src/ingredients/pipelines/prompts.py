@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import string
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from ingredients.core.errors import PromptError
 from ingredients.core.printable import check_letters
+from ingredients.pipelines.prompt_numbers import NUMBER_WORDS, count_people, says_who
 
 if TYPE_CHECKING:
     import torch
@@ -47,26 +48,49 @@ def cut_text(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_lengt
     return str(tokenizer.decode(token_ids[kept:])) if len(token_ids) > kept else ""
 
 
-_NUMBERS = {3: "three", 4: "four", 5: "five", 6: "six"}
-
-
-def warn_about_number(tokenizer: PreTrainedTokenizerBase, prompt: str, num_people: int) -> None:
-    """Warns with `PromptWarning` where more than two people are given and the prompt does not say how many.
+def warn_about_number(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, num_people: int, names: Collection[str] = ()
+) -> None:
+    """Warns with `PromptWarning` where the prompt speaks of more or fewer people than are given, or of no number.
 
     The prompt decides how many people there are in a video; the photos only say who they are. A number that the text
     encoder does not know would not help, and is not asked for.
+
+    Args:
+        tokenizer: of the text encoder.
+        prompt: one prompt.
+        num_people: whose photos are given.
+        names: what they are called, if they have names.
     """
-    number = _NUMBERS.get(num_people)
-    words = {word.strip(string.punctuation).lower() for word in prompt.split()}
-    if number is None or unknown_words(tokenizer, number.capitalize()):
+    count = count_people(prompt)
+    if count == num_people:
         return
-    if not words & {number, str(num_people)}:
-        warnings.warn(
-            f"The prompt does not say how many people there are, so some of the {num_people} may be missing; begin it "
-            f'with "{number.capitalize()} people".',
-            PromptWarning,
-            stacklevel=2,
-        )
+    given = "1 person" if num_people == 1 else f"{num_people} people"
+    if count is None:
+        if says_who(prompt, num_people, names) or not _knows_number(tokenizer, num_people):
+            return
+        message = f"The prompt does not say how many people there are, and there are photos of {given}"
+    else:
+        message = f"The prompt speaks of {'1 person' if count == 1 else f'{count} people'}, with photos of {given}"
+    opening = f'"{_opening(num_people)}"' if _knows_number(tokenizer, num_people) else None
+    if count is not None and count > num_people:
+        message += ", so who is left will look like nobody in particular; give more photos"
+        message += "" if opening is None else f", or begin the prompt with {opening}"
+    else:
+        message += f", so some of the {num_people} may be missing" if num_people > 1 else ", so others may appear"
+        message += "" if opening is None else f"; begin it with {opening}"
+    warnings.warn(f"{message}.", PromptWarning, stacklevel=2)
+
+
+def _opening(num_people: int) -> str:
+    return "One person" if num_people == 1 else f"{NUMBER_WORDS[num_people].capitalize()} people"
+
+
+def _knows_number(tokenizer: PreTrainedTokenizerBase, num_people: int) -> bool:
+    """Whether the text encoder has a word for so many people."""
+    return (num_people == 1 or num_people in NUMBER_WORDS) and not unknown_words(
+        tokenizer, _opening(num_people).split()[0]
+    )
 
 
 def warn_about_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> None:

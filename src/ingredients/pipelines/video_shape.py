@@ -1,10 +1,15 @@
 """Which sizes and lengths a model can make, and the grids that follow from them."""
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any, Self
 
 from ingredients.core.errors import ShapeError
+
+
+class ShapeWarning(UserWarning):
+    """A size or a length that a model can compute and was not made for."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,31 @@ class VideoGeometry:
         """(frames, rows, columns) of the video tokens, which the transformer orders frame, row, column."""
         frames, rows, columns = self.latent_shape(height=height, width=width, num_frames=num_frames)
         return frames, rows // self.patch_size, columns // self.patch_size
+
+
+def warn_about_shape(
+    geometry: VideoGeometry, transformer_config: Mapping[str, Any], *, height: int, width: int, num_frames: int
+) -> None:
+    """Warns with `ShapeWarning` of a size or a length that a model was not made for; a single frame is a picture.
+
+    Args:
+        geometry: of the model.
+        transformer_config: with the shape that it was made for.
+        height: pixels.
+        width: pixels.
+        num_frames: length.
+    """
+    own_height = transformer_config["sample_height"] * geometry.spatial_ratio
+    own_width = transformer_config["sample_width"] * geometry.spatial_ratio
+    own_frames = transformer_config["sample_frames"]
+    if (height, width) == (own_height, own_width) and num_frames in (1, own_frames):
+        return
+    warnings.warn(
+        f"This model was made for {own_frames} frames of {own_width}x{own_height}, and may draw people badly, or not "
+        f"at all, in {num_frames} of {width}x{height}.",
+        ShapeWarning,
+        stacklevel=3,
+    )
 
 
 def _alternatives(value: int, step: int, *, offset: int, smallest: int) -> str:

@@ -20,6 +20,8 @@ from ingredients.visualisation.layout import (
     in_column,
     in_grid,
     in_row,
+    show_frame,
+    shown_height,
     text_line,
     text_width,
     titled,
@@ -27,7 +29,7 @@ from ingredients.visualisation.layout import (
 )
 
 FRAME_HEIGHT = 160
-"""Pixels of a frame on the sheet."""
+"""Pixels of a frame on the sheet; smaller ones are enlarged by whole pixels."""
 
 
 def contact_sheet(
@@ -38,7 +40,7 @@ def contact_sheet(
     captions: Mapping[str, str] | None = None,
     columns: int = 3,
     max_frames: int = 12,
-    frame_height: int = FRAME_HEIGHT,
+    frame_height: int | None = None,
 ) -> UInt8Array:
     """Puts the photos of each person in a row above the frames.
 
@@ -49,7 +51,7 @@ def contact_sheet(
         captions: what to write over a person's photos beside the name, say the similarity.
         columns: frames side by side.
         max_frames: frames shown, spread evenly over longer videos.
-        frame_height: pixels of a frame and of a photo on the sheet.
+        frame_height: pixels of a frame and of a photo on the sheet; by default `sheet_frame_height`.
 
     Returns:
         A picture (height, width, 3).
@@ -57,6 +59,8 @@ def contact_sheet(
     Raises:
         ValueError: if there is no frame, or a number is below 1.
     """
+    if frame_height is None:
+        frame_height = sheet_frame_height(frames)
     if len(frames) < 1 or min(columns, max_frames, frame_height) < 1:
         raise ValueError(
             f"a contact sheet needs frames, columns, max_frames and frame_height of at least 1, not {len(frames)}, "
@@ -69,12 +73,17 @@ def contact_sheet(
         pictures = in_row([fit_height(photo, frame_height) for photo in photos])
         people.append(titled(at_least_as_wide(pictures, text_width(title)), title, colour=identity_colour(index)))
     shown = [frames[index] for index in evenly_spread(len(frames), max_frames)]
-    grid = in_grid([fit_height(frame, frame_height) for frame in shown], columns=columns)
+    grid = in_grid([show_frame(frame, frame_height) for frame in shown], columns=columns)
     parts = [in_grid(people, columns=columns, gap=12), grid] if people else [grid]
     sheet = in_column(parts, gap=12)
     if prompt is not None:
         sheet = in_column([text_line(prompt, width=sheet.shape[1], size=15), sheet], gap=8)
     return with_margin(sheet)
+
+
+def sheet_frame_height(frames: UInt8Array) -> int:
+    """Pixels of a frame of (F, H, W, 3) on the sheet."""
+    return shown_height(frames.shape[1], usual=FRAME_HEIGHT)
 
 
 def mark_reference(

@@ -30,6 +30,9 @@ IDENTITY_COLOURS: tuple[Colour, ...] = (
 )
 """Okabe and Ito's palette, which people with colour blindness can tell apart."""
 
+_SMALL_FRAMES_SHOWN = 256
+"""Pixels up to which small frames are enlarged; those of the model that ships, 64 high, four times."""
+
 _LEVELS = (0, 51, 102, 153, 204, 255)
 
 
@@ -67,6 +70,28 @@ def resize(picture: UInt8Array, *, width: int, height: int, smooth: bool = True)
 def fit_height(picture: UInt8Array, height: int) -> UInt8Array:
     """Scales a picture to a height, keeping its proportions."""
     return resize(picture, width=max(1, round(picture.shape[1] * height / picture.shape[0])), height=height)
+
+
+def enlarge(pictures: UInt8Array, scale: int) -> UInt8Array:
+    """Makes each pixel of a picture (H, W, 3), or of frames (F, H, W, 3), a square of `scale` pixels."""
+    return pictures if scale == 1 else pictures.repeat(scale, axis=-3).repeat(scale, axis=-2)
+
+
+def shown_height(height: int, *, usual: int) -> int:
+    """How high a frame is shown: small ones by whole pixels, so large that faces are seen; others at the usual height.
+
+    Args:
+        height: pixels of the frame.
+        usual: pixels at which frames of any size are shown on the sheet.
+    """
+    return height * max(2, _SMALL_FRAMES_SHOWN // height) if height < usual else usual
+
+
+def show_frame(frame: UInt8Array, height: int) -> UInt8Array:
+    """A frame scaled to a height: by whole pixels where it is a multiple of the frame's own, else smoothly."""
+    if height % frame.shape[0]:
+        return fit_height(frame, height)
+    return enlarge(frame, height // frame.shape[0])
 
 
 def in_row(pictures: Sequence[UInt8Array], *, gap: int = GAP) -> UInt8Array:

@@ -17,6 +17,8 @@ from ingredients.visualisation.layout import (
     in_grid,
     in_row,
     resize,
+    show_frame,
+    shown_height,
     text_line,
     titled,
     with_margin,
@@ -55,9 +57,10 @@ def routing_map_sheet(
     num_steps, num_blocks, num_latent_frames = routing_maps.shape[:3]
     frame_of = [frame_of_latent(index, len(frames), num_latent_frames) for index in range(num_latent_frames)]
     votes = majority(routing_maps[-1, num_blocks // 2 :], num_identities=len(names))  # (f, h, w)
+    height = shown_height(frames.shape[1], usual=_FRAME_HEIGHT)
     overlays = in_row(
         [
-            titled(overlay_map(frames[frame], votes[index], height=_FRAME_HEIGHT), f"frame {frame}")
+            titled(overlay_map(frames[frame], votes[index], height=height), f"frame {frame}")
             for index, frame in enumerate(frame_of)
         ]
     )
@@ -117,9 +120,8 @@ def overlay_map(
         height: pixels.
         share: of the colour; 1 hides the frame.
     """
-    width = max(1, round(frame.shape[1] * height / frame.shape[0]))
-    picture = resize(frame, width=width, height=height).astype(np.float32)
-    colours = resize(paint_map(routing_map), width=width, height=height, smooth=False)
+    picture = show_frame(frame, height).astype(np.float32)
+    colours = resize(paint_map(routing_map), width=picture.shape[1], height=height, smooth=False)
     tinted = (colours != WHITE).any(axis=-1, keepdims=True)
     mixed = np.where(tinted, (1 - share) * picture + share * colours, picture)
     return np.asarray(mixed.round().astype(np.uint8))
