@@ -37,11 +37,13 @@ def test_help_does_not_wait_for_torch() -> None:
 
 def test_the_command_line_is_a_program() -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "ingredients", "generate", "--photo", "ana", "--prompt", "A person waves"],
+        [sys.executable, "-m", "ingredients", "generate", "--photo", "ana=", "--prompt", "A person waves"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert finished.returncode == 2
     assert finished.stdout == ""
-    assert finished.stderr == "Error: --photo ana must have the form NAME=FILE, such as: --photo ana=ana.png\n"
+    assert (
+        finished.stderr == "Error: --photo ana= must have the form NAME=FILE or FILE, such as: --photo ana=ana.png\n"
+    )

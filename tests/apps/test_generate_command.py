@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
 from ingredients.apps import generate as generate_module
+from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.faces import dlib_faces
 from ingredients.media.pictures import write_picture
@@ -188,12 +190,114 @@ def test_a_model_without_a_judge_says_that_nothing_was_measured(generate: Genera
     assert "not measured" in generate().stdout
 
 
+def test_a_photo_without_a_name_is_called_as_its_file(generate: Generate, photos: dict[str, Path]) -> None:
+    result = generate("--photo", photos["cleo"], "--json", people=("ana",))
+    assert result.exit_code == 0, result.output
+    assert [person["name"] for person in json.loads(result.stdout)["people"]] == ["ana", "cleo"]
+
+
+def test_several_seeds_make_several_videos_with_one_model(
+    generate: Generate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loaded: list[object] = []
+    load = generate_module.load_pipeline
+
+    def counting(*arguments: Any, **options: Any) -> IngredientsPipeline:
+        loaded.append(arguments)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(generate_module, "load_pipeline", counting)
+    result = generate("--contact-sheet", "sheet.png", "--json", "--seeds", "4", "-1")
+    assert result.exit_code == 0, result.output
+    assert len(loaded) == 1
+    reports = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(report["seed"], report["video"]) for report in reports] == [(4, "out-4.mp4"), (-1, "out--1.mp4")]
+    assert sorted(path.name for path in Path.cwd().iterdir()) == [
+        "out--1.mp4", "out-4.mp4", "sheet--1.png", "sheet-4.png",
+    ]  # fmt: skip
+    assert generate(seed=4).exit_code == 0
+    assert np.array_equal(read_video("out.mp4").frames, read_video("out-4.mp4").frames)
+    assert not np.array_equal(read_video("out.mp4").frames, read_video("out--1.mp4").frames)
+
+
+@pytest.mark.parametrize("form", [("--seeds", "1", "2"), ("--seeds=1,2",), ("--seeds", "1,2"), ("--seeds=1", "2")])
+def test_seeds_may_be_listed_in_any_way(generate: Generate, form: tuple[str, ...]) -> None:
+    Path("out-2.mp4").write_bytes(b"kept")
+    result = generate(*form, overwrite=False)
+    assert result.exit_code == 2
+    assert "out-2.mp4" in result.stderr
+    assert [path.name for path in Path.cwd().iterdir()] == ["out-2.mp4"]  # nothing is made before all is checked
+
+
+def test_a_video_is_enlarged_by_whole_pixels(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[UInt8Array] = []
+    write = generate_module.write_video
+
+    def keeping(path: Path, frames: UInt8Array, **options: Any) -> None:
+        written.append(frames)
+        write(path, frames, **options)
+
+    monkeypatch.setattr(generate_module, "write_video", keeping)
+    plain, large = generate("--json"), generate("--json", "--scale", "3")
+    assert large.exit_code == 0, large.output
+    before, after = (json.loads(result.stdout) for result in (plain, large))
+    assert (after["width"], after["height"], after["scale"]) == (144, 96, 3)
+    assert read_video("out.mp4").frames.shape == (9, 96, 144, 3)
+    assert np.array_equal(written[1], np.kron(written[0], np.ones((1, 3, 3, 1), np.uint8)))
+    assert after["people"] == before["people"]  # the judge sees the video as it was made
+
+
+def test_a_shape_that_the_model_was_not_made_for_is_told(generate: Generate) -> None:
+    result = generate(height=32, width=64, num_frames=9)
+    assert result.exit_code == 0, result.output
+    assert "Note: This model was made for 9 frames of 48x32" in result.stderr
+    assert "made for" not in generate().stderr
+
+
+@pytest.mark.parametrize(
+    ("people", "prompt", "told"),
+    [
+        (("ana",), "Two people wave on a beach.", "speaks of 2 people, with photos of 1 person"),
+        (("ana", "ben", "cleo"), "Two people wave on a beach.", "speaks of 2 people, with photos of 3 people"),
+        (("ana", "ben"), "People wave on a beach.", "does not say how many people"),
+    ],
+)
+def test_a_number_of_people_that_does_not_fit_is_told(
+    generate: Generate, people: tuple[str, ...], prompt: str, told: str
+) -> None:
+    assert told in " ".join(json.loads(generate("--json", people=people, prompt=prompt).stdout)["notices"])
+
+
 # What goes wrong
 
 
-@pytest.mark.parametrize("option", ["ana", "ana=", "=ana.png", ""])
+def test_two_photos_with_one_name_need_a_word(generate: Generate, photos: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other" / "ana.png"
+    other.parent.mkdir()
+    shutil.copy(photos["ben"], other)
+    result = generate("--photo", photos["ana"], "--photo", other, people=("cleo",))
+    assert_one_sentence(result, str(other), "would both be called ana")
+    assert_one_sentence(generate("--photo", other, people=("ana",)), "would both be called ana")
+    faces = generate("--photo", f"{photos['ben']}#1", "--photo", f"{photos['ben']}#7", people=())
+    assert_one_sentence(faces, "there is no face 7")  # two names, then: ben-1 and ben-7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--seeds", "1", "1"), "names a seed twice"),
+        (("--seeds", "x"), "takes whole numbers"),
+        (("--seeds", "1", "2", "--seed", "3"), "one of the two"),
+        (("--scale", "64", "--height", "3200", "--width", "4800"), "--scale smaller"),
+    ],
+)
+def test_seeds_and_scales_that_cannot_be(generate: Generate, arguments: tuple[str, ...], part: str) -> None:
+    assert_one_sentence(generate(*arguments), part)
+
+
+@pytest.mark.parametrize("option", ["ana=", "=ana.png", ""])
 def test_a_photo_needs_a_name_and_a_file(generate: Generate, option: str) -> None:
-    assert_one_sentence(generate("--photo", option), "must have the form NAME=FILE")
+    assert_one_sentence(generate("--photo", option), "must be NAME=FILE or FILE")
 
 
 def test_a_missing_photo(generate: Generate) -> None:

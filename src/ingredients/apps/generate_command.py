@@ -213,9 +213,7 @@ def parse_photos(options: list[str], *, face: "FaceChoice | None" = None) -> "di
         name, separator, file = option.partition("=")
         is_unnamed = not separator or (not _exists(file.rpartition("#")[0] or file) and _exists(option))
         if not (option.strip() if is_unnamed else name.strip() and file):
-            raise UserInputError(
-                f"--photo {option} must have the form NAME=FILE or FILE, such as: --photo ana=ana.png"
-            )
+            raise UserInputError(f"--photo {option} must be NAME=FILE or FILE, such as: --photo ana=ana.png")
         photo = _parse_photo(option if is_unnamed else file, face)
         if is_unnamed:
             is_own_choice = photo.path != parse_path(option)
