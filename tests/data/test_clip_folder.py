@@ -149,7 +149,7 @@ def test_what_is_read_is_written_again(folder: Path) -> None:
         ({"people": 3}, "people must be a list, not 3"),
         ({"clip_id": ""}, "clip_id must be a text"),
         ({"caption": 5}, "caption must be a text"),
-        ({"fps": float("nan")}, "not a positive number"),
+        ({"fps": float("nan")}, "it holds NaN, which is no number of JSON"),
         ({"file_name": "/etc/passwd"}, "must lie in the folder of the data set"),
         ({"file_name": "videos/../../secret.mp4"}, "must lie in the folder"),
         ({"file_name": "."}, "must lie in the folder"),

@@ -340,7 +340,7 @@ def _float(text: str) -> float:
 
 def _int(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise NotPlainError(f"it holds a number of {len(text)} digits")
+        raise NotPlainError(f"it holds a number of {len(text)} digits, which is too large")
     return int(text)
 
 

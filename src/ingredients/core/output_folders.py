@@ -14,6 +14,7 @@ from typing import Literal
 
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_folder, is_temporary, make_folder, write_text
+from ingredients.core.json_yaml import BadFileError, read_json
 from ingredients.core.paths import parse_path
 
 MARKER_NAME = ".ingredients.json"
@@ -163,8 +164,8 @@ def _is_ours(path: Path) -> bool:
 def _read_marker(folder: Path) -> str | None:
     """What a folder is for, if a marker of ours says it."""
     try:
-        values = json.loads((folder / MARKER_NAME).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        values = read_json(folder / MARKER_NAME, remedy="")
+    except BadFileError:
         return None
     is_made_by_us = isinstance(values, dict) and values.get("made_by") == _MADE_BY
     return str(values["holds"]) if is_made_by_us and isinstance(values.get("holds"), str) else None

@@ -9,13 +9,12 @@ references/ID-0-1.png   photo 1 of person 0, where there are any
 Files are named relative to the folder, so that it can be moved. Coordinates are rounded to a tenth of a pixel.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ingredients.core import json_yaml
 from ingredients.core.errors import UserInputError
-from ingredients.core.files import atomic_path
-from ingredients.core.input_files import open_file
+from ingredients.core.json_yaml import parse_json, write_json_lines
 from ingredients.core.printable import printable
 from ingredients.data.record_json import BadRecordError, parse_record, record_to_json
 from ingredients.data.schema import ClipRecord
@@ -48,7 +47,7 @@ def iterate_records(folder: Path) -> Iterator[tuple[int, ClipRecord | BadRecordE
     lines_of_ids: dict[str, int] = {}
     for number, line in iterate_lines(folder):
         try:
-            record = parse_record(json.loads(line), lambda name: folder / name)
+            record = parse_record(parse_json(line), lambda name: folder / name)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
             yield number, BadRecordError(f"Line {number} of {path} is no record of a clip: {printable(str(error))}.")
             continue
@@ -77,13 +76,7 @@ def iterate_lines(folder: Path) -> Iterator[tuple[int, bytes]]:
             f"The folder {folder} holds no data set: it lacks {METADATA_NAME}; `ingredients world clips` makes one to "
             "look at."
         )
-    try:
-        with open_file(path) as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise UserInputError(f"The file {path} cannot be read ({error.strerror}); check who may read it.") from error
+    yield from json_yaml.iterate_lines(path, remedy="check who may read it")
 
 
 def write_metadata(folder: Path, records: Sequence[ClipRecord]) -> None:
@@ -93,15 +86,7 @@ def write_metadata(folder: Path, records: Sequence[ClipRecord]) -> None:
         ValueError: if a file lies outside of the folder.
         OutputError: if it cannot be written.
     """
-    with atomic_path(folder / METADATA_NAME) as temporary:
-        temporary.write_text(
-            "".join(
-                json.dumps(
-                    record_to_json(record, lambda path: path.relative_to(folder).as_posix(), decimals=1),
-                    ensure_ascii=False,
-                )
-                + "\n"
-                for record in records
-            ),
-            encoding="utf-8",
-        )
+    write_json_lines(
+        folder / METADATA_NAME,
+        (record_to_json(record, lambda path: path.relative_to(folder).as_posix(), decimals=1) for record in records),
+    )

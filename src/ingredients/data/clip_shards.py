@@ -14,7 +14,6 @@ under names of our own, and only those that a valid record names.
 
 import contextlib
 import dataclasses
-import json
 import re
 import tarfile
 import tempfile
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ingredients.core.errors import OutputError
+from ingredients.core.json_yaml import MOST_JSON_BYTES, parse_json
 from ingredients.core.printable import printable
 from ingredients.data.record_json import BadRecordError, parse_record
 from ingredients.data.schema import ClipRecord
@@ -33,7 +33,7 @@ _KEY_AND_SUFFIX = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$", re.DOTALL)
 _LIBRARY_FILE = re.compile(r"__[^/]*__($|/)")
 """Names that webdataset keeps for itself."""
 
-_MOST_RECORD_BYTES = 2**26
+_MOST_RECORD_BYTES = MOST_JSON_BYTES
 _MOST_SUFFIX_BYTES = 128
 _CHUNK_BYTES = 2**20
 
@@ -152,7 +152,7 @@ def _unpack(where: str, sample: _Sample, folder: Path) -> ClipRecord:
     text = b"".join(_read(where, sample, RECORD_SUFFIX))
     stem = re.sub(r"[^A-Za-z0-9_-]", "_", PurePosixPath(sample.key).name)[:64]
     try:
-        record = parse_record(json.loads(text), lambda name: folder / f"{stem}.{name}")
+        record = parse_record(parse_json(text), lambda name: folder / f"{stem}.{name}")
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise BadRecordError(f"The sample {where} is no record of a clip: {printable(str(error))}.") from error
     for path in record.files:

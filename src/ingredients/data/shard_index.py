@@ -1,11 +1,10 @@
 """`shards.json` beside shards: what they were packed from, and how many clips each holds."""
 
 import dataclasses
-import json
 from pathlib import Path
 
-from ingredients.core.files import atomic_path
-from ingredients.core.input_files import read_bytes
+from ingredients.core.config import read_record
+from ingredients.core.json_yaml import BadFileError, write_json
 
 INDEX_NAME = "shards.json"
 
@@ -30,20 +29,14 @@ def write_index(folder: Path, index: ShardIndex) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    with atomic_path(folder / INDEX_NAME) as temporary:
-        temporary.write_text(json.dumps(dataclasses.asdict(index), indent=1) + "\n", encoding="utf-8")
+    write_json(folder / INDEX_NAME, dataclasses.asdict(index))
 
 
 def read_index(folder: Path) -> ShardIndex | None:
     """The index of a folder; None if there is none that can be read: nothing depends on it but speed."""
     try:
-        values = json.loads(read_bytes(folder / INDEX_NAME))
-        return ShardIndex(
-            made_from=str(values["made_from"]),
-            clips_per_shard=int(values["clips_per_shard"]),
-            shards={str(name): (int(clips), int(size)) for name, (clips, size) in values["shards"].items()},
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return read_record(ShardIndex, folder / INDEX_NAME, remedy="pack the clips again")
+    except BadFileError:
         return None
 
 

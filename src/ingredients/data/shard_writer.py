@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import json
 import re
 import types
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.json_yaml import to_json
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.protocols import ProgressCallback
 from ingredients.data.clip_folder import METADATA_NAME
@@ -125,7 +125,7 @@ def _to_sample(record: ClipRecord) -> dict[str, str | bytes]:
     values = record_to_json(record, names.__getitem__)
     return {
         "__key__": clip_key(record.clip_id),
-        RECORD_SUFFIX: json.dumps(values, ensure_ascii=False).encode(),
+        RECORD_SUFFIX: to_json(values).encode(),
         **{name: path.read_bytes() for path, name in names.items()},
     }
 

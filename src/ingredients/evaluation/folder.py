@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from ingredients.core.config import config_from_dict, config_to_dict
+from ingredients.core import json_yaml
+from ingredients.core.config import config_to_dict, read_record
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.core.files import atomic_path
-from ingredients.core.input_files import open_file, read_text
+from ingredients.core.input_files import open_file
+from ingredients.core.json_yaml import BadFileError, finite_or_none, found, read_json
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.records import CaseRecord
 from ingredients.faces.onnx_faces import OnnxNetwork
@@ -44,10 +45,10 @@ class EvaluationFolder:
     def load(self, variant: str, index: int) -> CaseRecord | None:
         """The record of a case, or None if it is not done (or its file is damaged)."""
         try:
-            values = json.loads(read_text(self._record_path(variant, index)))
-            return config_from_dict(CaseRecord, values)
-        except (OSError, ValueError, UserInputError):
+            record = read_record(CaseRecord, self._record_path(variant, index), remedy="it is made again")
+        except BadFileError:
             return None
+        return record if record.index == index else None
 
     def save(self, variant: str, record: CaseRecord) -> None:
         """Writes the record of a case."""
@@ -77,10 +78,11 @@ def check_description(folder: Path, description: Mapping[str, Any]) -> None:
     if not path.exists():
         write_json(path, description)
         return
-    try:
-        before = json.loads(read_text(path))
-    except (OSError, ValueError):
-        before = {}
+    before = read_json(path, remedy="choose another output folder, or delete this one")
+    if not isinstance(before, dict):
+        raise BadFileError(
+            f"The file {path} is damaged (it holds {found(before)}); choose another output folder, or delete this one."
+        )
     differing = sorted(key for key in {*before, *description} if before.get(key) != description.get(key))
     if differing:
         raise UserInputError(
@@ -139,5 +141,4 @@ def judge_fingerprint(judge: Judge) -> str:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Writes JSON, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    json_yaml.write_json(path, finite_or_none(values))

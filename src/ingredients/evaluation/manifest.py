@@ -20,15 +20,13 @@ is measured against.
 """
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ingredients.core.config import config_from_dict
 from ingredients.core.errors import UserInputError
-from ingredients.core.files import atomic_path
-from ingredients.core.input_files import read_bytes
+from ingredients.core.json_yaml import NotPlainError, read_json_lines, write_json_lines
 from ingredients.core.model_files import name_some
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -116,12 +114,14 @@ def read_manifest(folder: Path) -> list[ManifestVideo]:
     videos: list[ManifestVideo] = []
     faults: list[str] = []
     first_lines: dict[str, int] = {}
-    for number, line in enumerate(read_bytes(path).split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    for number, values in read_json_lines(path, remedy="docs/evaluation.md describes it"):
         try:
-            video = _parse(json.loads(line))
-        except (UserInputError, ValueError, TypeError, RecursionError) as error:
+            if isinstance(values, NotPlainError):
+                raise values
+            if not isinstance(values, dict):
+                raise NotPlainError(f"a video is a JSON object, not {type(values).__name__}")
+            video = config_from_dict(ManifestVideo, values)
+        except (NotPlainError, UserInputError) as error:
             faults.append(f"line {number} ({str(error).rstrip('.')})")
             continue
         if video.label in first_lines:
@@ -142,16 +142,7 @@ def write_manifest(folder: Path, videos: Sequence[ManifestVideo]) -> None:
     Raises:
         OutputError: if it cannot be written.
     """
-    with atomic_path(folder / MANIFEST_NAME) as temporary:
-        temporary.write_text(
-            "".join(json.dumps(_to_json(video), ensure_ascii=False) + "\n" for video in videos), encoding="utf-8"
-        )
-
-
-def _parse(values: Any) -> ManifestVideo:
-    if not isinstance(values, Mapping):
-        raise TypeError(f"a video is a JSON object, not {type(values).__name__}")
-    return config_from_dict(ManifestVideo, values)
+    write_json_lines(folder / MANIFEST_NAME, map(_to_json, videos))
 
 
 def _to_json(video: ManifestVideo) -> dict[str, Any]:

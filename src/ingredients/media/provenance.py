@@ -6,13 +6,14 @@ players and viewers show them. `digital_source_type` is IPTC's term for media th
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from ingredients.core.config import config_from_dict
 from ingredients.core.errors import UserInputError
+from ingredients.core.json_yaml import NotPlainError, parse_json
 from ingredients.core.version import VERSION
 from ingredients.media.pictures import PICTURE_SUFFIXES, PROVENANCE_TAG
 from ingredients.media.video import VIDEO_SUFFIXES, read_video_metadata
@@ -66,17 +67,11 @@ def read_provenance(path: str | Path) -> Provenance:
     else:
         raise UserInputError(f"The file {path} is neither a video nor a picture that this package makes.")
     try:
-        values: Mapping[str, Any] = json.loads(text)
-        if values.get("made_by") != _PACKAGE:
-            raise ValueError
-        return Provenance(
-            model=values["model"],
-            seed=values["seed"],
-            people=tuple(values["people"]),
-            prompt=values.get("prompt"),
-            version=values["version"],
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        values = parse_json(text)
+        if not isinstance(values, dict) or values.get("made_by") != _PACKAGE or "version" not in values:
+            raise NotPlainError("somebody else made it")
+        return config_from_dict(Provenance, values, ignore_unknown=True)
+    except (NotPlainError, UserInputError) as error:
         raise UserInputError(f"The file {path} does not say that {_PACKAGE} made it.") from error
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ingredients.core.json_yaml import NotPlainError, parse_yaml
 from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER
 from ingredients.pipelines.components import FACE_ENCODER
 from ingredients.pipelines.hub_model import HubModel, parse_hub_id
@@ -116,8 +117,6 @@ def knows_photographs(face_encoder: Path) -> bool:
 
 def read_card_metadata(folder: Path) -> dict[str, Any]:
     """What a model's card says at its beginning, in the hub's form; nothing, if it has none."""
-    import yaml
-
     path = folder / _CARD_NAME
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     _, _, rest = text.partition("---\n")
@@ -125,8 +124,8 @@ def read_card_metadata(folder: Path) -> dict[str, Any]:
     if not text.startswith("---\n") or not separator:
         return {}
     try:
-        values = yaml.safe_load(metadata)
-    except yaml.YAMLError:
+        values = parse_yaml(metadata)
+    except NotPlainError:
         return {}
     return values if isinstance(values, dict) else {}
 

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from diffusers import __version__ as diffusers_version
 
-from ingredients.core.errors import UserInputError
+from ingredients.core import json_yaml
+from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.core.json_yaml import BadFileError
 from ingredients.core.model_files import read_json
 from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -123,7 +125,10 @@ def check_finite(module: torch.nn.Module, name: str) -> None:
 def forget_paths(folder: Path) -> None:
     """Empties the fields in which libraries note from which folder of this machine a part was read."""
     for path in folder.rglob("*.json"):
-        values = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            values = json_yaml.read_json(path, remedy="copy it again")
+        except BadFileError as error:
+            raise ModelFolderError(str(error)) from error
         if not isinstance(values, dict):
             continue
         noted = {name: "" for name in _PATH_FIELDS if Path(str(values.get(name, ""))).is_absolute()}

@@ -3,8 +3,8 @@
 import functools
 from pathlib import Path
 
-from ingredients.core.config import config_from_dict, config_to_dict
-from ingredients.core.model_files import read_json
+from ingredients.core import config
+from ingredients.core.config import config_to_dict
 from ingredients.core.progress import show_progress
 from ingredients.evaluation.generation import GenerationSettings, VideoMaker
 from ingredients.evaluation.loading import load_model_calibration, load_model_judge
@@ -78,7 +78,7 @@ def video_file(lab: Lab, name: str, index: int) -> Path:
 def read_record(lab: Lab, name: str, index: int) -> CaseRecord:
     """All that was measured on a case."""
     path = evaluation_folder(lab, name) / "cases" / parts_of(name).name / f"{index:04d}.json"
-    return config_from_dict(CaseRecord, read_json(path))
+    return config.read_record(CaseRecord, path, remedy="delete it, and run the study again")
 
 
 def parts_of(name: str) -> Parts:

@@ -2,14 +2,15 @@
 
 import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
 
+from ingredients.core.config import read_record
 from ingredients.core.errors import UserInputError
+from ingredients.core.json_yaml import BadFileError, to_json
 
 _LOCKS = "locks"
 _PATIENCE = 5.0
@@ -38,6 +39,17 @@ class Step:
     def is_done(self) -> bool:
         """Whether there is nothing to do."""
         return self.result.exists()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Holder:
+    """What a lock says of the process that holds it."""
+
+    process: int
+    """Its number."""
+
+    started: float
+    """When it began."""
 
 
 def order_steps(steps: Sequence[Step], wanted: Sequence[str]) -> list[Step]:
@@ -133,7 +145,7 @@ def _write_lock(path: Path) -> None:
     """Makes a lock that names this process from its first moment; raises FileExistsError if it is there."""
     process = psutil.Process()
     whole = path.with_name(f".{path.name}.{process.pid}")
-    whole.write_text(json.dumps({"process": process.pid, "started": process.create_time()}), encoding="utf-8")
+    whole.write_text(to_json({"process": process.pid, "started": process.create_time()}), encoding="utf-8")
     try:
         path.hardlink_to(whole)
     finally:
@@ -143,8 +155,8 @@ def _write_lock(path: Path) -> None:
 def _lock_holder(path: Path) -> int | None:
     """The process that holds a lock; None if nobody does. A number may be given again: the start tells them apart."""
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        process = psutil.Process(holder["process"])
-        return process.pid if process.create_time() == holder["started"] else None
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        holder = read_record(_Holder, path, remedy="delete it")
+        process = psutil.Process(holder.process)
+        return process.pid if process.create_time() == holder.started else None
+    except (BadFileError, ValueError, OverflowError, psutil.Error):
         return None

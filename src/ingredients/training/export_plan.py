@@ -1,7 +1,6 @@
 """What an export of a run takes from where, settled before anything is loaded or written."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from ingredients.core.errors import UserInputError
-from ingredients.core.input_files import read_text
+from ingredients.core.json_yaml import BadFileError, read_json
 from ingredients.core.model_files import digest_files
 from ingredients.pipelines.clip_encoding import find_face_encoder
 from ingredients.pipelines.components import transformer_part
@@ -80,8 +79,8 @@ class ExportPlan:
         """Whether a folder holds this very export."""
         path = folder / RECORD_NAME
         try:
-            return bool(json.loads(read_text(path)) == self.record())
-        except (OSError, ValueError):
+            return bool(read_json(path, remedy="export again") == self.record())
+        except BadFileError:
             return False
 
 

@@ -1,7 +1,8 @@
 """The small model's card: what it is, how each part was made, and what each part's training measured."""
 
-import json
 from pathlib import Path
+
+from ingredients.core.training_log import read_metrics_file
 
 MODEL_CARD_NAME = "README.md"
 TRAINED_PARTS = {
@@ -64,7 +65,7 @@ def write_model_card(folder: Path, output: Path, *, transformer_part: str, vae_p
         path = output / part / "metrics.json"
         if not path.exists():
             continue
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = read_metrics_file(path)
         bookkeeping = " | ".join(_number(metrics[name]) if name in metrics else "-" for name in _BOOKKEEPING)
         part_rows.append(f"| {part} | {makes} | {bookkeeping} |")
         measured = {name: value for name, value in metrics.items() if name not in _BOOKKEEPING and "_t" not in name}

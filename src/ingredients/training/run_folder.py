@@ -1,14 +1,14 @@
 """The folder that a run leaves, read again: settings, checkpoints, what was measured, and the runs before it."""
 
 import dataclasses
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
-from ingredients.core.input_files import read_text
+from ingredients.core.json_yaml import BadFileError, MissingFileError, read_yaml
+from ingredients.core.training_log import read_metrics_file, read_training_log
 from ingredients.training.checkpoints import Checkpoints
 from ingredients.training.runs import CONFIG_NAME, RUN_KINDS, RunConfig, RunKind
 from ingredients.training.trainer import LOG_NAME, METRICS_NAME
@@ -60,18 +60,16 @@ def read_run(folder: Path) -> RunFolder:
 
 def _kind_of(folder: Path) -> RunKind[Any] | None:
     """The stage whose settings lie in a folder; None for those of a part of the small model, such as a base."""
-    import yaml
-
     path = folder / CONFIG_NAME
     try:
-        values = yaml.safe_load(read_text(path))
-    except FileNotFoundError as error:
+        values = read_yaml(path, remedy="put it back as the run wrote it")
+    except MissingFileError as error:
         raise UserInputError(
             f"There is no run in {folder}: it lacks {CONFIG_NAME}; name a folder that `ingredients train align` or "
             "`train route` wrote."
         ) from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserInputError(f"The settings {path} cannot be read: {' '.join(str(error).split())}.") from error
+    except BadFileError as error:
+        raise UserInputError(f"The settings of the run cannot be read: {error}") from error
     has_groups = isinstance(values, dict) and {"model", "data", "stage"} <= values.keys()
     stage = values["stage"] if has_groups and isinstance(values["stage"], dict) else {}
     names = [name for setting, name in _KIND_BY_SETTING.items() if setting in stage]
@@ -142,18 +140,16 @@ def read_metrics(run: RunFolder, *, step: int | None = None) -> dict[str, Any]:
     """What a run measured at its end, or what its log says of the steps up to `step`.
 
     Of a run without a record there is nothing.
+
+    Raises:
+        BadFileError: If the record is damaged.
     """
     if step is None:
         path = run.folder / METRICS_NAME
-        metrics: dict[str, Any] = json.loads(read_text(path)) if path.is_file() else {}
-        return metrics
+        return read_metrics_file(path) if path.is_file() else {}
     log = run.folder / LOG_NAME
     measured: dict[str, Any] = {}
-    for line in read_text(log).splitlines() if log.is_file() else ():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue  # a run that is going on may have written half a line
-        if values.pop("step", step) <= step:
+    for each, values in read_training_log(log) if log.is_file() else ():
+        if each <= step:
             measured |= values
     return measured

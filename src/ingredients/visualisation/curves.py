@@ -1,34 +1,31 @@
 """Training curves (Figure 6 of the paper) from the logs that training writes."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
-from ingredients.core.input_files import read_text
+from ingredients.core.training_log import STEP, read_training_log
 from ingredients.visualisation.figures import new_figure, to_picture
 
 ROUTER_STAGE_LOSSES = ("diffusion_loss", "routing_loss")
 """What the paper's figure shows."""
-
-_STEP = "step"
 
 
 def read_log(path: str | Path) -> list[dict[str, float]]:
     """Reads a log of one JSON object a line, each with its step; what is not a number is left out.
 
     Raises:
-        UserInputError: if it cannot be read or holds something else.
+        UserInputError: if it cannot be read, is empty or holds something else.
     """
-    try:
-        lines = [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise UserInputError(f"The training log {path} cannot be read: {error}.") from error
-    if not lines or not all(isinstance(line, dict) and _STEP in line for line in lines):
-        raise UserInputError(f"The file {path} is no training log: each line must be a JSON object with a step.")
-    return [{name: float(value) for name, value in line.items() if isinstance(value, int | float)} for line in lines]
+    lines = [
+        {STEP: float(step), **{name: float(value) for name, value in metrics.items() if not isinstance(value, str)}}
+        for step, metrics in read_training_log(Path(path))
+    ]
+    if not lines:
+        raise UserInputError(f"The training log {path} cannot be read: it holds no line.")
+    return lines
 
 
 def training_curves(
@@ -54,7 +51,7 @@ def training_curves(
         UserInputError: if there is nothing to draw.
         MissingDependencyError: if matplotlib is not installed.
     """
-    names = metrics or sorted({name for lines in logs.values() for line in lines for name in line} - {_STEP})
+    names = metrics or sorted({name for lines in logs.values() for line in lines for name in line} - {STEP})
     if not names:
         raise UserInputError("The training logs hold no metric to draw.")
     rows = math.ceil(len(names) / columns)
@@ -62,7 +59,7 @@ def training_curves(
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for panel, name in zip(panels, names, strict=False):
         for number, (run, lines) in enumerate(logs.items()):
-            points = [(line[_STEP], line[name]) for line in lines if name in line]
+            points = [(line[STEP], line[name]) for line in lines if name in line]
             if not points:
                 continue
             steps, values = zip(*points, strict=True)
@@ -71,7 +68,7 @@ def training_curves(
                 panel.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
             panel.plot(steps, smooth(values, smoothing), color=colour, label=run, linewidth=1.3)
         panel.set_title(name.replace("_", " "))
-        panel.set_xlabel(_STEP)
+        panel.set_xlabel(STEP)
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")
     for panel in panels[len(names) :]:

@@ -8,15 +8,13 @@ photos/             the photos that identities.jsonl names, relative to the fold
 README.md           the card (`card.py`), with distribution.png
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from ingredients.core.config import config_from_dict, config_to_dict
+from ingredients.core.config import config_from_dict, config_to_dict, read_record
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.core.files import atomic_path
-from ingredients.core.input_files import open_file, read_bytes
+from ingredients.core.json_yaml import BadFileError, NotPlainError, read_json_lines, write_json, write_json_lines
 from ingredients.evaluation.benchmark.schema import BenchmarkCase, BenchmarkIdentity, BenchmarkInfo, BenchmarkPrompt
 
 INFO_NAME = "benchmark.json"
@@ -48,8 +46,8 @@ def read_info(folder: Path) -> BenchmarkInfo:
             "whole one to look at."
         )
     try:
-        return config_from_dict(BenchmarkInfo, json.loads(read_bytes(path)))
-    except (OSError, ValueError, TypeError, AttributeError, UserInputError) as error:
+        return read_record(BenchmarkInfo, path, remedy="docs/benchmark.md says what it holds")
+    except BadFileError as error:
         raise UserInputError(f"The file {path} does not say what the benchmark is: {error}") from error
 
 
@@ -61,31 +59,23 @@ def iterate_lines(path: Path, record_type: type[RecordT]) -> Iterator[tuple[int,
     """
     if not path.is_file():
         raise UserInputError(f"The benchmark {path.parent} lacks {path.name}; docs/benchmark.md says what it holds.")
-    with open_file(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                values = json.loads(line)
-                if not isinstance(values, dict):
-                    raise TypeError(f"it is no JSON object but {type(values).__name__}")
-                yield number, config_from_dict(record_type, values)
-            except (ValueError, TypeError, RecursionError, UserInputError) as error:
-                yield number, BadLineError(f"It cannot be read: {str(error).rstrip('.')}.")
+    for number, values in read_json_lines(path, remedy="docs/benchmark.md says what it holds"):
+        try:
+            if isinstance(values, NotPlainError):
+                raise values
+            yield number, config_from_dict(record_type, values)
+        except (NotPlainError, UserInputError) as error:
+            yield number, BadLineError(f"It cannot be read: {str(error).rstrip('.')}.")
 
 
 def write_info(folder: Path, info: BenchmarkInfo) -> None:
     """Writes `benchmark.json`, whole or not at all."""
-    with atomic_path(folder / INFO_NAME) as temporary:
-        temporary.write_text(json.dumps(_to_json(info), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(folder / INFO_NAME, _to_json(info))
 
 
 def write_lines(path: Path, records: Sequence[Record]) -> None:
     """Writes a file of one record a line, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(
-            "".join(json.dumps(_to_json(record), ensure_ascii=False) + "\n" for record in records), encoding="utf-8"
-        )
+    write_json_lines(path, map(_to_json, records))
 
 
 def make_folder(folder: Path) -> None:
