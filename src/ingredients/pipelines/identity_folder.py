@@ -107,7 +107,7 @@ def save_identity_folder(
         (folder / _LORA_NAME).unlink(missing_ok=True)
     else:
         with atomic_path(folder / _LORA_NAME) as temporary:
-            transformer.save_lora_adapter(folder, adapter_name=adapters[0], weight_name=temporary.name)
+            transformer.save_lora_adapter(temporary.parent, adapter_name=adapters[0], weight_name=temporary.name)
 
 
 def _identity_fields() -> list[str]:
