@@ -1,6 +1,7 @@
 """Checkpoints: which are kept, what a damaged one says, and a disk that fills up."""
 
 import contextlib
+import dataclasses
 import json
 import resource
 import subprocess
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.training.checkpoints import Checkpoints
+from ingredients.training.checkpoints import Checkpoints, _checksum, read_checkpoint
 from ingredients.training.trainer import Trainer
 from tests.training.test_trainer import LineStage, config
 
@@ -104,6 +107,88 @@ def test_a_damaged_checkpoint_is_named_and_an_older_one_serves(tmp_path: Path, d
         train(tmp_path / "run", LineStage(), num_steps=20, resume=True)
     path.unlink()
     assert_same(train(tmp_path / "run", LineStage(), num_steps=20, resume=True), whole)
+
+
+def rewrite(path: Path, *, metadata: Mapping[str, str] | None = None, **tensors: torch.Tensor) -> None:
+    """A checkpoint with other contents, as its writer would have written them."""
+    with safe_open(path, framework="pt") as file:
+        before = file.metadata()
+        there = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+    save_file(there | tensors, path, metadata=before | (metadata or {}))
+
+
+def test_the_position_of_a_checkpoint_is_under_its_checksum(tmp_path: Path) -> None:
+    """Each digit of it, and what stands there instead."""
+    train(tmp_path, LineStage(), num_steps=20)
+    path = newest(tmp_path)
+    with safe_open(path, framework="pt") as file:
+        position = file.metadata()["position"]
+    content = path.read_bytes()
+    places = [place for place, letter in enumerate(position) if letter.isdigit()]
+    changed = [position[:place] + str(9 - int(position[place])) + position[place + 1 :] for place in places]
+    changed += ["{}", "", "[" * 5000, position.replace('"step": 20', '"step": 0'), position.replace("{", '{"a": 1, ')]
+    for text in changed:
+        path.write_bytes(content)
+        rewrite(path, metadata={"position": text})
+        with pytest.raises(UserInputError, match=rf"{path} is damaged \(its checksum does not match\); delete it"):
+            read_checkpoint(path)
+    path.write_bytes(content)
+    assert read_checkpoint(path).position.step == 20
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{}", "it is of step 0"),
+        ('{"step": 20, "seconds": NaN}', "its position cannot be read: it holds NaN"),
+        ('{"step": 20, "seconds": -1}', "seconds must be at least 0, not -1.0"),
+        ('{"step": "20"}', "step must be of type int, not '20'"),
+        ('{"step": 20, "sums": {"loss": [1]}}', "sums.loss must be of type tuple[float, float]"),
+        ('{"step": 20, "recent_losses": [1e999]}', "1e999 is too large"),
+        ('{"step": 20, "else": 3}', "no setting 'else'"),
+        ("[20]", "its position cannot be read"),
+        ("{", "its position cannot be read"),
+        ("[" * 100_000, "its position cannot be read"),
+    ],
+)
+def test_a_checkpoint_of_an_earlier_version_is_read_as_strictly(tmp_path: Path, text: str, problem: str) -> None:
+    """Its checksum is of the tensors alone."""
+    whole = train(tmp_path, LineStage(), num_steps=20)
+    path = newest(tmp_path)
+    tensors = read_checkpoint(path).tensors
+    older = {"format": "ingredients-training-checkpoint-3", "checksum": _checksum(tensors, "")}
+    rewrite(path, metadata=older)
+    assert_same(train(tmp_path, LineStage(), num_steps=20, resume=True), whole)
+    rewrite(path, metadata=older | {"position": text})
+    with pytest.raises(UserInputError, match=rf"{path} is damaged") as raised:
+        train(tmp_path, LineStage(), num_steps=20, resume=True)
+    assert problem in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["parameters/", "averages/", "optimizer/0/"])
+def test_a_checkpoint_with_what_is_no_number_is_refused(tmp_path: Path, kind: str) -> None:
+    train(tmp_path, LineStage(), num_steps=20)
+    path = newest(tmp_path)
+    checkpoint = read_checkpoint(path)
+    names = [name for name in checkpoint.tensors if name.startswith(kind)]
+    name = max(names, key=lambda each: checkpoint.tensors[each].numel())
+    broken = checkpoint.tensors[name].clone()
+    broken.view(-1)[1] = torch.nan
+    position = json.dumps(dataclasses.asdict(checkpoint.position))
+    checksum = _checksum({**checkpoint.tensors, name: broken}, position)
+    rewrite(path, metadata={"checksum": checksum, "position": position}, **{name: broken})
+    with pytest.raises(UserInputError, match=rf"{path} is damaged \({name} holds what is no number\)"):
+        train(tmp_path, LineStage(), num_steps=20, resume=True)
+
+
+def test_a_checkpoint_under_another_name_and_other_files_beside_it(tmp_path: Path) -> None:
+    train(tmp_path, LineStage(), num_steps=20)
+    path = newest(tmp_path)
+    (path.parent / "step-of-mine.safetensors").write_text("notes")
+    assert newest(tmp_path) == path
+    path = path.rename(path.with_name("step-00000021.safetensors"))
+    with pytest.raises(UserInputError, match=r"step-00000021.* is damaged \(it is of step 20\)"):
+        train(tmp_path, LineStage(), num_steps=20, resume=True)
 
 
 @pytest.mark.parametrize("setting", [{"seed": 3}, {"optimizer": "muon"}])

@@ -7,11 +7,13 @@ import torch
 from torch import nn
 
 from ingredients.core.errors import UserInputError
+from ingredients.training.checkpoints import read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.loss_watch import TrainingDivergedError
 from ingredients.training.optimizers import build_optimizers
 from ingredients.training.schedules import learning_rate_factor
 from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.trainer import LOG_NAME, METRICS_NAME, Trainer, TrainerConfig
+from ingredients.training.trainer import LOG_NAME, METRICS_NAME, LeftOutStepWarning, Trainer, TrainerConfig
 
 
 class LineStage(WholeStepStage):
@@ -133,6 +135,59 @@ def test_gradients_are_scaled_down_together(tmp_path: Path) -> None:
     assert norms == pytest.approx([1e-3] * 3, rel=1e-3)
     lines = [json.loads(line) for line in (tmp_path / LOG_NAME).read_text().splitlines()]
     assert all(line["gradient_norm"] > 0.1 for line in lines if "loss" in line)  # as it was before
+
+
+def break_weights(trainer: Trainer, *, at: int) -> None:
+    """An optimiser whose step number `at` makes a weight infinite, as one with too high a rate does."""
+    calls = iter(range(1, 100))
+
+    def overshoot(*_: object) -> None:
+        if next(calls) == at:
+            trainer.parameters["proj_out.weight"].data[0, 1] = torch.inf
+
+    trainer.optimizers[0].register_step_post_hook(overshoot)
+
+
+def test_weights_that_are_no_numbers_stop_the_run_and_the_last_checkpoint_serves(tmp_path: Path) -> None:
+    run = Trainer(LineStage(), tmp_path / "run", config())
+    break_weights(run, at=7)
+    with pytest.raises(TrainingDivergedError, match=r"diverged: step 7 made.*step-00000005\.safetensors is kept"):
+        run.fit(show=False)
+    (kept,) = run.checkpoints.paths()
+    assert read_checkpoint(kept).position.step == 5
+    assert not (tmp_path / "run" / "weights.pt").exists()
+    early = Trainer(LineStage(), tmp_path / "early", config())
+    break_weights(early, at=2)
+    with pytest.raises(TrainingDivergedError, match=r"step 2 made weights.*No checkpoint was written yet, so start"):
+        early.fit(show=False)
+
+
+class NothingStage(LineStage):
+    """Its loss is no number."""
+
+    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+        return StepOutput(loss=super().training_step(generator, progress=progress).loss * torch.nan)
+
+
+def test_a_run_of_which_no_step_could_be_used_is_no_success(tmp_path: Path) -> None:
+    with (
+        pytest.warns(LeftOutStepWarning, match="the loss is nan"),
+        pytest.raises(TrainingDivergedError, match="none of the 2 steps could be used"),
+    ):
+        Trainer(NothingStage(), tmp_path, config(num_steps=2)).fit(show=False)
+    assert not (tmp_path / METRICS_NAME).exists()
+
+
+def test_what_is_no_number_is_null_in_files(tmp_path: Path) -> None:
+    class Unmeasurable(LineStage):
+        def validate(self) -> Mapping[str, float]:
+            return {"validation_loss": float("nan"), "recall": float("inf")}
+
+    Trainer(Unmeasurable(), tmp_path, config()).fit(show=False)
+    for text in (*(tmp_path / LOG_NAME).read_text().splitlines(), (tmp_path / METRICS_NAME).read_text()):
+        values = json.loads(text, parse_constant=lambda name: pytest.fail(f"JSON knows no {name}"))
+        assert values.get("recall") is None
+    assert values["validation_loss"] is None
 
 
 def test_muon_takes_hidden_matrices_only() -> None:

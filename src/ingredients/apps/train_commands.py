@@ -1,5 +1,6 @@
 """`ingredients train ...`: the two stages of the paper on encoded clips."""
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -93,7 +94,7 @@ def _command(kind_name: str) -> Callable[..., None]:
         for key, value in (
             ("data.train", _listed(data)),
             ("data.validation", _listed(validation_data)),
-            ("model.folder", model),
+            ("model.folder", None if model is None else json.dumps(model, ensure_ascii=False)),
             ("trainer.minutes", minutes),
         ):
             if value is not None:
@@ -132,7 +133,7 @@ def _print_plan(kind: "RunKind[Any]", config: "RunConfig") -> None:
 
 
 def _listed(paths: list[Path] | None) -> str | None:
-    return "[" + ", ".join(f'"{path}"' for path in paths) + "]" if paths else None
+    return json.dumps([str(path) for path in paths], ensure_ascii=False) if paths else None
 
 
 app.command("align", help=_ALIGN)(_command("align"))

@@ -5,11 +5,12 @@ import dataclasses
 import functools
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, Union
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
@@ -23,6 +24,7 @@ from ingredients.core.json_yaml import (
     shorten,
 )
 from ingredients.core.paths import parse_path
+from ingredients.core.ranges import range_problem
 
 
 class _DataclassInstance(Protocol):
@@ -102,31 +104,68 @@ def load_config(
             the types' own defaults.
 
     Raises:
-        UserInputError: if the file cannot be read, or as `config_from_dict` raises it.
+        UserInputError: if the file cannot be read, or as `config_from_dict` raises it; it names the file, or the
+            override, that said what does not fit.
     """
     values: dict[str, Any] = {} if defaults is None else config_to_dict(defaults)
+    origins: dict[str, str] = {}
     for path in [paths] if isinstance(paths, str | Path) else paths or ():
         loaded = read_yaml(Path(path), remedy="check the name, or mend the config file")  # JSON is YAML
         if loaded is not None and not isinstance(loaded, dict):
             raise BadFileError(f"The config file {path} must hold keys and values, not {found(loaded)}.")
         _merge(values, loaded or {})
+        _note_origins(origins, "", loaded or {}, f"The config file {path}")
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:
-            raise UserInputError(f"The setting {override!r} must have the form key=value.")
+            raise UserInputError(f"The setting {shorten(repr(override))} must have the form key=value.")
         *parents, name = key.split(".")
         target = values
         for parent in parents:
             target = target.setdefault(parent, {})
             if not isinstance(target, dict):
-                raise UserInputError(f"The setting {override!r} goes into {parent!r}, which is no group of settings.")
+                raise UserInputError(
+                    f"The setting {shorten(repr(override))} goes into {parent!r}, which is no group of settings."
+                )
         try:
             target[name] = parse_yaml(text)
         except NotPlainError as error:
             raise UserInputError(
                 f"The value in the setting {shorten(repr(override))} cannot be read ({error})."
             ) from error
-    return config_from_dict(config_type, values)
+        _note_origins(origins, ".".join(parents), {name: target[name]}, f"The setting {shorten(override)}")
+    try:
+        return config_from_dict(config_type, values, where="")
+    except _UnfitError as error:
+        origin = _find_origin(origins, error)
+        raise UserInputError(f"{origin or config_type.__name__}: {error}") from error
+
+
+class _UnfitError(UserInputError):
+    """A value that does not fit a config."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(problem)
+        self.where = where
+
+
+def _note_origins(origins: dict[str, str], parent: str, values: Mapping[str, Any], origin: str) -> None:
+    """Notes what said what: of each setting, and of each group that it lies in."""
+    origins[parent] = origin
+    for key, value in values.items():
+        where = f"{parent}.{key}" if parent else key
+        origins[where] = origin
+        if isinstance(value, Mapping):
+            _note_origins(origins, where, value, origin)
+
+
+def _find_origin(origins: Mapping[str, str], error: _UnfitError) -> str | None:
+    """What said what does not fit: one of a group's settings that the problem names, or the setting, or its group."""
+    where = re.sub(r"\[\d+\]", "", error.where)
+    names = re.findall(r"\w+", str(error))
+    inside = [f"{where}.{name}" if where else name for name in names]
+    around = [where.rsplit(".", number)[0] for number in range(where.count(".") + 1)]
+    return next((origins[each] for each in (*inside, *around, "") if each in origins), None)
 
 
 def save_config(config: _DataclassInstance, path: str | Path) -> None:
@@ -166,33 +205,37 @@ class _Builder:
 
     def build(self, config_type: type[ConfigT], values: Any, *, where: str) -> ConfigT:
         if not isinstance(values, Mapping):
-            raise UserInputError(f"{where or 'it'} must hold names and values, not {found(values)}.")
+            raise _UnfitError(where, f"{where or 'it'} must hold names and values, not {found(values)}.")
         types_by_name, needed = _fields_of(config_type)
         unknown = [key for key in values if key not in types_by_name]
         if unknown and not self.ignore_unknown:
-            raise UserInputError(
-                f"{where or 'it'} has no setting {shorten(repr(unknown[0]))}; it knows {', '.join(types_by_name)}."
-            )
+            name, known = shorten(repr(unknown[0])), ", ".join(types_by_name)
+            raise _UnfitError(_join(where, unknown[0]), f"{where or 'it'} has no setting {name}; it knows {known}.")
         if missing := [name for name in needed if name not in values]:
-            raise UserInputError(f"{where or 'it'} needs the setting {missing[0]!r}.")
+            raise _UnfitError(where, f"{where or 'it'} needs the setting {missing[0]!r}.")
         arguments = {
-            name: self.convert(types_by_name[name], value, where=f"{where}.{name}" if where else name)
+            name: self.convert(types_by_name[name], value, where=_join(where, name))
             for name, value in values.items()
             if name in types_by_name
         }
         try:
             return config_type(**arguments)
         except ValueError as error:  # a config's own check of its values
-            raise UserInputError(f"{where}: {error}" if where else str(error)) from error
+            raise _UnfitError(where, f"{where}: {error}" if where else str(error)) from error
 
     def convert(self, expected: Any, value: Any, *, where: str) -> Any:
         origin, arguments = typing.get_origin(expected), typing.get_args(expected)
         if expected is Any:
             return value
+        if origin is Annotated:
+            converted = self.convert(arguments[0], value, where=where)
+            if (problem := range_problem(expected, converted)) is not None:
+                raise _UnfitError(where, f"{where} {problem}.")
+            return converted
         if origin is Literal:
             if any(value == each and type(value) is type(each) for each in arguments):
                 return value
-            raise UserInputError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {found(value)}.")
+            raise _UnfitError(where, f"{where} must be one of {', '.join(map(repr, arguments))}, not {found(value)}.")
         if origin in (Union, types.UnionType):
             return self._convert_union(arguments, value, where=where)
         if isinstance(expected, type) and dataclasses.is_dataclass(expected) and not isinstance(value, expected):
@@ -220,15 +263,15 @@ class _Builder:
                 if math.isfinite(number):
                     return number
             if not isinstance(value, str):
-                raise UserInputError(f"{where} must be a finite number, not {found(value)}.")
+                raise _UnfitError(where, f"{where} must be a finite number, not {found(value)}.")
         elif (
             isinstance(expected, type)
             and isinstance(value, expected)
             and (expected is bool or not isinstance(value, bool))
         ):
             return value
-        expected_name = getattr(expected, "__name__", None) if origin is None else str(expected)
-        raise UserInputError(f"{where} must be of type {expected_name}, not {found(value)}.")
+        expected_name = getattr(expected, "__name__", None) if origin is None else _type_name(expected)
+        raise _UnfitError(where, f"{where} must be of type {expected_name}, not {found(value)}.")
 
     def _convert_items(self, kind: Any, values: Sequence[Any], *, where: str) -> list[Any]:
         if kind is float and all(type(value) is float and math.isfinite(value) for value in values):
@@ -238,20 +281,35 @@ class _Builder:
     def _convert_union(self, options: tuple[Any, ...], value: Any, *, where: str) -> Any:
         if value is None and type(None) in options:
             return None
-        failure: UserInputError | None = None
+        failure: _UnfitError | None = None
         for option in options:
             if option is not type(None):
                 try:
                     return self.convert(option, value, where=where)
-                except UserInputError as error:
+                except _UnfitError as error:
                     failure = failure or error
-        raise failure or UserInputError(f"{where} must be None, not {found(value)}.")
+        raise failure or _UnfitError(where, f"{where} must be None, not {found(value)}.")
+
+
+def _join(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _type_name(expected: Any) -> str:
+    """A type as it is written, without the ranges of its numbers."""
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin in (tuple, list, dict):
+        items = ("..." if each is Ellipsis else _type_name(each) for each in arguments)
+        return f"{origin.__name__}[{', '.join(items)}]"
+    return str(expected) if origin is not None else str(getattr(expected, "__name__", expected))
 
 
 @functools.cache
 def _fields_of(config_type: type[Any]) -> tuple[dict[str, Any], list[str]]:
     """The types of a config's fields by name, and the names of those without a default."""
-    types_by_name = typing.get_type_hints(config_type)
+    types_by_name = typing.get_type_hints(config_type, include_extras=True)
     fields = [field for field in dataclasses.fields(config_type) if field.init]
     needed = [
         field.name
@@ -263,8 +321,8 @@ def _fields_of(config_type: type[Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _path(text: str, where: str) -> Path:
     if "\0" in text:
-        raise UserInputError(f"{where} must name a file, not {found(text)}.")
+        raise _UnfitError(where, f"{where} must name a file, not {found(text)}.")
     try:
         return parse_path(text)
     except UserInputError as error:
-        raise UserInputError(f"{where}: {error}") from error
+        raise _UnfitError(where, f"{where}: {error}") from error

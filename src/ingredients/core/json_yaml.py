@@ -165,6 +165,10 @@ def parse_yaml(text: str | bytes) -> Any:
     except RecursionError as error:
         raise NotPlainError(_TOO_DEEP) from error
     except ValueError as error:  # numbers that are written in an impossible way
+        if "integer string conversion" in str(error):  # Python goes on about a limit of its own
+            raise NotPlainError(
+                f"it holds a number that cannot be read: it has more than {_MOST_DIGITS} digits"
+            ) from error
         raise NotPlainError(f"it holds a value that cannot be read ({shorten(str(error))})") from error
     _check_tree(value, most_values=_MOST_YAML_VALUES)
     if _HALF_A_LETTER.search(text):

@@ -7,7 +7,7 @@ tokens, P image-encoder tokens, C channels.
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from diffusers import AutoencoderKLCogVideoX
 from ingredients.core.arrays import BoolArray, Float32Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import FaceRecogniser, ImageEncoder
+from ingredients.core.ranges import Range, Seed, check_ranges
 from ingredients.data.clip_example import ClipExample, ReferenceKind, ReferencePhoto
 from ingredients.data.encode import encode_clips, video_to_pixels
 from ingredients.data.encoded_clips import EncodedClip, EncodedPerson
@@ -38,7 +39,7 @@ EncodePrompts = Callable[[Sequence[str]], torch.Tensor]
 class EncoderConfig:
     """What is kept of a clip; part of the record of what made it."""
 
-    num_frame_references: int = 1
+    num_frame_references: Annotated[int, Range(at_least=0, at_most=1025)] = 1
     """Frames of the clip from which each person's face is taken as a reference (3.3), drawn at random."""
 
     scale_source: ScaleSource = "clip"
@@ -47,12 +48,11 @@ class EncoderConfig:
     dtype: StorageType = "float16"
     """Of everything that is encoded."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Draws the frames."""
 
     def __post_init__(self) -> None:
-        if self.num_frame_references < 0:
-            raise ValueError(f"num_frame_references must be at least 0, not {self.num_frame_references}.")
+        check_ranges(self)
 
 
 class ClipEncoder:

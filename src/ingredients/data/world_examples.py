@@ -4,9 +4,11 @@ Legend: F frames, N people.
 """
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 
+from ingredients.core.ranges import Range, Share, check_ranges
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
 from ingredients.data.world_folder import person_id
 from ingredients.world import WORLD_VERSION, Identity, Split, render_portrait, render_scene, sample_scene
@@ -21,29 +23,33 @@ class WorldExampleConfig:
     split: Split = "train"
     """Whose identities take part."""
 
-    height: int = 64
+    height: Annotated[int, Range(at_least=32, at_most=2160)] = 64
     """Pixels."""
 
-    width: int = 96
+    width: Annotated[int, Range(at_least=32, at_most=3840)] = 96
     """Pixels."""
 
-    num_frames: int = 9
+    num_frames: Annotated[int, Range(at_least=1, at_most=1025)] = 9
     """Frames of a clip, 8k + 1."""
 
     style: str = TOGETHER.name
     """How scenes are cast, framed and played, a key of `STYLES`."""
 
-    portrait_size: int = 128
+    portrait_size: Annotated[int, Range(at_least=32, at_most=4096)] = 128
     """Side of the photos."""
 
-    num_photos: int = 2
+    num_photos: Annotated[int, Range(at_least=1, at_most=100)] = 2
     """Photos of each person, with other poses, expressions and light than the clip's."""
 
-    landmark_jitter: float = 0.01
+    landmark_jitter: Share = 0.01
     """Standard deviation of the error put on a photo's landmarks, in parts of its side: a detector errs as well."""
 
     world_version: str = WORLD_VERSION
     """Of the drawings; goes into the record of what encoded clips were made from."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        check_ranges(self)
 
 
 def draw_example(seed: int, config: WorldExampleConfig) -> ClipExample:

@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
+from ingredients.core.ranges import Range, Width, check_ranges
 from ingredients.faces.weights import use_channels_last
 
 STRIDE = 4
@@ -38,43 +40,39 @@ _MEAN_FACE_SIZE = 24.0
 class DetectorConfig:
     """Architecture of `FaceHeatmapNetwork` and the way it is used."""
 
-    widths: tuple[int, ...] = (16, 32, 48, 64, 96)
+    widths: tuple[Width, ...] = (16, 32, 48, 64, 96)
     """Channels at strides 2, 4, 8, 16 and 32."""
 
-    head_width: int = 40
+    head_width: Width = 40
     """Channels of the joined feature map that the heads read."""
 
-    working_sizes: tuple[int, ...] = (128, 256)
+    working_sizes: tuple[Width, ...] = (128, 256)
     """Long side in pixels that larger images are scaled down to; a later size is tried where no earlier one shows a
     face."""
 
-    min_working_size: int = 96
+    min_working_size: Width = 96
     """Long side in pixels that smaller images are scaled up to."""
 
-    score_threshold: float = 0.4
+    score_threshold: Annotated[float, Range(above=0, below=1)] = 0.4
     """Lowest heatmap value that counts as a face."""
 
-    iou_threshold: float = 0.4
+    iou_threshold: Annotated[float, Range(above=0, below=1)] = 0.4
     """Of two boxes that overlap more than this, the lower scored is dropped."""
 
-    max_faces: int = 32
+    max_faces: Width = 32
     """Most faces in one image."""
 
     def __post_init__(self) -> None:
         """Checks counts and ranges."""
+        check_ranges(self)
         if len(self.widths) != 5:
             raise ValueError(f"widths must hold five numbers of channels, not {self.widths}")
         if not self.working_sizes or list(self.working_sizes) != sorted(self.working_sizes):
             raise ValueError(f"working_sizes must be ascending and not empty, not {self.working_sizes}")
-        if not 0 < self.min_working_size <= self.working_sizes[0]:
+        if self.min_working_size > self.working_sizes[0]:
             raise ValueError(
                 f"min_working_size must be in 1..{self.working_sizes[0]}, the first working size, "
                 f"not {self.min_working_size}"
-            )
-        if not 0 < self.score_threshold < 1 or not 0 < self.iou_threshold < 1:
-            raise ValueError(
-                f"score_threshold and iou_threshold must be between 0 and 1, not {self.score_threshold} and "
-                f"{self.iou_threshold}"
             )
 
 

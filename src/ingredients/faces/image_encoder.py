@@ -10,6 +10,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.core.files import atomic_path
 from ingredients.core.model_files import building_from, read_json, read_model_record
 from ingredients.core.protocols import ImageFeatures
+from ingredients.core.ranges import Layers, Range, Width, check_ranges
 from ingredients.faces.weights import load_weights, save_weights
 from ingredients.faces.word_tokenizer import BEGIN_ID, END_ID, PAD_ID, SPECIAL_WORDS, WordTokenizer
 
@@ -35,35 +37,36 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 class ImageEncoderConfig:
     """Sizes of both towers."""
 
-    crop_size: int = 64
+    crop_size: Annotated[int, Range(at_least=1, at_most=2048)] = 64
     """Side of the square input in pixels."""
 
-    patch_size: int = 8
+    patch_size: Annotated[int, Range(at_least=1, at_most=2048)] = 8
     """Side of a patch in pixels."""
 
-    hidden_size: int = 128
+    hidden_size: Width = 128
     """Width of both towers."""
 
-    intermediate_size: int = 256
+    intermediate_size: Width = 256
     """Width of the feed-forward layers."""
 
-    num_layers: int = 6
+    num_layers: Layers = 6
     """Layers of the image tower."""
 
-    num_text_layers: int = 2
+    num_text_layers: Layers = 2
     """Layers of the text tower."""
 
-    num_attention_heads: int = 4
+    num_attention_heads: Width = 4
     """Heads of both towers."""
 
-    projection_dim: int = 128
+    projection_dim: Width = 128
     """Width of the joint embedding."""
 
-    max_text_length: int = 40
+    max_text_length: Annotated[int, Range(at_least=3, at_most=65_536)] = 40
     """Words of a sentence that are read, two marks included."""
 
     def __post_init__(self) -> None:
         """Checks divisibility and depth."""
+        check_ranges(self)
         if self.crop_size % self.patch_size:
             raise ValueError(f"crop_size {self.crop_size} is no multiple of patch_size {self.patch_size}")
         if self.hidden_size % self.num_attention_heads:

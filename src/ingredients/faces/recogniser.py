@@ -6,6 +6,7 @@ Legend: B batch, S side of a crop, D embedding, P image-encoder tokens, C channe
 """
 
 import dataclasses
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.ranges import Range, Width, check_ranges
 from ingredients.faces.alignment import crop_arcface
 from ingredients.faces.weights import use_channels_last
 
@@ -21,17 +23,18 @@ from ingredients.faces.weights import use_channels_last
 class RecogniserConfig:
     """Architecture of `ResidualFaceNetwork`."""
 
-    crop_size: int = 64
+    crop_size: Annotated[int, Range(at_least=16, at_most=2048)] = 64
     """Side of the aligned crop in pixels."""
 
-    embedding_dim: int = 128
+    embedding_dim: Width = 128
     """Width of the embedding."""
 
-    widths: tuple[int, ...] = (24, 48, 96, 160)
+    widths: tuple[Width, ...] = (24, 48, 96, 160)
     """Channels at strides 2, 4, 8 and 16."""
 
     def __post_init__(self) -> None:
         """Checks counts."""
+        check_ranges(self)
         if len(self.widths) != 4:
             raise ValueError(f"widths must hold four numbers of channels, not {self.widths}")
         if self.crop_size % 16:

@@ -2,10 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from ingredients.core.config import save_config
 from ingredients.core.model_files import read_model_record
+from ingredients.core.ranges import Range, Share
 
 SAMPLING_DEFAULTS_NAME = "sampling_defaults.json"
 
@@ -14,19 +15,19 @@ SAMPLING_DEFAULTS_NAME = "sampling_defaults.json"
 class SamplingDefaults:
     """Those of a folder that says nothing are the published model's."""
 
-    num_inference_steps: int = 50
+    num_inference_steps: Annotated[int, Range(at_least=1, at_most=1000)] = 50
     """Denoising steps."""
 
-    guidance_scale: float = 6.0
+    guidance_scale: Annotated[float, Range(at_least=0, at_most=1000)] = 6.0
     """Weight of the prompt against the negative prompt."""
 
-    identity_guidance_scale: float = 1.0
+    identity_guidance_scale: Annotated[float, Range(at_least=0, at_most=1000)] = 1.0
     """Weight of the people against nobody in particular; 1 does without."""
 
-    layout_share: float = 0.0
+    layout_share: Share = 0.0
     """Share of the steps, at the start, in which each person is given a column before the router takes over."""
 
-    likeness_guidance_scale: float = 0.0
+    likeness_guidance_scale: Annotated[float, Range(at_least=0, at_most=1000)] = 0.0
     """How far each step is led to where the recogniser sees the people; 0 does without."""
 
     def override(self, **given: Any) -> Self:

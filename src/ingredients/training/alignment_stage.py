@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from ingredients.core.ranges import Share
 from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.id_router import Routing
@@ -29,7 +30,7 @@ class AlignmentConfig(IdentityConfig):
     """By what tokens choose identities while the router is untrained: the true masks, a uniform mixture, or the
     router's softmax."""
 
-    kept_shares: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3)
+    kept_shares: tuple[Share, Share, Share] = (1 / 3, 1 / 3, 1 / 3)
     """Dropping regularisation: shares of the samples that keep the global features only, the local only, both."""
 
     train_patch_embed: bool = True
@@ -37,7 +38,7 @@ class AlignmentConfig(IdentityConfig):
 
     def __post_init__(self) -> None:
         IdentityConfig.__post_init__(self)
-        if min(self.kept_shares) < 0 or abs(sum(self.kept_shares) - 1) > 1e-6:
+        if abs(sum(self.kept_shares) - 1) > 1e-6:
             raise ValueError(f"kept_shares must be shares that sum to 1, not {self.kept_shares}.")
 
 

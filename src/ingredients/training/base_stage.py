@@ -5,10 +5,11 @@ Legend: B batch, F latent frames, C channels, H/W latent grid.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
+from ingredients.core.ranges import Range, Share
 from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.diffusion_stage import (
@@ -29,10 +30,10 @@ BaseTask = Literal["t2v", "i2v"]
 class BaseConfig(DiffusionConfig):
     """Settings of base training."""
 
-    image_noise: float = 0.1
+    image_noise: Annotated[float, Range(at_least=0, at_most=10)] = 0.1
     """Largest standard deviation of the noise put on the first frame that image-to-video starts from."""
 
-    image_drop: float = 0.1
+    image_drop: Share = 0.1
     """Share of the samples whose first frame is hidden, so that zero image latents mean: nothing given."""
 
 

@@ -5,27 +5,31 @@ checkpoints/best.json                   which of them is the best, and by what
 
 Tensors are named `parameters/NAME`, `averages/NAME` and `optimizer/INDEX/NAME/KEY`, with `KEY.PART` for a moment in
 8 bit: its codes, their scales, and what the codes mean. The position of the run stands in the file's metadata as JSON,
-beside a checksum of the tensors. Nothing is pickled. Sharded tensors are put together first, so that a run can go on
-with another number of processes.
+beside a checksum of the tensors and of itself. Nothing is pickled. Sharded tensors are put together first, so that a
+run can go on with another number of processes.
 """
 
 import dataclasses
 import json
 import math
 import os
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 
+from ingredients.core.config import config_from_dict
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path, remove_leftovers
 from ingredients.core.input_files import check_regular, read_text
+from ingredients.core.json_yaml import NotPlainError, parse_json
+from ingredients.core.ranges import Range, Seed, check_ranges
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.optimizers import make_states
 from ingredients.training.processes import placed_like, whole
@@ -36,20 +40,25 @@ BEST_NAME = "best.json"
 _DIRECTIONS = {"validation_loss": -1.0, "recall": 1.0}
 """Beginnings of the measures that tell checkpoints apart, and whether less or more of them is better."""
 
-_FORMAT = "ingredients-training-checkpoint-3"
+_FORMAT = "ingredients-training-checkpoint-4"
+_FORMAT_OF_TENSORS = "ingredients-training-checkpoint-3"
+"""Of earlier versions: the checksum is of the tensors alone."""
+
+_NAME = re.compile(r"step-(\d{8,})\.safetensors")
+_NotNegative = Annotated[int, Range(at_least=0)]
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class RunPosition:
     """How far a run has come. Randomness is derived from the seed and the samples, so there is no other state."""
 
-    step: int = 0
+    step: _NotNegative = 0
     """Steps done, those that were left out included."""
 
-    seconds: float = 0.0
+    seconds: Annotated[float, Range(at_least=0)] = 0.0
     """Training time spent, over all the pieces of the run."""
 
-    seed: int = 0
+    seed: Seed = 0
     """The run's seed."""
 
     optimizer: str = "adamw"
@@ -61,15 +70,18 @@ class RunPosition:
     recent_losses: list[float] = dataclasses.field(default_factory=list)
     """By which jumps are told."""
 
-    num_skipped: int = 0
+    num_skipped: _NotNegative = 0
     """Steps left out in a row."""
 
     sums: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     """What was measured since the last line of the log: sums, and of how many."""
 
-    measured: dict[str, float] | None = None
-    """What held-out data say about the averaged weights, if they were asked at this step; the first number tells
-    checkpoints apart if it is one of `_DIRECTIONS`."""
+    measured: dict[str, float | None] | None = None
+    """What held-out data say about the averaged weights, if they were asked at this step, None for what is no number;
+    the first one tells checkpoints apart if it is one of `_DIRECTIONS`."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,7 +112,7 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """The checkpoints that are there, oldest first."""
-        return sorted(self.folder.glob("step-*.safetensors"))
+        return sorted(path for path in self.folder.glob("step-*.safetensors") if _NAME.fullmatch(path.name))
 
     def clear(self) -> None:
         """Removes all of them: a run starts anew."""
@@ -114,21 +126,21 @@ class Checkpoints:
         Every process must call it, for each holds a part of sharded tensors; the main one writes.
 
         Raises:
-            OutputError: if it cannot be written; older ones stay.
+            OutputError: if it cannot be written, or holds what is no number; older ones stay.
         """
         tensors = {name: tensor for name, tensor in _named_tensors(state) if is_main}
         if not is_main:
             return
+        path = self.folder / f"step-{position.step:08d}.safetensors"
+        if (broken := _first_broken(tensors)) is not None:
+            raise OutputError(f"{path} was not written, because {broken} holds what is no number.")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"The folder {self.folder} cannot be made ({error.strerror}).") from error
-        metadata = {
-            "format": _FORMAT,
-            "position": json.dumps(dataclasses.asdict(position)),
-            "checksum": _checksum(tensors),
-        }
-        with atomic_path(self.folder / f"step-{position.step:08d}.safetensors") as temporary:
+        text = json.dumps(dataclasses.asdict(position), allow_nan=False)
+        metadata = {"format": _FORMAT, "position": text, "checksum": _checksum(tensors, text)}
+        with atomic_path(path) as temporary:
             try:
                 save_file(tensors, temporary, metadata=metadata)
             except SafetensorError as error:  # it hides the system's error in its text
@@ -143,11 +155,11 @@ class Checkpoints:
             OutputError: if the best cannot be noted.
         """
         remove_leftovers(self.folder)
-        measure, value = next(iter((position.measured or {}).items()), ("", 0.0))
+        measure, value = next(iter((position.measured or {}).items()), ("", None))
         goodness = _goodness(measure, value)
         noted = self._noted()
         is_comparable = noted is not None and noted["measure"] == measure
-        before = _goodness(measure, float(noted["value"])) if noted is not None and is_comparable else None
+        before = _goodness(measure, noted["value"]) if noted is not None and is_comparable else None
         if goodness is not None and (before is None or goodness > before):
             noted = {"step": position.step, "measure": measure, "value": value}
             with atomic_path(self.folder / BEST_NAME) as temporary:
@@ -175,10 +187,10 @@ class Checkpoints:
         return self.folder / f"step-{step:08d}.safetensors"
 
 
-def _goodness(measure: str, value: float) -> float | None:
+def _goodness(measure: str, value: float | None) -> float | None:
     """A number that is larger for a better checkpoint; None for what tells none from another."""
     sign = next((sign for name, sign in _DIRECTIONS.items() if measure.startswith(name)), None)
-    return sign * value if sign is not None and math.isfinite(value) else None
+    return sign * value if sign is not None and value is not None and math.isfinite(value) else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -236,7 +248,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, *, remedy: str = "delete it and resume again") -> Checkpoint:
-    """Reads a checkpoint, and compares its tensors with their checksum.
+    """Reads a checkpoint, and compares it with its checksum; no number in it may be none.
 
     Args:
         path: of the file.
@@ -245,18 +257,31 @@ def read_checkpoint(path: Path, *, remedy: str = "delete it and resume again") -
     Raises:
         UserInputError: if the file is damaged or of another kind.
     """
+
+    def damaged(reason: object) -> UserInputError:
+        return UserInputError(f"The checkpoint {path} is damaged ({reason}); {remedy}.")
+
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
+            if metadata.get("format") not in (_FORMAT, _FORMAT_OF_TENSORS):
                 raise UserInputError(f"{path} is no training checkpoint of this version; {remedy}.")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
     except (OSError, SafetensorError) as error:
-        raise UserInputError(f"The checkpoint {path} is damaged ({error}); {remedy}.") from error
-    if metadata["checksum"] != _checksum(tensors):
-        raise UserInputError(f"The checkpoint {path} is damaged (its checksum does not match); {remedy}.")
-    return Checkpoint(path=path, position=RunPosition(**json.loads(metadata["position"])), tensors=tensors)
+        raise damaged(error) from error
+    text = metadata.get("position", "")
+    if metadata.get("checksum") != _checksum(tensors, text if metadata["format"] == _FORMAT else ""):
+        raise damaged("its checksum does not match")
+    if (broken := _first_broken(tensors)) is not None:
+        raise damaged(f"{broken} holds what is no number")
+    try:
+        position = config_from_dict(RunPosition, parse_json(text), where="")
+    except (NotPlainError, UserInputError) as error:
+        raise damaged(f"its position cannot be read: {error}") from error
+    if (named := _NAME.fullmatch(path.name)) is not None and int(named[1]) != position.step:
+        raise damaged(f"it is of step {position.step}")
+    return Checkpoint(path=path, position=position, tensors=tensors)
 
 
 def _named_tensors(state: TrainedState) -> Iterator[tuple[str, torch.Tensor]]:
@@ -294,9 +319,17 @@ def _on_processor(tensor: torch.Tensor) -> torch.Tensor:
     return whole(tensor.detach()).cpu().contiguous()
 
 
-def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
-    """Of the tensors' names and bytes: safetensors itself notices a short file, but no byte that has changed."""
-    checksum = 0
+def _first_broken(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """The name of a tensor with an entry that is not finite."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.numel() and not tensor.float().norm(torch.inf).isfinite():
+            return name
+    return None
+
+
+def _checksum(tensors: Mapping[str, torch.Tensor], position: str) -> str:
+    """A checksum of position, names and bytes: safetensors itself notices a short file, but no byte that changed."""
+    checksum = zlib.crc32(position.encode())
     for name in sorted(tensors):
         checksum = zlib.crc32(name.encode(), checksum)
         checksum = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy().data, checksum)

@@ -6,7 +6,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
@@ -14,6 +14,7 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXD
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_folder
 from ingredients.core.protocols import DifferentiableRecogniser
+from ingredients.core.ranges import Count, Range, Share, Width, check_ranges
 from ingredients.data.batches import ClipBatch, ReferenceSource, draw_batch
 from ingredients.data.canvas_latents import encode_canvases
 from ingredients.data.encoded_clips import EncodedClips
@@ -38,23 +39,23 @@ SumOf = tuple[float, int]
 class DiffusionConfig:
     """Batches and loss of a diffusion stage."""
 
-    batch_size: int = 16
+    batch_size: Width = 16
     """Clips in a step, over all processes and backward passes."""
 
-    micro_batch_size: int | None = None
+    micro_batch_size: Width | None = None
     """Clips in one backward pass, and in one look at held-out clips; None: all that fall to a process at once."""
 
-    image_batch_size: int = 32
+    image_batch_size: Width = 32
     """Images in a step, while the run trains on images."""
 
-    image_share: float = 0.0
+    image_share: Share = 0.0
     """Share of the run, at its start, that trains on the clips' first frames alone: a third of the tokens, and all
     that there is to learn about looks."""
 
-    caption_drop: float = 0.1
+    caption_drop: Share = 0.1
     """Share of the captions that become empty, for guidance."""
 
-    face_weight: float = 1.0
+    face_weight: Annotated[float, Range(above=0, at_most=1e4)] = 1.0
     """Weight of the places on faces in the diffusion loss, against 1 elsewhere."""
 
     supervision: RoutingSupervision = "segment"
@@ -69,16 +70,11 @@ class DiffusionConfig:
     compile: bool = False
     """Compiles the transformer's blocks."""
 
-    num_validation_batches: int = 4
+    num_validation_batches: Count = 4
     """Batches of the held-out loss."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.image_share <= 1:
-            raise ValueError(f"image_share must lie in [0, 1], not {self.image_share}.")
-        if min(self.batch_size, self.image_batch_size) < 1:
-            raise ValueError(f"a batch has at least one clip, not {self.batch_size} and {self.image_batch_size}.")
-        if self.micro_batch_size is not None and self.micro_batch_size < 1:
-            raise ValueError(f"micro_batch_size must be at least 1, not {self.micro_batch_size}.")
+        check_ranges(self)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)

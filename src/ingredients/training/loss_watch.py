@@ -11,7 +11,7 @@ _NEEDED = 20
 
 
 class TrainingDivergedError(UserInputError):
-    """Too many steps in a row had to be left out."""
+    """Too many steps in a row had to be left out, or a step made weights that are no numbers."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -198,6 +198,11 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """The part of a tensor that this process holds; one that is whole, as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def placed_like(like: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """`value`, which is whole, with the device, the memory format and the shards of `like`."""
     if isinstance(like, DTensor):

@@ -5,11 +5,12 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.ranges import Range, Share, Weight
 from ingredients.data.batches import ClipBatch
 from ingredients.data.routing_targets import BACKGROUND
 from ingredients.models import IngredientsTransformer3DModel
@@ -36,17 +37,17 @@ class RouterConfig(IdentityConfig):
     routing_loss: RoutingLoss = "cross_entropy"
     """Supervision of the router; `none` leaves it to the diffusion loss through the mixture (Table 3)."""
 
-    routing_loss_weight: float = 0.1
+    routing_loss_weight: Weight = 0.1
     """Lambda of Eq. 5, which the paper does not give."""
 
     background: Background = "ignored"
     """Whether tokens off the faces say nothing about the router, as in the paper, or belong to nobody: a class of its
     own, whose logit is 0. The transformer must have `route_background` then."""
 
-    canvas_drop: float = 0.2
+    canvas_drop: Share = 0.2
     """Share of the samples without the canvas: the router must also work from local features alone."""
 
-    lora_rank: int = 16
+    lora_rank: Annotated[int, Range(at_least=1, at_most=4096)] = 16
     """Rank of this stage's own LoRA; the alignment's is merged before."""
 
 

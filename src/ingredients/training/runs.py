@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import torch
 
@@ -13,6 +13,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import read_text
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
+from ingredients.core.ranges import Range, check_ranges
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
@@ -54,14 +55,18 @@ class DataConfig:
 class SamplesConfig:
     """What is looked at while a run goes on, every `trainer.sample_every` steps."""
 
-    num_clips: int = 2
+    num_clips: Annotated[int, Range(at_least=1, at_most=1000)] = 2
     """Held-out clips whose people and captions are drawn, the first ones."""
 
-    num_inference_steps: int = 25
+    num_inference_steps: Annotated[int, Range(at_least=1, at_most=1000)] = 25
     """Steps of a video."""
 
-    guidance_scale: float = 3.0
+    guidance_scale: Annotated[float, Range(at_least=0, at_most=100)] = 3.0
     """Guidance of a video."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        check_ranges(self)
 
 
 def _trainer(**settings: Any) -> TrainerConfig:

@@ -2,14 +2,19 @@
 
 import contextlib
 import dataclasses
+import inspect
+import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
+import psutil
 import torch
 from accelerate import init_empty_weights
 
+from ingredients.core.config import config_from_dict, config_to_dict
 from ingredients.core.errors import UserInputError
+from ingredients.core.ranges import Range
 from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import paper, published
@@ -20,6 +25,7 @@ from ingredients.pipelines.transformer_folder import build_transformer, is_base,
 
 BaseDtype = Literal["float32", "bfloat16"]
 
+_MOST_LAYERS, _MOST_CHANNELS = 256, 65_536
 _PATCH_WEIGHT = "patch_embed.proj.weight"
 _PAPER_ROUTER = {name: paper()[name] for name in ("router_type", "router_inner_dim", "routing")}
 
@@ -89,7 +95,10 @@ def load_start(
         )
     fields = {name: value for name, value in base.config.items() if not name.startswith("_")}
     fields |= _PAPER_ROUTER if is_base(source) else {}
-    fields |= {"identity_modules": True, "in_channels": 2 * fields["out_channels"]} | wanted | config.transformer
+    chosen = _chosen_fields(config)
+    fields |= {"identity_modules": True, "in_channels": 2 * fields["out_channels"]} | wanted | chosen
+    if chosen and not empty:
+        _check_memory(fields, dtype)
     started = _build(fields, dtype=dtype, empty=empty)
     if not empty:
         weights = load_transformer(source, dtype=dtype, drop_learned_positions=config.drop_learned_positions)
@@ -105,7 +114,7 @@ def published_start(config: ModelConfig, widths: Mapping[str, int]) -> Ingredien
     """
     known = find_known_model(str(config.folder))
     fields = published() if known is not None and known.takes_people else paper()
-    fields |= _feature_widths(config, widths) | config.transformer
+    fields |= _feature_widths(config, widths) | _chosen_fields(config)
     return _build(fields, dtype=getattr(torch, config.dtype), empty=True)
 
 
@@ -113,10 +122,51 @@ def _build(fields: Mapping[str, Any], *, dtype: torch.dtype, empty: bool) -> Ing
     try:
         with init_empty_weights(include_buffers=False) if empty else contextlib.nullcontext():
             built: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
         raise UserInputError(f"The transformer cannot be built as model.transformer says: {error}.") from error
     built.to(dtype)
     return built
+
+
+def _chosen_fields(config: ModelConfig) -> dict[str, Any]:
+    """The fields of the transformer that a run names, of the right types and of sizes that can be.
+
+    Raises:
+        UserInputError: if one is unknown, or is not.
+    """
+    hints = typing.get_type_hints(IngredientsTransformer3DModel.__init__)
+    parameters = inspect.signature(IngredientsTransformer3DModel.__init__).parameters
+    fields = [
+        (name, _ranged(name, hints[name]), dataclasses.field(default=parameters[name].default))
+        for name in hints
+        if name != "return"
+    ]
+    kind: Any = dataclasses.make_dataclass("model.transformer", fields, kw_only=True)
+    checked = config_to_dict(config_from_dict(kind, config.transformer))
+    return {name: checked[name] for name in config.transformer}
+
+
+def _ranged(name: str, hint: Any) -> Any:
+    """The type of a field with its range: what counts blocks is smaller than what counts channels."""
+    most = _MOST_LAYERS if name in ("num_layers", "id_qformer_depth") else _MOST_CHANNELS
+    least = 0 if name == "freq_shift" else 1
+    return Annotated[hint, Range(at_least=least, at_most=most)] if int in (hint, *typing.get_args(hint)) else hint
+
+
+def _check_memory(fields: Mapping[str, Any], dtype: torch.dtype) -> None:
+    """Refuses a transformer that this machine cannot hold, before it is made.
+
+    Raises:
+        UserInputError: if it cannot.
+    """
+    with torch.device("meta"):
+        num_numbers = sum(each.numel() for each in _build(fields, dtype=dtype, empty=True).parameters())
+    needed, there = num_numbers * dtype.itemsize, psutil.virtual_memory().total
+    if needed > there:
+        raise UserInputError(
+            f"The transformer that model.transformer asks for takes {needed / 1e9:,.0f} GB, and this machine has "
+            f"{there / 1e9:,.0f} GB; choose smaller sizes."
+        )
 
 
 def transformer_of_run(run: Path) -> Path:
@@ -162,7 +212,7 @@ def _load_whole(
     dtype: torch.dtype,
     empty: bool,
 ) -> IngredientsTransformer3DModel:
-    differing = {name: value for name, value in config.transformer.items() if built.config.get(name) != value}
+    differing = {name: value for name, value in _chosen_fields(config).items() if built.config.get(name) != value}
     if differing:
         name = next(iter(differing))
         raise UserInputError(

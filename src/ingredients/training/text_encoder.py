@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
+from ingredients.core.ranges import Count, Layers, Share, Width, check_ranges
 from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.world import SceneAttributes, describe_scene, vocabulary
@@ -35,25 +36,25 @@ ATTRIBUTE_VALUES: dict[str, tuple[str | int, ...]] = {
 class TextEncoderConfig:
     """The text encoder's shape and training."""
 
-    d_model: int = 128
+    d_model: Width = 128
     """Width of the states."""
 
-    num_layers: int = 3
+    num_layers: Layers = 3
     """Transformer layers."""
 
-    num_heads: int = 4
+    num_heads: Width = 4
     """Attention heads of `d_model / num_heads` channels."""
 
-    max_length: int = 32
+    max_length: Width = 32
     """Tokens that a prompt is padded or cut to."""
 
-    batch_size: int = 64
+    batch_size: Width = 64
     """Captions in a step."""
 
-    masked_share: float = 0.2
+    masked_share: Share = 0.2
     """Share of the words that are hidden."""
 
-    num_validation_captions: int = 512
+    num_validation_captions: Count = 512
     """Captions of the final measurement."""
 
     trainer: TrainerConfig = dataclasses.field(
@@ -64,6 +65,7 @@ class TextEncoderConfig:
     """The loop's settings."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.d_model % self.num_heads:
             raise ValueError(f"d_model {self.d_model} must be a multiple of num_heads {self.num_heads}.")
 

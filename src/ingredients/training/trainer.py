@@ -4,11 +4,12 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
@@ -17,10 +18,11 @@ from ingredients.core.files import append_line, atomic_path, remove_leftovers
 from ingredients.core.input_files import read_text
 from ingredients.core.progress import show_progress
 from ingredients.core.protocols import ValidationCallback
+from ingredients.core.ranges import Count, Decay, LearningRate, Range, Seed, check_ranges
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
-from ingredients.training.loss_watch import LossWatch
+from ingredients.training.loss_watch import LossWatch, TrainingDivergedError
 from ingredients.training.mixed_precision import (
     Precision,
     fast_attention,
@@ -29,7 +31,7 @@ from ingredients.training.mixed_precision import (
     resolve_precision,
 )
 from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
-from ingredients.training.processes import Parallel, Processes, whole
+from ingredients.training.processes import Parallel, Processes, local, whole
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
 from ingredients.training.stage import Measured, Stage, StepPosition
 from ingredients.training.throughput import Throughput, peak_flops
@@ -47,65 +49,65 @@ class LeftOutStepWarning(TrainingWarning):
 class TrainerConfig:
     """Settings of the loop that every stage shares."""
 
-    num_steps: int = 1000
+    num_steps: Count = 1000
     """Optimiser steps of the whole run."""
 
-    minutes: float | None = None
+    minutes: Annotated[float, Range(above=0, at_most=1e7)] | None = None
     """Training time of the whole run, over all its pieces; the run ends, its schedule run down, at whichever of
     `num_steps` and `minutes` comes first."""
 
-    seed: int = 0
+    seed: Seed = 0
     """Everything random is a function of it."""
 
-    learning_rate: float = 1e-3
+    learning_rate: LearningRate = 1e-3
     """Peak learning rate."""
 
     optimizer: OptimizerName = "adamw"
     """`muon` updates the matrices of transformer blocks by Muon; `adamw8bit` keeps AdamW's moments in 8 bit."""
 
-    muon_learning_rate: float = 3e-3
+    muon_learning_rate: LearningRate = 3e-3
     """Peak learning rate of those matrices."""
 
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
     """Decay of AdamW's moments."""
 
-    weight_decay: float = 0.01
+    weight_decay: Annotated[float, Range(at_least=0, at_most=100)] = 0.01
     """Decoupled decay of matrices; vectors are never decayed."""
 
     schedule: ScheduleName = "cosine"
     """Shape of the learning rate over the run."""
 
-    num_warmup_steps: int = 50
+    num_warmup_steps: Annotated[int, Range(at_least=0, at_most=10**9)] = 50
     """Steps over which the learning rate rises."""
 
-    num_cycles: int = 1
+    num_cycles: Count = 1
     """Cycles of `cosine_with_restarts`."""
 
-    max_grad_norm: float = 1.0
+    max_grad_norm: Annotated[float, Range(above=0, at_most=1e6)] = 1.0
     """Gradients are scaled down to this norm."""
 
-    ema_decay: float = 0.995
+    ema_decay: Decay = 0.995
     """Decay of the moving average of the weights, which is what is validated and exported; 0 keeps none."""
 
-    log_every: int = 20
+    log_every: Count = 20
     """Steps between two lines of the log."""
 
-    checkpoint_every: int = 200
+    checkpoint_every: Count = 200
     """Steps between two checkpoints."""
 
-    keep_checkpoints: int = 2
+    keep_checkpoints: Count = 2
     """How many of the newest are kept, beside the best."""
 
-    validate_every: int | None = None
+    validate_every: Count | None = None
     """Steps between two measurements on held-out data, a multiple of `checkpoint_every`; None: at the end alone."""
 
-    sample_every: int | None = None
+    sample_every: Count | None = None
     """Steps between two looks at what the model makes (sample videos, routing maps); None: never."""
 
-    spike_factor: float | None = None
+    spike_factor: Annotated[float, Range(above=0, at_most=1e6)] | None = None
     """A loss this many times above the median of the last hundred is left out and reported; None: none is."""
 
-    max_skipped_steps: int = 20
+    max_skipped_steps: Annotated[int, Range(at_least=0, at_most=10**9)] = 20
     """Steps in a row that may be left out, for a jump or for numbers that are none, before the run stops."""
 
     precision: Precision = "float32"
@@ -119,12 +121,7 @@ class TrainerConfig:
     """accelerate's names of where numbers go beside the log, such as tensorboard or wandb."""
 
     def __post_init__(self) -> None:
-        if self.num_steps < 1:
-            raise ValueError(f"num_steps must be at least 1, not {self.num_steps}.")
-        if self.minutes is not None and self.minutes <= 0:
-            raise ValueError(f"minutes must be positive, not {self.minutes}.")
-        if min(self.log_every, self.checkpoint_every, self.keep_checkpoints) < 1:
-            raise ValueError("log_every, checkpoint_every and keep_checkpoints must be at least 1.")
+        check_ranges(self)
         if self.validate_every is not None and self.validate_every % self.checkpoint_every:
             raise ValueError(
                 f"validate_every must be a multiple of checkpoint_every ({self.checkpoint_every}), for what is "
@@ -229,6 +226,11 @@ class Trainer:
                 progress = self._progress()
                 self._after_step(throughput, is_last=progress >= 1)
                 report(int(1000 * progress), 1000)
+        if not self.watch.recent:
+            raise TrainingDivergedError(
+                f"Nothing was learnt: none of the {self.position.step} steps could be used, as "
+                f"{self.folder / EVENTS_NAME} says. Start again with other clips or a lower learning rate."
+            )
         metrics = self._finish()
         self.processes.close_trackers()
         return metrics
@@ -353,6 +355,7 @@ class Trainer:
             self.watch.record(loss)
             for optimizer in self.optimizers:
                 optimizer.step()
+            self._check_weights(batches)
             self.ema.update(self.position.step)
             measured.append({"loss": loss, "gradient_norm": float(norm), "learning_rate_factor": factor})
         for optimizer in self.optimizers:
@@ -361,6 +364,29 @@ class Trainer:
             self._skip(problem, batches)
             return []
         return measured
+
+    @torch.no_grad()
+    def _check_weights(self, batches: Sequence[Any]) -> None:
+        """Stops before what is no number gets into the averages, or into a checkpoint.
+
+        Raises:
+            TrainingDivergedError: if a weight is not finite after the step.
+        """
+        parts = [part for each in self.parameters.values() if (part := local(each)).numel()]
+        largest = list(torch._foreach_norm(parts, torch.inf))
+        num_broken = sum(not math.isfinite(each) for each in torch.stack(largest).tolist()) if largest else 0
+        if self.processes.sum({"broken": float(num_broken)})["broken"]:
+            raise TrainingDivergedError(
+                f"Training has diverged: step {self.position.step + 1} made weights that are no numbers "
+                f"({', '.join(self.processes.gather(self.stage.describe(batches)))}). {self._what_is_kept()}"
+            )
+
+    def _what_is_kept(self) -> str:
+        """A sentence on the last checkpoint, and how to go on from it."""
+        paths = self.checkpoints.paths()
+        if not paths:
+            return "No checkpoint was written yet, so start again with a lower learning rate."
+        return f"{paths[-1]} is kept; go on from it with --resume and a lower learning rate."
 
     def _skip(self, problem: str, batches: Sequence[Any]) -> None:
         step = self.position.step + 1  # as the log counts them
@@ -376,14 +402,17 @@ class Trainer:
     def _log(self, metrics: Mapping[str, float]) -> None:
         if not self.processes.is_main or not metrics:
             return
-        line = {"step": self.position.step, "seconds": round(self.position.seconds, 2)}
-        line |= {name: round(value, 6) for name, value in metrics.items()}
-        append_line(self.folder / LOG_NAME, json.dumps(line))
+        line: dict[str, float | None] = {
+            "step": self.position.step,
+            "seconds": round(self.position.seconds, 2),
+        }
+        line |= {name: None if value is None else round(value, 6) for name, value in _storable(metrics).items()}
+        append_line(self.folder / LOG_NAME, json.dumps(line, allow_nan=False))
         self.processes.track(metrics, step=self.position.step)
 
     def _save(self) -> None:
         self.position.recent_losses, self.position.num_skipped = self.watch.recent, self.watch.num_skipped
-        self.position.measured = self._measured
+        self.position.measured = None if self._measured is None else _storable(self._measured)
         self.position.sums = self._averages.together(self.processes)
         self.checkpoints.save(self.position, self.state, is_main=self.processes.is_main)
 
@@ -396,7 +425,7 @@ class Trainer:
         metrics = self._measure() if self._measured is None else self._measured
         with self.ema.applied():
             self.stage.export(self.folder)
-        record = metrics | {
+        record = _storable(metrics) | {
             "steps": self.position.step,
             "minutes": round(self.position.seconds / 60, 2),
             "num_threads": torch.get_num_threads(),
@@ -406,8 +435,13 @@ class Trainer:
         }
         if self.processes.is_main:
             with atomic_path(self.folder / METRICS_NAME) as temporary:
-                temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+                temporary.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         return metrics
+
+
+def _storable(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Metrics as JSON can hold them: None for what is no number."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 class _Averages:

@@ -11,6 +11,7 @@ import torch
 
 from ingredients.core.config import load_config, save_config
 from ingredients.core.progress import show_progress
+from ingredients.core.ranges import Count, check_ranges
 from ingredients.data.clip_encoder import EncoderConfig, describe
 from ingredients.data.encoded_clips import claim_folder
 from ingredients.data.encoding_run import encode_into
@@ -67,10 +68,10 @@ def _timed_loop(**settings: Any) -> TrainerConfig:
 class LatentsConfig:
     """The encoded clips."""
 
-    num_clips: int = 5000
+    num_clips: Count = 5000
     """Clips to train from; more can be added later."""
 
-    num_validation_clips: int = 100
+    num_validation_clips: Count = 100
     """Held-out clips, of other people."""
 
     without_held_out_pairs: bool = True
@@ -81,6 +82,10 @@ class LatentsConfig:
 
     encoder: EncoderConfig = dataclasses.field(default_factory=EncoderConfig)
     """What is kept of it."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        check_ranges(self)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import copy
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.config import load_config, save_config
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.faces_types import Face
+from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.faces.detector import (
     STRIDE,
     DetectorConfig,
@@ -63,34 +65,33 @@ class DetectorTrainingConfig:
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
     """Light, blur and noise."""
 
-    num_scenes: int = 1400
+    num_scenes: Count = 1400
     """Scenes in the pool, three frames of each."""
 
-    num_portraits: int = 1200
+    num_portraits: Count = 1200
     """Portraits in the pool."""
 
-    portrait_size: int = 128
+    portrait_size: Annotated[int, Range(at_least=32, at_most=4096)] = 128
     """Side of the portraits in pixels."""
 
-    scene_batch_size: int = 24
+    scene_batch_size: Width = 24
     """Frames in a step that trains on scenes."""
 
-    portrait_batch_size: int = 10
+    portrait_batch_size: Width = 10
     """Pictures in a step that trains on portraits."""
 
-    portrait_share: float = 0.35
+    portrait_share: Share = 0.35
     """Share of the steps that train on portraits."""
 
-    geometry_weight: float = 4.0
+    geometry_weight: Weight = 4.0
     """Weight of the L1 loss on box and landmarks."""
 
-    num_validation_scenes: int = 120
+    num_validation_scenes: Count = 120
     """Held-out scenes, three frames of each."""
 
     def __post_init__(self) -> None:
         """Checks counts."""
-        if min(self.num_scenes, self.num_portraits, self.num_validation_scenes) < 1:
-            raise ValueError("num_scenes, num_portraits and num_validation_scenes must be at least 1")
+        check_ranges(self)
 
 
 class DetectorStage(WholeStepStage):

@@ -11,6 +11,7 @@ import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.config import save_config
+from ingredients.core.ranges import Count, Range, Weight, check_ranges
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.image_encoder import (
     DualEncoder,
@@ -81,30 +83,27 @@ class ImageEncoderTrainingConfig:
     )
     """Blur, noise and a little light, which captions speak of."""
 
-    num_scenes: int = 3000
+    num_scenes: Count = 3000
     """Scenes in the pool: two frames of each, and the faces in the first."""
 
-    num_portraits: int = 3000
+    num_portraits: Count = 3000
     """Portraits in the pool."""
 
-    face_batch_size: int = 48
+    face_batch_size: Annotated[int, Range(at_least=2, at_most=65_536)] = 48
     """Faces in a step."""
 
-    frame_batch_size: int = 24
+    frame_batch_size: Annotated[int, Range(at_least=2, at_most=65_536)] = 24
     """Frames in a step."""
 
-    attribute_weight: float = 1.0
+    attribute_weight: Weight = 1.0
     """Weight of the attribute heads' loss beside the contrastive losses."""
 
-    num_validation_pairs: int = 200
+    num_validation_pairs: Count = 200
     """Held-out pairs of each kind."""
 
     def __post_init__(self) -> None:
-        """Checks counts."""
-        if min(self.num_scenes, self.num_portraits, self.num_validation_pairs) < 1:
-            raise ValueError("num_scenes, num_portraits and num_validation_pairs must be at least 1")
-        if min(self.face_batch_size, self.frame_batch_size) < 2:
-            raise ValueError("a contrastive batch needs at least two pairs")
+        """Checks counts: a contrastive batch needs at least two pairs."""
+        check_ranges(self)
 
 
 class ImageEncoderStage(WholeStepStage):

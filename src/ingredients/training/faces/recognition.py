@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.config import save_config
+from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.faces.alignment import crop_arcface
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
@@ -56,32 +58,32 @@ class RecognitionTrainingConfig:
     trainer: TrainerConfig
     """The loop."""
 
-    num_people: int = 4000
+    num_people: Annotated[int, Range(at_least=8, at_most=10**7)] = 4000
     """Classes, in families of four who share skin, hair colour and hat; two of the four also hair style, glasses and
     beard."""
 
-    num_group_scenes: int = 3
+    num_group_scenes: Annotated[int, Range(at_least=0, at_most=10**6)] = 3
     """Scenes of four that each person appears in, two frames each."""
 
-    num_pair_scenes: int = 2
+    num_pair_scenes: Annotated[int, Range(at_least=0, at_most=10**6)] = 2
     """Scenes of two that each person appears in, two frames each."""
 
-    num_portraits: int = 3
+    num_portraits: Annotated[int, Range(at_least=0, at_most=10**6)] = 3
     """Portraits of each person, at many sizes."""
 
-    batch_size: int = 96
+    batch_size: Width = 96
     """Crops in a step."""
 
-    margin: float = 0.35
+    margin: Annotated[float, Range(at_least=0, below=math.pi / 2)] = 0.35
     """Radians that the angle to the own class is enlarged by (m of ArcFace)."""
 
-    scale: float = 24.0
+    scale: Annotated[float, Range(above=0, at_most=1e4)] = 24.0
     """Length of the normalised embedding in the loss (s of ArcFace)."""
 
-    margin_warmup: float = 0.25
+    margin_warmup: Share = 0.25
     """Share of the run over which the margin grows from 0."""
 
-    attribute_weight: float = 1.0
+    attribute_weight: Weight = 1.0
     """Weight of the loss on the drawn attributes, which tell lookalikes apart."""
 
     augmentation: AugmentationConfig = dataclasses.field(
@@ -89,15 +91,14 @@ class RecognitionTrainingConfig:
     )
     """Light, blur and noise."""
 
-    num_validation_clips: int = 30
+    num_validation_clips: Count = 30
     """Held-out clips of two people."""
 
     def __post_init__(self) -> None:
         """Checks that people fill whole scenes, and the margin."""
-        if self.num_people < 8 or self.num_people % _FAMILY_SIZE:
-            raise ValueError(f"num_people must be a multiple of {_FAMILY_SIZE} and at least 8, not {self.num_people}")
-        if not 0 <= self.margin < math.pi / 2:
-            raise ValueError(f"margin must be in 0..pi/2, not {self.margin}")
+        check_ranges(self)
+        if self.num_people % _FAMILY_SIZE:
+            raise ValueError(f"num_people must be a multiple of {_FAMILY_SIZE}, not {self.num_people}.")
 
 
 def _recognition_trainer(*, seed: int) -> TrainerConfig:
