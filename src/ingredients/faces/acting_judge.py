@@ -6,6 +6,7 @@ Legend: F frames, T frames that the network reads, S side of a crop in pixels, C
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.config import load_config, save_config
+from ingredients.core.ranges import Range, Width, check_ranges
 from ingredients.faces.weights import load_weights, save_weights
 
 WEIGHTS_NAME, CONFIG_NAME = "acting.safetensors", "acting.yaml"
@@ -35,16 +37,17 @@ class ActingJudgeConfig:
     expressions: tuple[str, ...]
     """How they look."""
 
-    crop_size: int = 64
+    crop_size: Annotated[int, Range(at_least=4, at_most=2048)] = 64
     """S."""
 
-    widths: tuple[int, ...] = (24, 48, 72, 72)
+    widths: tuple[Width, ...] = (24, 48, 72, 72)
     """Channels at strides 2, 4, 8 and 16."""
 
-    dim: int = 96
+    dim: Width = 96
     """Channels along time."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.crop_size % 2 ** len(self.widths):
             raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths)} times")
 

@@ -6,6 +6,7 @@ Legend: B batch, M tracks of a pool, F frames, S side of a crop.
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.ranges import Count, Range, Share, Width, check_ranges
 from ingredients.faces.acting_judge import (
     ActingJudgeConfig,
     ActingNetwork,
@@ -64,29 +66,26 @@ class ActingTrainingConfig:
     )
     """Light, blur and noise, the same for all frames of a track."""
 
-    num_clips: int = 2500
+    num_clips: Count = 2500
     """Clips in the pool; every person of one gives a track."""
 
-    batch_size: int = 16
+    batch_size: Width = 16
     """Tracks in a step."""
 
-    shortest: int = 9
+    shortest: Annotated[int, Range(at_least=2, at_most=_FRAMES)] = 9
     """Fewest frames of a track that a step reads; up to all of them are drawn."""
 
-    box_jitter: float = 0.03
+    box_jitter: Share = 0.03
     """Standard deviation of the boxes' errors, in heights of the face: a detector errs as well."""
 
-    missing_share: float = 0.05
+    missing_share: Share = 0.05
     """Share of frames in which the face is not found."""
 
-    num_validation_clips: int = 200
+    num_validation_clips: Count = 200
     """Held-out clips of held-out people."""
 
     def __post_init__(self) -> None:
-        if min(self.num_clips, self.num_validation_clips, self.batch_size) < 1:
-            raise ValueError("num_clips, num_validation_clips and batch_size must be at least 1")
-        if not 2 <= self.shortest <= _FRAMES:
-            raise ValueError(f"shortest must be in 2..{_FRAMES}, not {self.shortest}")
+        check_ranges(self)
 
 
 class ActingStage(WholeStepStage):
