@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,32 @@ def write(path: Path, provenance: Provenance) -> Path:
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.gif", "a.png", "a.jpg", "a.webp"])
 def test_files_say_how_they_were_made(tmp_path: Path, name: str) -> None:
     assert read_provenance(write(tmp_path / name, MADE)) == MADE
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.gif", "a.png", "a.jpg", "a.webp"])
+def test_a_long_prompt_comes_back_whole(tmp_path: Path, name: str) -> None:
+    made = dataclasses.replace(MADE, prompt="Two people wave on a beach. " * 6000)  # longer than EXIF in a JPEG
+    assert read_provenance(write(tmp_path / name, made)) == made
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "[" * 100_000,
+        '["made_by"]',
+        '{"made_by": "ingredients"}',
+        MADE.to_json().replace('"seed": -3', '"seed": "many"'),
+        MADE.to_json().replace('"seed": -3', '"seed": NaN'),
+        MADE.to_json().replace('"people": [', '"people": [7, '),
+    ],
+)
+def test_what_was_made_up_is_no_provenance(tmp_path: Path, comment: str) -> None:
+    write_video(tmp_path / "a.mkv", np.zeros((1, 16, 24, 3), np.uint8), fps=8, metadata={"comment": comment})
+    write_picture(tmp_path / "a.png", np.zeros((16, 24, 3), np.uint8), description=comment)
+    for name in ("a.mkv", "a.png"):
+        with pytest.raises(UserInputError, match="does not say that ingredients made it"):
+            read_provenance(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.png"])

@@ -1,16 +1,22 @@
-"""Writes pictures; a picture is either complete or not there."""
+"""Writes pictures, and reads what they say about themselves; a picture is either complete or not there."""
 
+import struct
+import warnings
 from pathlib import Path
 
 from PIL import Image
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import OutputError
+from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path, check_output_path
+from ingredients.core.input_files import open_input
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PROVENANCE_TAG = 0x010E
 """EXIF's ImageDescription, which all of these formats can carry."""
+
+_JPEG_SUFFIXES = (".jpg", ".jpeg")
+_MOST_SEGMENT_BYTES = 65_500
 
 
 def check_picture_path(path: str | Path, *, overwrite: bool = True) -> Path:
@@ -40,8 +46,37 @@ def write_picture(path: str | Path, picture: UInt8Array, *, description: str | N
     Raises:
         OutputError: as `check_picture_path`, or if the disk is full.
     """
-    exif = Image.Exif()
+    path = check_picture_path(path)
+    exif, comments = Image.Exif(), b""
     if description is not None:
         exif[PROVENANCE_TAG] = description
-    with atomic_path(check_picture_path(path)) as temporary:
-        Image.fromarray(picture).save(temporary, quality=95, exif=exif)
+        if path.suffix.lower() in _JPEG_SUFFIXES and len(exif.tobytes()) > _MOST_SEGMENT_BYTES:
+            exif, comments = Image.Exif(), _jpeg_comments(description.encode())
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, quality=95, exif=exif, extra=comments)
+
+
+def read_description(path: str | Path) -> str | None:
+    """What a picture says about itself; None if it says nothing.
+
+    Raises:
+        UserInputError: if the file is missing or no picture.
+    """
+    with open_input(path, "picture", example="an image file") as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                picture = Image.open(file, formats=("PNG", "JPEG", "WEBP"))
+                description = picture.getexif().get(PROVENANCE_TAG)
+        except (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error) as error:
+            raise UserInputError(f"The picture {path} cannot be read; copy or export it again.") from error
+    if description is None:
+        comments = [content for name, content in getattr(picture, "applist", ()) if name == "COM"]
+        description = b"".join(comments).decode("utf-8", "replace") or None
+    return None if description is None else str(description)
+
+
+def _jpeg_comments(content: bytes) -> bytes:
+    """Comment segments of a JPEG, which hold 64 kB each, as does the one of all of EXIF."""
+    pieces = [content[first : first + _MOST_SEGMENT_BYTES] for first in range(0, len(content), _MOST_SEGMENT_BYTES)]
+    return b"".join(b"\xff\xfe" + struct.pack(">H", len(piece) + 2) + piece for piece in pieces)

@@ -1,7 +1,8 @@
 """What a generated file says about itself: that a model made it, which, and from what.
 
-Videos carry it as JSON in the container's comment, pictures in EXIF's ImageDescription; both survive copying, and most
-players and viewers show them. `digital_source_type` is IPTC's term for media that a trained model made.
+Videos carry it as JSON in the container's comment, pictures in EXIF's ImageDescription, or, where that is too small,
+in comments; all of them survive copying, and most players and viewers show them. `digital_source_type` is IPTC's term
+for media that a trained model made.
 """
 
 import dataclasses
@@ -9,13 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from ingredients.core.config import config_from_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import NotPlainError, parse_json
 from ingredients.core.version import VERSION
-from ingredients.media.pictures import PICTURE_SUFFIXES, PROVENANCE_TAG
+from ingredients.media.pictures import PICTURE_SUFFIXES, read_description
 from ingredients.media.video import VIDEO_SUFFIXES, read_video_metadata
 
 _PACKAGE = "ingredients"
@@ -63,7 +62,7 @@ def read_provenance(path: str | Path) -> Provenance:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         text = read_video_metadata(path).get("comment", "")
     elif path.suffix.lower() in PICTURE_SUFFIXES:
-        text = _read_picture(path)
+        text = read_description(path) or ""
     else:
         raise UserInputError(f"The file {path} is neither a video nor a picture that this package makes.")
     try:
@@ -73,13 +72,3 @@ def read_provenance(path: str | Path) -> Provenance:
         return config_from_dict(Provenance, values, ignore_unknown=True)
     except (NotPlainError, UserInputError) as error:
         raise UserInputError(f"The file {path} does not say that {_PACKAGE} made it.") from error
-
-
-def _read_picture(path: Path) -> str:
-    if not path.is_file():
-        raise UserInputError(f"The picture {path} does not exist; check the name and the folder.")
-    try:
-        with Image.open(path) as picture:
-            return str(picture.getexif().get(PROVENANCE_TAG, ""))
-    except OSError as error:
-        raise UserInputError(f"The picture {path} cannot be read; copy or export it again.") from error

@@ -14,7 +14,6 @@ from ingredients.visualisation.layout import (
     identity_colour,
     in_column,
     in_row,
-    resize,
     text_line,
     with_margin,
 )
@@ -71,9 +70,8 @@ def _mark(frame: UInt8Array, masks: BoolArray, person_masks: BoolArray, boxes: S
         colour = np.array(identity_colour(index), np.float32)
         for mask, tint in ((face, _TINT), (person & ~face, _PALE_TINT)):
             pixels[mask] = (1 - tint) * pixels[mask] + tint * colour
-    scale = FRAME_HEIGHT / frame.shape[0]
-    tinted = resize(pixels.round().astype(np.uint8), width=max(1, round(frame.shape[1] * scale)), height=FRAME_HEIGHT)
-    picture = Image.fromarray(tinted)
+    picture = Image.fromarray(fit_height(pixels.round().astype(np.uint8), FRAME_HEIGHT))
+    scale = picture.height / frame.shape[0]
     draw = ImageDraw.Draw(picture)
     for index, box in enumerate(boxes):
         if box is not None:

@@ -31,6 +31,8 @@ from ingredients.visualisation.layout import (
 FRAME_HEIGHT = 160
 """Pixels of a frame on the sheet; smaller ones are enlarged by whole pixels."""
 
+_MOST_TITLE_WIDTH = 480
+
 
 def contact_sheet(
     frames: UInt8Array,
@@ -71,7 +73,13 @@ def contact_sheet(
         caption = (captions or {}).get(name)
         title = name if caption is None else f"{name}: {caption}"
         pictures = in_row([fit_height(photo, frame_height) for photo in photos])
-        people.append(titled(at_least_as_wide(pictures, text_width(title)), title, colour=identity_colour(index)))
+        people.append(
+            titled(
+                at_least_as_wide(pictures, min(text_width(title), _MOST_TITLE_WIDTH)),
+                title,
+                colour=identity_colour(index),
+            )
+        )
     shown = [frames[index] for index in evenly_spread(len(frames), max_frames)]
     grid = in_grid([show_frame(frame, frame_height) for frame in shown], columns=columns)
     parts = [in_grid(people, columns=columns, gap=12), grid] if people else [grid]
@@ -102,7 +110,7 @@ def mark_reference(
     if len(faces) < 2:
         return scaled
     picture = Image.fromarray(scaled)
-    left, top, right, bottom = (meant.box * (height / photo.shape[0])).tolist()
+    left, top, right, bottom = (meant.box * (scaled.shape[0] / photo.shape[0])).tolist()
     draw = ImageDraw.Draw(picture)
     draw.rectangle((left - 4, top - 4, right + 4, bottom + 4), outline=INK)  # seen on any ground
     draw.rectangle((left - 3, top - 3, right + 3, bottom + 3), outline=colour, width=3)

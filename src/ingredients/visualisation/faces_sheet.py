@@ -13,6 +13,7 @@ from ingredients.core.faces_types import Face
 from ingredients.visualisation.fonts import load_font
 from ingredients.visualisation.layout import (
     Colour,
+    fit_height,
     identity_colour,
     in_column,
     in_row,
@@ -68,8 +69,8 @@ def photo_row(
 
 def mark_faces(photo: UInt8Array, faces: Sequence[Face], *, taken: int, height: int) -> UInt8Array:
     """The photo (H, W, 3) scaled to a height, with boxes, numbers, scores and landmarks drawn over it."""
-    scale = height / photo.shape[0]
-    picture = Image.fromarray(resize(photo, width=max(1, round(photo.shape[1] * scale)), height=height))
+    picture = Image.fromarray(fit_height(photo, height))
+    scale = picture.height / photo.shape[0]
     draw = ImageDraw.Draw(picture)
     for index, face in enumerate(faces):
         colour = identity_colour(0) if index == taken else _OTHER_FACE

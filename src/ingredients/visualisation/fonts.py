@@ -36,6 +36,10 @@ def writable(text: str, font: Font) -> str:
 
 @functools.cache
 def _writable_letter(letter: str, font: Font) -> str:
+    if letter.isspace():
+        return " "  # also for an end of line, at which a line of text would end
+    if unicodedata.category(letter) in ("Cc", "Cs"):  # commands and halves of letters, which nothing draws
+        return "?"
     if _has(letter, font):
         return letter
     if unicodedata.category(letter) == "Pd":  # dashes
@@ -47,8 +51,6 @@ def _writable_letter(letter: str, font: Font) -> str:
 
 
 def _has(letter: str, font: Font) -> bool:
-    if letter.isspace():
-        return True
     drawn, missing = font.getmask(letter), font.getmask(_MISSING)
     return drawn.size != missing.size or bytes(drawn) != bytes(missing)
 

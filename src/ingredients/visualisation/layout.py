@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -32,6 +32,9 @@ IDENTITY_COLOURS: tuple[Colour, ...] = (
 
 _SMALL_FRAMES_SHOWN = 256
 """Pixels up to which small frames are enlarged; those of the model that ships, 64 high, four times."""
+
+_MOST_TIMES_AS_WIDE = 8
+_MOST_LINES = 12
 
 _LEVELS = (0, 51, 102, 153, 204, 255)
 
@@ -68,8 +71,10 @@ def resize(picture: UInt8Array, *, width: int, height: int, smooth: bool = True)
 
 
 def fit_height(picture: UInt8Array, height: int) -> UInt8Array:
-    """Scales a picture to a height, keeping its proportions."""
-    return resize(picture, width=max(1, round(picture.shape[1] * height / picture.shape[0])), height=height)
+    """Scales a picture to a height, keeping its proportions; a very wide one to less, for it would fill the memory."""
+    scale = min(height / picture.shape[0], _MOST_TIMES_AS_WIDE * height / picture.shape[1])
+    fitted_height, fitted_width = (max(1, round(length * scale)) for length in picture.shape[:2])
+    return resize(picture, width=fitted_width, height=fitted_height)
 
 
 def enlarge(pictures: UInt8Array, scale: int) -> UInt8Array:
@@ -89,7 +94,7 @@ def shown_height(height: int, *, usual: int) -> int:
 
 def show_frame(frame: UInt8Array, height: int) -> UInt8Array:
     """A frame scaled to a height: by whole pixels where it is a multiple of the frame's own, else smoothly."""
-    if height % frame.shape[0]:
+    if height % frame.shape[0] or frame.shape[1] > _MOST_TIMES_AS_WIDE * frame.shape[0]:
         return fit_height(frame, height)
     return enlarge(frame, height // frame.shape[0])
 
@@ -166,25 +171,55 @@ def text_width(text: str, *, size: int = 13) -> int:
 def text_line(text: str, *, width: int, size: int = 13, colour: Colour = INK) -> UInt8Array:
     """A line of text; what does not fit is cut and ends in an ellipsis."""
     font = load_font(size)
-    text = writable(text, font)
-    if font.getlength(text) > width:
-        while text and font.getlength(text + "…") > width:
-            text = text[:-1]
-        text += "…"
+
+    def begin(num_letters: int) -> str:
+        return writable(text[:num_letters], font) + ("…" if num_letters < len(text) else "")
+
+    def fits(num_letters: int) -> bool:
+        return font.getlength(begin(num_letters)) <= width
+
+    whole = len(text)  # tried first, for without an ellipsis it may be narrower than a little less of it with one
+    num_letters = whole if fits(whole) else _most_that_fits(whole, fits)
     line = Image.new("RGB", (width, round(size * 1.4)), WHITE)
-    ImageDraw.Draw(line).text((0, 0), text, font=font, fill=colour)
+    ImageDraw.Draw(line).text((0, 0), begin(num_letters), font=font, fill=colour)
     return np.asarray(line)
 
 
-def text_block(text: str, *, width: int, size: int = 13, colour: Colour = INK) -> UInt8Array:
-    """A text broken into lines where a word does not fit any more."""
+def text_block(
+    text: str, *, width: int, size: int = 13, colour: Colour = INK, most_lines: int = _MOST_LINES
+) -> UInt8Array:
+    """A text broken into lines where a word does not fit any more; what needs more lines ends in an ellipsis."""
+    words = text.split()
     lines: list[str] = []
-    for word in text.split():
-        if lines and text_width(f"{lines[-1]} {word}", size=size) <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
+    first = 0
+    while first < len(words) and len(lines) < most_lines:
+
+        def join(num_words: int, first: int = first) -> str:
+            return " ".join(words[first : first + num_words])
+
+        left = len(words) - first
+        num_words = max(1, _most_that_fits(left, lambda number: text_width(join(number), size=size) <= width))
+        is_cut = len(lines) == most_lines - 1 and num_words < left
+        lines.append(join(num_words + 1) if is_cut else join(num_words))  # what is too wide is cut as it is drawn
+        first += num_words
     return in_column([text_line(line, width=width, size=size, colour=colour) for line in lines or [""]], gap=0)
+
+
+def _most_that_fits(limit: int, fits: Callable[[int], bool]) -> int:
+    """The largest number up to a limit that fits, where no larger one does; few are tried, however large the limit."""
+    least, most = 0, 1
+    while most < limit and fits(most):
+        least, most = most, 2 * most
+    most = min(most, limit)
+    if fits(most):
+        return most
+    while most - least > 1:  # `least` fits, or is nothing; `most` does not
+        middle = (least + most) // 2
+        if fits(middle):
+            least = middle
+        else:
+            most = middle
+    return least
 
 
 def titled(picture: UInt8Array, title: str, *, size: int = 13, colour: Colour = INK) -> UInt8Array:
