@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,22 @@ def test_a_person_that_is_none(folder: Path, field: str, value: object) -> None:
     change(folder, 1, people=[person | {field: value}])
     with pytest.raises(BadRecordError, match="Line 2"):
         read_clip_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["videos\\a.mp4", "videos\\u.mp4", "videos\\take.mp4", "videos\\\\a.mp4"])
+def test_names_with_backslashes_get_a_hint(folder: Path, name: str) -> None:
+    path = folder / METADATA_NAME
+    path.write_text(path.read_text().replace(f"videos/{IDS[1]}.mp4", name))
+    assert "write / between folders" in problems_of(folder)
+
+
+def test_masks_are_no_pipe_and_no_folder(folder: Path) -> None:
+    for number, make in enumerate((Path.mkdir, os.mkfifo)):
+        masks = folder / people_of(folder, number)[0]["face_masks"]
+        masks.unlink()
+        make(masks)
+    assert "it is a folder" in problems_of(folder, num_usable=1)
+    assert "it is a pipe or a device" in problems_of(folder, num_usable=1)
 
 
 def test_no_data_set(tmp_path: Path) -> None:

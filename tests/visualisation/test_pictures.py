@@ -1,5 +1,7 @@
 """Every axis another size: 9 frames of 20 x 30 pixels, 3 identities, 4 steps, 5 blocks, a grid of 3 x 2 x 6 tokens."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -8,12 +10,14 @@ from ingredients.core.faces_types import Face
 from ingredients.visualisation.clip_sheet import FRAME_HEIGHT, clip_row
 from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread, mark_reference
 from ingredients.visualisation.faces_sheet import faces_sheet, mark_faces, photo_row
+from ingredients.visualisation.fonts import load_font
 from ingredients.visualisation.layout import (
     fit_height,
     identity_colour,
     in_column,
     in_grid,
     in_row,
+    text_block,
     text_line,
     text_width,
 )
@@ -42,6 +46,56 @@ def test_rows_columns_and_grids_keep_the_pictures_and_their_order():
 def test_text_that_does_not_fit_is_cut():
     assert text_line("a" * 200, width=50).shape[1] == 50
     assert (text_line("", width=50) == 255).all()
+
+
+def test_as_much_of_a_text_is_written_as_fits():
+    font = load_font(15)
+    for text in ("Two people wave on a beach. " * 4, "WWWWWWWWWWWW", "iiiiiiiiiiiiii", "a b", "ïïï.i"):
+        for width in range(1, 260, 7):
+            kept = next(
+                each
+                for each in (text, *(text[:number] + "…" for number in range(len(text) - 1, -1, -1)))
+                if font.getlength(each) <= width or each == "…"
+            )
+            np.testing.assert_array_equal(
+                text_line(text, width=width, size=15), text_line(kept, width=10_000, size=15)[:, :width]
+            )
+
+
+@pytest.mark.parametrize("write", [text_line, text_block])
+@pytest.mark.parametrize("text", ["Two people wave on a beach. " * 3000, "a" * 84_000, "漢" * 84_000])
+def test_a_long_text_takes_no_time(write, text):
+    started = time.process_time()
+    picture = write(text, width=500, size=15)
+    assert time.process_time() - started < 1
+    assert picture.shape[0] <= 12 * 21
+    np.testing.assert_array_equal(picture, write(text[:20_000], width=500, size=15))
+
+
+def test_a_block_that_is_cut_ends_in_an_ellipsis():
+    words = "one two three four five six"
+    whole, cut = text_block(words, width=70), text_block(words, width=70, most_lines=2)
+    line = text_line("", width=70).shape[0]
+    assert whole.shape[0] > 2 * line == cut.shape[0]
+    np.testing.assert_array_equal(cut[:line], whole[:line])
+    np.testing.assert_array_equal(cut[line:], text_line("three four five", width=70))
+
+
+def test_ends_of_lines_and_halves_of_letters_are_no_obstacle():
+    np.testing.assert_array_equal(text_line("a\nb\tc", width=90), text_line("a b c", width=90))
+    np.testing.assert_array_equal(text_line("a\ud800\0", width=90), text_line("a??", width=90))
+
+
+def test_a_very_wide_photo_makes_no_wide_sheet():
+    for size, most in (((1, 20_000), 2 * 8 * 40), ((20_000, 1), 200)):
+        photo = flat(*size, 90)
+        assert fit_height(photo, 40).shape[0] <= 40
+        for sheet in (photo_row("ana.png", photo, [], height=40), contact_sheet(FRAMES, {"ana": [photo]})):
+            assert sheet.shape[1] <= max(most, 3 * 240 + 24 + 8 * 160)
+
+
+def test_a_long_name_makes_no_wide_sheet():
+    assert contact_sheet(FRAMES, {"a" * 5000: [flat(20, 20, 50)]}).shape[1] < 1000
 
 
 def test_evenly_spread_keeps_the_ends():

@@ -130,12 +130,19 @@ def open_input(
     try:
         return open_file(path)
     except FileNotFoundError as reason:
-        raise error(f"The {what} {path} does not exist; check the name and the folder.") from reason
+        raise error(f"The {what} {path} does not exist; {missing_remedy(path)}.") from reason
     except NotAFileError as reason:
         in_it = " in it" if reason.errno == errno.EISDIR else ""
         raise error(f"The {what} {path} {str(reason).removeprefix('it ')}; {instead}{in_it}.") from reason
     except OSError as reason:
         raise error(f"The {what} {path} cannot be opened ({reason.strerror}); check who may read it.") from reason
+
+
+def missing_remedy(path: str | Path) -> str:
+    """What a person can do about a file that is not there."""
+    if "\\" in str(path) and os.sep != "\\":
+        return "write / between folders, where Windows has \\"
+    return "check the name and the folder"
 
 
 def _check_kind(found: os.stat_result, path: str | Path) -> None:

@@ -136,7 +136,8 @@ def parse_json(text: str | bytes) -> Any:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise NotPlainError(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+        hint = "; write / between folders, for a \\ must stand twice" if "escape" in error.msg else ""
+        raise NotPlainError(f"line {error.lineno}, column {error.colno}: {error.msg}{hint}") from error
     except RecursionError as error:
         raise NotPlainError(_TOO_DEEP) from error
     _check_tree(value, most_values=None)

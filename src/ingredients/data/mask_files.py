@@ -15,6 +15,7 @@ from PIL import Image
 from ingredients.core.arrays import BoolArray
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import missing_remedy, open_file
 
 
 def write_masks(path: Path, masks: BoolArray) -> None:
@@ -34,10 +35,14 @@ def read_masks(path: Path, *, num_frames: int, height: int, width: int) -> BoolA
     Raises:
         UserInputError: if the file is missing, is no picture, or was made for a clip of another size or length.
     """
-    if not path.is_file():
-        raise UserInputError(f"The masks {path} are missing.")
     try:
-        with _any_size(), Image.open(path, formats=("PNG",)) as picture:
+        file = open_file(path)
+    except FileNotFoundError as error:
+        raise UserInputError(f"The masks {path} are missing; {missing_remedy(path)}.") from error
+    except OSError as error:
+        raise UserInputError(f"The masks {path} cannot be read ({error.strerror}); give a PNG file.") from error
+    try:
+        with file, _any_size(), Image.open(file, formats=("PNG",)) as picture:
             columns, rows = picture.size
             if (columns, rows) != (width, num_frames * height):
                 raise UserInputError(

@@ -24,6 +24,9 @@ _CLIP_FIELDS = {"file_name", "clip_id", "fps", "num_frames", "height", "width", 
 _PERSON_FIELDS = {"person_id", "boxes", "landmarks", "face_masks", "person_masks", "references"}
 _OPTIONAL_PERSON_FIELDS = {"person_id", "person_masks", "references"}
 
+_ESCAPED = frozenset("\b\f\n\r\t")
+"""What JSON makes of `\\b`, `\\f` and so on, as in `videos\\fog.mp4`."""
+
 _MOST_BYTES_A_NAME = 255  # of a file, in every common file system
 _MOST_BYTES_A_PATH = 1024
 
@@ -181,7 +184,8 @@ def _name(value: Any, name: str) -> str:
     if not _text(value, name):
         raise ValueError(f"{name} must be a text, not {value!r}")
     if not all(is_harmless(letter) for letter in value):
-        raise ValueError(f"{name} holds control characters: {reprlib.repr(value)}")
+        hint = "; write / between folders, for a \\ begins one" if _ESCAPED.intersection(value) else ""
+        raise ValueError(f"{name} holds control characters: {reprlib.repr(value)}{hint}")
     return str(value)
 
 
