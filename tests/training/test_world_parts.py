@@ -21,6 +21,7 @@ def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:
         "recogniser",
         "image-encoder",
         "judge",
+        "judge-detector",
         "acting-judge",
         "text-encoder",
         "vae",

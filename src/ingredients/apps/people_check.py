@@ -10,6 +10,7 @@ from ingredients.core.errors import MissingDependencyError
 from ingredients.evaluation.dlib_report import report_distances
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.loading import JUDGE_FOLDER, load_model_judge
+from ingredients.faces.drawn_face_stack import load_judge_detector
 from ingredients.evaluation.people_report import report_people
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceReader
 from ingredients.faces.face_stack import FaceStack
@@ -108,7 +109,8 @@ def load_people_check(folder: Path, face_encoder: FaceStack) -> PeopleCheck:
         ModelFolderError: if the model's judge is damaged.
     """
     if (folder / JUDGE_FOLDER).is_dir():
-        return PeopleCheck(judge=load_model_judge(folder, detector=face_encoder.detector))
+        detector = load_judge_detector(folder / JUDGE_FOLDER) or face_encoder.detector
+        return PeopleCheck(judge=load_model_judge(folder, detector=detector))
     if face_encoder.reads_photographs:
         try:
             return PeopleCheck(judge=DlibFaceReader())

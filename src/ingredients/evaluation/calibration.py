@@ -79,6 +79,9 @@ class JudgeCalibration:
     stranger_mean: float
     """Mean cosine between a face in a real clip and the photos of another person of that clip."""
 
+    has_own_detector: bool = False
+    """Whether the detector is the judge's own, rather than the one that aligns the generator's photos."""
+
     detector_recall: float
     """Share of the visible faces in real frames that are detected."""
 

@@ -1,5 +1,8 @@
 """The judge: who is in a video, told by a detector and a recogniser that never condition the generator.
 
+The model that ships has both under `judge/`. A model folder whose judge lacks a detector lends it the one that aligns
+the photos: "found" and "present" are then said by a network that the generator was made to please.
+
 Legend: F frames, H/W pixels, N references, R photos of one person, M distractors, D embedding.
 """
 
@@ -21,6 +24,10 @@ from ingredients.evaluation.assessment import (
 )
 from ingredients.evaluation.comparison import Measure, average_faces
 from ingredients.evaluation.tracking import Track, TrackingConfig, track_faces
+from ingredients.faces.detector import intersection_over_union
+
+_SAME_PLACE = 0.3
+"""Intersection over union from which two detectors' boxes are of one face."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,7 +110,8 @@ class Judge:
 
         Args:
             photos: RGB photos (H, W, 3).
-            faces: the person's, one a photo; None takes the largest that the judge finds.
+            faces: which face of each photo is the person's, as another detector found it; the judge looks at the
+                same place for itself, and takes this where it sees nothing. None takes the largest that it finds.
             name: the person's, for the error.
 
         Raises:
@@ -111,6 +119,8 @@ class Judge:
         """
         if faces is None:
             faces = [self._find_largest(photo, name) for photo in photos]
+        else:
+            faces = [self._find_again(photo, face) for photo, face in zip(photos, faces, strict=True)]
         return average_faces(self.embed_faces(photos, faces), measure=self.measure)
 
     def _find_largest(self, photo: UInt8Array, name: str) -> Face:
@@ -118,6 +128,11 @@ class Judge:
         if not found:
             raise NoFaceError(f"The judge finds no face in a photo of {name}; give one that shows it larger.")
         return found[0]
+
+    def _find_again(self, photo: UInt8Array, face: Face) -> Face:
+        overlaps = [(intersection_over_union(each.box, face.box), each) for each in self.detector.detect(photo)]
+        overlap, own = max(overlaps, key=lambda pair: pair[0], default=(0.0, face))
+        return own if overlap >= _SAME_PLACE else face
 
     def look(self, frames: UInt8Array) -> ClipView:
         """Finds, embeds and follows the faces of a clip (F, H, W, 3)."""

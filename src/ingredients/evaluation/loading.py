@@ -7,7 +7,7 @@ from ingredients.core.protocols import FaceDetector
 from ingredients.evaluation.calibration import JudgeCalibration, load_calibration
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncoder
-from ingredients.faces.drawn_face_stack import load_judge
+from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.image_encoder import DualEncoder
 
@@ -21,7 +21,7 @@ def load_model_judge(model_folder: str | Path, *, detector: FaceDetector | None 
 
     Args:
         model_folder: folder of the model, which holds `judge/`.
-        detector: finds the faces; that of the folder's `face_encoder/`, without one.
+        detector: finds the faces; without one, the judge's own, as `load_model_detector` finds it.
 
     Raises:
         ModelFolderError: if a part is missing or damaged.
@@ -48,12 +48,22 @@ def load_uncalibrated_judge(model_folder: str | Path, *, detector: FaceDetector 
 
 
 def load_model_detector(model_folder: str | Path) -> FaceDetector:
-    """Loads the detector of a model folder.
+    """Loads the detector of the judge of a model folder; where it has none of its own, the one that aligns the photos.
 
     Raises:
         ModelFolderError: if a part is missing or damaged.
     """
-    return load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector
+    own = load_judge_detector(Path(model_folder) / JUDGE_FOLDER)
+    return own or load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector
+
+
+def has_own_detector(model_folder: str | Path) -> bool:
+    """Whether the judge of a model folder finds faces by a detector that conditions nothing.
+
+    Raises:
+        ModelFolderError: if it is damaged.
+    """
+    return load_judge_detector(Path(model_folder) / JUDGE_FOLDER) is not None
 
 
 def load_model_text_encoder(model_folder: str | Path) -> TextImageEncoder | None:

@@ -3,6 +3,7 @@
 Legend: F frames, H/W pixels.
 """
 
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import ProgressCallback
 from ingredients.data.encode import video_to_pixels
 from ingredients.evaluation.calibration import JudgeCalibration, calibrate_judge, save_calibration
-from ingredients.evaluation.loading import calibration_path, load_uncalibrated_judge
+from ingredients.evaluation.loading import calibration_path, has_own_detector, load_uncalibrated_judge
 from ingredients.pipelines.pipeline_output import to_pixels
 
 
@@ -53,6 +54,7 @@ def calibrate_model(
         reconstruct=lambda frames: reconstruct_clip(vae, frames),
         progress=progress,
     )
+    calibration = dataclasses.replace(calibration, has_own_detector=has_own_detector(model_folder))
     save_calibration(calibration, calibration_path(model_folder))
     return calibration
 

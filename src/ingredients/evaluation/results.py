@@ -158,7 +158,8 @@ def calibration_table(calibration: JudgeCalibration) -> str:
     ]
     return (
         f"Mean cosine {calibration.same_person_mean:.3f} for the same person and {calibration.stranger_mean:.3f} for "
-        f"strangers, over {calibration.num_clips} clips of {calibration.width}x{calibration.height}; the detector "
+        f"strangers, over {calibration.num_clips} clips of {calibration.width}x{calibration.height}; the "
+        f"{'judge' if calibration.has_own_detector else 'generator'}'s detector "
         f"finds {calibration.detector_recall:.1%} of the faces, with {calibration.false_positives_per_frame:.3f} "
         "false detections a frame.\n\n" + markdown_table(["", *columns], rows)
     )

@@ -8,6 +8,8 @@ image_encoder/             config.json, vocabulary.json, model.safetensors
 judge/
 config.json
 judge.safetensors
+detector.json              only where the judge has a detector of its own
+detector.safetensors
 """
 
 import dataclasses
@@ -35,8 +37,9 @@ from ingredients.faces.weights import load_weights, save_weights
 IMAGE_ENCODER_FOLDER = "image_encoder"
 CONFIG_NAME = "config.json"
 _DETECTOR_NAME, _RECOGNISER_NAME, _JUDGE_NAME = "detector.safetensors", "recogniser.safetensors", "judge.safetensors"
+_JUDGE_DETECTOR_CONFIG_NAME = "detector.json"
 
-_ConfigT = TypeVar("_ConfigT", "DrawnFaceStackConfig", JudgeConfig)
+_ConfigT = TypeVar("_ConfigT", "DrawnFaceStackConfig", JudgeConfig, DetectorConfig)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,5 +177,26 @@ def save_judge(network: DepthwiseFaceNetwork, config: JudgeConfig, folder: str |
     save_weights(network, folder / _JUDGE_NAME)
 
 
-def _read_config(config_type: type[_ConfigT], folder: Path) -> _ConfigT:
-    return read_model_record(config_type, folder / CONFIG_NAME, what="a face stack of this version")
+def load_judge_detector(folder: str | Path) -> HeatmapFaceDetector | None:
+    """Reads the detector of a `judge/` folder, which only measures; None if the judge has none of its own.
+
+    Raises:
+        ModelFolderError: if it is damaged, or one of its two files is missing.
+    """
+    folder = Path(folder)
+    if not (folder / _JUDGE_DETECTOR_CONFIG_NAME).exists() and not (folder / _DETECTOR_NAME).exists():
+        return None
+    config = _read_config(DetectorConfig, folder, _JUDGE_DETECTOR_CONFIG_NAME)
+    return build_detector(config, folder / _DETECTOR_NAME)
+
+
+def save_judge_detector(detector: HeatmapFaceDetector, folder: str | Path) -> None:
+    """Writes the detector of a `judge/` folder, weights in half precision."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(detector.config, folder / _JUDGE_DETECTOR_CONFIG_NAME)
+    save_weights(detector.network, folder / _DETECTOR_NAME)
+
+
+def _read_config(config_type: type[_ConfigT], folder: Path, name: str = CONFIG_NAME) -> _ConfigT:
+    return read_model_record(config_type, folder / name, what="a face stack of this version")

@@ -10,6 +10,7 @@ TRAINED_PARTS = {
     "recogniser": "face recogniser (ArcFace loss)",
     "image-encoder": "CLIP-style dual encoder",
     "judge": "another recogniser, which only measures",
+    "judge-detector": "another face detector, which only measures",
     "text-encoder": "T5 encoder over the world's words",
     "vae": "3D causal VAE",
     "vae-decoder": "its decoder, trained further",

@@ -75,7 +75,10 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
         (detector.PART, FACE_ENCODER, detector.WEIGHTS_NAME),
         (recognition.RECOGNISER_PART, FACE_ENCODER, recognition.RECOGNISER_WEIGHTS_NAME),
         (recognition.JUDGE_PART, JUDGE_FOLDER, recognition.JUDGE_WEIGHTS_NAME),
+        (detector.JUDGE_PART, JUDGE_FOLDER, detector.WEIGHTS_NAME),
     ):
+        if part_name == detector.JUDGE_PART and not (folder / home / weights).exists():
+            continue  # models from before the judge had a detector of its own
         shutil.copyfile(folder / home / weights, output / part_name / weights)
     shutil.copytree(folder / FACE_ENCODER / "image_encoder", output / image_encoder.PART, dirs_exist_ok=True)
     return output

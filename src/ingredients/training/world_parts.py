@@ -22,7 +22,12 @@ from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
 from ingredients.training.base_stage import BaseConfig, BaseStage, BaseTask
 from ingredients.training.faces.acting import ActingTrainingConfig, train_acting_judge
-from ingredients.training.faces.detector import DetectorTrainingConfig, train_detector
+from ingredients.training.faces.detector import (
+    DetectorTrainingConfig,
+    judge_detector_config,
+    train_detector,
+    train_judge_detector,
+)
 from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
 from ingredients.training.faces.recognition import (
     JudgeTrainingConfig,
@@ -351,6 +356,14 @@ PARTS: dict[str, WorldPart] = {
             config_type=JudgeTrainingConfig,
             minutes_key="recognition.trainer.minutes",
             train=train_judge,
+        ),
+        WorldPart(
+            name="judge-detector",
+            makes="the other face detector, which only measures",
+            config_type=DetectorTrainingConfig,
+            minutes_key="trainer.minutes",
+            train=train_judge_detector,
+            defaults=judge_detector_config,
         ),
         WorldPart(
             name="acting-judge",

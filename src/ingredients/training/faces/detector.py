@@ -1,4 +1,4 @@
-"""Trains the face detector of the small model on frames of scenes and on portraits, at many sizes.
+"""Trains the face detectors of the small model and of its judge on frames of scenes and on portraits, at many sizes.
 
 Loss after Zhou et al., "Objects as Points" (2019): a penalty-reduced focal loss on the heatmap, L1 on the geometry.
 
@@ -37,9 +37,10 @@ from ingredients.training.faces.pools import Pool, cached_pool
 from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
 from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.world import MAX_PEOPLE, render_portrait, render_scene, sample_identity, sample_scene
+from ingredients.world.identity import Split
 from ingredients.world.visibility import ABSENT, HIDDEN, VISIBLE, face_states
 
-PART = "detector"
+PART, JUDGE_PART = "detector", "judge-detector"
 WEIGHTS_NAME = "detector.safetensors"
 CONFIG_NAME = "config.yaml"
 
@@ -50,7 +51,7 @@ _CENTRE_SHARE = 0.4
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DetectorTrainingConfig:
-    """Data and loop of the detector's training."""
+    """Data and loop of a detector's training."""
 
     detector: DetectorConfig = dataclasses.field(default_factory=DetectorConfig)
     """What is trained."""
@@ -64,6 +65,9 @@ class DetectorTrainingConfig:
 
     augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
     """Light, blur and noise."""
+
+    split: Split = "train"
+    """Whose faces it learns from; `judge` for the detector that only measures."""
 
     num_scenes: Count = 1400
     """Scenes in the pool, three frames of each."""
@@ -92,19 +96,31 @@ class DetectorTrainingConfig:
     def __post_init__(self) -> None:
         """Checks counts."""
         check_ranges(self)
+        if self.split == "eval":
+            raise ValueError("split must be train or judge: the people of eval are kept to measure with")
+
+
+def judge_detector_config() -> DetectorTrainingConfig:
+    """The detector that only measures: narrower, with another seed, on the judge's people."""
+    return DetectorTrainingConfig(
+        detector=DetectorConfig(widths=(12, 24, 36, 56, 72), head_width=32),
+        trainer=TrainerConfig(
+            num_steps=1300, seed=17, learning_rate=3e-3, weight_decay=0.01, num_warmup_steps=50, max_grad_norm=5.0
+        ),
+        split="judge",
+    )
 
 
 class DetectorStage(WholeStepStage):
-    """The detector, its two pools and its loss; a `Stage`."""
-
-    name = PART
+    """A detector, its two pools and its loss; a `Stage`."""
 
     def __init__(self, config: DetectorTrainingConfig, folder: Path) -> None:
+        self.name = folder.name
         self.config = config
         torch.manual_seed(config.trainer.seed)
         self.network = FaceHeatmapNetwork(config.detector)
         sizes = {"scenes": config.num_scenes, "portraits": config.num_portraits, "size": config.portrait_size}
-        key = {"seed": config.trainer.seed, **sizes}
+        key = {"seed": config.trainer.seed, "split": config.split, **sizes}
         self.scenes = cached_pool(folder / "scenes.npz", key, lambda: render_scene_pool(config))
         self.portraits = cached_pool(folder / "portraits.npz", key, lambda: render_portrait_pool(config))
 
@@ -239,14 +255,13 @@ def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 def render_scene_pool(config: DetectorTrainingConfig) -> Pool:
     """Frames of training scenes with their faces."""
-    return _scene_pool(config.num_scenes, first_seed=config.trainer.seed * config.num_scenes, split="train")
+    return _scene_pool(config.num_scenes, first_seed=config.trainer.seed * config.num_scenes, split=config.split)
 
 
-def _scene_pool(num_scenes: int, *, first_seed: int, split: str) -> Pool:
-    assert split in ("train", "eval")
+def _scene_pool(num_scenes: int, *, first_seed: int, split: Split) -> Pool:
     pictures = []
     for seed in range(first_seed, first_seed + num_scenes):
-        spec = sample_scene(seed, split="train" if split == "train" else "eval", num_people=seed % MAX_PEOPLE + 1)
+        spec = sample_scene(seed, split=split, num_people=seed % MAX_PEOPLE + 1)
         scene = render_scene(spec, num_frames=3, fps=3.0)
         states = face_states(scene)
         pictures += [
@@ -261,7 +276,7 @@ def render_portrait_pool(config: DetectorTrainingConfig) -> Pool:
     pictures = []
     first_seed = config.trainer.seed * config.num_portraits
     for seed in range(first_seed, first_seed + config.num_portraits):
-        portrait = render_portrait(sample_identity(seed), seed, size=config.portrait_size)
+        portrait = render_portrait(sample_identity(seed, config.split), seed, size=config.portrait_size)
         state = np.array([VISIBLE], np.uint8)
         pictures.append(_padded(portrait.image, portrait.box[None], portrait.landmarks[None], state))
     return _stack(pictures)
@@ -356,20 +371,28 @@ def train_detector(
     Returns:
         The metrics on held-out scenes.
     """
-    config = config or DetectorTrainingConfig()
-    folder = output / PART
+    return _train(config or DetectorTrainingConfig(), output / PART, resume=resume, show=show)
+
+
+def train_judge_detector(
+    config: DetectorTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains the judge's detector into `output / "judge-detector"`; otherwise as `train_detector`."""
+    return _train(config or judge_detector_config(), output / JUDGE_PART, resume=resume, show=show)
+
+
+def _train(config: DetectorTrainingConfig, folder: Path, *, resume: bool, show: bool) -> dict[str, float]:
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder / CONFIG_NAME)
-    stage = DetectorStage(config, folder)
-    return Trainer(stage, folder, config.trainer).fit(resume=resume, show=show)
+    return Trainer(DetectorStage(config, folder), folder, config.trainer).fit(resume=resume, show=show)
 
 
-def load_trained_detector(output: Path) -> HeatmapFaceDetector:
-    """The detector that `train_detector` left in `output`; raises `ModelFolderError` if there is none."""
-    folder = output / PART
+def load_trained_detector(output: Path, *, part: str = PART) -> HeatmapFaceDetector:
+    """The detector that training left in `output / part`; raises `ModelFolderError` if there is none."""
+    folder = output / part
     if not (folder / WEIGHTS_NAME).is_file():
         raise ModelFolderError(
-            f"The part {PART} is not trained in {output}; run: ingredients world train {PART} --output {output}"
+            f"The part {part} is not trained in {output}; run: ingredients world train {part} --output {output}"
         )
     config = load_config(DetectorTrainingConfig, folder / CONFIG_NAME)
     return build_detector(config.detector, folder / WEIGHTS_NAME)

@@ -11,6 +11,7 @@ from ingredients.faces.drawn_face_stack import (
     build_judge,
     build_recogniser,
     save_judge,
+    save_judge_detector,
 )
 from ingredients.faces.image_encoder import load_dual_encoder
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
@@ -56,6 +57,8 @@ def load_trained_judge(output: Path) -> ArcFaceRecogniser:
 def pack_face_networks(output: Path, model_folder: Path) -> None:
     """Writes `face_encoder/` and `judge/` into a model folder from the runs in `output`, in half precision.
 
+    A judge without a detector of its own finds faces by the one that conditions the generator.
+
     Raises:
         ModelFolderError: if a part is not trained yet.
     """
@@ -66,6 +69,9 @@ def pack_face_networks(output: Path, model_folder: Path) -> None:
         recognition.JudgeTrainingConfig, output / recognition.JUDGE_PART / recognition.CONFIG_NAME
     ).judge
     save_judge(judge.network, config, model_folder / JUDGE_FOLDER)
+    if (output / detector.JUDGE_PART / detector.WEIGHTS_NAME).is_file():
+        own = detector.load_trained_detector(output, part=detector.JUDGE_PART)
+        save_judge_detector(own, model_folder / JUDGE_FOLDER)
 
 
 def _require(output: Path, *parts: str) -> None:
