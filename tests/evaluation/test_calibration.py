@@ -84,6 +84,9 @@ def test_a_perfect_detector_has_full_recall_and_no_false_positives(perfect):
     # Every face is found, so that the mean over tracks is the mean over faces: 1 by definition, but for short tracks.
     assert calibration.real.normalised_similarity == pytest.approx(1.0, abs=0.1)
     assert calibration.after_vae == calibration.real  # the perfect VAE's ceiling
+    assert calibration.vae_motion is not None
+    assert calibration.vae_motion.motion_within == calibration.vae_motion.motion_across == 1.0
+    assert calibration.vae_motion.by_transition == (1.0, 1.0)
     assert reports[-1] == (2 * NUM_CLIPS, 2 * NUM_CLIPS)
 
 
@@ -93,6 +96,15 @@ def test_misses_and_false_detections_are_counted_and_a_black_video_has_a_ceiling
     assert calibration.false_positives_per_frame == 2.0
     assert calibration.after_vae is not None
     assert calibration.after_vae.normalised_similarity == 0.0
+
+
+def test_a_vae_that_repeats_frames_keeps_no_motion_within_a_latent_frame():
+    """Of three frames, two a latent frame: 0 | 1 1. All that is left of the motion leads across."""
+    calibration = calibrate(TrueDetector(), reconstruct=lambda frames: frames[[0, 1, 1]], temporal_ratio=2)
+    motion = calibration.vae_motion
+    assert motion is not None
+    assert (motion.motion_within, motion.motion_across) == (0.0, 1.0)
+    assert motion.by_transition == (1.0, 0.0)
 
 
 def test_calibration_survives_the_disk(perfect, tmp_path):

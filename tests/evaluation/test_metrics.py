@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
@@ -12,10 +13,15 @@ from ingredients.evaluation.face_changes import FaceChanges
 from ingredients.evaluation.frechet import frechet_distance
 from ingredients.evaluation.metrics.choice import choose_available, compute_metrics
 from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
-from ingredients.evaluation.metrics.motion_amount import MotionAmount, mean_frame_change
+from ingredients.evaluation.metrics.motion import (
+    frame_changes,
+    mean_frame_change,
+    motion_by_transition,
+    transitions,
+)
 from ingredients.evaluation.metrics.registry import METRICS, find_metrics
 from ingredients.evaluation.metrics.router_accuracy import last_half_recall, mean_recall_table
-from ingredients.evaluation.metrics.text_relevance import TextCosineDifference, TextRelevance
+from ingredients.evaluation.metrics.text import TextCosineDifference, TextRelevance
 from ingredients.evaluation.packed_features import INCEPTION_DIM, pack_features, unpack_features
 from ingredients.evaluation.records import (
     CaseRecord,
@@ -29,6 +35,7 @@ from ingredients.evaluation.records import (
     failed_case,
     nobody_found,
 )
+from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
 
 
 def person(similarity: float, *, right: bool = True, present: bool = True) -> PersonAssessment:
@@ -147,7 +154,98 @@ def test_motion_is_measured_against_real_clips():
         case(0, motion=MotionRecord(generated=0.1, real=0.2)),
         case(1, motion=MotionRecord(generated=0.2, real=0.2)),
     ]
-    assert MotionAmount().compute(records).value == pytest.approx(0.75)
+    assert METRICS["motion_amount"].compute(records).value == pytest.approx(0.75)
+
+
+def test_motion_is_told_by_where_the_latent_frames_lie():
+    """Nine frames, four a latent frame: transitions 0 and 4 lead across two, all others lie within one."""
+    real = (0.1, 0.1, 0.1, 0.1, 0.3, 0.1, 0.1, 0.1)
+    jumps = (0.2, 0.0, 0.0, 0.0, 0.6, 0.0, 0.0, 0.0)  # three stills: all of the change lies between them
+    records = [
+        case(
+            index,
+            motion=MotionRecord(
+                generated=float(np.mean(jumps)),
+                real=float(np.mean(real)),
+                by_transition=jumps,
+                real_by_transition=real,
+                temporal_ratio=4,
+            ),
+        )
+        for index in range(2)
+    ]
+    assert compute("motion_amount", records) == pytest.approx(0.8)
+    assert compute("motion_within", records) == 0.0
+    assert compute("motion_across", records) == pytest.approx(2.0)
+    assert motion_by_transition(records) == pytest.approx([2, 0, 0, 0, 2, 0, 0, 0])
+    assert transitions("across", 5, temporal_ratio=2) == [0, 2, 4]
+    assert transitions("within", 5, temporal_ratio=1) == []
+    unknown = [case(0, motion=MotionRecord(generated=0.1, real=0.2))]
+    assert np.isnan(compute("motion_within", unknown))
+    assert motion_by_transition(unknown) == []
+    frames = np.zeros((4, 2, 5, 3), dtype=np.uint8)
+    frames[2] = 51
+    assert frame_changes(frames) == pytest.approx([0, 0.2, 0.2])
+
+
+class SaysTheAction:
+    """A judge of text that sees nothing but the action, in pictures as in words."""
+
+    name = "dual_encoder"
+    network = torch.nn.Identity()
+    words = ("wave", "walk", "talk")
+
+    def embed_frames(self, frames):
+        return torch.nn.functional.one_hot(torch.from_numpy(frames[:, 0, 0, 0]).long(), 4).float()
+
+    def embed_sentences(self, sentences):
+        return torch.tensor([[*(float(word in sentence) for word in self.words), 0.1] for sentence in sentences])
+
+
+def test_each_attribute_of_a_prompt_is_asked_for_alone():
+    encoder = SaysTheAction()
+    prompt = "Two people walk on a beach at sunset, smiling."
+    waving, walking = (np.full((3, 2, 2, 3), number, dtype=np.uint8) for number in (0, 1))
+    records = [
+        case(
+            index,
+            prompt=prompt,
+            text=compare_with_prompt(encoder, frames, prompt, real_frames=embed_clip(encoder, walking)),
+        )
+        for index, frames in enumerate((waving, walking))
+    ]
+    action = METRICS["text_relevance_action"].compute(records)
+    assert (action.value, action.real_clips, action.chance) == (0.5, 1.0, pytest.approx(1 / 7))
+    assert METRICS["text_relevance_action"].of_cases(records) == [0.0, 1.0]
+    for attribute, num_values in (("count", 4), ("expression", 4), ("place", 8), ("light", 5)):
+        guessed = METRICS[f"text_relevance_{attribute}"].compute(records)  # all are as near: a tie of so many
+        assert (guessed.value, guessed.chance) == (pytest.approx(1 / num_values), pytest.approx(1 / num_values))
+    foreign = compare_with_prompt(encoder, waving, "A dog runs.")
+    assert foreign.choices == ()
+    assert foreign.real_frames is None
+    assert np.isnan(METRICS["text_relevance_action"].compute([case(0, text=foreign)]).value)
+
+
+def test_relevance_stands_beside_that_of_real_clips():
+    basis = np.eye(4).tolist()
+    records = [
+        case(index, text=TextRecord(frames=(0.5,) * 4, prompt=tuple(basis[index]), real_frames=tuple(basis[index])))
+        for index in range(4)
+    ]
+    estimate = METRICS["text_relevance"].compute(records)
+    assert (estimate.value, estimate.real_clips, estimate.chance) == (0.5, 1.0, 0.5)
+
+
+def test_eight_of_eight_is_no_certainty():
+    """Rates have Wilson's interval at their ends; a similarity of 1 in every case is none."""
+    records = [case(index, person(1.0)) for index in range(8)]
+    for name in ("right_person_rate", "all_present_rate", "found_rate"):
+        estimate = METRICS[name].compute(records)
+        assert (estimate.value, estimate.high) == (1.0, 1.0)
+        assert estimate.low == pytest.approx(0.676, abs=0.001), name
+    for name in ("blended_rate", "doubled_rate"):
+        assert METRICS[name].compute(records).high == pytest.approx(0.324, abs=0.001), name
+    assert METRICS["normalised_similarity"].compute(records).low == 1.0
 
 
 def test_the_registry_names_what_it_knows():

@@ -5,7 +5,13 @@ from ingredients.core.errors import NoFaceError
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.people_report import PersonReport, report_people
-from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_frames
+from tests.evaluation.stand_ins import (
+    COLOURS,
+    ColourPatchDetector,
+    MeanColourRecogniser,
+    make_face,
+    make_frames,
+)
 
 
 @pytest.fixture
@@ -41,6 +47,16 @@ def test_a_missing_person_is_reported_as_such(judge: Judge):
 def test_a_photo_without_a_face_is_an_error(judge: Judge):
     with pytest.raises(NoFaceError, match="photo of ana"):
         report_people(judge, make_frames(2, {}), {"ana": [np.zeros((24, 60, 3), dtype=np.uint8)]})
+
+
+def test_the_judge_looks_for_itself_at_the_place_that_it_is_shown(judge: Judge):
+    """Another detector says which face of a group is ana's; where exactly it is, the judge says."""
+    group = make_frames(1, {3: COLOURS["green"], 40: COLOURS["red"]})[0]
+    shifted = make_face(42, 8, 56, 22)  # overlaps the red one, its middle in black
+    reports = report_people(judge, make_frames(3, {3: COLOURS["red"]}), {"ana": [group]}, {"ana": [shifted]})
+    assert reports[0].similarity == pytest.approx(2.0)
+    elsewhere = make_face(20, 4, 30, 20)  # where the judge sees nothing: taken as it is
+    assert not report_people(judge, make_frames(3, {}), {"ana": [group]}, {"ana": [elsewhere]})[0].found
 
 
 def test_people_known_by_one_photo_have_a_scale_of_their_own(judge: Judge):

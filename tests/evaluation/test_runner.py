@@ -16,7 +16,7 @@ from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.generation import GenerationSettings, VideoRequest, assign_tokens, generate_videos
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.registry import METRICS
-from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves
+from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves, module_variants
 from ingredients.evaluation.router_probe import balanced_recall, probe_router
 from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_runner
 from ingredients.evaluation.variants import BOTH, GLOBAL_ONLY, MODULE_VARIANTS
@@ -26,6 +26,9 @@ from tests.evaluation.stand_ins import MeanColourRecogniser, make_face
 from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
 
 SETTINGS = GenerationSettings(num_inference_steps=2, guidance_scale=2.0, height=32, width=40)
+ALL_ADDITIONS = dataclasses.replace(
+    SETTINGS, layout_share=0.5, identity_guidance_scale=3.0, likeness_guidance_scale=0.7
+)
 
 
 class HalvesDetector:
@@ -166,16 +169,58 @@ def test_metrics_that_the_model_cannot_have_are_named(pipeline):
         choose_metrics(base, ["router_accuracy"])
 
 
+def test_parts_are_measured_without_what_the_paper_does_not_have(pipeline, monkeypatch):
+    """Layout, identity guidance and likeness guidance would lend their merit to the part measured with them."""
+    asked: list[dict[str, object]] = []
+    call = type(pipeline).__call__
+
+    def listen(self, *arguments, **options):
+        asked.append(options)
+        return call(self, *arguments, **options | {"likeness_guidance_scale": 0.0})  # the stand-ins have no gradient
+
+    monkeypatch.setattr(type(pipeline), "__call__", listen)
+    case = make_cases(1)[0]
+    people = pipeline.extract_identities({str(index): photo.image for index, photo in enumerate(case.portraits())})
+    request = VideoRequest(prompt=case.prompt, seed=1, canvas_people=people, local_people=people)
+    led = {}
+    for variant in MODULE_VARIANTS:
+        generate_videos(pipeline, [request], variant=variant, settings=ALL_ADDITIONS)
+        options = asked[-1]
+        led[variant.name] = (
+            options["layout_share"], options["identity_guidance_scale"], options["likeness_guidance_scale"]
+        )  # fmt: skip
+    assert led.pop("whole") == (0.5, 3.0, 0.7)
+    assert led.pop("with_layout") == (0.5, 1.0, 0.0)
+    assert led.pop("with_identity_guidance") == (0.0, 3.0, 0.0)
+    assert led.pop("with_likeness_guidance") == (0.0, 1.0, 0.7)
+    assert len(led) == 9
+    assert set(led.values()) == {(0.0, 1.0, 0.0)}
+
+
+def test_an_addition_that_nobody_asks_for_has_no_row():
+    names = {variant.name for variant in module_variants(SETTINGS)}
+    assert not names & {"whole", "with_layout", "with_identity_guidance", "with_likeness_guidance"}
+    planned = {variant.name for variant in module_variants(dataclasses.replace(SETTINGS, layout_share=0.3))}
+    assert planned - names == {"whole", "with_layout"}
+    assert module_variants(ALL_ADDITIONS) == list(MODULE_VARIANTS)
+
+
 def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
-    result = evaluate_modules(pipeline, judge, tmp_path, num_cases=1, num_distractors=4, settings=SETTINGS)
+    planned = dataclasses.replace(SETTINGS, layout_share=0.5)
+    result = evaluate_modules(pipeline, judge, tmp_path, num_cases=1, num_distractors=4, settings=planned)
     written = json.loads((tmp_path / "modules.json").read_text())
-    assert list(written["variants"]) == [variant.name for variant in MODULE_VARIANTS]
+    assert list(written["variants"]) == [variant.name for variant in module_variants(planned)]
     assert 0 <= written["forced_routing_moves"]["value"] <= 1
     assert math.isfinite(result.conflict_local_similarity.value)
     report = (tmp_path / "modules.md").read_text()
     assert "| text_only |" in report
+    assert set(written["differences_from_both"]) == set(written["variants"]) - {"both"}
+    for name, metrics in written["differences_from_both"].items():
+        ours, theirs = (written["variants"][each]["normalised_similarity"]["value"] for each in (name, "both"))
+        assert metrics["normalised_similarity"]["value"] == pytest.approx(ours - theirs, abs=2e-5), name
+    assert len(result.to_summary().splitlines()) == len(written["variants"]) + 3
     whole = (tmp_path / "cases" / "whole" / "0000.json").stat().st_mtime_ns
-    run(pipeline, judge, tmp_path, num_cases=1, metrics=["normalised_similarity"])
+    run(pipeline, judge, tmp_path, num_cases=1, metrics=["normalised_similarity"], settings=planned)
     assert (tmp_path / "cases" / "whole" / "0000.json").stat().st_mtime_ns == whole  # shared, not made again
 
 
@@ -227,6 +272,43 @@ def test_a_clip_in_which_no_face_covers_a_token_has_no_recall(pipeline):
     assert probe_router(pipeline, people, hidden, seed=0, timesteps=(100, 500)) == dataclasses.replace(
         seen, balanced_recall=()
     )
+
+
+def test_a_router_that_goes_by_the_order_of_the_people_has_no_merit(pipeline, monkeypatch):
+    """The first person of a case stands left: tokens of the left half go to whoever is first in the probe's order."""
+    case = make_cases(1)[0]
+    people = pipeline.extract_identities({str(index): photo.image for index, photo in enumerate(case.portraits())})
+    scene = render_scene(case.scene(), height=32, width=40, num_frames=9)
+    masks = np.zeros_like(scene.face_masks)
+    masks[:, 0, :, :16], masks[:, 1, :, 24:] = True, True
+    scene = dataclasses.replace(scene, face_masks=masks)
+    given: list[torch.Tensor] = []
+    prepare = pipeline.transformer.prepare_identities
+
+    def listen(id_embeds, *rest):
+        given.append(id_embeds)
+        return prepare(id_embeds, *rest)
+
+    monkeypatch.setattr(pipeline.transformer, "prepare_identities", listen)
+
+    def route_by_order(module, inputs, output):
+        grid = pipeline.geometry.token_grid(height=32, width=40, num_frames=9)
+        is_right = torch.arange(grid[2]) >= grid[2] / 2
+        by_order = torch.stack([~is_right, is_right], dim=-1).float().repeat(grid[0] * grid[1], 1)
+        output.routing_logits = tuple(by_order.expand(len(logits), -1, -1) for logits in output.routing_logits)
+        return output
+
+    hook = pipeline.transformer.register_forward_hook(route_by_order)
+    try:
+        recalls = {}
+        for seed in range(6):
+            recalls[seed] = np.mean(probe_router(pipeline, people, scene, seed=seed).balanced_recall)
+            is_straight = torch.equal(given[-1][0].cpu(), people.id_embeds)
+            assert is_straight or torch.equal(given[-1][0].cpu(), people.id_embeds.flip(0))
+            assert recalls[seed] == float(is_straight)  # right by luck, or wrong throughout
+    finally:
+        hook.remove()
+    assert set(recalls.values()) == {0.0, 1.0}
 
 
 def test_the_canvas_alone_is_shown_to_a_model_whose_faces_are_joined_after_the_vae():

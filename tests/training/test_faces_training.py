@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,13 +9,19 @@ from safetensors.torch import load_file
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.faces.detector import DetectorConfig
-from ingredients.faces.drawn_face_stack import load_judge
+from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.image_encoder import ImageEncoderConfig
 from ingredients.faces.judge_recogniser import JudgeConfig
 from ingredients.faces.recogniser import RecogniserConfig
 from ingredients.training.faces import pack_face_networks
-from ingredients.training.faces.detector import DetectorTrainingConfig, train_detector
+from ingredients.training.faces.detector import (
+    DetectorStage,
+    DetectorTrainingConfig,
+    judge_detector_config,
+    train_detector,
+    train_judge_detector,
+)
 from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
 from ingredients.training.faces.pools import Pool, cached_pool
 from ingredients.training.faces.recognition import (
@@ -71,6 +78,10 @@ def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None
     assert metrics.keys() >= {"rank_1", "stranger_rank_1", "tar_at_far_1e-3", "same_mean", "stranger_mean"}
     judge = JudgeConfig(crop_size=32, embedding_dim=7, widths=(4, 6), depths=(1, 1))
     train_judge(JudgeTrainingConfig(judge=judge, recognition=_recognition()), tmp_path, show=False)
+    own = dataclasses.replace(
+        _detector(), split="judge", detector=DetectorConfig(widths=(4, 5, 7, 9, 11), head_width=5)
+    )
+    train_judge_detector(own, tmp_path, show=False)
     encoder = ImageEncoderConfig(
         crop_size=24, hidden_size=12, intermediate_size=16, num_text_layers=1, num_attention_heads=3, projection_dim=5
     )
@@ -95,10 +106,30 @@ def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None
     assert stack.recogniser.embedding_dim == 9
     assert stack.image_encoder.config == encoder
     assert load_judge(tmp_path / "model" / "judge").embedding_dim == 7
-    for part in ("detector", "recogniser", "judge", "image-encoder"):
+    judge_detector = load_judge_detector(tmp_path / "model" / "judge")
+    assert judge_detector is not None
+    assert judge_detector.config == own.detector != stack.detector.config
+    for part in ("detector", "recogniser", "judge", "judge-detector", "image-encoder"):
         assert json.loads((tmp_path / part / "metrics.json").read_text())["steps"] == 3
         lines = [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
+
+
+def test_the_judges_detector_learns_from_the_judges_people_alone(tmp_path: Path) -> None:
+    """Another seed, narrower, and never a frame that the generator's detector has seen."""
+    pools = []
+    for split in ("train", "judge"):
+        (tmp_path / split).mkdir()
+        stage = DetectorStage(dataclasses.replace(_detector(), split=split), tmp_path / split)
+        pools.append(stage.scenes["images"])
+    ours, theirs = pools
+    assert not (ours == theirs).all(axis=(1, 2, 3)).any()
+    config, generators = judge_detector_config(), DetectorTrainingConfig()
+    assert config.split == "judge"
+    assert config.trainer.seed != generators.trainer.seed
+    assert config.detector.widths != generators.detector.widths
+    with pytest.raises(ValueError, match="people of eval are kept"):
+        DetectorTrainingConfig(split="eval")
 
 
 def test_a_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path) -> None:

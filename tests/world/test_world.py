@@ -13,7 +13,16 @@ from ingredients.world import (
     sample_scene,
     vocabulary,
 )
-from ingredients.world.captions import words
+from ingredients.world.captions import (
+    ACTIONS,
+    COUNTS,
+    EXPRESSIONS,
+    LIGHT_PHRASES,
+    PLACE_PHRASES,
+    describe_scene,
+    other_sentences,
+    words,
+)
 from ingredients.world.identity import HAIR_COLOURS, SKINS
 
 
@@ -145,3 +154,31 @@ def test_unknown_attributes_are_refused_by_name() -> None:
         SceneAttributes(count=5, action="wave", expression="smile", place="park", light="sun")
     with pytest.raises(ValueError, match="num_people is 3, but 1"):
         sample_scene(1, num_people=3, people=[sample_identity(1)])
+
+
+def test_a_sentence_is_read_back_and_changed_in_one_attribute_alone() -> None:
+    tables = {"action": ACTIONS, "expression": EXPRESSIONS, "place": PLACE_PHRASES, "light": LIGHT_PHRASES}
+    rng = np.random.default_rng(0)
+    for count, action, expression, place, light in itertools.product(COUNTS, *tables.values()):
+        attributes = SceneAttributes(count=count, action=action, expression=expression, place=place, light=light)
+        sentence = describe_scene(attributes, rng, complete=True)
+        others = other_sentences(sentence)
+        own = {name: next(iter(values)) for name, values in others.items()}  # the sentence's own comes first
+        assert own == {
+            "count": str(count), "action": action, "expression": expression, "place": place, "light": light,
+        }  # fmt: skip
+        assert {name: set(values) for name, values in others.items() if name != "count"} == {
+            name: set(table) for name, table in tables.items()
+        }
+        assert all(sentence in others[name][value] for name, value in own.items())
+    changed = other_sentences("Two people wave on a beach at sunset, smiling.")
+    assert changed["action"]["talk"] == ("Two people talk on a beach at sunset, smiling.",)
+    assert "One person waves on a beach at sunset, smiling." in changed["count"]["1"]
+    assert changed["light"]["plain"] == ("Two people wave on a beach, smiling.",)
+
+
+def test_what_a_sentence_leaves_open_is_not_asked_for_and_other_sentences_are_not_read() -> None:
+    assert set(other_sentences("Two people wave on a beach.")) == {"count", "action", "place", "light"}
+    assert other_sentences("Two friends talk in a bright cafe.") == {}
+    assert other_sentences("A walk.") == {}
+    assert other_sentences("") == {}

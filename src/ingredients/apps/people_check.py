@@ -10,9 +10,9 @@ from ingredients.core.errors import MissingDependencyError
 from ingredients.evaluation.dlib_report import report_distances
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.loading import JUDGE_FOLDER, load_model_judge
-from ingredients.faces.drawn_face_stack import load_judge_detector
 from ingredients.evaluation.people_report import report_people
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceReader
+from ingredients.faces.drawn_face_stack import load_judge_detector
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
 

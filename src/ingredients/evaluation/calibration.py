@@ -15,6 +15,7 @@ from ingredients.evaluation.assessment import ClipAssessment, SimilarityScale
 from ingredients.evaluation.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case
 from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.metrics.motion import Where, frame_changes, share_by_transition, transitions
 from ingredients.evaluation.references import embed_people
 from ingredients.faces.detector import intersection_over_union
 from ingredients.world.scenes import Scene, render_scene
@@ -46,6 +47,20 @@ class ClipSummary:
 
     doubled_rate: float
     """Share of clips."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VaeMotion:
+    """Change from frame to frame of real clips through the VAE, as a share of what it was: the ceiling of motion."""
+
+    motion_within: float | None
+    """Of the transitions within a latent frame; None where there is none."""
+
+    motion_across: float | None
+    """Of those from one latent frame to the next."""
+
+    by_transition: tuple[float, ...]
+    """At each transition of a clip."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +109,9 @@ class JudgeCalibration:
     after_vae: ClipSummary | None = None
     """The metrics of the real clips through the VAE: the ceiling of what a generator on its latents can reach."""
 
+    vae_motion: VaeMotion | None = None
+    """How much of the motion in real clips the VAE alone keeps; None if it was not asked."""
+
     @property
     def scale(self) -> SimilarityScale:
         """The judge's scale."""
@@ -129,6 +147,7 @@ def calibrate_judge(
     num_frames: int = 9,
     fps: float = 8.0,
     reconstruct: Reconstruct | None = None,
+    temporal_ratio: int = 4,
     num_distractors: int = NUM_DISTRACTORS,
     progress: ProgressCallback | None = None,
 ) -> JudgeCalibration:
@@ -143,6 +162,7 @@ def calibrate_judge(
         num_frames: frames of each clip.
         fps: frames a second.
         reconstruct: sends a clip (F, H, W, 3) through the VAE and back.
+        temporal_ratio: frames in each latent frame of that VAE but the first.
         num_distractors: other people that each person is ranked among.
         progress: told of the clips done.
 
@@ -175,11 +195,15 @@ def calibrate_judge(
     scaled = Judge(detector=judge.detector, recogniser=judge.recogniser, scale=scale, tracking=judge.tracking)
     gallery = DistractorGallery(scaled, num_distractors=num_distractors)
     real, after_vae = [], []
+    changes, real_changes = [], []
     for index, (case, scene, embeddings) in enumerate(zip(cases, scenes, references, strict=True)):
         distractors = gallery.for_people(case.people, case.portrait_seeds)
         real.append(scaled.assess(scene.frames, embeddings, distractors=distractors))
         if reconstruct is not None:
-            after_vae.append(scaled.assess(reconstruct(scene.frames), embeddings, distractors=distractors))
+            reconstructed = reconstruct(scene.frames)
+            after_vae.append(scaled.assess(reconstructed, embeddings, distractors=distractors))
+            changes.append(frame_changes(reconstructed))
+            real_changes.append(frame_changes(scene.frames))
         if progress is not None:
             progress(num_clips + index + 1, 2 * num_clips)
     faces_there, faces_found, false_detections = counts.tolist()
@@ -197,6 +221,30 @@ def calibrate_judge(
         false_positives_per_frame=false_detections / (num_clips * num_frames),
         real=summarise_clips(real),
         after_vae=summarise_clips(after_vae) if after_vae else None,
+        vae_motion=measure_vae_motion(changes, real_changes, temporal_ratio=temporal_ratio) if changes else None,
+    )
+
+
+def measure_vae_motion(
+    changes: Sequence[Sequence[float]], real_changes: Sequence[Sequence[float]], *, temporal_ratio: int
+) -> VaeMotion:
+    """What a VAE leaves of the motion of clips.
+
+    Args:
+        changes: for each clip through the VAE, the change at each transition, as `frame_changes` gives it.
+        real_changes: the same of the clips themselves.
+        temporal_ratio: frames in each latent frame but the first.
+    """
+
+    def share(where: Where) -> float | None:
+        chosen = transitions(where, len(changes[0]), temporal_ratio=temporal_ratio)
+        after, before = (sum(each[index] for each in clips for index in chosen) for clips in (changes, real_changes))
+        return after / before if chosen and before > 0 else None
+
+    return VaeMotion(
+        motion_within=share("within"),
+        motion_across=share("across"),
+        by_transition=tuple(share_by_transition(changes, real_changes)),
     )
 
 

@@ -26,7 +26,7 @@ from ingredients.evaluation.generation import (
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.judge import ClipView, Judge
 from ingredients.evaluation.measurements import face_vectors, follow_changes, mean_variety, region_features
-from ingredients.evaluation.metrics.motion_amount import mean_frame_change
+from ingredients.evaluation.metrics.motion import frame_changes, mean_frame_change
 from ingredients.evaluation.paper_similarity import paper_face_similarity
 from ingredients.evaluation.records import (
     RECORD_PARTS,
@@ -41,7 +41,12 @@ from ingredients.evaluation.records import (
 )
 from ingredients.evaluation.references import embed_people
 from ingredients.evaluation.router_probe import probe_router
-from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncoder, compare_with_prompt
+from ingredients.evaluation.text_encoders import (
+    DualTextEncoder,
+    TextImageEncoder,
+    compare_with_prompt,
+    embed_clip,
+)
 from ingredients.evaluation.variants import Variant
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
@@ -213,14 +218,11 @@ class CaseRunner:
             record = dataclasses.replace(
                 record, other_people=self._assess(view.tracks, others, num_frames=len(frames))
             )
-        if "text" in self.needs:
-            assert self.text_encoder is not None  # `needs` were checked against the model
-            record = dataclasses.replace(record, text=compare_with_prompt(self.text_encoder, frames, case.prompt))
         if "paper" in self.needs:
             similarity = paper_face_similarity(view.embeddings, people.references, measure=self.judge.measure)
             record = dataclasses.replace(record, paper=PaperRecord(face_similarity=round(similarity, _DECIMALS)))
-        if self.needs & {"routing", "faces", "motion", "changes", "inception"}:
-            record = self._compare_with_real_clip(record, case, people, frames, view)
+        if self.needs & {"text", "routing", "faces", "motion", "changes", "inception"}:
+            record = self._compare_with_real_clip(record, variant, case, people, frames, view)
         return record
 
     def _assess(self, tracks: Sequence[TrackEmbeddings], people: _People, *, num_frames: int) -> ClipAssessment:
@@ -231,6 +233,7 @@ class CaseRunner:
     def _compare_with_real_clip(
         self,
         record: CaseRecord,
+        variant: Variant,
         case: Case,
         people: _People,
         frames: UInt8Array,
@@ -240,6 +243,11 @@ class CaseRunner:
         scene = render_scene(
             case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames, fps=FPS
         )
+        if "text" in self.needs:
+            assert self.text_encoder is not None  # `needs` were checked against the model
+            real_frames = embed_clip(self.text_encoder, scene.frames)
+            text = compare_with_prompt(self.text_encoder, frames, case.prompt, real_frames=real_frames)
+            record = dataclasses.replace(record, text=text)
         if "routing" in self.needs:
             assert people.identities is not None
             routing = probe_router(self.pipeline, people.identities, scene, seed=case.seed + self.seed)
@@ -260,12 +268,18 @@ class CaseRunner:
                 scale=self.judge.scale,
                 measure=self.judge.measure,
                 num_frames=len(frames),
-                ordered=self.settings.layout_share > 0,
+                ordered="layout" in variant.additions & self.settings.additions,
                 real_variety=mean_variety(real.tracks),
             )
             record = dataclasses.replace(record, changes=changes)
         if "motion" in self.needs:
-            motion = MotionRecord(generated=mean_frame_change(frames), real=mean_frame_change(scene.frames))
+            motion = MotionRecord(
+                generated=mean_frame_change(frames),
+                real=mean_frame_change(scene.frames),
+                by_transition=_rounded(frame_changes(frames)),
+                real_by_transition=_rounded(frame_changes(scene.frames)),
+                temporal_ratio=self.pipeline.geometry.temporal_ratio,
+            )
             record = dataclasses.replace(record, motion=motion)
         return record
 
@@ -301,6 +315,10 @@ class CaseRunner:
                 error=error,
             )
         return self._people[case.index]
+
+
+def _rounded(numbers: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(number, 6) for number in numbers)
 
 
 def text_image_encoder(pipeline: IngredientsPipeline) -> DualEncoder | None:

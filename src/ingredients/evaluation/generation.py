@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.variants import TokenAssignment, Variant
+from ingredients.evaluation.variants import Addition, TokenAssignment, Variant
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.pipelines.layout import column_layout
@@ -39,6 +39,16 @@ class GenerationSettings(SamplingDefaults):
 
     speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
     """How the model runs."""
+
+    @property
+    def additions(self) -> frozenset[Addition]:
+        """What they ask for that the paper does not have."""
+        asked: dict[Addition, bool] = {
+            "layout": self.layout_share > 0,
+            "identity_guidance": self.identity_guidance_scale != 1,
+            "likeness_guidance": self.likeness_guidance_scale > 0,
+        }
+        return frozenset(addition for addition, is_asked in asked.items() if is_asked)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +157,9 @@ def generate_videos(
         num_frames=shape.num_frames,
         num_inference_steps=settings.num_inference_steps,
         guidance_scale=settings.guidance_scale,
-        identity_guidance_scale=settings.identity_guidance_scale,
-        layout_share=settings.layout_share,
-        likeness_guidance_scale=settings.likeness_guidance_scale if variant.use_likeness_guidance else 0.0,
+        identity_guidance_scale=settings.identity_guidance_scale if "identity_guidance" in variant.additions else 1.0,
+        layout_share=settings.layout_share if "layout" in variant.additions else 0.0,
+        likeness_guidance_scale=settings.likeness_guidance_scale if "likeness_guidance" in variant.additions else 0.0,
         face_scale=settings.face_scale,
         generator=[request.seed for request in requests],
         canvas=canvas,

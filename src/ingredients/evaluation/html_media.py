@@ -41,7 +41,7 @@ def embed_video(path: Path) -> str | None:
     if len(data) > _MAX_VIDEO_BYTES:
         return None
     source = f"data:video/mp4;base64,{_encode(data)}"
-    return f'<video controls loop muted playsinline preload="metadata" src="{source}"></video>'
+    return f'<video autoplay controls loop muted playsinline preload="auto" src="{source}"></video>'
 
 
 def _transcode(path: Path) -> bytes:

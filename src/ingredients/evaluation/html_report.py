@@ -14,7 +14,7 @@ from ingredients.evaluation.html_assets import SCRIPT, STYLE
 from ingredients.evaluation.html_media import embed_photo, embed_video
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.reported import ReportedCase, ReportPage
-from ingredients.evaluation.results import format_estimate
+from ingredients.evaluation.results import format_beside, format_estimate
 from ingredients.evaluation.statistics import Estimate
 
 DEFAULT_NUM_VIDEOS = 24
@@ -53,6 +53,7 @@ def html_report(page: ReportPage, *, num_videos: int = DEFAULT_NUM_VIDEOS) -> st
             *(f'<p class="quiet">{html.escape(fact)}</p>' for fact in page.facts),
             "<h2>Numbers</h2>",
             _metrics(page.metrics),
+            *_motion(page.motion),
             *_matrix(page),
             "<h2>Cases</h2>",
             *_cases(page, num_videos),
@@ -66,17 +67,32 @@ def _metrics(metrics: Mapping[str, Estimate]) -> str:
     rows = []
     for name, estimate in metrics.items():
         value, interval = format_estimate(name, estimate)
+        real, chance = format_beside(name, estimate)
         metric = METRICS[name]
         rows.append(
             f'<tr><td><code>{name}</code></td><td class="number">{value}</td><td class="number">{interval}</td>'
+            f'<td class="number">{real}</td><td class="number">{chance}</td>'
             f'<td class="quiet better">{_BETTER[metric.higher_is_better]}</td>'
             f"<td>{html.escape(metric.description)}</td></tr>"
         )
     return (
         '<div class="scroll"><table><thead><tr><th>metric</th><th class="number">value</th>'
-        '<th class="number">95 % interval</th><th></th><th>what it is</th></tr></thead>'
+        '<th class="number">95 % interval</th><th class="number">real clips</th><th class="number">chance</th>'
+        "<th></th><th>what it is</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _motion(shares: Sequence[float]) -> list[str]:
+    if not shares:
+        return []
+    headings = "".join(f'<th class="number">{index} to {index + 1}</th>' for index in range(len(shares)))
+    cells = "".join(f'<td class="number">{share:.0%}</td>' for share in shares)
+    return [
+        "<h2>Motion, from frame to frame</h2>",
+        '<p class="quiet">Change at each transition, as a share of that in real clips of the same prompts.</p>',
+        f'<div class="scroll"><table><thead><tr>{headings}</tr></thead><tbody><tr>{cells}</tr></tbody></table></div>',
+    ]
 
 
 def _matrix(page: ReportPage) -> list[str]:

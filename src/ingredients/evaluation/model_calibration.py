@@ -52,6 +52,7 @@ def calibrate_model(
         width=width,
         num_frames=num_frames,
         reconstruct=lambda frames: reconstruct_clip(vae, frames),
+        temporal_ratio=vae.config.temporal_compression_ratio,
         progress=progress,
     )
     calibration = dataclasses.replace(calibration, has_own_detector=has_own_detector(model_folder))

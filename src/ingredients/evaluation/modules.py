@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,13 +15,24 @@ from ingredients.evaluation.distractors import NUM_DISTRACTORS
 from ingredients.evaluation.folder import write_json
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.metrics.registry import find_metrics
+from ingredients.evaluation.metrics.base import Metric
+from ingredients.evaluation.metrics.registry import METRICS, find_metrics
 from ingredients.evaluation.outputs import write_text
 from ingredients.evaluation.records import CaseRecord
 from ingredients.evaluation.results import estimate_to_json
 from ingredients.evaluation.runner import open_runner
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
-from ingredients.evaluation.variants import CONFLICT, FORCED_LEFT_RIGHT, FORCED_RIGHT_LEFT, MODULE_VARIANTS
+from ingredients.evaluation.variants import (
+    ADDITIONS,
+    BOTH,
+    CONFLICT,
+    FORCED_LEFT_RIGHT,
+    FORCED_RIGHT_LEFT,
+    MODULE_VARIANTS,
+    WHOLE,
+    WITH_ADDITION,
+    Variant,
+)
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 MODULES_RESULT_NAME = "modules.json"
@@ -54,16 +65,27 @@ class ModulesResult:
     forced_routing_moves: Estimate
     """Share of cases whose people change sides when the tokens forced on them do."""
 
+    differences: Mapping[str, Mapping[str, Estimate]]
+    """By variant, then by metric: what it has more than `both`, case by case. For the additions, what each brings."""
+
     num_cases: int
     """Cases behind each number."""
+
+    seed: int
+    """Added to the cases' own seeds."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
             "num_cases": self.num_cases,
+            "seed": self.seed,
             "variants": {
                 variant: {name: estimate_to_json(estimate) for name, estimate in metrics.items()}
                 for variant, metrics in self.variants.items()
+            },
+            "differences_from_both": {
+                variant: {name: estimate_to_json(estimate) for name, estimate in metrics.items()}
+                for variant, metrics in self.differences.items()
             },
             "conflict": {
                 "canvas_similarity": estimate_to_json(self.conflict_canvas_similarity),
@@ -83,13 +105,39 @@ class ModulesResult:
         return "\n\n".join(
             [
                 f"# What each part does: {self.num_cases} cases",
+                "Each is the paper's method with one thing changed: none has the planned layout, identity guidance or "
+                "likeness guidance but those that are named after them, and `whole`. In parentheses 95 % intervals "
+                f"over cases, of one seed ({self.seed}).",
                 markdown_table(["variant", *_METRIC_NAMES, "what it is"], rows),
+                "## Against `both`, case by case",
+                markdown_table(
+                    ["variant", *_METRIC_NAMES],
+                    [
+                        [name, *(_with_interval(metrics[metric], sign="+") for metric in _METRIC_NAMES)]
+                        for name, metrics in self.differences.items()
+                    ],
+                ),
                 f"Conflict: similarity to the people on the canvas {_with_interval(canvas)}, to those of the local "
                 f"branch {_with_interval(local)}.",
                 "Forced routing, local branch alone: the people change sides in "
                 f"{_with_interval(self.forced_routing_moves)} of the cases.\n",
             ]
         )
+
+    def to_summary(self) -> str:
+        """A line a variant for the terminal; the report has the whole."""
+        canvas, local = self.conflict_canvas_similarity, self.conflict_local_similarity
+        lines = [f"{self.num_cases} cases of {_NUM_PEOPLE} people, seed {self.seed}: similarity; right person"]
+        lines += [
+            f"{name}: {_with_interval(metrics['normalised_similarity'])}; "
+            f"{_with_interval(metrics['right_person_rate'])}"
+            for name, metrics in self.variants.items()
+        ]
+        lines.append(
+            f"conflict: like those of the canvas {_with_interval(canvas)}, of the local branch {_with_interval(local)}"
+        )
+        lines.append(f"people change sides with forced routing: {_with_interval(self.forced_routing_moves)}")
+        return "\n".join(lines)
 
 
 def evaluate_modules(
@@ -105,7 +153,7 @@ def evaluate_modules(
     save_videos: bool = False,
     progress: ProgressCallback | None = None,
 ) -> ModulesResult:
-    """Runs every variant of `MODULE_VARIANTS` on the same cases of two people; writes `modules.json` and `modules.md`.
+    """Runs the variants of `module_variants` on the same cases of two people; writes `modules.json` and `modules.md`.
 
     Args and errors are those of `evaluate`; the two can share a folder, and then share the videos of the whole model.
     Videos that are kept have no manifest: it lists those of one system, and here are several.
@@ -125,11 +173,12 @@ def evaluate_modules(
         save_videos=save_videos,
     )
     records: dict[str, list[CaseRecord]] = {}
-    for index, variant in enumerate(MODULE_VARIANTS):
+    variants = module_variants(settings)
+    for index, variant in enumerate(variants):
 
         def report(completed: int, total: int, done: int = index * num_cases) -> None:
             if progress is not None:
-                progress(done + completed, total * len(MODULE_VARIANTS))
+                progress(done + completed, total * len(variants))
 
         records[variant.name] = runner.run(variant, cases, progress=report)
     metrics = find_metrics(_METRIC_NAMES)
@@ -147,11 +196,33 @@ def evaluate_modules(
             [record.people for record in records[FORCED_LEFT_RIGHT.name]],
             [record.people for record in records[FORCED_RIGHT_LEFT.name]],
         ),
+        differences={
+            variant: {name: paired_difference(METRICS[name], of_variant, records[BOTH.name]) for name in _METRIC_NAMES}
+            for variant, of_variant in records.items()
+            if variant != BOTH.name
+        },
         num_cases=num_cases,
+        seed=seed,
     )
     write_json(runner.folder.path / MODULES_RESULT_NAME, result.to_json())
     write_text(runner.folder.path / MODULES_REPORT_NAME, result.to_markdown())
     return result
+
+
+def module_variants(settings: GenerationSettings) -> list[Variant]:
+    """What `--modules` runs: an addition that the settings do not ask for has no variant."""
+    silent = {WITH_ADDITION[addition].name for addition in set(ADDITIONS) - settings.additions}
+    if not settings.additions:
+        silent.add(WHOLE.name)  # it is `both`
+    return [variant for variant in MODULE_VARIANTS if variant.name not in silent]
+
+
+def paired_difference(metric: Metric, ours: Sequence[CaseRecord], theirs: Sequence[CaseRecord]) -> Estimate:
+    """Mean difference of a metric that is a mean over cases, case by case."""
+    first, second = (metric.of_cases(records) for records in (ours, theirs))
+    assert first is not None
+    assert second is not None
+    return bootstrap_mean(np.array(first, dtype=np.float64) - np.array(second, dtype=np.float64))
 
 
 def forced_routing_moves(left_right: Sequence[ClipAssessment], right_left: Sequence[ClipAssessment]) -> Estimate:
@@ -163,7 +234,7 @@ def forced_routing_moves(left_right: Sequence[ClipAssessment], right_left: Seque
         _is_first_left(straight) is True and _is_first_left(mirrored) is False
         for straight, mirrored in zip(left_right, right_left, strict=True)
     ]
-    return bootstrap_mean(np.array(moved, dtype=np.float64))
+    return bootstrap_mean(np.array(moved, dtype=np.float64), is_rate=True)
 
 
 def _is_first_left(assessment: ClipAssessment) -> bool | None:
@@ -177,5 +248,5 @@ def _mean_similarity(assessments: Sequence[ClipAssessment]) -> Estimate:
     return bootstrap_mean(np.array([assessment.mean_similarity for assessment in assessments]))
 
 
-def _with_interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+def _with_interval(estimate: Estimate, *, sign: Literal["", "+"] = "") -> str:
+    return f"{estimate.value:{sign}.2f} ({estimate.low:{sign}.2f} to {estimate.high:{sign}.2f})"

@@ -9,19 +9,24 @@ from typing import Literal, get_args
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.confusion import Confusion, nobody_seen
 from ingredients.evaluation.face_changes import FaceChanges
+from ingredients.world.captions import AttributeName
 
 RecordPart = Literal["people", "routing", "text", "faces", "motion", "changes", "paper", "inception"]
 """A part of a case's record that a metric reads."""
 
-Need = RecordPart | Literal["scale", "clip", "dual_encoder", "real_video"]
+Need = RecordPart | Literal["scale", "clip", "dual_encoder", "real_video", "attributes", "latent_frames"]
 """What a metric cannot do without: a part of the record, a calibrated judge, CLIP (or the model's own dual encoder) as
-the text record's encoder, real videos beside the generated ones."""
+the text record's encoder, real videos beside the generated ones, prompts of the drawn world whose attributes can be
+read, a VAE of which one knows how many frames a latent frame holds."""
 
 RECORD_PARTS: frozenset[Need] = frozenset(get_args(RecordPart))
 
 TextEncoderName = Literal["clip", "dual_encoder"]
 
 Vector = tuple[float, ...]
+
+MEASURES_VERSION = 2
+"""Raised whenever a record holds more than before: a folder of older ones would lack it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,23 @@ class RoutingRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TextChoice:
+    """Whether one attribute of the prompt is told right among all that the world knows, the rest being the same."""
+
+    attribute: AttributeName
+    """Which."""
+
+    num_values: int
+    """Among how many."""
+
+    right: float
+    """1 if the video is nearest to the sentence that says its own; a tie of two is a half."""
+
+    real_right: float | None = None
+    """The same of a real clip of the same people and prompt; None without one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TextRecord:
     """Embeddings of the frames and of the prompt in the dual encoder's common space."""
 
@@ -48,6 +70,12 @@ class TextRecord:
 
     encoder: TextEncoderName = "dual_encoder"
     """Whose space it is."""
+
+    real_frames: Vector | None = None
+    """As `frames`, of a real clip of the same people and prompt; None without one."""
+
+    choices: tuple[TextChoice, ...] = ()
+    """One an attribute; none for a prompt that is no sentence of the drawn world."""
 
     @property
     def cosine(self) -> float:
@@ -97,6 +125,16 @@ class MotionRecord:
 
     real: float | None = None
     """In a real clip of the same prompt; None without one."""
+
+    by_transition: tuple[float, ...] = ()
+    """In the video, at each transition from one frame to the next."""
+
+    real_by_transition: tuple[float, ...] = ()
+    """In the real clip."""
+
+    temporal_ratio: int | None = None
+    """Frames in each latent frame of the model's VAE but the first, which holds one; None for a video of which one
+    does not know."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion
-from ingredients.evaluation.metrics.motion_amount import STILL_LIMIT
+from ingredients.evaluation.metrics.motion import STILL_LIMIT
 from ingredients.evaluation.records import CaseRecord
 from ingredients.evaluation.statistics import Estimate
 
@@ -87,6 +87,9 @@ class ReportPage:
 
     is_normalised: bool
     """Whether similarities are normalised, rather than cosines."""
+
+    motion: Sequence[float] = ()
+    """Change at each transition from frame to frame, as a share of that in real clips."""
 
     @property
     def num_people(self) -> int:

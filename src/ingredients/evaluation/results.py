@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ingredients.core.config import config_to_dict
@@ -10,9 +10,11 @@ from ingredients.core.markdown import markdown_table
 from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.confusion import Confusion, confusion_matrix
 from ingredients.evaluation.generation import GenerationSettings
+from ingredients.evaluation.metrics.motion import motion_by_transition
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.metrics.router_accuracy import mean_recall_table
-from ingredients.evaluation.records import CaseRecord
+from ingredients.evaluation.metrics.text import ATTRIBUTE_CHOICES
+from ingredients.evaluation.records import RECORD_PARTS, CaseRecord
 from ingredients.evaluation.reported import ReportedCase, ReportPage
 from ingredients.evaluation.statistics import Estimate
 
@@ -85,7 +87,9 @@ class EvaluationResult:
             }
         if confusions := self.to_page().confusions:
             values["confusion_matrix"] = confusion_matrix(confusions, self.num_people)
-        values["cases"] = [case_to_json(case) for case in self.cases]
+        if shares := motion_by_transition(self.records):
+            values["motion_by_transition"] = [_finite(share) for share in shares]
+        values["cases"] = cases_to_json(self.metrics, self.cases)
         return values
 
     def to_markdown(self) -> str:
@@ -96,6 +100,8 @@ class EvaluationResult:
             *page.facts,
             metrics_table(self.metrics),
         ]
+        if page.motion:
+            parts += ["## Motion, from frame to frame", motion_table(page.motion)]
         if self.calibration is not None:
             parts += ["## The judge on real clips", calibration_table(self.calibration)]
         if "router_accuracy" in self.metrics:
@@ -113,6 +119,12 @@ class EvaluationResult:
         parts += ["## Cases", cases_table(self.cases)]
         return "\n\n".join(parts) + "\n"
 
+    def to_summary(self) -> str:
+        """Some ten lines for the terminal; the report has the whole."""
+        lines = [f"{len(self.cases)} cases of {self.num_people} people, seed {self.seed}"]
+        lines += summary_lines(self.metrics, self.cases, motion=motion_by_transition(self.records))
+        return "\n".join([*lines, f"time: {self.seconds_per_video:.1f} s a video"])
+
     def to_page(self) -> ReportPage:
         """For `report.html`."""
         settings = self.settings
@@ -129,22 +141,94 @@ class EvaluationResult:
             metrics=self.metrics,
             cases=self.cases,
             is_normalised=self.is_normalised,
+            motion=motion_by_transition(self.records),
         )
 
 
 def metrics_table(metrics: Mapping[str, Estimate]) -> str:
     """Markdown: a row a metric."""
-    rows = [[name, *format_estimate(name, estimate), METRICS[name].description] for name, estimate in metrics.items()]
-    return markdown_table(["metric", "value", "95 % interval", "what it is"], rows)
+    rows = [
+        [name, *format_estimate(name, estimate), *format_beside(name, estimate), METRICS[name].description]
+        for name, estimate in metrics.items()
+    ]
+    return markdown_table(["metric", "value", "95 % interval", "real clips", "chance", "what it is"], rows)
+
+
+SUMMARISED = {
+    "normalised_similarity": "similarity (0 a stranger, 1 the person in a real clip)",
+    "raw_similarity": "raw similarity",
+    "right_person_rate": "right person",
+    "all_present_rate": "everyone present",
+    "found_rate": "a face found",
+    "router_accuracy": "router",
+}
+"""Metrics that have a line of the terminal's summary, and what it calls them."""
+
+
+def summary_lines(
+    metrics: Mapping[str, Estimate], cases: Sequence[ReportedCase], *, motion: Sequence[float]
+) -> list[str]:
+    """What matters most of any evaluation, a line each: people, text by attribute, motion, the worst case."""
+    lines = []
+    for name, words in SUMMARISED.items():
+        if name in metrics and not (name == "raw_similarity" and "normalised_similarity" in metrics):
+            value, interval = format_estimate(name, metrics[name])
+            lines.append(f"{words}: {value} ({interval})")
+    attributes = {
+        choice.attribute: metrics[choice.name]
+        for choice in ATTRIBUTE_CHOICES
+        if choice.name in metrics and math.isfinite(metrics[choice.name].value)
+    }
+    if attributes:
+        told = []
+        for name, estimate in attributes.items():
+            real = "" if estimate.real_clips is None else f"real clips {estimate.real_clips:.0%}, "
+            told.append(f"{name} {estimate.value:.0%} ({real}chance {estimate.chance:.0%})")
+        lines.append(f"text, each attribute told right among all: {', '.join(told)}")
+    elif "text_relevance" in metrics:
+        lines.append(f"text relevance: {format_estimate('text_relevance', metrics['text_relevance'])[0]}")
+    if "motion_amount" in metrics and math.isfinite(metrics["motion_amount"].value):
+        parts = [f"{metrics['motion_amount'].value:.0%} of real clips'"]
+        for name, words in (("motion_within", "within a latent frame"), ("motion_across", "across two")):
+            if name in metrics and math.isfinite(metrics[name].value):
+                parts.append(f"{words} {metrics[name].value:.0%}")
+        lines.append(f"motion: {', '.join(parts)}")
+    if motion:
+        lines.append(f"motion at each transition: {', '.join(f'{share:.0%}' for share in motion)}")
+    if len(cases) > 1:
+        worst = min(cases, key=lambda case: case.record.people.mean_similarity)
+        remarks = "; ".join(worst.remarks()) or worst.record.prompt
+        lines.append(f"worst case: {worst.record.label}, {worst.record.people.mean_similarity:.2f}: {remarks}")
+    return lines
+
+
+def motion_table(motion: Sequence[float]) -> str:
+    """Markdown: the change at each transition, as a share of that in the real clips."""
+    header = ["", *(f"{index} to {index + 1}" for index in range(len(motion)))]
+    return markdown_table(header, [["share of real clips' change", *(f"{share:.0%}" for share in motion)]])
 
 
 def format_estimate(name: str, estimate: Estimate) -> tuple[str, str]:
     """The value of a metric and its interval, in words."""
     if not math.isfinite(estimate.value):
         return ("none", "none") if math.isnan(estimate.value) else ("infinite", "infinite")
-    factor, digits, unit = (100, 1, " %") if METRICS[name].is_percentage else (1, 3, "")
-    value, low, high = (f"{factor * number:.{digits}f}" for number in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (_format(name, number) for number in (estimate.value, estimate.low, estimate.high))
+    unit = " %" if METRICS[name].is_percentage else ""
     return f"{value}{unit}", f"{low} to {high}{unit}"
+
+
+def format_beside(name: str, estimate: Estimate) -> tuple[str, str]:
+    """What real clips have, and what guessing gives, in words; empty where nothing is said of it."""
+    real, chance = (
+        "" if number is None or not math.isfinite(number) else _format(name, number)
+        for number in (estimate.real_clips, estimate.chance)
+    )
+    return real, chance
+
+
+def _format(name: str, number: float) -> str:
+    factor, digits = (100, 1) if METRICS[name].is_percentage else (1, 3)
+    return f"{factor * number:.{digits}f}"
 
 
 def calibration_table(calibration: JudgeCalibration) -> str:
@@ -156,13 +240,23 @@ def calibration_table(calibration: JudgeCalibration) -> str:
         for label, summary in clips.items()
         if summary is not None
     ]
-    return (
+    text = (
         f"Mean cosine {calibration.same_person_mean:.3f} for the same person and {calibration.stranger_mean:.3f} for "
         f"strangers, over {calibration.num_clips} clips of {calibration.width}x{calibration.height}; the "
         f"{'judge' if calibration.has_own_detector else 'generator'}'s detector "
         f"finds {calibration.detector_recall:.1%} of the faces, with {calibration.false_positives_per_frame:.3f} "
         "false detections a frame.\n\n" + markdown_table(["", *columns], rows)
     )
+    motion = calibration.vae_motion
+    if motion is not None:
+        within, across = (
+            "-" if share is None else f"{share:.0%}" for share in (motion.motion_within, motion.motion_across)
+        )
+        text += (
+            f"\n\nOf the change from frame to frame the VAE alone keeps {within} within a latent frame and {across} "
+            f"across two.\n\n{motion_table(motion.by_transition)}"
+        )
+    return text
 
 
 def confusion_table(confusions: Sequence[Confusion], num_people: int) -> str:
@@ -176,13 +270,32 @@ def confusion_table(confusions: Sequence[Confusion], num_people: int) -> str:
 
 
 def estimate_to_json(estimate: Estimate) -> dict[str, float | None]:
-    """Value, low and high; what is not finite becomes None, which JSON can say."""
+    """Value, low and high, and where there are such real clips and chance; what is not finite becomes None."""
     values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    return {name: round(value, 5) if math.isfinite(value) else None for name, value in values.items()}
+    beside = {"real_clips": estimate.real_clips, "chance": estimate.chance}
+    values |= {name: value for name, value in beside.items() if value is not None}
+    return {name: _finite(value) for name, value in values.items()}
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 5) if math.isfinite(value) else None
 
 
 def _timesteps(records: Sequence[CaseRecord]) -> tuple[int, ...]:
     return next(record.routing.timesteps for record in records if record.routing is not None)
+
+
+def cases_to_json(metrics: Iterable[str], cases: Sequence[ReportedCase]) -> list[dict[str, Any]]:
+    """Plain values of all cases; `numbers` holds what each metric that is a mean over cases says of this one."""
+    values = [case_to_json(case) for case in cases]
+    numbers: list[dict[str, float | None]] = [{} for _ in cases]
+    for name in metrics:
+        metric = METRICS[name]
+        readable = [index for index, case in enumerate(cases) if metric.needs & RECORD_PARTS <= case.record.parts]
+        of_cases = metric.of_cases([cases[index].record for index in readable])
+        for index, number in zip(readable, of_cases or (), strict=of_cases is not None):
+            numbers[index][name] = None if number is None else _finite(number)
+    return [value | {"numbers": of_case} for value, of_case in zip(values, numbers, strict=True)]
 
 
 def case_to_json(case: ReportedCase) -> dict[str, Any]:

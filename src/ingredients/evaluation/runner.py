@@ -18,7 +18,7 @@ from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.base import Metric
 from ingredients.evaluation.metrics.choice import choose_available, compute_metrics, needed_parts
 from ingredients.evaluation.outputs import write_outputs
-from ingredients.evaluation.records import CaseRecord, Need
+from ingredients.evaluation.records import MEASURES_VERSION, CaseRecord, Need
 from ingredients.evaluation.reported import ReportedCase, ReportedPerson
 from ingredients.evaluation.results import EvaluationResult
 from ingredients.evaluation.saved_videos import save_manifest
@@ -108,7 +108,7 @@ def evaluate(
             variant=variant.name,
             shape=video_shape(pipeline, settings),
             fps=FPS,
-            ordered=settings.layout_share > 0,
+            ordered="layout" in variant.additions & settings.additions,
         )
     result = EvaluationResult(
         metrics=compute_metrics(chosen, records),
@@ -203,6 +203,7 @@ def open_runner(
         "number of distractors": num_distractors,
         "seed": seed,
         "version of the cases": cases_version,
+        "version of the measures": MEASURES_VERSION,
     }
     if video_maker is not None:
         description["videos made by"] = video_maker.name

@@ -8,10 +8,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.evaluation.records import TextEncoderName, TextRecord
+from ingredients.evaluation.records import TextChoice, TextEncoderName, TextRecord, Vector
 from ingredients.faces.image_encoder import DualEncoder
+from ingredients.world.captions import other_sentences
 
 _DECIMALS = 5
 
@@ -61,16 +63,70 @@ class DualTextEncoder:
         return self._encoder.encode_text(sentences)
 
 
-def compare_with_prompt(encoder: TextImageEncoder, frames: UInt8Array, prompt: str) -> TextRecord:
-    """Embeds the frames (F, H, W, 3) of a video, averaged, and its prompt."""
-    normalise = torch.nn.functional.normalize
+def compare_with_prompt(
+    encoder: TextImageEncoder, frames: UInt8Array, prompt: str, *, real_frames: Vector | None = None
+) -> TextRecord:
+    """Embeds the frames (F, H, W, 3) of a video, averaged, and its prompt, and asks for each attribute alone.
+
+    Args:
+        encoder: judges.
+        frames: of the video.
+        prompt: what was asked for; a sentence of the drawn world is also asked attribute by attribute.
+        real_frames: `embed_clip` of a real clip of the same people and prompt.
+    """
+    ours = embed_clip(encoder, frames)
     return TextRecord(
-        frames=_to_vector(normalise(encoder.embed_frames(frames), dim=-1).mean(dim=0)),
-        prompt=_to_vector(normalise(encoder.embed_sentences([prompt]), dim=-1)[0]),
+        frames=ours,
+        prompt=_to_vector(_normalised(encoder.embed_sentences([prompt]))[0]),
         encoder=encoder.name,
+        real_frames=real_frames,
+        choices=_choose_attributes(encoder, ours, prompt, real_frames),
     )
 
 
-def _to_vector(embeds: torch.Tensor) -> tuple[float, ...]:
+def embed_clip(encoder: TextImageEncoder, frames: UInt8Array) -> Vector:
+    """The mean over frames (F, H, W, 3) of their embeddings of length 1 (D,)."""
+    return _to_vector(_normalised(encoder.embed_frames(frames)).mean(dim=0))
+
+
+def _choose_attributes(
+    encoder: TextImageEncoder, frames: Vector, prompt: str, real_frames: Vector | None
+) -> tuple[TextChoice, ...]:
+    """For each attribute that the prompt states, whether its value is nearer to the frames than the others.
+
+    A value's nearness is the mean over its wordings, so that a value with many of them has no better chance.
+    """
+    by_attribute = other_sentences(prompt)
+    sentences = sorted({each for values in by_attribute.values() for wordings in values.values() for each in wordings})
+    if not sentences:
+        return ()
+    embeds = _normalised(encoder.embed_sentences(sentences)).double().cpu().numpy()  # (S, D)
+    row_of = {sentence: row for row, sentence in enumerate(sentences)}
+    choices = []
+    for attribute, values in by_attribute.items():
+        directions = [embeds[[row_of[wording] for wording in wordings]].mean(axis=0) for wordings in values.values()]
+        choices.append(
+            TextChoice(
+                attribute=attribute,
+                num_values=len(values),
+                right=_first_is_nearest(directions, frames),
+                real_right=None if real_frames is None else _first_is_nearest(directions, real_frames),
+            )
+        )
+    return tuple(choices)
+
+
+def _first_is_nearest(directions: Sequence[NDArray[np.float64]], frames: Vector) -> float:
+    """1 if the frames are nearest to the first direction, else 0; shared with those that are as near."""
+    nearness = np.array(directions) @ np.array(frames)
+    nearest = nearness == nearness.max()
+    return float(nearest[0] / nearest.sum())
+
+
+def _normalised(embeds: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.normalize(embeds, dim=-1)
+
+
+def _to_vector(embeds: torch.Tensor) -> Vector:
     values: Float32Array = embeds.double().cpu().numpy()
     return tuple(np.round(values, _DECIMALS).tolist())

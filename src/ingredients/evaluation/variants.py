@@ -1,12 +1,23 @@
-"""The model whole, with parts switched off, swapped or forced: what each part does."""
+"""The model whole, with parts switched off, swapped or forced: what each part does.
+
+Three things that the paper does not have lead a video beside router and local branch: the planned layout of the first
+steps, guidance by the identities, and guidance by the recogniser. Each would lend its merit to whatever part is
+measured with it, so all are off unless a variant names them.
+"""
 
 import dataclasses
-from typing import Literal
+from typing import Literal, get_args
 
 from ingredients.models.id_router import Routing
 
 TokenAssignment = Literal["left_right", "right_left", "random"]
 """Identities forced on the tokens: the first person left and the second right, mirrored, or by lot for each token."""
+
+Addition = Literal["layout", "identity_guidance", "likeness_guidance"]
+"""What leads a video and is not the paper's: identities planned in columns for the first steps, guidance by what the
+identities change, and guidance by the recogniser, which knows the people by itself."""
+
+ADDITIONS: tuple[Addition, ...] = get_args(Addition)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +42,34 @@ class Variant:
     assignment: TokenAssignment | None = None
     """Identities forced on the tokens, instead of the router's."""
 
-    use_likeness_guidance: bool = False
-    """Whether the steps are led by the recogniser, where the settings ask for it. It knows the people by itself, so it
-    must be silent where the parts of the model are measured."""
+    additions: frozenset[Addition] = frozenset()
+    """Which of the things that the paper does not have take part, where the settings ask for them."""
 
     other_people_locally: bool = False
     """Whether the local branch gets two other people than the canvas shows."""
 
 
-BOTH = Variant(name="both", description="global and local branch, routed by the router")
+BOTH = Variant(name="both", description="the paper's method: global and local branch, routed by the router")
 WHOLE = Variant(
-    name="whole", description="as videos are made: both, and likeness guidance", use_likeness_guidance=True
+    name="whole", description="as videos are made: both, and every addition", additions=frozenset(ADDITIONS)
 )
+WITH_ADDITION: dict[Addition, Variant] = {
+    "layout": Variant(
+        name="with_layout",
+        description="both, and people planned in columns for the first steps",
+        additions=frozenset({"layout"}),
+    ),
+    "identity_guidance": Variant(
+        name="with_identity_guidance",
+        description="both, and guidance by what the identities change",
+        additions=frozenset({"identity_guidance"}),
+    ),
+    "likeness_guidance": Variant(
+        name="with_likeness_guidance",
+        description="both, and steps corrected by the recogniser",
+        additions=frozenset({"likeness_guidance"}),
+    ),
+}
 TEXT_ONLY = Variant(name="text_only", description="no photos at all", use_canvas=False, use_identities=False)
 GLOBAL_ONLY = Variant(name="global_only", description="canvas alone", use_identities=False)
 LOCAL_ONLY = Variant(name="local_only", description="local branch alone, canvas latents zero", use_canvas=False)
@@ -71,6 +98,7 @@ MODULE_VARIANTS: tuple[Variant, ...] = (
     GLOBAL_ONLY,
     LOCAL_ONLY,
     BOTH,
+    *WITH_ADDITION.values(),
     WHOLE,
     UNIFORM,
     RANDOM,
@@ -78,4 +106,4 @@ MODULE_VARIANTS: tuple[Variant, ...] = (
     FORCED_LEFT_RIGHT,
     FORCED_RIGHT_LEFT,
 )
-"""What `--modules` runs."""
+"""What `--modules` runs, where the settings have every addition."""

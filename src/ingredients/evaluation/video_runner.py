@@ -21,7 +21,7 @@ from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.known_people import KnownPerson, PeopleOfFolder, digest_of, file_digest
 from ingredients.evaluation.manifest import ManifestVideo
 from ingredients.evaluation.measurements import face_vectors, follow_changes, mean_variety, region_features
-from ingredients.evaluation.metrics.motion_amount import mean_frame_change
+from ingredients.evaluation.metrics.motion import mean_frame_change
 from ingredients.evaluation.packed_features import pack_features
 from ingredients.evaluation.paper_similarity import paper_face_similarity
 from ingredients.evaluation.records import (
@@ -33,7 +33,7 @@ from ingredients.evaluation.records import (
     Vector,
     failed_case,
 )
-from ingredients.evaluation.text_encoders import compare_with_prompt
+from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
 from ingredients.media.video import read_video
 
 OnError = Literal["skip", "stop"]
@@ -58,6 +58,9 @@ class RealView:
 
     frame_change: float
     """Mean change of a pixel from frame to frame."""
+
+    text: Vector | None
+    """Embeddings of its frames, averaged; None where nobody judges text."""
 
     vectors: tuple[Vector, ...]
     """The judge's embeddings of its faces."""
@@ -127,11 +130,12 @@ class VideoRunner:
         if name not in self._real_views:
             frames = read_video(self.folder / name, max_bytes=_MAX_BYTES).frames
             seen = self._spread(frames)
-            view, inception = self.judge.look(seen), self.backends.inception
+            view, inception, encoder = self.judge.look(seen), self.backends.inception, self.backends.text_encoder
             self._real_views[name] = RealView(
                 tracks=view.tracks,
                 num_frames=len(seen),
                 frame_change=mean_frame_change(frames),
+                text=None if encoder is None else embed_clip(encoder, seen),
                 vectors=face_vectors(view.tracks),
                 features=None if inception is None else region_features(inception, seen, view.faces),
             )
@@ -185,7 +189,9 @@ class VideoRunner:
             ),
         )
         if self.backends.text_encoder is not None:
-            text = compare_with_prompt(self.backends.text_encoder, seen, video.prompt)
+            text = compare_with_prompt(
+                self.backends.text_encoder, seen, video.prompt, real_frames=None if real is None else real.text
+            )
             record = dataclasses.replace(record, text=text)
         if real is not None:
             faces = FacesRecord(generated=face_vectors(view.tracks), real=real.vectors)

@@ -22,10 +22,11 @@ from ingredients.evaluation.manifest import ManifestVideo, read_manifest
 from ingredients.evaluation.metrics.base import Metric
 from ingredients.evaluation.metrics.choice import choose_available, compute_metrics
 from ingredients.evaluation.outputs import write_outputs
-from ingredients.evaluation.records import CaseRecord, Need
+from ingredients.evaluation.records import MEASURES_VERSION, CaseRecord, Need
 from ingredients.evaluation.reported import ReportedCase, ReportedPerson
 from ingredients.evaluation.video_runner import OnError, VideoRunner
 from ingredients.evaluation.videos_result import VideosResult
+from ingredients.world.captions import other_sentences
 
 FOLDER_SCALE_NAME = "calibration.json"
 
@@ -114,6 +115,7 @@ def _describe(
     encoder, inception = backends.text_encoder, backends.inception
     return {
         "kind": "videos of a folder",
+        "version of the measures": MEASURES_VERSION,
         "judge": judge_fingerprint(backends.judge),
         "photos": digest_of(people),
         "real videos": digest_of([(name, file_digest(folder / name)) for name in real]),
@@ -179,7 +181,12 @@ def _choose_metrics(
     names: Iterable[str] | None, videos: Sequence[ManifestVideo], backends: Backends, judge: Judge
 ) -> list[Metric]:
     encoder = backends.text_encoder
-    lacking: dict[Need, str] = {"routing": "a model whose router can be asked"}
+    lacking: dict[Need, str] = {
+        "routing": "a model whose router can be asked",
+        "latent_frames": "a model whose latent frames are known",
+    }
+    if not any(other_sentences(video.prompt) for video in videos):
+        lacking["attributes"] = "prompts that are sentences of the drawn world"
     if encoder is None:
         lacking["text"] = "a judge of text"
     if encoder is None or encoder.name != "clip":

@@ -14,11 +14,12 @@ from ingredients.evaluation.records import TextEncoderName
 from ingredients.evaluation.reported import ReportedCase, ReportPage
 from ingredients.evaluation.results import (
     calibration_table,
-    case_to_json,
     cases_table,
+    cases_to_json,
     confusion_table,
     estimate_to_json,
     metrics_table,
+    summary_lines,
 )
 from ingredients.evaluation.statistics import Estimate
 
@@ -95,8 +96,14 @@ class VideosResult:
             "num_known_people": self.num_known_people,
             "max_frames": self.max_frames,
             "confusion_matrix": confusion_matrix(self.to_page().confusions, self.num_people),
-            "cases": [case_to_json(case) for case in self.cases],
+            "cases": cases_to_json(self.metrics, self.cases),
         }
+
+    def to_summary(self) -> str:
+        """Some ten lines for the terminal; the report has the whole."""
+        unjudged = f", {self.num_errors} of which could not be judged" if self.num_errors else ""
+        lines = [f"{len(self.cases)} videos{unjudged}; judge: {self.judge}"]
+        return "\n".join([*lines, *summary_lines(self.metrics, self.cases, motion=())])
 
     def to_markdown(self) -> str:
         """A page with all tables."""

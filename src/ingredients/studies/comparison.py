@@ -1,8 +1,11 @@
-"""What the tables say of a model, read from the evaluations of its seeds, and how two models compare case by case."""
+"""What the tables say of a model, read from the evaluations of its seeds, and how two models compare case by case.
+
+Legend: S seeds, K cases.
+"""
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from numpy.typing import NDArray
 from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import read_text
 from ingredients.evaluation.outputs import RESULT_NAME
-from ingredients.evaluation.statistics import Estimate, bootstrap_mean
+from ingredients.evaluation.statistics import Estimate, mean_over_seeds
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,11 @@ class ModelResult:
         return int(self.seeds[0]["num_cases"])
 
     def metric(self, name: str) -> Estimate | None:
-        """A metric's mean over seeds, and the mean of the ends of their intervals; None where it was not measured."""
+        """A metric's mean over seeds, and the mean of the ends of their intervals; None where it was not measured.
+
+        That interval is for other cases and these seeds; `paired_difference`, on which verdicts rest, is for other
+        seeds as well.
+        """
         found = [seed[name] for seed in self.seeds if seed.get(name) is not None and seed[name]["value"] is not None]
         if len(found) != len(self.seeds):
             return None
@@ -43,10 +50,12 @@ class ModelResult:
         return [float(seed[name]["value"]) for seed in self.seeds if seed.get(name)]
 
     def similarities(self, *, num_seeds: int | None = None) -> NDArray[np.float64]:
-        """Mean similarity of each case's people, averaged over the first seeds (cases,)."""
-        seeds = self.seeds[:num_seeds]
-        by_seed = np.array([[_mean_similarity(case) for case in seed["cases"]] for seed in seeds])
-        return np.asarray(by_seed.mean(axis=0))
+        """Mean similarity of each case's people, averaged over the first seeds (K,)."""
+        return np.asarray(self.similarities_by_seed()[:num_seeds].mean(axis=0), dtype=np.float64)
+
+    def similarities_by_seed(self) -> NDArray[np.float64]:
+        """Mean similarity of the people of each seed's cases (S, K)."""
+        return np.array([[mean_similarity(case) for case in seed["cases"]] for seed in self.seeds], dtype=np.float64)
 
 
 def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
@@ -66,11 +75,15 @@ def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
 
 
 def paired_difference(first: ModelResult, second: ModelResult) -> Estimate:
-    """Mean difference of the similarities with its interval, case by case, over the cases and seeds that both have."""
+    """Mean difference of the similarities, case by case and seed by seed, over the cases and seeds that both have.
+
+    The interval is for other cases and other seeds: both are samples. With one seed it says nothing of others.
+    """
     num_cases, num_seeds = min(first.num_cases, second.num_cases), min(len(first.seeds), len(second.seeds))
-    similarities = [model.similarities(num_seeds=num_seeds)[:num_cases] for model in (first, second)]
-    return bootstrap_mean(similarities[0] - similarities[1])
+    ours, theirs = (model.similarities_by_seed()[:num_seeds, :num_cases] for model in (first, second))
+    return mean_over_seeds(ours - theirs)
 
 
-def _mean_similarity(case: dict[str, Any]) -> float:
+def mean_similarity(case: Mapping[str, Any]) -> float:
+    """Of a case's people."""
     return float(np.mean([person["similarity"] for person in case["people"]]))

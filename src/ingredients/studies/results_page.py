@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ingredients.core.config import config_to_dict
-from ingredients.studies.comparison import ModelResult
+from ingredients.studies.comparison import ModelResult, mean_similarity
 from ingredients.studies.lab import Lab
 
 _PAGE_WIDTH = 120
@@ -24,7 +24,9 @@ learn from {num_clips} clips of the drawn world, and make videos of the benchmar
 {num_inference_steps} denoising steps and a guidance of {guidance_scale:g}, as the paper does: no guidance by the
 people or by likeness, no planned layout. Hardware: {hardware}.
 
-Numbers are means with 95 % bootstrap intervals over cases; with several seeds, both are averaged over seeds.
+Numbers are means over cases and seeds. The 95 % intervals in the tables are for other cases and these very seeds (the
+mean of the seeds' bootstrap intervals; Wilson's for a rate at 0 or 100 %). Those of the verdicts below the tables are
+for other cases and other seeds: what the seeds differ by counts as well. One seed says nothing of others.
 `Face Sim` is the paper's measure in the judge's cosines, `text` the cosine in the small model's dual encoder,
 `Frechet` the distance in the judge's features: other networks than the paper's, so that only the order within a column
 compares with the paper's. Models that are tuned for each pair have fewer cases, the first ones."""
@@ -73,8 +75,9 @@ def hardware() -> str:
 
 
 def _numbers_of(seed: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in seed.items() if key in _KEPT or _is_estimate(value)}
+    numbers = {key: value for key, value in seed.items() if key in _KEPT or _is_estimate(value)}
+    return numbers | {"similarity_by_case": [round(mean_similarity(case), 5) for case in seed["cases"]]}
 
 
 def _is_estimate(value: object) -> bool:
-    return isinstance(value, dict) and set(value) == {"value", "low", "high"}
+    return isinstance(value, dict) and {"value", "low", "high"} <= value.keys()

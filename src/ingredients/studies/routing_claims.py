@@ -44,11 +44,13 @@ def claims_of_section_4_4(with_loss: Recalls, without: Recalls) -> list[str]:
     routed, unrouted = (recalls[:, :, early].mean(axis=(1, 2)) for recalls in (with_loss, without))
     gained = bootstrap_mean(routed - unrouted)
     first, last = (with_loss[:, block].mean(axis=1) for block in (0, -1))
+    known = f"{len(routed)} cases, 1 seed"
     return [
         f"(i) With the routing loss people are told apart at earlier steps: at timesteps from {_EARLY} on recall is "
-        f"{routed.mean():.2f} with it and {unrouted.mean():.2f} without, {_verdict(gained)}.",
+        f"{routed.mean():.2f} with it and {unrouted.mean():.2f} without, {_verdict(gained)} ({known}).",
         f"(ii) Shallow blocks route at random, deep ones by person: recall is {first.mean():.2f} in the first block "
-        f"and {last.mean():.2f} in the last, {_verdict(bootstrap_mean(last - first))}; by chance it would be 0.50.",
+        f"and {last.mean():.2f} in the last, {_verdict(bootstrap_mean(last - first))}; by chance it would be 0.50 "
+        f"({known}).",
     ]
 
 

@@ -172,7 +172,8 @@ def verdict_lines(table: PaperTable, results: Mapping[str, ModelResult]) -> list
             difference = paired_difference(results[better], results[worse])
             lines.append(
                 f"- {labels[better]} against {labels[worse]}: {difference.value:+.3f} "
-                f"({difference.low:+.3f} to {difference.high:+.3f}) in similarity, "
+                f"({difference.low:+.3f} to {difference.high:+.3f}) in similarity over "
+                f"{_counted(difference.num_cases, 'case')} and {_counted(difference.num_seeds, 'seed')}, "
                 f"{_verdict(difference)}."
             )
     return lines
@@ -196,6 +197,10 @@ def _verdict(difference: Estimate) -> str:
     if difference.high < 0:
         return "the other way round"
     return "undecided: the interval holds 0"
+
+
+def _counted(number: int | None, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _cell(estimate: Estimate | None, scale: float) -> str:

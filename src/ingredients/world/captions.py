@@ -98,6 +98,9 @@ _FRAMES = (
     "{where} {light}, {who} {does}, {face}",
 )
 
+AttributeName = Literal["count", "action", "expression", "place", "light"]
+"""What a sentence states."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneAttributes:
@@ -166,15 +169,79 @@ def describe_scene(attributes: SceneAttributes, rng: np.random.Generator, *, com
     light = str(rng.choice(LIGHT_PHRASES[attributes.light]))
     if not complete:
         face, light = ("" if rng.random() < 0.25 else part for part in (face, light))
-    return _punctuated(
-        str(rng.choice(_FRAMES)).format(
-            who=who,
-            does=ACTIONS[attributes.action][0 if attributes.count == 1 else 1],
-            where=str(rng.choice(PLACE_PHRASES[attributes.place])),
-            light=light,
-            face=face,
-        )
+    return _compose(
+        str(rng.choice(_FRAMES)),
+        who=who,
+        does=ACTIONS[attributes.action][0 if attributes.count == 1 else 1],
+        where=str(rng.choice(PLACE_PHRASES[attributes.place])),
+        light=light,
+        face=face,
     )
+
+
+def other_sentences(sentence: str) -> dict[AttributeName, dict[str, tuple[str, ...]]]:
+    """The sentences that differ from one of `describe_scene` in a single attribute, and in nothing else.
+
+    Args:
+        sentence: of a scene.
+
+    Returns:
+        By attribute, then by its value, every wording of the sentence with that value; the sentence's own value comes
+        first. An attribute that the sentence leaves open is left out, but light: to say nothing of it is one of its
+        values. Empty for a sentence that `describe_scene` does not write.
+    """
+    text = sentence.lower()
+    found = {
+        "who": _phrase_in(text, (phrase for phrases in COUNTS.values() for phrase in phrases)),
+        "does": _phrase_in(text, (form for forms in ACTIONS.values() for form in forms)),
+        "where": _phrase_in(text, (phrase for phrases in PLACE_PHRASES.values() for phrase in phrases)),
+        "light": _phrase_in(text, (phrase for phrases in LIGHT_PHRASES.values() for phrase in phrases)),
+        "face": _phrase_in(text, (phrase for phrases in EXPRESSIONS.values() for phrase in phrases)),
+    }
+    is_stated = bool(found["who"] and found["does"] and found["where"])
+    frames = [frame for frame in _FRAMES if is_stated and _compose(frame, **found) == sentence]
+    if not frames:
+        return {}
+    frame = frames[0]
+    action = next(name for name, forms in ACTIONS.items() if found["does"] in forms)
+    counts = {str(count): phrases for count, phrases in COUNTS.items()}
+    forms = 0 if found["who"] in COUNTS[1] else 1
+    wordings: dict[AttributeName, tuple[str, Mapping[str, tuple[str, ...]]]] = {
+        "action": ("does", {name: (each[forms],) for name, each in ACTIONS.items()}),
+        "expression": ("face", EXPRESSIONS),
+        "place": ("where", PLACE_PHRASES),
+        "light": ("light", LIGHT_PHRASES),
+    }
+    sentences: dict[AttributeName, dict[str, tuple[str, ...]]] = {
+        "count": {
+            count: tuple(
+                _compose(frame, **found | {"who": who, "does": ACTIONS[action][0 if count == "1" else 1]})
+                for who in phrases
+            )
+            for count, phrases in counts.items()
+        }
+    }
+    for attribute, (slot, table) in wordings.items():
+        if found[slot] or attribute == "light":
+            sentences[attribute] = {
+                value: tuple(_compose(frame, **found | {slot: phrase}) for phrase in phrases)
+                for value, phrases in table.items()
+            }
+    return {
+        attribute: dict(sorted(by_value.items(), key=lambda item: sentence not in item[1]))
+        for attribute, by_value in sentences.items()
+    }
+
+
+def _phrase_in(text: str, phrases: Iterable[str]) -> str:
+    """The longest of the phrases that stands in a text as whole words; an empty one if none does."""
+    said = [phrase for phrase in phrases if phrase and re.search(rf"\b{re.escape(phrase)}\b", text)]
+    return max(said, key=len, default="")
+
+
+def _compose(frame: str, *, who: str, does: str, where: str, light: str, face: str) -> str:
+    """Fills a frame, without what is left empty."""
+    return _punctuated(frame.format(who=who, does=does, where=where, light=light, face=face))
 
 
 def describe_roles(

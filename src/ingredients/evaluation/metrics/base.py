@@ -38,3 +38,10 @@ class Metric(Protocol):
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
         """The number over these records, each of which has the parts that the metric needs."""
         ...
+
+    def of_cases(self, records: Sequence[CaseRecord]) -> list[float | None] | None:
+        """One number a record, of which the metric is the mean, so that two results can be compared case by case.
+
+        None where the metric is no mean over cases; None for a record without a number.
+        """
+        ...

@@ -63,6 +63,9 @@ class Variety:
 
         return bootstrap(share, len(pairs))
 
+    def of_cases(self, records: Sequence[CaseRecord]) -> None:
+        """A ratio of means is no mean over cases."""
+
 
 def _varieties(record: CaseRecord) -> tuple[float, float] | None:
     """Of the video's faces and of the real clip's."""

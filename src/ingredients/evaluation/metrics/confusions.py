@@ -15,13 +15,14 @@ def _of_confusion(number: Callable[[Confusion], float]) -> Callable[[CaseRecord]
     return of_case
 
 
-def _rate(name: str, description: str, number: Callable[[Confusion], float]) -> CaseMean:
+def _rate(name: str, description: str, number: Callable[[Confusion], float], *, is_rate: bool = True) -> CaseMean:
     return CaseMean(
         name=name,
         description=description,
         of_case=_of_confusion(number),
         needs=frozenset({"changes"}),
         higher_is_better=False,
+        is_rate=is_rate,
     )
 
 
@@ -53,6 +54,7 @@ EXTRA_FACES = _rate(
     "extra_faces",
     "lasting faces beyond the people asked for, a video",
     lambda confusion: float(confusion.num_extra),
+    is_rate=False,
 )
 EXTRA_RATE = _rate(
     "extra_rate",

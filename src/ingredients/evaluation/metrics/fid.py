@@ -47,6 +47,9 @@ class FaceFid:
         real = [self._rows(record, self.against) for record in records]
         return bootstrap_frechet(generated, real, num_resamples=_NUM_RESAMPLES)
 
+    def of_cases(self, records: Sequence[CaseRecord]) -> None:
+        """A distance between distributions is no mean over cases."""
+
     @staticmethod
     def _rows(record: CaseRecord, side: Literal["generated", "photos", "real"]) -> NDArray[np.float64]:
         assert record.inception is not None

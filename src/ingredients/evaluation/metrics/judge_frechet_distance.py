@@ -31,6 +31,9 @@ class JudgeFrechetDistance:
         real = [_rows(record, "real") for record in records]
         return bootstrap_frechet(generated, real, num_resamples=_NUM_RESAMPLES)
 
+    def of_cases(self, records: Sequence[CaseRecord]) -> None:
+        """A distance between distributions is no mean over cases."""
+
 
 def _rows(record: CaseRecord, side: str) -> NDArray[np.float64]:
     if record.faces is None:

@@ -32,9 +32,21 @@ class CaseMean:
     is_percentage: bool = False
     """Whether reports show it times 100."""
 
+    is_rate: bool = False
+    """Whether the number of a case is a share of what can happen, so that 0 and 1 are its ends."""
+
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
         """The mean with its interval; not a number if no case has one."""
-        numbers = [number for record in records if (number := self.of_case(record)) is not None]
-        if not numbers:
-            return Estimate(value=math.nan, low=math.nan, high=math.nan)
-        return bootstrap_mean(np.array(numbers, dtype=np.float64))
+        return mean_of_cases(self.of_cases(records), is_rate=self.is_rate)
+
+    def of_cases(self, records: Sequence[CaseRecord]) -> list[float | None]:
+        """The number of each case."""
+        return [self.of_case(record) for record in records]
+
+
+def mean_of_cases(numbers: Sequence[float | None], *, is_rate: bool) -> Estimate:
+    """The mean of the numbers that there are, with its interval; not a number if there are none."""
+    known = [number for number in numbers if number is not None]
+    if not known:
+        return Estimate(value=math.nan, low=math.nan, high=math.nan)
+    return bootstrap_mean(np.array(known, dtype=np.float64), is_rate=is_rate)

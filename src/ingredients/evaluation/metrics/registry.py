@@ -16,7 +16,13 @@ from ingredients.evaluation.metrics.confusions import (
 )
 from ingredients.evaluation.metrics.fid import FID, PAPER_FID
 from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
-from ingredients.evaluation.metrics.motion_amount import FRAME_CHANGE, STILL_RATE, MotionAmount
+from ingredients.evaluation.metrics.motion import (
+    FRAME_CHANGE,
+    MOTION_ACROSS,
+    MOTION_AMOUNT,
+    MOTION_WITHIN,
+    STILL_RATE,
+)
 from ingredients.evaluation.metrics.normalised_similarity import (
     NORMALISED_SIMILARITY,
     NORMALISED_SIMILARITY_MINIMUM,
@@ -26,7 +32,7 @@ from ingredients.evaluation.metrics.paper import DUAL_ENCODER_TEXT, PAPER_CLIP_T
 from ingredients.evaluation.metrics.presence import ALL_PRESENT_RATE, BLENDED_RATE, DOUBLED_RATE, FOUND_RATE
 from ingredients.evaluation.metrics.right_person import RIGHT_PERSON_RATE
 from ingredients.evaluation.metrics.router_accuracy import ROUTER_ACCURACY
-from ingredients.evaluation.metrics.text_relevance import TextCosineDifference, TextRelevance
+from ingredients.evaluation.metrics.text import ATTRIBUTE_CHOICES, TextCosineDifference, TextRelevance
 
 _METRICS: tuple[Metric, ...] = (
     NORMALISED_SIMILARITY,
@@ -34,6 +40,7 @@ _METRICS: tuple[Metric, ...] = (
     ALL_PRESENT_RATE,
     ROUTER_ACCURACY,
     TextRelevance(),
+    *ATTRIBUTE_CHOICES,
     NORMALISED_SIMILARITY_MINIMUM,
     RAW_SIMILARITY,
     PAPER_FACE_SIMILARITY,
@@ -56,7 +63,9 @@ _METRICS: tuple[Metric, ...] = (
     Variety(),
     TextCosineDifference(),
     JudgeFrechetDistance(),
-    MotionAmount(),
+    MOTION_AMOUNT,
+    MOTION_WITHIN,
+    MOTION_ACROSS,
     FRAME_CHANGE,
     STILL_RATE,
 )

@@ -35,4 +35,5 @@ ROUTER_ACCURACY = CaseMean(
     description="recall on each person's face tokens, mean over people, timesteps and the last half of the blocks",
     of_case=_of_case,
     needs=frozenset({"routing"}),
+    is_rate=True,
 )
