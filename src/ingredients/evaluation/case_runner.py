@@ -25,15 +25,20 @@ from ingredients.evaluation.generation import (
 )
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.judge import ClipView, Judge
-from ingredients.evaluation.measurements import face_vectors, follow_changes, mean_variety, region_features
-from ingredients.evaluation.metrics.motion import frame_changes, mean_frame_change
+from ingredients.evaluation.measurements import (
+    face_vectors,
+    follow_changes,
+    mean_variety,
+    measure_motion,
+    region_features,
+)
+from ingredients.evaluation.metrics.motion import frame_changes
 from ingredients.evaluation.paper_similarity import paper_face_similarity
 from ingredients.evaluation.records import (
     RECORD_PARTS,
     CaseRecord,
     FacesRecord,
     InceptionRecord,
-    MotionRecord,
     Need,
     PaperRecord,
     failed_case,
@@ -273,12 +278,8 @@ class CaseRunner:
             )
             record = dataclasses.replace(record, changes=changes)
         if "motion" in self.needs:
-            motion = MotionRecord(
-                generated=mean_frame_change(frames),
-                real=mean_frame_change(scene.frames),
-                by_transition=_rounded(frame_changes(frames)),
-                real_by_transition=_rounded(frame_changes(scene.frames)),
-                temporal_ratio=self.pipeline.geometry.temporal_ratio,
+            motion = measure_motion(
+                frames, frame_changes(scene.frames), temporal_ratio=self.pipeline.geometry.temporal_ratio
             )
             record = dataclasses.replace(record, motion=motion)
         return record
@@ -315,10 +316,6 @@ class CaseRunner:
                 error=error,
             )
         return self._people[case.index]
-
-
-def _rounded(numbers: Sequence[float]) -> tuple[float, ...]:
-    return tuple(round(number, 6) for number in numbers)
 
 
 def text_image_encoder(pipeline: IngredientsPipeline) -> DualEncoder | None:

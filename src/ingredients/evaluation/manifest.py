@@ -13,6 +13,7 @@ A line is a JSON object:
 | `case_id` | optional: its name in reports; the file's name without the ending otherwise |
 | `real_video` | optional: a real video of the same people and prompt, for motion, variety, FID and the judge's scale |
 | `ordered` | optional: true, if the people were asked for from left to right in this order |
+| `temporal_ratio` | optional: frames in each latent frame of the video's VAE but the first, which holds one |
 
 A person may also carry `identity_seed`, where it is one of the drawn world's evaluation split: a model's own judge
 then knows it, and tells it from others, exactly as in `ingredients evaluate`. The first photo is the one that copying
@@ -77,6 +78,10 @@ class ManifestVideo:
     ordered: bool = False
     """Whether the people were asked for from left to right in this order."""
 
+    temporal_ratio: int | None = None
+    """Frames in each latent frame of the video's VAE but the first, which holds one; with it, motion is told by where
+    it happens."""
+
     def __post_init__(self) -> None:
         """Checks that a question was asked."""
         _check_inside(self.file_name, "file_name")
@@ -86,6 +91,8 @@ class ManifestVideo:
             raise ValueError("the prompt is empty")
         if self.case_id is not None and not self.case_id.strip():
             raise ValueError("case_id is empty")
+        if self.temporal_ratio is not None and self.temporal_ratio < 1:
+            raise ValueError(f"temporal_ratio must be at least 1, not {self.temporal_ratio}")
         if not self.people:
             raise ValueError("nobody is asked for")
         names = [person.name for person in self.people]

@@ -14,8 +14,9 @@ from ingredients.evaluation.comparison import Measure
 from ingredients.evaluation.confusion import find_confusion
 from ingredients.evaluation.face_changes import FaceChanges, face_variety, measure_changes
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
+from ingredients.evaluation.metrics.motion import frame_changes
 from ingredients.evaluation.packed_features import pack_features
-from ingredients.evaluation.records import ChangesRecord, Vector
+from ingredients.evaluation.records import ChangesRecord, MotionRecord, Vector
 
 _DECIMALS = 5
 """Of embeddings in records."""
@@ -57,6 +58,34 @@ def follow_changes(
         tracks, references, scale=scale, num_frames=num_frames, ordered=ordered, measure=measure
     )
     return ChangesRecord(confusion=confusion, faces=tuple(faces), real_variety=real_variety)
+
+
+def measure_motion(
+    frames: UInt8Array, real_changes: Sequence[float] | None, *, temporal_ratio: int | None
+) -> MotionRecord:
+    """What changes from frame to frame of a video (F, H, W, 3).
+
+    Args:
+        frames: of the video.
+        real_changes: `frame_changes` of a real video of the same people and prompt; None without one.
+        temporal_ratio: frames in each latent frame of the video's VAE but the first; None if nobody knows.
+    """
+    changes = frame_changes(frames)
+    return MotionRecord(
+        generated=_mean(changes),
+        real=None if real_changes is None else _mean(real_changes),
+        by_transition=_rounded(changes),
+        real_by_transition=_rounded(real_changes or ()),
+        temporal_ratio=temporal_ratio,
+    )
+
+
+def _mean(changes: Sequence[float]) -> float:
+    return float(np.mean(changes)) if changes else 0.0
+
+
+def _rounded(numbers: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(number, 6) for number in numbers)
 
 
 def mean_variety(tracks: Sequence[TrackEmbeddings]) -> float | None:

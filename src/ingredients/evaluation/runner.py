@@ -109,6 +109,7 @@ def evaluate(
             shape=video_shape(pipeline, settings),
             fps=FPS,
             ordered="layout" in variant.additions & settings.additions,
+            temporal_ratio=pipeline.geometry.temporal_ratio,
         )
     result = EvaluationResult(
         metrics=compute_metrics(chosen, records),

@@ -32,6 +32,7 @@ def save_manifest(
     shape: VideoShape,
     fps: float,
     ordered: bool,
+    temporal_ratio: int,
 ) -> None:
     """Writes photos and real videos beside the videos that were kept, and the manifest.
 
@@ -44,6 +45,7 @@ def save_manifest(
         shape: of the real videos.
         fps: frames a second.
         ordered: whether people are asked for from left to right.
+        temporal_ratio: frames in each latent frame of the model's VAE but the first.
 
     Raises:
         OutputError: if something cannot be written.
@@ -65,6 +67,7 @@ def save_manifest(
                 people=tuple(_save_person(folder, case, index) for index in range(len(case.people))),
                 real_video=_inside(folder, real),
                 ordered=ordered,
+                temporal_ratio=temporal_ratio,
             )
         )
     write_manifest(folder.path, videos)

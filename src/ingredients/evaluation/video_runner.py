@@ -20,15 +20,20 @@ from ingredients.evaluation.folder import EvaluationFolder
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.known_people import KnownPerson, PeopleOfFolder, digest_of, file_digest
 from ingredients.evaluation.manifest import ManifestVideo
-from ingredients.evaluation.measurements import face_vectors, follow_changes, mean_variety, region_features
-from ingredients.evaluation.metrics.motion import mean_frame_change
+from ingredients.evaluation.measurements import (
+    face_vectors,
+    follow_changes,
+    mean_variety,
+    measure_motion,
+    region_features,
+)
+from ingredients.evaluation.metrics.motion import frame_changes
 from ingredients.evaluation.packed_features import pack_features
 from ingredients.evaluation.paper_similarity import paper_face_similarity
 from ingredients.evaluation.records import (
     CaseRecord,
     FacesRecord,
     InceptionRecord,
-    MotionRecord,
     PaperRecord,
     Vector,
     failed_case,
@@ -56,8 +61,8 @@ class RealView:
     num_frames: int
     """Frames that were looked at."""
 
-    frame_change: float
-    """Mean change of a pixel from frame to frame."""
+    changes: tuple[float, ...]
+    """Mean change of a pixel at each transition from one frame to the next."""
 
     text: Vector | None
     """Embeddings of its frames, averaged; None where nobody judges text."""
@@ -134,7 +139,7 @@ class VideoRunner:
             self._real_views[name] = RealView(
                 tracks=view.tracks,
                 num_frames=len(seen),
-                frame_change=mean_frame_change(frames),
+                changes=tuple(frame_changes(frames)),
                 text=None if encoder is None else embed_clip(encoder, seen),
                 vectors=face_vectors(view.tracks),
                 features=None if inception is None else region_features(inception, seen, view.faces),
@@ -175,7 +180,7 @@ class VideoRunner:
             prompt=video.prompt,
             people=assessment,
             paper=PaperRecord(face_similarity=round(similarity, 5)),
-            motion=MotionRecord(generated=mean_frame_change(frames), real=None if real is None else real.frame_change),
+            motion=measure_motion(frames, None if real is None else real.changes, temporal_ratio=video.temporal_ratio),
             changes=follow_changes(
                 assessment,
                 view.tracks,

@@ -181,10 +181,9 @@ def _choose_metrics(
     names: Iterable[str] | None, videos: Sequence[ManifestVideo], backends: Backends, judge: Judge
 ) -> list[Metric]:
     encoder = backends.text_encoder
-    lacking: dict[Need, str] = {
-        "routing": "a model whose router can be asked",
-        "latent_frames": "a model whose latent frames are known",
-    }
+    lacking: dict[Need, str] = {"routing": "a model whose router can be asked"}
+    if all(video.temporal_ratio is None for video in videos):
+        lacking["latent_frames"] = "videos whose temporal_ratio is known"
     if not any(other_sentences(video.prompt) for video in videos):
         lacking["attributes"] = "prompts that are sentences of the drawn world"
     if encoder is None:

@@ -81,11 +81,13 @@ def _of_transitions(where: Where) -> Callable[[MotionRecord], tuple[float, float
     def changes(motion: MotionRecord) -> tuple[float, float] | None:
         if not motion.by_transition or not motion.real_by_transition or motion.temporal_ratio is None:
             return None
-        chosen = transitions(where, len(motion.by_transition), temporal_ratio=motion.temporal_ratio)
-        if not chosen:
+        chosen = [
+            [side[index] for index in transitions(where, len(side), temporal_ratio=motion.temporal_ratio)]
+            for side in (motion.by_transition, motion.real_by_transition)
+        ]
+        if not all(chosen):
             return None
-        sides = (motion.by_transition, motion.real_by_transition)
-        generated, real = (float(np.mean([side[index] for index in chosen])) for side in sides)
+        generated, real = (float(np.mean(changes)) for changes in chosen)
         return generated, real
 
     return changes
