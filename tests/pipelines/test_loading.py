@@ -1,6 +1,7 @@
 """A model folder: what is written is what is read, and whatever is wrong with it is named in one sentence."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,19 @@ def test_the_folder_has_the_published_layout(saved: Path) -> None:
     index = json.loads((saved / "model_index.json").read_text())
     assert index["transformer"] == ["ingredients.models.transformer_ingredients", "IngredientsTransformer3DModel"]
     assert "face_encoder" not in index  # as published: it lies beside
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_no_file_of_the_folder_may_be_a_pipe(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    assert len(files) > 12
+    for path in files:
+        kept = path.rename(folder / "kept")
+        os.mkfifo(path)
+        with pytest.raises(ModelFolderError, match=path.name.split(".")[0]):
+            load_pipeline(folder, device="cpu")
+        path.unlink()
+        kept.rename(path)
 
 
 def test_what_is_saved_is_loaded(saved: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import resource
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -107,6 +108,18 @@ def test_a_damaged_checkpoint_is_named_and_an_older_one_serves(tmp_path: Path, d
         train(tmp_path / "run", LineStage(), num_steps=20, resume=True)
     path.unlink()
     assert_same(train(tmp_path / "run", LineStage(), num_steps=20, resume=True), whole)
+
+
+@pytest.mark.usefixtures("no_waiting")
+def test_checkpoints_are_no_pipes(tmp_path: Path) -> None:
+    train(tmp_path, LineStage(), num_steps=4)
+    path, best = newest(tmp_path), tmp_path / "checkpoints" / "best.json"
+    for each in (path, best):
+        each.unlink(missing_ok=True)
+        os.mkfifo(each)
+    with pytest.raises(UserInputError, match=r"is damaged .*it is a pipe or a device"):
+        read_checkpoint(path)
+    assert Checkpoints(tmp_path, keep=1).best() is None
 
 
 def rewrite(path: Path, *, metadata: Mapping[str, str] | None = None, **tensors: torch.Tensor) -> None:

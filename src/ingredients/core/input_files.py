@@ -62,7 +62,11 @@ def check_all_regular(folder: Path) -> None:
     """
     for path in [folder, *sorted(folder.rglob("*"))] if folder.is_dir() else [folder]:
         if path.exists() and not path.is_dir():
-            check_regular(path)
+            try:
+                check_regular(path)
+            except NotAFileError as error:
+                name = path.name if path == folder else path.relative_to(folder)
+                raise NotAFileError(error.errno, f"{name} {str(error).removeprefix('it ')}", str(path)) from error
 
 
 def open_file(path: str | Path) -> io.BufferedReader:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ingredients.core.errors import OutputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import read_bytes
 from ingredients.core.markdown import markdown_table
 from ingredients.evaluation.benchmark.cases import PROMPTS_PER_SET
 from ingredients.evaluation.benchmark.folder import (
@@ -28,14 +29,18 @@ def check_card_path(folder: Path) -> None:
         OutputError: if there is one.
     """
     card, figure = folder / CARD_NAME, folder / FIGURE_NAME
-    if card.exists():
-        foreign = None if _MARK in card.read_text(encoding="utf-8", errors="replace") else card
-    else:
-        foreign = figure if figure.exists() else None
-    if foreign is not None:
+    foreign = next((path for path in (card, figure) if path.exists()), None)
+    if foreign is not None and not (foreign == card and _is_ours(card)):
         raise OutputError(
             f"The file {foreign} was not made by this command and would be overwritten; rename it first."
         )
+
+
+def _is_ours(card: Path) -> bool:
+    try:
+        return _MARK.encode() in read_bytes(card)
+    except OSError:  # a folder or a pipe
+        return False
 
 
 def write_card(folder: Path, benchmark: Benchmark, *, command: str, has_figure: bool) -> None:

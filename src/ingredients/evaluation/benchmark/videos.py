@@ -13,6 +13,7 @@ from pathlib import Path
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.input_files import read_bytes
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.evaluation.benchmark.folder import photo_path
@@ -125,7 +126,7 @@ def _copy_photos(folder: Path, output: Path, people: Sequence[BenchmarkIdentity]
             if target.exists():
                 continue
             try:
-                content = source.read_bytes()
+                content = read_bytes(source)
             except OSError as error:
                 raise UserInputError(
                     f"The photo {source} of {person.id} cannot be read ({error.strerror}); see everything with: "
