@@ -4,7 +4,6 @@ Legend: S seeds, K cases.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.core.errors import UserInputError
-from ingredients.core.input_files import read_text
+from ingredients.core.config import record_from
+from ingredients.core.json_yaml import read_json
+from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.outputs import RESULT_NAME
 from ingredients.evaluation.statistics import Estimate, mean_over_seeds
+
+_REMEDY = "run the study again"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,55 @@ class ModelResult:
         return np.array([[mean_similarity(case) for case in seed["cases"]] for seed in self.seeds], dtype=np.float64)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Metric:
+    """A metric in `result.json`."""
+
+    value: float | None
+    """None where it is infinite."""
+
+    low: float | None
+    """Of its interval."""
+
+    high: float | None
+    """Of its interval."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Person:
+    """A person of a case in `result.json`."""
+
+    similarity: float
+    """To the photos."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A case in `result.json`."""
+
+    people: tuple[_Person, ...]
+    """One at least."""
+
+    def __post_init__(self) -> None:
+        if not self.people:
+            raise ValueError("a case asks for nobody")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """What the tables read of `result.json`."""
+
+    num_cases: int
+    """How many there are."""
+
+    cases: tuple[_Case, ...]
+    """All of them."""
+
+    def __post_init__(self) -> None:
+        if not self.cases or len(self.cases) != self.num_cases:
+            raise ValueError(f"it holds {len(self.cases)} cases and says that it has {self.num_cases}")
+
+
 def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
     """Reads the evaluations of a model's seeds.
 
@@ -67,10 +118,12 @@ def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
     seeds = []
     for folder in folders:
         path = folder / RESULT_NAME
-        try:
-            seeds.append(json.loads(read_text(path)))
-        except (OSError, ValueError) as error:
-            raise UserInputError(f"The evaluation {path} cannot be read ({error}); run the study again.") from error
+        values = read_json(path, remedy=_REMEDY)
+        record_from(_Result, values, path, remedy=_REMEDY, ignore_unknown=True)
+        for metric in METRICS.keys() & values.keys():
+            if values[metric] is not None:
+                record_from(_Metric, values[metric], path, remedy=_REMEDY, ignore_unknown=True)
+        seeds.append(values)
     return ModelResult(name=name, seeds=tuple(seeds))
 
 
