@@ -14,7 +14,7 @@ INSTALLED_DEV := $(VENV)/installed-dev-$(CHECKSUM)
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DELETE_ON_ERROR:
-.PHONY: demo setup lint test test-all clean
+.PHONY: demo setup lint test test-all fuzz clean
 
 demo: $(INSTALLED)
 	@mkdir -p outputs
@@ -37,6 +37,11 @@ test: lint
 
 test-all: lint
 	$(BIN)/pytest $(IN_PARALLEL)
+
+# Thousands of bad inputs, other ones each time; a failure prints the line that repeats it.
+FUZZ_FACTOR ?= 10
+fuzz: $(INSTALLED_DEV)
+	FUZZ_FACTOR=$(FUZZ_FACTOR) $(BIN)/pytest $(IN_PARALLEL) tests/fuzz
 
 clean:
 	rm -rf $(VENV) outputs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

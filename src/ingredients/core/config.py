@@ -257,14 +257,12 @@ class _Builder:
             }
         if expected is Path and isinstance(value, str):
             return _path(value, where)
-        if expected is float and isinstance(value, str | int | float) and not isinstance(value, bool):
-            with contextlib.suppress(ValueError, OverflowError):
-                number = float(value)  # a text as well: in quotes, 1e-4 is one
-                if math.isfinite(number):
+        if expected is float and isinstance(value, int | float) and not isinstance(value, bool):
+            with contextlib.suppress(OverflowError):
+                if math.isfinite(number := float(value)):
                     return number
-            if not isinstance(value, str):
-                raise _UnfitError(where, f"{where} must be a finite number, not {found(value)}.")
-        elif (
+            raise _UnfitError(where, f"{where} must be a finite number, not {found(value)}.")
+        if (
             isinstance(expected, type)
             and isinstance(value, expected)
             and (expected is bool or not isinstance(value, bool))

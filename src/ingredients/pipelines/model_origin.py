@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ingredients.core.input_files import read_text
 from ingredients.core.json_yaml import NotPlainError, parse_yaml
 from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER
 from ingredients.pipelines.components import FACE_ENCODER
@@ -118,7 +119,10 @@ def knows_photographs(face_encoder: Path) -> bool:
 def read_card_metadata(folder: Path) -> dict[str, Any]:
     """What a model's card says at its beginning, in the hub's form; nothing, if it has none."""
     path = folder / _CARD_NAME
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        text = read_text(path) if path.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return {}  # it is for people, and nothing depends on it but what another card says
     _, _, rest = text.partition("---\n")
     metadata, separator, _ = rest.partition("\n---")
     if not text.startswith("---\n") or not separator:

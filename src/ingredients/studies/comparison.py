@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingredients.core.config import record_from
+from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import read_json
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.outputs import RESULT_NAME
@@ -41,7 +42,7 @@ class ModelResult:
         That interval is for other cases and these seeds; `paired_difference`, on which verdicts rest, is for other
         seeds as well.
         """
-        found = [seed[name] for seed in self.seeds if seed.get(name) is not None and seed[name]["value"] is not None]
+        found = [seed[name] for seed in self.seeds if _is_measured(seed.get(name))]
         if len(found) != len(self.seeds):
             return None
         value, low, high = (float(np.mean([each[key] for each in found])) for key in ("value", "low", "high"))
@@ -49,7 +50,7 @@ class ModelResult:
 
     def of_seeds(self, name: str) -> list[float]:
         """A metric's values, seed by seed."""
-        return [float(seed[name]["value"]) for seed in self.seeds if seed.get(name)]
+        return [float(seed[name]["value"]) for seed in self.seeds if _is_measured(seed.get(name))]
 
     def similarities(self, *, num_seeds: int | None = None) -> NDArray[np.float64]:
         """Mean similarity of each case's people, averaged over the first seeds (K,)."""
@@ -124,6 +125,11 @@ def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
             if values[metric] is not None:
                 record_from(_Metric, values[metric], path, remedy=_REMEDY, ignore_unknown=True)
         seeds.append(values)
+    if len({values["num_cases"] for values in seeds}) > 1:
+        raise UserInputError(
+            f"The evaluations of the seeds of {name} have different numbers of cases "
+            f"({', '.join(str(values['num_cases']) for values in seeds)}); {_REMEDY}."
+        )
     return ModelResult(name=name, seeds=tuple(seeds))
 
 
@@ -135,6 +141,11 @@ def paired_difference(first: ModelResult, second: ModelResult) -> Estimate:
     num_cases, num_seeds = min(first.num_cases, second.num_cases), min(len(first.seeds), len(second.seeds))
     ours, theirs = (model.similarities_by_seed()[:num_seeds, :num_cases] for model in (first, second))
     return mean_over_seeds(ours - theirs)
+
+
+def _is_measured(metric: Mapping[str, float | None] | None) -> bool:
+    """Whether a metric of `result.json` has a finite value and interval."""
+    return metric is not None and None not in metric.values()
 
 
 def mean_similarity(case: Mapping[str, Any]) -> float:
