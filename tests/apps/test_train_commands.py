@@ -1,6 +1,8 @@
 """From a folder of clips to a trained model, by the commands that a user types."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 import yaml
 
 from ingredients.apps.train_samples import TrainingSampler
+from ingredients.core.output_folders import MARKER_NAME, claimed_folder
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.diffusion_stage import FrozenParts
@@ -204,6 +207,72 @@ def test_a_run_goes_on_with_the_model_that_it_had(
     arguments = ("train", "route", "--model", "tiny", "--data", "here/encoded", "--output", "here/run", *QUICK)
     result = run(*arguments, "trainer.num_steps=3", "--resume")
     assert result.exit_code == 0, result.output
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+
+
+def test_a_run_goes_into_a_folder_of_its_own(run: Run, tiny_model: Path, encoded: Path) -> None:
+    """Nothing that was there before is touched: not a user's folder, nor the model's, nor that of other clips."""
+    mine = Path("mine")
+    (mine / "transformer").mkdir(parents=True)
+    for name in ("log.jsonl", "metrics.json", "best.json", ".notes.20240131.txt", "transformer/config.json", "a.yaml"):
+        (mine / name).write_text("{}")
+    for folder, settings, problem in (
+        (mine, (), "The folder mine holds something already"),
+        (mine, ("--config", "mine/a.yaml", "--resume"), "The folder mine holds something already"),
+        (tiny_model, (), f"The output {tiny_model} holds {tiny_model}, which the run reads (model.folder)"),
+        (tiny_model.parent, (), f"holds {tiny_model}, which the run reads (model.folder)"),
+        (encoded, (), "holds encoded, which the run reads (data.train=encoded)"),
+        (tiny_model / "vae", (), "holds something already"),
+    ):
+        before = contents(folder)
+        result = run("train", "route", "--model", tiny_model, "--data", encoded, "--output", folder, *QUICK, *settings)
+        assert result.exit_code == 2, result.output
+        assert problem in " ".join(result.stderr.split())
+        assert contents(folder) == before
+
+
+def test_a_run_that_has_ended_keeps_its_settings_and_its_folder(run: Run, tiny_model: Path, encoded: Path) -> None:
+    arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
+    assert run(*arguments).exit_code == 0
+    settings = Path("run/config.yaml").read_bytes()
+    other = run(*arguments, "trainer.learning_rate=0.5", "--resume")
+    assert other.exit_code == 2, other.output
+    assert "has ended, after step 2, so trainer.learning_rate=0.5 in place of 3e-05 would" in other.stderr
+    assert Path("run/config.yaml").read_bytes() == settings
+    shutil.rmtree("run/transformer")
+    again = run(*arguments, "--resume")
+    assert again.exit_code == 0, again.output
+    assert Path("run/transformer/config.json").exists()
+    assert Path("run/config.yaml").read_bytes() == settings
+    with claimed_folder(Path("run"), "a training run"):
+        locked = run(*arguments, "trainer.num_steps=3", "--resume")
+    assert locked.exit_code == 2
+    assert "Another process is writing into the folder run" in locked.stderr
+    assert Path("run/config.yaml").read_bytes() == settings
+    Path("run", MARKER_NAME).unlink()  # as earlier versions left it
+    longer = run(*arguments, "trainer.num_steps=3", "trainer.learning_rate=0.5", "--resume")
+    assert longer.exit_code == 0, longer.output
+    assert yaml.safe_load(Path("run/config.yaml").read_text())["trainer"]["learning_rate"] == 0.5
+
+
+def test_a_run_tells_a_redirected_log_how_it_goes_on(run: Run, tiny_model: Path, encoded: Path) -> None:
+    data = ("--model", tiny_model, "--data", encoded, "--validation-data", encoded)
+    result = run("train", "route", *data, "--output", "run", *QUICK, "trainer.num_steps=3")
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("route: ")]
+    number = r"[-\d.e]+"
+    expected = [
+        rf"route: step 0, recall {number}, .*validation loss {number}.*",
+        rf"route: step 1 of 3, loss {number}, learning rate {number}, .+ left",
+        rf"route: step 2 of 3, loss {number}, learning rate {number}, .+ left",
+        rf"route: step 3 of 3, loss {number}, learning rate {number}, under a second left",
+        rf"route: step 3, recall {number}, .*validation loss {number}.*",
+    ]
+    assert len(lines) == len(expected), result.stderr
+    assert all(re.fullmatch(pattern, line) for pattern, line in zip(expected, lines, strict=True)), lines
 
 
 def test_what_a_run_warns_of_is_a_line(

@@ -233,6 +233,9 @@ def test_curves(tmp_path):
     raw, averaged = (training_curves({"run": lines * 3}, smoothing=share) for share in (0.0, 0.9))
     assert raw.shape == averaged.shape
     assert not np.array_equal(raw, averaged)
+    single = training_curves({"run": [{"step": 3.0, "loss": 2.0}]}).astype(int)
+    middle = single[115:185, 220:300]  # where a point by itself lies, and no legend
+    assert (np.abs(middle - [31, 119, 180]).max(axis=-1) < 30).sum() > 5  # in the first line's blue
     with pytest.raises(ValueError, match="below 1, not 1"):
         smooth([1.0], 1.0)
     with pytest.raises(UserInputError, match="no metric to draw"):

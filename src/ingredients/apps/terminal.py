@@ -61,8 +61,12 @@ class IngredientsGroup(TyperGroup):
             say(f"Error: {printable_lines(str(error), most=_MOST_LETTERS)}")
             raise typer.Exit(USER_MISTAKE) from error
         except KeyboardInterrupt as interruption:
-            say("Interrupted; results are written whole or not at all, so nothing half-written is left.")
-            raise typer.Exit(INTERRUPTED) from interruption
+            # Training says what is kept of a run, and which signal it was.
+            say(
+                str(interruption)
+                or "Interrupted; results are written whole or not at all, so nothing half-written is left."
+            )
+            raise typer.Exit(getattr(interruption, "exit_code", INTERRUPTED)) from interruption
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import typer
 
 from ingredients.apps import export_command
 from ingredients.apps.model_options import Model
-from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, note, say, show, with_examples
+from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
@@ -108,13 +108,20 @@ def _command(kind_name: str) -> Callable[..., None]:
             return
         from ingredients.apps.train_samples import training_sampler
         from ingredients.core.warnings_told import TrainingWarning, warnings_told
+        from ingredients.training.interruptions import StopRequest, TrainingInterruptedError
 
+        stop = StopRequest(says=False)
         try:
-            with warnings_told(note, TrainingWarning):
+            with stop.listening(), warnings_told(note, TrainingWarning):
                 metrics = train_run(kind, loaded, folder, resume=resume, sampler_factory=training_sampler, notice=say)
+        except TrainingInterruptedError as interruption:
+            if is_main:
+                say(str(interruption))
+            raise typer.Exit(interruption.exit_code) from interruption
         except KeyboardInterrupt as interruption:
-            say(f"Interrupted; the last checkpoint is kept in {folder}, and the same command with --resume goes on.")
-            raise typer.Exit(INTERRUPTED) from interruption
+            if is_main:
+                say("Interrupted before the run began; checkpoints that were there are kept.")
+            raise typer.Exit(stop.exit_code) from interruption
         if not is_main:
             return
         summary = {name: value for name, value in metrics.items() if not re.search(r"_t\d+$", name)}

@@ -11,7 +11,7 @@ import typer
 
 from ingredients.apps import calibrate_command
 from ingredients.apps.output_options import Overwrite
-from ingredients.apps.terminal import INTERRUPTED, IngredientsGroup, note, say, show, with_examples
+from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 
@@ -230,20 +230,23 @@ def train(
 ) -> None:
     """Trains one part of the small model."""
     from ingredients.core.warnings_told import TrainingWarning, warnings_told
+    from ingredients.training.interruptions import StopRequest, TrainingInterruptedError
     from ingredients.training.world_parts import PARTS
 
     if part not in PARTS:
         raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PARTS)}.")
+    stop = StopRequest(says=False)
     try:
-        with warnings_told(note, TrainingWarning):
+        with stop.listening(), warnings_told(note, TrainingWarning):
             result = PARTS[part].run(
                 output, config_file=config, overrides=settings or (), minutes=minutes, resume=resume
             )
+    except TrainingInterruptedError as interruption:
+        say(str(interruption))
+        raise typer.Exit(interruption.exit_code) from interruption
     except KeyboardInterrupt as interruption:
-        say(
-            f"Interrupted; the last checkpoint is kept in {output / part}, and the same command with --resume goes on."
-        )
-        raise typer.Exit(INTERRUPTED) from interruption
+        say(f"Interrupted before the part {part} was trained; checkpoints that were there are kept.")
+        raise typer.Exit(stop.exit_code) from interruption
     measured = result.items() if isinstance(result, Mapping) else ()
     lines = [f"{name}: {value:.4g}" for name, value in measured]
     show("\n".join([*lines, str(result if isinstance(result, Path) else output / part)]))

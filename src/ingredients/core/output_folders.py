@@ -60,6 +60,16 @@ def check_output_folder(path: Path, contents: Contents) -> None:
         raise OutputError(f"The folder {path} holds {found}, not {contents}; name another one.")
 
 
+def mark_folder(path: Path, contents: Contents) -> None:
+    """Says in a folder what it is for, if nothing does yet; for a folder that is new, empty or known to be ours.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    if _read_marker(path) is None:
+        write_text(path / MARKER_NAME, json.dumps({"made_by": _MADE_BY, "holds": contents}) + "\n")
+
+
 def claim_folder(path: Path, contents: Contents) -> None:
     """Makes a folder for results, or finds that it is there for the same purpose.
 
@@ -70,8 +80,7 @@ def claim_folder(path: Path, contents: Contents) -> None:
     """
     check_output_folder(path, contents)
     make_folder(path)
-    if _read_marker(path) is None:
-        write_text(path / MARKER_NAME, json.dumps({"made_by": _MADE_BY, "holds": contents}) + "\n")
+    mark_folder(path, contents)
 
 
 @contextlib.contextmanager

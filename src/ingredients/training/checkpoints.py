@@ -270,18 +270,52 @@ def read_checkpoint(path: Path, *, remedy: str = "delete it and resume again") -
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - safe_open is no mapping
     except (OSError, SafetensorError) as error:
         raise damaged(error) from error
-    text = metadata.get("position", "")
+    text = str(metadata.get("position", ""))
     if metadata.get("checksum") != _checksum(tensors, text if metadata["format"] == _FORMAT else ""):
         raise damaged("its checksum does not match")
     if (broken := _first_broken(tensors)) is not None:
         raise damaged(f"{broken} holds what is no number")
     try:
+        position = _parse_position(path, text)
+    except (NotPlainError, UserInputError) as error:
+        raise damaged(error) from error
+    return Checkpoint(path=path, position=position, tensors=tensors)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is a training checkpoint, of this version or an earlier one, as far as its head says."""
+    try:
+        check_regular(path)
+        with safe_open(path, framework="pt") as file:
+            return str((file.metadata() or {}).get("format")) in (_FORMAT, _FORMAT_OF_TENSORS)
+    except (OSError, SafetensorError):
+        return False
+
+
+def read_position(path: Path) -> RunPosition:
+    """How far a checkpoint is, without reading its tensors.
+
+    Raises:
+        UserInputError: as `read_checkpoint`, as far as can be seen.
+    """
+    if not is_checkpoint(path):
+        return read_checkpoint(path).position  # which says what is wrong with it
+    with safe_open(path, framework="pt") as file:
+        text = str(file.metadata().get("position", ""))
+    try:
+        return _parse_position(path, text)
+    except (NotPlainError, UserInputError) as error:
+        raise UserInputError(f"The checkpoint {path} is damaged ({error}); delete it and resume again.") from error
+
+
+def _parse_position(path: Path, text: str) -> RunPosition:
+    try:
         position = config_from_dict(RunPosition, parse_json(text), where="")
     except (NotPlainError, UserInputError) as error:
-        raise damaged(f"its position cannot be read: {error}") from error
+        raise NotPlainError(f"its position cannot be read: {error}") from error
     if (named := _NAME.fullmatch(path.name)) is not None and int(named[1]) != position.step:
-        raise damaged(f"it is of step {position.step}")
-    return Checkpoint(path=path, position=position, tensors=tensors)
+        raise NotPlainError(f"it is of step {position.step}")
+    return position
 
 
 def _named_tensors(state: TrainedState) -> Iterator[tuple[str, torch.Tensor]]:

@@ -137,6 +137,11 @@ class DiffusionStage:
         return device
 
     @property
+    def measures_first(self) -> bool:
+        """The loss hardly moves later on: where it began says what was learnt."""
+        return True
+
+    @property
     def clips(self) -> EncodedClips:
         """To learn from."""
         assert self.parts.clips is not None

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from ingredients.core.durations import duration_in_words
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.data.canvas_latents import pictures_at_once
 from ingredients.models.flops import training_flops
@@ -123,12 +124,12 @@ class RunPlan:
             f"  {'frozen':28} {self.num_frozen:>14,}",
             "",
             f"memory of {'the process' if self.num_processes == 1 else f'each of {self.num_processes} processes'}, "
-            "estimated (GB):",
+            "estimated:",
         ]
-        lines += [f"  {name:28} {size / 1e9:>14.2f}" for name, size in self.held.items()]
+        lines += [f"  {name:28} {_size_in_words(size):>14}" for name, size in self.held.items()]
         lines.append("  and in turns, of which the most counts:")
-        lines += [f"    {name:26} {size / 1e9:>14.2f}" for name, size in self.in_turns.items()]
-        lines += [f"  {'together, at the busiest':28} {self.num_bytes / 1e9:>14.2f}", "", "work:"]
+        lines += [f"    {name:26} {_size_in_words(size):>14}" for name, size in self.in_turns.items()]
+        lines += [f"  {'together, at the busiest':28} {_size_in_words(self.num_bytes):>14}", "", "work:"]
         lines += [
             f"  {phase.num_steps:,} steps of {phase.batch_size} {phase.samples}, {phase.num_tokens:,} tokens each, "
             f"{_flops_in_words(phase.step_flops)} a step"
@@ -158,7 +159,7 @@ class RunPlan:
 
     def _duration(self, flops_per_second: float) -> str:
         """In words, if each process reaches so much."""
-        return _in_words(self.flops / (self.num_processes * flops_per_second))
+        return duration_in_words(self.flops / (self.num_processes * flops_per_second))
 
 
 def plan_run(
@@ -321,12 +322,9 @@ def _num_bytes(parameters: Iterable[torch.nn.Parameter]) -> int:
     return sum(each.numel() * each.element_size() for each in parameters)
 
 
+def _size_in_words(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
+
+
 def _flops_in_words(flops: float) -> str:
     return f"{flops / 1e15:.1f} PFLOP" if flops >= 1e15 else f"{flops / 1e12:.3g} TFLOP"
-
-
-def _in_words(seconds: float) -> str:
-    for least, unit, name in ((172_800, 86_400, "days"), (3600, 3600, "hours"), (60, 60, "minutes")):
-        if seconds >= least:
-            return f"{seconds / unit:,.1f} {name}"
-    return f"{seconds:.1f} seconds"

@@ -10,7 +10,8 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import BadFileError, MissingFileError, read_yaml
 from ingredients.core.training_log import read_metrics_file, read_training_log
 from ingredients.training.checkpoints import Checkpoints
-from ingredients.training.runs import CONFIG_NAME, RUN_KINDS, RunConfig, RunKind
+from ingredients.training.run_settings import CONFIG_NAME
+from ingredients.training.runs import RUN_KINDS, RunConfig, RunKind
 from ingredients.training.trainer import LOG_NAME, METRICS_NAME
 
 TRANSFORMER_NAME = "transformer"

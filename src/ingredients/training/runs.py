@@ -1,5 +1,6 @@
 """One run of the paper's two stages (3.3) on encoded clips: what `ingredients train align` and `train route` do."""
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Mapping
@@ -27,10 +28,16 @@ from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.identity_stage import IdentityStage
 from ingredients.training.processes import Processes
 from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.run_settings import (
+    CONFIG_NAME,
+    as_yaml,
+    check_not_read,
+    is_finished,
+    place,
+    run_folder,
+)
 from ingredients.training.start import ModelConfig, load_start
 from ingredients.training.trainer import Trainer, TrainerConfig
-
-CONFIG_NAME = "config.yaml"
 
 _MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
 """Of `ModelConfig`, those that say what the frozen weights are."""
@@ -170,9 +177,34 @@ def train_run(
 
     Raises:
         UserInputError: if there are no clips, they were encoded by another model, or the run cannot go on so.
+        OutputError: if the folder holds something else, or another process trains into it.
         ModelFolderError: if a part of the model is missing or damaged.
+        TrainingInterruptedError: for Ctrl-C or SIGTERM; its text says what is kept.
     """
     processes = Processes(trackers=config.trainer.trackers, folder=folder)
+    model = config.model
+    check_not_read(
+        folder,
+        {"model.folder": model.folder, "model.start": model.start, "model.face_encoder": model.face_encoder}
+        | {f"data.train={path}": path for path in config.data.train}
+        | {f"data.validation={path}": path for path in config.data.validation},
+    )
+    with run_folder(folder, resume=resume) if processes.is_main else contextlib.nullcontext():
+        metrics = _train(kind, config, folder, processes, resume, show, sampler_factory, notice)
+    processes.close()
+    return metrics
+
+
+def _train(
+    kind: RunKind[RunConfigT],
+    config: RunConfigT,
+    folder: Path,
+    processes: Processes,
+    resume: bool,
+    show: bool,
+    sampler_factory: SamplerFactory | None,
+    notice: Callable[[str], None] | None,
+) -> Mapping[str, float]:
     if resume:
         _check_same_model(folder, config.model)
     elif paths := Checkpoints(folder, keep=1).paths():
@@ -187,9 +219,12 @@ def train_run(
     if sampler_factory is not None and config.trainer.sample_every is not None and parts.validation_clips is not None:
         sampler = sampler_factory(config, parts, folder)
     trainer = Trainer(stage, folder, config.trainer, processes=processes, sampler=sampler)
-    metrics = trainer.fit(resume=resume, show=show, on_begin=lambda: save_config(config, folder / CONFIG_NAME))
-    processes.close()
-    return metrics
+
+    def begin() -> None:
+        if not (resume and is_finished(folder, config, config.trainer, defaults=kind.config_type())):
+            save_config(config, folder / CONFIG_NAME)
+
+    return trainer.fit(resume=resume, show=show, on_begin=begin)
 
 
 def _warn_of_held_out_clips(config: TrainerConfig, parts: FrozenParts) -> None:
@@ -228,24 +263,15 @@ def _check_same_model(folder: Path, config: ModelConfig) -> None:
     try:
         before = yaml.safe_load(read_text(path))["model"]
         now = config_to_dict(config)
-        differing = [name for name in _MODEL_SETTINGS if _place(before[name]) != _place(now[name])]
+        differing = [name for name in _MODEL_SETTINGS if place(before[name]) != place(now[name])]
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise UserInputError(f"The settings {path} of the run cannot be read; put them back as they were.") from error
     if differing:
         name = differing[0]
         raise UserInputError(
-            f"The run {folder} began with model.{name}={_as_yaml(before[name])}, not {_as_yaml(now[name])}; set "
-            f"model.{name}={_as_yaml(before[name])}, or start without --resume."
+            f"The run {folder} began with model.{name}={as_yaml(before[name])}, not {as_yaml(now[name])}; set "
+            f"model.{name}={as_yaml(before[name])}, or start without --resume."
         )
-
-
-def _place(value: object) -> object:
-    """A path that exists, in full: it may be named in several ways; anything else as it is."""
-    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
-
-
-def _as_yaml(value: object) -> str:
-    return "null" if value is None else str(value)
 
 
 def build_stage(

@@ -105,6 +105,11 @@ class Stage(Protocol):
         """Of the matrices that stay frozen; what is trained is in float32."""
         ...
 
+    @property
+    def measures_first(self) -> bool:
+        """Whether held-out data are measured before the first step, for the curves to begin with."""
+        ...
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """Everything that this stage trains, and nothing else."""
         ...
@@ -167,6 +172,11 @@ class WholeStepStage:
     def dtype(self) -> torch.dtype:
         """Single precision."""
         return torch.float32
+
+    @property
+    def measures_first(self) -> bool:
+        """Measured at the end alone, unless asked for."""
+        return False
 
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """Draws a batch and computes its loss."""

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +17,12 @@ import torch
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import append_line, atomic_path, remove_leftovers
 from ingredients.core.input_files import read_text
-from ingredients.core.progress import show_progress
 from ingredients.core.protocols import ValidationCallback
 from ingredients.core.ranges import Count, Decay, LearningRate, Range, Seed, check_ranges
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.interruptions import StopRequest, TrainingInterruptedError
 from ingredients.training.loss_watch import LossWatch, TrainingDivergedError
 from ingredients.training.mixed_precision import (
     Precision,
@@ -32,6 +33,7 @@ from ingredients.training.mixed_precision import (
 )
 from ingredients.training.optimizers import OptimizerName, build_optimizers, scale_learning_rates
 from ingredients.training.processes import Parallel, Processes, local, whole
+from ingredients.training.progress_report import ProgressReport, reporting
 from ingredients.training.schedules import ScheduleName, learning_rate_factor
 from ingredients.training.stage import Measured, Stage, StepPosition
 from ingredients.training.throughput import Throughput, peak_flops
@@ -39,6 +41,8 @@ from ingredients.training.throughput import Throughput, peak_flops
 LOG_NAME = "log.jsonl"
 EVENTS_NAME = "events.jsonl"
 METRICS_NAME = "metrics.json"
+
+_STEPS_OF_THE_LOSS_SHOWN = 20
 
 
 class LeftOutStepWarning(TrainingWarning):
@@ -182,6 +186,8 @@ class Trainer:
         self.watch = LossWatch(spike_factor=config.spike_factor, max_skipped=config.max_skipped_steps)
         self._averages = _Averages()
         self._measured: dict[str, float] | None = None
+        self._learning_rate_factor = 0.0
+        self._report = ProgressReport(stage.name, num_steps=config.num_steps, progress=0.0)
 
     @property
     def state(self) -> TrainedState:
@@ -195,37 +201,77 @@ class Trainer:
 
         Args:
             resume: go on from the folder's last checkpoint, if there is one.
-            show: show a progress bar on standard error.
+            show: tell standard error how it goes on: by a bar on a terminal, in lines elsewhere.
             on_begin: called by the main process once it is certain that the run can begin or go on.
 
         Returns:
             The stage's final metrics, which are also written to `metrics.json`.
 
         Raises:
-            TrainingDivergedError: if too many steps in a row could not be used.
+            TrainingDivergedError: if too many steps in a row could not be used, or weights are no numbers any more.
+            TrainingInterruptedError: for Ctrl-C or SIGTERM, after a checkpoint of the step in which it came.
             UserInputError: if the checkpoint is of another run.
             OutputError: if the folder cannot be written to; older checkpoints stay.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._begin(resume=resume)
-        if on_begin is not None and self.processes.is_main:
-            on_begin()
-        throughput = Throughput(peak=peak_flops(self.stage.device), num_processes=self.processes.count)
         show = show and self.processes.is_main
+        stop = StopRequest(says=show)
+        with stop.listening():
+            try:
+                self._begin(resume=resume)
+                if on_begin is not None and self.processes.is_main:
+                    on_begin()
+                self._train(stop, show=show)
+                return self._end()
+            except KeyboardInterrupt as error:
+                number = signal.SIGINT if stop.number is None else stop.number
+                raise TrainingInterruptedError(self._say_what_is_kept(), number) from error
+
+    def _train(self, stop: StopRequest, *, show: bool) -> None:
+        """All steps that are left.
+
+        Raises:
+            KeyboardInterrupt: after the step in which it was asked for, which is kept.
+        """
+        throughput = Throughput(peak=peak_flops(self.stage.device), num_processes=self.processes.count)
         progress = self._progress()
-        with show_progress(self.stage.name, enabled=show) as report, self._drawing() as next_batches:
-            while progress < 1:
-                started = time.monotonic()
-                batches, self.position.stage = next_batches(progress)
-                waited = time.monotonic() - started
-                self._averages.add(self.step(batches, progress=progress))
-                self.position.step += 1
-                seconds = time.monotonic() - started
-                self.position.seconds += seconds
-                throughput.add(self.stage.work(batches), seconds, waited=waited)
-                progress = self._progress()
-                self._after_step(throughput, is_last=progress >= 1)
-                report(int(1000 * progress), 1000)
+        with (
+            reporting(
+                self.stage.name, num_steps=self.config.num_steps, progress=progress, enabled=show
+            ) as self._report,
+            self._drawing() as next_batches,
+        ):
+            if self.position.step == 0 and progress < 1 and self.stage.measures_first:
+                self._log(self._measure(), is_measured=True)
+            with stop.deferring():
+                while progress < 1:
+                    started = time.monotonic()
+                    batches, self.position.stage = next_batches(progress)
+                    waited = time.monotonic() - started
+                    self._averages.add(self.step(batches, progress=progress))
+                    self.position.step += 1
+                    seconds = time.monotonic() - started
+                    self.position.seconds += seconds
+                    throughput.add(self.stage.work(batches), seconds, waited=waited)
+                    progress = self._progress()
+                    self._tell(progress)
+                    is_stopped = self.processes.sum({"stop": float(stop.number is not None)})["stop"] > 0
+                    self._after_step(throughput, is_last=progress >= 1, is_stopped=is_stopped)
+                    if is_stopped:
+                        raise KeyboardInterrupt
+            if stop.number is not None:
+                raise KeyboardInterrupt
+
+    def _tell(self, progress: float) -> None:
+        recent = self.watch.recent[-_STEPS_OF_THE_LOSS_SHOWN:]
+        self._report.step(
+            self.position.step,
+            progress=progress,
+            loss=sum(recent) / len(recent) if recent else None,
+            learning_rate=self.config.learning_rate * self._learning_rate_factor,
+        )
+
+    def _end(self) -> dict[str, float]:
         if not self.watch.recent:
             raise TrainingDivergedError(
                 f"Nothing was learnt: none of the {self.position.step} steps could be used, as "
@@ -234,6 +280,20 @@ class Trainer:
         metrics = self._finish()
         self.processes.close_trackers()
         return metrics
+
+    def _say_what_is_kept(self) -> str:
+        """What an interrupted run leaves: what is on the disk, not what should be."""
+        done, paths = self.position.step, self.checkpoints.paths()
+        if not paths:
+            return f"Interrupted before a step was finished, so nothing of the run in {self.folder} is kept yet."
+        kept = int(paths[-1].stem.removeprefix("step-"))
+        when = f"after step {done}" if done >= kept else "before another step"
+        num_lost = done - kept
+        lost = f", {num_lost} step{'s' if num_lost > 1 else ''} before," if num_lost > 0 else ""
+        return (
+            f"Interrupted {when}; the checkpoint of step {kept}{lost} is kept in {self.folder}, and the same command "
+            "with --resume goes on from it."
+        )
 
     def _begin(self, *, resume: bool) -> None:
         paths = self.checkpoints.paths() if resume else []
@@ -266,20 +326,20 @@ class Trainer:
         if self.processes.is_main:
             self._averages = _Averages(position.sums)
 
-    def _after_step(self, throughput: Throughput, *, is_last: bool) -> None:
+    def _after_step(self, throughput: Throughput, *, is_last: bool, is_stopped: bool) -> None:
         """Lines of the log come before the checkpoint: a run goes on behind it, and would not write them again."""
         self._measured = None
         if is_last or self._is_time(self.config.log_every):
             self._log(self._averages.take(self.processes) | throughput.take(self.stage.device))
         if is_last or self._is_time(self.config.validate_every):
             self._measured = self._measure()
-            self._log(self._measured)
+            self._log(self._measured, is_measured=True)
         if self.sampler is not None and self._is_time(self.config.sample_every):
             precision = precision_of_weights(self.stage.dtype)
             with self.ema.applied(), mixed_precision(precision, self.stage.device):
                 seen = self.sampler(step=self.position.step, model=self.stage.model)
-            self._log(seen)
-        if is_last or self._is_time(self.config.checkpoint_every):
+            self._log(seen, is_measured=True)
+        if is_last or is_stopped or self._is_time(self.config.checkpoint_every):
             self._save()
 
     @contextlib.contextmanager
@@ -334,6 +394,7 @@ class Trainer:
             num_cycles=self.config.num_cycles,
         )
         scale_learning_rates(self.optimizers, factor)
+        self._learning_rate_factor = factor
         counts = self.processes.sum(self.stage.counts(batches))
         measured: list[Mapping[str, Measured]] = []
         loss = 0.0
@@ -399,7 +460,7 @@ class Trainer:
             )
         self.watch.skip(problem, step=step, samples=samples)
 
-    def _log(self, metrics: Mapping[str, float]) -> None:
+    def _log(self, metrics: Mapping[str, float], *, is_measured: bool = False) -> None:
         if not self.processes.is_main or not metrics:
             return
         line: dict[str, float | None] = {
@@ -408,6 +469,7 @@ class Trainer:
         }
         line |= {name: None if value is None else round(value, 6) for name, value in _storable(metrics).items()}
         append_line(self.folder / LOG_NAME, json.dumps(line, allow_nan=False))
+        (self._report.measured if is_measured else self._report.logged)(self.position.step, metrics)
         self.processes.track(metrics, step=self.position.step)
 
     def _save(self) -> None:

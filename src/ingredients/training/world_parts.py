@@ -1,6 +1,7 @@
 """The parts of the small model, each made by one command, in the order in which they need each other."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count, islice
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import torch
 
 from ingredients.core.config import load_config, save_config
+from ingredients.core.files import make_folder
 from ingredients.core.progress import show_progress
 from ingredients.core.ranges import Count, check_ranges
 from ingredients.data.clip_encoder import EncoderConfig, describe
@@ -37,6 +39,7 @@ from ingredients.training.faces.recognition import (
 )
 from ingredients.training.pack import PackConfig, pack
 from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.run_settings import CONFIG_NAME, is_finished, run_folder
 from ingredients.training.text_encoder import TextEncoderConfig, train_text_encoder
 from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.training.unpack import UnpackConfig, unpack
@@ -244,12 +247,19 @@ class WorldPart:
         overrides = list(overrides)
         if minutes is not None and self.minutes_key is not None:
             overrides.append(f"{self.minutes_key}={minutes}")
-        defaults = (self.defaults or self.config_type)()
-        config = load_config(self.config_type, config_file, overrides=overrides, defaults=defaults)
+        make_defaults = self.defaults or self.config_type
+        config = load_config(self.config_type, config_file, overrides=overrides, defaults=make_defaults())
         folder = output / self.name
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(config, folder / "config.yaml")
-        return self.train(config, output, resume, show=show)
+        if self.minutes_key is None:
+            make_folder(folder)
+            save_config(config, folder / CONFIG_NAME)
+            return self.train(config, output, resume, show=show)
+        *groups, _ = self.minutes_key.split(".")
+        trainer = functools.reduce(getattr, groups, config)
+        with run_folder(folder, resume=resume):
+            if not (resume and is_finished(folder, config, trainer, defaults=make_defaults())):
+                save_config(config, folder / CONFIG_NAME)
+            return self.train(config, output, resume, show=show)
 
 
 def make_latents(config: LatentsConfig, output: Path, resume: bool = False, *, show: bool = True) -> None:

@@ -12,6 +12,8 @@ from ingredients.visualisation.figures import new_figure, to_picture
 ROUTER_STAGE_LOSSES = ("diffusion_loss", "routing_loss")
 """What the paper's figure shows."""
 
+_FEW_POINTS = 12
+
 
 def read_log(path: str | Path) -> list[dict[str, float]]:
     """Reads a log of one JSON object a line, each with its step; what is not a number is left out.
@@ -64,9 +66,12 @@ def training_curves(
                 continue
             steps, values = zip(*points, strict=True)
             colour = f"C{number}"
+            marker = "o" if len(points) <= _FEW_POINTS else ""  # of a single one, a line shows nothing
             if smoothing > 0:
                 panel.plot(steps, values, color=colour, alpha=0.25, linewidth=0.8)
-            panel.plot(steps, smooth(values, smoothing), color=colour, label=run, linewidth=1.3)
+            panel.plot(
+                steps, smooth(values, smoothing), color=colour, label=run, linewidth=1.3, marker=marker, markersize=4
+            )
         panel.set_title(name.replace("_", " "))
         panel.set_xlabel(STEP)
         panel.grid(alpha=0.3)

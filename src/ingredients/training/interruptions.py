@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM while a run trains: the step is finished first, so that what was learnt is kept."""
+
+import contextlib
+import signal
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from typing import Any
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_FINISHING = "Stopping: this step is finished and kept first; once more stops at once."
+
+
+class TrainingInterruptedError(KeyboardInterrupt):
+    """A run was stopped from outside; its text says what is kept, and how to go on."""
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """What shells report of a process that a signal ended."""
+        return 128 + self.number
+
+
+class StopRequest:
+    """Notes the first signal while a step is finished, and stops at once for the second, or between steps.
+
+    Attributes:
+        number: of the signal that came; None: none did.
+    """
+
+    def __init__(self, *, says: bool) -> None:
+        self.number: int | None = None
+        self._says = says
+        self._is_deferring = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes the signals while the block runs; those that are ignored stay so, as under nohup."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are the main thread's
+            return
+        before: dict[int, Any] = {
+            number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+        }
+        try:
+            for number in before:
+                signal.signal(number, self._receive)
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    @contextlib.contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Holds the first signal back while the block runs."""
+        self._is_deferring = True
+        try:
+            yield
+        finally:
+            self._is_deferring = False
+
+    @property
+    def exit_code(self) -> int:
+        """What shells report of a process that the signal ended; for Ctrl-C, if none was noted."""
+        return 128 + (signal.SIGINT if self.number is None else self.number)
+
+    def _receive(self, number: int, frame: types.FrameType | None) -> None:
+        del frame
+        is_first = self.number is None
+        self.number = number
+        if not (is_first and self._is_deferring):
+            raise KeyboardInterrupt
+        if self._says:
+            with contextlib.suppress(OSError, RuntimeError):  # a line may be in the middle of being written
+                sys.stderr.write(f"{_FINISHING}\n")
+                sys.stderr.flush()
