@@ -90,7 +90,7 @@ def test_a_stopped_run_is_run_again_and_other_folders_are_left_alone(drawn: Path
     assert photo.read_bytes() == before
     assert check_benchmark(drawn).is_usable
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(OutputError, match="holds something else already"):
+    with pytest.raises(OutputError, match="holds something already"):
         write_drawn_benchmark(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ingredients.evaluation.html_media import embed_photo, embed_video
-from ingredients.evaluation.html_report import html_report, write_html_report
+from ingredients.evaluation.html_report import html_report
 from ingredients.evaluation.manifest import ManifestVideo
 from ingredients.evaluation.reported import ReportPage
 from ingredients.evaluation.videos import evaluate_videos
@@ -81,11 +81,6 @@ def test_every_metric_has_its_interval(page):
     text = html_report(page)
     for name in page.metrics:
         assert f"<code>{name}</code>" in text
-
-
-def test_it_is_written_whole_or_not_at_all(page, tmp_path, fill_disk):
-    write_html_report(tmp_path / "report.html", page, num_videos=0)
-    assert (tmp_path / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
 
 
 def test_a_video_that_browsers_play_is_taken_as_it_is(tmp_path):

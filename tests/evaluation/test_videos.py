@@ -1,5 +1,6 @@
 """Videos made elsewhere: 6 frames of 24 x 60 pixels, people of one colour each."""
 
+import csv
 import dataclasses
 import json
 import re
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from ingredients.core.errors import UserInputError
+from ingredients.evaluation import outputs
 from ingredients.evaluation.case_tables import CASES_NAME, PEOPLE_NAME
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo
@@ -347,6 +349,36 @@ def test_the_outputs_hold_the_same_cases(folder, output):
     assert people[2].startswith('wave,2,"ben, the 2nd",true,')
     assert "| wave |" in (output / "report.md").read_text()
     assert (output / "report.html").is_file()
+
+
+def test_a_report_that_cannot_be_made_leaves_no_result(folder, output, monkeypatch):
+    def fail(*_, **__):
+        raise UserInputError("This report cannot be made.")
+
+    path = folder.write(ask(folder, "wave", wave({LEFT: RED}), folder.person("ana", RED)))
+    monkeypatch.setattr(outputs, "html_report", fail)
+    with pytest.raises(UserInputError, match="cannot be made"):
+        evaluate_videos(path, make_backends(), output)
+    names = {"result.json", "report.md", "report.html", CASES_NAME, PEOPLE_NAME}
+    assert not names & {each.name for each in output.iterdir()}
+    monkeypatch.undo()
+    evaluate_videos(path, make_backends(), output)
+    assert names <= {each.name for each in output.iterdir()}
+
+
+def test_no_cell_is_a_formula(folder, output):
+    evil = ("=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(A1)", " =1", "plain - text")
+    people = [folder.person(name, colour) for name, colour in zip(evil[:2], (RED, GREEN), strict=True)]
+    videos = [
+        dataclasses.replace(ask(folder, f"v{number}", wave({LEFT: RED}), *people), prompt=prompt)
+        for number, prompt in enumerate(evil)
+    ]
+    evaluate_videos(folder.write(*videos), make_backends(), output)
+    with (output / CASES_NAME).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["prompt"] for row in rows] == [f"'{text}" for text in evil[:5]] + [evil[5]]
+    with (output / PEOPLE_NAME).open(newline="") as file:
+        assert {row["name"] for row in csv.DictReader(file)} == {f"'{evil[0]}", f"'{evil[1]}"}
 
 
 def test_unknown_metrics_and_metrics_that_cannot_be_had_are_named(folder, output):

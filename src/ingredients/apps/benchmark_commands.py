@@ -157,6 +157,7 @@ def run(
     """Makes the videos of a benchmark's cases."""
     from ingredients.apps.generate import check_takes_people
     from ingredients.core.config import config_to_dict
+    from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.benchmark.check import read_benchmark
     from ingredients.evaluation.benchmark.videos import choose_cases, make_benchmark_videos
@@ -166,6 +167,7 @@ def run(
     from ingredients.pipelines.model_places import find_model
     from ingredients.pipelines.out_of_memory import explained_out_of_memory
 
+    check_output_folder(output, "videos of a benchmark")
     benchmark = read_benchmark(folder)
     chosen = choose_cases(benchmark, num_people=people, num_cases=cases)
     model_folder = find_model(model, notice=say)

@@ -73,6 +73,7 @@ def encode(
     import torch
 
     from ingredients.core.errors import UserInputError
+    from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
     from ingredients.data.clip_encoder import EncoderConfig, describe
     from ingredients.data.clip_source import open_clip_source
@@ -86,6 +87,7 @@ def encode(
 
     chosen_part = _parse_part(part)
     buckets = tuple(_parse_bucket(text) for text in bucket or ())
+    check_output_folder(output, "encoded clips")
     source = open_clip_source(folder)
     device = default_device()
     dtype = default_dtype(device)
@@ -105,7 +107,6 @@ def encode(
         reading = ReadingConfig(buckets=buckets or (loaded.bucket,), stride=stride, seed=seed)
         for each in reading.buckets:
             loaded.geometry.check(height=each.height, width=each.width, num_frames=each.num_frames)
-        output.mkdir(parents=True, exist_ok=True)
         description = describe(
             loaded.encoder,
             parts=loaded.digests,

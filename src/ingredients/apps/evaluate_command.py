@@ -33,6 +33,7 @@ from ingredients.apps.sampling_options import (
     StepCache,
 )
 from ingredients.apps.terminal import note, say, show, show_json, with_examples
+from ingredients.core.output_folders import check_output_folder
 from ingredients.core.paths import parse_path
 
 HELP = with_examples(
@@ -126,6 +127,7 @@ def evaluate(
         )
         return
     output = output or _OUTPUT
+    check_output_folder(output, "an evaluation")
 
     from ingredients.core.config import config_to_dict
     from ingredients.core.errors import UserInputError

@@ -24,11 +24,13 @@ def judge_folder(
     as_json: bool,
 ) -> None:
     """Judges the videos of a folder with a manifest, and prints what was found."""
+    from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.backends import MODEL, load_backends
     from ingredients.evaluation.videos import evaluate_videos
     from ingredients.pipelines.model_places import find_model
 
+    check_output_folder(output, "an evaluation")
     model_folder = find_model(model if MODEL in (judge, detector) else None, notice=say)
     backends = load_backends(model_folder, judge=judge, detector=detector, clip=clip, inception=inception)
     try:

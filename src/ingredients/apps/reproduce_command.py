@@ -34,8 +34,9 @@ def reproduce(
         "runs/studies"
     ),
     output: Annotated[
-        Path, typer.Option(parser=parse_path, help="Folder of the page with tables and figures.")
-    ] = Path("docs/results"),
+        Path | None,
+        typer.Option(parser=parse_path, help="Folder of the page with tables and figures. Default: FOLDER/results."),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=1, help="Begins no step that would go beyond so many minutes.")
     ] = None,
@@ -50,10 +51,13 @@ def reproduce(
     import torch
 
     from ingredients.core.config import load_config
+    from ingredients.core.output_folders import check_output_folder
     from ingredients.studies.lab import Lab
     from ingredients.studies.recipes import StudyConfig
     from ingredients.studies.reproduce import missing_text, plan_study, run_study, write_results
 
+    output = output or folder / "results"
+    check_output_folder(output, "results of studies")
     lab = Lab(folder, load_config(StudyConfig, overrides=settings or ()), show=jobs == 1 and not worker)
     lab.claim(writes=not dry_run and not results_only)
     plan = plan_study(lab, target)

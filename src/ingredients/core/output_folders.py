@@ -6,11 +6,13 @@ holds something else and no such file is refused.
 """
 
 import contextlib
+import functools
+import inspect
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_folder, is_temporary, make_folder, write_text
@@ -34,6 +36,9 @@ Contents = Literal[
     "runs of the small model",
 ]
 """What a folder is for, as sentences say it."""
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 
 
 def check_output_folder(path: Path, contents: Contents) -> None:
@@ -90,9 +95,39 @@ def claimed_folder(path: Path, contents: Contents) -> Iterator[None]:
     Raises:
         OutputError: as `claim_folder`, or if another process works in the folder.
     """
+    is_new = not path.exists()
     claim_folder(path, contents)
-    with locked(path / _LOCK_NAME, busy=f"Another process is writing into the folder {path}"):
-        yield
+    try:
+        with locked(path / _LOCK_NAME, busy=f"Another process is writing into the folder {path}"):
+            yield
+    except BaseException:
+        if is_new:
+            _remove_empty(path)
+        raise
+
+
+def fills_folder(
+    contents: Contents, argument: str
+) -> Callable[[Callable[_Given, _Result]], Callable[_Given, _Result]]:
+    """Makes a function hold the `claimed_folder` that one of its arguments names while it runs.
+
+    Args:
+        contents: what the folder is for.
+        argument: name of the argument, a path.
+    """
+
+    def decorate(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def filling(*arguments: _Given.args, **named: _Given.kwargs) -> _Result:
+            folder = signature.bind(*arguments, **named).arguments[argument]
+            with claimed_folder(Path(folder), contents):
+                return function(*arguments, **named)
+
+        return filling
+
+    return decorate
 
 
 @contextlib.contextmanager
@@ -163,6 +198,15 @@ def _check_place(path: Path) -> None:
         raise OutputError(f"The output {path} would lie below {above}, which is no folder; choose another one.")
     if not os.access(above, os.W_OK):
         raise OutputError(f"The folder {above} of the output {path} cannot be written to; choose another one.")
+
+
+def _remove_empty(folder: Path) -> None:
+    """Removes a folder that was made for work that then could not begin."""
+    with contextlib.suppress(OSError):
+        if {path.name for path in folder.iterdir()} <= {MARKER_NAME, _LOCK_NAME}:
+            for name in (MARKER_NAME, _LOCK_NAME):
+                (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
 
 
 def _is_ours(path: Path) -> bool:

@@ -26,6 +26,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from ingredients.core import output_folders
 from ingredients.core.config import record_from
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
@@ -516,8 +517,9 @@ def claim_folder(folder: Path, description: Mapping[str, Any], empty_prompt_embe
 
     Raises:
         UserInputError: if it holds clips of another model, other settings or another data set; it names which.
-        OutputError: if it cannot be written.
+        OutputError: if it cannot be written, or holds something else.
     """
+    output_folders.claim_folder(folder, "encoded clips")
     path = folder / DESCRIPTION_NAME
     description = parse_json(to_json({"format": FORMAT} | dict(description)))
     if path.exists():

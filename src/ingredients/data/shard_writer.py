@@ -11,8 +11,8 @@ from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.json_yaml import to_json
 from ingredients.core.optional_dependencies import import_optional
+from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
-from ingredients.data.clip_folder import METADATA_NAME
 from ingredients.data.clip_shards import RECORD_SUFFIX, SHARD_SUFFIX, count_clips, list_shards
 from ingredients.data.clip_source import ClipItem, ClipSource
 from ingredients.data.record_json import record_to_json
@@ -24,6 +24,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 _PLAIN_SUFFIX = re.compile(r"[a-z0-9]{1,8}")
 
 
+@fills_folder("shards of clips", "folder")
 def pack_clips(
     source: ClipSource,
     folder: Path,
@@ -74,12 +75,6 @@ def pack_clips(
 
 
 def _start(source: ClipSource, folder: Path, made_from: str, clips_per_shard: int) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
-    if (folder / METADATA_NAME).is_file():
-        raise OutputError(f"The folder {folder} holds a data set with {METADATA_NAME}; choose another one for shards.")
     there = read_index(folder)
     if list_shards(folder) and (
         there is None or (there.made_from, there.clips_per_shard) != (made_from, clips_per_shard)

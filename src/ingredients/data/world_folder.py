@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ingredients.core.errors import OutputError
+from ingredients.core.files import make_folder
+from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.data.clip_folder import METADATA_NAME, read_clip_folder, write_metadata
 from ingredients.data.mask_files import write_masks
@@ -28,6 +30,7 @@ _CRF = 4
 _SAVE_EVERY = 20
 
 
+@fills_folder("a data set of clips", "folder")
 def write_world_folder(
     folder: Path,
     seeds: Sequence[int],
@@ -61,11 +64,8 @@ def write_world_folder(
     Raises:
         OutputError: if the folder cannot be written to, or holds clips of another kind.
     """
-    try:
-        for name in ("videos", "masks", "references"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
+    for name in ("videos", "masks", "references"):
+        make_folder(folder / name)
     records = read_clip_folder(folder) if (folder / METADATA_NAME).is_file() else []
     kind = split if style is TOGETHER else f"{split}-{style.name}"
     for record in records:

@@ -1,26 +1,28 @@
 """The cases as tables for other programs: `cases.csv`, a row a video, and `people.csv`, a row a person of a video."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from ingredients.core.files import atomic_path
 from ingredients.evaluation.reported import ReportedCase
 
 CASES_NAME = "cases.csv"
 PEOPLE_NAME = "people.csv"
 
+_BEGINNINGS_OF_FORMULAS = ("=", "+", "-", "@", "|", "%")
+
 _Row = Mapping[str, str | int | float | bool | None]
 
 
-def write_case_tables(folder: Path, cases: Sequence[ReportedCase]) -> None:
-    """Writes both tables; what was not measured is an empty cell.
+def case_tables(cases: Sequence[ReportedCase]) -> dict[str, str]:
+    """Both tables, by the names of their files; what was not measured is an empty cell.
 
-    Raises:
-        OutputError: if they cannot be written.
+    A text that a spreadsheet would take for a formula has an apostrophe before it, which spreadsheets do not show.
     """
-    _write(folder / CASES_NAME, [case_row(case) for case in cases])
-    _write(folder / PEOPLE_NAME, [row for case in cases for row in people_rows(case)])
+    return {
+        CASES_NAME: _table([case_row(case) for case in cases]),
+        PEOPLE_NAME: _table([row for case in cases for row in people_rows(case)]),
+    }
 
 
 def case_row(case: ReportedCase) -> _Row:
@@ -79,11 +81,12 @@ def people_rows(case: ReportedCase) -> list[_Row]:
     return rows
 
 
-def _write(path: Path, rows: Sequence[_Row]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows([{name: _cell(value) for name, value in row.items()} for row in rows])
+def _table(rows: Sequence[_Row]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows([{name: _cell(value) for name, value in row.items()} for row in rows])
+    return text.getvalue()
 
 
 def _cell(value: str | int | float | bool | None) -> str | int:
@@ -91,4 +94,6 @@ def _cell(value: str | int | float | bool | None) -> str | int:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str):
+        return f"'{value}" if value.lstrip().startswith(_BEGINNINGS_OF_FORMULAS) else value
     return f"{value:.5f}" if isinstance(value, float) else value

@@ -10,9 +10,10 @@ import torch
 
 from ingredients.core import json_yaml
 from ingredients.core.config import config_to_dict, read_record
-from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import open_file
 from ingredients.core.json_yaml import BadFileError, finite_or_none, found, read_json
+from ingredients.core.output_folders import claim_folder
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.records import CaseRecord
 from ingredients.faces.onnx_faces import OnnxNetwork
@@ -28,18 +29,13 @@ class EvaluationFolder:
         description: what the records depend on: the model's fingerprint and the settings.
 
     Raises:
-        OutputError: if the folder cannot be made.
+        OutputError: if the folder cannot be made, or holds something else.
         UserInputError: if it holds records of another model or other settings.
     """
 
     def __init__(self, path: str | Path, *, description: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"The folder {path} cannot be made ({error.strerror}); choose another output folder."
-            ) from error
+        claim_folder(self.path, "an evaluation")
         check_description(self.path, description)
 
     def load(self, variant: str, index: int) -> CaseRecord | None:

@@ -6,9 +6,7 @@ come first and are the first to have their videos in it.
 
 import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from ingredients.core.files import atomic_path
 from ingredients.evaluation.confusion import confusion_matrix
 from ingredients.evaluation.html_assets import SCRIPT, STYLE
 from ingredients.evaluation.html_media import embed_photo, embed_video
@@ -22,21 +20,6 @@ DEFAULT_NUM_VIDEOS = 24
 
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _BETTER = {True: "higher is better", False: "lower is better", None: ""}
-
-
-def write_html_report(path: Path, page: ReportPage, *, num_videos: int = DEFAULT_NUM_VIDEOS) -> None:
-    """Writes the report, whole or not at all.
-
-    Args:
-        path: the file.
-        page: what it shows.
-        num_videos: the worst so many cases have their videos in it.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    with atomic_path(path) as temporary:
-        temporary.write_text(html_report(page, num_videos=num_videos), encoding="utf-8")
 
 
 def html_report(page: ReportPage, *, num_videos: int = DEFAULT_NUM_VIDEOS) -> str:

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ingredients.core.files import write_text
 from ingredients.core.markdown import markdown_table
+from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment
 from ingredients.evaluation.cases import make_cases
@@ -17,7 +19,6 @@ from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.base import Metric
 from ingredients.evaluation.metrics.registry import METRICS, find_metrics
-from ingredients.evaluation.outputs import write_text
 from ingredients.evaluation.records import CaseRecord
 from ingredients.evaluation.results import estimate_to_json
 from ingredients.evaluation.runner import open_runner
@@ -140,6 +141,7 @@ class ModulesResult:
         return "\n".join(lines)
 
 
+@fills_folder("an evaluation", "output")
 def evaluate_modules(
     pipeline: IngredientsPipeline,
     judge: Judge,

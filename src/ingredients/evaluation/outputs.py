@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ingredients.core.files import atomic_path
-from ingredients.evaluation.case_tables import write_case_tables
-from ingredients.evaluation.folder import write_json
-from ingredients.evaluation.html_report import write_html_report
+from ingredients.core.files import write_bytes
+from ingredients.core.json_yaml import finite_or_none, to_json
+from ingredients.evaluation.case_tables import case_tables
+from ingredients.evaluation.html_report import html_report
 from ingredients.evaluation.reported import ReportPage
 
 RESULT_NAME = "result.json"
@@ -20,6 +20,8 @@ def write_outputs(
 ) -> None:
     """Writes `result.json`, `report.md`, `report.html`, `cases.csv` and `people.csv`, each whole or not at all.
 
+    All of them are there before the first is written, so that what cannot be said leaves none of them.
+
     Args:
         folder: the evaluation's.
         values: the numbers, as plain values.
@@ -30,13 +32,12 @@ def write_outputs(
     Raises:
         OutputError: if a file cannot be written.
     """
-    write_json(folder / RESULT_NAME, values)
-    write_text(folder / REPORT_NAME, markdown)
-    write_case_tables(folder, page.cases)
-    write_html_report(folder / HTML_NAME, page, num_videos=num_report_videos)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, whole or not at all."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    texts = {
+        HTML_NAME: html_report(page, num_videos=num_report_videos),
+        **case_tables(page.cases),
+        REPORT_NAME: markdown,
+        RESULT_NAME: to_json(finite_or_none(values), indent=1) + "\n",  # last: where it is, an evaluation is done
+    }
+    encoded = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
+    for name, content in encoded.items():
+        write_bytes(folder / name, content)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ingredients.core.config import config_to_dict
+from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.benchmark.drawn import BENCHMARK_VERSION, drawn_cases
 from ingredients.evaluation.calibration import JudgeCalibration
@@ -28,6 +29,7 @@ from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.speed import apply_speed_options
 
 
+@fills_folder("an evaluation", "output")
 def evaluate(
     pipeline: IngredientsPipeline,
     judge: Judge,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.backends import Backends
@@ -31,6 +32,7 @@ from ingredients.world.captions import other_sentences
 FOLDER_SCALE_NAME = "calibration.json"
 
 
+@fills_folder("an evaluation", "output")
 def evaluate_videos(
     folder: str | Path,
     backends: Backends,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from ingredients.core import output_folders
 from ingredients.core.config import config_to_dict, load_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
@@ -91,7 +92,9 @@ class Lab:
 
         Raises:
             UserInputError: if they differ; it names the first.
+            OutputError: if the folder holds something else.
         """
+        output_folders.check_output_folder(self.folder, "studies")
         path = self.folder / SETTINGS_NAME
         now = {name: value for name, value in config_to_dict(self.config).items() if name != "num_seeds"}
         now["model"] = self.model_digest
@@ -109,7 +112,7 @@ class Lab:
                     "so, or name another --folder."
                 )
         elif writes:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            output_folders.claim_folder(self.folder, "studies")
             with atomic_path(path) as temporary:
                 temporary.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
 
@@ -214,7 +217,6 @@ class Lab:
         )
         world = WorldExampleConfig()
         folder = self.clips(name)
-        folder.mkdir(parents=True, exist_ok=True)
         source = dataclasses.asdict(world) | {"without_held_out_pairs": True}
         description = describe(loaded.encoder, parts=loaded.digests, source=source, reading={})
         claim_folder(folder, description, loaded.encoder.encode_captions([""])[0])

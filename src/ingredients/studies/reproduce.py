@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ingredients.core.files import atomic_path
 from ingredients.core.model_files import read_json
+from ingredients.core.output_folders import fills_folder
 from ingredients.evaluation.outputs import RESULT_NAME
 from ingredients.studies import figures
 from ingredients.studies.comparison import ModelResult, read_result
@@ -92,6 +93,7 @@ def run_study(lab: Lab, plan: StudyPlan, *, minutes: float | None = None, notice
     return run_steps(plan.steps, lab.folder, minutes=minutes, notice=notice)
 
 
+@fills_folder("results of studies", "output")
 def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[str], None]) -> Path:
     """Writes the page of results: tables beside the paper's numbers, and figures, as far as their models are there.
 
@@ -107,7 +109,6 @@ def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[s
     Returns:
         The page.
     """
-    output.mkdir(parents=True, exist_ok=True)
     results = _read_results(lab)
     parts = [page_head(lab)]
     parts += [table_markdown(table, results) for table in TABLES.values() if _has_rows(table, results)]

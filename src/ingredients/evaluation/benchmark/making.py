@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.benchmark.card import check_card_path
 from ingredients.evaluation.benchmark.cases import make_cases
@@ -29,6 +30,7 @@ from ingredients.world.portraits import render_portrait
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
+@fills_folder("a benchmark", "folder")
 def write_drawn_benchmark(folder: Path, *, progress: ProgressCallback | None = None) -> Benchmark:
     """Draws the benchmark of the drawn world into a folder; a stopped run can be run again.
 
@@ -40,8 +42,8 @@ def write_drawn_benchmark(folder: Path, *, progress: ProgressCallback | None = N
         OutputError: if the folder holds something else, or cannot be written to.
     """
     benchmark = drawn_benchmark()
-    if folder.is_dir() and any(folder.iterdir()) and not _holds(folder, benchmark.info):
-        raise OutputError(f"The folder {folder} holds something else already; name a new one for the benchmark.")
+    if (folder / INFO_NAME).exists() and not _holds(folder, benchmark.info):
+        raise OutputError(f"The folder {folder} holds another benchmark; name a new one.")
     make_folder(folder)
     write_info(folder, benchmark.info)  # first, so that a stopped run is known again
     people = drawn_people()

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingredients.core.config import config_to_dict
-from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.input_files import read_bytes
+from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.evaluation.benchmark.folder import photo_path
@@ -30,6 +31,7 @@ from ingredients.pipelines.people import identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 
+@fills_folder("videos of a benchmark", "output")
 def make_benchmark_videos(
     pipeline: IngredientsPipeline,
     folder: Path,
@@ -58,10 +60,6 @@ def make_benchmark_videos(
         PhotoError: if a photo cannot be read or shows no face; the videos made before are kept.
         OutputError: if something cannot be written.
     """
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {output} cannot be made ({error.strerror}); choose another one.") from error
     asked = config_to_dict(benchmark)
     check_description(
         output,
