@@ -108,7 +108,7 @@ def test_shards_of_something_else_are_not_mixed_in(folder: Path, tmp_path: Path)
     with pytest.raises(OutputError, match="holds a data set of clips, not shards of clips"):
         pack(folder, folder)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="choose another one"):
+    with pytest.raises(OutputError, match="is a file; choose the name of a folder"):
         pack(folder, tmp_path / "file")
 
 
