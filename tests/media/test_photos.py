@@ -1,4 +1,5 @@
 import io
+import itertools
 import logging
 import os
 import struct
@@ -171,13 +172,18 @@ def icc_profile(space: str, *, gamma: float = 563 / 256) -> bytes:
         tags |= {b"bXYZ": xyz(0.14919, 0.06322, 0.74457), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
     else:
         tags[b"kTRC"] = curve
+    return packed_profile("mntr", space, "XYZ ", tags)
+
+
+def packed_profile(kind: str, space: str, connection: str, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile of version 2: header, table of tags, tags."""
     table, body, offset = b"", b"", 128 + 4 + 12 * len(tags)
     for name, data in tags.items():
         data += bytes(-len(data) % 4)
         table += name + struct.pack(">II", offset + len(body), len(data))
         body += data
-    size = offset + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"none", 0x02100000, b"mntr", space.encode(), b"XYZ ") + bytes(12)
+    names = (each.encode() for each in (kind, space, connection))
+    header = struct.pack(">I4sI4s4s4s", offset + len(body), b"none", 0x02100000, *names) + bytes(12)
     header += b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061) + bytes(48)
     return header + struct.pack(">I", len(tags)) + table + body
 
@@ -218,6 +224,32 @@ def test_a_profile_of_grey_is_applied(tmp_path: Path) -> None:
     linear = grey / 255.0
     curved = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
     np.testing.assert_allclose(load_photo(tmp_path / "a.png"), np.repeat(curved[..., None], 3, -1), atol=1.5)
+
+
+def ink_profile() -> bytes:
+    """A press whose inks have the colours (Lab) of `INKS`, and are black where two of them or black lie."""
+    grid = [INKS.get(inks, (0, 128, 128)) for inks in itertools.product((0, 1), repeat=4)]
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + struct.pack(">9i", *np.eye(3, dtype=int).ravel() * 65536)
+    table += bytes(range(256)) * 4 + bytes(itertools.chain.from_iterable(grid)) + bytes(range(256)) * 3
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(11 + 67 + 1)
+    tags = {b"desc": text, b"cprt": b"text\0\0\0\0none\0\0\0\0", b"A2B0": table}
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    return packed_profile("prtr", "CMYK", "Lab ", tags | {b"wtpt": white})
+
+
+INKS = {(0, 0, 0, 0): (255, 128, 128), (1, 0, 0, 0): (153, 108, 108)}
+"""Lightness from 0 to 255, then a and b around 128: white paper, and a dull blue of Lab (60, -20, -20)."""
+
+
+def test_the_colours_of_a_press_go_by_its_profile(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 3, 4), np.uint8)
+    pixels[0, 0, 0] = 255
+    pixels[1, 2] = (0, 255, 255, 0)
+    Image.fromarray(pixels, "CMYK").save(tmp_path / "a.tif", icc_profile=ink_profile())
+    photo = load_photo(tmp_path / "a.tif").astype(int)
+    np.testing.assert_allclose(photo[0, 1], 255, atol=1)
+    np.testing.assert_allclose(photo[1, 2], 0, atol=1)
+    np.testing.assert_allclose(photo[0, 0], (77, 156, 179), atol=2)  # of Lab (60, -20, -20), by CIE's formulas
 
 
 def test_srgbs_own_profile_changes_nothing(tmp_path: Path) -> None:

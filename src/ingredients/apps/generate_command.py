@@ -56,7 +56,9 @@ def generate(
         ),
     ],
     prompt: Annotated[str, typer.Option(help="What happens. `ingredients world words` lists the words that count.")],
-    output: Annotated[Path, typer.Option(parser=parse_path, help="Video to write.")] = Path("out.mp4"),
+    output: Annotated[
+        Path, typer.Option(parser=parse_path, help="Video to write; .mp4, .mov, .mkv, .webm or .gif.")
+    ] = Path("out.mp4"),
     face: Annotated[
         str | None,
         typer.Option(
