@@ -26,6 +26,27 @@ def test_a_model_is_measured(run: Run, tiny_model: Path) -> None:
     assert len(measured["cases"]) == 2
 
 
+def test_a_summary_is_printed_and_two_results_are_compared(run: Run, tiny_model: Path) -> None:
+    options = ("--cases", 2, "--model", tiny_model, "--num-inference-steps", 1)
+    first = run("evaluate", *options, "--output", "plain")
+    assert first.exit_code == 0, first.output
+    lines = first.stdout.splitlines()
+    assert 8 <= len(lines) <= 14
+    assert lines[0] == "2 cases of 2 people, seed 0"
+    assert lines[-1] == "report: plain/report.html"
+    assert any(line.startswith("text, each attribute told right among all: count ") for line in lines)
+    second = run("evaluate", *options, "--face-scale", 2, "--output", "strong")
+    assert second.exit_code == 0, second.output
+    compared = run("compare", "plain", "strong/result.json", "--json")
+    assert compared.exit_code == 0, compared.output
+    assert json.loads(compared.stdout)["metrics"]["normalised_similarity"]["difference"].keys() >= {"low", "high"}
+    table = run("compare", "plain", "strong")
+    assert "strong less plain" in table.stdout
+    refused = run("compare", "plain", "nowhere")
+    assert refused.exit_code == 2
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
 @pytest.mark.slow
 def test_the_parts_of_a_model_are_measured(run: Run, tiny_model: Path) -> None:
     result = run("evaluate", "--cases", 1, "--modules", "--model", tiny_model, "--num-inference-steps", 1, "--json")
@@ -117,6 +138,7 @@ def test_videos_by_dlib_and_a_note_of_those_that_cannot_be_judged(run: Run, phot
     assert judged.exit_code == 0, judged.output
     assert "1 of 1 videos could not be judged" in judged.stderr
     assert "another judge or detector" in judged.stdout  # dlib finds no face in a drawing
+    assert len(judged.stdout.splitlines()) <= 12
     stopped = run("evaluate", "--videos", folder, "--judge", "dlib", "--on-error", "stop")
     assert stopped.exit_code == 2
     assert "Case none" in stopped.stderr

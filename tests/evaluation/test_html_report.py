@@ -57,6 +57,7 @@ def test_the_worst_come_first_and_have_their_videos_in_it(page):
     rows = re.findall(r"<tr><td data-value=\"([^\"]*)", html_report(page))
     assert rows[0] == "none"
     assert rows[-1] == "right"
+    assert "autoplay controls loop muted playsinline" in html_report(page)
     for limit, embedded in ((24, 3), (1, 1), (0, 0)):
         text = html_report(page, num_videos=limit)
         assert text.count("<video ") == embedded

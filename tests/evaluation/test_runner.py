@@ -19,6 +19,7 @@ from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves, module_variants
 from ingredients.evaluation.router_probe import balanced_recall, probe_router
 from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_runner
+from ingredients.evaluation.two_results import compare_results
 from ingredients.evaluation.variants import BOTH, GLOBAL_ONLY, MODULE_VARIANTS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.world.scenes import render_scene
@@ -222,6 +223,23 @@ def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
     whole = (tmp_path / "cases" / "whole" / "0000.json").stat().st_mtime_ns
     run(pipeline, judge, tmp_path, num_cases=1, metrics=["normalised_similarity"], settings=planned)
     assert (tmp_path / "cases" / "whole" / "0000.json").stat().st_mtime_ns == whole  # shared, not made again
+
+
+def test_what_an_evaluation_writes_can_be_compared(pipeline, judge, tmp_path):
+    """The numbers of each case average to the metrics, and a result does not differ from itself."""
+    options = {"num_cases": 2, "num_distractors": 4}
+    result = evaluate(pipeline, judge, tmp_path / "a", settings=SETTINGS, **options)
+    other = dataclasses.replace(SETTINGS, face_scale=3.0)
+    evaluate(pipeline, judge, tmp_path / "b", settings=other, **options)
+    compared = compare_results(tmp_path / "a", tmp_path / "b")
+    names = {each.name for each in compared.metrics}
+    assert {"normalised_similarity", "right_person_rate", "router_accuracy", "text_relevance_action"} <= names
+    assert not {"judge_frechet_distance", "motion_amount", "variety"} & names  # no means over cases
+    for each in compared.metrics:
+        assert each.first == pytest.approx(result.metrics[each.name].value, abs=2e-5), each.name
+    with_itself = compare_results(tmp_path / "a", tmp_path / "a")
+    assert {each.difference.value for each in with_itself.metrics} == {0.0}
+    assert {each.verdict for each in with_itself.metrics} == {"undecided"}
 
 
 def test_tokens_are_assigned_in_columns():

@@ -6,6 +6,7 @@ import typer
 
 from ingredients.apps import (
     benchmark_commands,
+    compare_command,
     data_commands,
     doctor_command,
     download_command,
@@ -43,6 +44,7 @@ app.command("info", help=info_command.HELP)(info_command.info)
 app.command("models", help=models_command.HELP)(models_command.models)
 app.command("download", help=download_command.HELP)(download_command.download)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
+app.command("compare", help=compare_command.HELP)(compare_command.compare)
 app.command("reproduce", help=reproduce_command.HELP)(reproduce_command.reproduce)
 app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
 app.add_typer(benchmark_commands.app, name="benchmark")

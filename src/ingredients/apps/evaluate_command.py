@@ -38,9 +38,10 @@ from ingredients.core.paths import parse_path
 
 HELP = with_examples(
     "Makes videos of held-out people from held-out prompts and says, with 95 % intervals, how well they were kept. "
-    "The judge is a recogniser that the model never saw. An interrupted evaluation goes on where it stopped.\n\n"
-    "With --videos, judges a folder of videos that any system made. The output folder holds result.json, report.html "
-    "(photos and videos in one file), report.md, cases.csv and people.csv.",
+    "The judge is a recogniser that the model never saw. An interrupted evaluation goes on where it stopped. A "
+    "summary is printed; the output folder holds the whole: report.html (photos and videos in one file), report.md, "
+    "result.json, cases.csv and people.csv. `ingredients compare` lays two evaluations side by side.\n\n"
+    "With --videos, judges a folder of videos that any system made.",
     "ingredients evaluate --cases 100 --json",
     "ingredients evaluate --cases 30 --modules",
     "ingredients evaluate --benchmark --people 3 --output outputs/benchmark-of-three",
@@ -134,7 +135,8 @@ def evaluate(
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.backends import load_backends
     from ingredients.evaluation.generation import GenerationSettings
-    from ingredients.evaluation.modules import ModulesResult, evaluate_modules
+    from ingredients.evaluation.modules import MODULES_REPORT_NAME, ModulesResult, evaluate_modules
+    from ingredients.evaluation.outputs import HTML_NAME
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
     from ingredients.pipelines.loading import load_pipeline
@@ -207,4 +209,5 @@ def evaluate(
     if as_json:
         show_json(result.to_json())
     else:
-        show(result.to_markdown())
+        report = MODULES_REPORT_NAME if modules else HTML_NAME
+        show(f"{result.to_summary()}\nreport: {output / report}")

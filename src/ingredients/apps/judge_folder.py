@@ -27,6 +27,7 @@ def judge_folder(
     from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.backends import MODEL, load_backends
+    from ingredients.evaluation.outputs import HTML_NAME
     from ingredients.evaluation.videos import evaluate_videos
     from ingredients.pipelines.model_places import find_model
 
@@ -52,7 +53,7 @@ def judge_folder(
     if as_json:
         show_json(result.to_json())
     else:
-        show(result.to_markdown())
+        show(f"{result.to_summary()}\nreport: {output / HTML_NAME}")
 
 
 def explain_interruption(output: Path) -> typer.Exit:

@@ -22,7 +22,7 @@ from ingredients.evaluation.metrics.registry import METRICS, find_metrics
 from ingredients.evaluation.records import CaseRecord
 from ingredients.evaluation.results import estimate_to_json
 from ingredients.evaluation.runner import open_runner
-from ingredients.evaluation.statistics import Estimate, bootstrap_mean
+from ingredients.evaluation.statistics import Estimate, bootstrap_difference, bootstrap_mean
 from ingredients.evaluation.variants import (
     ADDITIONS,
     BOTH,
@@ -224,7 +224,8 @@ def paired_difference(metric: Metric, ours: Sequence[CaseRecord], theirs: Sequen
     first, second = (metric.of_cases(records) for records in (ours, theirs))
     assert first is not None
     assert second is not None
-    return bootstrap_mean(np.array(first, dtype=np.float64) - np.array(second, dtype=np.float64))
+    before, after = (np.array(numbers, dtype=np.float64) for numbers in (second, first))
+    return bootstrap_difference(before, after, is_rate=metric.is_rate)
 
 
 def forced_routing_moves(left_right: Sequence[ClipAssessment], right_left: Sequence[ClipAssessment]) -> Estimate:

@@ -195,10 +195,9 @@ def summary_lines(
         lines.append(f"motion: {', '.join(parts)}")
     if motion:
         lines.append(f"motion at each transition: {', '.join(f'{share:.0%}' for share in motion)}")
-    if len(cases) > 1:
-        worst = min(cases, key=lambda case: case.record.people.mean_similarity)
-        remarks = "; ".join(worst.remarks()) or worst.record.prompt
-        lines.append(f"worst case: {worst.record.label}, {worst.record.people.mean_similarity:.2f}: {remarks}")
+    worst = min(cases, key=lambda case: case.record.people.mean_similarity)
+    remarks = "; ".join(worst.remarks()) or worst.record.prompt
+    lines.append(f"worst case: {worst.record.label}, {worst.record.people.mean_similarity:.2f}: {remarks}")
     return lines
 
 

@@ -94,6 +94,23 @@ def bootstrap_mean(
     return bootstrap(lambda indices: float(values[indices].mean()), len(values), num_resamples=num_resamples)
 
 
+def bootstrap_difference(
+    first: NDArray[np.float64], second: NDArray[np.float64], *, is_rate: bool = False
+) -> Estimate:
+    """Mean difference, second less first, of two values a case (K,), with its interval, case by case.
+
+    Args:
+        first: one a case.
+        second: of the same cases.
+        is_rate: as in `bootstrap_mean`; where no case differs, the interval says how many in a hundred still might.
+    """
+    differences = second - first
+    if is_rate and len(differences) and not differences.any():
+        most = wilson(0, len(differences)).high
+        return Estimate(value=0.0, low=-most, high=most)
+    return bootstrap_mean(differences)
+
+
 def wilson(num_successes: float, num_trials: int) -> Estimate:
     """A rate with Wilson's score interval (1927), which has a width at 0 % and at 100 % too.
 

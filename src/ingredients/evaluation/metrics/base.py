@@ -35,6 +35,11 @@ class Metric(Protocol):
         """Whether reports show it times 100, as the paper does."""
         ...
 
+    @property
+    def is_rate(self) -> bool:
+        """Whether it is the mean of shares of what can happen, so that 0 and 1 are its ends."""
+        ...
+
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
         """The number over these records, each of which has the parts that the metric needs."""
         ...

@@ -48,6 +48,7 @@ class Variety:
     description = "change within the faces (their landmarks), as a share of that in real clips: 0 is a pasted photo"
     needs: frozenset[Need] = frozenset({"changes", "real_video"})
     is_percentage = False
+    is_rate = False
     higher_is_better: bool | None = None
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:

@@ -41,6 +41,9 @@ class FaceFid:
     is_percentage: bool = False
     """Whether reports show it times 100."""
 
+    is_rate: bool = False
+    """A distance has no upper end."""
+
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
         """The distance with its interval; infinite while there are fewer than two faces on either side."""
         generated = [self._rows(record, "generated") for record in records]

@@ -23,6 +23,7 @@ class JudgeFrechetDistance:
     description = "Frechet distance between generated and real faces in the judge's features (not FID)"
     needs: frozenset[Need] = frozenset({"faces", "real_video"})
     is_percentage = False
+    is_rate = False
     higher_is_better: bool | None = False
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:

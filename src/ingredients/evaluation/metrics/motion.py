@@ -38,6 +38,7 @@ class MotionShare:
     """
 
     is_percentage = False
+    is_rate = False
     higher_is_better: bool | None = None
 
     def __init__(

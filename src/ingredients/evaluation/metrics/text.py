@@ -27,13 +27,14 @@ class TextRelevance:
     description = "pairs of a video and another prompt in which the own one is nearer to the frames; place suffices"
     needs: frozenset[Need] = frozenset({"text"})
     is_percentage = False
+    is_rate = True
     higher_is_better: bool | None = True
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
         """The share with its interval, beside that of the real clips."""
         of_real = [_wins(record_cosines) for record_cosines in _cosines(records, lambda text: text.real_frames)]
         return dataclasses.replace(
-            mean_of_cases(self.of_cases(records), is_rate=True),
+            mean_of_cases(self.of_cases(records), is_rate=self.is_rate),
             chance=0.5,
             real_clips=float(np.mean(of_real)) if of_real else None,
         )
@@ -50,11 +51,12 @@ class TextCosineDifference:
     description = "cosine of the frames with their own prompt, less that with the other prompts"
     needs: frozenset[Need] = frozenset({"text"})
     is_percentage = False
+    is_rate = False
     higher_is_better: bool | None = True
 
     def compute(self, records: Sequence[CaseRecord]) -> Estimate:
         """The difference with its interval."""
-        return mean_of_cases(self.of_cases(records), is_rate=False)
+        return mean_of_cases(self.of_cases(records), is_rate=self.is_rate)
 
     def of_cases(self, records: Sequence[CaseRecord]) -> list[float | None]:
         """The difference of each case."""
@@ -69,6 +71,7 @@ class AttributeChoice:
     """
 
     is_percentage = False
+    is_rate = True
     higher_is_better: bool | None = True
     needs: frozenset[Need] = frozenset({"text", "attributes"})
 
@@ -82,7 +85,7 @@ class AttributeChoice:
         choices = [choice for record in records if (choice := self._choice(record)) is not None]
         of_real = [choice.real_right for choice in choices if choice.real_right is not None]
         return dataclasses.replace(
-            mean_of_cases(self.of_cases(records), is_rate=True),
+            mean_of_cases(self.of_cases(records), is_rate=self.is_rate),
             chance=float(np.mean([1 / choice.num_values for choice in choices])) if choices else math.nan,
             real_clips=float(np.mean(of_real)) if of_real else None,
         )
