@@ -27,3 +27,12 @@ def test_a_full_disk_is_named(tmp_path: Path, fill_disk: Callable[[Path], None])
     with pytest.raises(OutputError, match="is full"):
         write_picture(tmp_path / "a.png", np.zeros((5, 7, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "side"), [("a.jpg", 65_501), ("a.webp", 16_384)])
+def test_a_picture_that_the_format_cannot_hold_is_said(tmp_path: Path, name: str, side: int) -> None:
+    picture = np.zeros((2, side, 3), np.uint8)
+    with pytest.raises(OutputError, match=r"holds at most .* pixels a side; choose a name that ends in \.png"):
+        write_picture(tmp_path / name, picture)
+    write_picture(tmp_path / name, picture[:, 1:])
+    write_picture(tmp_path / "a.png", picture)

@@ -17,6 +17,7 @@ PROVENANCE_TAG = 0x010E
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
 _MOST_SEGMENT_BYTES = 65_500
+_MOST_PIXELS_A_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 
 
 def check_picture_path(path: str | Path, *, overwrite: bool = True) -> Path:
@@ -44,9 +45,16 @@ def write_picture(path: str | Path, picture: UInt8Array, *, description: str | N
         description: what the file should say about itself, in ASCII.
 
     Raises:
-        OutputError: as `check_picture_path`, or if the disk is full.
+        OutputError: as `check_picture_path`, if the format holds no picture of this size, or if the disk is full.
     """
     path = check_picture_path(path)
+    longest = _MOST_PIXELS_A_SIDE.get(path.suffix.lower())
+    if longest is not None and max(picture.shape[:2]) > longest:
+        height, width = picture.shape[:2]
+        raise OutputError(
+            f"The picture {path} would be {width}x{height}, and {path.suffix} holds at most {longest} pixels a side; "
+            "choose a name that ends in .png."
+        )
     exif, comments = Image.Exif(), b""
     if description is not None:
         exif[PROVENANCE_TAG] = description
