@@ -34,3 +34,8 @@ def test_names_that_no_file_can_have(text: str, complaint: str) -> None:
         parse_path(text)
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 400
+
+
+def test_no_name_is_not_the_current_folder() -> None:
+    with pytest.raises(UserInputError, match="is empty"):
+        parse_path("")

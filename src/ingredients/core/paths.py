@@ -16,9 +16,12 @@ def parse_path(text: str | Path) -> Path:
     No shell expands it in `--output=~/x` or `NAME=~/x`. A file whose name begins with `~` is `./~name`.
 
     Raises:
-        UserInputError: if no file system can have such a name.
+        UserInputError: if no file system can have such a name, or it is empty: that of a shell's variable without a
+            value would mean the current folder.
     """
     named = str(text)
+    if not named:
+        raise UserInputError("A name of a file or folder is empty; give one, or a dot for the current folder.")
     try:
         encoded = os.fsencode(named)
     except UnicodeEncodeError as error:
