@@ -27,6 +27,9 @@ HANDFUL = (
     "num_inference_steps=3",
 )
 
+TOO_MUCH = ("--minutes", "1", "num_clips=100000", "num_validation_clips=100000", "num_cases=100", "num_pairs=100")
+"""More of everything than a minute allows, so that nothing begins."""
+
 
 def reproduce(target: str, folder: Path, *options: str) -> Result:
     arguments = ["reproduce", target, *HANDFUL, "--folder", folder / "lab", "--output", folder / "results", *options]
@@ -61,14 +64,14 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_is_too_small_leaves_all_to_do(tmp_path: Path) -> None:
-    result = reproduce("table1", tmp_path, "--minutes", "1", "num_clips=100000", "num_cases=100", "num_pairs=100")
+    result = reproduce("table1", tmp_path, *TOO_MUCH)
     assert result.exit_code == 0, result.output
     assert "No time was left for" in result.stderr
 
 
 def test_a_folder_keeps_the_settings_that_it_was_begun_with(tmp_path: Path) -> None:
     """What is done is not done again, so the page would say of old models that they were made with new settings."""
-    budget = ("--minutes", "1", "num_clips=100000", "num_validation_clips=100000")
+    budget = TOO_MUCH
     assert reproduce("table1", tmp_path, *budget).exit_code == 0
     for options in (("align_steps=7",), ("align_steps=7", "--dry-run"), ("align_steps=7", "--results-only")):
         result = reproduce("table1", tmp_path, *budget, *options)
