@@ -78,7 +78,7 @@ def test_mistakes_are_one_sentence(run: Run, own: Path) -> None:
         (("make", own, "--people", 3), "Sets of 3 people cannot be made of 3 identities"),
         (("check", "nowhere"), "holds no benchmark"),
         (("check", own, "--model", "any"), "Only --faces model needs a model"),
-        (("write", own), "holds something else already"),
+        (("write", own), "holds something already"),
     ):
         result = run("benchmark", *arguments)
         assert result.exit_code == 2, result.output
@@ -136,6 +136,37 @@ def test_videos_of_your_own_benchmark_are_made_once_and_judged(run: Run, own: Pa
     judged = run("evaluate", "--videos", "made", "--model", tiny_model, "--report-videos", 0, "--json")
     assert judged.exit_code == 0, judged.output
     assert [each["case_id"] for each in json.loads(judged.stdout)["cases"]] == [case["id"], second["id"]]
+
+
+@pytest.mark.parametrize("name", ["../../out", "a/b", "x" * 300, "a.b", "Zoë", "..", "\x1b[2J"])
+def test_any_id_that_the_check_passes_can_be_made(run: Run, own: Path, tiny_model: Path, name: str) -> None:
+    run("benchmark", "make", own)
+    lines = [json.loads(line) for line in (own / "cases.jsonl").read_text().splitlines()]
+    lines[0]["id"] = name
+    (own / "cases.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert run("benchmark", "check", own).exit_code == 0
+    before = set(Path.cwd().parent.rglob("*"))
+    making = ("--model", tiny_model, "--num-inference-steps", 1, "--cases", 1, "--output", "made")
+    made = run("benchmark", "run", own, *making)
+    assert made.exit_code == 0, made.output
+    new = {path.relative_to(Path.cwd()).as_posix() for path in set(Path.cwd().parent.rglob("*")) - before}
+    assert all(path.split("/")[0] == "made" for path in new)
+    assert json.loads(Path("made/manifest.jsonl").read_text())["case_id"] == name
+    assert len(list(Path("made/videos").iterdir())) == 1
+
+
+@pytest.mark.parametrize("file", ["prompts.jsonl", "cases.jsonl", "identities.jsonl"])
+def test_ids_and_names_that_cannot_be_are_found_by_the_check(run: Run, own: Path, file: str) -> None:
+    run("benchmark", "make", own)
+    lines = [json.loads(line) for line in (own / file).read_text().splitlines()]
+    lines[0]["id"] = " "
+    if file == "identities.jsonl":
+        lines[1]["photos"] = ["photos/" + "x" * 300 + ".png"]
+    (own / file).write_text("\n".join(map(json.dumps, lines)))
+    checked = run("benchmark", "check", own)
+    assert checked.exit_code == 1
+    assert f"{file}, line 1: The id is empty." in checked.stdout
+    assert ("line 2: The name own/photos/xxx" in checked.stdout) == (file == "identities.jsonl")
 
 
 def test_a_folder_of_benchmark_videos_is_of_one_model_and_one_benchmark(run: Run, own: Path, tiny_model: Path) -> None:

@@ -184,6 +184,21 @@ def test_a_damaged_file_is_removed(hub: Hub) -> None:
     assert (folder / WEIGHTS).read_bytes() == (hub.folder / WEIGHTS).read_bytes()
 
 
+def test_what_a_link_leads_to_is_not_removed(hub: Hub, cache: Path, tmp_path: Path) -> None:
+    folder = fetch(MODEL)
+    plan = plan_download(MODEL)
+    theirs = tmp_path / "theirs.safetensors"
+    for link in (folder / WEIGHTS, (folder / WEIGHTS).resolve()):  # in the model's folder, and in the blobs
+        theirs.write_bytes(b"precious")
+        link.unlink()
+        link.symlink_to(theirs)
+        with pytest.raises(HubError, match="arrived damaged"):
+            verify(plan, folder)
+        assert theirs.read_bytes() == b"precious"
+        assert not link.is_symlink()
+        verify(plan, fetch(MODEL))
+
+
 def test_an_interrupted_comparison_leaves_nothing_unproven(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -40,7 +40,12 @@ def read_tensors(path: Path) -> Mapping[str, torch.Tensor]:
             tensors: dict[str, torch.Tensor] = load_file(path)
             return tensors
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # whose message advises to read it all the same
+        raise ModelFolderError(
+            f"The weights {path} are damaged, or hold more than tensors by name: such a file can run programs, so it "
+            "is not read; copy it again, or name one in safetensors."
+        ) from error
+    except (SafetensorError, OSError, RuntimeError, EOFError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelFolderError(f"The weights {path} are damaged ({reason}); copy the file again.") from error
     for key in ("state_dict", "module", "model"):  # where training code often puts them

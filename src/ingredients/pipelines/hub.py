@@ -197,12 +197,24 @@ def verify(plan: DownloadPlan, folder: Path, *, progress: ProgressCallback | Non
         num_read += file.size
         if not path.is_file() or _checksum(path, file) != file.checksum:
             damaged.append(file.name)
-            path.resolve().unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            _remove_damaged(plan, path)
         if progress is not None:
             progress(num_read // 10**6, plan.num_bytes // 10**6)
     if damaged:
         raise HubError(_damaged(plan, damaged))
+
+
+def _remove_damaged(plan: DownloadPlan, path: Path) -> None:
+    """Removes a file of a model's folder; of a link, the link, and the blob only if it is one of the cache's own.
+
+    Somebody may have linked a file of theirs into the folder or the blobs: what a link leads to is never removed.
+    """
+    if path.is_symlink():
+        blob = path.parent / path.readlink()
+        blobs = _repository_folder(plan.model.repo_id) / "blobs"
+        if blob.parent.resolve() == blobs.resolve():
+            blob.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def _damaged(plan: DownloadPlan, names: Sequence[str]) -> str:

@@ -182,6 +182,8 @@ def _read_file(path: Path, record_type: type[RecordT], problems: list[BenchmarkP
         if isinstance(record, BadLineError):
             problems += _problems_at(path.name, number, [str(record)])
             continue
+        if not record.id.strip():
+            problems += _problems_at(path.name, number, ["The id is empty."])
         if record.id in first_lines:
             found = f"The id {record.id!r} is that of line {first_lines[record.id]} already; give each its own."
             problems += _problems_at(path.name, number, [found])
@@ -197,8 +199,6 @@ def _problems_at(name: str, number: int, found: Sequence[str], *, is_fatal: bool
 
 
 def _identity_problems(person: BenchmarkIdentity) -> list[str]:
-    if not person.id:
-        return ["The id is empty."]
     return [] if person.photos else [f"{person.id} has no photo."]
 
 

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from ingredients.core import files
 from ingredients.core.config import config_from_dict, config_to_dict, read_record
-from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import BadFileError, NotPlainError, read_json_lines, write_json, write_json_lines
+from ingredients.core.paths import parse_path
 from ingredients.evaluation.benchmark.schema import BenchmarkCase, BenchmarkIdentity, BenchmarkInfo, BenchmarkPrompt
 
 INFO_NAME = "benchmark.json"
@@ -84,24 +86,21 @@ def make_folder(folder: Path) -> None:
     Raises:
         OutputError: if they cannot be made.
     """
-    try:
-        (folder / PHOTO_FOLDER).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
+    files.make_folder(folder / PHOTO_FOLDER)
 
 
 def photo_path(folder: Path, photo: str) -> Path:
     """The file of a photo.
 
     Raises:
-        UserInputError: if its name leads out of the folder.
+        UserInputError: if its name leads out of the folder, or no file can have it.
     """
     relative = PurePosixPath(photo)
     if relative.is_absolute() or ".." in relative.parts:
         raise UserInputError(
             f"The photo {photo} lies outside of the benchmark's folder; copy it into {PHOTO_FOLDER}/."
         )
-    return folder / relative
+    return parse_path(folder / relative)
 
 
 def _to_json(record: BenchmarkInfo | Record) -> dict[str, Any]:

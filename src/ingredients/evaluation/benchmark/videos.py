@@ -2,7 +2,7 @@
 
 evaluation.json   model and settings: other ones are refused
 manifest.jsonl    what each video was asked for with
-videos/CASE.mp4   made once; what is there is not made again
+videos/CASE.mp4   made once; what is there is not made again; of an odd id, something like it and its digest
 photos/           copies of those that the cases need
 """
 
@@ -12,11 +12,12 @@ from pathlib import Path
 
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
-from ingredients.core.files import atomic_path
+from ingredients.core.files import atomic_path, make_folder
 from ingredients.core.input_files import read_bytes
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning
+from ingredients.data.shard_writer import clip_key
 from ingredients.evaluation.benchmark.folder import photo_path
 from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkCase, BenchmarkIdentity, BenchmarkPrompt
 from ingredients.evaluation.case_runner import FPS
@@ -109,7 +110,7 @@ def _describe(
     case: BenchmarkCase, people: Sequence[BenchmarkIdentity], prompt: BenchmarkPrompt, *, ordered: bool
 ) -> ManifestVideo:
     return ManifestVideo(
-        file_name=f"videos/{case.id}.mp4",
+        file_name=f"videos/{clip_key(case.id)}.mp4",
         case_id=case.id,
         prompt=prompt.for_count(len(people)),
         people=tuple(ManifestPerson(name=person.id, photos=person.photos) for person in people),
@@ -130,7 +131,7 @@ def _copy_photos(folder: Path, output: Path, people: Sequence[BenchmarkIdentity]
                     f"The photo {source} of {person.id} cannot be read ({error.strerror}); see everything with: "
                     f"ingredients benchmark check {folder}"
                 ) from error
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             with atomic_path(target) as temporary:
                 temporary.write_bytes(content)
 
@@ -154,5 +155,5 @@ def _make_video(
         model=model_name, seed=seed, people=tuple(person.name for person in video.people), prompt=video.prompt
     )
     path = output / video.file_name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_video(path, frames, fps=FPS, metadata=made_of.to_tags())
