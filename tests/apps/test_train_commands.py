@@ -170,7 +170,8 @@ def test_a_base_is_aligned_and_routed(run: Run, tiny_model: Path) -> None:
     routed = run("train", "route", *data, "--output", "routed", *QUICK, "model.start=aligned")
     assert routed.exit_code == 0, routed.output
     lines = [json.loads(line) for line in Path("routed/log.jsonl").read_text().splitlines()]
-    assert {"routing_loss", "diffusion_loss", "samples_per_second", "tokens_per_second", "memory_gb"} <= set(lines[0])
+    assert (lines[0]["step"], "recall" in lines[0]) == (0, True)  # before the first step
+    assert {"routing_loss", "diffusion_loss", "samples_per_second", "tokens_per_second", "memory_gb"} <= set(lines[1])
     without = run("train", "route", *data, "--output", "other", *QUICK)
     assert without.exit_code == 2
     assert "model.start=RUN" in without.stderr
@@ -273,6 +274,21 @@ def test_a_run_tells_a_redirected_log_how_it_goes_on(run: Run, tiny_model: Path,
     ]
     assert len(lines) == len(expected), result.stderr
     assert all(re.fullmatch(pattern, line) for pattern, line in zip(expected, lines, strict=True)), lines
+
+
+def test_the_papers_one_frame_for_all_and_its_resize_of_masks(run: Run, tiny_model: Path, encoded: Path) -> None:
+    one_frame = ("train", "route", "--model", tiny_model, "stage.reference_source=same_frame", *QUICK)
+    refused = run(*one_frame, "--data", encoded, "--output", "refused")
+    assert refused.exit_code == 2
+    assert "clips that were encoded with --shared-frames, and those in encoded were not" in refused.stderr
+    options = ("--frame-references", 2, "--shared-frames", "--mask-resize", "trilinear")
+    result = run("data", "encode", "clips", "--model", tiny_model, "--output", "shared", *options)
+    assert result.exit_code == 0, result.output
+    described = EncodedClips([Path("shared")]).descriptions[0]["encoder"]
+    assert (described["frame_choice"], described["mask_resize"]) == ("shared", "trilinear")
+    assert not {"frame_choice", "mask_resize"} & EncodedClips([encoded]).descriptions[0]["encoder"].keys()
+    trained = run(*one_frame, "--data", "shared", "--output", "run")
+    assert trained.exit_code == 0, trained.output
 
 
 def test_what_a_run_warns_of_is_a_line(

@@ -4,6 +4,7 @@ import functools
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLCogVideoX
@@ -68,9 +69,11 @@ def tiny_encoder(vae: AutoencoderKLCogVideoX, config: EncoderConfig | None = Non
     )
 
 
-def encode_world(folder: Path, vae: AutoencoderKLCogVideoX, *, number: int, first_seed: int = 0) -> None:
+def encode_world(
+    folder: Path, vae: AutoencoderKLCogVideoX, *, number: int, first_seed: int = 0, **settings: Any
+) -> None:
     """Draws and encodes clips into shards of four."""
-    encoder = tiny_encoder(vae)
+    encoder = tiny_encoder(vae, EncoderConfig(dtype="float32", **settings))
     description = describe(encoder, parts={"vae": "tiny"}, source={"seeds": "all"}, reading={})
     claim_folder(folder, description, encoder.encode_captions([""])[0])
     seeds = range(first_seed, first_seed + number)

@@ -1,11 +1,15 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 import torch
+from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.batches import draw_batch, draw_reference
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import SampleDraw, SampleOrder
+from ingredients.data.world_examples import draw_example
+from tests.data.encoding import WORLD, encode_world
 
 
 def draws(clips: EncodedClips, number: int, *, seed: int = 0) -> list[SampleDraw]:
@@ -88,3 +92,52 @@ def test_images_are_the_first_latent_frame(clips: EncodedClips) -> None:
     assert torch.equal(images.latents, whole.latents[:, :1])
     assert torch.equal(images.routing_targets, whole.routing_targets[:, : 8 * 12])
     assert images.noise.shape == images.latents.shape
+
+
+@pytest.fixture(scope="module")
+def shared_frames(tmp_path_factory: pytest.TempPathFactory, tiny_vae: AutoencoderKLCogVideoX) -> EncodedClips:
+    """Three frames of each clip, the same ones for all of its people."""
+    folder = tmp_path_factory.mktemp("shared")
+    encode_world(folder, tiny_vae, number=6, num_frame_references=3, frame_choice="shared")
+    return EncodedClips([folder])
+
+
+def test_all_people_of_a_clip_come_from_one_frame_that_is_drawn_anew_each_epoch(shared_frames: EncodedClips) -> None:
+    """3.3: a random frame is selected, from which all references come; a function of seed, epoch and clip."""
+    clips = shared_frames
+    drawn: dict[int, set[int | None]] = {}
+    for sample in draws(clips, 90):
+        (batch,) = [draw_batch(clips, [sample], reference_source="same_frame")]
+        entry = clips.entries[sample.index]
+        frames = {entry.frames[person][number] for _, person, number in batch.references[0]}
+        kinds = {entry.kinds[person][number] for _, person, number in batch.references[0]}
+        is_together = any(
+            all(frame in each for each in entry.frames) for frame in entry.frames[0] if frame is not None
+        )
+        assert len(frames) == 1 or not is_together
+        assert kinds == {"frame"}
+        drawn.setdefault(sample.index, set()).update(frames)
+        again = draw_batch(clips, [sample], reference_source="same_frame")
+        assert again.references == batch.references
+    assert len(drawn) == 6
+    assert max(map(len, drawn.values())) == 3
+    other = [draw_batch(clips, [each], reference_source="same_frame").references for each in draws(clips, 30, seed=1)]
+    assert other != [draw_batch(clips, [each], reference_source="same_frame").references for each in draws(clips, 30)]
+
+
+def test_shared_frames_show_the_most_people_first(shared_frames: EncodedClips) -> None:
+    for index, entry in enumerate(shared_frames.entries):
+        landmarks = draw_example(index, WORLD).landmarks
+        in_view = np.isfinite(landmarks).all(axis=(2, 3))  # (F, N)
+        chosen = {frame for frames in entry.frames for frame in frames if frame is not None}
+        best = np.sort(in_view.sum(axis=1))[::-1][:3]
+        assert sorted(in_view[sorted(chosen)].sum(axis=1), reverse=True)[:3] == best.tolist()
+        for person, frames in enumerate(entry.frames):
+            assert all(in_view[frame, person] for frame in frames if frame is not None)
+            assert [frame is None for frame in frames] == [kind == "photo" for kind in entry.kinds[person]]
+
+
+def test_clips_of_earlier_versions_have_no_frames_to_draw_together(clips: EncodedClips) -> None:
+    """There, the people are taken from frames of the clip, each from its own."""
+    for sample in draws(clips, 12):
+        assert draw_reference(clips, sample, 0, source="same_frame")[0] == sample.index

@@ -7,6 +7,7 @@ from ingredients.data.routing_targets import (
     decide_routing_targets,
     nearest_person_targets,
     token_coverage,
+    trilinear_routing_targets,
 )
 
 
@@ -28,6 +29,26 @@ def test_no_identity_is_invented_between_background_and_identity_one() -> None:
     coverage = token_coverage(masks, grid=(1, 1))
     assert decide_routing_targets(coverage).tolist() == [1]
     assert decide_routing_targets(coverage, threshold=0.6).tolist() == [BACKGROUND]
+
+
+def test_the_papers_resize_interpolates_labels() -> None:
+    """One map of labels, trilinear (3.3), against interpolation written out; and the identities that it invents."""
+    masks = np.random.default_rng(1).random((9, 3, 8, 12)) < 0.3
+    labels = np.where(masks.any(axis=1), masks.argmax(axis=1), BACKGROUND).astype(float)  # (9, 8, 12)
+    expected = labels
+    for axis, size in enumerate((3, 2, 4)):
+        length = expected.shape[axis]
+        places = (np.arange(size) + 0.5) * length / size - 0.5
+        before = np.floor(places).astype(int).clip(0, length - 2)
+        share = (places - before).reshape([-1 if each == axis else 1 for each in range(3)])
+        low, high = expected.take(before, axis=axis), expected.take(before + 1, axis=axis)
+        expected = low + share * (high - low)
+    targets = trilinear_routing_targets(masks, grid=(2, 4))
+    assert targets.tolist() == np.round(expected).astype(int).flatten().tolist()
+    border = np.zeros((1, 2, 4, 4), bool)
+    border[0, 1, :, 2:] = True  # identity 1 beside the background: between the two lies identity 0
+    assert trilinear_routing_targets(border, grid=(1, 1)).tolist() == [0]
+    assert decide_routing_targets(token_coverage(border, grid=(1, 1))).tolist() == [1]
 
 
 def test_tokens_come_in_frame_row_column_order() -> None:

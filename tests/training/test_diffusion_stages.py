@@ -162,6 +162,50 @@ def test_the_router_gets_a_gradient_under_every_loss(tiny_world: TinyWorld, rout
     )
 
 
+@pytest.mark.parametrize("routing_loss", ["mse", "cross_entropy"])
+def test_lambda_is_the_weight_of_the_routing_loss(tiny_world: TinyWorld, routing_loss: str) -> None:
+    """Eq. 5, for weights other than the default; without one, the routing loss is only told."""
+    for weight in (0.0, 0.7, 30.0):
+        stage = route(tiny_world, routing_loss=routing_loss, routing_loss_weight=weight)
+        output = compute_step(stage)
+        routing = measured(output, "routing_loss")
+        assert routing > 0.01
+        assert float(output.loss) == pytest.approx(measured(output, "diffusion_loss") + weight * routing, rel=1e-5)
+
+
+@pytest.mark.parametrize("build", [align, route])
+def test_supervision_by_boxes_reads_boxes(tiny_world: TinyWorld, build: Build) -> None:
+    """Table 2; in the loss, in held-out recalls and in the alignment's routing alike."""
+    by_mask, by_box = build(tiny_world), build(tiny_world, supervision="box")
+    for held_out in (False, True):
+        clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
+        draws = fixed_draws(range(3), clip_ids, seed=0)
+        masks, boxes = (each.read(draws, held_out=held_out).routing_targets for each in (by_mask, by_box))
+        assert not torch.equal(masks, boxes)
+        for row, draw in enumerate(draws):
+            order = torch.randperm(len(tiny_world.parts.clips.entries[row].kinds), generator=draw.generator("order"))
+            stored = tiny_world.parts.clips.tensor(row, "box_targets")
+            for identity, person in enumerate(order.tolist()):
+                assert torch.equal(boxes[row] == identity, stored == person)
+
+
+@pytest.mark.parametrize(("shares", "num_metrics"), [(None, 3), ((1.0, 0.0, 0.0), 1)])
+def test_dropping_regularisation_is_uniform_unless_it_is_set(
+    tiny_world: TinyWorld, shares: tuple[float, float, float] | None, num_metrics: int
+) -> None:
+    """3.3: global, local and completed features alike; by the loss's own count of what it kept."""
+    stage = align(
+        tiny_world, batch_size=300, micro_batch_size=None, **({} if shares is None else {"kept_shares": shares})
+    )
+    (batch,) = stage.draw(FIRST)
+    kept = draw_kept_features(batch.chances("kept features"), stage.config.kept_shares)
+    numbers = torch.bincount(kept, minlength=3)
+    assert int((numbers > 0).sum()) == num_metrics
+    if shares is None:
+        assert (numbers / len(kept) - 1 / 3).abs().max() < 0.08
+        assert stage.config.kept_shares == (pytest.approx(1 / 3),) * 3
+
+
 def test_held_out_clips_in_which_nobody_can_be_mistaken_have_no_part_in_the_recall(tiny_world: TinyWorld) -> None:
     """One clip a batch: those of one person say nothing of the router, and the others' mean is a share."""
     num_people = [len(entry.person_ids) for entry in tiny_world.parts.clips.entries]

@@ -88,7 +88,7 @@ def test_a_plan_of_the_published_size_needs_neither_weights_nor_clips() -> None:
         "No clips are named (--data); the plan takes 49 frames of 480x720, and 2 people in each.",
     )
     pairs_of_widths = 4 * (WIDTH + WIDTH) + 2 * (WIDTH + 4 * WIDTH)  # attention's four layers, the feed-forward's two
-    assert plan.trained.keys() == {"LoRA", "multi-scale projector", "identity cross-attentions"}
+    assert plan.trained.keys() == {"LoRA", "multi-scale projector", "identity cross-attentions", "patch embedding"}
     assert plan.trained["LoRA"] == BLOCKS * 128 * pairs_of_widths
     (clips,) = plan.phases
     assert clips.num_tokens == 13 * 30 * 45 + 226
@@ -162,6 +162,14 @@ def test_samples_count_where_some_are_made() -> None:
     plan = plan_run(ALIGN, config)
     assert plan.in_turns["a sample"] > 2 * plan.in_turns["held-out clips"]  # two passes, and what stays of the people
     assert plan.num_bytes == sum(plan.held.values()) + max(plan.in_turns.values())
+
+
+def test_a_text_to_video_base_whose_canvas_would_never_be_seen_is_refused_in_a_plan() -> None:
+    frozen = ("model.folder=cogvideox-5b", "stage.train_patch_embed=false")
+    with pytest.raises(UserInputError, match=r"cogvideox-5b has no image channels yet.*train_patch_embed=true"):
+        plan_recipe("paper/align", *frozen)
+    assert "patch embedding" in plan_recipe("paper/align", frozen[0]).trained  # the recipe as it stands
+    assert "patch embedding" not in plan_recipe("paper/align", frozen[1]).trained  # image-to-video has some
 
 
 def test_what_cannot_be_planned_is_said() -> None:

@@ -1,14 +1,20 @@
 """The base that is taken out of an aligned model."""
 
 import dataclasses
+import warnings
 from pathlib import Path
 
+import pytest
 import torch
 
+from ingredients.core.errors import UserInputError
+from ingredients.core.warnings_told import TrainingWarning
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.rotary import video_rotary_emb
+from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
+from ingredients.training.router_stage import RouterConfig, RouterStage
 from ingredients.training.start import ModelConfig, base_within, load_start
-from tests.training.conftest import TinyWorld
+from tests.training.conftest import TinyWorld, compute_step
 
 WIDTHS = {"id_recognition_dim": 6, "id_semantic_dim": 3, "id_vit_dim": 5}
 
@@ -55,6 +61,39 @@ def test_the_base_within_a_model_makes_of_nobody_what_the_model_makes(tiny_world
             transformer, torch.cat([latents, torch.zeros_like(latents)], dim=2), identity_features=features
         )
         torch.testing.assert_close(predict(base, latents), of_nobody)
+
+
+def test_a_base_without_image_channels_must_train_them(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    """They begin at zero: frozen, no canvas would have an effect, and nothing would say so."""
+    text_to_video = base_within(aligned(tiny_world))
+    text_to_video.save_pretrained(tmp_path / "transformer")
+    config = ModelConfig(start=tmp_path)
+    for empty in (False, True):
+        with pytest.raises(UserInputError, match=r"has no image channels yet.*stage\.train_patch_embed=true"):
+            load_start(config, tmp_path, WIDTHS, trains_patch_embed=False, empty=empty)
+    started = load_start(config, tmp_path, WIDTHS | {"id_vit_dim": 3})
+    with pytest.raises(UserInputError, match="no canvas has an effect"):
+        AlignmentStage(started, tiny_world.parts, AlignmentConfig(train_patch_embed=False, lora_rank=2))
+    for settings in ({"train_patch_embed": True}, {"train_patch_embed": False, "tuning": "full"}):
+        stage = AlignmentStage(
+            load_start(config, tmp_path, WIDTHS | {"id_vit_dim": 3}),
+            tiny_world.parts,
+            AlignmentConfig(batch_size=2, lora_rank=2, **settings),  # type: ignore[arg-type]
+        )
+        compute_step(stage).loss.backward()
+        gradient = stage.transformer.patch_embed.proj.weight.grad
+        assert gradient[:, 3:].abs().max() > 0
+    AlignmentStage(aligned(tiny_world), tiny_world.parts, AlignmentConfig(train_patch_embed=False, lora_rank=2))
+
+
+def test_a_router_stage_says_that_its_alignment_never_saw_a_canvas(tiny_world: TinyWorld) -> None:
+    transformer = aligned(tiny_world)
+    transformer.patch_embed.proj.weight.data[:, 3:] = 0
+    with pytest.warns(TrainingWarning, match="The canvas has no effect in this model"):
+        RouterStage(transformer, tiny_world.parts, RouterConfig(lora_rank=2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        RouterStage(aligned(tiny_world), tiny_world.parts, RouterConfig(lora_rank=2))
 
 
 def test_an_alignment_of_another_kind_begins_with_it(tiny_world: TinyWorld, tmp_path: Path) -> None:

@@ -50,6 +50,18 @@ def encode(
     frame_references: Annotated[
         int, typer.Option(min=0, max=8, help="Frames of the clip from which each face is taken as a reference.")
     ] = 1,
+    shared_frames: Annotated[
+        bool,
+        typer.Option(
+            "--shared-frames",
+            help="Take all people of a clip from the same frames, as the paper does (3.3), for "
+            "stage.reference_source=same_frame.",
+        ),
+    ] = False,
+    mask_resize: Annotated[
+        Literal["coverage", "trilinear"],
+        typer.Option(help="How masks become routing targets: by the share of a token, or as in the paper (3.3)."),
+    ] = "coverage",
     photos: Annotated[
         bool, typer.Option("--photos/--no-photos", help="Whether photos that are no frames are encoded, too.")
     ] = True,
@@ -96,6 +108,8 @@ def encode(
             find_model(model, notice=say),
             EncoderConfig(
                 num_frame_references=frame_references,
+                frame_choice="shared" if shared_frames else "each",
+                mask_resize=mask_resize,
                 scale_source="recognition_and_clip" if recognition_maps else "clip",
                 dtype="bfloat16" if dtype == torch.bfloat16 else "float16",
                 seed=seed,

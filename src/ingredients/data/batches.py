@@ -5,6 +5,7 @@ T text tokens, D text width, E embedding width, P image-encoder tokens, H/W pixe
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,9 +17,9 @@ from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
 from ingredients.data.sampling import SampleDraw
 
-ReferenceSource = Literal["same_clip", "other", "any"]
-"""Where a person's face is taken from: a frame of the clip itself, as in the paper (3.3); a photo or another clip of
-the person, where there is one; or any of them."""
+ReferenceSource = Literal["same_clip", "same_frame", "other", "any"]
+"""Where a person's face is taken from: a frame of the clip itself; one frame of the clip, from which all its people
+are taken, as in the paper (3.3); a photo or another clip of the person, where there is one; or any of them."""
 
 ReferenceKey = tuple[int, int, int]
 """Clip, person of that clip, and number of the reference."""
@@ -179,8 +180,17 @@ def draw_batch(
 
 
 def draw_reference(clips: EncodedClips, draw: SampleDraw, person: int, *, source: ReferenceSource) -> ReferenceKey:
-    """Draws one of the references of a clip's person; where the source has none, one of any other."""
+    """Draws one of the references of a clip's person; where the source has none, one of any other.
+
+    What is drawn is a function of the run's seed, the epoch and the clip. For `same_frame`, the frame is drawn for all
+    people together, among those that show the most of them; who is not in it has another frame.
+    """
     entry = clips.entries[draw.index]
+    if source == "same_frame":
+        drawn = _draw_frame(clips, draw)
+        if drawn is not None and drawn in entry.frames[person]:
+            return draw.index, person, entry.frames[person].index(drawn)
+        source = "same_clip"
     own = [(draw.index, person, number) for number in range(len(entry.kinds[person]))]
     frames = [key for key in own if entry.kinds[person][key[2]] == "frame"]
     others = [key for key in own if key not in frames]
@@ -190,6 +200,15 @@ def draw_reference(clips: EncodedClips, draw: SampleDraw, person: int, *, source
             others += [(clip, there, number) for number in range(len(clips.entries[clip].kinds[there]))]
     candidates = {"same_clip": frames, "other": others, "any": frames + others}[source] or own
     return candidates[int(draw.chance(f"reference {person}") * len(candidates))]
+
+
+def _draw_frame(clips: EncodedClips, draw: SampleDraw) -> int | None:
+    """One of the clip's frames that were encoded; None if there is none."""
+    shown = Counter(frame for frames in clips.entries[draw.index].frames for frame in frames if frame is not None)
+    if not shown:
+        return None
+    fullest = sorted(frame for frame, number in shown.items() if number == max(shown.values()))
+    return fullest[int(draw.chance("reference frame") * len(fullest))]
 
 
 def read_people(

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.core.arrays import BoolArray, Float32Array
+from ingredients.core.arrays import BoolArray, Float32Array, Int64Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import FaceRecogniser, ImageEncoder
 from ingredients.core.ranges import Range, Seed, check_ranges
-from ingredients.data.clip_example import ClipExample, ReferenceKind, ReferencePhoto
+from ingredients.data.clip_example import ClipExample, ReferencePhoto
 from ingredients.data.encode import encode_clips, video_to_pixels
 from ingredients.data.encoded_clips import EncodedClip, EncodedPerson
 from ingredients.data.routing_targets import (
@@ -26,11 +26,14 @@ from ingredients.data.routing_targets import (
     decide_routing_targets,
     nearest_person_targets,
     token_coverage,
+    trilinear_routing_targets,
 )
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.facial_extractor import ScaleRecogniser, ScaleSource
 
 StorageType = Literal["float16", "bfloat16", "float32"]
+FrameChoice = Literal["each", "shared"]
+MaskResize = Literal["coverage", "trilinear"]
 EncodePrompts = Callable[[Sequence[str]], torch.Tensor]
 """Captions to their embeddings (B, T, D)."""
 
@@ -44,6 +47,14 @@ class EncoderConfig:
 
     scale_source: ScaleSource = "clip"
     """Multi-scale features: the image encoder's hidden states, or the recogniser's feature maps behind them."""
+
+    frame_choice: FrameChoice = "each"
+    """Whether each person has frames of the own, or frames of the clip are drawn for all, those first that show the
+    most people: the paper draws a frame, from which all references come (3.3)."""
+
+    mask_resize: MaskResize = "coverage"
+    """How masks become routing targets: each identity's share of a token, or the paper's trilinear resize of one map
+    of labels (3.3), which between two labels invents those that lie between them."""
 
     dtype: StorageType = "float16"
     """Of everything that is encoded."""
@@ -131,7 +142,7 @@ class ClipEncoder:
                 prompt_embeds=prompt_embeds[row],
                 face_landmarks=torch.from_numpy(example.landmarks[0]),
                 people=tuple(
-                    _join_references(person_id, [(photo.kind, *next(people)) for photo in kept])
+                    _join_references(person_id, kept, [next(people) for _ in kept])
                     for person_id, kept in zip(example.person_ids, references[row], strict=True)
                 ),
                 **self._targets(example, grid=cast(tuple[int, int], tuple(latents.shape[-2:]))),
@@ -169,16 +180,24 @@ class ClipEncoder:
         return [self._prompt_embeds[caption] for caption in captions]
 
     def _references(self, example: ClipExample, person: int) -> list[ReferencePhoto]:
-        in_view = np.flatnonzero(np.isfinite(example.landmarks[:, person]).all(axis=(1, 2)))
-        rng = np.random.default_rng(
-            list(hashlib.sha256(f"{self.config.seed} {person} {example.clip_id}".encode()).digest())
-        )
-        drawn = rng.permutation(in_view)[: self.config.num_frame_references].tolist()
+        in_view = np.asarray(np.isfinite(example.landmarks).all(axis=(2, 3)))  # (F, N)
+        if self.config.frame_choice == "shared":
+            order = self._shuffled(np.arange(len(in_view)), f"frames {example.clip_id}")
+            order = order[np.argsort(-in_view[order].sum(axis=1), kind="stable")]
+            order = order[in_view[order, person]]
+        else:
+            order = self._shuffled(np.flatnonzero(in_view[:, person]), f"{person} {example.clip_id}")
         frames = [
-            ReferencePhoto(image=example.frames[index], landmarks=example.landmarks[index, person], kind="frame")
-            for index in drawn
+            ReferencePhoto(
+                image=example.frames[index], landmarks=example.landmarks[index, person], kind="frame", frame=index
+            )
+            for index in order[: self.config.num_frame_references].tolist()
         ]
         return [*frames, *example.references[person]]
+
+    def _shuffled(self, values: Int64Array, purpose: str) -> Int64Array:
+        digest = hashlib.sha256(f"{self.config.seed} {purpose}".encode()).digest()
+        return np.random.default_rng(list(digest)).permutation(values)
 
     def _encode_photos(
         self, photos: Sequence[ReferencePhoto]
@@ -208,7 +227,12 @@ class ClipEncoder:
         def cover(masks: BoolArray) -> Float32Array:
             return token_coverage(masks, grid=tokens, temporal_compression=ratio)  # (N, f, rows, columns)
 
-        routing_targets = decide_routing_targets(cover(example.face_masks))
+        def decide(masks: BoolArray) -> Int64Array:
+            if self.config.mask_resize == "trilinear":
+                return trilinear_routing_targets(masks, grid=tokens, temporal_compression=ratio)
+            return decide_routing_targets(cover(masks))
+
+        routing_targets = decide(example.face_masks)
         box_masks = boxes_to_masks(example.boxes, height=height, width=width)
         person_masks = example.face_masks if example.person_masks is None else example.person_masks
         centres = _carry(example.landmarks.mean(axis=2)) / np.array([width, height], np.float32)  # (F, N, 2)
@@ -217,7 +241,7 @@ class ClipEncoder:
         )
         targets = {
             "routing_targets": routing_targets,
-            "box_targets": decide_routing_targets(cover(box_masks)),
+            "box_targets": decide(box_masks),
             "nearest_targets": nearest_targets,
         }
         return {name: torch.from_numpy(values).to(torch.int8) for name, values in targets.items()}
@@ -265,18 +289,34 @@ def describe(
         "parts": dict(parts),
         "source": dict(source),
         "reading": dict(reading),
-        "encoder": dataclasses.asdict(encoder.config),
+        "encoder": {
+            name: value
+            for name, value in dataclasses.asdict(encoder.config).items()
+            if name not in _LATER_SETTINGS or value != _LATER_SETTINGS[name]
+        },
         "widths": encoder.widths(),
     }
 
 
+_LATER_SETTINGS = {"frame_choice": "each", "mask_resize": "coverage"}
+"""What earlier versions did, and did not say: folders that were begun by them can go on."""
+
+
+def has_shared_frames(description: Mapping[str, Any]) -> bool:
+    """Whether the people of encoded clips were taken from common frames."""
+    return bool(description.get("encoder", {}).get("frame_choice") == "shared")
+
+
 def _join_references(
-    person_id: str | None, references: Sequence[tuple[ReferenceKind, torch.Tensor, torch.Tensor, torch.Tensor]]
+    person_id: str | None,
+    photos: Sequence[ReferencePhoto],
+    features: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]],
 ) -> EncodedPerson:
-    kinds, embeds, hidden_states, canvas_crops = zip(*references, strict=True)
+    embeds, hidden_states, canvas_crops = zip(*features, strict=True)
     return EncodedPerson(
         person_id=person_id,
-        kinds=tuple(kinds),
+        kinds=tuple(photo.kind for photo in photos),
+        frames=tuple(photo.frame for photo in photos),
         embeds=torch.stack(embeds),
         hidden_states=torch.stack(hidden_states),
         canvas_crops=torch.stack(canvas_crops),

@@ -25,6 +25,9 @@ class ReferencePhoto:
     kind: ReferenceKind
     """Where it is from."""
 
+    frame: int | None = None
+    """Which frame of the clip it is; None for a photo."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClipExample:

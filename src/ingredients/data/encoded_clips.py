@@ -76,6 +76,9 @@ class EncodedPerson:
     canvas_crops: torch.Tensor
     """(R, S, S, 3) uint8."""
 
+    frames: tuple[int | None, ...] = ()
+    """R: of which frame of the clip each reference is, None for a photo; empty where nobody knows."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EncodedClip:
@@ -125,6 +128,9 @@ class ClipEntry:
     kinds: tuple[tuple[ReferenceKind, ...], ...]
     """For each person, where the references are from."""
 
+    frames: tuple[tuple[int | None, ...], ...]
+    """For each person, of which frame of the clip each reference is; None for photos, and where nobody knows."""
+
     shard: Path
     """The file."""
 
@@ -168,6 +174,9 @@ class _PersonEntry:
 
     kinds: tuple[ReferenceKind, ...]
     """Where each reference is from."""
+
+    frames: tuple[int | None, ...] | None = None
+    """Of which frame of the clip each one is; None in a shard of an earlier version."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +271,10 @@ def write_shard(path: Path, clips: Sequence[EncodedClip], *, skipped: Mapping[st
                 "clip_id": clip.clip_id,
                 "caption": clip.caption,
                 "latent_shape": list(clip.latents.shape),
-                "people": [{"person_id": person.person_id, "kinds": person.kinds} for person in clip.people],
+                "people": [
+                    {"person_id": person.person_id, "kinds": person.kinds, "frames": person.frames or None}
+                    for person in clip.people
+                ],
             }
         )
     metadata = {
@@ -330,6 +342,8 @@ def _check_index(index: _ShardIndex, file: Any) -> None:
     if index.checksums is not None and index.checksums.keys() != expected:
         raise ValueError("it lacks checksums of some tensors, or has some of others")
     for position, clip in enumerate(index.clips):
+        if any(person.frames is not None and len(person.frames) != len(person.kinds) for person in clip.people):
+            raise ValueError(f"the references of {clip.clip_id} are of another number of frames")
         for name, shape in (
             ("latents", list(clip.latent_shape)),
             ("face_landmarks", [len(clip.people), NUM_LANDMARKS, 2]),
@@ -476,6 +490,7 @@ class EncodedClips:
                     latent_shape=clip.latent_shape,
                     person_ids=tuple(person.person_id for person in clip.people),
                     kinds=tuple(person.kinds for person in clip.people),
+                    frames=tuple(person.frames or (None,) * len(person.kinds) for person in clip.people),
                     shard=path,
                     position=position,
                 )

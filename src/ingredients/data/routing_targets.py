@@ -6,6 +6,8 @@ Legend: F frames, N identities, H/W pixels, f latent frames, h/w token grid, L =
 from typing import Literal
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from ingredients.core.arrays import BoolArray, Float32Array, Int64Array
 
@@ -57,6 +59,28 @@ def decide_routing_targets(coverage: Float32Array, *, threshold: float = 0.5) ->
     winner = coverage.argmax(axis=0)
     targets = np.where(coverage.max(axis=0) >= threshold, winner, BACKGROUND)
     return targets.reshape(-1).astype(np.int64)
+
+
+def trilinear_routing_targets(masks: BoolArray, *, grid: tuple[int, int], temporal_compression: int = 4) -> Int64Array:
+    """The paper's resize (3.3): one map of labels, background -1, resized by trilinear interpolation and rounded.
+
+    It is here to compare with. A label between two others stands where they meet: identity 0 on the border of identity
+    1, identity 1 between 0 and 2; and latent frames are those of an even division of time, not the causal VAE's.
+
+    Args:
+        masks: (F, N, H, W), F = 1 + k * temporal_compression.
+        grid: (h, w).
+        temporal_compression: frames of a later latent frame.
+
+    Returns:
+        (L,) in frame, row, column order.
+    """
+    labels = np.where(masks.any(axis=1), masks.argmax(axis=1), BACKGROUND)  # (F, H, W)
+    num_latent_frames = 1 + (len(masks) - 1) // temporal_compression
+    resized = F.interpolate(
+        torch.from_numpy(labels)[None, None].float(), size=(num_latent_frames, *grid), mode="trilinear"
+    )
+    return resized.round().long().flatten().numpy()
 
 
 def nearest_person_targets(

@@ -17,6 +17,7 @@ from ingredients.training.diffusion_stage import FrozenParts, SumOf, sum_of
 from ingredients.training.identity_stage import IdentityConfig, IdentityStage
 from ingredients.training.losses import diffusion_losses
 from ingredients.training.stage import Measured, StepOutput
+from ingredients.training.start import unseen_canvas
 
 AlignmentRouting = Literal["targets", "uniform", "router"]
 KEPT_GLOBAL, KEPT_LOCAL, KEPT_BOTH = range(3)
@@ -34,7 +35,8 @@ class AlignmentConfig(IdentityConfig):
     """Dropping regularisation: shares of the samples that keep the global features only, the local only, both."""
 
     train_patch_embed: bool = True
-    """Whether the patch embedding learns too: its image channels have seen first frames, never canvases."""
+    """Whether the patch embedding learns too: its image channels have seen first frames, never canvases, and those of
+    a text-to-video base begin at zero, so that it must."""
 
     def __post_init__(self) -> None:
         IdentityConfig.__post_init__(self)
@@ -57,6 +59,8 @@ class AlignmentStage(IdentityStage):
         if config.train_patch_embed:
             trained |= {name for name, _ in transformer.named_parameters() if name.startswith("patch_embed.proj.")}
         super().__init__(transformer, parts, config, trained)
+        if not self.reads_canvas and not transformer.patch_embed.proj.weight.requires_grad:
+            raise unseen_canvas("The transformer")
 
     def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
         """Eq. 1 with global features, local features, or both, drawn per sample."""

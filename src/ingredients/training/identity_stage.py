@@ -97,6 +97,12 @@ class IdentityStage(DiffusionStage):
             if is_trained or parameter.ndim < 2:  # norms compute in float32, and need little memory
                 parameter.data = parameter.data.float()
 
+    @property
+    def reads_canvas(self) -> bool:
+        """Whether the image channels of the patch embedding, its second half, hold anything; without weights, yes."""
+        weight = self.transformer.patch_embed.proj.weight
+        return weight.is_meta or bool(weight[:, weight.shape[1] // 2 :].any())
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """The LoRA or the base's weights, and the modules that this stage trains beside them."""
         parameters = dict(self.transformer.named_parameters())

@@ -29,6 +29,7 @@ from ingredients.training.runs import (
     check_positions,
     load_recogniser,
     open_clips,
+    trains_patch_embed,
 )
 from ingredients.training.start import load_start, published_start
 
@@ -86,9 +87,16 @@ def build_planned_stage(
     with torch.device("meta"):
         vae = AutoencoderKLCogVideoX() if folder is None else build_vae(folder / "vae")
         if folder is None and config.model.start is None:
-            transformer = published_start(config.model, widths)
+            transformer = published_start(config.model, widths, trains_patch_embed=trains_patch_embed(config))
         else:
-            transformer = load_start(config.model, folder, widths, must_be_aligned=kind.needs_aligned, empty=True)
+            transformer = load_start(
+                config.model,
+                folder,
+                widths,
+                must_be_aligned=kind.needs_aligned,
+                trains_patch_embed=trains_patch_embed(config),
+                empty=True,
+            )
     if folder is None:
         notes.append(f"{config.model.folder} is not on this machine; the plan takes its published size.")
         if kind.needs_aligned and config.model.start is None:

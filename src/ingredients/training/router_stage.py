@@ -4,6 +4,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 """
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -11,6 +12,7 @@ import torch
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range, Share, Weight
+from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.batches import ClipBatch
 from ingredients.data.routing_targets import BACKGROUND
 from ingredients.models import IngredientsTransformer3DModel
@@ -66,6 +68,13 @@ class RouterStage(IdentityStage):
                 f"model.transformer.route_background={other}."
             )
         super().__init__(transformer, parts, config, {name for name, _ in transformer.router_parameters()})
+        if not self.reads_canvas:
+            warnings.warn(
+                "The canvas has no effect in this model, whose image channels are zero: its alignment kept a "
+                "text-to-video base's as they were; align it anew with stage.train_patch_embed=true.",
+                TrainingWarning,
+                stacklevel=2,
+            )
 
     def counts(self, batches: Sequence[ClipBatch]) -> Mapping[str, float]:
         """Samples, people, and the tokens that the routing loss looks at."""

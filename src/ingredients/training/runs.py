@@ -16,6 +16,7 @@ from ingredients.core.model_files import name_some
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.core.ranges import Range, check_ranges
 from ingredients.core.warnings_told import TrainingWarning
+from ingredients.data.clip_encoder import has_shared_frames
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.models import IngredientsTransformer3DModel
@@ -290,10 +291,20 @@ def build_stage(
     parts = load_parts(config, folder)
     assert parts.clips is not None
     transformer = load_start(
-        config.model, folder, parts.clips.descriptions[0]["widths"], must_be_aligned=kind.needs_aligned
+        config.model,
+        folder,
+        parts.clips.descriptions[0]["widths"],
+        must_be_aligned=kind.needs_aligned,
+        trains_patch_embed=trains_patch_embed(config),
     )
     check_positions(transformer, config, parts)
     return kind.build(transformer.to(device), parts, config.stage), parts
+
+
+def trains_patch_embed(config: RunConfig) -> bool:
+    """Whether a run may begin with image channels of zero: it trains them, or comes after the stage that does."""
+    stage = config.stage
+    return not isinstance(stage, AlignmentConfig) or stage.train_patch_embed or stage.tuning == "full"
 
 
 def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
@@ -335,6 +346,7 @@ def open_clips(config: RunConfig, folder: Path | None) -> tuple[EncodedClips | N
     for each in opened:
         each.check_parts(digests)
         _check_maps(each, config.model)
+        _check_frames(each, config)
     return clips, validation_clips
 
 
@@ -344,6 +356,16 @@ def load_recogniser(config: RunConfig, folder: Path) -> DifferentiableRecogniser
         return None
     found = load_face_stack(find_face_encoder(folder, config.model.face_encoder)).recogniser
     return found if isinstance(found, DifferentiableRecogniser) else None
+
+
+def _check_frames(clips: EncodedClips, config: RunConfig) -> None:
+    """Refuses folders whose people were not taken from common frames, where all references come from one."""
+    for folder, description in zip(clips.folders, clips.descriptions, strict=True):
+        if config.stage.reference_source == "same_frame" and not has_shared_frames(description):
+            raise UserInputError(
+                f"stage.reference_source=same_frame needs clips that were encoded with --shared-frames, and those in "
+                f"{folder} were not; encode them so, or take same_clip."
+            )
 
 
 def _check_maps(clips: EncodedClips, config: ModelConfig) -> None:

@@ -64,6 +64,7 @@ def load_start(
     widths: Mapping[str, int],
     *,
     must_be_aligned: bool = False,
+    trains_patch_embed: bool = True,
     empty: bool = False,
 ) -> IngredientsTransformer3DModel:
     """The transformer that a run begins with, on the processor.
@@ -73,6 +74,7 @@ def load_start(
         folder: of the model, found; None is enough where an earlier run is named.
         widths: of the features that the clips were encoded with.
         must_be_aligned: whether a base, which has no identity modules, is refused.
+        trains_patch_embed: whether the run trains what reads the canvas; False refuses a base without it.
         empty: leave out the weights, on the meta device: for plans.
 
     Raises:
@@ -93,6 +95,8 @@ def load_start(
         raise UserInputError(
             f"The transformer in {source} has no identity modules; name the run of its alignment with model.start=RUN."
         )
+    if base.config.in_channels == base.config.out_channels and not trains_patch_embed:
+        raise unseen_canvas(f"The text-to-video base in {source}")
     fields = {name: value for name, value in base.config.items() if not name.startswith("_")}
     fields |= _PAPER_ROUTER if is_base(source) else {}
     chosen = _chosen_fields(config)
@@ -106,13 +110,26 @@ def load_start(
     return started
 
 
-def published_start(config: ModelConfig, widths: Mapping[str, int]) -> IngredientsTransformer3DModel:
+def unseen_canvas(what: str) -> UserInputError:
+    """The error for a transformer whose image channels are zero and stay so: no canvas would ever have an effect."""
+    return UserInputError(
+        f"{what} has no image channels yet: they begin at zero, and with stage.train_patch_embed=false they stay so, "
+        "and no canvas has an effect; set stage.train_patch_embed=true, or begin with an image-to-video base."
+    )
+
+
+def published_start(
+    config: ModelConfig, widths: Mapping[str, int], *, trains_patch_embed: bool = True
+) -> IngredientsTransformer3DModel:
     """As `load_start` without weights, for a known model of the published size that is not on this machine.
 
     Raises:
-        UserInputError: if a field is unknown.
+        UserInputError: if a field is unknown, or the canvas would never be seen.
     """
     known = find_known_model(str(config.folder))
+    is_text_to_video = known is not None and not known.takes_people and not known.name.endswith("-i2v")
+    if is_text_to_video and not trains_patch_embed:
+        raise unseen_canvas(f"The text-to-video base {config.folder}")
     fields = published() if known is not None and known.takes_people else paper()
     fields |= _feature_widths(config, widths) | _chosen_fields(config)
     return _build(fields, dtype=getattr(torch, config.dtype), empty=True)
