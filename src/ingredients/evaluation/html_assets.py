@@ -31,12 +31,14 @@ code { font: 0.92em ui-monospace, monospace; }
 .matrix td { text-align: center; min-width: 4.5rem; font-variant-numeric: tabular-nums; }
 .matrix th { text-align: center; }
 .cases { width: 100%; }
-.cases td:first-child { overflow-wrap: anywhere; min-width: 6rem; }
-.cases video, .cases .none { display: block; width: 17rem; max-width: 17rem; border-radius: 4px; }
+.cases th, .cases td { padding: .4rem .5rem; }
+.cases td:first-child { overflow-wrap: anywhere; min-width: 3.5rem; }
+.cases video, .cases .none { display: block; width: 15rem; max-width: 15rem; border-radius: 4px; }
+.cases video { image-rendering: pixelated; }
 .cases .none { padding: 1rem; background: var(--panel); color: var(--quiet); text-align: center; }
-.cases .prompt { min-width: 16rem; overflow-wrap: anywhere; }
+.cases .prompt { min-width: 13rem; overflow-wrap: anywhere; }
 .person {
-  display: flex; gap: .6rem; align-items: center; margin-bottom: .4rem; min-width: 13rem; overflow-wrap: anywhere;
+  display: flex; gap: .6rem; align-items: center; margin-bottom: .4rem; min-width: 11rem; overflow-wrap: anywhere;
 }
 .person img { width: 3.5rem; height: 3.5rem; object-fit: cover; border-radius: 4px; flex: none; }
 .person b { font-variant-numeric: tabular-nums; }
@@ -45,6 +47,27 @@ th button {
   all: unset; cursor: pointer; font: inherit; padding: 0 .1rem; border-bottom: 1px dotted var(--quiet);
 }
 th button:focus-visible { outline: 2px solid rgb(var(--accent)); }
+@media (max-width: 46rem) {  /* a telephone: rows become blocks, their numbers say what they are */
+  body { padding: .9rem; }
+  .metrics, .metrics tbody, .cases, .cases tbody, .cases tr, .cases td { display: block; width: 100%; }
+  .metrics thead, .cases thead, .metrics .better, .metrics td:empty, .cases td:empty { display: none; }
+  .metrics tr {
+    display: flex; flex-wrap: wrap; gap: 0 .9rem; padding: .5rem 0; border-bottom: 1px solid var(--line);
+  }
+  .metrics td, .cases td, .cases td.number { padding: 0; border: 0; text-align: left; }
+  .metrics td:first-child, .metrics td:last-child { flex: 1 0 100%; overflow-wrap: anywhere; }
+  .metrics td:last-child { color: var(--quiet); }
+  .metrics td:nth-child(2) { font-weight: 600; }
+  [data-label]::before { content: attr(data-label) " "; color: var(--quiet); }
+  .cases tr { padding: .9rem 0; border-bottom: 1px solid var(--line); }
+  .cases td:first-child { color: var(--quiet); }
+  .cases td:first-child::before { content: "case "; }
+  .cases video, .cases .none { width: 100%; max-width: 28rem; margin: .3rem 0 .6rem; }
+  .cases td.number { display: inline-block; width: auto; margin: .3rem 1rem 0 0; }
+  .matrix th, .matrix td, .transitions th, .transitions td { padding: .35rem .3rem; min-width: 0; }
+  .matrix th, .transitions th { white-space: normal; }
+  .transitions { font-size: .8rem; }
+}
 th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 """

@@ -54,12 +54,13 @@ def _metrics(metrics: Mapping[str, Estimate]) -> str:
         metric = METRICS[name]
         rows.append(
             f'<tr><td><code>{name}</code></td><td class="number">{value}</td><td class="number">{interval}</td>'
-            f'<td class="number">{real}</td><td class="number">{chance}</td>'
+            f'<td class="number" data-label="real clips">{real}</td>'
+            f'<td class="number" data-label="chance">{chance}</td>'
             f'<td class="quiet better">{_BETTER[metric.higher_is_better]}</td>'
             f"<td>{html.escape(metric.description)}</td></tr>"
         )
     return (
-        '<div class="scroll"><table><thead><tr><th>metric</th><th class="number">value</th>'
+        '<div class="scroll"><table class="metrics"><thead><tr><th>metric</th><th class="number">value</th>'
         '<th class="number">95 % interval</th><th class="number">real clips</th><th class="number">chance</th>'
         "<th></th><th>what it is</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -74,7 +75,8 @@ def _motion(shares: Sequence[float]) -> list[str]:
     return [
         "<h2>Motion, from frame to frame</h2>",
         '<p class="quiet">Change at each transition, as a share of that in real clips of the same prompts.</p>',
-        f'<div class="scroll"><table><thead><tr>{headings}</tr></thead><tbody><tr>{cells}</tr></tbody></table></div>',
+        '<div class="scroll"><table class="transitions"><thead><tr>'
+        f"{headings}</tr></thead><tbody><tr>{cells}</tr></tbody></table></div>",
     ]
 
 
@@ -115,7 +117,7 @@ def _cases(page: ReportPage, num_videos: int) -> list[str]:
     for case in ranked:
         video = embed_video(case.video) if case.video is not None and num_embedded < num_videos else None
         num_embedded += video is not None
-        rows.append(_case(case, video, has_text=has_text))
+        rows.append(_case(case, video, columns))
     return [
         f'<p class="quiet">Worst first; the headings sort. {num_embedded} of {num_kept} videos are in this file; '
         "<code>--report-videos</code> changes how many.</p>"
@@ -131,17 +133,22 @@ def _goodness(case: ReportedCase) -> tuple[bool, float]:
     return case.record.error is None, case.record.people.mean_similarity
 
 
-def _case(case: ReportedCase, video: str | None, *, has_text: bool) -> str:
+def _case(case: ReportedCase, video: str | None, columns: Sequence[str]) -> str:
     record = case.record
-    paper = None if record.paper is None else 100 * record.paper.face_similarity
-    text = None if record.text is None else record.text.cosine
+    numbers = (
+        (record.people.mean_similarity, 2),
+        (record.people.greedy_minimum, 2),
+        (None if record.paper is None else 100 * record.paper.face_similarity, 1),
+        (None if record.text is None else record.text.cosine, 3),
+    )
+    cells = "".join(
+        _number(value, digits, column) for (value, digits), column in zip(numbers, columns, strict=False)
+    )  # the last column is text, where nobody judged it there is none
     label = html.escape(record.label)
     shown = video or f'<span class="none">{html.escape(case.file_name or "not kept")}</span>'
     return (
         f'<tr><td data-value="{label}">{label}</td><td>{shown}</td><td>{_people(case)}</td>'
-        f'<td class="prompt">{html.escape(record.prompt)}{_remarks(case.remarks())}</td>'
-        f"{_number(record.people.mean_similarity, 2)}{_number(record.people.greedy_minimum, 2)}"
-        f"{_number(paper, 1)}{_number(text, 3) if has_text else ''}</tr>"
+        f'<td class="prompt">{html.escape(record.prompt)}{_remarks(case.remarks())}</td>{cells}</tr>'
     )
 
 
@@ -159,10 +166,10 @@ def _people(case: ReportedCase) -> str:
     return "".join(parts)
 
 
-def _number(value: float | None, digits: int) -> str:
+def _number(value: float | None, digits: int, label: str) -> str:
     if value is None:
         return '<td class="number" data-value=""></td>'
-    return f'<td class="number" data-value="{value:.6f}">{value:.{digits}f}</td>'
+    return f'<td class="number" data-value="{value:.6f}" data-label="{label}">{value:.{digits}f}</td>'
 
 
 def _remarks(remarks: Sequence[str]) -> str:
