@@ -17,6 +17,8 @@ from ingredients.training.diffusion_stage import FrozenParts
 from ingredients.training.runs import SamplesConfig
 from ingredients.training.start import base_within
 from tests.apps.conftest import Run
+from tests.faces.antelope_folder import NETWORKS, RECOGNITION_DIM, write_antelope_folder
+from tests.faces.onnx_models import STAGE_WIDTHS, write_residual_network
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CLIPS = ("world", "clips", "--number", 6, "--height", 32, "--width", 48, "--references", 1, "--output", "clips")
@@ -411,6 +413,21 @@ def test_the_recognisers_maps_are_trained_on_if_they_were_encoded(run: Run, tiny
     mixed = run(*base, "--validation-data", "plain", "--output", "mixed", "model.scale_source=recognition_and_clip")
     assert mixed.exit_code == 2
     assert "those in plain were not" in " ".join(mixed.stderr.split())
+
+
+def test_the_maps_of_an_onnx_recogniser_are_encoded_if_it_has_some(run: Run, tiny_model: Path) -> None:
+    faces = tiny_model / "face_encoder"
+    shutil.rmtree(faces)
+    write_antelope_folder(faces)
+    run(*CLIPS)
+    encode = ("data", "encode", "clips", "--model", tiny_model, "--recognition-maps")
+    without = run(*encode, "--output", "none")
+    assert without.exit_code == 2
+    assert "gives no feature maps: it has no residual stages" in " ".join(without.stderr.split())
+    write_residual_network(faces / NETWORKS[0], embedding_dim=RECOGNITION_DIM)
+    result = run(*encode, "--output", "maps")
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("maps/encoded.json").read_text())["widths"]["recognition_map_dim"] == max(STAGE_WIDTHS)
 
 
 def test_learned_positions_fit_one_shape(run: Run, tiny_model: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import UserInputError
-from ingredients.data.clip_encoder import EncoderConfig, encode_all, vae_digest
+from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, encode_all, vae_digest
 from ingredients.data.encode import encode_clips, video_to_pixels
 from ingredients.data.encoded_clips import (
     DESCRIPTION_NAME,
@@ -27,6 +27,8 @@ from ingredients.data.encoded_clips import (
 from ingredients.data.encoding_run import encode_into
 from ingredients.data.world_examples import draw_example
 from ingredients.faces.alignment import crop_ffhq
+from ingredients.faces.dlib_faces import DlibFaceRecogniser
+from ingredients.faces.facial_extractor import scale_recogniser
 from tests.data.encoding import (
     WORLD,
     ColourImageEncoder,
@@ -83,6 +85,25 @@ def test_the_recognisers_maps_follow_the_image_encoders(tiny_vae: AutoencoderKLC
     joined, alone = encoder.encode([example])[0], plain.encode([example])[0]
     assert joined.people[0].hidden_states.shape[1:] == (5, 4, 3 + 2)
     assert torch.equal(joined.people[0].hidden_states[..., :3], alone.people[0].hidden_states)
+    photo = example.references[0][-1]  # the last of a person's references
+    tight = encoder.recogniser.align(photo.image, photo.landmarks)[None]
+    maps = scale_recogniser(encoder.recogniser).scale_features(tight, num_patches=4)  # five, each of other values
+    for scale, feature_map in enumerate(maps):
+        torch.testing.assert_close(joined.people[0].hidden_states[-1, scale, :, 3:], feature_map[0])
+
+
+def test_a_recogniser_without_maps_is_named(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    """dlib's gives none."""
+    with pytest.raises(UserInputError, match="The recogniser DlibFaceRecogniser gives no feature maps"):
+        ClipEncoder(
+            vae=tiny_vae,
+            encode_prompts=encode_captions,
+            recogniser=DlibFaceRecogniser(),
+            image_encoder=ColourImageEncoder(),
+            canvas_crop_size=16,
+            patch_size=2,
+            config=EncoderConfig(scale_source="recognition_and_clip"),
+        )
 
 
 def test_a_stopped_run_goes_on_and_finished_shards_are_kept(

@@ -59,6 +59,49 @@ def write_mean_colour(path: Path, weight: np.ndarray, *, size: int | None = 112,
     return _write(path, nodes, crops, [embedding], [numpy_helper.from_array(weight.astype(np.float32), "weight")])
 
 
+STAGE_WIDTHS = (5, 6, 7, 8)
+
+
+def write_residual_network(path: Path, *, embedding_dim: int, num_stages: int = 4) -> dict[str, np.ndarray]:
+    """Laid out as `glintr100.onnx` is: stages of two residual blocks, each of half the size of the one before.
+
+    Returns:
+        The weights: `STAGE.down`, `STAGE.shortcut` and `STAGE.second`, and `embedding`.
+    """
+    rng = np.random.default_rng(3)
+    nodes, weights, last, width = [], {}, "input.1", 3
+    for stage, out_width in enumerate(STAGE_WIDTHS[:num_stages]):
+        for name, shape in (
+            ("down", (out_width, width, 3, 3)), ("shortcut", (out_width, width, 1, 1)),
+            ("second", (out_width, out_width, 3, 3)),
+        ):  # fmt: skip
+            weights[f"{stage}.{name}"] = rng.normal(0, 0.3, shape).astype(np.float32)
+        halved = {"strides": [2, 2]}
+        nodes += [
+            helper.make_node(
+                "Conv", [last, f"{stage}.down"], [f"{stage}.a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], **halved
+            ),
+            helper.make_node("Conv", [last, f"{stage}.shortcut"], [f"{stage}.b"], kernel_shape=[1, 1], **halved),
+            helper.make_node("Add", [f"{stage}.a", f"{stage}.b"], [f"{stage}.first_block"]),
+            helper.make_node(
+                "Conv", [f"{stage}.first_block", f"{stage}.second"], [f"{stage}.c"], kernel_shape=[3, 3],
+                pads=[1, 1, 1, 1],
+            ),
+            helper.make_node("Add", [f"{stage}.c", f"{stage}.first_block"], [f"{stage}.second_block"]),
+        ]  # fmt: skip
+        last, width = f"{stage}.second_block", out_width
+    weights["embedding"] = rng.normal(size=(width, embedding_dim)).astype(np.float32)
+    nodes += [
+        helper.make_node("GlobalAveragePool", [last], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "embedding"], ["1333"]),
+    ]
+    crops = helper.make_tensor_value_info("input.1", TensorProto.FLOAT, [None, 3, 112, 112])
+    embedding = helper.make_tensor_value_info("1333", TensorProto.FLOAT, [None, embedding_dim])
+    _write(path, nodes, crops, [embedding], [numpy_helper.from_array(w, name) for name, w in weights.items()])
+    return weights
+
+
 def write_arcface(path: Path, weight: np.ndarray) -> Path:
     """The embedding is the mean colour times `weight` (3, D)."""
     return write_mean_colour(path, weight)

@@ -8,6 +8,7 @@ from ingredients.core.errors import NoFaceError, PhotoError, UserInputError
 from ingredients.faces.face_choice import FaceChoice, parse_face_choice
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor, fuse_embeddings
 from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork, crops_to_pixel_values
 
 from .tiny_faces import PlacedFaces, noise_photo, tiny_encoder, tiny_recogniser
 
@@ -164,14 +165,30 @@ def test_both_scale_sources_share_the_token_grid() -> None:
     assert [tuple(state.shape) for state in joined.id_vit_hidden_states] == [(2, 10, 12 + 10)] * 5
     for both, clip in zip(joined.id_vit_hidden_states, plain.id_vit_hidden_states, strict=True):
         torch.testing.assert_close(both[..., :12], clip)
-        assert both[..., 12:].abs().sum() > 0
+
+
+def test_the_recognisers_maps_are_joined_shallow_to_deep() -> None:
+    """Each scale has the map of its own depth, on the encoder's grid; the deepest of four serves twice."""
+    extractor = _extractor(scale_source="recognition_and_clip")
+    joined = extractor.extract(_people(0, 1)).id_vit_hidden_states
+    assert isinstance(extractor.recogniser, ArcFaceRecogniser)
+    landmarks = extractor.detector.detect(noise_photo(0))[0].landmarks
+    crops = np.stack([extractor.recogniser.align(noise_photo(seed), landmarks) for seed in (0, 1)])
+    assert isinstance(extractor.recogniser.network, ResidualFaceNetwork)
+    maps = extractor.recogniser.network.feature_maps(crops_to_pixel_values(crops))  # (2, 4 6 8 10, 16 8 4 2, ..)
+    for scale, feature_map in zip(joined, [*maps, maps[3]], strict=True):
+        width = feature_map.shape[1]
+        torch.testing.assert_close(scale[:, 0, 12 : 12 + width], feature_map.mean((2, 3)))
+        grid = F.interpolate(feature_map, size=(3, 3), mode="bilinear", antialias=True)
+        torch.testing.assert_close(scale[:, 1:, 12 : 12 + width], grid.flatten(2).transpose(1, 2))
+        assert scale[..., 12 + width :].abs().sum() == 0
 
 
 def test_a_recogniser_without_maps_cannot_serve_as_scale_source() -> None:
     class _Plain:
         crop_size, embedding_dim = 32, 11
 
-    with pytest.raises(ValueError, match="scale_features"):
+    with pytest.raises(UserInputError, match="_Plain gives no feature maps, which scale_source"):
         FacialExtractor(PlacedFaces(), _Plain(), tiny_encoder(), scale_source="recognition_and_clip")  # type: ignore[arg-type]
 
 

@@ -8,11 +8,20 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch.nn import functional as F
 
-from ingredients.core.errors import MissingDependencyError, ModelFolderError
+from ingredients.core.errors import MissingDependencyError, ModelFolderError, UserInputError
 from ingredients.faces.alignment import crop_arcface, crop_ffhq
 from ingredients.faces.onnx_faces import OnnxFaceRecogniser, ScrfdFaceDetector, resize_bilinear, suppress_overlaps
-from tests.faces.onnx_models import BOX, LANDMARKS, SHARPNESS, write_arcface, write_scrfd
+from tests.faces.onnx_models import (
+    BOX,
+    LANDMARKS,
+    SHARPNESS,
+    STAGE_WIDTHS,
+    write_arcface,
+    write_residual_network,
+    write_scrfd,
+)
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +135,45 @@ def test_without_onnxruntime_the_command_that_installs_it_is_told(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "ingredients\[faces\]"'):
         ScrfdFaceDetector(scrfd)
+
+
+def test_the_maps_of_the_residual_stages_are_read_out_of_the_file(tmp_path: Path) -> None:
+    """Against the network written out: four stages, shallow to deep, the deepest twice, on the encoder's tokens."""
+    path = tmp_path / "glintr100.onnx"
+    weights = {
+        name: torch.from_numpy(weight) for name, weight in write_residual_network(path, embedding_dim=9).items()
+    }
+    before = path.read_bytes()
+    recogniser = OnnxFaceRecogniser(path, recognition_input="aligned", embedding_dim=9)
+    crops = np.random.default_rng(1).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
+    hidden_states = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1
+    scales = recogniser.scale_features(crops, num_patches=1 + 7 * 7)
+    assert [tuple(scale.shape) for scale in scales] == [(2, 50, max(STAGE_WIDTHS))] * 5
+    for stage, width in enumerate(STAGE_WIDTHS):
+        first = F.conv2d(hidden_states, weights[f"{stage}.down"], stride=2, padding=1) + F.conv2d(
+            hidden_states, weights[f"{stage}.shortcut"], stride=2
+        )
+        hidden_states = first + F.conv2d(first, weights[f"{stage}.second"], padding=1)  # (B, width, 56 / 2^stage, ..)
+        scale = scales[stage]
+        torch.testing.assert_close(scale[:, 0, :width], hidden_states.mean((2, 3)), rtol=1e-4, atol=1e-4)
+        assert scale[..., width:].abs().sum() == 0  # narrow maps are filled up
+        if stage == 3:  # of 7 x 7 cells, as the tokens
+            patches = hidden_states.flatten(2).transpose(1, 2)
+            torch.testing.assert_close(scale[:, 1:], patches, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(scales[4], scales[3])
+    torch.testing.assert_close(
+        recogniser.embed(crops), hidden_states.mean((2, 3)) @ weights["embedding"], rtol=1e-4, atol=1e-4
+    )
+    assert path.read_bytes() == before
+
+
+def test_a_recogniser_without_four_stages_says_so(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.onnx"
+    write_arcface(plain, np.eye(3))
+    three = tmp_path / "three.onnx"
+    write_residual_network(three, embedding_dim=4, num_stages=3)
+    crops = np.zeros((1, 112, 112, 3), np.uint8)
+    for path, found in ((plain, "no"), (three, "3")):
+        recogniser = OnnxFaceRecogniser(path, recognition_input="aligned", embedding_dim=4)
+        with pytest.raises(UserInputError, match=f"has {found} residual stages instead of 4; take scale_source=clip"):
+            recogniser.scale_features(crops, num_patches=5)

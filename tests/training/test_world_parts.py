@@ -20,6 +20,7 @@ def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:
         "detector",
         "recogniser",
         "image-encoder",
+        "picture-kind",
         "judge",
         "judge-detector",
         "acting-judge",

@@ -9,7 +9,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.faces_types import Face
 from ingredients.visualisation.clip_sheet import FRAME_HEIGHT, clip_row
 from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread, mark_reference
-from ingredients.visualisation.faces_sheet import faces_sheet, mark_faces, photo_row
+from ingredients.visualisation.faces_sheet import MAX_WIDTH, PHOTO_HEIGHT, faces_sheet, mark_faces, photo_row
 from ingredients.visualisation.fonts import load_font
 from ingredients.visualisation.layout import (
     fit_height,
@@ -17,6 +17,7 @@ from ingredients.visualisation.layout import (
     in_column,
     in_grid,
     in_row,
+    path_line,
     text_block,
     text_line,
     text_width,
@@ -216,6 +217,30 @@ def test_faces_sheet_marks_faces_and_survives_none():
     assert faces_sheet(rows).shape[1] >= 60 + 40
     with pytest.raises(ValueError, match="at least one photo"):
         faces_sheet([])
+
+
+def test_many_faces_wrap_into_lines() -> None:
+    """Eight faces have sixteen crops of 256 pixels, which would be a strip of more than 4000."""
+    face = Face(box=np.array([2, 3, 20, 30], np.float32), score=0.9, landmarks=np.full((5, 2), 9, np.float32))
+    crops = [(f"crop {index}", flat(8, 8, 16 * index)) for index in range(16)]
+    row = photo_row("group.png", flat(80, 120, 200), [face] * 8, crops=crops)
+    assert row.shape[1] <= MAX_WIDTH
+    assert row.shape[0] > 4 * PHOTO_HEIGHT  # the photo and three crops, then four lines of up to five
+    for value in range(1, 16):  # no crop is lost
+        assert (row == 16 * value).all(axis=-1).sum() >= PHOTO_HEIGHT**2
+    assert photo_row("wide.png", flat(40, 4000, 200), [face]).shape[1] <= MAX_WIDTH
+
+
+def test_a_path_keeps_its_end() -> None:
+    """Two photos of one long folder look different on the sheet, whatever they share at the front."""
+    folder = "/somewhere/" + "a-long-folder/" * 30
+    first, second = (path_line(f"{folder}{name}.png", width=200) for name in ("ana", "ben"))
+    assert first.shape == second.shape == path_line("ana.png", width=200).shape
+    assert (first != second).any()
+    whole = path_line("photos/ana.png", width=200)
+    np.testing.assert_array_equal(whole, text_line("photos/ana.png", width=200))
+    assert text_width("…ana.png") < 200
+    assert (first[:, -60:] < 200).any()  # the room is used
 
 
 def test_curves(tmp_path):

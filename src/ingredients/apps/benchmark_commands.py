@@ -8,7 +8,7 @@ import typer
 
 from ingredients.apps.faces_command import FaceStackChoice
 from ingredients.apps.judge_folder import explain_interruption
-from ingredients.apps.model_options import FaceStack, FaceStackOption, Identity, Memory, Model
+from ingredients.apps.model_options import AllowPhotographs, FaceStack, FaceStackOption, Identity, Memory, Model
 from ingredients.apps.sampling_options import (
     GuidanceScale,
     IdentityGuidanceScale,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ingredients.core.protocols import FaceDetector
     from ingredients.evaluation.benchmark.check import BenchmarkReport
     from ingredients.evaluation.benchmark.schema import Benchmark
+    from ingredients.faces.picture_kind import PictureKindClassifier
 
 BENCHMARK_ERRORS = 1
 """Exit code of a check that found something that must be mended."""
@@ -119,9 +120,9 @@ def check(
 
     if model is not None and faces is not FaceStackChoice.MODEL:
         raise UserInputError("Only --faces model needs a model; add it, or leave --model out.")
-    detector = None if faces is None else _load_detector(faces, model)
+    detector, picture_kind = (None, None) if faces is None else _load_detector(faces, model)
     with show_progress("Checking photos") as progress:
-        report = check_benchmark(folder, detector=detector, progress=progress)
+        report = check_benchmark(folder, detector=detector, picture_kind=picture_kind, progress=progress)
     if as_json:
         show_json(dataclasses.asdict(report))
     else:
@@ -147,6 +148,7 @@ def run(
     model: Model = None,
     identity: Identity = None,
     face_stack: FaceStack = FaceStackOption.MODEL,
+    allow_photographs: AllowPhotographs = False,
     num_inference_steps: NumInferenceSteps = None,
     guidance_scale: GuidanceScale = None,
     identity_guidance_scale: IdentityGuidanceScale = None,
@@ -199,6 +201,7 @@ def run(
                 cases=chosen,
                 settings=GenerationSettings(**config_to_dict(sampling)),
                 model_name=model_folder.resolve().name,
+                allow_photographs=allow_photographs,
                 progress=progress,
             )
     except KeyboardInterrupt as interruption:
@@ -232,16 +235,18 @@ def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
     show(folder)
 
 
-def _load_detector(faces: FaceStackChoice, model: str | None) -> "FaceDetector":
+def _load_detector(faces: FaceStackChoice, model: str | None) -> "tuple[FaceDetector, PictureKindClassifier | None]":
+    """Who finds faces, and who tells photographs from drawings, if it matters."""
     from ingredients.faces.dlib_faces import DlibFaceDetector
     from ingredients.faces.face_stack import load_face_stack
     from ingredients.pipelines.components import face_encoder_folder, identity_beside
     from ingredients.pipelines.model_places import find_model
 
     if faces is FaceStackChoice.DLIB:
-        return DlibFaceDetector()
+        return DlibFaceDetector(), None
     folder = find_model(model, notice=say)
-    return load_face_stack(face_encoder_folder(folder, identity_beside(folder))).detector
+    stack = load_face_stack(face_encoder_folder(folder, identity_beside(folder)))
+    return stack.detector, stack.picture_kind
 
 
 def _report_text(report: "BenchmarkReport") -> str:

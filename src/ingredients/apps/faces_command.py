@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingredients.apps.model_options import Model
+from ingredients.apps.model_options import AllowPhotographs, Model
 from ingredients.apps.output_options import Overwrite
 from ingredients.apps.terminal import cell, say, show, show_rendered, with_examples
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import PhotographError, UserInputError
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def faces(
             '(pip install "ingredients\\[dlib]").'
         ),
     ] = FaceStackChoice.MODEL,
+    allow_photographs: AllowPhotographs = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Shows which faces are found in photos."""
@@ -48,6 +49,7 @@ def faces(
     from ingredients.core.files import check_not_an_input
     from ingredients.faces.dlib_faces import DlibFaceReader
     from ingredients.faces.face_stack import FaceReader, load_face_stack
+    from ingredients.faces.picture_kind import explain_photograph
     from ingredients.media.photos import load_photo
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.pipelines.components import face_encoder_folder, identity_beside
@@ -67,6 +69,8 @@ def faces(
         stack = load_face_stack(face_encoder_folder(folder, identity_beside(folder)))
         reader, remedy = stack, stack.facial_extractor().no_face_remedy
     report = inspect_faces(images, reader)
+    if not allow_photographs and (photograph := report.first_photograph()) is not None:
+        raise PhotographError(explain_photograph(photograph))
     write_picture(output, report.draw())
     _print_table(report)
     if remedy and any(not report.faces_of(photo) for photo in report.photos):
@@ -77,7 +81,9 @@ def faces(
 def _print_table(report: "FacesReport") -> None:
     from rich.table import Table
 
-    table = Table("face", "photo", "box (left, top, right, bottom)", "score", "most alike", "doubts")
+    table = Table()
+    for name in ("face", "photo", "box (left, top, right, bottom)", "score", "most alike", "doubts"):
+        table.add_column(name, overflow="fold")  # a path is never cut
     for photo in report.photos:
         found = report.faces_of(photo)
         if not found:

@@ -12,9 +12,10 @@ import torch
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.faces.alignment import crop_ffhq
-from ingredients.faces.face_choice import from_left
+from ingredients.faces.face_choice import from_left, largest_face
 from ingredients.faces.face_stack import FaceReader
 from ingredients.faces.photo_quality import PhotoDoubt, find_doubts, measure_photo
+from ingredients.faces.picture_kind import PictureKind, PictureLook, doubts_about
 from ingredients.visualisation.faces_sheet import faces_sheet, photo_row
 
 
@@ -41,6 +42,9 @@ class InspectedFace:
     doubts: tuple[PhotoDoubt, ...]
     """What makes the photo of this face doubtful."""
 
+    look: PictureLook | None = None
+    """What kind of picture it is in; None where nobody asks."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FacesReport:
@@ -58,6 +62,20 @@ class FacesReport:
     def faces_of(self, photo: str) -> list[InspectedFace]:
         """The faces of one photo."""
         return [face for face in self.faces if face.photo == photo]
+
+    def taken(self, photo: str) -> InspectedFace | None:
+        """The face of one photo that is taken where none is named; None if it has none."""
+        found = self.faces_of(photo)
+        largest = largest_face([each.face for each in found]) if found else None
+        return next((each for each in found if each.face is largest), None)
+
+    def first_photograph(self) -> str | None:
+        """The first photo whose face is in a photograph, where the reader knows drawings only."""
+        for photo in self.photos:
+            taken = self.taken(photo)
+            if taken is not None and taken.look is not None and taken.look.kind is PictureKind.PHOTOGRAPH:
+                return photo
+        return None
 
     def most_alike(self, face: InspectedFace) -> tuple[InspectedFace, float] | None:
         """The other face that is most alike, with the cosine; None if there is no other."""
@@ -82,9 +100,9 @@ class FacesReport:
                     (f"#{face.number}, for recognition", face.recognition_crop),
                 )
             ]
-            areas = [face.face.area for face in found]
-            taken = areas.index(max(areas)) if areas else 0
-            rows.append(photo_row(name, image, [face.face for face in found], taken=taken, crops=crops))
+            taken = self.taken(name)
+            index = 0 if taken is None else taken.number - 1
+            rows.append(photo_row(name, image, [face.face for face in found], taken=index, crops=crops))
         return faces_sheet(rows)
 
 
@@ -92,11 +110,16 @@ class FacesReport:
 def inspect_faces(photos: Mapping[str, UInt8Array], reader: FaceReader) -> FacesReport:
     """Finds, aligns and compares every face of some RGB photos (H, W, 3)."""
     limits, sharpness_size = reader.photo_limits, reader.photo_limits.sharpness_size
+
+    def look_at(photo: UInt8Array, face: Face) -> PictureLook | None:
+        return None if reader.picture_kind is None else reader.picture_kind.look(photo, face.landmarks)
+
     found = [
         (name, number, face)
         for name, image in photos.items()
         for number, face in enumerate(from_left(reader.detector.detect(image)), start=1)
     ]
+    looks = [look_at(photos[name], face) for name, _, face in found]
     faces = tuple(
         InspectedFace(
             number=number,
@@ -104,9 +127,13 @@ def inspect_faces(photos: Mapping[str, UInt8Array], reader: FaceReader) -> Faces
             face=face,
             crop=crop_ffhq(photos[name], face.landmarks, size=reader.canvas_crop_size),
             recognition_crop=reader.recogniser.align(photos[name], face.landmarks),
-            doubts=tuple(find_doubts(measure_photo(photos[name], face, sharpness_size=sharpness_size), limits)),
+            doubts=(
+                *(() if look is None else doubts_about(look)),
+                *find_doubts(measure_photo(photos[name], face, sharpness_size=sharpness_size), limits),
+            ),
+            look=look,
         )
-        for name, number, face in found
+        for (name, number, face), look in zip(found, looks, strict=True)
     )
     cosines = np.zeros((len(faces), len(faces)), np.float32)
     if faces:

@@ -169,7 +169,7 @@ def get_ready(
             assert pipeline.face_encoder is not None
             check_people = load_people_check(folder, pipeline.face_encoder)
             _check_shape(request, pipeline)
-            identities = pipeline.extract_identities(photographed)
+            identities = pipeline.extract_identities(photographed, allow_photographs=request.allow_photographs)
             _check_people_differ(identities, pipeline)
     return ReadyModel(
         pipeline=pipeline,
@@ -206,7 +206,8 @@ def check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
 
 def _warn_of_photographs(request: GenerateRequest, pipeline: IngredientsPipeline) -> None:
     assert pipeline.face_encoder is not None
-    if request.face_stack == "dlib" and not pipeline.face_encoder.reads_photographs:
+    can_tell = pipeline.face_encoder.picture_kind is not None  # it is told of each photograph, then
+    if request.face_stack == "dlib" and not pipeline.face_encoder.reads_photographs and not can_tell:
         warnings.warn(
             "This model knows drawn people only: where dlib finds the face of a photograph, it draws somebody all the "
             "same, and the similarity means little.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingredients.apps.model_options import FaceStack, FaceStackOption, Identity, Memory, Model
+from ingredients.apps.model_options import AllowPhotographs, FaceStack, FaceStackOption, Identity, Memory, Model
 from ingredients.apps.output_options import Overwrite
 from ingredients.apps.sampling_options import (
     AttentionBackend,
@@ -75,6 +75,7 @@ def generate(
         ),
     ] = False,
     face_stack: FaceStack = FaceStackOption.MODEL,
+    allow_photographs: AllowPhotographs = False,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
     seeds: Annotated[
         str | None,
@@ -148,6 +149,7 @@ def generate(
         identity=identity,
         drop_learned_positions=drop_learned_positions,
         face_stack=face_stack.value,
+        allow_photographs=allow_photographs,
         seed=seed,
         num_inference_steps=num_inference_steps,
         guidance_scale=guidance_scale,

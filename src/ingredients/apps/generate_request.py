@@ -53,6 +53,9 @@ class GenerateRequest:
     face_stack: FaceStackName = "model"
     """Who reads the photos: `dlib` has dlib find the faces; a stack's name insists on it."""
 
+    allow_photographs: bool = False
+    """Whether a model that knows drawn people only takes photographs, with a warning and without a similarity."""
+
     seed: int = 0
     """Any integer; the same request makes the same video."""
 
@@ -184,6 +187,7 @@ class GenerateResult:
                     "name": person.name,
                     "photo": person.photos[0],
                     "photos": list(person.photos),
+                    "judged": person.found is not None,
                     "found": person.found,
                     "similarity": person.similarity if person.similarity is None else round(person.similarity, 4),
                     "distance": person.distance if person.distance is None else round(person.distance, 4),

@@ -41,6 +41,13 @@ FaceStack = Annotated[
         '(pip install "ingredients\\[dlib]"). antelopev2 and drawn insist on what the model has.'
     ),
 ]
+AllowPhotographs = Annotated[
+    bool,
+    typer.Option(
+        "--allow-photographs",
+        help="Let a model that knows drawn people only take photographs: it draws somebody, and nobody is judged.",
+    ),
+]
 Memory = Annotated[
     MemoryMode,
     typer.Option(

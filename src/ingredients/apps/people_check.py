@@ -35,12 +35,17 @@ class PersonResult:
     similarity: float | None = None
     """By the model's judge: normalised, 0 is a stranger (or no face at all), 1 the person in a real clip."""
 
+    is_photographed: bool = False
+    """Whether the judge knows drawings only, and a photo is none."""
+
     distance: float | None = None
     """By dlib: of the face in the video to the photos; below 0.6 dlib takes them for one person."""
 
     @property
     def verdict(self) -> str:
         """The same in words."""
+        if self.is_photographed:
+            return "not judged: the photo looks like a photograph, and the model's judge knows drawn people only"
         if self.found is None:
             return "not measured"
         if not self.found:
@@ -80,14 +85,18 @@ class PeopleCheck:
         photos = {name: [photo.image for photo in seen[name]] for name in files}
         faces = {name: [photo.face for photo in seen[name]] for name in files}
         if isinstance(self.judge, Judge):
+            known = {name: photos[name] for name in files if name not in identities.photographed}
+            reports = {report.name: report for report in report_people(self.judge, frames, known, faces)}
             return tuple(
                 PersonResult(
-                    name=report.name,
-                    photos=tuple(files[report.name]),
-                    found=report.found,
-                    similarity=report.similarity,
+                    name=name,
+                    photos=tuple(given),
+                    found=reports[name].found,
+                    similarity=reports[name].similarity,
                 )
-                for report in report_people(self.judge, frames, photos, faces)
+                if name in reports
+                else PersonResult(name=name, photos=tuple(given), is_photographed=True)
+                for name, given in files.items()
             )
         if self.judge is not None:
             return tuple(

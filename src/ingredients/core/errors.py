@@ -17,6 +17,10 @@ class NoFaceError(PhotoError):
     """A photo in which no face was found."""
 
 
+class PhotographError(PhotoError):
+    """A photograph, given to a model that knows drawn people only."""
+
+
 class PromptError(UserInputError):
     """A prompt that the text encoder cannot read."""
 

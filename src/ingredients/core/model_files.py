@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +72,21 @@ def name_some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NUM_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def digest_files(path: Path) -> str:
-    """A digest of a file, or of all files of a folder: their names, sizes, beginnings and ends.
+def digest_files(path: Path, *, without: Collection[str] = ()) -> str:
+    """A digest of a file, or of all files of a folder but some: their names, sizes, beginnings and ends.
 
     Quick for weights of any size: a safetensors file begins with names and shapes, and weights that were trained
     further end otherwise.
+
+    Args:
+        path: of the file or folder.
+        without: names of folders in it that do not count.
     """
     digest = hashlib.sha256()
     files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
     for file in files:
+        if file.relative_to(path).as_posix().split("/")[0] in without:
+            continue
         size = file.stat().st_size
         digest.update(f"{'' if file == path else file.relative_to(path)} {size}\n".encode())
         with file.open("rb") as content:

@@ -29,7 +29,7 @@ from ingredients.data.routing_targets import (
     trilinear_routing_targets,
 )
 from ingredients.faces.alignment import crop_ffhq
-from ingredients.faces.facial_extractor import ScaleRecogniser, ScaleSource
+from ingredients.faces.facial_extractor import ScaleSource, scale_recogniser
 
 StorageType = Literal["float16", "bfloat16", "float32"]
 FrameChoice = Literal["each", "shared"]
@@ -79,7 +79,7 @@ class ClipEncoder:
         config: what is kept.
 
     Raises:
-        ValueError: if the recogniser gives no feature maps and they are asked for.
+        UserInputError: if the recogniser gives no feature maps and they are asked for.
     """
 
     def __init__(
@@ -93,8 +93,8 @@ class ClipEncoder:
         patch_size: int,
         config: EncoderConfig,
     ) -> None:
-        if config.scale_source == "recognition_and_clip" and not isinstance(recogniser, ScaleRecogniser):
-            raise ValueError(f"scale_source {config.scale_source!r} needs scale_features, which {recogniser} lacks")
+        if config.scale_source == "recognition_and_clip":
+            scale_recogniser(recogniser)
         self.vae = vae
         self.encode_prompts = encode_prompts
         self.recogniser = recogniser
@@ -162,9 +162,9 @@ class ClipEncoder:
             "patch_size": self.patch_size,
         }
         if self.config.scale_source == "recognition_and_clip":
-            assert isinstance(self.recogniser, ScaleRecogniser)
             size, num_patches = self.recogniser.crop_size, features.hidden_states[0].shape[1]
-            maps = self.recogniser.scale_features(np.zeros((1, size, size, 3), np.uint8), num_patches=num_patches)
+            crop = np.zeros((1, size, size, 3), np.uint8)
+            maps = scale_recogniser(self.recogniser).scale_features(crop, num_patches=num_patches)
             widths["recognition_map_dim"] = maps[0].shape[-1]
         return widths
 
@@ -208,8 +208,7 @@ class ClipEncoder:
         features = self.image_encoder.encode(np.stack(faces))
         hidden_states = torch.stack(list(features.hidden_states), dim=1)  # (photos, 5, P, C)
         if self.config.scale_source == "recognition_and_clip":
-            assert isinstance(self.recogniser, ScaleRecogniser)
-            maps = self.recogniser.scale_features(tight, num_patches=hidden_states.shape[2])
+            maps = scale_recogniser(self.recogniser).scale_features(tight, num_patches=hidden_states.shape[2])
             hidden_states = torch.cat([hidden_states, torch.stack(list(maps), dim=1).to(hidden_states)], dim=-1)
         recognition = self.recogniser.embed(tight)
         embeds = torch.cat([recognition, F.normalize(features.embeds, dim=-1).to(recognition)], dim=-1)

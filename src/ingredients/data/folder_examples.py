@@ -15,6 +15,7 @@ from ingredients.data.buckets import Bucket, Framing, choose_bucket, frame_bucke
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
 from ingredients.data.mask_files import read_masks
 from ingredients.data.schema import NUM_LANDMARKS, ClipRecord, PersonTrack
+from ingredients.faces.face_choice import largest_face
 from ingredients.media.photos import load_photo
 from ingredients.media.video import read_video
 
@@ -118,5 +119,5 @@ def _read_photos(person: PersonTrack, detector: FaceDetector | None) -> tuple[Re
         image = load_photo(path)
         assert detector is not None
         if faces := detector.detect(image):
-            photos.append(ReferencePhoto(image=image, landmarks=faces[0].landmarks, kind="photo"))
+            photos.append(ReferencePhoto(image=image, landmarks=largest_face(faces).landmarks, kind="photo"))
     return tuple(photos)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.errors import NoFaceError
+from ingredients.core.errors import NoFaceError, PhotographError
 from ingredients.core.faces_types import Face
 from ingredients.core.protocols import FaceDetector, FaceRecogniser
 from ingredients.evaluation.assessment import (
@@ -25,6 +25,8 @@ from ingredients.evaluation.assessment import (
 from ingredients.evaluation.comparison import Measure, average_faces
 from ingredients.evaluation.tracking import Track, TrackingConfig, track_faces
 from ingredients.faces.detector import intersection_over_union
+from ingredients.faces.face_choice import largest_face
+from ingredients.faces.picture_kind import PictureKind, PictureKindClassifier
 
 _SAME_PLACE = 0.3
 """Intersection over union from which two detectors' boxes are of one face."""
@@ -55,6 +57,7 @@ class Judge:
         tracking: what joins faces of different frames.
         measure: how the recogniser's embeddings are compared.
         limit: without a scale, the cosine above which two faces are one person's.
+        picture_kind: tells drawings from photographs, for a recogniser that knows drawings only; None asks nobody.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Judge:
         tracking: TrackingConfig | None = None,
         measure: Measure = "cosine",
         limit: float = 0.5,
+        picture_kind: PictureKindClassifier | None = None,
     ) -> None:
         self.detector = detector
         self.recogniser = recogniser
@@ -75,6 +79,7 @@ class Judge:
         self.scale = scale or SimilarityScale(same_person_mean=1.0, stranger_mean=0.0, limit=limit)
         self.one_photo_scale = one_photo_scale or self.scale
         self.tracking = tracking or TrackingConfig()
+        self.picture_kind = picture_kind
 
     def with_scale(self, scale: SimilarityScale) -> "Judge":
         """The same judge, calibrated."""
@@ -84,6 +89,7 @@ class Judge:
             scale=scale,
             tracking=self.tracking,
             measure=self.measure,
+            picture_kind=self.picture_kind,
         )
 
     def embed_faces(self, images: Sequence[UInt8Array], faces: Sequence[Face]) -> Float32Array:
@@ -111,23 +117,40 @@ class Judge:
         Args:
             photos: RGB photos (H, W, 3).
             faces: which face of each photo is the person's, as another detector found it; the judge looks at the
-                same place for itself, and takes this where it sees nothing. None takes the largest that it finds.
+                same place for itself, and takes this where it sees nothing. None takes those that `find_person` finds.
             name: the person's, for the error.
 
         Raises:
-            NoFaceError: if a photo shows no face.
+            PhotoError: as `find_person`.
         """
         if faces is None:
-            faces = [self._find_largest(photo, name) for photo in photos]
+            faces = [self.find_person(photo, label=f"a photo of {name}") for photo in photos]
         else:
             faces = [self._find_again(photo, face) for photo, face in zip(photos, faces, strict=True)]
         return average_faces(self.embed_faces(photos, faces), measure=self.measure)
 
-    def _find_largest(self, photo: UInt8Array, name: str) -> Face:
+    def find_person(self, photo: UInt8Array, *, label: str) -> Face:
+        """The face of the person whom a photo (H, W, 3) shows.
+
+        Raises:
+            NoFaceError: if the detector finds none.
+            PhotographError: if it is a photograph, and the recogniser knows drawings only.
+        """
         found = self.detector.detect(photo)
         if not found:
-            raise NoFaceError(f"The judge finds no face in a photo of {name}; give one that shows it larger.")
-        return found[0]
+            raise NoFaceError(
+                f"The judge finds no face in {label}; give a larger one, or another judge or detector: `model` knows "
+                "drawings, `dlib` photographs."
+            )
+        face = largest_face(found)
+        if self.picture_kind is not None:
+            look = self.picture_kind.look(photo, face.landmarks)
+            if look.kind is PictureKind.PHOTOGRAPH:
+                raise PhotographError(
+                    f"The judge `model` knows drawn people only, but {label} looks like a photograph; take another "
+                    "judge, such as `dlib`."
+                )
+        return face
 
     def _find_again(self, photo: UInt8Array, face: Face) -> Face:
         overlaps = [(intersection_over_union(each.box, face.box), each) for each in self.detector.detect(photo)]

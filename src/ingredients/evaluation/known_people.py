@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ingredients.core.arrays import Float32Array
-from ingredients.core.errors import NoFaceError, UserInputError
+from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import open_file
 from ingredients.evaluation.comparison import average_faces
 from ingredients.evaluation.distractors import DistractorGallery
@@ -29,7 +29,7 @@ _MISSING_FILE = "missing"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KnownPhoto:
-    """A photo's largest face."""
+    """A photo's face."""
 
     digest: str
     """Hash of the file."""
@@ -159,19 +159,14 @@ class PeopleOfFolder:
     def _read(self, name: str, whose: str) -> KnownPhoto:
         path = self._folder / name
         picture = load_photo(path)
-        faces = self._judge.detector.detect(picture)
-        if not faces:
-            raise NoFaceError(
-                f"The judge finds no face in the photo {path} of {whose}; give a larger one, or another judge or "
-                "detector: `model` knows drawings, `dlib` photographs."
-            )
+        face = self._judge.find_person(picture, label=f"the photo {path} of {whose}")
         features = np.zeros((0, INCEPTION_DIM), dtype=np.float32)
         if self._inception is not None:
-            features = self._inception.embed([cut_face_region(picture, faces[0])])
+            features = self._inception.embed([cut_face_region(picture, face)])
         return KnownPhoto(
             digest=file_digest(path),
-            embedding=self._judge.embed_faces([picture], faces[:1])[0],
-            landmarks=faces[0].landmarks,
+            embedding=self._judge.embed_faces([picture], [face])[0],
+            landmarks=face.landmarks,
             features=features,
         )
 

@@ -7,7 +7,7 @@ from ingredients.core.protocols import FaceDetector
 from ingredients.evaluation.calibration import JudgeCalibration, load_calibration
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncoder
-from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector
+from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector, load_picture_kind
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.image_encoder import DualEncoder
 
@@ -30,6 +30,7 @@ def load_model_judge(model_folder: str | Path, *, detector: FaceDetector | None 
     return Judge(
         detector=detector or load_model_detector(model_folder),
         recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
+        picture_kind=load_picture_kind(Path(model_folder) / _FACE_ENCODER_FOLDER),
         scale=calibration.scale,
         one_photo_scale=calibration.one_photo_scale,
     )

@@ -40,11 +40,13 @@ def report_people(
         judge: with its scale.
         frames: the video.
         photos: photos (H, W, 3) by name, one or several each.
-        faces: the person's face in each of them; None takes the largest.
+        faces: the person's face in each of them; None has the judge choose.
 
     Raises:
-        NoFaceError: if the judge finds no face in a photo.
+        PhotoError: as `Judge.find_person`.
     """
+    if not photos:
+        return []
     references = [
         judge.embed_person(of_person, None if faces is None else faces[name], name=name)
         for name, of_person in photos.items()

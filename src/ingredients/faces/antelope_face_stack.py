@@ -19,7 +19,7 @@ from ingredients.core.config import save_config
 from ingredients.core.model_files import read_model_record
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.eva_clip import EvaClipConfig, EvaClipImageEncoder, load_eva_clip
-from ingredients.faces.facial_extractor import PHOTOGRAPH_REMEDY, FacialExtractor
+from ingredients.faces.facial_extractor import PHOTOGRAPH_REMEDY, FacialExtractor, ScaleSource
 from ingredients.faces.onnx_faces import OnnxFaceRecogniser, RecognitionInput, ScrfdFaceDetector
 from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
 
@@ -54,6 +54,9 @@ class AntelopeFaceStackConfig:
     canvas_crop_size: int = 512
     """Side in pixels of the crops for the canvas."""
 
+    scale_source: ScaleSource = "clip"
+    """Where the multi-scale features come from."""
+
     same_face_threshold: float = 0.9
     """Cosine from which two names are one face: high, for no photographs were at hand to measure it on."""
 
@@ -81,6 +84,11 @@ class AntelopeFaceStack:
     """Semantic embedding and hidden states."""
 
     @property
+    def picture_kind(self) -> None:
+        """Nobody asks: it is made for photographs."""
+        return None
+
+    @property
     def reads_photographs(self) -> bool:
         """Its networks know photographs."""
         return True
@@ -102,6 +110,7 @@ class AntelopeFaceStack:
             self.recogniser,
             self.image_encoder,
             canvas_crop_size=self.config.canvas_crop_size,
+            scale_source=self.config.scale_source,
             same_face_threshold=self.config.same_face_threshold,
             different_face_threshold=self.config.different_face_threshold,
             no_face_remedy=PHOTOGRAPH_REMEDY,

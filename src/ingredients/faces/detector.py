@@ -76,7 +76,7 @@ class DetectorConfig:
             )
 
 
-class _ConvBlock(nn.Sequential):
+class ConvBlock(nn.Sequential):
     """Convolution, batch norm, SiLU."""
 
     def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int = 3, stride: int = 1) -> None:
@@ -93,16 +93,16 @@ class FaceHeatmapNetwork(nn.Module):
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         widths, head_width = config.widths, config.head_width
-        self.stem = _ConvBlock(3, widths[0], stride=2)
+        self.stem = ConvBlock(3, widths[0], stride=2)
         self.down = nn.ModuleList(
-            nn.Sequential(_ConvBlock(in_channels, channels, stride=2), _ConvBlock(channels, channels))
+            nn.Sequential(ConvBlock(in_channels, channels, stride=2), ConvBlock(channels, channels))
             for in_channels, channels in itertools.pairwise(widths)
         )
-        self.lateral = nn.ModuleList(_ConvBlock(width, head_width, kernel_size=1) for width in widths[1:])
-        self.join = _ConvBlock(head_width, head_width)
-        self.heatmap_head = nn.Sequential(_ConvBlock(head_width, head_width), nn.Conv2d(head_width, 1, 1))
+        self.lateral = nn.ModuleList(ConvBlock(width, head_width, kernel_size=1) for width in widths[1:])
+        self.join = ConvBlock(head_width, head_width)
+        self.heatmap_head = nn.Sequential(ConvBlock(head_width, head_width), nn.Conv2d(head_width, 1, 1))
         self.geometry_head = nn.Sequential(
-            _ConvBlock(head_width, head_width), nn.Conv2d(head_width, NUM_GEOMETRY_CHANNELS, 1)
+            ConvBlock(head_width, head_width), nn.Conv2d(head_width, NUM_GEOMETRY_CHANNELS, 1)
         )
         rare_face_bias = -math.log((1 - 0.01) / 0.01)
         nn.init.constant_(self.heatmap_head[-1].bias, rare_face_bias)  # type: ignore[arg-type]

@@ -127,6 +127,9 @@ class DlibFaceReader:
     photo_limits: PhotoLimits = PHOTOGRAPH_LIMITS
     """From where on a photo is doubtful."""
 
+    picture_kind: None = None
+    """Nobody asks: dlib is made for photographs."""
+
 
 def _model_file(name: str) -> Path:
     """A file of the models' package, found without importing it: that would need a part of setuptools that is gone."""

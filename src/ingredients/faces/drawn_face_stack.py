@@ -5,6 +5,7 @@ config.json                how the parts are built and joined
 detector.safetensors
 recogniser.safetensors
 image_encoder/             config.json, vocabulary.json, model.safetensors
+picture_kind/              config.json, model.safetensors; nothing in it changes what a face's features are
 judge/
 config.json
 judge.safetensors
@@ -31,15 +32,22 @@ from ingredients.faces.facial_extractor import (
 from ingredients.faces.image_encoder import DualEncoder, load_dual_encoder, save_dual_encoder
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
 from ingredients.faces.photo_quality import DRAWN_LIMITS, PHOTOGRAPH_LIMITS, PhotoLimits
+from ingredients.faces.picture_kind import (
+    WEIGHTS_NAME,
+    PictureKindClassifier,
+    PictureKindConfig,
+    build_picture_kind,
+)
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.faces.weights import load_weights, save_weights
 
 IMAGE_ENCODER_FOLDER = "image_encoder"
+PICTURE_KIND_FOLDER = "picture_kind"
 CONFIG_NAME = "config.json"
 _DETECTOR_NAME, _RECOGNISER_NAME, _JUDGE_NAME = "detector.safetensors", "recogniser.safetensors", "judge.safetensors"
 _JUDGE_DETECTOR_CONFIG_NAME = "detector.json"
 
-_ConfigT = TypeVar("_ConfigT", "DrawnFaceStackConfig", JudgeConfig, DetectorConfig)
+_ConfigT = TypeVar("_ConfigT", "DrawnFaceStackConfig", JudgeConfig, DetectorConfig, PictureKindConfig)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +89,9 @@ class DrawnFaceStack:
     image_encoder: DualEncoder
     """Semantic embedding, hidden states, and the text tower."""
 
+    picture_kind: PictureKindClassifier | None = None
+    """Tells the drawn world from photographs and other drawings; None where nobody can."""
+
     photo_detector: FaceDetector | None = None
     """Finds the faces of photographs; None leaves all photos to `detector`, which alone is kept with the model."""
 
@@ -101,6 +112,7 @@ class DrawnFaceStack:
             different_face_threshold=self.config.different_face_threshold,
             no_face_remedy=DRAWN_FACES_ONLY if self.photo_detector is None else PHOTOGRAPH_REMEDY,
             photo_limits=self.photo_limits,
+            picture_kind=self.picture_kind,
         )
 
     @property
@@ -120,6 +132,10 @@ class DrawnFaceStack:
         save_weights(self.detector.network, folder / _DETECTOR_NAME)
         save_weights(self.recogniser.network, folder / _RECOGNISER_NAME)
         save_dual_encoder(self.image_encoder, folder / IMAGE_ENCODER_FOLDER)
+        if self.picture_kind is not None:
+            (folder / PICTURE_KIND_FOLDER).mkdir(exist_ok=True)
+            save_config(self.picture_kind.config, folder / PICTURE_KIND_FOLDER / CONFIG_NAME)
+            save_weights(self.picture_kind.network, folder / PICTURE_KIND_FOLDER / WEIGHTS_NAME)
 
 
 def build_detector(config: DetectorConfig, weights: Path) -> HeatmapFaceDetector:
@@ -149,7 +165,20 @@ def load_drawn_face_stack(folder: str | Path) -> DrawnFaceStack:
         detector=build_detector(config.detector, folder / _DETECTOR_NAME),
         recogniser=build_recogniser(config.recogniser, folder / _RECOGNISER_NAME),
         image_encoder=load_dual_encoder(folder / IMAGE_ENCODER_FOLDER),
+        picture_kind=load_picture_kind(folder),
     )
+
+
+def load_picture_kind(face_encoder: Path) -> PictureKindClassifier | None:
+    """Reads what tells drawings from photographs out of a `face_encoder/` folder; None if it has nothing of the kind.
+
+    Raises:
+        ModelFolderError: if it is damaged.
+    """
+    folder = face_encoder / PICTURE_KIND_FOLDER
+    if not folder.is_dir():
+        return None
+    return build_picture_kind(_read_config(PictureKindConfig, folder), folder / WEIGHTS_NAME)
 
 
 def build_judge(config: JudgeConfig, weights: Path) -> ArcFaceRecogniser:

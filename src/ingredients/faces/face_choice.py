@@ -10,6 +10,9 @@ from ingredients.core.faces_types import Face
 FaceChoice: TypeAlias = Literal["largest", "left", "right"] | int
 """A number counts from 1, from left to right, as `ingredients faces` shows them."""
 
+_ABOUT_AS_SURE = 0.8
+"""Part of the surest face's score from which on a detector is about as sure of another."""
+
 _NUMBER = re.compile("[1-9][0-9]{0,3}")
 _WORDS: dict[str, FaceChoice] = {"largest": "largest", "left": "left", "right": "right"}
 
@@ -32,6 +35,15 @@ def from_left(faces: Sequence[Face]) -> list[Face]:
     return sorted(faces, key=_middle)
 
 
+def largest_face(faces: Sequence[Face]) -> Face:
+    """The largest of those, at least one, that the detector is about as sure of as of the surest.
+
+    What a detector takes for a face by mistake is often large, a collar or a cup, but seldom as sure as a face.
+    """
+    surest = max(face.score for face in faces)
+    return max((face for face in faces if face.score >= _ABOUT_AS_SURE * surest), key=lambda face: face.area)
+
+
 def choose_face(faces: Sequence[Face], choice: FaceChoice, *, label: str) -> Face:
     """The face that is meant.
 
@@ -44,7 +56,7 @@ def choose_face(faces: Sequence[Face], choice: FaceChoice, *, label: str) -> Fac
         PhotoError: if the photo has fewer faces than the number asks for.
     """
     if choice == "largest":
-        return max(faces, key=lambda face: face.area)
+        return largest_face(faces)
     if choice == "left":
         return min(faces, key=_middle)
     if choice == "right":

@@ -21,6 +21,7 @@ from ingredients.faces.drawn_face_stack import CONFIG_NAME, load_drawn_face_stac
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import FacialExtractor
 from ingredients.faces.photo_quality import PhotoLimits
+from ingredients.faces.picture_kind import PictureKindClassifier
 
 
 class FaceReader(Protocol):
@@ -44,6 +45,11 @@ class FaceReader(Protocol):
     @property
     def photo_limits(self) -> PhotoLimits:
         """From where on a photo is doubtful."""
+        ...
+
+    @property
+    def picture_kind(self) -> PictureKindClassifier | None:
+        """Tells the drawn world from photographs; None where photographs are welcome, or nobody can."""
         ...
 
 

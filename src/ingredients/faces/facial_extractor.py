@@ -8,6 +8,7 @@ H/W pixels of a photo.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
@@ -17,13 +18,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import NoFaceError
+from ingredients.core.errors import NoFaceError, PhotographError, UserInputError
 from ingredients.core.faces_types import Face
 from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder, ImageFeatures
 from ingredients.faces.alignment import crop_ffhq, sharpness
 from ingredients.faces.face_choice import choose_face
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.faces.photo_quality import DRAWN_LIMITS, PhotoLimits, PhotoQuality, find_doubts, measure_photo
+from ingredients.faces.picture_kind import (
+    PictureKind,
+    PictureKindClassifier,
+    PictureLook,
+    doubts_about,
+    explain_photograph,
+)
 
 ScaleSource = Literal["clip", "recognition_and_clip"]
 
@@ -47,6 +55,20 @@ class ScaleRecogniser(Protocol):
     def scale_features(self, crops: UInt8Array, *, num_patches: int) -> tuple[Tensor, ...]:
         """Five tensors (B, P, C), shallow to deep, on the token grid of the image encoder."""
         ...
+
+
+def scale_recogniser(recogniser: FaceRecogniser) -> ScaleRecogniser:
+    """The recogniser, which must give feature maps.
+
+    Raises:
+        UserInputError: if it gives none.
+    """
+    if isinstance(recogniser, ScaleRecogniser):
+        return recogniser
+    raise UserInputError(
+        f"The recogniser {type(recogniser).__name__} gives no feature maps, which scale_source=recognition_and_clip "
+        "and --recognition-maps need; leave them out, or take the face networks of the drawn world or of antelopev2."
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,6 +99,14 @@ class DetectedPhoto:
     quality: PhotoQuality
     """What was measured about the face."""
 
+    look: PictureLook | None = None
+    """What kind of picture the photo is; None where nobody asks."""
+
+    @property
+    def is_photograph(self) -> bool:
+        """Whether the stack knows drawings only, and this is none."""
+        return self.look is not None and self.look.kind is PictureKind.PHOTOGRAPH
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExtractedIdentities:
@@ -103,6 +133,15 @@ class ExtractedIdentities:
     warnings: tuple[str, ...]
     """Sentences about photos that are usable but doubtful."""
 
+    @property
+    def photographed(self) -> frozenset[str]:
+        """The people of whom a model that knows drawings only was given a photograph: nobody can judge them."""
+        return frozenset(
+            name
+            for name, seen in zip(self.names, self.photos, strict=True)
+            if any(photo.is_photograph for photo in seen)
+        )
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -122,6 +161,7 @@ class FacialExtractor:
         different_face_threshold: float | None = DEFAULT_DIFFERENT_FACE_THRESHOLD,
         no_face_remedy: str = DRAWN_FACES_ONLY,
         photo_limits: PhotoLimits = DRAWN_LIMITS,
+        picture_kind: PictureKindClassifier | None = None,
     ) -> None:
         """Joins the parts.
 
@@ -137,12 +177,13 @@ class FacialExtractor:
             different_face_threshold: cosine below which two photos of one name may show two people, if any.
             no_face_remedy: what to do where no face is found, one sentence.
             photo_limits: from where on a photo is doubtful.
+            picture_kind: tells drawings from photographs, for parts that know drawings only; None asks nobody.
 
         Raises:
-            ValueError: if `scale_source` needs feature maps that the recogniser does not give.
+            UserInputError: if `scale_source` needs feature maps that the recogniser does not give.
         """
-        if scale_source == "recognition_and_clip" and not isinstance(recogniser, ScaleRecogniser):
-            raise ValueError(f"scale_source {scale_source!r} needs scale_features, which {type(recogniser)} lacks")
+        if scale_source == "recognition_and_clip":
+            scale_recogniser(recogniser)
         self.detector = detector
         self.recogniser = recogniser
         self.image_encoder = image_encoder
@@ -152,20 +193,30 @@ class FacialExtractor:
         self.different_face_threshold = different_face_threshold
         self.no_face_remedy = no_face_remedy
         self.photo_limits = photo_limits
+        self.picture_kind = picture_kind
 
-    def extract(self, people: Sequence[IdentityPhotos]) -> ExtractedIdentities:
+    def extract(self, people: Sequence[IdentityPhotos], *, allow_photographs: bool = False) -> ExtractedIdentities:
         """Says everything about the faces of some people.
 
         Several photos of one person: the mean of the normalised recognition embeddings at their mean norm; everything
         else from the sharpest photo.
 
+        Args:
+            people: whom.
+            allow_photographs: whether parts that know drawings only take photographs all the same, with a warning.
+
         Raises:
             NoFaceError: if a photo shows no face; it names the photo.
+            PhotographError: if a photo is a photograph, the parts know drawings only, and it is not allowed.
             PhotoError: if a photo has fewer faces than the number that is asked for.
         """
         if not people:
             raise ValueError("at least one person is needed")
         photos = tuple(tuple(self._detect(person, index) for index in range(len(person.images))) for person in people)
+        if not allow_photographs:
+            for photo in itertools.chain.from_iterable(photos):
+                if photo.is_photograph:
+                    raise PhotographError(explain_photograph(photo.label))
         best = [max(seen, key=lambda photo: photo.sharpness) for seen in photos]
         features = self.image_encoder.encode(
             np.stack(
@@ -210,7 +261,7 @@ class FacialExtractor:
         image, label = person.images[index], person.label(index)
         faces = self.detector.detect(image)
         if not faces:
-            raise NoFaceError(f"No face was found in {label}. {self.no_face_remedy}")
+            raise NoFaceError(f"No face was found in {label}{self._aside_about(image)}. {self.no_face_remedy}")
         choice = person.choice(index)
         face = choose_face(faces, "largest" if choice is None else choice, label=label)
         crop = crop_ffhq(image, face.landmarks, size=self.canvas_crop_size)
@@ -224,16 +275,27 @@ class FacialExtractor:
             recognition_embedding=self.recogniser.embed(recogniser_crop[None])[0],
             sharpness=sharpness(crop),
             quality=measure_photo(image, face, sharpness_size=self.photo_limits.sharpness_size),
+            look=None if self.picture_kind is None else self.picture_kind.look(image, face.landmarks),
         )
+
+    def _aside_about(self, image: UInt8Array) -> str:
+        """What to say of a picture without a face."""
+        if self.picture_kind is None or self.picture_kind.look_at_whole(image).kind is not PictureKind.PHOTOGRAPH:
+            return ""
+        return ", which looks like a photograph"
 
     def _doubts(self, person: IdentityPhotos, index: int, photo: DetectedPhoto) -> list[str]:
         warnings = []
         if len(photo.faces) > 1 and person.choice(index) is None:
+            is_largest = all(face.area <= photo.face.area for face in photo.faces)
+            which = "the largest" if is_largest else "the largest of those that the detector is sure of"
             warnings.append(
-                f"{photo.label} shows {len(photo.faces)} faces; the largest is taken for {person.name} "
+                f"{photo.label} shows {len(photo.faces)} faces; {which} is taken for {person.name} "
                 "(`ingredients faces` draws their numbers)."
             )
         doubts = find_doubts(photo.quality, self.photo_limits)
+        if photo.look is not None:
+            doubts = [*doubts_about(photo.look), *doubts]
         return warnings + [doubt.sentence(person=person.name, label=photo.label) for doubt in doubts]
 
     def _doubt_same_person(self, person: IdentityPhotos, seen: Sequence[DetectedPhoto]) -> list[str]:
@@ -253,9 +315,8 @@ class FacialExtractor:
         ]
 
     def _join_scales(self, best: Sequence[DetectedPhoto], features: ImageFeatures) -> tuple[Tensor, ...]:
-        assert isinstance(self.recogniser, ScaleRecogniser)
         crops = np.stack([self.recogniser.align(photo.image, photo.face.landmarks) for photo in best])
-        maps = self.recogniser.scale_features(crops, num_patches=features.hidden_states[0].shape[1])
+        maps = scale_recogniser(self.recogniser).scale_features(crops, num_patches=features.hidden_states[0].shape[1])
         return tuple(
             torch.cat([hidden_state, feature_map], dim=-1)
             for hidden_state, feature_map in zip(features.hidden_states, maps, strict=True)

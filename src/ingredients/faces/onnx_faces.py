@@ -20,6 +20,8 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.core.faces_types import Face
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.faces.alignment import crop_arcface, crop_ffhq
+from ingredients.faces.onnx_maps import NUM_MAPS, with_map_outputs
+from ingredients.faces.recogniser import maps_to_tokens
 
 RecognitionInput = Literal["published", "aligned"]
 
@@ -37,19 +39,25 @@ _FATAL = 4  # of onnxruntime's levels of what is worth a line, the last
 class OnnxNetwork:
     """An ONNX file with one input, on a GPU if onnxruntime can use one.
 
+    Args:
+        path: the file.
+        num_outputs: how many it must have.
+        model: the file's content with more outputs, to be run in its place.
+
     Raises:
         MissingDependencyError: without onnxruntime.
         ModelFolderError: if the file is missing, damaged, not in float32, or has another number of outputs.
     """
 
-    def __init__(self, path: Path, *, num_outputs: int) -> None:
+    def __init__(self, path: Path, *, num_outputs: int, model: bytes | None = None) -> None:
         onnxruntime = import_optional("onnxruntime", extra="faces")
         if not path.is_file():
             raise ModelFolderError(f"The model folder lacks {path}; copy the folder again or name another one.")
         usable = onnxruntime.get_available_providers()
         providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in usable]
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), _quiet(onnxruntime), providers=providers)
+            content = str(path) if model is None else model
+            self._session: Any = onnxruntime.InferenceSession(content, _quiet(onnxruntime), providers=providers)
         except Exception as error:  # onnxruntime's own exceptions share no class but this one
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelFolderError(f"The network {path} cannot be read ({reason}); copy the file again.") from error
@@ -179,6 +187,7 @@ class OnnxFaceRecogniser:
         self.recognition_input = recognition_input
         self.input_size = input_size
         self._embedding_dim = embedding_dim
+        self._map_network: OnnxNetwork | None = None  # made when it is first asked for
 
     @property
     def crop_size(self) -> int:
@@ -200,6 +209,27 @@ class OnnxFaceRecogniser:
         resized = resize_bilinear(crops, self.input_size, self.input_size)
         (embeds,) = self.network(_to_input(resized, _RECOGNISER_MEAN, _RECOGNISER_SCALE))
         return torch.from_numpy(np.asarray(embeds, np.float32))
+
+    def scale_features(self, crops: UInt8Array, *, num_patches: int) -> tuple[Tensor, ...]:
+        """Feature maps of the backbone on the token grid of an image encoder (paper, 3.2), as `maps_to_tokens`.
+
+        Args:
+            crops: (B, S, S, 3).
+            num_patches: P.
+
+        Raises:
+            UserInputError: if the network has no four residual stages.
+            MissingDependencyError: without onnx.
+        """
+        if self._map_network is None:
+            self._map_network = OnnxNetwork(
+                self.network.path, num_outputs=NUM_MAPS, model=with_map_outputs(self.network.path)
+            )
+        resized = resize_bilinear(crops, self.input_size, self.input_size)
+        maps = self._map_network(_to_input(resized, _RECOGNISER_MEAN, _RECOGNISER_SCALE))
+        return maps_to_tokens(
+            [torch.from_numpy(np.asarray(each, np.float32)) for each in maps], num_patches=num_patches
+        )
 
 
 def decode_scrfd(outputs: list[Float32Array], input_size: int) -> tuple[Float32Array, Float32Array, Float32Array]:

@@ -6,6 +6,7 @@ Legend: B batch, S side of a crop, D embedding, P image-encoder tokens, C channe
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -155,13 +156,28 @@ class ArcFaceRecogniser:
         Raises:
             ValueError: if P - 1 is no square.
         """
-        side = round((num_patches - 1) ** 0.5)
-        if side * side != num_patches - 1:
-            raise ValueError(f"num_patches must be a square plus the class token, not {num_patches}")
         assert isinstance(self.network, ResidualFaceNetwork)
-        maps = self.network.feature_maps(crops_to_pixel_values(crops))
-        width = max(feature_map.shape[1] for feature_map in maps)
-        return tuple(_to_tokens(feature_map, side, width) for feature_map in [*maps, maps[-1]])
+        return maps_to_tokens(self.network.feature_maps(crops_to_pixel_values(crops)), num_patches=num_patches)
+
+
+def maps_to_tokens(maps: Sequence[Tensor], *, num_patches: int) -> tuple[Tensor, ...]:
+    """Brings the four feature maps of a backbone to the token grid of an image encoder.
+
+    Args:
+        maps: (B, C, h, w), shallow to deep; widths and sizes may differ.
+        num_patches: P, one class token (the mean of the map) and a square grid.
+
+    Returns:
+        Five tensors (B, P, C) of the widest map's width, shallow to deep; the deepest map serves twice.
+
+    Raises:
+        ValueError: if P - 1 is no square.
+    """
+    side = round((num_patches - 1) ** 0.5)
+    if side * side != num_patches - 1:
+        raise ValueError(f"num_patches must be a square plus the class token, not {num_patches}")
+    width = max(feature_map.shape[1] for feature_map in maps)
+    return tuple(_to_tokens(feature_map, side, width) for feature_map in [*maps, maps[-1]])
 
 
 def _to_tokens(feature_map: Tensor, side: int, width: int) -> Tensor:

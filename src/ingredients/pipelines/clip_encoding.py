@@ -12,6 +12,7 @@ from ingredients.core.model_files import digest_files
 from ingredients.core.protocols import FaceDetector
 from ingredients.data.buckets import Bucket
 from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, vae_digest
+from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.components import (
@@ -114,7 +115,7 @@ def model_digests(folder: Path, *, face_encoder: Path | None = None) -> dict[str
         "vae": vae_digest(load_vae(folder / "vae", dtype=torch.float32)),
         "tokenizer": digest_files(folder / "tokenizer"),
         "text_encoder": digest_files(folder / "text_encoder"),
-        "face_encoder": digest_files(find_face_encoder(folder, face_encoder)),
+        "face_encoder": digest_files(find_face_encoder(folder, face_encoder), without=(PICTURE_KIND_FOLDER,)),
     }
 
 

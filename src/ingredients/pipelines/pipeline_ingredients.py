@@ -238,20 +238,25 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     def _temporal_ratio(self) -> int:
         return int(self.vae.config.temporal_compression_ratio)
 
-    def extract_identities(self, people: PeopleInput) -> ExtractedIdentities:
+    def extract_identities(self, people: PeopleInput, *, allow_photographs: bool = False) -> ExtractedIdentities:
         """Finds, aligns, recognises and encodes the face of each person.
 
         Warns with `PhotoWarning` of photos that are usable but doubtful.
 
+        Args:
+            people: Photos by name, one or several for each person.
+            allow_photographs: Whether a model that knows drawn people only takes photographs, with a warning.
+
         Raises:
-            PhotoError: If there is nobody, or a photo cannot be read; `NoFaceError` if it shows no face.
+            PhotoError: If there is nobody, or a photo cannot be read; `NoFaceError` if it shows no face;
+                `PhotographError` if it is a photograph, the model knows drawn people only, and it is not allowed.
             ModelFolderError: If the pipeline has no face encoder.
         """
         if self.facial_extractor is None:
             raise ModelFolderError(
                 "This model has no face encoder, so it cannot read photos; load a model folder that has face_encoder/."
             )
-        identities = self.facial_extractor.extract(identity_photos(people))
+        identities = self.facial_extractor.extract(identity_photos(people), allow_photographs=allow_photographs)
         for doubt in identities.warnings:
             warnings.warn(doubt, PhotoWarning, stacklevel=2)
         return identities
@@ -398,6 +403,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         use_canvas: bool = True,
         use_identities: bool = True,
         face_scale: float = 1.0,
+        allow_photographs: bool = False,
         routing: Routing | None = None,
         routing_indices: torch.Tensor | None = None,
         output_routing_maps: bool = False,
@@ -444,6 +450,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             use_canvas: False drops the global branch: image latents are zero.
             use_identities: False drops the local branch: nothing is routed or added.
             face_scale: alpha_m of Eq. 4, the strength of the local branch.
+            allow_photographs: Whether a model that knows drawn people only takes photographs, with a warning.
             routing: `argmax`, `softmax` or `uniform`; None takes the model's own.
             routing_indices: An identity forced on each video token, -1 for none: (L), (B, L), or the grid
                 (f, h, w) or (B, f, h, w).
@@ -461,7 +468,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         Raises:
             ShapeError: If the model cannot make this size or number of frames, or so many faces do not fit on it.
             PromptError: If a prompt is empty.
-            PhotoError: If a photo cannot be read, or shows no face.
+            PhotoError: If a photo cannot be read, shows no face, or is a photograph that the model cannot use.
             ModelFolderError: If the model cannot do what is asked for: read photos, or be led by likeness.
             SpeedOptionError: If a speed option cannot work with this model or this guidance.
             ValueError: If arguments contradict each other.
@@ -536,7 +543,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
         # 3. People: the local branch, computed once, and the global one
         if people is not None:
-            people = people if isinstance(people, ExtractedIdentities) else self.extract_identities(people)
+            if not isinstance(people, ExtractedIdentities):
+                people = self.extract_identities(people, allow_photographs=allow_photographs)
             for text in _as_list(prompt or []):
                 warn_about_number(self.tokenizer, text, len(people), people.names)
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states

@@ -9,6 +9,7 @@ TRAINED_PARTS = {
     "detector": "face detector with five landmarks",
     "recogniser": "face recogniser (ArcFace loss)",
     "image-encoder": "CLIP-style dual encoder",
+    "picture-kind": "what tells the drawn world from photographs and other drawings",
     "judge": "another recogniser, which only measures",
     "judge-detector": "another face detector, which only measures",
     "text-encoder": "T5 encoder over the world's words",

@@ -9,11 +9,13 @@ from diffusers import AutoencoderKLCogVideoX
 from transformers import T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError, OutputError
+from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
+from ingredients.faces.picture_kind import WEIGHTS_NAME
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.components import FACE_ENCODER, load_text_encoder, load_vae
 from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.transformer_folder import load_transformer
-from ingredients.training.faces import detector, image_encoder, recognition
+from ingredients.training.faces import detector, image_encoder, picture_kind, recognition
 from ingredients.training.faces.pack import JUDGE_FOLDER
 from ingredients.training.pack import SETTINGS_FOLDER
 from ingredients.training.start import base_within
@@ -81,4 +83,7 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
             continue  # models from before the judge had a detector of its own
         shutil.copyfile(folder / home / weights, output / part_name / weights)
     shutil.copytree(folder / FACE_ENCODER / "image_encoder", output / image_encoder.PART, dirs_exist_ok=True)
+    kind_weights = folder / FACE_ENCODER / PICTURE_KIND_FOLDER / WEIGHTS_NAME
+    if kind_weights.exists():  # older models have none
+        shutil.copyfile(kind_weights, output / picture_kind.PART / WEIGHTS_NAME)
     return output

@@ -31,6 +31,7 @@ from ingredients.training.faces.detector import (
     train_judge_detector,
 )
 from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
+from ingredients.training.faces.picture_kind import PictureKindTrainingConfig, train_picture_kind
 from ingredients.training.faces.recognition import (
     JudgeTrainingConfig,
     RecogniserTrainingConfig,
@@ -359,6 +360,13 @@ PARTS: dict[str, WorldPart] = {
             config_type=ImageEncoderTrainingConfig,
             minutes_key="trainer.minutes",
             train=train_image_encoder,
+        ),
+        WorldPart(
+            name="picture-kind",
+            makes="what tells the drawn world from photographs and other drawings",
+            config_type=PictureKindTrainingConfig,
+            minutes_key="trainer.minutes",
+            train=train_picture_kind,
         ),
         WorldPart(
             name="judge",

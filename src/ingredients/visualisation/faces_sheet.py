@@ -16,15 +16,21 @@ from ingredients.visualisation.layout import (
     fit_height,
     identity_colour,
     in_column,
-    in_row,
+    in_lines,
+    path_line,
     resize,
-    text_line,
     titled,
     with_margin,
 )
 
 PHOTO_HEIGHT = 256
 """Pixels of a photo on the sheet."""
+
+MAX_WIDTH = 1300
+"""Pixels after which a row goes on below: what a screen shows without shrinking it."""
+
+_LEAST_TEXT_WIDTH = 480
+"""Pixels for a path above a narrow photo."""
 
 _OTHER_FACE: Colour = (150, 150, 150)
 
@@ -49,22 +55,23 @@ def photo_row(
     crops: Sequence[tuple[str, UInt8Array]] = (),
     height: int = PHOTO_HEIGHT,
 ) -> UInt8Array:
-    """A photo with its faces marked, beside what is cut out of it.
+    """A photo with its faces marked, beside what is cut out of it, and below where there is no more room.
 
     Args:
-        label: a line above.
+        label: a line above, the photo's path: where it does not fit, its end stays.
         photo: (H, W, 3).
         faces: those found, in the order of their numbers; none leaves the photo as it is.
         taken: index of the one that is used; the others are marked in grey.
         crops: titles and aligned crops (S, S, 3).
         height: pixels of the photo on the sheet.
     """
-    pictures = [titled(mark_faces(photo, faces, taken=taken, height=height), "detected", size=12)]
+    photo_height = min(height, max(1, round(photo.shape[0] * MAX_WIDTH / photo.shape[1])))  # a panorama is lower
+    pictures = [titled(mark_faces(photo, faces, taken=taken, height=photo_height), "detected", size=12)]
     pictures += [
         titled(resize(crop, width=height, height=height, smooth=False), title, size=12) for title, crop in crops
     ]
-    row = in_row(pictures)
-    return in_column([text_line(label, width=row.shape[1]), row])
+    row = in_lines(pictures, max_width=MAX_WIDTH)
+    return in_column([path_line(label, width=max(row.shape[1], _LEAST_TEXT_WIDTH)), row])
 
 
 def mark_faces(photo: UInt8Array, faces: Sequence[Face], *, taken: int, height: int) -> UInt8Array:

@@ -1,5 +1,6 @@
 """Pieces that pictures are put together from. Pictures are RGB uint8 (H, W, 3) throughout."""
 
+import bisect
 import functools
 import itertools
 import math
@@ -116,6 +117,17 @@ def in_column(pictures: Sequence[UInt8Array], *, gap: int = GAP) -> UInt8Array:
     return in_row([picture.transpose(1, 0, 2) for picture in pictures], gap=gap).transpose(1, 0, 2)
 
 
+def in_lines(pictures: Sequence[UInt8Array], *, max_width: int, gap: int = GAP) -> UInt8Array:
+    """Pictures side by side, and on a further line where one does not fit any more, as words are."""
+    lines: list[list[UInt8Array]] = [[]]
+    for picture in pictures:
+        width = sum(each.shape[1] + gap for each in lines[-1]) + picture.shape[1]
+        if lines[-1] and width > max_width:
+            lines.append([])
+        lines[-1].append(picture)
+    return in_column([in_row(line, gap=gap) for line in lines], gap=gap)
+
+
 def in_grid(pictures: Sequence[UInt8Array], *, columns: int, gap: int = GAP) -> UInt8Array:
     """Pictures row by row."""
     return in_column(
@@ -183,6 +195,18 @@ def text_line(text: str, *, width: int, size: int = 13, colour: Colour = INK) ->
     line = Image.new("RGB", (width, round(size * 1.4)), WHITE)
     ImageDraw.Draw(line).text((0, 0), begin(num_letters), font=font, fill=colour)
     return np.asarray(line)
+
+
+def path_line(path: str, *, width: int, size: int = 13) -> UInt8Array:
+    """A line with a path; what does not fit is cut at its beginning, for paths differ at their ends."""
+
+    def without(length: int) -> str:
+        return f"…{path[length:]}" if length else path
+
+    cut = bisect.bisect_left(
+        range(len(path)), True, key=lambda length: text_width(without(length), size=size) <= width
+    )
+    return text_line(without(cut), width=width, size=size)
 
 
 def text_block(

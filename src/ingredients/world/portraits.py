@@ -21,12 +21,14 @@ class Portrait:
         box: (4,) float32 pixels, left, top, right, bottom of the visible face.
         landmarks: (5, 2) float32 pixels, eye at the left of the picture, other eye, nose, left, right mouth corner.
         face_mask: (S, S) bool.
+        person_mask: (S, S) bool, whatever is not backdrop.
     """
 
     image: NDArray[np.uint8]
     box: Floats
     landmarks: Floats
     face_mask: NDArray[np.bool_]
+    person_mask: NDArray[np.bool_]
 
 
 def render_portrait(identity: Identity, seed: int, *, size: int = 128) -> Portrait:
@@ -69,8 +71,15 @@ def render_portrait(identity: Identity, seed: int, *, size: int = 128) -> Portra
     )
     landmarks = draw_person(canvas, 0, identity, performance)[0]
     apply_light(canvas.image, str(rng.choice(LIGHTS)), rng, strength=0.6)
-    face_mask = canvas.face[0] & (canvas.owner[0] == 0)
-    return Portrait(image=to_uint8(canvas.image[0]), box=mask_box(face_mask), landmarks=landmarks, face_mask=face_mask)
+    person_mask = canvas.owner[0] == 0
+    face_mask = canvas.face[0] & person_mask
+    return Portrait(
+        image=to_uint8(canvas.image[0]),
+        box=mask_box(face_mask),
+        landmarks=landmarks,
+        face_mask=face_mask,
+        person_mask=person_mask,
+    )
 
 
 def to_uint8(image: Floats) -> NDArray[np.uint8]:

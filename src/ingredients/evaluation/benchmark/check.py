@@ -30,6 +30,8 @@ from ingredients.evaluation.benchmark.schema import (
     BenchmarkInfo,
     BenchmarkPrompt,
 )
+from ingredients.faces.face_choice import largest_face
+from ingredients.faces.picture_kind import PictureKindClassifier, doubts_about
 from ingredients.media.photos import load_photo
 
 
@@ -73,20 +75,25 @@ class BenchmarkReport:
 
 
 def check_benchmark(
-    folder: Path, *, detector: FaceDetector | None = None, progress: ProgressCallback | None = None
+    folder: Path,
+    *,
+    detector: FaceDetector | None = None,
+    picture_kind: PictureKindClassifier | None = None,
+    progress: ProgressCallback | None = None,
 ) -> BenchmarkReport:
     """Checks every line and photo of a benchmark, and that everybody is used equally often.
 
     Args:
         folder: of the benchmark.
         detector: where given, every photo must show a face to it.
+        picture_kind: where given, none of these faces may be a photograph's.
         progress: told of the people done.
 
     Raises:
         UserInputError: if it is no benchmark: a file is missing, or does not say what the benchmark is.
     """
     lines = read_lines(folder, with_cases=(folder / CASES_NAME).is_file())
-    problems = lines.problems + _photo_problems(folder, lines.identities, detector, progress)
+    problems = lines.problems + _photo_problems(folder, lines.identities, detector, picture_kind, progress)
     if not (folder / CASES_NAME).is_file():
         remedy = f"It is missing; make it with: ingredients benchmark make {folder}"
         problems.append(BenchmarkProblem(where=CASES_NAME, problem=remedy))
@@ -261,6 +268,7 @@ def _photo_problems(
     folder: Path,
     identities: Sequence[tuple[int, BenchmarkIdentity]],
     detector: FaceDetector | None,
+    picture_kind: PictureKindClassifier | None,
     progress: ProgressCallback | None,
 ) -> list[BenchmarkProblem]:
     problems: list[BenchmarkProblem] = []
@@ -277,10 +285,14 @@ def _photo_problems(
                 owner = owners.setdefault(digest, person.id)
                 if owner != person.id:
                     fatal.append(f"The photo {photo} is also a photo of {owner}.")
-                if detector is not None and (num_faces := len(detector.detect(image))) != 1:
+                faces = None if detector is None else detector.detect(image)
+                if faces is not None and (num_faces := len(faces)) != 1:
                     (doubts if num_faces else fatal).append(
                         f"The photo {photo} shows {num_faces or 'no'} face{'s' if num_faces else ''}."
                     )
+                if faces and picture_kind is not None:
+                    look = picture_kind.look(image, largest_face(faces).landmarks)
+                    doubts += [f"The face in the photo {photo} is {doubt.reason}." for doubt in doubts_about(look)]
             except UserInputError as error:
                 fatal.append(str(error))
             problems += _problems_at(IDENTITIES_NAME, number, fatal)

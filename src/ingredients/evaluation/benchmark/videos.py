@@ -42,6 +42,7 @@ def make_benchmark_videos(
     cases: Sequence[BenchmarkCase],
     settings: GenerationSettings,
     model_name: str,
+    allow_photographs: bool = False,
     progress: ProgressCallback | None = None,
 ) -> list[ManifestVideo]:
     """Makes the videos that are not there yet, and the manifest of all.
@@ -54,11 +55,13 @@ def make_benchmark_videos(
         cases: whose videos, all of one number of people (`choose_cases`).
         settings: how they are made.
         model_name: what each video says about itself.
+        allow_photographs: whether a model that knows drawn people only takes photographs.
         progress: told of the videos done.
 
     Raises:
         UserInputError: if the folder was begun with another model, other settings or another number of people.
-        PhotoError: if a photo cannot be read or shows no face; the videos made before are kept.
+        PhotoError: if a photo cannot be read, shows no face, or is a photograph that the model cannot use; the videos
+            made before are kept.
         OutputError: if something cannot be written.
     """
     asked = config_to_dict(benchmark)
@@ -80,7 +83,15 @@ def make_benchmark_videos(
         _copy_photos(folder, output, shown)
         path = output / video.file_name
         if not path.exists():
-            _make_video(pipeline, output, video, seed=case.seed, settings=settings, model_name=model_name)
+            _make_video(
+                pipeline,
+                output,
+                video,
+                seed=case.seed,
+                settings=settings,
+                model_name=model_name,
+                allow_photographs=allow_photographs,
+            )
         videos.append(video)
         if progress is not None:
             progress(number, len(cases))
@@ -144,11 +155,12 @@ def _make_video(
     seed: int,
     settings: GenerationSettings,
     model_name: str,
+    allow_photographs: bool,
 ) -> None:
     people = identity_photos({person.name: output / person.photos[0] for person in video.people})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PhotoWarning)  # `ingredients benchmark check --faces` speaks of them, once
-        identities = pipeline.extract_identities(people)
+        identities = pipeline.extract_identities(people, allow_photographs=allow_photographs)
     request = VideoRequest(prompt=video.prompt, seed=seed, canvas_people=identities, local_people=identities)
     (frames,) = generate_videos(pipeline, [request], variant=WHOLE, settings=settings)
     made_of = Provenance(

@@ -3,6 +3,11 @@
 from ingredients.training.faces.detector import DetectorTrainingConfig, load_trained_detector, train_detector
 from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
 from ingredients.training.faces.pack import load_trained_face_stack, load_trained_judge, pack_face_networks
+from ingredients.training.faces.picture_kind import (
+    PictureKindTrainingConfig,
+    load_trained_picture_kind,
+    train_picture_kind,
+)
 from ingredients.training.faces.recognition import (
     JudgeTrainingConfig,
     RecogniserTrainingConfig,
@@ -14,13 +19,16 @@ __all__ = [
     "DetectorTrainingConfig",
     "ImageEncoderTrainingConfig",
     "JudgeTrainingConfig",
+    "PictureKindTrainingConfig",
     "RecogniserTrainingConfig",
     "load_trained_detector",
     "load_trained_face_stack",
     "load_trained_judge",
+    "load_trained_picture_kind",
     "pack_face_networks",
     "train_detector",
     "train_image_encoder",
     "train_judge",
+    "train_picture_kind",
     "train_recogniser",
 ]

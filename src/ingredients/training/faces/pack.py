@@ -16,13 +16,13 @@ from ingredients.faces.drawn_face_stack import (
 from ingredients.faces.image_encoder import load_dual_encoder
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
 from ingredients.faces.recogniser import ArcFaceRecogniser
-from ingredients.training.faces import detector, image_encoder, recognition
+from ingredients.training.faces import detector, image_encoder, picture_kind, recognition
 
 FACE_ENCODER_FOLDER, JUDGE_FOLDER = "face_encoder", "judge"
 
 
 def load_trained_face_stack(output: Path) -> DrawnFaceStack:
-    """Detector, recogniser and image encoder from the runs in `output`.
+    """Detector, recogniser, image encoder, and what tells drawings from photographs, from the runs in `output`.
 
     Raises:
         ModelFolderError: if one of them is not trained yet.
@@ -30,6 +30,7 @@ def load_trained_face_stack(output: Path) -> DrawnFaceStack:
     _require(output, detector.PART, recognition.RECOGNISER_PART, image_encoder.PART)
     detector_config = load_config(detector.DetectorTrainingConfig, output / detector.PART / detector.CONFIG_NAME)
     recogniser_folder = output / recognition.RECOGNISER_PART
+    has_picture_kind = (output / picture_kind.PART / "metrics.json").is_file()
     recogniser_config = load_config(
         recognition.RecogniserTrainingConfig, recogniser_folder / recognition.CONFIG_NAME
     ).recogniser
@@ -39,6 +40,7 @@ def load_trained_face_stack(output: Path) -> DrawnFaceStack:
         detector=found,
         recogniser=build_recogniser(recogniser_config, recogniser_folder / recognition.RECOGNISER_WEIGHTS_NAME),
         image_encoder=load_dual_encoder(output / image_encoder.PART),
+        picture_kind=picture_kind.load_trained_picture_kind(output) if has_picture_kind else None,
     )
 
 
