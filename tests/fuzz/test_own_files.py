@@ -41,9 +41,10 @@ from ingredients.pipelines.sampling_defaults import (
 )
 from ingredients.studies import steps
 from ingredients.studies.comparison import read_result
+from ingredients.training.checkpoints import BEST_NAME, CHECKPOINTS_FOLDER, Checkpoints
 from ingredients.training.run_folder import read_metrics, read_run
 from ingredients.training.runs import CONFIG_NAME, RUN_KINDS
-from ingredients.training.trainer import LOG_NAME, METRICS_NAME
+from ingredients.training.trainer import LOG_NAME, METRICS_NAME, _forget_lines
 from ingredients.visualisation.curves import read_log
 from tests.apps.tiny_model import make_calibration
 from tests.data import drawn_clips
@@ -84,6 +85,12 @@ def write_run(folder: Path) -> None:
     save_config(RUN_KINDS["align"].config_type(), folder / CONFIG_NAME)
     write_json(folder / METRICS_NAME, {"loss": 0.5, "steps": 7, "precision": "no"})
     write_json_lines(folder / LOG_NAME, [{"step": step, "loss": 1 / step} for step in (1, 2, 7)])
+
+
+def write_best(folder: Path) -> None:
+    (folder / CHECKPOINTS_FOLDER).mkdir()
+    (folder / CHECKPOINTS_FOLDER / "step-00000007.safetensors").touch()
+    write_json(folder / CHECKPOINTS_FOLDER / BEST_NAME, {"step": 7, "measure": "validation_loss", "value": 0.5})
 
 
 def write_result(folder: Path) -> None:
@@ -177,6 +184,8 @@ OWN_FILES = [
     OwnFile(METRICS_NAME, write_run, lambda folder: read_metrics(read_run(folder))),
     OwnFile(LOG_NAME, write_run, lambda folder: read_metrics(read_run(folder), step=5)),
     OwnFile(LOG_NAME, write_run, lambda folder: read_log(folder / LOG_NAME)),
+    OwnFile(LOG_NAME, write_run, lambda folder: _forget_lines(folder / LOG_NAME, after=5)),
+    OwnFile(f"{CHECKPOINTS_FOLDER}/{BEST_NAME}", write_best, lambda folder: Checkpoints(folder, keep=1).best()),
     OwnFile("result.json", write_result, use_result),
     OwnFile(
         "locks/a.lock",

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import BinaryIO
 
+from ingredients.core.json_yaml import parse_json
+
 FASTEST_RATE = 50
 """Frames a second: browsers and viewers show anything faster at a tenth of its speed."""
 
@@ -96,7 +98,7 @@ def _comment_after(file: BinaryIO) -> dict[str, str]:
 
 def _parse(record: bytes) -> tuple[Fraction | None, dict[str, str]]:
     try:
-        values = json.loads(record)
+        values = parse_json(record)
         numerator, denominator = values["fps"]
         fps = Fraction(int(numerator), int(denominator))
         tags = {str(name): str(text) for name, text in values["tags"].items()}

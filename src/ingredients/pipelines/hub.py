@@ -25,6 +25,7 @@ from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore
 
 from ingredients.core.errors import HubError
 from ingredients.core.files import atomic_path, is_disk_full
+from ingredients.core.input_files import read_text
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import ProgressCallback
 from ingredients.pipelines.hub_model import HubModel, format_size
@@ -235,7 +236,11 @@ def _settled_commit(model: HubModel) -> str | None:
     if _COMMIT.fullmatch(revision):
         return revision
     path = _reference(model.repo_id, revision)
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
+    try:
+        settled = read_text(path).strip() if path.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    return settled if _COMMIT.fullmatch(settled) else None  # what is damaged is asked for again
 
 
 def _settle_commit(plan: DownloadPlan) -> None:

@@ -24,11 +24,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 
-from ingredients.core.config import config_from_dict
+from ingredients.core.config import config_from_dict, read_record
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path, remove_leftovers
-from ingredients.core.input_files import check_regular, read_text
-from ingredients.core.json_yaml import NotPlainError, parse_json
+from ingredients.core.input_files import check_regular
+from ingredients.core.json_yaml import BadFileError, NotPlainError, parse_json, write_json
 from ingredients.core.ranges import Range, Seed, check_ranges
 from ingredients.training.ema import ExponentialMovingAverage
 from ingredients.training.optimizers import make_states
@@ -98,6 +98,20 @@ class TrainedState:
     """The moving averages."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Best:
+    """What `best.json` holds."""
+
+    step: _NotNegative
+    """After which it was written."""
+
+    measure: str
+    """By what it is the best."""
+
+    value: float
+    """What that said."""
+
+
 class Checkpoints:
     """The checkpoints of a run's folder.
 
@@ -158,12 +172,10 @@ class Checkpoints:
         measure, value = next(iter((position.measured or {}).items()), ("", None))
         goodness = _goodness(measure, value)
         noted = self._noted()
-        is_comparable = noted is not None and noted["measure"] == measure
-        before = _goodness(measure, noted["value"]) if noted is not None and is_comparable else None
+        before = _goodness(measure, noted.value) if noted is not None and noted.measure == measure else None
         if goodness is not None and (before is None or goodness > before):
-            noted = {"step": position.step, "measure": measure, "value": value}
-            with atomic_path(self.folder / BEST_NAME) as temporary:
-                temporary.write_text(json.dumps(noted) + "\n", encoding="utf-8")
+            best_now = {"step": position.step, "measure": measure, "value": value}
+            write_json(self.folder / BEST_NAME, best_now, indent=None)
         best = self.best()
         kept = {*self.paths()[-self.keep :], *([] if best is None else [best[0]])}
         for path in self.paths():
@@ -173,15 +185,15 @@ class Checkpoints:
     def best(self) -> tuple[Path, float] | None:
         """The best checkpoint and what it measured, if one was measured and is there."""
         noted = self._noted()
-        return None if noted is None else (self._path(noted["step"]), float(noted["value"]))
+        return None if noted is None else (self._path(noted.step), noted.value)
 
-    def _noted(self) -> dict[str, Any] | None:
-        """Step, measure and value of the best; None if it is not there."""
+    def _noted(self) -> _Best | None:
+        """What is noted of the best; None if nothing is that can be read, or it is not there any more."""
         try:
-            noted: dict[str, Any] = json.loads(read_text(self.folder / BEST_NAME))
-        except (OSError, ValueError):
+            noted = read_record(_Best, self.folder / BEST_NAME, remedy="delete it")
+        except BadFileError:
             return None
-        return noted if self._path(noted["step"]).exists() else None
+        return noted if self._path(noted.step).exists() else None
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step-{step:08d}.safetensors"

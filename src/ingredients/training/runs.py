@@ -11,7 +11,7 @@ import torch
 
 from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.errors import UserInputError
-from ingredients.core.input_files import read_text
+from ingredients.core.json_yaml import BadFileError, read_yaml
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.core.ranges import Range, check_ranges
@@ -256,16 +256,14 @@ def _check_same_model(folder: Path, config: ModelConfig) -> None:
     Raises:
         UserInputError: if the run began with another model; it names the setting.
     """
-    import yaml
-
     path = folder / CONFIG_NAME
     if not path.exists() or not Checkpoints(folder, keep=1).paths():
         return
     try:
-        before = yaml.safe_load(read_text(path))["model"]
+        before = read_yaml(path, remedy="put it back as it was")["model"]
         now = config_to_dict(config)
         differing = [name for name in _MODEL_SETTINGS if place(before[name]) != place(now[name])]
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+    except (BadFileError, ValueError, TypeError, KeyError) as error:
         raise UserInputError(f"The settings {path} of the run cannot be read; put them back as they were.") from error
     if differing:
         name = differing[0]

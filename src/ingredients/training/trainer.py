@@ -16,9 +16,10 @@ import torch
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import append_line, atomic_path, remove_leftovers
-from ingredients.core.input_files import read_text
+from ingredients.core.json_yaml import NotPlainError, iterate_lines, parse_json
 from ingredients.core.protocols import ValidationCallback
 from ingredients.core.ranges import Count, Decay, LearningRate, Range, Seed, check_ranges
+from ingredients.core.training_log import STEP
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
@@ -533,18 +534,29 @@ class _Averages:
 
 
 def _forget_lines(path: Path, *, after: int) -> None:
-    """Drops what a run wrote after its last checkpoint, for it will write that again."""
-    try:
-        lines = read_text(path).splitlines(keepends=True)
-    except FileNotFoundError:
+    """Drops what a run wrote after its last checkpoint, for it will write that again, and what is no line of a log.
+
+    The last line of a run that was killed may be half a line.
+
+    Raises:
+        BadFileError: if it cannot be read.
+    """
+    if not path.exists():
         return
-    kept = []
-    for line in lines:
-        with contextlib.suppress(ValueError):  # the last line of a run that was killed may be half a line
-            if json.loads(line)["step"] <= after:
-                kept.append(line)
+    lines = [line for _, line in iterate_lines(path, remedy="move it away")]
+    kept = [line for line in lines if (step := _step_of(line)) is not None and step <= after]
     if not after:
         path.unlink()
     elif kept != lines:
         with atomic_path(path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+            temporary.write_bytes(b"".join(kept))
+
+
+def _step_of(line: bytes) -> int | None:
+    """The step that a line of a log is about; None for what is none."""
+    try:
+        values = parse_json(line)
+    except NotPlainError:
+        return None
+    step = values.get(STEP) if isinstance(values, dict) else None
+    return step if isinstance(step, int) else None
