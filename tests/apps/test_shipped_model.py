@@ -33,7 +33,7 @@ def test_likeness_guidance_brings_the_people_closer(run: Run) -> None:
     similarities = {}
     for scale in (0, 1):
         result = run("generate", *people, "--prompt", "Two people wave on a beach.", "--seed", 3, "--json",
-                     "--likeness-guidance-scale", scale)  # fmt: skip
+                     "--likeness-guidance-scale", scale, "--output", f"{scale}.mp4")  # fmt: skip
         similarities[scale] = [person["similarity"] for person in json.loads(result.stdout)["people"]]
     assert min(similarities[1]) > max(similarities[0])
 

@@ -1,17 +1,25 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
+import torch
 
+from ingredients.apps.people_check import load_people_check
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.evaluation.backends import load_backends
 from ingredients.evaluation.folder import judge_fingerprint
 from ingredients.evaluation.inception import InceptionFeatures
+from ingredients.evaluation.loading import has_own_detector, load_model_calibration
+from ingredients.evaluation.results import calibration_table
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.dlib_faces import DlibFaceDetector, DlibFaceRecogniser
+from ingredients.faces.drawn_face_stack import save_judge_detector
+from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.onnx_faces import ScrfdFaceDetector
 from ingredients.faces.onnx_judges import OnnxArcFaceJudge, OnnxFaceNetJudge
+from ingredients.pipelines.loading import default_model_path
 from tests.apps.tiny_model import save_tiny_model
 from tests.evaluation.clip_folders import write_clip_folder
 from tests.faces.onnx_models import write_mean_colour, write_scrfd
@@ -35,6 +43,29 @@ def test_the_models_judge_comes_with_its_scale_its_detector_and_its_text_encoder
     assert backends.text_encoder is not None
     assert backends.text_encoder.name == "dual_encoder"
     assert (backends.judge_name, backends.detector_name) == ("model", "model")
+
+
+def test_the_judge_of_the_model_that_ships_finds_faces_by_a_detector_of_its_own(model, tmp_path):
+    """It neither aligns the photos nor steers the generator; a model without one lends the generator's."""
+    shipped = default_model_path()
+    judges, generators = load_backends(shipped).judge.detector, load_face_stack(shipped / "face_encoder").detector
+    assert has_own_detector(shipped)
+    assert judges.config.widths != generators.config.widths
+    calibration = load_model_calibration(shipped)
+    assert calibration.has_own_detector
+    assert "the judge's detector finds" in calibration_table(calibration)
+    check = load_people_check(shipped, load_face_stack(shipped / "face_encoder"))
+    assert check.judge.detector.config == judges.config  # what is said after `ingredients generate`
+    assert not has_own_detector(model)
+    lent = load_backends(model).judge.detector.network.state_dict()
+    own = load_face_stack(model / "face_encoder").detector.network.state_dict()
+    assert all(torch.equal(tensor, lent[name]) for name, tensor in own.items())
+    assert "the generator's detector finds" in calibration_table(load_model_calibration(model))
+    shutil.copytree(model, tmp_path / "half")
+    save_judge_detector(judges, tmp_path / "half" / "judge")
+    (tmp_path / "half" / "judge" / "detector.safetensors").unlink()
+    with pytest.raises(ModelFolderError, match="detector"):
+        load_backends(tmp_path / "half")
 
 
 def test_dlib_compares_distances_within_its_own_limit(model):

@@ -25,7 +25,7 @@ DetectorOption = Annotated[
     str | None,
     typer.Option(
         metavar="model|dlib|scrfd:FILE",
-        help="Who finds faces. Default: the model's for its judge and for drawings, dlib otherwise.",
+        help="Who finds faces. Default: that of the model's judge for its judge and for drawings, dlib otherwise.",
         rich_help_panel=_JUDGES,
     ),
 ]
