@@ -29,6 +29,14 @@ class ShapeError(UserInputError):
     """A size or a number of frames that the model cannot make."""
 
 
+class ArgumentError(UserInputError, ValueError):
+    """An argument of a call, or of a pipeline's settings, that cannot be used."""
+
+
+class NotFiniteError(UserInputError):
+    """Values that are no numbers (NaN), or without end, in weights, in what was given or in what came out."""
+
+
 class OutputError(UserInputError):
     """A result that cannot be written where it was asked for."""
 

@@ -11,8 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, NotFiniteError
 from ingredients.core.files import atomic_path
+from ingredients.core.finite import all_finite
 from ingredients.core.model_files import name_some
 
 
@@ -80,7 +81,21 @@ def fill_network(network: nn.Module, stored: Mapping[str, torch.Tensor], path: P
                 f"The tensor {name} in {path} has shape {tuple(stored[name].shape)}, "
                 f"but the model needs {tuple(tensor.shape)}; the file belongs to another model."
             )
+    check_stored(stored, path)
     network.load_state_dict(stored, assign=any(tensor.is_meta for tensor in expected.values()))
+
+
+def check_stored(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuses weights that hold something else than finite numbers: whatever they compute is nothing.
+
+    Raises:
+        NotFiniteError: if a tensor does; it names the first few.
+    """
+    if broken := [name for name, tensor in tensors.items() if not all_finite(tensor)]:
+        raise NotFiniteError(
+            f"The weights {path} hold values that are not finite (NaN or infinite) in {name_some(broken)}; copy the "
+            "file again, or take an earlier checkpoint."
+        )
 
 
 def use_channels_last(network: nn.Module) -> None:

@@ -6,12 +6,16 @@ transformer the rows of what was kept: the last ones, since a batch is [negative
 
 Pyramid attention broadcast has one memory, where the other caches have one for each `cache_context`: the second pass
 of a step would be given the first one's attention. Here it gets one for each, too.
+
+TaylorSeer's default is to extrapolate whatever is called "attn". In CogVideoX that is nothing, for its self-attention
+is called `attn1`, and with identities it would be their cross-attention alone. Here it is the self-attention.
 """
 
+import dataclasses
 from typing import Any
 
 import torch
-from diffusers.hooks import HookRegistry, ModelHook
+from diffusers.hooks import HookRegistry, ModelHook, TaylorSeerCacheConfig
 from diffusers.hooks.hooks import CacheContext, StateManager
 from diffusers.hooks.pyramid_attention_broadcast import (
     _PYRAMID_ATTENTION_BROADCAST_HOOK,
@@ -20,6 +24,7 @@ from diffusers.hooks.pyramid_attention_broadcast import (
 from torch import nn
 
 _KEPT_ROWS_HOOK = "ingredients_kept_rows"
+_SELF_ATTENTION = r"transformer_blocks\.\d+\.attn1"
 
 
 class _KeptRows(ModelHook):
@@ -75,3 +80,10 @@ def separate_broadcast_contexts(transformer: nn.Module) -> None:
         if hook is not None:
             hook.state_manager = StateManager(PyramidAttentionBroadcastState)  # diffusers sets its context
             hook.state = _StateOfContext(hook.state_manager)
+
+
+def extrapolate_the_base(config: TaylorSeerCacheConfig) -> TaylorSeerCacheConfig:
+    """A TaylorSeer config that says nothing of which modules it is for, made one for self-attention."""
+    if config.cache_identifiers or config.skip_predict_identifiers or config.use_lite_mode:
+        return config
+    return dataclasses.replace(config, cache_identifiers=[_SELF_ATTENTION])

@@ -4,27 +4,29 @@ Legend: B batch, F latent frames, H/W latent grid, L video tokens (ordered frame
 N identities, P image-encoder tokens, K query tokens per identity, C channels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, cast, get_args
 
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from diffusers.configuration_utils import register_to_config
-from diffusers.hooks import FasterCacheConfig, PyramidAttentionBroadcastConfig
+from diffusers.hooks import FasterCacheConfig, PyramidAttentionBroadcastConfig, TaylorSeerCacheConfig
 from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
-from diffusers.utils import apply_lora_scale
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
+from ingredients.models.attention_processors import IdentityAttnProcessor
 from ingredients.models.block_ingredients import IngredientsBlock, onloaded
 from ingredients.models.context_parallel import CONTEXT_PARALLEL_PLAN
 from ingredients.models.flops import cheaper_form
 from ingredients.models.id_router import IDRouter, RouterType, Routing
 from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
+from ingredients.models.lora_scale import takes_lora_scale
 from ingredients.models.multi_scale_projector import IdentityCrossAttention, MultiScaleProjector
 from ingredients.models.step_cache_hooks import (
+    extrapolate_the_base,
     forget_rows,
     keep_rows_with_faster_cache,
     separate_broadcast_contexts,
@@ -262,6 +264,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
                 yield name, parameter
 
     @apply_forward_hook
+    @takes_lora_scale
     def prepare_identities(
         self,
         id_embeds: torch.Tensor,
@@ -269,6 +272,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         id_mask: torch.Tensor | None = None,
         *,
         form: Literal["plain", "folded", "auto"] = "auto",
+        attention_kwargs: Mapping[str, Any] | None = None,
     ) -> IdentityFeatures:
         """Compute everything about the people that does not change during denoising.
 
@@ -278,6 +282,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
             id_mask: (B, N) bool, True = a real identity; None where all are.
             form: `plain` keeps the video side's projections in the blocks; `folded` folds them into the keys and
                 values; `auto` takes what costs fewer FLOPs a step, and `plain` while gradients are recorded.
+            attention_kwargs: Those of the steps; `scale` is the LoRA scale, which must be the same in them.
 
         Returns:
             Features to hand to every `forward`.
@@ -309,7 +314,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
                 blocks.append(block.prepare_identities(id_tokens, id_mask, form))
         return IdentityFeatures(id_tokens=id_tokens, id_mask=id_mask, blocks=tuple(blocks))
 
-    @apply_lora_scale("attention_kwargs")
+    @takes_lora_scale
     def forward(
         self,
         hidden_states: torch.Tensor,
@@ -372,6 +377,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
                 routing_indices = None if routing_indices is None else routing_indices[:1]
             blocks_identity = dict(zip(self.routed_blocks, identity_features.blocks, strict=True))
         routing_logits = []
+        zeros_if_skipped = isinstance(self._cache_config, TaylorSeerCacheConfig) and self._cache_config.use_lite_mode
         for index, block in enumerate(self.transformer_blocks):
             block_args = (
                 hidden_states,
@@ -388,8 +394,12 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
                 hidden_states, encoder_hidden_states, *routed = self._gradient_checkpointing_func(block, *block_args)
             else:
                 hidden_states, encoder_hidden_states, *routed = block(*block_args)
-            # A step cache that skips a block gives no logits for it.
-            routing_logits += [self.whole_routing(logits) for logits in routed if logits is not None]
+            # A step cache that skips a block gives no logits for it, or zeros.
+            routing_logits += [
+                self.whole_routing(logits)
+                for logits in routed
+                if logits is not None and not (zeros_if_skipped and not logits.any())
+            ]
 
         # 4. Output
         hidden_states = self.norm_out(self.norm_final(hidden_states), temb=temb)
@@ -412,6 +422,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         """As in diffusers, and what `step_cache_hooks` adds."""
         if isinstance(config, FasterCacheConfig) and not self.is_cache_enabled:
             keep_rows_with_faster_cache(self)
+        if isinstance(config, TaylorSeerCacheConfig):
+            config = extrapolate_the_base(config)
         super().enable_cache(config)
         if isinstance(config, PyramidAttentionBroadcastConfig):
             separate_broadcast_contexts(self)
@@ -433,6 +445,34 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
             if isinstance(module, Attention) and module.fused_projections:
                 module.fused_projections = False
                 del module.to_qkv
+
+    def set_attn_processor(self, processor: Any) -> None:
+        """As in diffusers; one processor for all goes to the self-attentions, for it knows nothing of identities.
+
+        Args:
+            processor: One for every self-attention, or one for each name of `attn_processors`.
+
+        Raises:
+            ValueError: An identity cross-attention would get a processor that is not made for it.
+        """
+        if not isinstance(processor, dict):
+            given = self.attn_processors
+            of_identities = isinstance(processor, IdentityAttnProcessor)
+            processor = {
+                name: processor if isinstance(each, IdentityAttnProcessor) == of_identities else each
+                for name, each in given.items()
+            }
+        strangers = [
+            name
+            for name, each in processor.items()
+            if name.endswith(".id_attn.processor") != isinstance(each, IdentityAttnProcessor)
+        ]
+        if strangers:
+            raise ValueError(
+                f"{strangers[0]} cannot be a {type(processor[strangers[0]]).__name__}: identity cross-attentions take "
+                "an IdentityAttnProcessor, and self-attentions any other; start from the model's attn_processors."
+            )
+        super().set_attn_processor(dict(processor))  # which it empties
 
     def compile_repeated_blocks(self, *args: Any, **kwargs: Any) -> None:
         """Compile each block, and no hook around it.

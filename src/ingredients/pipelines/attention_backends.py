@@ -61,7 +61,7 @@ def use_attention_backend(
         SpeedOptionError: if the backend cannot compute this model's attention on its device; nothing is changed then.
         MissingDependencyError: as `check_attention_backend`.
     """
-    before = transformer.transformer_blocks[0].attn1.processor._attention_backend
+    before = getattr(transformer.transformer_blocks[0].attn1.processor, "_attention_backend", None)
     if name is None:
         if before is not None:
             transformer.reset_attention_backend()

@@ -3,10 +3,11 @@
 Weights are safetensors, or PyTorch's own files, of which nothing but tensors is read.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -17,13 +18,19 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import read_json
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.face_stack_name import FaceStackName
+from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.identity_folder import IDENTITY_FOLDER
+from ingredients.pipelines.part_configs import build_from, build_part, checked_config
 from ingredients.pipelines.transformer_folder import is_base, load_transformer
 from ingredients.pipelines.weight_files import (
+    ANY_WEIGHTS,
     DIFFUSERS_WEIGHTS,
     TRANSFORMERS_WEIGHTS,
+    WeightChoice,
     check_shapes,
     explained,
+    fill,
+    has_variant,
     shapes_of,
     stored_shapes,
     weight_files,
@@ -40,32 +47,36 @@ SCHEDULERS = {each.__name__: each for each in (CogVideoXDPMScheduler, CogVideoXD
 _VOCABULARIES = ("tokenizer.json", "spiece.model")
 """Without one of them transformers makes a tokenizer that knows no word."""
 
-_PartT = TypeVar("_PartT", bound=torch.nn.Module)
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def load_components(
     folder: str | Path,
     *,
-    dtype: torch.dtype,
+    dtype: torch.dtype | Mapping[str, torch.dtype],
     given: Mapping[str, Any] | None = None,
     identity: Path | None = None,
     drop_learned_positions: bool = False,
     face_stack: FaceStackName = "model",
+    choice: WeightChoice = ANY_WEIGHTS,
 ) -> dict[str, Any]:
     """Reads all parts of a model folder.
 
     Args:
         folder: The folder, in the published layout, in ours, or a CogVideoX of diffusers' as the base.
-        dtype: Of the weights; the face networks stay in float32.
+        dtype: Type of the weights, or types by the part's name, with `default` for the others (float32 without it);
+            the face networks stay in float32.
         given: Parts that are there already, by name, and are not read.
         identity: Identity weights for a base (`pipelines/identity_folder.py`); by default `identity/` in the folder,
             if it is there.
         drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
         face_stack: As `load_face_stack`.
+        choice: Which weight files are read, where there are several.
 
     Raises:
         ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape; one
             sentence that names them.
+        NotFiniteError: If a tensor holds a value that is no number.
     """
     folder, given = Path(folder), dict(given or {})
     if not folder.is_dir():
@@ -79,12 +90,22 @@ def load_components(
     transformer_name = transformer_part(folder)
     identity = identity or identity_beside(folder)
     faces = face_encoder_folder(folder, identity)
+
+    def dtype_of(part: str) -> torch.dtype:
+        return dtype if isinstance(dtype, torch.dtype) else dtype.get(part, dtype.get("default", torch.float32))
+
     readers: dict[str, Callable[[], Any]] = {
         TRANSFORMER: lambda: load_transformer(
-            folder / transformer_name, dtype=dtype, identity=identity, drop_learned_positions=drop_learned_positions
+            folder / transformer_name,
+            dtype=dtype_of(TRANSFORMER),
+            identity=identity,
+            drop_learned_positions=drop_learned_positions,
+            choice=choice,
         ),
-        "vae": lambda: load_vae(folder / "vae", dtype=dtype),
-        "text_encoder": lambda: load_text_encoder(folder / "text_encoder", dtype=dtype),
+        "vae": lambda: load_vae(folder / "vae", dtype=dtype_of("vae"), choice=choice),
+        "text_encoder": lambda: load_text_encoder(
+            folder / "text_encoder", dtype=dtype_of("text_encoder"), choice=choice
+        ),
         "tokenizer": lambda: load_tokenizer(folder / "tokenizer"),
         "scheduler": lambda: load_scheduler(folder / "scheduler"),
         FACE_ENCODER: lambda: load_face_stack(faces, name=face_stack),
@@ -101,6 +122,7 @@ def load_components(
     wanted = {part: reader for part, reader in readers.items() if part not in given}
     places = {part: folder / part for part in wanted} | {TRANSFORMER: folder / transformer_name, FACE_ENCODER: faces}
     _check_parts(folder, {part: places[part] for part in wanted})
+    _check_variant(folder, {part: places[part] for part in wanted}, choice.variant)
     return given | {part: reader() for part, reader in wanted.items()}
 
 
@@ -115,11 +137,18 @@ def identity_beside(folder: Path) -> Path | None:
     return identity if identity.is_dir() else None
 
 
+def max_text_length(folder: Path) -> int:
+    """Text tokens that the transformer of a model folder reads; raises as `load_components`."""
+    path = folder / transformer_part(folder) / "config.json"
+    default = inspect.signature(IngredientsTransformer3DModel.__init__).parameters["max_text_seq_length"].default
+    return int(checked_config(IngredientsTransformer3DModel, path).get("max_text_seq_length", default))
+
+
 def build_vae(folder: Path) -> AutoencoderKLCogVideoX:
     """A VAE without weights; raises as `load_components`."""
-    config = read_json(folder / "config.json")
-    with explained(folder), init_empty_weights():
-        return _build(AutoencoderKLCogVideoX, config)
+    config = folder / "config.json"
+    with init_empty_weights():
+        return build_part(AutoencoderKLCogVideoX, config, checked_config(AutoencoderKLCogVideoX, config))
 
 
 def count_weights(folder: Path) -> int:
@@ -137,25 +166,43 @@ def count_weights(folder: Path) -> int:
     return sum(math.prod(shape) for part in shapes for shape in part.values())
 
 
-def load_vae(folder: Path, *, dtype: torch.dtype) -> AutoencoderKLCogVideoX:
+def load_vae(folder: Path, *, dtype: torch.dtype, choice: WeightChoice = ANY_WEIGHTS) -> AutoencoderKLCogVideoX:
     """Reads a VAE; raises as `load_components`."""
-    files = weight_files(folder, DIFFUSERS_WEIGHTS)
-    check_shapes(folder, stored_shapes(files), shapes_of(build_vae(folder)))
-    return _load(AutoencoderKLCogVideoX, folder, files, torch_dtype=dtype)
+    files = weight_files(folder, DIFFUSERS_WEIGHTS, choice)
+    vae = build_vae(folder)
+    check_shapes(folder, stored_shapes(files), shapes_of(vae))
+    with explained(folder):
+        fill(vae, files, lambda _: dtype)
+    return vae
 
 
-def load_text_encoder(folder: Path, *, dtype: torch.dtype) -> T5EncoderModel:
-    """Reads a T5 encoder; raises as `load_components`."""
-    config = read_json(folder / "config.json")
-    files = weight_files(folder, TRANSFORMERS_WEIGHTS)
-    stored = stored_shapes(files)
-    with explained(folder), init_empty_weights():
-        expected = shapes_of(T5EncoderModel(T5Config.from_dict(config)))
+def load_text_encoder(folder: Path, *, dtype: torch.dtype, choice: WeightChoice = ANY_WEIGHTS) -> T5EncoderModel:
+    """Reads a T5 encoder; raises as `load_components`.
+
+    In float16 what would overflow stays in float32, as transformers has it.
+    """
+    text_encoder = build_text_encoder(folder)
+    files = weight_files(folder, TRANSFORMERS_WEIGHTS, choice)
+    stored, expected = stored_shapes(files), shapes_of(text_encoder)
     tied = "encoder.embed_tokens.weight"  # the same tensor as shared.weight, so a file need not hold it twice
     if tied not in stored:
         del expected[tied]
     check_shapes(folder, stored, expected)
-    return _load(T5EncoderModel, folder, files, dtype=dtype)
+    kept = set(text_encoder._keep_in_fp32_modules) if dtype == torch.float16 else set()
+    with explained(folder):
+        fill(text_encoder, files, lambda name: torch.float32 if kept & set(name.split(".")) else dtype)
+        text_encoder.tie_weights()
+    return text_encoder
+
+
+def build_text_encoder(folder: Path) -> T5EncoderModel:
+    """A T5 encoder without weights; raises as `load_components`."""
+    config = folder / "config.json"
+    values = read_json(config)
+    with init_empty_weights():
+        return build_from(
+            lambda each: T5EncoderModel(T5Config.from_dict(each)), config, values, defaults=T5Config().to_dict()
+        )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -164,18 +211,21 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise ModelFolderError(
             f"The model folder lacks {folder / _VOCABULARIES[0]}, or {_VOCABULARIES[1]}; copy the folder again."
         )
+    for path in sorted(folder.glob("*.json")):
+        _check_json(folder, path)
+    if not (folder / _TOKENIZER_CONFIG).is_file():
+        raise ModelFolderError(f"The model folder lacks {folder / _TOKENIZER_CONFIG}; copy the folder again.")
     with explained(folder):
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def load_scheduler(folder: Path) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
     """Reads one of CogVideoX's schedulers; raises as `load_components`."""
-    config = read_json(folder / "scheduler_config.json")
-    name = config.get("_class_name")
-    if name not in SCHEDULERS:
+    path = folder / "scheduler_config.json"
+    name = read_json(path).get("_class_name")
+    if not isinstance(name, str) or name not in SCHEDULERS:
         raise ModelFolderError(f"The scheduler {name} in {folder} is not supported; use {' or '.join(SCHEDULERS)}.")
-    with explained(folder):
-        return SCHEDULERS[name].from_config(config)
+    return build_part(SCHEDULERS[name], path, checked_config(SCHEDULERS[name], path))
 
 
 def face_encoder_folder(folder: Path, identity: Path | None) -> Path:
@@ -190,12 +240,21 @@ def _check_parts(folder: Path, places: Mapping[str, Path]) -> None:
         raise ModelFolderError(f"The model folder {folder} lacks {', '.join(missing)}; copy the folder again.")
 
 
-def _build(part_type: type[_PartT], config: Mapping[str, Any]) -> _PartT:
-    return cast(_PartT, cast(Any, part_type).from_config(config))
+def _check_variant(folder: Path, places: Mapping[str, Path], variant: str | None) -> None:
+    """Refuses a variant that no part has; parts without it are read without it, as in diffusers."""
+    if variant is None:
+        return
+    names = {TRANSFORMER: DIFFUSERS_WEIGHTS, "vae": DIFFUSERS_WEIGHTS, "text_encoder": TRANSFORMERS_WEIGHTS}
+    read = {part: known for part, known in names.items() if part in places}
+    if read and not any(has_variant(places[part], known, variant) for part, known in read.items()):
+        raise ModelFolderError(
+            f"The model folder {folder} has no weights of the variant {variant}; leave variant out, or check its name."
+        )
 
 
-def _load(part_type: type[_PartT], folder: Path, files: list[Path], **dtype: torch.dtype) -> _PartT:
-    is_safe = files[0].suffix == ".safetensors"
-    with explained(folder):
-        part = cast(Any, part_type).from_pretrained(folder, use_safetensors=is_safe, local_files_only=True, **dtype)
-    return cast(_PartT, part.eval())
+def _check_json(folder: Path, path: Path) -> None:
+    """Refuses what is no JSON object, of which libraries say much but not where it is."""
+    try:
+        read_json(path)
+    except ModelFolderError as error:
+        raise ModelFolderError(f"The part {folder} cannot be read: {error}") from error

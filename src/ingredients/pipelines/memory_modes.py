@@ -17,6 +17,7 @@ in 8 bit as well.
 """
 
 import contextlib
+import fractions
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,28 @@ def decode_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> None:
     spatial_ratio = 2 ** (len(vae.config.block_out_channels) - 1)
     vae.enable_slicing()
     vae.enable_tiling(tile_sample_min_height=tile[0] * spatial_ratio, tile_sample_min_width=tile[1] * spatial_ratio)
+
+
+def fit_tiles(vae: AutoencoderKLCogVideoX) -> None:
+    """Gives tiles that someone else switched on sizes and overlaps that are the same in latents as in pixels.
+
+    Diffusers rounds each by itself, and where the two differ, as in small tiles, frames come out in another size.
+    """
+    if not vae.use_tiling:
+        return
+    ratio = 2 ** (len(vae.config.block_out_channels) - 1)
+    for side in ("height", "width"):
+        tile = max(getattr(vae, f"tile_latent_min_{side}"), 1)
+        share = getattr(vae, f"tile_overlap_factor_{side}")
+        step = max(int(tile * (1 - share)), 1)
+        if (
+            getattr(vae, f"tile_sample_min_{side}") == tile * ratio
+            and tile * ratio - int(tile * ratio * share) == step * ratio
+        ):
+            continue
+        setattr(vae, f"tile_latent_min_{side}", tile)
+        setattr(vae, f"tile_sample_min_{side}", tile * ratio)
+        setattr(vae, f"tile_overlap_factor_{side}", fractions.Fraction(tile - step, tile))  # exact both ways
 
 
 @contextlib.contextmanager

@@ -5,9 +5,12 @@ of latents or of video tokens, L video tokens (ordered frame, row, column), C la
 S steps.
 """
 
+import dataclasses
+import inspect
+import json
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, cast, get_args
 
@@ -15,12 +18,15 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler, DiffusionPipeline
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.loaders import CogVideoXLoraLoaderMixin
-from diffusers.utils.torch_utils import randn_tensor
+from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
+from diffusers.utils.torch_utils import get_device, randn_tensor
 from diffusers.video_processor import VideoProcessor
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
-from ingredients.core.errors import ModelFolderError, ShapeError, SpeedOptionError
+from ingredients.core.errors import ArgumentError, ModelFolderError, ShapeError, SpeedOptionError
+from ingredients.core.finite import check_given, check_made
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.numbers import check_number, whole_number
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.canvas_latents import encode_slots
@@ -33,11 +39,14 @@ from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
-from ingredients.pipelines.components import FACE_ENCODER, load_components
+from ingredients.pipelines.components import FACE_ENCODER, load_components, max_text_length
+from ingredients.pipelines.diffusers_arguments import check_dtype, model_folder, without_diffusers_arguments
 from ingredients.pipelines.guidance import for_passes, plan_guidance
 from ingredients.pipelines.guidance_passes import run_passes
 from ingredients.pipelines.layout import planned_indices
 from ingredients.pipelines.likeness import LikenessGuidance
+from ingredients.pipelines.lora_files import normalise_lora, read_header
+from ingredients.pipelines.memory_modes import fit_tiles
 from ingredients.pipelines.memory_plan import MemoryPlan
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
@@ -49,9 +58,13 @@ from ingredients.pipelines.residual_magnitudes import (
     save_residual_magnitudes,
 )
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
+from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps
+from ingredients.pipelines.shared_parts import CARRIED, carried_attributes, carry_attribute, one_at_a_time
+from ingredients.pipelines.speed import apply_speed_options
 from ingredients.pipelines.speed_options import SpeedOptions, StepCacheName
 from ingredients.pipelines.step_caches import check_step_cache, running_step_cache
 from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
+from ingredients.pipelines.weight_files import WeightChoice
 
 OutputType = Literal["pil", "np", "pt", "latent"]
 OUTPUT_TYPES = get_args(OutputType)
@@ -67,12 +80,15 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     A folder written by `save_pretrained` has the published layout: `transformer/`, `vae/`, `text_encoder/`,
     `tokenizer/`, `scheduler/` and `model_index.json` as diffusers writes them, and `face_encoder/` beside them.
 
+    Parts may be None, for a pipeline that does without what they do: `encode_prompt` needs tokenizer and text encoder
+    alone.
+
     Args:
-        tokenizer: Of the text encoder.
+        tokenizer: The text encoder's.
         text_encoder: T5, without an attention mask, as in CogVideoX.
         vae: 3D causal VAE.
         transformer: Denoises; with image latents (twice the VAE's channels in) or without (a text-to-video base).
-        scheduler: CogVideoX's DPM or DDIM.
+        scheduler: CogVideoX's DPM or DDIM; another of diffusers' may be set later (`pipelines/schedulers.py`).
         face_encoder: Detector, recogniser and image encoder. None for a pipeline that is never given photos.
     """
 
@@ -81,14 +97,15 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
-        text_encoder: T5EncoderModel,
-        vae: AutoencoderKLCogVideoX,
-        transformer: IngredientsTransformer3DModel,
-        scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler,
+        tokenizer: PreTrainedTokenizerBase | None,
+        text_encoder: T5EncoderModel | None,
+        vae: AutoencoderKLCogVideoX | None,
+        transformer: IngredientsTransformer3DModel | None,
+        scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler | None,
         face_encoder: FaceStack | None = None,
     ) -> None:
         super().__init__()
+        _check_parts_fit(vae, transformer)
         self.register_modules(
             tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
         )
@@ -96,35 +113,42 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self.facial_extractor: FacialExtractor | None = None
         if face_encoder is not None:
             self.facial_extractor = face_encoder.facial_extractor()
-        self.video_processor = VideoProcessor(vae_scale_factor=2 ** (len(vae.config.block_out_channels) - 1))
-        self.sampling_defaults = SamplingDefaults()
-        self.memory_plan = MemoryPlan(mode=MemoryMode.FULL)
-        self.residual_magnitudes: ResidualMagnitudes | None = None
-        self.speed_options = SpeedOptions()  # this and the next two are set by `apply_speed_options`
-        self.step_cache: StepCacheName | None = None
-        self.split_guidance = False
-        self.saves_memory_by_splitting = False  # set by `apply_memory_mode`
+        self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
+        carried = carried_attributes(transformer)
+        self.sampling_defaults: SamplingDefaults = carried.get("sampling_defaults", SamplingDefaults())
+        self.memory_plan: MemoryPlan = carried.get("memory_plan", MemoryPlan(mode=MemoryMode.FULL))
+        self.residual_magnitudes: ResidualMagnitudes | None = carried.get("residual_magnitudes")
+        # This and the next two are set by `apply_speed_options`.
+        self.speed_options: SpeedOptions = carried.get("speed_options", SpeedOptions())
+        self.step_cache: StepCacheName | None = carried.get("step_cache")
+        self.split_guidance: bool = carried.get("split_guidance", False)
+        # Set by `apply_memory_mode`.
+        self.saves_memory_by_splitting: bool = carried.get("saves_memory_by_splitting", False)
+        self._trained_scheduler = scheduler
+        self._max_text_length: int | None = None
         self._interrupt = False
         self._guidance_scale = 1.0
         self._num_timesteps = 0
         self._current_timestep: torch.Tensor | None = None
         self._attention_kwargs: dict[str, Any] | None = None
-        latent_channels, in_channels = vae.config.latent_channels, transformer.config.in_channels
-        if in_channels not in (latent_channels, 2 * latent_channels):
-            raise ValueError(
-                f"The transformer reads {in_channels} channels, but the VAE makes {latent_channels}: it must read "
-                "as many (text to video) or twice as many (with image latents)."
-            )
-        if transformer.config.patch_size_t is not None:
-            raise ValueError(f"patch_size_t must be None, got {transformer.config.patch_size_t}.")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As in diffusers; what belongs to the transformer is noted for other pipelines on it."""
+        super().__setattr__(name, value)
+        if name in CARRIED:
+            carry_attribute(self.transformer, name, value)
 
     @classmethod
     def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path,
         *,
-        dtype: torch.dtype | None = None,
-        torch_dtype: torch.dtype | None = None,
+        dtype: torch.dtype | Mapping[str, torch.dtype] | None = None,
+        torch_dtype: torch.dtype | Mapping[str, torch.dtype] | None = None,
+        variant: str | None = None,
+        use_safetensors: bool | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
         identity: str | Path | None = None,
         drop_learned_positions: bool = False,
         face_stack: FaceStackName = "model",
@@ -133,52 +157,126 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         """Loads a model folder, strictly: every tensor is accounted for.
 
         Args:
-            pretrained_model_name_or_path: The folder.
-            dtype: Of the weights, float32 by default.
+            pretrained_model_name_or_path: The folder, or `owner/name` on the hub.
+            dtype: Type of the weights, float32 by default; or types by the part's name, with `default` for the rest.
             torch_dtype: The same by its older name.
+            variant: Word in the names of weight files, such as `fp16`; parts without such files are read without it.
+            use_safetensors: True passes `.bin` files over; otherwise they are read where there is nothing else.
+            revision: Commit, tag or branch on the hub; a folder has none.
+            local_files_only: Whether the hub may not be asked.
             identity: Folder of identity weights for a base; by default `identity/` in the folder, if it is there.
             drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
             face_stack: `dlib` has dlib find the faces of the photos; see `load_face_stack`.
-            **components: Parts to use instead of the folder's, by name; `face_encoder=None` does without photos.
+            **components: Parts to use instead of the folder's, by name; None does without one.
 
         Raises:
             ModelFolderError: If a part is missing or damaged, or a tensor is missing, unknown or of another shape.
+            NotFiniteError: If a tensor holds a value that is no number.
+            HubError: If the model cannot be downloaded.
+            ArgumentError: For an argument of diffusers' that cannot be followed; it says what to do instead.
         """
-        dtype = dtype or torch_dtype or torch.float32
-        parts = load_components(
-            pretrained_model_name_or_path,
-            dtype=dtype,
-            given=components,
-            identity=None if identity is None else Path(identity),
-            drop_learned_positions=drop_learned_positions,
-            face_stack=face_stack,
+        parts = without_diffusers_arguments(components)
+        folder = model_folder(pretrained_model_name_or_path, revision=revision, local_files_only=local_files_only)
+        pipeline = cls(
+            **load_components(
+                folder,
+                dtype=check_dtype(dtype or torch_dtype or torch.float32),
+                given=parts,
+                identity=None if identity is None else Path(identity),
+                drop_learned_positions=drop_learned_positions,
+                face_stack=face_stack,
+                choice=WeightChoice(variant=variant, safetensors_only=bool(use_safetensors)),
+            )
         )
-        pipeline = cls(**parts)
-        pipeline.sampling_defaults = load_sampling_defaults(Path(pretrained_model_name_or_path))
-        pipeline.residual_magnitudes = load_residual_magnitudes(Path(pretrained_model_name_or_path))
+        pipeline.sampling_defaults = load_sampling_defaults(folder)
+        pipeline.residual_magnitudes = load_residual_magnitudes(folder)
+        if pipeline.transformer is None:
+            pipeline._max_text_length = max_text_length(folder)
         return pipeline
+
+    @classmethod
+    def from_pipe(
+        cls,
+        pipeline: DiffusionPipeline,
+        *,
+        dtype: torch.dtype | None = None,
+        torch_dtype: torch.dtype | None = None,
+        **components: Any,
+    ) -> Self:
+        """A second pipeline on the parts of another one.
+
+        Unlike diffusers' own, it leaves weights in their type unless another one is asked for: they are shared.
+
+        Args:
+            pipeline: Whose parts are taken; those that this class does not know are left.
+            dtype: Type to convert all weights to, also the other pipeline's.
+            torch_dtype: The same by its older name.
+            **components: Parts to use instead, by name.
+
+        Raises:
+            ArgumentError: If the transformer is another class's, or there is no part of a name.
+        """
+        names = list(inspect.signature(cls.__init__).parameters)[1:]
+        if unknown := sorted(set(components) - set(names)):
+            raise ArgumentError(
+                f"A pipeline has no part named {', '.join(unknown)}; its parts are {', '.join(names)}."
+            )
+        parts = {name: part for name, part in pipeline.components.items() if name in names} | components
+        made = cls(**dict.fromkeys(names) | parts)
+        if isinstance(pipeline, IngredientsPipeline):
+            for name in CARRIED:  # also where another transformer was given
+                setattr(made, name, getattr(pipeline, name))
+            made._trained_scheduler = pipeline._trained_scheduler
+            made._max_text_length = pipeline._max_text_length
+        if (wanted := dtype or torch_dtype) is not None:
+            made.to(dtype=wanted)
+        return made
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Writes the model folder that `from_pretrained` reads; `kwargs` go to diffusers' method.
 
         Raises:
-            ValueError: If weights would be pickled, or the transformer is not as it was loaded: with fused matrices,
-                a LoRA beside the weights, or 8-bit weights.
+            ValueError: If weights would be pickled, a part is missing, or the transformer is not as it was loaded:
+                with fused matrices, a LoRA beside the weights, or 8-bit weights.
         """
-        if not kwargs.get("safe_serialization", True):
-            raise ValueError("Weights are written as safetensors only; leave safe_serialization out.")
+        if not kwargs.get("safe_serialization", True) or kwargs.get("use_flashpack"):
+            raise ArgumentError(
+                "Weights are written as safetensors only; leave safe_serialization and use_flashpack out."
+            )
+        if missing := [name for name, part in self.components.items() if part is None and name != FACE_ENCODER]:
+            raise ArgumentError(
+                f"The pipeline was made without {' and '.join(missing)}, so it is no whole model to be written."
+            )
         weights = self.transformer.state_dict()
         if any(".to_qkv." in name for name in weights):
-            raise ValueError("The transformer has fused projections; apply SpeedOptions() before it is written.")
+            raise ArgumentError("The transformer has fused projections; apply SpeedOptions() before it is written.")
         if any(".lora_" in name for name in weights):
-            raise ValueError("The transformer has a LoRA; fuse and unload it, or use save_identity_folder.")
+            raise ArgumentError("The transformer has a LoRA; fuse and unload it, or use save_identity_folder.")
         if any(tensor.dtype.itemsize == 1 for tensor in weights.values()):
-            raise ValueError("The transformer's weights are in 8 bit; load the model in another memory mode.")
+            raise ArgumentError("The transformer's weights are in 8 bit; load the model in another memory mode.")
         super().save_pretrained(str(save_directory), **kwargs)
         save_sampling_defaults(self.sampling_defaults, Path(save_directory))
         save_residual_magnitudes(self.residual_magnitudes, Path(save_directory))
         if self.face_encoder is not None:
             self.face_encoder.save(Path(save_directory) / FACE_ENCODER)
+
+    @classmethod
+    def lora_state_dict(
+        cls, pretrained_model_name_or_path_or_dict: str | Path | dict[str, torch.Tensor], **kwargs: Any
+    ) -> Any:
+        """As in diffusers; names of other trainers and scales in tensors or in the header are understood, too."""
+        given, wants_metadata = pretrained_model_name_or_path_or_dict, kwargs.pop("return_lora_metadata", False)
+        tensors, metadata = super().lora_state_dict(given, **kwargs, return_lora_metadata=True)
+        header: dict[str, str] = {}
+        if not isinstance(given, dict):
+            path = Path(given) / kwargs.get("weight_name", "") if kwargs.get("weight_name") else Path(given)
+            header = read_header(path) if path.is_file() and path.suffix == ".safetensors" else {}
+        if metadata is not None:
+            header |= {LORA_ADAPTER_METADATA_KEY: json.dumps(metadata)}
+        weights, config = normalise_lora(tensors, header, where="given" if isinstance(given, dict) else str(given))
+        weights = {f"{cls.transformer_name}.{name}": tensor for name, tensor in weights.items()}
+        config = {f"{cls.transformer_name}.{name}": value for name, value in config.items()}
+        return (weights, config) if wants_metadata else weights
 
     @property
     def components(self) -> dict[str, Any]:
@@ -186,10 +284,53 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         return {**super().components, FACE_ENCODER: self.face_encoder}
 
     @property
+    def vae_scale_factor_spatial(self) -> int:
+        """Pixels along one side of a latent cell, by diffusers' name."""
+        return 8 if self.vae is None else int(2 ** (len(self.vae.config.block_out_channels) - 1))
+
+    @property
+    def vae_scale_factor_temporal(self) -> int:
+        """Frames in a latent frame, by diffusers' name."""
+        return 4 if self.vae is None else int(self.vae.config.temporal_compression_ratio)
+
+    @property
+    def vae_scaling_factor_image(self) -> float:
+        """What latents are multiplied by, by diffusers' name."""
+        return 0.7 if self.vae is None else float(self.vae.config.scaling_factor)
+
+    def fuse_qkv_projections(self) -> None:
+        """Makes query, key and value of self-attention one matrix: the speed option `fuse_qkv`."""
+        apply_speed_options(self, dataclasses.replace(self.speed_options, fuse_qkv=True))
+
+    def unfuse_qkv_projections(self) -> None:
+        """Makes them three matrices again."""
+        apply_speed_options(self, dataclasses.replace(self.speed_options, fuse_qkv=False))
+
+    def enable_model_cpu_offload(self, gpu_id: int | None = None, device: torch.device | str | None = None) -> None:
+        """As in diffusers: each part is on the accelerator while it works.
+
+        Raises:
+            ArgumentError: If there is no accelerator.
+        """
+        _check_accelerator("enable_model_cpu_offload", device)
+        super().enable_model_cpu_offload(gpu_id, device)
+
+    def enable_sequential_cpu_offload(
+        self, gpu_id: int | None = None, device: torch.device | str | None = None
+    ) -> None:
+        """As in diffusers: each layer is on the accelerator while it works.
+
+        Raises:
+            ArgumentError: If there is no accelerator.
+        """
+        _check_accelerator("enable_sequential_cpu_offload", device)
+        super().enable_sequential_cpu_offload(gpu_id, device)
+
+    @property
     def geometry(self) -> VideoGeometry:
         """Which sizes and lengths the model can make."""
         config = self.transformer.config
-        spatial_ratio, temporal_ratio = self.video_processor.config.vae_scale_factor, self._temporal_ratio
+        spatial_ratio, temporal_ratio = self.vae_scale_factor_spatial, self.vae_scale_factor_temporal
         only_shape = None
         if config.use_learned_positional_embeddings:
             only_shape = (
@@ -226,17 +367,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
     @property
     def attention_kwargs(self) -> dict[str, Any] | None:
-        """Of the current call."""
+        """Those of the current call."""
         return self._attention_kwargs
 
     @property
     def interrupt(self) -> bool:
         """Whether the steps that are left are skipped; a callback sets `_interrupt`, as in diffusers."""
         return self._interrupt
-
-    @property
-    def _temporal_ratio(self) -> int:
-        return int(self.vae.config.temporal_compression_ratio)
 
     def extract_identities(self, people: PeopleInput, *, allow_photographs: bool = False) -> ExtractedIdentities:
         """Finds, aligns, recognises and encodes the face of each person.
@@ -280,9 +417,19 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             Embeddings (B, T, D) of the prompts, and of the negative prompts if guidance needs them.
         """
         device = device or self._execution_device
-        max_sequence_length = max_sequence_length or self.transformer.config.max_text_seq_length
+        max_sequence_length = max_sequence_length or self._text_length()
 
         def encode(texts: Sequence[str]) -> torch.Tensor:
+            if self.tokenizer is None or self.text_encoder is None:
+                raise ArgumentError(
+                    "The pipeline was made without tokenizer and text encoder; give prompt_embeds, and with guidance "
+                    "negative_prompt_embeds."
+                )
+            if max_sequence_length is None:
+                raise ArgumentError(
+                    "The pipeline was made without the transformer, which says how many text tokens it reads; give "
+                    "max_sequence_length (226 for CogVideoX)."
+                )
             return encode_prompts(
                 self.tokenizer, self.text_encoder, texts, max_sequence_length=max_sequence_length, device=device
             )
@@ -301,9 +448,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             negative_prompt_embeds = encode(negatives)
 
         def repeat(embeds: torch.Tensor) -> torch.Tensor:
-            return embeds.to(device, self.transformer.dtype).repeat_interleave(num_videos_per_prompt, dim=0)
+            dtype = embeds.dtype if self.transformer is None else self.transformer.dtype
+            return embeds.to(device, dtype).repeat_interleave(num_videos_per_prompt, dim=0)
 
         return repeat(prompt_embeds), None if negative_prompt_embeds is None else repeat(negative_prompt_embeds)
+
+    def _text_length(self) -> int | None:
+        """Text tokens that the transformer reads, if that is known."""
+        return self._max_text_length if self.transformer is None else self.transformer.config.max_text_seq_length
 
     def prepare_image_latents(
         self,
@@ -325,7 +477,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             latent_shape: (B, f, C, h, w) of the noise latents.
             generator: One for all videos, or one for each.
             device: Where the latents go.
-            num_people: Faces on each canvas, for a model whose faces are joined after the VAE; one or B.
+            num_people: Faces on each canvas, for a model whose faces are joined after the VAE: one number for all
+                videos, or one for each prompt, whose videos follow each other.
 
         Returns:
             (B, f, C, h, w).
@@ -345,8 +498,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if self.transformer.config.canvas_placement == "after":
             if num_people is None:
                 raise ValueError("This model joins the faces after the VAE, and must be told how many there are.")
+            videos_each = batch_size // len(num_people)
             for row, each in enumerate(generators):
-                faces = num_people[row % len(num_people)]
+                faces = num_people[row // videos_each]
                 image_latents[row, 0] = self._encode_faces(canvas[row % len(canvas)], faces, each, device=device)
             return image_latents
         posteriors = [
@@ -375,6 +529,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         return cast(torch.Tensor, self.vae.decode(latents).sample)
 
     @torch.no_grad()
+    @one_at_a_time
     def __call__(
         self,
         people: PeopleInput | ExtractedIdentities | None = None,
@@ -385,6 +540,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         width: int | None = None,
         num_frames: int | None = None,
         num_inference_steps: int | None = None,
+        timesteps: Sequence[int] | None = None,
         guidance_scale: float | None = None,
         identity_guidance_scale: float | None = None,
         layout_share: float | None = None,
@@ -416,9 +572,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     ) -> IngredientsPipelineOutput | tuple[Frames, torch.Tensor | None]:
         """Makes videos. The same people appear in all of them.
 
+        Calls from several threads wait for each other.
+
         Args:
-            people: Photos by name, one or several for each person; or what `extract_identities` gave. None makes a
-                video from the prompt, and from `canvas` and `id_embeds` if they are given.
+            people: Photos by name, one or several for each person; a list of photos, one for each person; or what
+                `extract_identities` gave. None makes a video from the prompt, and from `canvas` and `id_embeds` if
+                they are given.
             prompt: What happens, one sentence or one for each video.
             negative_prompt: What the video is led away from; empty by default.
             height: Of the video, in pixels; by default that of the model's training, as for the next two.
@@ -426,6 +585,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             num_frames: Of the video.
             num_inference_steps: Denoising steps S; by default, here and in the next four, the model's own
                 `sampling_defaults`.
+            timesteps: Those to take instead, from noisy to clean, for a scheduler that can; CogVideoX's own cannot.
             guidance_scale: Weight of the prompt against the negative prompt; 1 or less does without. Both halves get
                 the same canvas and the same identities.
             identity_guidance_scale: Weight of the people against nobody in particular, as the module `guidance` has
@@ -437,13 +597,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 as the module `likeness` has it; 0 does without, as published. Without people it has no effect.
             use_dynamic_cfg: Let the guidance vary over the steps, by CogVideoX's formula.
             num_videos_per_prompt: Videos of each prompt.
-            eta: Noise of the DDIM scheduler; DPM ignores it.
+            eta: Noise of the DDIM scheduler; others ignore it.
             generator: A seed (every integer is one) or a generator, for all videos or one for each.
             latents: Initial noise (B, f, C, h, w), instead of a draw.
             prompt_embeds: (prompts, T, D), instead of `prompt`.
             negative_prompt_embeds: (prompts, T, D), instead of `negative_prompt`.
-            canvas: Instead of the one composed from the photos: an image, RGB pixels (H, W, 3), or a tensor
-                (1 or B, 3, H, W) in [-1, 1].
+            canvas: Instead of the one composed from the photos: an image, or RGB pixels (H, W, 3), uint8 or in
+                [0, 1]; a list of them; or a tensor (1 or B, 3, H, W), uint8 or in [-1, 1].
             id_embeds: Identities instead of those of the photos, (N, R + S) or (1 or prompts, N, R + S).
             id_vit_hidden_states: With `id_embeds`, (N, P, C) or (1 or prompts, N, P, C), shallow to deep.
             id_mask: With `id_embeds`, (N) or (1 or prompts, N) bool, True = a real identity; None where all are.
@@ -471,9 +631,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             PhotoError: If a photo cannot be read, shows no face, or is a photograph that the model cannot use.
             ModelFolderError: If the model cannot do what is asked for: read photos, or be led by likeness.
             SpeedOptionError: If a speed option cannot work with this model or this guidance.
+            NotFiniteError: If something given holds values that are no numbers, or the video would.
+            ArgumentError: If a number is out of range, or the scheduler cannot sample this model.
             ValueError: If arguments contradict each other.
         """
         # 1. Check, and say what will not be read
+        self._check_is_whole()
         config, geometry = self.transformer.config, self.geometry
         height = height or config.sample_height * geometry.spatial_ratio
         width = width or config.sample_width * geometry.spatial_ratio
@@ -494,6 +657,17 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             output_type=output_type,
             tensor_inputs=callback_on_step_end_tensor_inputs,
         )
+        for name, scale in {"face_scale": face_scale, "eta": eta}.items():
+            check_number(name, scale)
+        _check_finite_inputs(
+            latents=latents,
+            prompt_embeds=prompt_embeds,
+            negative_prompt_embeds=negative_prompt_embeds,
+            id_embeds=id_embeds,
+            id_vit_hidden_states=id_vit_hidden_states,
+            id_mask=id_mask,
+        )
+        num_videos_per_prompt = whole_number("num_videos_per_prompt", num_videos_per_prompt, least=1)
         for text in _as_list(prompt or []):
             warn_about_prompt(self.tokenizer, text, max_sequence_length or config.max_text_seq_length)
         device = self._execution_device
@@ -506,14 +680,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         )
         num_inference_steps, guidance_scale = sampling.num_inference_steps, sampling.guidance_scale
         identity_guidance_scale, layout_share = sampling.identity_guidance_scale, sampling.layout_share
-        if not 0 <= layout_share <= 1:
-            raise ValueError(f"layout_share must lie in [0, 1], got {layout_share}.")
-        if sampling.likeness_guidance_scale < 0:
-            raise ValueError(f"likeness_guidance_scale must not be negative, got {sampling.likeness_guidance_scale}.")
         if identity_guidance_scale != 1 and config.published_guidance_fault:
             raise ValueError(
                 "identity_guidance_scale must be 1 with published_guidance_fault, which sees one row only."
             )
+        check_scheduler(self.scheduler, self._trained_scheduler)
         guidance = plan_guidance(guidance_scale, identity_guidance_scale, varies=use_dynamic_cfg)
         check_step_cache(
             self.step_cache, self.transformer, magnitudes=self.residual_magnitudes, num_passes=len(guidance.passes)
@@ -558,7 +729,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         token_grid = geometry.token_grid(height=height, width=width, num_frames=num_frames)
         if use_identities and id_embeds is not None and id_vit_hidden_states is not None:
             identity_features = self._prepare_identities(
-                id_embeds, id_vit_hidden_states, id_mask, batch_size=batch_size, device=device
+                id_embeds,
+                id_vit_hidden_states,
+                id_mask,
+                batch_size=batch_size,
+                device=device,
+                attention_kwargs=attention_kwargs,
             )
             if routing is None and routing_indices is None:
                 layout = torch.cat([planned_indices(token_grid, identity_features.id_mask)] * len(guidance.passes))
@@ -580,6 +756,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
         # 4. Latents
         generators = make_generators(generator, batch_size)
+        fit_tiles(self.vae)
         latent_frames, latent_height, latent_width = geometry.latent_shape(
             height=height, width=width, num_frames=num_frames
         )
@@ -601,13 +778,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         )
 
         # 5. Denoise
-        self.scheduler.set_timesteps(num_inference_steps, device=device)
-        timesteps = self.scheduler.timesteps
-        self._num_timesteps = len(timesteps)
-        is_dpm = isinstance(self.scheduler, CogVideoXDPMScheduler)
-        previous_prediction: torch.Tensor | None = None
+        timesteps_taken = set_timesteps(self.scheduler, num_inference_steps, timesteps, device=device)
+        num_steps = self._num_timesteps = len(timesteps_taken)
+        scheduler_steps = SchedulerSteps(self.scheduler, eta=eta, generator=generators)
         routing_maps: list[torch.Tensor] = []
-        timestep_values = timesteps.tolist()  # asking the device for each would wait for it
+        timestep_values = timesteps_taken.tolist()  # asking the device for each would wait for it
         step_cache = running_step_cache(
             self.transformer,
             self.step_cache,
@@ -615,16 +790,16 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             current_timestep=lambda: timestep_values[step],
             magnitudes=self.residual_magnitudes,
         )
-        with step_cache, self.progress_bar(total=num_inference_steps) as progress_bar:
-            for step, timestep in enumerate(timesteps):
+        with step_cache, self.progress_bar(total=num_steps) as progress_bar:
+            for step, timestep in enumerate(timesteps_taken):
                 if self.interrupt:
                     continue
                 self._current_timestep = timestep
-                model_input = self.scheduler.scale_model_input(latents, timestep)
-                model_input = torch.cat([model_input] * len(guidance.passes))
+                scaled_latents = self.scheduler.scale_model_input(latents, timestep)
+                model_input = torch.cat([scaled_latents] * len(guidance.passes))
                 if image_latents is not None:
                     model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
-                is_planned = layout is not None and step < layout_share * num_inference_steps
+                is_planned = layout is not None and step < layout_share * num_steps
                 output = run_passes(
                     self.transformer,
                     guidance,
@@ -640,30 +815,21 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     routing=routing,
                 )
                 if use_dynamic_cfg:
-                    self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_inference_steps)
+                    self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_steps)
                 prediction = guidance.combine(output.sample.float(), self.guidance_scale)
                 if likeness_guidance is not None:
-                    prediction = likeness_guidance(prediction, latents, int(timestep), self.scheduler.alphas_cumprod)
+                    prediction = likeness_guidance(
+                        prediction, scaled_latents, int(timestep), self.scheduler.alphas_cumprod
+                    )
                 if output_routing_maps and output.routing_logits is not None:
                     routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))
                 elif routing_maps:  # a step cache added what was routed before
                     routing_maps.append(routing_maps[-1])
 
-                if is_dpm:
-                    latents, previous_prediction = self.scheduler.step(
-                        prediction,
-                        previous_prediction,
-                        timestep,
-                        timesteps[step - 1] if step > 0 else None,
-                        latents,
-                        generator=generators,
-                        return_dict=False,
-                    )
-                else:
-                    latents = self.scheduler.step(
-                        prediction, timestep, latents, eta=eta, generator=generators, return_dict=False
-                    )[0]
+                latents = scheduler_steps.step(prediction, timestep, latents)
                 latents = latents.to(prompt_embeds.dtype)
+                if step == 0:  # later ones would wait for the device; the last is looked at below
+                    check_made(latents, "The latents of the first step")
 
                 if callback_on_step_end is not None:
                     tensors = {
@@ -680,14 +846,22 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self._current_timestep = None
 
         # 6. Frames
+        check_made(latents, "The denoised latents")
         frames: Frames = latents
         if output_type != "latent":
-            frames = self.video_processor.postprocess_video(self.decode_latents(latents), output_type=output_type)
+            decoded = self.decode_latents(latents)
+            check_made(decoded, "The decoded frames")
+            frames = self.video_processor.postprocess_video(decoded, output_type=output_type)
         self.maybe_free_model_hooks()
         result = IngredientsPipelineOutput(
             frames=frames, routing_maps=torch.stack(routing_maps, dim=1) if routing_maps else None
         )
         return result if return_dict else (result.frames, result.routing_maps)
+
+    def _check_is_whole(self) -> None:
+        needed = {"vae": self.vae, "transformer": self.transformer, "scheduler": self.scheduler}
+        if missing := [name for name, part in needed.items() if part is None]:
+            raise ArgumentError(f"The pipeline was made without {' and '.join(missing)}, so it can make no video.")
 
     def _check_inputs(
         self,
@@ -707,6 +881,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             raise ValueError("Give either prompt or prompt_embeds.")
         if prompt is not None:
             check_prompts(_as_list(prompt))
+            if self.tokenizer is None or self.text_encoder is None:
+                raise ArgumentError("The pipeline was made without tokenizer and text encoder; give prompt_embeds.")
         if negative_prompt is not None and negative_prompt_embeds is not None:
             raise ValueError("Give either negative_prompt or negative_prompt_embeds.")
         if prompt_embeds is not None and negative_prompt_embeds is not None:
@@ -734,11 +910,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         *,
         batch_size: int,
         device: torch.device,
+        attention_kwargs: dict[str, Any] | None,
     ) -> IdentityFeatures:
         features: IdentityFeatures = self.transformer.prepare_identities(
             id_embeds.to(device),
             [states.to(device) for states in id_vit_hidden_states],
             None if id_mask is None else id_mask.to(device),
+            attention_kwargs=attention_kwargs,
         )
         if batch_size % features.batch_size:
             raise ValueError(f"Identities were given for {features.batch_size} videos, but there are {batch_size}.")
@@ -776,6 +954,55 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         elif tuple(latents.shape) != latent_shape:
             raise ShapeError(f"latents have shape {tuple(latents.shape)}, but these videos need {latent_shape}.")
         return cast(torch.Tensor, latents.to(device, dtype) * self.scheduler.init_noise_sigma)
+
+
+def _check_parts_fit(vae: Any, transformer: Any) -> None:
+    if transformer is None:
+        return
+    if not isinstance(transformer, IngredientsTransformer3DModel):
+        raise ArgumentError(
+            f"The transformer is a {type(transformer).__name__}, and must be an IngredientsTransformer3DModel; load a "
+            "base of diffusers' from its folder, with IngredientsPipeline.from_pretrained."
+        )
+    if transformer.config.patch_size_t is not None:
+        raise ArgumentError(f"patch_size_t must be None, got {transformer.config.patch_size_t}.")
+    if vae is None:
+        return
+    latent_channels, in_channels = vae.config.latent_channels, transformer.config.in_channels
+    if in_channels not in (latent_channels, 2 * latent_channels):
+        raise ArgumentError(
+            f"The transformer reads {in_channels} channels, but the VAE makes {latent_channels}: it must read "
+            "as many (text to video) or twice as many (with image latents)."
+        )
+
+
+def _check_accelerator(method: str, device: torch.device | str | None) -> None:
+    if device is None and get_device() == "cpu":
+        raise ArgumentError(
+            f"{method} moves parts between the processor and an accelerator, and there is none; leave it out."
+        )
+
+
+def _check_finite_inputs(
+    *,
+    latents: torch.Tensor | None,
+    prompt_embeds: torch.Tensor | None,
+    negative_prompt_embeds: torch.Tensor | None,
+    id_embeds: torch.Tensor | None,
+    id_vit_hidden_states: Sequence[torch.Tensor] | None,
+    id_mask: torch.Tensor | None,
+) -> None:
+    check_given("latents", [latents])
+    check_given("prompt_embeds", [prompt_embeds])
+    check_given("negative_prompt_embeds", [negative_prompt_embeds])
+    for name, tensors in {"id_embeds": [id_embeds], "id_vit_hidden_states": id_vit_hidden_states or []}.items():
+        real = [  # padding may hold anything
+            tensor
+            if tensor is None or id_mask is None or tensor.shape[: id_mask.ndim] != id_mask.shape
+            else tensor[id_mask.to(tensor.device)]
+            for tensor in tensors
+        ]
+        check_given(name, real)
 
 
 def _as_list(texts: str | Sequence[str]) -> list[str]:

@@ -1,11 +1,14 @@
 """Where a video's random numbers come from."""
 
+import operator
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import SupportsIndex, TypeAlias
 
 import torch
 
-GeneratorInput: TypeAlias = int | torch.Generator | Sequence[int | torch.Generator]
+from ingredients.core.errors import ArgumentError
+
+GeneratorInput: TypeAlias = SupportsIndex | torch.Generator | Sequence[SupportsIndex | torch.Generator]
 """A seed or a generator for all videos of a call, or one for each."""
 
 _NUM_SEEDS = 2**64
@@ -25,12 +28,22 @@ def make_generators(
     """Turns seeds into generators: one that all videos share, or a list with one for each video.
 
     Raises:
-        ValueError: if a list has another length than there are videos.
+        ArgumentError: if a list has another length than there are videos, or something is no seed.
     """
-    if generator is None or isinstance(generator, torch.Generator):
-        return generator
-    if isinstance(generator, int):
-        return generator_from_seed(generator)
+    if generator is None:
+        return None
+    if not isinstance(generator, Sequence):
+        return _make_generator(generator)
     if len(generator) != num_videos:
-        raise ValueError(f"{len(generator)} generators were given for {num_videos} videos.")
-    return [generator_from_seed(each) if isinstance(each, int) else each for each in generator]
+        raise ArgumentError(f"{len(generator)} generators were given for {num_videos} videos.")
+    return [_make_generator(each) for each in generator]
+
+
+def _make_generator(given: SupportsIndex | torch.Generator) -> torch.Generator:
+    if isinstance(given, torch.Generator):
+        return given
+    try:
+        seed = operator.index(given)  # numpy's and PyTorch's whole numbers are some, too
+    except TypeError:
+        raise ArgumentError(f"A seed must be a whole number or a torch.Generator, not {given!r}.") from None
+    return generator_from_seed(seed)

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from ingredients.core.config import save_config
+from ingredients.core.errors import ArgumentError
 from ingredients.core.model_files import read_model_record
-from ingredients.core.ranges import Range, Share
+from ingredients.core.numbers import check_number, whole_number
+from ingredients.core.ranges import Range, Share, check_ranges
 
 SAMPLING_DEFAULTS_NAME = "sampling_defaults.json"
 
@@ -29,6 +31,20 @@ class SamplingDefaults:
 
     likeness_guidance_scale: Annotated[float, Range(at_least=0, at_most=1000)] = 0.0
     """How far each step is led to where the recogniser sees the people; 0 does without."""
+
+    def __post_init__(self) -> None:
+        """Checks each number.
+
+        Raises:
+            ArgumentError: if one is out of range.
+        """
+        whole_number("num_inference_steps", self.num_inference_steps, least=1)
+        for name in ("guidance_scale", "identity_guidance_scale", "layout_share", "likeness_guidance_scale"):
+            check_number(name, getattr(self, name))
+        try:
+            check_ranges(self)
+        except ValueError as error:
+            raise ArgumentError(str(error)) from error
 
     def override(self, **given: Any) -> Self:
         """These settings with those that are given in their place; None leaves one as it is."""

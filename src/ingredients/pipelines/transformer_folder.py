@@ -23,11 +23,16 @@ from ingredients.models.state_dict_adapter import (
 )
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.identity_folder import IdentityFolder, read_identity_folder
+from ingredients.pipelines.lora_files import normalise_lora, read_header
+from ingredients.pipelines.part_configs import build_part, checked_config
 from ingredients.pipelines.weight_files import (
+    ANY_WEIGHTS,
     DIFFUSERS_WEIGHTS,
     Shapes,
+    WeightChoice,
     check_shapes,
     explained,
+    fill,
     shapes_of,
     stored_shapes,
     stored_tensors,
@@ -49,7 +54,12 @@ def is_base(folder: Path) -> bool:
 
 
 def load_transformer(
-    folder: Path, *, dtype: torch.dtype, identity: Path | None = None, drop_learned_positions: bool = False
+    folder: Path,
+    *,
+    dtype: torch.dtype,
+    identity: Path | None = None,
+    drop_learned_positions: bool = False,
+    choice: WeightChoice = ANY_WEIGHTS,
 ) -> IngredientsTransformer3DModel:
     """Reads a transformer.
 
@@ -58,11 +68,13 @@ def load_transformer(
         dtype: Of the weights.
         identity: Folder of identity weights, for a base; without it a base takes no people.
         drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
+        choice: Which weight files are read, where there are several.
 
     Raises:
         ModelFolderError: If a file is missing or damaged, or a tensor is missing, unknown or of another shape.
+        NotFiniteError: If a tensor holds a value that is no number.
     """
-    files = weight_files(folder, DIFFUSERS_WEIGHTS)
+    files = weight_files(folder, DIFFUSERS_WEIGHTS, choice)
     stored = stored_shapes(files)
     if is_base(folder):
         model = _load_base(folder, files, identity, dtype=dtype, drop_positions=drop_learned_positions)
@@ -78,7 +90,7 @@ def load_transformer(
         )
     else:
         model = _load_whole(folder, files, stored, dtype=dtype)
-    model.to(dtype).eval()
+    model.eval()
     return model
 
 
@@ -86,16 +98,20 @@ def build_transformer(
     folder: Path, *, identity: Path | None = None, drop_learned_positions: bool = False
 ) -> IngredientsTransformer3DModel:
     """A transformer without weights; arguments and errors as `load_transformer`."""
-    config = read_json(folder / "config.json")
+    path = folder / "config.json"
+    config = checked_config(IngredientsTransformer3DModel, path)
     if is_base(folder):
         config |= {"identity_modules": False} if identity is None else read_identity_folder(identity).config
         if drop_learned_positions:
             config["use_learned_positional_embeddings"] = False
-    with explained(folder), init_empty_weights(include_buffers=False):
+    with explained(path):
         if "is_train_face" in config:
             config = config_from_published(config)
-        fields = {name: value for name, value in config.items() if not name.startswith("_")}
-        model: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
+    fields = {name: value for name, value in config.items() if not name.startswith("_")}
+    with init_empty_weights(include_buffers=False):
+        model: IngredientsTransformer3DModel = build_part(
+            IngredientsTransformer3DModel, path, fields, drop_unknown=False
+        )
     return model
 
 
@@ -112,10 +128,8 @@ def _load_whole(
         return model
     check_shapes(folder, stored, shapes_of(model))
     with explained(folder):
-        loaded: IngredientsTransformer3DModel = IngredientsTransformer3DModel.from_pretrained(
-            folder, use_safetensors=files[0].suffix == ".safetensors", local_files_only=True, torch_dtype=dtype
-        )
-    return loaded
+        fill(model, files, lambda _: dtype)
+    return model
 
 
 def _load_base(
@@ -149,17 +163,13 @@ def _fill_identity(model: IngredientsTransformer3DModel, beside: IdentityFolder,
 
 
 def _add_lora(model: IngredientsTransformer3DModel, path: Path) -> None:
-    names = list(stored_shapes([path]))
-    prefix = "transformer" if all(name.startswith("transformer.") for name in names) else None  # diffusers writes both
+    stored_shapes([path])  # refuses what is no plain number
     with explained(path):
-        model.load_lora_adapter(
-            path.parent,
-            weight_name=path.name,
-            prefix=prefix,
-            adapter_name=_LORA_ADAPTER,
-            use_safetensors=True,
-            local_files_only=True,
-        )
+        weights, config = normalise_lora(dict(stored_tensors([path])), read_header(path), where=str(path))
+        layers = {name for name, _ in model.named_modules()}
+        if lost := sorted({name for name in weights if name.split(".lora_")[0] not in layers or ".lora_" not in name}):
+            raise ModelFolderError(f"The LoRA {path} is for another model: it has no place for {name_some(lost)}.")
+        model.load_lora_adapter(weights, prefix=None, metadata=config, adapter_name=_LORA_ADAPTER)
         taken = get_peft_model_state_dict(model, adapter_name=_LORA_ADAPTER)
-    if lost := [name for name in names if name.removeprefix("transformer.") not in taken]:
+    if lost := [name for name in weights if name not in taken]:
         raise ModelFolderError(f"The LoRA {path} is for another model: it has no place for {name_some(lost)}.")

@@ -4,17 +4,19 @@ Weights are safetensors, or PyTorch's own files, of which nothing but tensors is
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import IngredientsError, ModelFolderError, NotFiniteError
+from ingredients.core.finite import all_finite
 from ingredients.core.input_files import check_all_regular, check_regular
 from ingredients.core.model_files import name_some, read_json
-from ingredients.faces.weights import read_tensors
+from ingredients.faces.weights import check_stored, read_tensors
 from ingredients.pipelines.out_of_memory import is_out_of_memory
 
 DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
@@ -28,24 +30,76 @@ Shapes = dict[str, tuple[int, ...]]
 _PLAIN_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
-def weight_files(folder: Path, known_names: Sequence[str]) -> list[Path]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WeightChoice:
+    """Which of the files that hold a part's weights are read."""
+
+    variant: str | None = None
+    """A word between name and suffix, as in `model.fp16.safetensors`; parts without such files are read without it."""
+
+    safetensors_only: bool = False
+    """Whether PyTorch's own files are passed over."""
+
+
+ANY_WEIGHTS = WeightChoice()
+
+
+def weight_files(folder: Path, known_names: Sequence[str], choice: WeightChoice = ANY_WEIGHTS) -> list[Path]:
     """The weights of a part: one file, or the shards that its index names.
 
     Args:
-        folder: Of the part.
+        folder: The part's folder.
         known_names: What a single file may be called; the first that is there is taken.
+        choice: Which of them are read.
 
     Raises:
         ModelFolderError: If there are none, or a shard is missing.
     """
-    there = [name for name in known_names if (folder / name).is_file() or (folder / f"{name}.index.json").is_file()]
-    name = (there or known_names)[0]
-    index = folder / f"{name}.index.json"
-    names = sorted(set(read_json(index).get("weight_map", {}).values())) if index.is_file() else [name]
+    wanted = [name for name in known_names if not choice.safetensors_only or name.endswith(".safetensors")]
+    candidates = [(name, f"{name}.index.json") for name in wanted]
+    if choice.variant is not None:
+        candidates = [_names_of_variant(name, choice.variant) for name in wanted] + candidates
+    there = [names for names in candidates if any((folder / name).is_file() for name in names)]
+    name, index_name = (there or candidates)[0]
+    names = _shards(folder / index_name) if (folder / index_name).is_file() else [name]
     missing = [each for each in names if not (folder / each).is_file()]
     if missing or not names:
-        raise ModelFolderError(f"The model folder lacks {folder / (missing or [name])[0]}; copy the folder again.")
+        raise ModelFolderError(
+            f"The model folder lacks {folder / (missing or [name])[0]}; {_remedy(folder, known_names, wanted)}."
+        )
     return [folder / each for each in names]
+
+
+def has_variant(folder: Path, known_names: Sequence[str], variant: str) -> bool:
+    """Whether a part has weights of a variant."""
+    return any((folder / name).is_file() for each in known_names for name in _names_of_variant(each, variant))
+
+
+def _names_of_variant(name: str, variant: str) -> tuple[str, str]:
+    """What diffusers and transformers call a variant's file, and its index."""
+    stem, suffix = name.rsplit(".", 1)
+    return f"{stem}.{variant}.{suffix}", f"{name}.index.{variant}.json"
+
+
+def _shards(index: Path) -> list[str]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise ModelFolderError(f"The file {index} must say in weight_map which file holds each tensor; copy it again.")
+    if strange := [name for name in weight_map.values() if Path(name).name != name]:
+        raise ModelFolderError(f"The file {index} names {strange[0]}, which is no file of its folder; copy it again.")
+    return sorted(set(weight_map.values()))
+
+
+def _remedy(folder: Path, known_names: Sequence[str], wanted: Sequence[str]) -> str:
+    """What to do about missing weights."""
+    if any((folder / name).is_file() for name in known_names if name not in wanted):
+        return "there is a .bin file, which use_safetensors=True passes over"
+    for name in wanted:
+        stem, suffix = name.rsplit(".", 1)
+        if others := sorted(folder.glob(f"{stem}.*.{suffix}")):
+            variant = others[0].name.removeprefix(f"{stem}.").removesuffix(f".{suffix}")
+            return f"it has the variant {variant}: load it with variant={variant!r}"
+    return "copy the folder again"
 
 
 def check_shapes(folder: Path, stored: Shapes, expected: Shapes) -> None:
@@ -125,14 +179,44 @@ def stored_tensors(files: Sequence[Path]) -> Iterator[tuple[str, torch.Tensor]]:
 
     Raises:
         ModelFolderError: If a file is damaged.
+        NotFiniteError: If a tensor holds a value that is no number.
     """
     for path in files:
         if path.suffix == ".safetensors":
             with _open(path) as file:
                 for name in file.keys():  # noqa: SIM118
-                    yield name, file.get_tensor(name)
+                    tensor = file.get_tensor(name)
+                    check_stored({name: tensor}, path)
+                    yield name, tensor
         else:
-            yield from read_tensors(path).items()
+            tensors = read_tensors(path)
+            check_stored(tensors, path)
+            yield from tensors.items()
+
+
+def fill(module: torch.nn.Module, files: Sequence[Path], dtype_of: Callable[[str], torch.dtype]) -> None:
+    """Gives a module without weights those of some files, whose names and shapes are known to fit.
+
+    Args:
+        module: On the meta device; it is put into evaluation mode.
+        files: The weights.
+        dtype_of: In which type a tensor is kept, by its name.
+
+    Raises:
+        ModelFolderError: If a file is damaged.
+        NotFiniteError: If a tensor holds a value that is no number, or does not fit into its type.
+    """
+    weights = {}
+    for name, tensor in stored_tensors(files):
+        dtype = dtype_of(name)
+        weights[name] = tensor.to(dtype)
+        if dtype != tensor.dtype and not all_finite(weights[name]):
+            raise NotFiniteError(
+                f"The weights {name} in {files[0].parent} do not fit into {str(dtype).removeprefix('torch.')}; take "
+                "bfloat16 or float32."
+            )
+    module.load_state_dict(weights, strict=False, assign=True)
+    module.eval()
 
 
 @contextlib.contextmanager
@@ -141,11 +225,20 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         check_all_regular(folder)
         yield
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+    except IngredientsError:
+        raise
+    except Exception as error:  # libraries fail on bad files in as many ways as there are
         if is_out_of_memory(error):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelFolderError(f"The part {folder} cannot be read ({reason}); copy the folder again.") from error
+        raise ModelFolderError(
+            f"The part {folder} cannot be read ({first_line(error)}); copy the folder again."
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says of a failure, at most a line of it."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300].rstrip(" .:;")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,40 @@
+"""Numbers that a person gives: are they any? Nothing heavy is imported here, so that options are checked at once."""
+
+import math
+import operator
+from typing import SupportsFloat, SupportsIndex
+
+from ingredients.core.errors import ArgumentError
+
+LARGEST_NUMBER = 3.4028234663852886e38
+"""In single precision, in which models compute."""
+
+
+def check_number(name: str, value: SupportsFloat) -> float:
+    """A number that is finite, also in single precision.
+
+    Raises:
+        ArgumentError: if it is none.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not abs(number) <= LARGEST_NUMBER or isinstance(value, bool | str):
+        raise ArgumentError(f"{name} must be a number of ordinary size, not {str(value)[:40]}.")
+    return number
+
+
+def whole_number(name: str, value: SupportsIndex, *, least: int) -> int:
+    """A whole number, also one of numpy's or PyTorch's.
+
+    Raises:
+        ArgumentError: if it is none, or smaller than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise ArgumentError(f"{name} must be a whole number, {least} or more, not {str(value)[:40]}.")
+    return number
