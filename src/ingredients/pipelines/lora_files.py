@@ -102,5 +102,7 @@ def _number(name: str, value: Any, where: str) -> float:
     except (TypeError, ValueError):
         number = -1.0
     if not 0 < number < float("inf"):
-        raise ModelFolderError(f"The LoRA {where} has {name}={str(value)[:40]}, which is no scale; copy the file again.")
+        raise ModelFolderError(
+            f"The LoRA {where} has {name}={str(value)[:40]}, which is no scale; copy the file again."
+        )
     return number

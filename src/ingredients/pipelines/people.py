@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,28 +40,47 @@ PhotoInput: TypeAlias = Union[str, Path, PhotoFile, MemoryPhoto, "torch.Tensor"]
 """A file, its bytes, a Pillow image, or pixels: arrays (H, W, 3), tensors (3, H, W) or (H, W, 3), with alpha or grey
 too, as uint8, as uint16, or as floating-point numbers from 0 to 1."""
 
-PeopleInput: TypeAlias = Mapping[str, PhotoInput | Sequence[PhotoInput]] | Sequence[IdentityPhotos]
-"""Photos by name, one or several for each person; or the same spelled out."""
+PersonInput: TypeAlias = Union[PhotoInput, Sequence[PhotoInput]]
+"""One person's photo, or several."""
+
+PeopleInput: TypeAlias = Union[
+    Mapping[str, PersonInput], Sequence[PersonInput], Sequence[IdentityPhotos], PhotoInput
+]
+"""Photos by name, one or several for each person; a list of photos, or of lists of them, for people without names; one
+photo; or the same spelled out."""
 
 
 def identity_photos(people: PeopleInput) -> list[IdentityPhotos]:
-    """Opens the photos of some people, in the order given.
+    """Opens the photos of some people, in the order given; those without names are called person 1, person 2, ...
 
     Raises:
         PhotoError: if there is nobody, somebody without a photo, or a photo that cannot be read.
     """
+    if _is_photo(people):
+        people = [people]
+    if not isinstance(people, Mapping | Sequence):
+        raise PhotoError(
+            f"People cannot be a {type(people).__name__}; give photos by name, such as "
+            '{"ana": "ana.png", "ben": ["ben1.png", "ben2.png"]}, or a list of photos, one for each person.'
+        )
     if not people:
         raise PhotoError("No photo was given; give at least one person's photo.")
     if not isinstance(people, Mapping):
-        return list(people)
+        return [
+            each if isinstance(each, IdentityPhotos) else _open_photos(f"person {number}", cast(PersonInput, each))
+            for number, each in enumerate(people, start=1)
+        ]
     return [_open_photos(name, photos) for name, photos in people.items()]
 
 
-def _open_photos(name: str, photos: PhotoInput | Sequence[PhotoInput]) -> IdentityPhotos:
-    if isinstance(photos, str | Path | PhotoFile | bytes | Image.Image | np.ndarray) or _is_tensor(photos):
+def _open_photos(name: str, photos: PersonInput) -> IdentityPhotos:
+    if _is_photo(photos):
         photos = [photos]
+    if not isinstance(photos, Sequence):
+        raise PhotoError(f"A photo of {name} cannot be a {type(photos).__name__}; give a file, an image or pixels.")
     if not photos:
         raise PhotoError(f"No photo of {name} was given; give at least one.")
+    photos = cast(Sequence[PhotoInput], photos)
     return IdentityPhotos(
         name=name,
         images=[_to_pixels(photo, _label(name, photo, index)) for index, photo in enumerate(photos)],
@@ -78,6 +97,10 @@ def _to_pixels(photo: PhotoInput, label: str) -> UInt8Array:
     if not isinstance(photo, bytes | Image.Image | np.ndarray):
         raise PhotoError(f"The {label} is of type {type(photo).__name__}; give a file, a Pillow image or pixels.")
     return read_photo(photo, label)
+
+
+def _is_photo(given: object) -> TypeGuard[PhotoInput]:
+    return isinstance(given, str | Path | PhotoFile | bytes | Image.Image | np.ndarray) or _is_tensor(given)
 
 
 def _is_tensor(photo: object) -> TypeGuard[torch.Tensor]:

@@ -4,6 +4,7 @@ import operator
 from collections.abc import Sequence
 from typing import SupportsIndex, TypeAlias
 
+import numpy as np
 import torch
 
 from ingredients.core.errors import ArgumentError
@@ -32,18 +33,20 @@ def make_generators(
     """
     if generator is None:
         return None
-    if not isinstance(generator, Sequence):
+    if isinstance(generator, np.ndarray | torch.Tensor) and generator.ndim > 0:
+        generator = generator.tolist()
+    if not isinstance(generator, list | tuple):
         return _make_generator(generator)
     if len(generator) != num_videos:
         raise ArgumentError(f"{len(generator)} generators were given for {num_videos} videos.")
     return [_make_generator(each) for each in generator]
 
 
-def _make_generator(given: SupportsIndex | torch.Generator) -> torch.Generator:
+def _make_generator(given: object) -> torch.Generator:
     if isinstance(given, torch.Generator):
         return given
     try:
-        seed = operator.index(given)  # numpy's and PyTorch's whole numbers are some, too
+        seed = operator.index(given)  # type: ignore[arg-type] # numpy's and PyTorch's whole numbers are some, too
     except TypeError:
         raise ArgumentError(f"A seed must be a whole number or a torch.Generator, not {given!r}.") from None
     return generator_from_seed(seed)

@@ -8,7 +8,7 @@ from ingredients.core.config import save_config
 from ingredients.core.errors import ArgumentError
 from ingredients.core.model_files import read_model_record
 from ingredients.core.numbers import check_number, whole_number
-from ingredients.core.ranges import Range, Share, check_ranges
+from ingredients.core.ranges import Range, Share
 
 SAMPLING_DEFAULTS_NAME = "sampling_defaults.json"
 
@@ -41,10 +41,10 @@ class SamplingDefaults:
         whole_number("num_inference_steps", self.num_inference_steps, least=1)
         for name in ("guidance_scale", "identity_guidance_scale", "layout_share", "likeness_guidance_scale"):
             check_number(name, getattr(self, name))
-        try:
-            check_ranges(self)
-        except ValueError as error:
-            raise ArgumentError(str(error)) from error
+        if not 0 <= self.layout_share <= 1:
+            raise ArgumentError(f"layout_share must lie in [0, 1], got {self.layout_share}.")
+        if self.likeness_guidance_scale < 0:
+            raise ArgumentError(f"likeness_guidance_scale must not be negative, got {self.likeness_guidance_scale}.")
 
     def override(self, **given: Any) -> Self:
         """These settings with those that are given in their place; None leaves one as it is."""
