@@ -278,6 +278,9 @@ def add_lora(pipeline: IngredientsPipeline, targets: list[str]) -> None:
     torch.manual_seed(11)
     config = LoraConfig(r=2, lora_alpha=3, target_modules=targets, init_lora_weights=False)
     pipeline.transformer.add_adapter(config, adapter_name="style")
+    for name, parameter in pipeline.transformer.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
 
 
 @pytest.mark.parametrize(

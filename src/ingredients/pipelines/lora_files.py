@@ -49,7 +49,7 @@ def normalise_lora(
     weights: dict[str, torch.Tensor] = {}
     alphas: dict[str, float] = {}
     for name, tensor in tensors.items():
-        plain = _plain_name(name)
+        plain = plain_name(name)
         if plain.endswith(_ALPHA):
             alphas[plain.removesuffix(_ALPHA)] = _number(plain, tensor.item() if tensor.numel() == 1 else None, where)
         else:
@@ -66,6 +66,15 @@ def normalise_lora(
     return weights, config
 
 
+def plain_name(name: str) -> str:
+    """What a tensor is called without a trainer's prefix, and by peft's words."""
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    for theirs, ours in _RENAMED.items():
+        name = name.replace(theirs, ours)
+    return name
+
+
 def _config_in_header(header: Mapping[str, str], where: str) -> dict[str, Any] | None:
     """What diffusers notes, by plain names; None where there is nothing."""
     if not header.get(LORA_ADAPTER_METADATA_KEY):
@@ -78,14 +87,6 @@ def _config_in_header(header: Mapping[str, str], where: str) -> dict[str, Any] |
         raise ModelFolderError(f"The header of the LoRA {where} is damaged; copy the file again.")
     config = {key.removeprefix("transformer."): value for key, value in noted.items()}
     return config if "r" in config else None
-
-
-def _plain_name(name: str) -> str:
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    for theirs, ours in _RENAMED.items():
-        name = name.replace(theirs, ours)
-    return name
 
 
 def _with_pattern(field: str, pattern: str, values: Mapping[str, float]) -> dict[str, Any]:

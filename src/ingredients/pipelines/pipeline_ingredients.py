@@ -58,7 +58,7 @@ from ingredients.pipelines.residual_magnitudes import (
     save_residual_magnitudes,
 )
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
-from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps
+from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps, spell_out
 from ingredients.pipelines.shared_parts import CARRIED, carried_attributes, carry_attribute, one_at_a_time
 from ingredients.pipelines.speed import apply_speed_options
 from ingredients.pipelines.speed_options import SpeedOptions, StepCacheName
@@ -124,6 +124,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self.split_guidance: bool = carried.get("split_guidance", False)
         # Set by `apply_memory_mode`.
         self.saves_memory_by_splitting: bool = carried.get("saves_memory_by_splitting", False)
+        spell_out(scheduler)
         self._trained_scheduler = scheduler
         self._max_text_length: int | None = None
         self._interrupt = False

@@ -14,7 +14,17 @@ from ingredients.core.errors import ArgumentError
 
 _OWN = (CogVideoXDPMScheduler, CogVideoXDDIMScheduler)
 _CLIPS = ("clip_sample", "thresholding")
-_ROUNDING = 1e-6  # of the last alpha: with zero terminal SNR it is 0, and some schedulers take 2**-24
+_ROUNDING = 1e-4  # schedulers of other classes multiply in single precision
+
+
+def spell_out(scheduler: Any) -> None:
+    """Lets `from_config(pipeline.scheduler.config)` of any class give the model's own noise.
+
+    Of a value that a scheduler was not given but has by default, diffusers takes the default of the other class, whose
+    noise is another one.
+    """
+    if isinstance(scheduler, _OWN):
+        scheduler.register_to_config(_use_default_values=[])
 
 
 def check_scheduler(scheduler: Any, trained: Any) -> None:
@@ -50,7 +60,8 @@ def check_scheduler(scheduler: Any, trained: Any) -> None:
             f"The scheduler {name} reads predictions of type {prediction}, and the model makes {trained_prediction}; "
             f"{remedy}."
         )
-    if clips := [field for field in _CLIPS if scheduler.config.get(field)]:
+    known_fields = inspect.signature(inspect.unwrap(type(scheduler).__init__)).parameters
+    if clips := [field for field in _CLIPS if field in known_fields and scheduler.config.get(field)]:
         raise ArgumentError(
             f"The scheduler {name} would clip the latents; make it with "
             f"{name}.from_config(pipeline.scheduler.config, {clips[0]}=False)."

@@ -7,6 +7,7 @@
 | anything else | what `save_pretrained` wrote |
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from ingredients.models.state_dict_adapter import (
 )
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.identity_folder import IdentityFolder, read_identity_folder
-from ingredients.pipelines.lora_files import normalise_lora, read_header
+from ingredients.pipelines.lora_files import normalise_lora, plain_name, read_header
 from ingredients.pipelines.part_configs import build_part, checked_config
 from ingredients.pipelines.weight_files import (
     ANY_WEIGHTS,
@@ -164,12 +165,22 @@ def _fill_identity(model: IngredientsTransformer3DModel, beside: IdentityFolder,
 
 def _add_lora(model: IngredientsTransformer3DModel, path: Path) -> None:
     stored_shapes([path])  # refuses what is no plain number
+    tensors = dict(stored_tensors([path]))
     with explained(path):
-        weights, config = normalise_lora(dict(stored_tensors([path])), read_header(path), where=str(path))
-        layers = {name for name, _ in model.named_modules()}
-        if lost := sorted({name for name in weights if name.split(".lora_")[0] not in layers or ".lora_" not in name}):
-            raise ModelFolderError(f"The LoRA {path} is for another model: it has no place for {name_some(lost)}.")
+        weights, config = normalise_lora(tensors, read_header(path), where=str(path))
+    layers = {name for name, _ in model.named_modules()}
+    _check_no_lora_is_lost(path, tensors, {name for name in weights if _layer(name) in layers})
+    with explained(path):
         model.load_lora_adapter(weights, prefix=None, metadata=config, adapter_name=_LORA_ADAPTER)
         taken = get_peft_model_state_dict(model, adapter_name=_LORA_ADAPTER)
-    if lost := [name for name in weights if name not in taken]:
+    _check_no_lora_is_lost(path, tensors, taken)
+
+
+def _layer(lora_name: str) -> str:
+    return lora_name.rpartition(".lora_")[0]
+
+
+def _check_no_lora_is_lost(path: Path, names: Iterable[str], taken: Iterable[str]) -> None:
+    has_place = {*taken, *(f"{_layer(name)}.alpha" for name in taken)}
+    if lost := [name for name in names if plain_name(name) not in has_place]:
         raise ModelFolderError(f"The LoRA {path} is for another model: it has no place for {name_some(lost)}.")
