@@ -31,7 +31,9 @@ class Hub:
     refusal: tuple[int, str] | None = None  # status and X-Error-Code of every answer
     dies_after: int | None = None  # bytes of a file after which the connection breaks, and every later one is refused
     damages: bool = False  # whether large files arrive with another first byte
-    newest: str = COMMIT
+    newest: str | None = COMMIT
+    info: bytes | None = None  # answer to what the repository is, instead of the right one
+    tree: bytes | None = None  # answer to which files it has, instead of the right one
     url: str = ""
     served: list[tuple[str, int]] = dataclasses.field(default_factory=list)  # file and first byte of each request
 
@@ -88,7 +90,9 @@ def run_hub(folder: Path, repo_id: str) -> Iterator[Hub]:
                     self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
                     return
                 answer: Any = hub.entries() if "/tree/" in path else {"id": repo_id, "sha": hub.newest, "siblings": []}
-                self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+                body = hub.tree if "/tree/" in path else hub.info
+                body = json.dumps(answer).encode() if body is None else body
+                self._send(200, body, {"Content-Type": "application/json"})
             else:
                 self._send_file(path.split("/", 4)[4], with_body=with_body)
 
@@ -102,7 +106,7 @@ def run_hub(folder: Path, repo_id: str) -> Iterator[Hub]:
                 content = bytes([content[0] ^ 1]) + content[1:]
             headers = {
                 "ETag": f'"{entry["lfs"]["oid"] if "lfs" in entry else entry["oid"]}"',
-                "X-Repo-Commit": hub.newest,
+                "X-Repo-Commit": str(hub.newest),
                 "Accept-Ranges": "bytes",
             }
             start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])

@@ -331,3 +331,45 @@ def test_known_names() -> None:
 
 def test_sizes_for_people() -> None:
     assert [format_size(size) for size in (1e6, 2.5e8, 26.41e9)] == ["1.0 MB", "0.2 GB", "26.4 GB"]
+
+
+# Answers that are none
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"<html>Log in first</html>", b"null", b"[]", b"3", b"", b'{"sha": null}', b'{"sha": ""}', b'{"sha": "newest"}'],
+)
+def test_an_answer_that_is_none_is_named(hub: Hub, answer: bytes) -> None:
+    hub.info = answer
+    with pytest.raises(HubError, match=rf"^The hub {hub.url} gave an answer for someone/people that is none of a hub"):
+        fetch(MODEL)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>Log in first</html>",
+        b"null",
+        b"3",
+        b'[{"type": "file"}]',
+        b'[{"type": "file", "path": null, "size": 3, "oid": "ab"}]',
+        b'[{"type": "file", "path": "model_index.json", "size": "three", "oid": "' + b"a" * 40 + b'"}]',
+        b'[{"type": "file", "path": "model_index.json", "size": 3, "oid": null}]',
+        b"[null]",
+    ],
+)
+def test_a_list_of_files_that_is_none_is_named(hub: Hub, answer: bytes) -> None:
+    hub.tree = answer
+    with pytest.raises(HubError, match="someone/people"):
+        fetch(MODEL)
+
+
+@pytest.mark.parametrize("content", ["", "main", "<html>", "0123"])
+def test_a_note_of_the_commit_that_was_cut_is_asked_for_anew(hub: Hub, cache: Path, content: str) -> None:
+    fetch(MODEL)
+    note = cache / "models--someone--people/refs/main"
+    assert note.read_text() == COMMIT
+    note.write_text(content)
+    assert load_pipeline(fetch(MODEL), device="cpu").face_encoder is not None
+    assert note.read_text() == COMMIT

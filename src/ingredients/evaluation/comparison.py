@@ -30,7 +30,9 @@ def compare_faces(embeddings: Float32Array, references: Float32Array, *, measure
 def average_faces(embeddings: Float32Array, *, measure: Measure = "cosine") -> Float32Array:
     """One person's embedding (D,) from those of several photos (R, D); of length 1 where cosines are taken."""
     mean = embeddings.mean(axis=0)
-    return np.asarray(mean / np.linalg.norm(mean) if measure == "cosine" else mean, dtype=np.float32)
+    length = np.linalg.norm(mean)
+    is_direction = measure == "cosine" and length > 0  # what is like nobody stays so, and is no number otherwise
+    return np.asarray(mean / length if is_direction else mean, dtype=np.float32)
 
 
 def greedy_matches(similarities: Float32Array) -> list[float]:

@@ -17,6 +17,7 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.tracking import track_faces
 from ingredients.faces.dlib_faces import DlibFaceReader
+from ingredients.faces.flat_places import without_flat
 
 MAX_FRAMES = 16
 """Frames that are looked at, spread evenly over longer videos."""
@@ -54,7 +55,7 @@ def report_distances(
         [_describe(reader, of_person, faces[name]).mean(axis=0) for name, of_person in photos.items()]
     )
     seen = frames[np.unique(np.linspace(0, len(frames) - 1, num=min(len(frames), MAX_FRAMES)).round().astype(int))]
-    tracks = track_faces([reader.detector.detect(frame) for frame in seen])
+    tracks = track_faces([without_flat(frame, reader.detector.detect(frame)) for frame in seen])
     distances = np.array(
         [_mean_distances(_describe(reader, seen[track.frame_indices], track.faces), references) for track in tracks]
     ).reshape(len(tracks), len(references))  # (T, N), also where there is no track

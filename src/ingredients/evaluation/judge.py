@@ -26,6 +26,7 @@ from ingredients.evaluation.comparison import Measure, average_faces
 from ingredients.evaluation.tracking import Track, TrackingConfig, track_faces
 from ingredients.faces.detector import intersection_over_union
 from ingredients.faces.face_choice import largest_face
+from ingredients.faces.flat_places import without_flat
 from ingredients.faces.picture_kind import PictureKind, PictureKindClassifier
 
 _SAME_PLACE = 0.3
@@ -136,7 +137,7 @@ class Judge:
             NoFaceError: if the detector finds none.
             PhotographError: if it is a photograph, and the recogniser knows drawings only.
         """
-        found = self.detector.detect(photo)
+        found = without_flat(photo, self.detector.detect(photo))
         if not found:
             raise NoFaceError(
                 f"The judge finds no face in {label}; give a larger one, or another judge or detector: `model` knows "
@@ -153,14 +154,17 @@ class Judge:
         return face
 
     def _find_again(self, photo: UInt8Array, face: Face) -> Face:
-        overlaps = [(intersection_over_union(each.box, face.box), each) for each in self.detector.detect(photo)]
+        overlaps = [
+            (intersection_over_union(each.box, face.box), each)
+            for each in without_flat(photo, self.detector.detect(photo))
+        ]
         overlap, own = max(overlaps, key=lambda pair: pair[0], default=(0.0, face))
         return own if overlap >= _SAME_PLACE else face
 
     def look(self, frames: UInt8Array) -> ClipView:
         """Finds, embeds and follows the faces of a clip (F, H, W, 3)."""
         height, width = frames.shape[1:3]
-        faces = [self.detector.detect(frame) for frame in frames]
+        faces = [without_flat(frame, self.detector.detect(frame)) for frame in frames]
         embedded = self.embed_faces(
             [frame for frame, of_frame in zip(frames, faces, strict=True) for _ in of_frame],
             [face for of_frame in faces for face in of_frame],

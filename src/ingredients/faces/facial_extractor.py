@@ -18,11 +18,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import NoFaceError, PhotographError, UserInputError
+from ingredients.core.errors import NoFaceError, NotFiniteError, PhotographError, UserInputError
 from ingredients.core.faces_types import Face
+from ingredients.core.finite import all_finite
 from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder, ImageFeatures
 from ingredients.faces.alignment import crop_ffhq, sharpness
 from ingredients.faces.face_choice import choose_face
+from ingredients.faces.flat_places import without_flat
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.faces.photo_quality import DRAWN_LIMITS, PhotoLimits, PhotoQuality, find_doubts, measure_photo
 from ingredients.faces.picture_kind import (
@@ -229,6 +231,11 @@ class FacialExtractor:
         hidden_states = features.hidden_states
         if self.scale_source == "recognition_and_clip":
             hidden_states = self._join_scales(best, features)
+        if not all(map(all_finite, (recognition_embeds, features.embeds, *hidden_states))):
+            raise NotFiniteError(
+                "The face networks give values that are not finite (NaN or infinite) for these photos; copy the "
+                "model's face_encoder/ again."
+            )
         return ExtractedIdentities(
             names=tuple(person.name for person in people),
             id_embeds=torch.cat([recognition_embeds, F.normalize(features.embeds, dim=-1)], dim=1),
@@ -259,7 +266,7 @@ class FacialExtractor:
 
     def _detect(self, person: IdentityPhotos, index: int) -> DetectedPhoto:
         image, label = person.images[index], person.label(index)
-        faces = self.detector.detect(image)
+        faces = without_flat(image, self.detector.detect(image))
         if not faces:
             raise NoFaceError(f"No face was found in {label}{self._aside_about(image)}. {self.no_face_remedy}")
         choice = person.choice(index)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, NotFiniteError
 from ingredients.core.faces_types import Face
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.faces.alignment import crop_arcface, crop_ffhq
@@ -106,8 +106,16 @@ class OnnxNetwork:
         return np.concatenate(batches).astype(np.float32)
 
     def __call__(self, pixel_values: Float32Array) -> list[Float32Array]:
-        """The outputs, in the file's order."""
+        """The outputs, in the file's order.
+
+        Raises:
+            NotFiniteError: if one holds a value that is no number.
+        """
         results: list[Float32Array] = self._session.run(None, {self._input_name: pixel_values})
+        if not all(np.isfinite(result).all() for result in results):
+            raise NotFiniteError(
+                f"The network {self.path} gives values that are not finite (NaN or infinite); copy the file again."
+            )
         return results
 
 

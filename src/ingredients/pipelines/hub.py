@@ -23,7 +23,7 @@ from huggingface_hub import errors as hub_errors
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
 
-from ingredients.core.errors import HubError
+from ingredients.core.errors import HubError, IngredientsError
 from ingredients.core.files import atomic_path, is_disk_full
 from ingredients.core.input_files import read_text
 from ingredients.core.model_files import name_some
@@ -112,6 +112,8 @@ def find_downloaded(model: HubModel) -> Path | None:
         )
     except (hub_errors.CachedRepoTreeNotFoundError, hub_errors.LocalEntryNotFoundError):
         return None
+    except (ValueError, TypeError, KeyError, AttributeError, OSError):
+        return None  # its notes of what there is were cut or changed: the hub is asked anew
 
 
 def plan_download(model: HubModel) -> DownloadPlan:
@@ -123,15 +125,16 @@ def plan_download(model: HubModel) -> DownloadPlan:
     with _explained(model):
         api = HfApi()
         commit = _settled_commit(model) or api.repo_info(model.repo_id, revision=model.revision).sha
-        assert commit is not None
+        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+            raise ValueError(f"it names {commit!r} as a commit")
         tree = api.list_repo_tree(model.repo_id, recursive=True, revision=commit)
         listed = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
-    if not is_model(listed):
-        raise HubError(
-            f"The repository {model} holds no model that can be read here: it lacks model_index.json; its files are "
-            f"{name_some(sorted(listed)) or 'none'}."
-        )
-    files = tuple(_hub_file(model, commit, listed[name]) for name in needed_files(listed))
+        if not is_model(listed):
+            raise HubError(
+                f"The repository {model} holds no model that can be read here: it lacks model_index.json; its files "
+                f"are {name_some(sorted(listed)) or 'none'}."
+            )
+        files = tuple(_hub_file(model, commit, listed[name]) for name in needed_files(listed))
     return DownloadPlan(model=model, commit=commit, files=files)
 
 
@@ -308,6 +311,8 @@ def _hub_file(model: HubModel, commit: str, listed: RepoFile) -> HubFile:
     checksum = str(listed.blob_id if listed.lfs is None else listed.lfs.sha256)
     if not _CHECKSUM.fullmatch(checksum):  # it becomes the name of a file
         raise HubError(f"The hub gives {listed.path} of {model} no checksum; it cannot be trusted.")
+    if type(listed.size) is not int or listed.size < 0:
+        raise HubError(f"The hub gives {listed.path} of {model} no size; it cannot be trusted.")
     linked = huggingface_hub.try_to_load_from_cache(model.repo_id, listed.path, revision=commit)
     folder = _repository_folder(model.repo_id)
     is_whole = isinstance(linked, str) or (folder / "blobs" / checksum).is_file()
@@ -369,4 +374,12 @@ def _explained(model: HubModel) -> Iterator[None]:
         raise HubError(
             f"The download of {model} broke off ({(str(error).splitlines() or [type(error).__name__])[0]}); what is "
             f"on the disk is kept, and this goes on: ingredients download {model}"
+        ) from error
+    except IngredientsError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, AssertionError, LookupError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise HubError(
+            f"The hub {constants.ENDPOINT} gave an answer for {model} that is none of a hub ({reason}); look at "
+            "HF_ENDPOINT and at what stands between here and it, such as a login page, or try again later."
         ) from error

@@ -40,12 +40,10 @@ PhotoInput: TypeAlias = Union[str, Path, PhotoFile, MemoryPhoto, "torch.Tensor"]
 """A file, its bytes, a Pillow image, or pixels: arrays (H, W, 3), tensors (3, H, W) or (H, W, 3), with alpha or grey
 too, as uint8, as uint16, or as floating-point numbers from 0 to 1."""
 
-PersonInput: TypeAlias = Union[PhotoInput, Sequence[PhotoInput]]
+PersonInput: TypeAlias = PhotoInput | Sequence[PhotoInput]
 """One person's photo, or several."""
 
-PeopleInput: TypeAlias = Union[
-    Mapping[str, PersonInput], Sequence[PersonInput], Sequence[IdentityPhotos], PhotoInput
-]
+PeopleInput: TypeAlias = Mapping[str, PersonInput] | Sequence[PersonInput] | Sequence[IdentityPhotos] | PhotoInput
 """Photos by name, one or several for each person; a list of photos, or of lists of them, for people without names; one
 photo; or the same spelled out."""
 
