@@ -472,8 +472,8 @@ def test_people_without_a_usable_photo_are_refused(pipeline: IngredientsPipeline
         run(pipeline, {"ana": []})
     with pytest.raises(PhotoError, match=r"/no/such\.png does not exist"):
         run(pipeline, {"ana": "/no/such.png"})
-    with pytest.raises(PhotoError, match="array of float64"):
-        run(pipeline, {"ana": np.zeros((50, 60, 3))})  # type: ignore[dict-item]
+    with pytest.raises(PhotoError, match="photo 1 of ana"):
+        run(pipeline, {"ana": np.full((50, 60, 3), 77.0)})
 
 
 def test_an_untrained_face_encoder_finds_nobody() -> None:
