@@ -8,6 +8,7 @@ import pytest
 from typer.testing import Result
 
 from ingredients.apps import models_command
+from ingredients.core.memory_mode import MemoryMode
 from ingredients.pipelines import known_models
 from ingredients.pipelines.hub_model import HubModel
 from tests.apps.conftest import Run
@@ -95,6 +96,7 @@ def test_models_are_listed(run: Run, hub: Hub, monkeypatch: pytest.MonkeyPatch) 
         source=HubModel(repo_id=REPOSITORY),
         takes_people=True,
         num_parameters=1e9,
+        memory={MemoryMode.FULL: 3 * 10**9, MemoryMode.MINIMAL: 10**9},
         licence="MIT",
         description="of the test",
     )

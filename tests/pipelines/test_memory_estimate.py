@@ -266,3 +266,13 @@ def test_on_a_processor_auto_is_full_and_says_nothing(published: ModelWeights) -
 def test_what_no_machine_has_is_refused_before_it_is_tried() -> None:
     with pytest.raises(OutOfMemoryError, match="fewer frames with --num-frames"):
         load_pipeline(device="cpu", demand=VideoDemand(num_frames=100_000_001))
+
+
+@pytest.mark.parametrize("model", KNOWN_MODELS, ids=lambda model: model.name)
+def test_what_is_listed_is_what_is_counted(model: KnownModel) -> None:
+    """`ingredients models` lists needs without building a model; they are those that building it gives."""
+    if model.source is None:
+        weights = folder_weights(default_model_path(), torch.bfloat16)
+    else:
+        weights = published_weights(identity_modules=model.takes_people)
+    assert model.memory == estimate_needs(weights, VideoDemand())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ingredients.apps.early_checks import check_folders
 from ingredients.apps.faces_command import FaceStackChoice
 from ingredients.apps.judge_folder import explain_interruption
 from ingredients.apps.model_options import AllowPhotographs, FaceStack, FaceStackOption, Identity, Memory, Model
@@ -157,22 +158,26 @@ def run(
     memory: Memory = MemoryMode.AUTO,
 ) -> None:
     """Makes the videos of a benchmark's cases."""
-    from ingredients.apps.generate import check_takes_people
     from ingredients.core.config import config_to_dict
     from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
+    from ingredients.evaluation.benchmark.cases import choose_cases
     from ingredients.evaluation.benchmark.check import read_benchmark
-    from ingredients.evaluation.benchmark.videos import choose_cases, make_benchmark_videos
-    from ingredients.evaluation.generation import GenerationSettings
-    from ingredients.pipelines.loading import load_pipeline
-    from ingredients.pipelines.memory_estimate import VideoDemand
     from ingredients.pipelines.model_places import find_model
-    from ingredients.pipelines.out_of_memory import explained_out_of_memory
 
     check_output_folder(output, "videos of a benchmark")
+    check_folders([identity], "folder of identity weights")
     benchmark = read_benchmark(folder)
     chosen = choose_cases(benchmark, num_people=people, num_cases=cases)
     model_folder = find_model(model, notice=say)
+
+    from ingredients.apps.generate import check_takes_people  # with PyTorch
+    from ingredients.evaluation.benchmark.videos import make_benchmark_videos
+    from ingredients.evaluation.generation import GenerationSettings
+    from ingredients.pipelines.loading import load_pipeline
+    from ingredients.pipelines.memory_estimate import VideoDemand
+    from ingredients.pipelines.out_of_memory import explained_out_of_memory
+
     pipeline = load_pipeline(
         model_folder,
         identity=identity,
@@ -237,14 +242,17 @@ def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
 
 def _load_detector(faces: FaceStackChoice, model: str | None) -> "tuple[FaceDetector, PictureKindClassifier | None]":
     """Who finds faces, and who tells photographs from drawings, if it matters."""
-    from ingredients.faces.dlib_faces import DlibFaceDetector
-    from ingredients.faces.face_stack import load_face_stack
-    from ingredients.pipelines.components import face_encoder_folder, identity_beside
     from ingredients.pipelines.model_places import find_model
 
     if faces is FaceStackChoice.DLIB:
+        from ingredients.faces.dlib_faces import DlibFaceDetector
+
         return DlibFaceDetector(), None
     folder = find_model(model, notice=say)
+
+    from ingredients.faces.face_stack import load_face_stack  # with PyTorch
+    from ingredients.pipelines.components import face_encoder_folder, identity_beside
+
     stack = load_face_stack(face_encoder_folder(folder, identity_beside(folder)))
     return stack.detector, stack.picture_kind
 

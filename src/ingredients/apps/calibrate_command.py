@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps.early_checks import check_folders
 from ingredients.apps.terminal import show, with_examples
 from ingredients.core.paths import parse_path
 
@@ -24,6 +25,8 @@ def calibrate(
     num_frames: Annotated[int, typer.Option(min=1, help="Frames of a clip.")] = 9,
 ) -> None:
     """Measures the judge of a model folder on real clips."""
+    check_folders([model], "model folder")
+
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.model_calibration import calibrate_model
     from ingredients.evaluation.results import calibration_table

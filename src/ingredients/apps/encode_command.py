@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ingredients.apps.early_checks import check_folders
 from ingredients.apps.model_options import Model
 from ingredients.apps.terminal import INTERRUPTED, say, show, with_examples
 from ingredients.core.paths import parse_path
@@ -82,30 +83,34 @@ def encode(
     seed: Annotated[int, typer.Option(help="Draws frames and beginnings.")] = 0,
 ) -> None:
     """Encodes a data set for training."""
-    import torch
-
     from ingredients.core.errors import UserInputError
     from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
-    from ingredients.data.clip_encoder import EncoderConfig, describe
     from ingredients.data.clip_source import open_clip_source
-    from ingredients.data.encoded_clips import claim_folder
-    from ingredients.data.encoding_run import encode_into
     from ingredients.data.folder_examples import ReadingConfig
     from ingredients.data.source_examples import source_examples
-    from ingredients.pipelines.clip_encoding import load_encoding_model
-    from ingredients.pipelines.loading import default_device, default_dtype
     from ingredients.pipelines.model_places import find_model
 
     chosen_part = _parse_part(part)
     buckets = tuple(_parse_bucket(text) for text in bucket or ())
     check_output_folder(output, "encoded clips")
+    check_folders([face_encoder], "folder of face networks")
     source = open_clip_source(folder)
+    model_folder = find_model(model, notice=say)
+
+    import torch
+
+    from ingredients.data.clip_encoder import EncoderConfig, describe
+    from ingredients.data.encoded_clips import claim_folder
+    from ingredients.data.encoding_run import encode_into
+    from ingredients.pipelines.clip_encoding import load_encoding_model
+    from ingredients.pipelines.loading import default_device, default_dtype
+
     device = default_device()
     dtype = default_dtype(device)
     with torch.inference_mode():
         loaded = load_encoding_model(
-            find_model(model, notice=say),
+            model_folder,
             EncoderConfig(
                 num_frame_references=frame_references,
                 frame_choice="shared" if shared_frames else "each",

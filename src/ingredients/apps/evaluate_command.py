@@ -17,6 +17,7 @@ from ingredients.apps.judge_options import (
     OnErrorOption,
     ReportVideosOption,
     VideosOption,
+    check_backends,
     check_options,
 )
 from ingredients.apps.model_options import Model
@@ -133,15 +134,7 @@ def evaluate(
     from ingredients.core.config import config_to_dict
     from ingredients.core.errors import UserInputError
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.backends import load_backends
-    from ingredients.evaluation.generation import GenerationSettings
-    from ingredients.evaluation.modules import MODULES_REPORT_NAME, ModulesResult, evaluate_modules
-    from ingredients.evaluation.outputs import HTML_NAME
-    from ingredients.evaluation.results import EvaluationResult
-    from ingredients.evaluation.runner import evaluate as run_evaluation
-    from ingredients.pipelines.loading import load_pipeline
     from ingredients.pipelines.model_places import find_model
-    from ingredients.pipelines.out_of_memory import explained_out_of_memory
     from ingredients.pipelines.speed_options import COMPILE_NOTICE, parse_speed_options
 
     if modules and people != 2:
@@ -155,7 +148,18 @@ def evaluate(
         fuse_qkv=fuse_qkv,
         split_guidance=split_guidance,
     )
+    check_backends(judge=judge, detector=detector, clip=clip, inception=inception)
     folder = find_model(model, notice=say)
+
+    from ingredients.evaluation.backends import load_backends  # with PyTorch
+    from ingredients.evaluation.generation import GenerationSettings
+    from ingredients.evaluation.file_names import HTML_NAME
+    from ingredients.evaluation.modules import MODULES_REPORT_NAME, ModulesResult, evaluate_modules
+    from ingredients.evaluation.results import EvaluationResult
+    from ingredients.evaluation.runner import evaluate as run_evaluation
+    from ingredients.pipelines.loading import load_pipeline
+    from ingredients.pipelines.out_of_memory import explained_out_of_memory
+
     backends = load_backends(
         folder, judge=judge, detector=detector, clip=clip, inception=inception, pictures="drawings"
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ingredients.apps.early_checks import check_folders
 from ingredients.apps.terminal import say, show, with_examples
 from ingredients.core.paths import parse_path
 
@@ -58,13 +59,16 @@ def export(
     """Exports a run."""
     from ingredients.core.errors import UserInputError
     from ingredients.core.output_folders import check_new_folder
-    from ingredients.pipelines.hub_upload import check_upload, upload
-    from ingredients.training.export import export_run
-    from ingredients.training.export_plan import RECORD_NAME, plan_export
-    from ingredients.training.run_folder import read_run
 
     if private and push is None:
         raise UserInputError("--private is about a repository on the hub; name one with --push OWNER/NAME.")
+    check_folders([run], "folder of a run")
+
+    from ingredients.pipelines.hub_upload import check_upload, upload
+    from ingredients.training.export import export_run  # with PyTorch
+    from ingredients.training.export_plan import RECORD_NAME, plan_export
+    from ingredients.training.run_folder import read_run
+
     plan = plan_export(read_run(run), layout=layout, dtype=dtype, checkpoint=checkpoint, notice=say)
     is_there = plan.is_exported_to(output)
     if not is_there:

@@ -45,14 +45,9 @@ def faces(
     overwrite: Overwrite = False,
 ) -> None:
     """Shows which faces are found in photos."""
-    from ingredients.apps.faces_report import inspect_faces
     from ingredients.core.files import check_not_an_input
-    from ingredients.faces.dlib_faces import DlibFaceReader
-    from ingredients.faces.face_stack import FaceReader, load_face_stack
-    from ingredients.faces.picture_kind import explain_photograph
     from ingredients.media.photos import load_photo
     from ingredients.media.pictures import check_picture_path, write_picture
-    from ingredients.pipelines.components import face_encoder_folder, identity_beside
     from ingredients.pipelines.model_places import find_model
 
     if face_stack is FaceStackChoice.DLIB and model is not None:
@@ -60,12 +55,19 @@ def faces(
     check_not_an_input(check_picture_path(output, overwrite=True), photos)
     check_picture_path(output, overwrite=overwrite)
     images = {str(photo): load_photo(photo) for photo in photos}
+    folder = None if face_stack is FaceStackChoice.DLIB else find_model(model, notice=say)
+
+    from ingredients.apps.faces_report import inspect_faces  # with PyTorch
+    from ingredients.faces.dlib_faces import DlibFaceReader
+    from ingredients.faces.face_stack import FaceReader, load_face_stack
+    from ingredients.faces.picture_kind import explain_photograph
+    from ingredients.pipelines.components import face_encoder_folder, identity_beside
+
     reader: FaceReader
     remedy = ""
-    if face_stack is FaceStackChoice.DLIB:
+    if folder is None:
         reader = DlibFaceReader()
     else:
-        folder = find_model(model, notice=say)
         stack = load_face_stack(face_encoder_folder(folder, identity_beside(folder)))
         reader, remedy = stack, stack.facial_extractor().no_face_remedy
     report = inspect_faces(images, reader)

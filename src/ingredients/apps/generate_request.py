@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingredients.core.errors import OutputError, PhotoError, PromptError, UserInputError
+from ingredients.core.errors import ModelFolderError, OutputError, PhotoError, PromptError, UserInputError
 from ingredients.core.files import check_not_an_input, check_output_path
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.printable import check_letters, printable
@@ -123,6 +123,8 @@ class GenerateRequest:
         for name in self.photos:
             check_letters(name, f"The name {printable(name)}")
         _check_finite(self)
+        if self.identity is not None and not self.identity.is_dir():
+            raise ModelFolderError(f"There is no folder of identity weights {self.identity}; check the name.")
         check_video_path(self.output)
         pictures = [picture for picture in (self.routing_map, self.contact_sheet) if picture is not None]
         for picture in pictures:

@@ -5,6 +5,8 @@ from typing import Literal
 
 import typer
 
+from ingredients.apps.early_checks import check_files
+from ingredients.apps.judge_options import check_backends
 from ingredients.apps.terminal import INTERRUPTED, note, say, show, show_json
 
 
@@ -26,13 +28,20 @@ def judge_folder(
     """Judges the videos of a folder with a manifest, and prints what was found."""
     from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.backends import MODEL, load_backends
-    from ingredients.evaluation.outputs import HTML_NAME
-    from ingredients.evaluation.videos import evaluate_videos
+    from ingredients.evaluation.backend_names import MODEL
+    from ingredients.evaluation.file_names import HTML_NAME
+    from ingredients.evaluation.manifest import read_manifest
     from ingredients.pipelines.model_places import find_model
 
     check_output_folder(output, "an evaluation")
+    check_backends(judge=judge, detector=detector, clip=clip, inception=inception)
+    check_files([calibration], "calibration")
+    read_manifest(folder)
     model_folder = find_model(model if MODEL in (judge, detector) else None, notice=say)
+
+    from ingredients.evaluation.backends import load_backends  # with PyTorch
+    from ingredients.evaluation.videos import evaluate_videos
+
     backends = load_backends(model_folder, judge=judge, detector=detector, clip=clip, inception=inception)
     try:
         with show_progress("Judging") as progress:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps.early_checks import check_files, check_folders
 from ingredients.apps.terminal import is_given
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
@@ -93,6 +94,22 @@ OnErrorOption = Annotated[
 ReportVideosOption = Annotated[
     int, typer.Option(min=0, help="Videos in report.html, of the worst cases; more make a larger file.")
 ]
+
+
+def check_backends(*, judge: str, detector: str | None, clip: Path | None, inception: Path | None) -> None:
+    """Says whether those who should judge have names that are known, and files that are there.
+
+    Raises:
+        UserInputError: if one has not.
+    """
+    from ingredients.evaluation.backend_names import parse_detector, parse_judge
+
+    parse_judge(judge)
+    if detector is not None:
+        parse_detector(detector)
+    check_folders([clip], "folder of CLIP")
+    check_files([inception], "InceptionV3 network")
+
 
 _OF_FOLDERS = frozenset({"calibration", "max_frames", "on_error"})
 _OF_BOTH = frozenset(

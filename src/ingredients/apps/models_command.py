@@ -7,7 +7,6 @@ import typer
 from ingredients.apps.terminal import cell, show_json, show_rendered, with_examples
 
 if TYPE_CHECKING:
-    from ingredients.core.memory_mode import MemoryMode
     from ingredients.pipelines.known_models import KnownModel
 
 HELP = with_examples(
@@ -40,7 +39,7 @@ def _to_json(model: "KnownModel") -> dict[str, Any]:
         "takes_people": model.takes_people,
         "folder": folder,
         "bytes": round(model.num_bytes),
-        "memory": {mode.value: need for mode, need in _needs(model).items()},
+        "memory": {mode.value: need for mode, need in model.memory.items()},
         "licence": model.licence,
         "description": model.description,
     }
@@ -52,21 +51,6 @@ def _folder(model: "KnownModel") -> str | None:
 
     folder = default_model_path() if model.source is None else find_downloaded(model.source)
     return None if folder is None else str(folder)
-
-
-def _needs(model: "KnownModel") -> "dict[MemoryMode, int]":
-    """Bytes of GPU memory by mode, for a video of two people as the model was trained on."""
-    import torch
-
-    from ingredients.pipelines.memory_estimate import VideoDemand, estimate_needs
-    from ingredients.pipelines.model_places import default_model_path
-    from ingredients.pipelines.unloaded_weights import folder_weights, published_weights
-
-    if model.source is None:
-        weights = folder_weights(default_model_path(), torch.bfloat16)
-    else:
-        weights = published_weights(identity_modules=model.takes_people)
-    return estimate_needs(weights, VideoDemand())
 
 
 def _state(model: "KnownModel") -> str:
@@ -99,7 +83,7 @@ def _print_table() -> None:
 def _describe(model: "KnownModel") -> str:
     from ingredients.pipelines.hub_model import format_size
 
-    needs = ", ".join(f"{mode.value} {format_size(need)}" for mode, need in _needs(model).items())
+    needs = ", ".join(f"{mode.value} {format_size(need)}" for mode, need in model.memory.items())
     lines = [
         model.description,
         "" if model.source is None else model.source.repo_id,

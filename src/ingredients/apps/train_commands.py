@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ingredients.apps import export_command
+from ingredients.apps.early_checks import check_folders
 from ingredients.apps.model_options import Model
 from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.paths import parse_path
@@ -86,8 +87,13 @@ def _command(kind_name: str) -> Callable[..., None]:
         ] = False,
     ) -> None:
         """Trains a stage."""
-        from ingredients.core.config import load_config
-        from ingredients.training.runs import RUN_KINDS, train_run
+        from ingredients.core.config import check_settings, load_config
+
+        check_settings(config, overrides=settings or ())
+        if not dry_run:
+            check_folders([*(data or ()), *(validation_data or ())], "folder of encoded clips")
+
+        from ingredients.training.runs import RUN_KINDS, train_run  # with PyTorch
 
         kind = RUN_KINDS[kind_name]
         overrides = list(settings or ())

@@ -229,12 +229,17 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Trains one part of the small model."""
+    from ingredients.core.config import check_settings
     from ingredients.core.warnings_told import TrainingWarning, warnings_told
-    from ingredients.training.interruptions import StopRequest, TrainingInterruptedError
+    from ingredients.training.world_part_names import PART_NAMES
+
+    if part not in PART_NAMES:
+        raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}.")
+    check_settings(config, overrides=settings or ())
+
+    from ingredients.training.interruptions import StopRequest, TrainingInterruptedError  # with PyTorch
     from ingredients.training.world_parts import PARTS
 
-    if part not in PARTS:
-        raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PARTS)}.")
     stop = StopRequest(says=False)
     try:
         with stop.listening(), warnings_told(note, TrainingWarning):

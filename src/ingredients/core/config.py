@@ -108,6 +108,27 @@ def load_config(
             override, that said what does not fit.
     """
     values: dict[str, Any] = {} if defaults is None else config_to_dict(defaults)
+    origins = _read_settings(values, paths, overrides)
+    try:
+        return config_from_dict(config_type, values, where="")
+    except _UnfitError as error:
+        origin = _find_origin(origins, error)
+        raise UserInputError(f"{origin or config_type.__name__}: {error}") from error
+
+
+def check_settings(paths: str | Path | Sequence[str | Path] | None = None, *, overrides: Sequence[str] = ()) -> None:
+    """Says whether `load_config` can read files and overrides, whatever config they are for.
+
+    Raises:
+        UserInputError: for the first that cannot be read.
+    """
+    _read_settings({}, paths, overrides)
+
+
+def _read_settings(
+    values: dict[str, Any], paths: str | Path | Sequence[str | Path] | None, overrides: Sequence[str]
+) -> dict[str, str]:
+    """Changes values by files and overrides, as `load_config` does; returns what said what."""
     origins: dict[str, str] = {}
     for path in [paths] if isinstance(paths, str | Path) else paths or ():
         loaded = read_yaml(Path(path), remedy="check the name, or mend the config file")  # JSON is YAML
@@ -134,11 +155,7 @@ def load_config(
                 f"The value in the setting {shorten(repr(override))} cannot be read ({error})."
             ) from error
         _note_origins(origins, ".".join(parents), {name: target[name]}, f"The setting {shorten(override)}")
-    try:
-        return config_from_dict(config_type, values, where="")
-    except _UnfitError as error:
-        origin = _find_origin(origins, error)
-        raise UserInputError(f"{origin or config_type.__name__}: {error}") from error
+    return origins
 
 
 class _UnfitError(UserInputError):

@@ -16,9 +16,16 @@ import dataclasses
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ingredients.core.errors import UserInputError
-from ingredients.core.paths import parse_path
 from ingredients.core.protocols import FaceDetector, FaceRecogniser
+from ingredients.evaluation.backend_names import (
+    ARCFACE,
+    CURRICULARFACE,
+    DLIB,
+    FACENET,
+    MODEL,
+    parse_detector,
+    parse_judge,
+)
 from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.clip_folder import ClipFolder
 from ingredients.evaluation.folder import judge_fingerprint
@@ -36,14 +43,11 @@ from ingredients.faces.onnx_faces import ScrfdFaceDetector
 from ingredients.faces.onnx_judges import OnnxArcFaceJudge, OnnxFaceNetJudge
 
 _ONNX_JUDGES: dict[str, type[OnnxArcFaceJudge] | type[OnnxFaceNetJudge]] = {
-    "arcface": OnnxArcFaceJudge,
-    "curricularface": OnnxArcFaceJudge,
-    "facenet": OnnxFaceNetJudge,
+    ARCFACE: OnnxArcFaceJudge,
+    CURRICULARFACE: OnnxArcFaceJudge,
+    FACENET: OnnxFaceNetJudge,
 }
-_LIMITS = {"arcface": 0.32, "curricularface": 0.32, "facenet": 0.6, "dlib": 1 - SAME_PERSON_DISTANCE}
-
-MODEL, DLIB = "model", "dlib"
-_SCRFD = "scrfd"
+_LIMITS = {ARCFACE: 0.32, CURRICULARFACE: 0.32, FACENET: 0.6, DLIB: 1 - SAME_PERSON_DISTANCE}
 
 Pictures: TypeAlias = Literal["drawings", "photographs"]
 
@@ -100,7 +104,7 @@ def load_backends(
         ModelFolderError: if a part is missing or damaged.
         MissingDependencyError: without the library that the judge needs.
     """
-    kind, file = _split(judge, (MODEL, DLIB), tuple(_ONNX_JUDGES), what="judge")
+    kind, file = parse_judge(judge)
     if detector is None:
         detector = MODEL if kind == MODEL or pictures == "drawings" else DLIB
     found_by = _load_detector(detector, model_folder)
@@ -132,21 +136,7 @@ def load_backends(
 
 
 def _load_detector(name: str, model_folder: Path) -> FaceDetector:
-    kind, file = _split(name, (MODEL, DLIB), (_SCRFD,), what="detector")
+    kind, file = parse_detector(name)
     if file is not None:
         return ScrfdFaceDetector(file)
     return load_model_detector(model_folder) if kind == MODEL else DlibFaceDetector()
-
-
-def _split(name: str, plain: tuple[str, ...], with_file: tuple[str, ...], *, what: str) -> tuple[str, Path | None]:
-    """The kind and the file of `kind` or `kind:FILE`."""
-    kind, separator, file = name.partition(":")
-    if not (kind in plain and not separator) and not (kind in with_file and file):
-        known = ", ".join([*plain, *(f"{each}:FILE.onnx" for each in with_file)])
-        raise UserInputError(f"There is no {what} {name!r}; choose among {known}.")
-    if not file:
-        return kind, None
-    path = parse_path(file)
-    if not path.is_file():
-        raise UserInputError(f"The network {file} of the {what} {kind} does not exist; check the name and the folder.")
-    return kind, path

@@ -5,7 +5,9 @@ asks the hub for the bytes of the files themselves.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
+from ingredients.core.memory_mode import MemoryMode
 from ingredients.pipelines.hub_model import HubModel
 
 SMALL_WORLD = "small-world"
@@ -33,6 +35,9 @@ class KnownModel:
     num_parameters: float
     """Of all networks that are read."""
 
+    memory: Mapping[MemoryMode, int]
+    """Bytes of GPU memory by mode, as `memory_estimate` counts them for a video of two people of its own shape."""
+
     licence: str
     """Its terms, in short; `docs/published_weights.md` has them file by file."""
 
@@ -45,12 +50,19 @@ class KnownModel:
         return 2 * self.num_parameters
 
 
+def _memory(**needs: int) -> Mapping[MemoryMode, int]:
+    return {MemoryMode(mode): need for mode, need in needs.items()}
+
+
+_BASE_MEMORY = _memory(full=39_613_996_486, balanced=16_353_848_774, low=5_212_889_414, minimal=2_160_550_214)
+
 KNOWN_MODELS = (
     KnownModel(
         name=SMALL_WORLD,
         source=None,
         takes_people=True,
         num_parameters=12.8e6,
+        memory=_memory(full=60_417_614, balanced=59_394_382, low=45_274_182, minimal=45_274_182),
         licence="Apache-2.0",
         description="ships with the package: drawn people, 9 frames of 64x96, for any computer",
     ),
@@ -59,6 +71,7 @@ KNOWN_MODELS = (
         source=HubModel(repo_id="feizhengcong/Ingredients"),
         takes_people=True,
         num_parameters=_BASE + _PEOPLE,
+        memory=_memory(full=43_089_410_118, balanced=19_829_262_406, low=5_741_371_718, minimal=2_689_032_518),
         licence="CogVideoX licence; face networks for non-commercial use only",
         description="the authors' weights: photographs of people, 49 frames of 480x720, for a GPU",
     ),
@@ -67,6 +80,7 @@ KNOWN_MODELS = (
         source=HubModel(repo_id="zai-org/CogVideoX-5b-I2V", revision="a6f0f4858a8395e7429d82493864ce92bf73af11"),
         takes_people=False,
         num_parameters=_BASE,
+        memory=_BASE_MEMORY,
         licence="CogVideoX licence",
         description="image-to-video base, for identity weights of your own",
     ),
@@ -75,6 +89,7 @@ KNOWN_MODELS = (
         source=HubModel(repo_id="zai-org/CogVideoX-5b", revision="8d6ea3f817438460b25595a120f109b88d5fdfad"),
         takes_people=False,
         num_parameters=_BASE,
+        memory=_BASE_MEMORY,
         licence="CogVideoX licence",
         description="text-to-video base, for identity weights of your own",
     ),

@@ -46,6 +46,24 @@ def make_cases(benchmark: Benchmark, num_people: int) -> list[BenchmarkCase]:
     return cases
 
 
+def choose_cases(benchmark: Benchmark, *, num_people: int, num_cases: int | None) -> list[BenchmarkCase]:
+    """The first cases of so many people.
+
+    Raises:
+        UserInputError: if there are none, or fewer; it says what there is.
+    """
+    cases = benchmark.cases_of(num_people)
+    if not cases:
+        there = ", ".join(map(str, benchmark.info.num_people)) or "no number of"
+        raise UserInputError(
+            f"The benchmark has cases of {there} people, not of {num_people}; make them with: ingredients benchmark "
+            f"make FOLDER --people {num_people}"
+        )
+    if num_cases is not None and num_cases > len(cases):
+        raise UserInputError(f"The benchmark has {len(cases)} cases of {num_people} people, not {num_cases}.")
+    return cases[:num_cases]
+
+
 def reference_sets(num_identities: int, num_people: int) -> list[tuple[int, ...]]:
     """P sets of N of P people, in which each person is once first, once second and so on.
 

@@ -99,24 +99,6 @@ def make_benchmark_videos(
     return videos
 
 
-def choose_cases(benchmark: Benchmark, *, num_people: int, num_cases: int | None) -> list[BenchmarkCase]:
-    """The first cases of so many people.
-
-    Raises:
-        UserInputError: if there are none, or fewer; it says what there is.
-    """
-    cases = benchmark.cases_of(num_people)
-    if not cases:
-        there = ", ".join(map(str, benchmark.info.num_people)) or "no number of"
-        raise UserInputError(
-            f"The benchmark has cases of {there} people, not of {num_people}; make them with: ingredients benchmark "
-            f"make FOLDER --people {num_people}"
-        )
-    if num_cases is not None and num_cases > len(cases):
-        raise UserInputError(f"The benchmark has {len(cases)} cases of {num_people} people, not {num_cases}.")
-    return cases[:num_cases]
-
-
 def _describe(
     case: BenchmarkCase, people: Sequence[BenchmarkIdentity], prompt: BenchmarkPrompt, *, ordered: bool
 ) -> ManifestVideo:

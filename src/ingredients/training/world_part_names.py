@@ -1,0 +1,20 @@
+"""Names of the parts of the small model, in the order in which they need each other; nothing is imported."""
+
+PART_NAMES = (
+    "detector",
+    "recogniser",
+    "image-encoder",
+    "judge",
+    "judge-detector",
+    "acting-judge",
+    "text-encoder",
+    "vae",
+    "vae-decoder",
+    "latents",
+    "base-t2v",
+    "base-i2v",
+    "align",
+    "route",
+    "pack",
+    "unpack",
+)
