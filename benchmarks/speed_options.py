@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ingredients.apps.terminal import silence_libraries
+from ingredients.apps.quiet_libraries import silence_libraries
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.cases import Case, make_cases
 from ingredients.evaluation.distractors import DistractorGallery

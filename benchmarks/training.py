@@ -23,14 +23,15 @@ import torch
 from measuring import best_seconds, seconds
 from training_sizes import RANDOM_SIZES, Subject, random_subject, small_subject
 
-from ingredients.apps.terminal import silence_libraries
+from ingredients.apps.quiet_libraries import silence_libraries
 from ingredients.data.clip_encoder import EncoderConfig
 from ingredients.data.clip_example import ClipExample
 from ingredients.data.world_examples import WorldExampleConfig, draw_example
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
+from ingredients.training.file_names import LOG_NAME
 from ingredients.training.stage import StepPosition
 from ingredients.training.throughput import peak_flops, peak_memory
-from ingredients.training.trainer import LOG_NAME, Trainer, TrainerConfig
+from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.training.world_folders import load_clip_encoder
 from ingredients.training.world_parts import AlignPartConfig
 

@@ -15,6 +15,7 @@ from ingredients.data.vae_shortcuts import decode_pictures, single_frame_convolu
 from ingredients.models import presets
 from ingredients.models.identity_features import FoldedBlockFeatures, IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.pipelines.known_models import KNOWN_MODELS, KnownModel
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.memory_estimate import (
     CONVOLUTION_WORKSPACE,
@@ -32,9 +33,10 @@ from ingredients.pipelines.memory_estimate import (
 )
 from ingredients.pipelines.memory_modes import SMALL_TILE, TILE, decode_in_tiles
 from ingredients.pipelines.memory_plan import choose_mode, plan_memory
+from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from ingredients.pipelines.speed_options import SpeedOptions
-from ingredients.pipelines.unloaded_weights import published_weights
+from ingredients.pipelines.unloaded_weights import folder_weights, published_weights
 from tests.pipelines.allocations import AllocationCount, without_computing
 from tests.pipelines.stand_ins import make_identities, make_pipeline
 

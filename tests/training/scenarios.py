@@ -16,9 +16,10 @@ import ingredients
 from ingredients.data.batches import ClipBatch
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
 from ingredients.training.diffusion_stage import DiffusionStage
+from ingredients.training.file_names import LOG_NAME
 from ingredients.training.router_stage import RouterConfig, RouterStage
 from ingredients.training.stage import StepPosition
-from ingredients.training.trainer import LOG_NAME, Trainer, TrainerConfig
+from ingredients.training.trainer import Trainer, TrainerConfig
 from tests.training.conftest import TinyWorld
 
 NUM_STEPS = 4

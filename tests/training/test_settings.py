@@ -12,7 +12,7 @@ from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.studies.recipes import StudyConfig
+from ingredients.studies.study_config import StudyConfig
 from ingredients.training.checkpoints import RunPosition
 from ingredients.training.runs import RUN_KINDS, AlignRunConfig
 from ingredients.training.start import ModelConfig, load_start

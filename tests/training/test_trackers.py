@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.errors import MissingDependencyError, UserInputError
+from ingredients.training.file_names import LOG_NAME
 from ingredients.training.processes import TRACKERS_FOLDER, MissingTrackerWarning, Processes
-from ingredients.training.trainer import LOG_NAME, Trainer, TrainerConfig
+from ingredients.training.trainer import Trainer, TrainerConfig
 from ingredients.training.world_parts import AlignPartConfig, BasePartConfig, ImageToVideoPartConfig, RoutePartConfig
 from tests.training.test_trainer import LineStage, config
 

@@ -9,11 +9,12 @@ from torch import nn
 from ingredients.core.errors import UserInputError
 from ingredients.training.checkpoints import read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.file_names import LOG_NAME, METRICS_NAME
 from ingredients.training.loss_watch import TrainingDivergedError
 from ingredients.training.optimizers import build_optimizers
 from ingredients.training.schedules import learning_rate_factor
 from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.trainer import LOG_NAME, METRICS_NAME, LeftOutStepWarning, Trainer, TrainerConfig
+from ingredients.training.trainer import LeftOutStepWarning, Trainer, TrainerConfig
 
 
 class LineStage(WholeStepStage):

@@ -89,7 +89,7 @@ def _draw_curves(runs: "Sequence[RunFolder]", path: Path) -> bool:
     """Draws the losses of runs, as far as they have a log and matplotlib is there."""
     from ingredients.core.errors import UserInputError
     from ingredients.media.pictures import write_picture
-    from ingredients.training.trainer import LOG_NAME
+    from ingredients.training.file_names import LOG_NAME
     from ingredients.visualisation.curves import read_log, training_curves
 
     logged = [run for run in runs if (run.folder / LOG_NAME).is_file()]

@@ -48,13 +48,11 @@ def reproduce(
     worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
     """Reproduces the paper's tables and figures."""
-    import torch
-
     from ingredients.core.config import load_config
     from ingredients.core.output_folders import check_output_folder
     from ingredients.studies.lab import Lab
-    from ingredients.studies.recipes import StudyConfig
     from ingredients.studies.reproduce import missing_text, plan_study, run_study, write_results
+    from ingredients.studies.study_config import StudyConfig
 
     output = output or folder / "results"
     check_output_folder(output, "results of studies")
@@ -67,6 +65,8 @@ def reproduce(
         return
     helpers: list[subprocess.Popen[bytes]] = []
     if not results_only:
+        import torch
+
         if jobs > 1 or worker:
             torch.set_num_threads(1)
         arguments = [target, *(settings or ()), "--folder", str(folder), "--worker"]

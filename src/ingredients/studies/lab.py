@@ -8,57 +8,35 @@ route/VARIANT-sSEED                    a variant, ready to use
 evaluations/VARIANT-sSEED              what the judge says of its videos of the benchmark's cases
 """
 
-import dataclasses
+from __future__ import annotations
+
 import functools
-import itertools
 import json
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from ingredients.core import output_folders
-from ingredients.core.config import config_to_dict, load_config
+from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.model_files import digest_files, read_json
-from ingredients.core.progress import show_progress
-from ingredients.data.clip_encoder import EncoderConfig, describe
-from ingredients.data.encoded_clips import EncodedClips, claim_folder
-from ingredients.data.encoding_run import encode_into
-from ingredients.data.world_examples import WorldExampleConfig, draw_example
-from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.presets import small_world, small_world_base
-from ingredients.models.state_dict_adapter import load_base_weights
-from ingredients.pipelines import IngredientsPipeline
-from ingredients.pipelines.clip_encoding import load_encoding_model
-from ingredients.pipelines.components import load_vae
 from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.pipelines.transformer_folder import load_transformer
-from ingredients.studies.recipes import (
-    StudyConfig,
-    align_recipe,
-    base_stage,
-    base_trainer,
-    i2v_trainer,
-    route_recipe,
-)
 from ingredients.studies.steps import Step
+from ingredients.studies.study_config import StudyConfig
 from ingredients.studies.variants import Alignment, Base, Variant
-from ingredients.training.base_stage import BaseStage
-from ingredients.training.diffusion_stage import FrozenParts
-from ingredients.training.runs import RUN_KINDS, train_run
-from ingredients.training.start import base_within
-from ingredients.training.trainer import METRICS_NAME, Trainer
-from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
+from ingredients.training.file_names import METRICS_NAME
+
+if TYPE_CHECKING:
+    from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 SETTINGS_NAME = "settings.json"
 TRANSFORMER_CONFIG = "transformer/config.json"
 
 _CLIPS = ("clips-train", "clips-validation")
 _VALIDATION_SEED = 10**9
-_ENCODING_BATCH = 5
-_SHARD_SIZE = 50
+SHARD_SIZE = 50
+"""Clips of a shard of encoded clips."""
 
 # Seconds, measured on one core of an Intel Xeon with AVX-512 and bfloat16 whose other core was busy.
 _SECONDS_A_CLIP = 0.2
@@ -172,6 +150,11 @@ class Lab:
 
         Videos are made as in the paper: no guidance by the people, no planned layout, no guidance by likeness.
         """
+        import torch
+
+        from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+        from ingredients.pipelines.transformer_folder import load_transformer
+
         transformer = load_transformer(run / "transformer", dtype=torch.float32)
         pipeline = IngredientsPipeline.from_pretrained(self.model_folder, transformer=transformer)
         pipeline.sampling_defaults = self.sampling()
@@ -180,6 +163,8 @@ class Lab:
     @functools.cached_property
     def shipped(self) -> IngredientsPipeline:
         """The model that ships, for its face networks."""
+        from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+
         return IngredientsPipeline.from_pretrained(self.model_folder)
 
     @functools.cached_property
@@ -202,7 +187,7 @@ class Lab:
         return self.folder / "encoded" / name
 
     def _clips_step(self, name: str, first_seed: int, number: int) -> Step:
-        last = (number - 1) // _SHARD_SIZE * _SHARD_SIZE
+        last = (number - 1) // SHARD_SIZE * SHARD_SIZE
         return Step(
             name=f"clips-{name}",
             minutes=number * _SECONDS_A_CLIP / 60,
@@ -210,78 +195,38 @@ class Lab:
             run=functools.partial(self._encode, name, first_seed, number),
         )
 
-    @torch.inference_mode()
     def _encode(self, name: str, first_seed: int, number: int) -> None:
-        loaded = load_encoding_model(
-            self.model_folder, EncoderConfig(), device=torch.device("cpu"), dtype=torch.float32
-        )
-        world = WorldExampleConfig()
-        folder = self.clips(name)
-        source = dataclasses.asdict(world) | {"without_held_out_pairs": True}
-        description = describe(loaded.encoder, parts=loaded.digests, source=source, reading={})
-        claim_folder(folder, description, loaded.encoder.encode_captions([""])[0])
-        seeds = itertools.islice(seeds_without_held_out_pairs(first_seed), number)
-        with show_progress(f"clips-{name}", enabled=self.show) as progress:
-            encode_into(
-                folder,
-                ((str(seed), functools.partial(draw_example, seed, world)) for seed in seeds),
-                loaded.encoder,
-                shard_size=_SHARD_SIZE,
-                batch_size=_ENCODING_BATCH,
-                num_items=number,
-                progress=progress,
-            )
+        from ingredients.studies import lab_work  # with PyTorch, as in all that follow: a plan needs none
+
+        lab_work.encode(self, name, first_seed, number)
 
     def _take_base(self) -> None:
-        """The text-to-video base inside the model that ships: neither identity modules nor image channels."""
-        shipped = load_transformer(self.model_folder / "transformer", dtype=torch.float32)
-        base_within(shipped).save_pretrained(self.base_folder("t2v") / "transformer")
+        from ingredients.studies import lab_work
+
+        lab_work.take_base(self)
 
     def _train_base(self, base: Base) -> None:
-        torch.manual_seed(0)
-        if base == "t2v":
-            transformer = IngredientsTransformer3DModel(**small_world_base())
-            trainer = base_trainer(self.config.t2v_steps)
-        else:
-            transformer = IngredientsTransformer3DModel(**(small_world() | {"identity_modules": False}))
-            start = load_transformer(self.base_folder("t2v") / "transformer", dtype=torch.float32)
-            load_base_weights(transformer, start.state_dict())
-            trainer = i2v_trainer(self.config.i2v_steps)
-        stage_config = base_stage()
-        stage_config.image_share = stage_config.image_share if base == "t2v" else 0.0
-        parts = FrozenParts(
-            vae=load_vae(self.model_folder / "vae", dtype=torch.float32),
-            clips=EncodedClips([self.clips("train")]),
-            validation_clips=EncodedClips([self.clips("validation")]),
-        )
-        stage = BaseStage(transformer, parts, stage_config, base)
-        Trainer(stage, self.base_folder(base), trainer).fit(resume=True, show=self.show)
+        from ingredients.studies import lab_work
+
+        lab_work.train_base(self, base)
 
     def _take_aligned(self, alignment: Alignment, seed: int) -> None:
-        """The model that ships, its routers drawn anew."""
-        transformer = load_transformer(self.model_folder / "transformer", dtype=torch.float32)
-        torch.manual_seed(seed)
-        fresh = dict(IngredientsTransformer3DModel(**small_world()).router_parameters())
-        with torch.no_grad():
-            for name, parameter in transformer.router_parameters():
-                parameter.copy_(fresh[name])
-        transformer.save_pretrained(self.align_folder(alignment, seed) / "transformer")
+        from ingredients.studies import lab_work
+
+        lab_work.take_aligned(self, alignment, seed)
 
     def _align(self, alignment: Alignment, seed: int) -> None:
-        assert alignment.base is not None
-        recipe = align_recipe(self.config.align_steps, seed=seed)
-        overrides = (*self._data_overrides(self.base_folder(alignment.base)), *alignment.overrides)
-        config = load_config(type(recipe), overrides=overrides, defaults=recipe)
-        train_run(RUN_KINDS["align"], config, self.align_folder(alignment, seed), resume=True, show=self.show)
+        from ingredients.studies import lab_work
+
+        lab_work.align(self, alignment, seed)
 
     def _route(self, variant: Variant, seed: int) -> None:
-        recipe = route_recipe(self.config.route_steps, seed=seed)
-        start = self.align_folder(variant.alignment, seed)
-        overrides = (*self._data_overrides(start), *variant.route_overrides)
-        config = load_config(type(recipe), overrides=overrides, defaults=recipe)
-        train_run(RUN_KINDS["route"], config, self.route_folder(variant, seed), resume=True, show=self.show)
+        from ingredients.studies import lab_work
 
-    def _data_overrides(self, start: Path) -> tuple[str, ...]:
+        lab_work.route(self, variant, seed)
+
+    def data_overrides(self, start: Path) -> tuple[str, ...]:
+        """Settings of a run that begins with another: its clips, and where it starts."""
         return (
             f'data.train=["{self.clips("train")}"]',
             f'data.validation=["{self.clips("validation")}"]',

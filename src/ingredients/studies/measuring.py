@@ -1,24 +1,25 @@
 """What the judge says of each model of the studies: evaluations on the benchmark's first cases."""
 
+from __future__ import annotations
+
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingredients.core import config
 from ingredients.core.config import config_to_dict
 from ingredients.core.progress import show_progress
-from ingredients.evaluation.generation import GenerationSettings, VideoMaker
-from ingredients.evaluation.loading import load_model_calibration, load_model_judge
-from ingredients.evaluation.outputs import RESULT_NAME
-from ingredients.evaluation.records import CaseRecord
-from ingredients.evaluation.runner import evaluate
-from ingredients.evaluation.variants import TEXT_ONLY, WHOLE
-from ingredients.evaluation.variants import Variant as Parts
-from ingredients.pipelines import IngredientsPipeline
-from ingredients.studies.baselines import TunedBaseline, tuning_trainer
+from ingredients.evaluation.file_names import RESULT_NAME
 from ingredients.studies.lab import Lab
-from ingredients.studies.pair_tuning import PairTuningConfig, TuningMethod
 from ingredients.studies.steps import Step
 from ingredients.studies.variants import Variant
+
+if TYPE_CHECKING:  # a plan needs no PyTorch
+    from ingredients.evaluation.generation import VideoMaker
+    from ingredients.evaluation.records import CaseRecord
+    from ingredients.evaluation.variants import Variant as Parts
+    from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+    from ingredients.studies.pair_tuning import TuningMethod
 
 TEXT_ALONE = "text_only"
 TUNED: tuple[TuningMethod, ...] = ("textual_inversion", "lora")
@@ -77,16 +78,20 @@ def video_file(lab: Lab, name: str, index: int) -> Path:
 
 def read_record(lab: Lab, name: str, index: int) -> CaseRecord:
     """All that was measured on a case."""
+    from ingredients.evaluation.records import CaseRecord
+
     path = evaluation_folder(lab, name) / "cases" / parts_of(name).name / f"{index:04d}.json"
     return config.read_record(CaseRecord, path, remedy="delete it, and run the study again")
 
 
 def parts_of(name: str) -> Parts:
     """Which parts of the model make a model's videos: nothing but the text, for a base."""
+    from ingredients.evaluation.variants import TEXT_ONLY, WHOLE
+
     return TEXT_ONLY if name == TEXT_ALONE or name in TUNED else WHOLE
 
 
-def _step(lab: Lab, name: str, *, needs: str, minutes: float, run: "functools.partial[None]") -> Step:
+def _step(lab: Lab, name: str, *, needs: str, minutes: float, run: functools.partial[None]) -> Step:
     return Step(
         name=f"evaluate-{name}",
         minutes=minutes,
@@ -106,6 +111,9 @@ def _measure_text(lab: Lab) -> None:
 
 
 def _measure_tuned(lab: Lab, method: TuningMethod) -> None:
+    from ingredients.studies.baselines import TunedBaseline, tuning_trainer
+    from ingredients.studies.pair_tuning import PairTuningConfig
+
     pipeline = lab.pipeline(lab.base_folder("t2v"))
     maker = TunedBaseline(
         pipeline,
@@ -123,6 +131,10 @@ def _tuning_steps(lab: Lab, method: TuningMethod) -> int:
 def _measure(
     lab: Lab, name: str, pipeline: IngredientsPipeline, *, num_cases: int, video_maker: VideoMaker | None = None
 ) -> None:
+    from ingredients.evaluation.generation import GenerationSettings
+    from ingredients.evaluation.loading import load_model_calibration, load_model_judge
+    from ingredients.evaluation.runner import evaluate
+
     with show_progress(f"evaluate-{name}", enabled=lab.show) as progress:
         evaluate(
             pipeline,

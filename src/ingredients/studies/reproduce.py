@@ -9,8 +9,7 @@ from typing import Any, Literal
 from ingredients.core.files import atomic_path
 from ingredients.core.model_files import read_json
 from ingredients.core.output_folders import fills_folder
-from ingredients.evaluation.outputs import RESULT_NAME
-from ingredients.studies import figures
+from ingredients.evaluation.file_names import RESULT_NAME
 from ingredients.studies.comparison import ModelResult, read_result
 from ingredients.studies.lab import Lab
 from ingredients.studies.measuring import (
@@ -152,6 +151,8 @@ _FIGURES = (
 def _draw_figures(
     lab: Lab, output: Path, results: dict[str, ModelResult], notice: Callable[[str], None]
 ) -> dict[str, Any]:
+    from ingredients.studies import figures  # with PyTorch, which a plan does without
+
     gallery, methods, worst, error, routing, accuracy, losses, evaluation_set = (output / name for name, _ in _FIGURES)
     numbers: dict[str, Any] = {}
     figures.draw_evaluation_set(evaluation_set)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ingredients.core.config import config_to_dict
 from ingredients.studies.comparison import ModelResult, mean_similarity
 from ingredients.studies.lab import Lab
@@ -64,6 +62,8 @@ def results_numbers(lab: Lab, results: Mapping[str, ModelResult]) -> dict[str, A
 
 def hardware() -> str:
     """The machine, in words."""
+    import torch
+
     processor = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

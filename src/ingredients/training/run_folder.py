@@ -10,9 +10,9 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import BadFileError, MissingFileError, read_yaml
 from ingredients.core.training_log import read_metrics_file, read_training_log
 from ingredients.training.checkpoints import Checkpoints
+from ingredients.training.file_names import LOG_NAME, METRICS_NAME
 from ingredients.training.run_settings import CONFIG_NAME
 from ingredients.training.runs import RUN_KINDS, RunConfig, RunKind
-from ingredients.training.trainer import LOG_NAME, METRICS_NAME
 
 TRANSFORMER_NAME = "transformer"
 _KIND_BY_SETTING = {"alignment_routing": "align", "routing_loss": "route"}

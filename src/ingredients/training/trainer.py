@@ -23,6 +23,7 @@ from ingredients.core.training_log import STEP
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.training.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.ema import ExponentialMovingAverage
+from ingredients.training.file_names import LOG_NAME, METRICS_NAME
 from ingredients.training.interruptions import StopRequest, TrainingInterruptedError
 from ingredients.training.loss_watch import LossWatch, TrainingDivergedError
 from ingredients.training.mixed_precision import (
@@ -39,9 +40,7 @@ from ingredients.training.schedules import ScheduleName, learning_rate_factor
 from ingredients.training.stage import Measured, Stage, StepPosition
 from ingredients.training.throughput import Throughput, peak_flops
 
-LOG_NAME = "log.jsonl"
 EVENTS_NAME = "events.jsonl"
-METRICS_NAME = "metrics.json"
 
 _STEPS_OF_THE_LOSS_SHOWN = 20
 
