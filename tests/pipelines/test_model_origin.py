@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER
+from ingredients.faces.antelope_files import ANTELOPE_FOLDER
 from ingredients.pipelines.model_origin import (
     RESEARCH_ONLY,
     model_origin,

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER
+from ingredients.faces.antelope_files import ANTELOPE_FOLDER
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.pipelines.model_parts import copy_face_encoder, copy_model_parts, forget_paths

@@ -88,7 +88,6 @@ def encode(
     from ingredients.core.progress import show_progress
     from ingredients.data.clip_source import open_clip_source
     from ingredients.data.folder_examples import ReadingConfig
-    from ingredients.data.source_examples import source_examples
     from ingredients.pipelines.model_places import find_model
 
     chosen_part = _parse_part(part)
@@ -103,6 +102,7 @@ def encode(
     from ingredients.data.clip_encoder import EncoderConfig, describe
     from ingredients.data.encoded_clips import claim_folder
     from ingredients.data.encoding_run import encode_into
+    from ingredients.data.source_examples import source_examples
     from ingredients.pipelines.clip_encoding import load_encoding_model
     from ingredients.pipelines.loading import default_device, default_dtype
 

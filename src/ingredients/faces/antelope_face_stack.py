@@ -17,17 +17,12 @@ from typing import Literal
 
 from ingredients.core.config import save_config
 from ingredients.core.model_files import read_model_record
+from ingredients.faces.antelope_files import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAME, EVA_NAMES, RECOGNISER_NAME
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.eva_clip import EvaClipConfig, EvaClipImageEncoder, load_eva_clip
 from ingredients.faces.facial_extractor import PHOTOGRAPH_REMEDY, FacialExtractor, ScaleSource
 from ingredients.faces.onnx_faces import OnnxFaceRecogniser, RecognitionInput, ScrfdFaceDetector
 from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
-
-ANTELOPE_FOLDER = Path("models") / "antelopev2"
-DETECTOR_NAME, RECOGNISER_NAME = "scrfd_10g_bnkps.onnx", "glintr100.onnx"
-_EVA_NAME = "EVA02_CLIP_L_336_psz14_s6B"
-EVA_NAMES = tuple(f"{_EVA_NAME}{suffix}" for suffix in (".safetensors", ".pt", ".bin"))
-"""What the image tower's checkpoint may be called; the first that is there is read."""
 
 _CONFIG_NAME = "config.json"
 
@@ -167,4 +162,4 @@ def _load_detector(folder: Path, config: AntelopeFaceStackConfig) -> ScrfdFaceDe
 
 def _find_eva(folder: Path) -> Path:
     candidates = [folder / name for name in EVA_NAMES]
-    return next((path for path in candidates if path.is_file()), folder / f"{_EVA_NAME}.pt")
+    return next((path for path in candidates if path.is_file()), folder / f"{EVA_NAME}.pt")

@@ -16,7 +16,6 @@ from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.components import (
-    FACE_ENCODER,
     face_encoder_folder,
     identity_beside,
     load_text_encoder,
@@ -24,6 +23,7 @@ from ingredients.pipelines.components import (
     load_vae,
     transformer_part,
 )
+from ingredients.pipelines.folder_layout import FACE_ENCODER
 from ingredients.pipelines.prompts import encode_prompts
 from ingredients.pipelines.transformer_folder import build_transformer
 from ingredients.pipelines.video_shape import VideoGeometry

@@ -19,7 +19,13 @@ from ingredients.core.model_files import read_json
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.identity_folder import IDENTITY_FOLDER
+from ingredients.pipelines.folder_layout import (
+    FACE_ENCODER,
+    IDENTITY_FOLDER,
+    MODEL_INDEX,
+    TRANSFORMER,
+    TRANSFORMER_EMA,
+)
 from ingredients.pipelines.part_configs import build_from, build_part, checked_config
 from ingredients.pipelines.transformer_folder import is_base, load_transformer
 from ingredients.pipelines.weight_files import (
@@ -35,12 +41,6 @@ from ingredients.pipelines.weight_files import (
     stored_shapes,
     weight_files,
 )
-
-MODEL_INDEX = "model_index.json"
-FACE_ENCODER = "face_encoder"
-TRANSFORMER = "transformer"
-TRANSFORMER_EMA = "transformer_ema"
-"""Averaged weights, which come first where a folder has both, as in the published code."""
 
 SCHEDULERS = {each.__name__: each for each in (CogVideoXDPMScheduler, CogVideoXDDIMScheduler)}
 

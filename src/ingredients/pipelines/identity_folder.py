@@ -21,8 +21,6 @@ from ingredients.core.files import atomic_path
 from ingredients.core.model_files import name_some, read_json
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
-IDENTITY_FOLDER = "identity"
-
 _CONFIG_NAME, _WEIGHTS_NAME = "config.json", "identity.safetensors"
 _LORA_NAME = "pytorch_lora_weights.safetensors"
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from ingredients.core.input_files import read_text
 from ingredients.core.json_yaml import NotPlainError, parse_yaml
-from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER
-from ingredients.pipelines.components import FACE_ENCODER
+from ingredients.faces.antelope_files import ANTELOPE_FOLDER
+from ingredients.pipelines.folder_layout import FACE_ENCODER
 from ingredients.pipelines.hub_model import HubModel, parse_hub_id
 from ingredients.pipelines.known_models import KNOWN_MODELS, SMALL_WORLD, KnownModel, find_known_model
 from ingredients.pipelines.model_places import default_model_path

@@ -15,13 +15,8 @@ from ingredients.core.json_yaml import BadFileError
 from ingredients.core.model_files import read_json
 from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.components import (
-    FACE_ENCODER,
-    MODEL_INDEX,
-    TRANSFORMER,
-    load_text_encoder,
-    load_vae,
-)
+from ingredients.pipelines.components import load_text_encoder, load_vae
+from ingredients.pipelines.folder_layout import FACE_ENCODER, MODEL_INDEX, TRANSFORMER
 from ingredients.pipelines.needed_files import needed_files
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.sampling_defaults import SAMPLING_DEFAULTS_NAME

@@ -7,9 +7,14 @@ needed follows from the names alone, so that nothing else is downloaded.
 import re
 from collections.abc import Iterable, Sequence
 
-from ingredients.faces.antelope_face_stack import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAMES, RECOGNISER_NAME
-from ingredients.pipelines.components import FACE_ENCODER, MODEL_INDEX, TRANSFORMER, TRANSFORMER_EMA
-from ingredients.pipelines.identity_folder import IDENTITY_FOLDER
+from ingredients.faces.antelope_files import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAMES, RECOGNISER_NAME
+from ingredients.pipelines.folder_layout import (
+    FACE_ENCODER,
+    IDENTITY_FOLDER,
+    MODEL_INDEX,
+    TRANSFORMER,
+    TRANSFORMER_EMA,
+)
 
 _PARTS = ("vae", "text_encoder", "tokenizer", "scheduler")
 _TRANSFORMERS = (TRANSFORMER_EMA, TRANSFORMER)

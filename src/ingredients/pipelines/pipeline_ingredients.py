@@ -39,8 +39,9 @@ from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
-from ingredients.pipelines.components import FACE_ENCODER, load_components, max_text_length
+from ingredients.pipelines.components import load_components, max_text_length
 from ingredients.pipelines.diffusers_arguments import check_dtype, model_folder, without_diffusers_arguments
+from ingredients.pipelines.folder_layout import FACE_ENCODER
 from ingredients.pipelines.guidance import for_passes, plan_guidance
 from ingredients.pipelines.guidance_passes import run_passes
 from ingredients.pipelines.layout import planned_indices

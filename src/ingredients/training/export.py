@@ -11,7 +11,8 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.output_folders import check_new_folder, new_folder
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.state_dict_adapter import config_to_published, to_published
-from ingredients.pipelines.components import TRANSFORMER, transformer_part
+from ingredients.pipelines.components import transformer_part
+from ingredients.pipelines.folder_layout import TRANSFORMER
 from ingredients.pipelines.identity_folder import save_identity_folder
 from ingredients.pipelines.model_parts import check_finite, copy_face_encoder, copy_model_parts, forget_paths
 from ingredients.pipelines.transformer_folder import build_transformer

@@ -8,7 +8,8 @@ import yaml
 
 from ingredients.core.markdown import markdown_table
 from ingredients.pipelines.clip_encoding import model_bucket
-from ingredients.pipelines.components import TRANSFORMER, build_vae, transformer_part
+from ingredients.pipelines.components import build_vae, transformer_part
+from ingredients.pipelines.folder_layout import TRANSFORMER
 from ingredients.pipelines.model_origin import (
     PartTerms,
     knows_photographs,

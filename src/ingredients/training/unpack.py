@@ -12,7 +12,8 @@ from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.picture_kind import WEIGHTS_NAME
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.pipelines.components import FACE_ENCODER, load_text_encoder, load_vae
+from ingredients.pipelines.components import load_text_encoder, load_vae
+from ingredients.pipelines.folder_layout import FACE_ENCODER
 from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.transformer_folder import load_transformer
 from ingredients.training.faces import detector, image_encoder, picture_kind, recognition

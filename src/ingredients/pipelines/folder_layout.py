@@ -1,0 +1,10 @@
+"""Names in a model folder, for who looks for its files without loading anything."""
+
+MODEL_INDEX = "model_index.json"
+FACE_ENCODER = "face_encoder"
+TRANSFORMER = "transformer"
+TRANSFORMER_EMA = "transformer_ema"
+"""Averaged weights, which come first where a folder has both, as in the published code."""
+
+IDENTITY_FOLDER = "identity"
+"""Identity weights beside a base."""

@@ -1,0 +1,160 @@
+"""What needs no model does not wait for PyTorch: light commands, and every mistake that can be seen before."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingredients.training.world_part_names import PART_NAMES
+from ingredients.training.world_parts import PARTS
+
+HEAVY = ("torch", "diffusers", "transformers", "accelerate", "peft", "scipy.stats")
+
+_SCRIPT = """
+import json, sys
+from typer.testing import CliRunner
+from ingredients.apps.cli import app
+for line in json.loads(sys.argv[1]):
+    result = CliRunner().invoke(app, line)
+    print(json.dumps([result.exit_code, sorted(set(json.loads(sys.argv[2])) & set(sys.modules)), result.output]))
+"""
+
+LIGHT = (
+    *(
+        [*command.split(), "--help"]
+        for command in (
+            "", "generate", "faces", "info", "models", "download", "evaluate", "reproduce", "doctor",
+            "benchmark write", "benchmark make", "benchmark check", "benchmark run", "data check", "data show",
+            "data pack", "data encode", "train align", "train route", "train export", "world portrait", "world scene",
+            "world clips", "world words", "world train", "world calibrate",
+        )
+    ),
+    ["--version"],
+    ["models"],
+    ["models", "--json"],
+    ["world", "words"],
+    ["world", "portrait", "--size", "32"],
+    ["world", "scene", "--num-frames", "1", "--height", "32", "--width", "32"],
+    ["reproduce", "all", "--dry-run"],
+    ["reproduce", "table3", "--dry-run", "num_cases=3"],
+)  # fmt: skip
+"""Commands that do all of their work without PyTorch; the files are those that the ones before have made."""
+
+MISTAKEN = (
+    ["generate", "--photo", "ana=nowhere.png", "--prompt", "A person waves"],
+    ["generate", "--photo", "nowhere.png", "--prompt", "A person waves"],
+    ["generate", "--photo", "broken.png", "--prompt", "A person waves"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", " "],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--output", "nowhere/out.mp4"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--output", "scene-0.mp4"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--output", "out.doc"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--contact-sheet", "nowhere/a.png"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--model", "nowhere"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--identity", "nowhere"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--step-cache", "nothing"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--attention-backend", "nothing"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--guidance-scale", "nan"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--num-inference-steps", "0"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--seeds", "1", "1"],
+    ["generate", "--photo", "portrait-0.png#0", "--prompt", "A person waves"],
+    ["faces", "nowhere.png"],
+    ["faces", "portrait-0.png", "--output", "nowhere/faces.png"],
+    ["faces", "portrait-0.png", "--model", "nowhere"],
+    ["info", "nowhere.mp4"],
+    ["info", "scene-0.mp4"],
+    ["download", "nowhere"],
+    ["evaluate", "--model", "nowhere"],
+    ["evaluate", "--judge", "nobody"],
+    ["evaluate", "--judge", "arcface:nowhere.onnx"],
+    ["evaluate", "--clip", "nowhere"],
+    ["evaluate", "--modules", "--people", "3"],
+    ["evaluate", "--videos", "nowhere"],
+    ["benchmark", "check", "nowhere"],
+    ["benchmark", "make", "nowhere"],
+    ["benchmark", "run", "nowhere", "--output", "videos"],
+    ["data", "check", "nowhere"],
+    ["data", "show", "nowhere"],
+    ["data", "pack", "nowhere", "--output", "shards"],
+    ["data", "encode", "nowhere", "--output", "encoded"],
+    ["data", "encode", "nowhere", "--output", "encoded", "--bucket", "9x9"],
+    ["train", "align", "--config", "nowhere.yaml"],
+    ["train", "align", "--data", "nowhere"],
+    ["train", "route", "learning_rate"],
+    ["train", "export", "nowhere", "--output", "model"],
+    ["world", "train", "nothing"],
+    ["world", "train", "detector", "--config", "nowhere.yaml"],
+    ["world", "scene", "--action", "nothing"],
+    ["world", "calibrate", "nowhere"],
+    ["doctor", "--model", "nowhere"],
+    ["reproduce", "all", "--dry-run", "nothing=1"],
+)
+"""Mistakes that are told without PyTorch."""
+
+
+def test_light_commands_and_mistakes_do_not_wait_for_torch(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"Dear Ana")
+    lines = [*LIGHT, *MISTAKEN]
+    finished = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, json.dumps(lines), json.dumps(HEAVY)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    for line, told in zip(lines, finished.stdout.splitlines(), strict=True):
+        code, heavy, output = json.loads(told)
+        assert not heavy, f"{line} imports {heavy}"
+        assert code == (2 if line in MISTAKEN else 0), (line, output)
+        assert "Traceback" not in output
+
+
+def test_the_package_is_light_and_offers_what_documents_use() -> None:
+    script = (
+        "import sys, ingredients\n"
+        f"assert not set({HEAVY!r}) & set(sys.modules)\n"
+        "assert ingredients.__version__ == '0.1.0'\n"
+        "try: ingredients.nothing\n"
+        "except AttributeError as error: assert 'nothing' in str(error)\n"
+        "else: raise AssertionError\n"
+        "from ingredients import *\n"
+        "assert ingredients.load_pipeline is load_pipeline\n"
+        "assert all(getattr(ingredients, name).__module__.startswith('ingredients.')\n"
+        "           for name in ingredients.__all__ if name != '__version__')\n"
+        "assert IngredientsPipeline.__name__ == 'IngredientsPipeline'\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_the_names_of_the_parts_are_those_of_the_parts() -> None:
+    assert tuple(PARTS) == PART_NAMES
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_libraries_say_nothing_whenever_they_are_imported(when: str) -> None:
+    """Nothing but our own words: also what torchao says where it is installed, and bars as weights are loaded."""
+    libraries = "import diffusers.models, transformers, torch, warnings"
+    script = (
+        "import sys\n"
+        f"{libraries if when == 'before' else ''}\n"
+        "sys.stderr.write('----')\n"
+        "from ingredients.apps.quiet_libraries import only_our_words\n"
+        "from ingredients.pipelines.video_shape import ShapeWarning\n"
+        "told = []\n"
+        "with only_our_words(told.append):\n"
+        f"    {libraries}\n"
+        "    from diffusers import AutoencoderKLCogVideoX\n"
+        "    diffusers.utils.logging.get_logger('diffusers.models').warning('of diffusers')\n"
+        "    transformers.utils.logging.get_logger('transformers.models').warning('of transformers')\n"
+        "    assert not transformers.utils.logging.is_progress_bar_enabled()\n"
+        "    list(diffusers.utils.logging.tqdm([1, 2]))\n"
+        "    warnings.warn('of Python', FutureWarning)\n"
+        "    warnings.warn('ours', ShapeWarning)\n"
+        "assert told == ['ours'], told\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr.partition("----")[2] == ""
+    assert finished.stdout == ""
