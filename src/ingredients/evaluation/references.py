@@ -7,14 +7,19 @@ or it would often take a lookalike for the person: measured on real clips, one p
 Legend: P people, D embedding.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingredients.core.arrays import Float32Array
-from ingredients.evaluation.judge import Judge
 from ingredients.world.identity import Identity
 from ingredients.world.portraits import Portrait, render_portrait
+
+if TYPE_CHECKING:
+    from ingredients.evaluation.judge import Judge
 
 PHOTOS_PER_PERSON = 3
 """The one that the generator gets, and two more."""

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
 
 NUM_RESAMPLES = 1000
 """Bootstrap samples behind an interval."""
@@ -151,6 +150,8 @@ def over_seeds(estimate: Estimate, of_seeds: NDArray[np.float64]) -> Estimate:
     if num_seeds < 2:
         return estimate
     error = float(np.std(of_seeds, ddof=1)) / math.sqrt(num_seeds)
+    from scipy.stats import t as student_t  # takes longer to import than plans take to be made
+
     half = float(student_t.ppf(0.975, num_seeds - 1)) * error
     return dataclasses.replace(
         estimate,

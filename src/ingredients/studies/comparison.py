@@ -15,7 +15,6 @@ from ingredients.core.config import record_from
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import read_json
 from ingredients.evaluation.file_names import RESULT_NAME
-from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.statistics import Estimate, mean_over_seeds
 
 _REMEDY = "run the study again"
@@ -116,6 +115,8 @@ def read_result(name: str, folders: Sequence[Path]) -> ModelResult:
     Raises:
         UserInputError: if one is missing or damaged.
     """
+    from ingredients.evaluation.metrics.registry import METRICS  # with PyTorch, which a plan does without
+
     seeds = []
     for folder in folders:
         path = folder / RESULT_NAME
