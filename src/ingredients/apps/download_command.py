@@ -27,7 +27,7 @@ def download(
     """Downloads a model."""
     from ingredients.core.progress import show_progress
     from ingredients.pipelines import hub
-    from ingredients.pipelines.hub_model import format_size, parse_hub_id
+    from ingredients.pipelines.hub_model import cache_folder, format_size, parse_hub_id
     from ingredients.pipelines.known_models import KNOWN_MODELS, find_known_model
 
     known = find_known_model(model)
@@ -46,7 +46,7 @@ def download(
     if dry_run:
         return
     if plan.num_missing_bytes:
-        say(f"Downloading {format_size(plan.num_missing_bytes)} into {hub.cache_folder()}.")
+        say(f"Downloading {format_size(plan.num_missing_bytes)} into {cache_folder()}.")
     folder = hub.download(plan)
     with show_progress("Comparing checksums, MB") as progress:
         hub.verify(plan, folder, progress=progress)

@@ -46,20 +46,30 @@ def _to_json(model: "KnownModel") -> dict[str, Any]:
 
 
 def _folder(model: "KnownModel") -> str | None:
-    from ingredients.pipelines.hub import find_downloaded
+    from ingredients.pipelines.hub_model import repository_folder
     from ingredients.pipelines.model_places import default_model_path
 
-    folder = default_model_path() if model.source is None else find_downloaded(model.source)
+    if model.source is None:
+        return str(default_model_path())
+    if not repository_folder(model.source.repo_id).is_dir():
+        return None
+
+    from ingredients.pipelines.hub import find_downloaded
+
+    folder = find_downloaded(model.source)
     return None if folder is None else str(folder)
 
 
 def _state(model: "KnownModel") -> str:
-    from ingredients.pipelines.hub import size_on_disk
-    from ingredients.pipelines.hub_model import format_size
+    from ingredients.pipelines.hub_model import format_size, repository_folder
 
     if _folder(model) is not None:
         return "yes"
-    partial = 0 if model.source is None else size_on_disk(model.source)
+    partial = 0
+    if model.source is not None and repository_folder(model.source.repo_id).is_dir():
+        from ingredients.pipelines.hub import size_on_disk
+
+        partial = size_on_disk(model.source)
     here = f"{format_size(partial)} of it" if partial else "no"
     return f"{here}; ingredients download {model.name}"
 
@@ -67,7 +77,7 @@ def _state(model: "KnownModel") -> str:
 def _print_table() -> None:
     from rich.table import Table
 
-    from ingredients.pipelines.hub import cache_folder
+    from ingredients.pipelines.hub_model import cache_folder
     from ingredients.pipelines.known_models import KNOWN_MODELS
 
     table = Table.grid(padding=(0, 2, 1, 0))

@@ -28,7 +28,7 @@ from ingredients.core.files import atomic_path, is_disk_full
 from ingredients.core.input_files import read_text
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import ProgressCallback
-from ingredients.pipelines.hub_model import HubModel, format_size
+from ingredients.pipelines.hub_model import HubModel, cache_folder, format_size, repository_folder
 from ingredients.pipelines.needed_files import is_model, needed_files
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -89,11 +89,6 @@ class DownloadPlan:
         """The sizes in words."""
         size, missing = format_size(self.num_bytes), format_size(self.num_missing_bytes)
         return f"{len(self.files)} files, {size}" + (f", of which {missing} are missing" if missing != size else "")
-
-
-def cache_folder() -> Path:
-    """Where models are kept: `HF_HOME` or `HF_HUB_CACHE` move it."""
-    return Path(constants.HF_HUB_CACHE).expanduser()
 
 
 def find_downloaded(model: HubModel) -> Path | None:
@@ -180,7 +175,7 @@ def fetch(model: HubModel, *, notice: Callable[[str], None] | None = None) -> Pa
 
 def size_on_disk(model: HubModel) -> int:
     """Bytes of a model's repository in the cache, whole or in part; 0 if nothing is there."""
-    files = (path for path in _repository_folder(model.repo_id).rglob("*") if not path.is_symlink())
+    files = (path for path in repository_folder(model.repo_id).rglob("*") if not path.is_symlink())
     return sum(path.stat().st_size for path in files if path.is_file())
 
 
@@ -258,11 +253,7 @@ def _settle_commit(plan: DownloadPlan) -> None:
 
 
 def _reference(repo_id: str, revision: str) -> Path:
-    return _repository_folder(repo_id) / "refs" / revision
-
-
-def _repository_folder(repo_id: str) -> Path:
-    return cache_folder() / file_download.repo_folder_name(repo_id=repo_id, repo_type="model")
+    return repository_folder(repo_id) / "refs" / revision
 
 
 def _check_room(plan: DownloadPlan) -> None:
@@ -278,7 +269,7 @@ def _check_room(plan: DownloadPlan) -> None:
 
 def _continue_file(plan: DownloadPlan, file: HubFile) -> None:
     """Puts a large file where huggingface_hub keeps it, beginning with what an earlier try has left."""
-    folder = _repository_folder(plan.model.repo_id)
+    folder = repository_folder(plan.model.repo_id)
     partial, whole = folder / _PARTIAL / file.checksum, folder / "blobs" / file.checksum
     partial.parent.mkdir(parents=True, exist_ok=True)
     whole.parent.mkdir(exist_ok=True)
@@ -314,7 +305,7 @@ def _hub_file(model: HubModel, commit: str, listed: RepoFile) -> HubFile:
     if type(listed.size) is not int or listed.size < 0:
         raise HubError(f"The hub gives {listed.path} of {model} no size; it cannot be trusted.")
     linked = huggingface_hub.try_to_load_from_cache(model.repo_id, listed.path, revision=commit)
-    folder = _repository_folder(model.repo_id)
+    folder = repository_folder(model.repo_id)
     is_whole = isinstance(linked, str) or (folder / "blobs" / checksum).is_file()
     partial = folder / _PARTIAL / checksum
     num_bytes = partial.stat().st_size if partial.is_file() else 0
