@@ -25,7 +25,7 @@ LIGHT = (
     *(
         [*command.split(), "--help"]
         for command in (
-            "", "generate", "faces", "info", "models", "download", "evaluate", "reproduce", "doctor",
+            "", "generate", "faces", "info", "models", "download", "evaluate", "compare", "reproduce", "doctor",
             "benchmark write", "benchmark make", "benchmark check", "benchmark run", "data check", "data show",
             "data pack", "data encode", "train align", "train route", "train export", "world portrait", "world scene",
             "world clips", "world words", "world train", "world calibrate",
@@ -71,6 +71,7 @@ MISTAKEN = (
     ["evaluate", "--clip", "nowhere"],
     ["evaluate", "--modules", "--people", "3"],
     ["evaluate", "--videos", "nowhere"],
+    ["compare", "nowhere", "elsewhere"],
     ["benchmark", "check", "nowhere"],
     ["benchmark", "make", "nowhere"],
     ["benchmark", "run", "nowhere", "--output", "videos"],

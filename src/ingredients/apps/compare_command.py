@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ingredients.apps.early_checks import check_files
 from ingredients.apps.terminal import show, show_json, with_examples
 from ingredients.core.paths import parse_path
 
@@ -29,7 +30,9 @@ def compare(
     ] = False,
 ) -> None:
     """Compares two evaluations of the same cases."""
-    from ingredients.evaluation.two_results import compare_results
+    check_files([first, second], "result")
+
+    from ingredients.evaluation.two_results import compare_results  # with PyTorch
 
     difference = compare_results(first, second)
     if as_json:

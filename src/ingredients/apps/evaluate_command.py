@@ -152,8 +152,8 @@ def evaluate(
     folder = find_model(model, notice=say)
 
     from ingredients.evaluation.backends import load_backends  # with PyTorch
-    from ingredients.evaluation.generation import GenerationSettings
     from ingredients.evaluation.file_names import HTML_NAME
+    from ingredients.evaluation.generation import GenerationSettings
     from ingredients.evaluation.modules import MODULES_REPORT_NAME, ModulesResult, evaluate_modules
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation

@@ -210,7 +210,7 @@ def _remove_damaged(plan: DownloadPlan, path: Path) -> None:
     """
     if path.is_symlink():
         blob = path.parent / path.readlink()
-        blobs = _repository_folder(plan.model.repo_id) / "blobs"
+        blobs = repository_folder(plan.model.repo_id) / "blobs"
         if blob.parent.resolve() == blobs.resolve():
             blob.unlink(missing_ok=True)
     path.unlink(missing_ok=True)
