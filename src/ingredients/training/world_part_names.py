@@ -4,6 +4,7 @@ PART_NAMES = (
     "detector",
     "recogniser",
     "image-encoder",
+    "picture-kind",
     "judge",
     "judge-detector",
     "acting-judge",

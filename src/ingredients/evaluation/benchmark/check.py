@@ -1,11 +1,14 @@
 """Says what is wrong with which line of a benchmark."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import open_file
@@ -31,8 +34,10 @@ from ingredients.evaluation.benchmark.schema import (
     BenchmarkPrompt,
 )
 from ingredients.faces.face_choice import largest_face
-from ingredients.faces.picture_kind import PictureKindClassifier, doubts_about
 from ingredients.media.photos import load_photo
+
+if TYPE_CHECKING:
+    from ingredients.faces.picture_kind import PictureKindClassifier
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +296,8 @@ def _photo_problems(
                         f"The photo {photo} shows {num_faces or 'no'} face{'s' if num_faces else ''}."
                     )
                 if faces and picture_kind is not None:
+                    from ingredients.faces.picture_kind import doubts_about  # with PyTorch
+
                     look = picture_kind.look(image, largest_face(faces).landmarks)
                     doubts += [f"The face in the photo {photo} is {doubt.reason}." for doubt in doubts_about(look)]
             except UserInputError as error:
