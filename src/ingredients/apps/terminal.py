@@ -128,7 +128,7 @@ def _printable_usage() -> Iterator[None]:
     try:
         yield
     except TyperException as error:
-        error.message = printable_lines(error.message)
+        error.message = printable_lines(error.message, most=_MOST_LETTERS)
         raise
 
 
