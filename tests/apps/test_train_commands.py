@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import types
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,25 @@ def test_a_run_tells_a_redirected_log_how_it_goes_on(run: Run, tiny_model: Path,
     ]
     assert len(lines) == len(expected), result.stderr
     assert all(re.fullmatch(pattern, line) for pattern, line in zip(expected, lines, strict=True)), lines
+
+
+def test_what_no_memory_holds_is_said(
+    run: Run, tiny_model: Path, encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
+
+    def exhaust(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ingredients.training.router_stage.RouterStage.loss", exhaust)
+        result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert "The memory was not enough for the run in run; lower stage.micro_batch_size" in result.stderr
+    monkeypatch.setattr("psutil.virtual_memory", lambda: types.SimpleNamespace(total=10**8, available=10**8))
+    result = run(*arguments, "stage.batch_size=60000")
+    assert result.exit_code == 2, result.output
+    assert "A step of stage.batch_size=60000 takes 1 GB for its clips alone" in result.stderr
 
 
 def test_the_papers_one_frame_for_all_and_its_resize_of_masks(run: Run, tiny_model: Path, encoded: Path) -> None:

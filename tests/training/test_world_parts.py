@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
+from ingredients.core.output_folders import check_output_folder, claimed_folder
 from ingredients.pipelines.model_places import default_model_path
 from ingredients.training.runs import AlignRunConfig, RouteRunConfig
 from ingredients.training.world_folders import load_transformer
@@ -75,6 +76,9 @@ def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
     """A model folder goes on where it stopped: all weights survive the round trip to the last bit."""
     PARTS["unpack"].run(tmp_path, show=False)
     assert not load_transformer(tmp_path, "base-t2v").config.identity_modules
+    for part in tmp_path.iterdir():
+        if part.name != "unpack":
+            check_output_folder(part, "a training run")  # so that each can be trained further
     packed = PARTS["pack"].run(tmp_path, show=False)
     shipped = default_model_path()
     weights = sorted(path.relative_to(shipped) for path in shipped.rglob("*.safetensors"))
@@ -88,6 +92,30 @@ def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
         assert str(tmp_path) not in path.read_text(), path  # where somebody trained is nobody's business
     with pytest.raises(OutputError, match="holds trained parts already"):
         PARTS["unpack"].run(tmp_path, show=False)
+
+
+def test_a_part_has_its_folder_for_itself_and_keeps_its_settings_when_it_has_ended(tmp_path: Path) -> None:
+    tiny = ("d_model=8", "num_heads=2", "num_layers=1", "batch_size=2", "num_validation_captions=2")
+    settings = (*tiny, "trainer.num_steps=1")
+    PARTS["text-encoder"].run(tmp_path, overrides=settings, show=False)
+    record = (tmp_path / "text-encoder" / "config.yaml").read_bytes()
+    with pytest.raises(UserInputError, match=r"has ended, after step 1, so trainer\.learning_rate=0\.1 in place of"):
+        PARTS["text-encoder"].run(
+            tmp_path, overrides=(*settings, "trainer.learning_rate=0.1"), resume=True, show=False
+        )
+    with (
+        claimed_folder(tmp_path / "text-encoder", "a training run"),
+        pytest.raises(OutputError, match="Another process is writing into the folder"),
+    ):
+        PARTS["text-encoder"].run(tmp_path, overrides=(*tiny, "trainer.num_steps=2"), resume=True, show=False)
+    assert (tmp_path / "text-encoder" / "config.yaml").read_bytes() == record
+    notes = tmp_path / "vae" / "config.yaml"
+    notes.parent.mkdir()
+    notes.write_text("mine: 1")
+    with pytest.raises(OutputError, match="vae holds something already"):
+        PARTS["vae"].run(tmp_path, overrides=("num_pool_images=1", "num_pool_clips=1"), show=False)
+    assert [path.name for path in notes.parent.iterdir()] == ["config.yaml"]
+    assert notes.read_text() == "mine: 1"
 
 
 def test_a_folder_that_says_nothing_of_its_training_is_not_unpacked(tmp_path: Path) -> None:

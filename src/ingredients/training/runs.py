@@ -2,15 +2,17 @@
 
 import contextlib
 import dataclasses
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
+import psutil
 import torch
 
 from ingredients.core.config import config_to_dict, save_config
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import OutOfMemoryError, UserInputError
 from ingredients.core.json_yaml import BadFileError, read_yaml
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
@@ -23,6 +25,7 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.pipelines.components import load_scheduler, load_vae
 from ingredients.pipelines.model_places import find_model
+from ingredients.pipelines.out_of_memory import is_out_of_memory
 from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
 from ingredients.training.checkpoints import Checkpoints
 from ingredients.training.diffusion_stage import FrozenParts
@@ -190,8 +193,16 @@ def train_run(
         | {f"data.train={path}": path for path in config.data.train}
         | {f"data.validation={path}": path for path in config.data.validation},
     )
-    with run_folder(folder, resume=resume) if processes.is_main else contextlib.nullcontext():
-        metrics = _train(kind, config, folder, processes, resume, show, sampler_factory, notice)
+    try:
+        with run_folder(folder, resume=resume) if processes.is_main else contextlib.nullcontext():
+            metrics = _train(kind, config, folder, processes, resume, show, sampler_factory, notice)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"The memory was not enough for the run in {folder}; lower stage.micro_batch_size (clips of a backward "
+            "pass) or stage.batch_size, set stage.gradient_checkpointing=true, and see what --dry-run says."
+        ) from error
     processes.close()
     return metrics
 
@@ -214,6 +225,7 @@ def _train(
             "another folder, or this one deleted."
         )
     stage, parts = build_stage(kind, config, device=processes.device, notice=notice)
+    _check_step_fits(config, parts)
     if processes.is_main:
         _warn_of_held_out_clips(config.trainer, parts)
     sampler = None
@@ -226,6 +238,29 @@ def _train(
             save_config(config, folder / CONFIG_NAME)
 
     return trainer.fit(resume=resume, show=show, on_begin=begin)
+
+
+def _check_step_fits(config: RunConfig, parts: FrozenParts) -> None:
+    """Refuses steps of which the clips alone, as they are read, are larger than the memory of this machine.
+
+    Raises:
+        OutOfMemoryError: if they are.
+    """
+    assert parts.clips is not None  # a run has some
+    largest = max(math.prod(shape) for shape in parts.clips.buckets())
+    num_numbers = 2 * largest + parts.clips.empty_prompt_embeds.numel()  # latents, noise, caption
+    for name, num_clips in (
+        ("batch_size", config.stage.batch_size),
+        ("image_batch_size", config.stage.image_batch_size),
+    ):
+        if name == "image_batch_size" and config.stage.image_share == 0:
+            continue
+        needed, there = 4 * num_clips * num_numbers, psutil.virtual_memory().total
+        if needed > there:
+            raise OutOfMemoryError(
+                f"A step of stage.{name}={num_clips} takes {needed / 1e9:,.0f} GB for its clips alone, and this "
+                f"machine has {there / 1e9:,.0f} GB; set a smaller one."
+            )
 
 
 def _warn_of_held_out_clips(config: TrainerConfig, parts: FrozenParts) -> None:

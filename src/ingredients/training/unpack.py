@@ -9,6 +9,7 @@ from diffusers import AutoencoderKLCogVideoX
 from transformers import T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError, OutputError
+from ingredients.core.output_folders import claim_folder
 from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.picture_kind import WEIGHTS_NAME
 from ingredients.models import IngredientsTransformer3DModel
@@ -20,6 +21,9 @@ from ingredients.training.faces import detector, image_encoder, picture_kind, re
 from ingredients.training.faces.pack import JUDGE_FOLDER
 from ingredients.training.pack import SETTINGS_FOLDER
 from ingredients.training.start import base_within
+
+_PARTS = ("vae", "vae-decoder", "text-encoder", "align", "route", "base-t2v")
+"""Those that are written whatever the model folder says of its training."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -46,7 +50,7 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
 
     Raises:
         ModelFolderError: if the folder lacks a part or says nothing about its training.
-        OutputError: if a trained part is there already.
+        OutputError: if a trained part is there already, or something else.
     """
     del resume, show
     folder = config.folder or default_model_path()
@@ -58,9 +62,10 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
         )
     if trained := sorted(path.parent.name for path in output.glob("*/metrics.json")):
         raise OutputError(f"{output} holds trained parts already ({', '.join(trained)}); choose another --output.")
+    for name in {*_PARTS, *(path.stem for path in settings)}:
+        claim_folder(output / name, "a training run")
     for path in settings:
         part = output / path.stem
-        part.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, part / "config.yaml")
         if path.with_suffix(".json").exists():
             shutil.copyfile(path.with_suffix(".json"), part / "metrics.json")
