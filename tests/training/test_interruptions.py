@@ -73,6 +73,18 @@ def test_the_step_is_finished_and_kept(tmp_path: Path, number: int, at: int) -> 
         assert torch.equal(whole.ema.averages[name], resumed.ema.averages[name])
 
 
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signals that come at once count as if some time lay between them."""
+    monkeypatch.setattr("ingredients.training.interruptions._TOGETHER", 0.0)
+
+
+def test_a_signal_that_torchrun_passes_on_as_well_is_no_second_one(tmp_path: Path) -> None:
+    error = interrupt(SignalledStage(signal.SIGINT, at=3, times=2), tmp_path)
+    assert "Interrupted after step 3; the checkpoint of step 3 is kept" in str(error)
+
+
+@pytest.mark.usefixtures("apart")
 @pytest.mark.parametrize("at", [2, "measuring after 0"])
 def test_before_a_step_is_finished_nothing_is_kept_and_nothing_else_is_said(tmp_path: Path, at: int | str) -> None:
     """The second signal stops at once; so does the first one outside of the steps."""
@@ -81,6 +93,7 @@ def test_before_a_step_is_finished_nothing_is_kept_and_nothing_else_is_said(tmp_
     assert not list(tmp_path.glob("checkpoints/*"))
 
 
+@pytest.mark.usefixtures("apart")
 def test_what_is_lost_by_stopping_at_once_is_said(tmp_path: Path) -> None:
     error = interrupt(SignalledStage(signal.SIGTERM, at=8, times=2), tmp_path)
     assert "Interrupted after step 7; the checkpoint of step 5, 2 steps before, is kept" in str(error)

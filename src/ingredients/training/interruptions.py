@@ -4,11 +4,15 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Iterator
 from typing import Any
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_TOGETHER = 2.0
+"""Seconds: `torchrun` passes on to its processes what the terminal has sent them as well, which is one request."""
+
 _FINISHING = "Stopping: this step is finished and kept first; once more stops at once."
 
 
@@ -34,6 +38,7 @@ class StopRequest:
 
     def __init__(self, *, says: bool) -> None:
         self.number: int | None = None
+        self._since = 0.0
         self._says = says
         self._is_deferring = False
 
@@ -70,8 +75,11 @@ class StopRequest:
 
     def _receive(self, number: int, frame: types.FrameType | None) -> None:
         del frame
+        now = time.monotonic()
+        if self.number is not None and self._is_deferring and now - self._since < _TOGETHER:
+            return
         is_first = self.number is None
-        self.number = number
+        self.number, self._since = number, now
         if not (is_first and self._is_deferring):
             raise KeyboardInterrupt
         if self._says:
