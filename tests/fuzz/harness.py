@@ -79,32 +79,39 @@ def check_sentence(message: str) -> None:
 
 @contextlib.contextmanager
 def empty_folder() -> Iterator[Path]:
-    """A folder for one case, which it is in meanwhile."""
+    """A folder for one case, which it is in meanwhile; the folder above it is the case's as well."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        os.chdir(name)
+        folder = Path(name) / "here"
+        folder.mkdir()
+        os.chdir(folder)
         try:
-            yield Path(name)
+            yield folder
         finally:
             os.chdir(before)
 
 
-def snapshot(folder: Path) -> dict[str, str]:
-    """Each file's kind and content, by name."""
+def snapshot() -> dict[str, str]:
+    """Each file's kind and content, by its name from the current folder, and of the one above it."""
     found = {}
-    for path in sorted(folder.rglob("*")):
-        mode = path.lstat().st_mode
+    for path in sorted(Path.cwd().parent.rglob("*")):
+        mode, name = path.lstat().st_mode, os.path.relpath(path)
         if stat.S_ISREG(mode):
-            found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         elif stat.S_ISLNK(mode):
-            found[str(path.relative_to(folder))] = f"link to {path.readlink()}"
+            found[name] = f"link to {path.readlink()}"
         elif not stat.S_ISDIR(mode):
-            found[str(path.relative_to(folder))] = "no file"
+            found[name] = "no file"
     return found
 
 
 def run_command(
-    arguments: list[str], *, may_write: Callable[[str], bool], must_fail: bool = False, codes: tuple[int, ...] = (0, 2)
+    arguments: list[str],
+    *,
+    may_write: Callable[[str], bool],
+    may_leave: str | None = None,
+    must_fail: bool = False,
+    codes: tuple[int, ...] = (0, 2),
 ) -> bool:
     """Runs a command line in the current folder, and checks what it says and leaves.
 
@@ -112,21 +119,21 @@ def run_command(
         arguments: of the command line.
         may_write: whether a file, by its name in the folder, is one that the command was asked to write. One that was
             there before may never change: no line asks for it.
+        may_leave: beginning of the names of files that stay when the command fails: what was done is kept.
         must_fail: whether success would be wrong.
         codes: exit codes that the command has; those of checks are 1 where something was found.
 
     Returns:
         Whether it succeeded.
     """
-    folder = Path.cwd()
-    before = snapshot(folder)
+    before = snapshot()
     with in_time_and_memory(), torch.random.fork_rng():
         result = CliRunner().invoke(app, arguments)
     shown = f"{arguments}\n{result.output[-2000:]}"
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise AssertionError(f"a traceback: {shown}") from result.exception
     assert result.exit_code in codes, shown
-    after = snapshot(folder)
+    after = snapshot()
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
     if result.exit_code == 2:
         errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
@@ -134,7 +141,8 @@ def run_command(
         assert is_usage or len(errors) == 1, shown
         for error in errors:
             check_sentence(error)
-        assert not changed, f"{changed} left by {shown}"
+        left = {name for name in changed if may_leave is None or not name.startswith(may_leave)}
+        assert not left, f"{left} left by {shown}"
     else:
         assert not must_fail, f"a wrong success: {shown}"
         assert all(may_write(name) and name not in before for name in changed), f"{changed} changed by {shown}"

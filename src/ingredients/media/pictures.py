@@ -76,6 +76,8 @@ def read_description(path: str | Path) -> str | None:
                 warnings.simplefilter("ignore")
                 picture = Image.open(file, formats=("PNG", "JPEG", "WEBP"))
                 description = picture.getexif().get(PROVENANCE_TAG)
+        except Image.DecompressionBombError as error:
+            raise UserInputError(f"The picture {path} says that it is far too large to be one of ours.") from error
         except (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error) as error:
             raise UserInputError(f"The picture {path} cannot be read; copy or export it again.") from error
     if description is None:
