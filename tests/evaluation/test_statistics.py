@@ -4,6 +4,7 @@ import pytest
 from ingredients.evaluation.statistics import (
     Estimate,
     bootstrap,
+    bootstrap_difference,
     bootstrap_mean,
     mean_over_seeds,
     over_seeds,
@@ -60,6 +61,16 @@ def test_a_rate_that_never_varies_has_wilsons_interval():
     sometimes = np.array([1.0, 1.0, 0.0, 1.0])
     assert bootstrap_mean(sometimes, is_rate=True) == bootstrap_mean(sometimes)
     assert bootstrap_mean(np.full(8, 1.0)).low == 1.0  # a similarity of 1 everywhere is no rate
+
+
+def test_rates_that_differ_in_no_case_may_differ_in_another():
+    same = np.array([1.0, 0.5, 1.0, 0.0])
+    estimate = bootstrap_difference(same, same, is_rate=True)
+    assert estimate.value == 0.0
+    assert estimate.high == -estimate.low == pytest.approx(wilson(0, 4).high)
+    recalls = np.array([0.93, 0.87])  # measured shares, and not things that happen or not: the same is the same
+    assert bootstrap_difference(recalls, recalls, is_rate=True).high == 0.0
+    assert bootstrap_difference(recalls, recalls + 0.1, is_rate=True).value == pytest.approx(0.1)
 
 
 def test_wilsons_interval_by_hand():

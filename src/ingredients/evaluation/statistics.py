@@ -101,10 +101,12 @@ def bootstrap_difference(
     Args:
         first: one a case.
         second: of the same cases.
-        is_rate: as in `bootstrap_mean`; where no case differs, the interval says how many in a hundred still might.
+        is_rate: as in `bootstrap_mean`; where things happened in the same cases, the interval says how many in a
+            hundred might still differ.
     """
     differences = second - first
-    if is_rate and len(differences) and not differences.any():
+    is_counted = is_rate and bool(np.isin(first, (0.0, 0.5, 1.0)).all())  # of nobody, one of two people, everybody
+    if is_counted and len(differences) and not differences.any():
         most = wilson(0, len(differences)).high
         return Estimate(value=0.0, low=-most, high=most)
     return bootstrap_mean(differences)
