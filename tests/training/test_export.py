@@ -401,7 +401,8 @@ def test_a_run_that_was_trained_on_after_the_next_one_began_is_noticed(runs: Tin
     config = tmp_path / "route/config.yaml"
     config.write_text(config.read_text().replace(str(runs.align), str(tmp_path / "align")))
     checkpoints = tmp_path / "align/checkpoints"
-    shutil.copyfile(checkpoints / "step-00000001.safetensors", checkpoints / "step-00000003.safetensors")
+    for step in (2, 3):  # of the run as it is now, the last checkpoint is another one
+        (checkpoints / f"step-{step:08d}.safetensors").unlink()
     with pytest.raises(UserInputError, match=r"do not add up to what was trained .*attn1\.to.*--layout ours"):
         export(tmp_path / "route", tmp_path / "out", layout="identity")
     assert not (tmp_path / "out").exists()

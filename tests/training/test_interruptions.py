@@ -56,10 +56,11 @@ def interrupt(stage: SignalledStage, folder: Path, *, resume: bool = False) -> T
 def test_the_step_is_finished_and_kept(tmp_path: Path, number: int, at: int) -> None:
     """Before the first checkpoint, between two, at one of them, and in the last step; then the run goes on."""
     error = interrupt(SignalledStage(number, at=at), tmp_path / "run")
-    assert str(error) == (
-        f"Interrupted after step {at}; the checkpoint of step {at} is kept in {tmp_path / 'run'}, and the same "
-        "command with --resume goes on from it."
+    kept = (
+        f"Interrupted after step {at}; the checkpoint of step {at} is kept in {tmp_path / 'run'}, and the same command"
     )
+    assert str(error) == f"{kept} goes on from it."
+    assert error.sentence("the same command with --resume") == f"{kept} with --resume goes on from it."
     assert error.exit_code == 128 + number
     newest = Trainer(LineStage(), tmp_path / "run", config()).checkpoints.paths()[-1]
     assert read_checkpoint(newest).position.step == at

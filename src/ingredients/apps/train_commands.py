@@ -122,7 +122,7 @@ def _command(kind_name: str) -> Callable[..., None]:
                 metrics = train_run(kind, loaded, folder, resume=resume, sampler_factory=training_sampler, notice=say)
         except TrainingInterruptedError as interruption:
             if is_main:
-                say(str(interruption))
+                say(interruption.sentence("the same command with --resume"))
             raise typer.Exit(interruption.exit_code) from interruption
         except KeyboardInterrupt as interruption:
             if is_main:

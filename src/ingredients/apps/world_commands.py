@@ -247,7 +247,7 @@ def train(
                 output, config_file=config, overrides=settings or (), minutes=minutes, resume=resume
             )
     except TrainingInterruptedError as interruption:
-        say(str(interruption))
+        say(interruption.sentence("the same command with --resume"))
         raise typer.Exit(interruption.exit_code) from interruption
     except KeyboardInterrupt as interruption:
         say(f"Interrupted before the part {part} was trained; checkpoints that were there are kept.")

@@ -17,11 +17,26 @@ _FINISHING = "Stopping: this step is finished and kept first; once more stops at
 
 
 class TrainingInterruptedError(KeyboardInterrupt):
-    """A run was stopped from outside; its text says what is kept, and how to go on."""
+    """A run was stopped from outside; its text says what is kept, and how the same command goes on.
 
-    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+    Args:
+        message: what is kept.
+        number: of the signal.
+        can_go_on: whether there is something to go on from.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT, *, can_go_on: bool = False) -> None:
         super().__init__(message)
+        self.message = message
         self.number = number
+        self.can_go_on = can_go_on
+
+    def __str__(self) -> str:
+        return self.sentence("the same command")
+
+    def sentence(self, command: str) -> str:
+        """What is said of it, where `command` goes on from what is kept."""
+        return f"{self.message}, and {command} goes on from it." if self.can_go_on else f"{self.message}."
 
     @property
     def exit_code(self) -> int:

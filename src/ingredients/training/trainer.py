@@ -225,7 +225,7 @@ class Trainer:
                 return self._end()
             except KeyboardInterrupt as error:
                 number = signal.SIGINT if stop.number is None else stop.number
-                raise TrainingInterruptedError(self._say_what_is_kept(), number) from error
+                raise self._interruption(number) from error
 
     def _train(self, stop: StopRequest, *, show: bool) -> None:
         """All steps that are left.
@@ -281,19 +281,18 @@ class Trainer:
         self.processes.close_trackers()
         return metrics
 
-    def _say_what_is_kept(self) -> str:
+    def _interruption(self, number: int) -> TrainingInterruptedError:
         """What an interrupted run leaves: what is on the disk, not what should be."""
         done, paths = self.position.step, self.checkpoints.paths()
         if not paths:
-            return f"Interrupted before a step was finished, so nothing of the run in {self.folder} is kept yet."
+            message = f"Interrupted before a step was finished, so nothing of the run in {self.folder} is kept yet"
+            return TrainingInterruptedError(message, number)
         kept = int(paths[-1].stem.removeprefix("step-"))
         when = f"after step {done}" if done >= kept else "before another step"
         num_lost = done - kept
         lost = f", {num_lost} step{'s' if num_lost > 1 else ''} before," if num_lost > 0 else ""
-        return (
-            f"Interrupted {when}; the checkpoint of step {kept}{lost} is kept in {self.folder}, and the same command "
-            "with --resume goes on from it."
-        )
+        message = f"Interrupted {when}; the checkpoint of step {kept}{lost} is kept in {self.folder}"
+        return TrainingInterruptedError(message, number, can_go_on=True)
 
     def _begin(self, *, resume: bool) -> None:
         paths = self.checkpoints.paths() if resume else []
