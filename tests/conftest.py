@@ -6,10 +6,22 @@ from pathlib import Path
 import pytest
 
 from ingredients.core import files
+from tests.missing_libraries import lacks_something, missing_libraries
 
 # The tests' networks are so small that a second thread costs more than it brings, and `make test` runs one process a
 # core. It must be said before torch is imported, and holds for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leaves out what needs a library that this machine lacks, so that the rest can run."""
+    return True if lacks_something(collection_path) else None
+
+
+def pytest_report_header() -> str | None:
+    """Says so."""
+    names = ", ".join(sorted(missing_libraries()))
+    return f"left out: tests that need {names}" if names else None
 
 
 @pytest.fixture

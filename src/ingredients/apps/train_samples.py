@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import MissingDependencyError
 from ingredients.core.files import atomic_path
+from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.batches import draw_reference, read_people
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import fixed_draws
@@ -103,8 +105,11 @@ class TrainingSampler:
         frames: UInt8Array = to_pixels(pipeline.video_processor.postprocess_video(decoded, output_type="np"))[0]
         names, key = [f"person {number + 1}" for number in range(len(keys))], clip_key(entry.clip_id)
         caption = self._clips.caption(index)
-        with atomic_path(folder / f"{key}.mp4") as path:
-            write_video(path, frames, fps=_FPS, metadata={"title": caption})
+        try:
+            with atomic_path(folder / f"{key}.mp4") as path:
+                write_video(path, frames, fps=_FPS, metadata={"title": caption})
+        except MissingDependencyError as error:  # no reason to end a run: the pictures show most of it
+            warnings.warn(f"Samples are pictures without videos. {error}", TrainingWarning, stacklevel=2)
         photos = {name: [crop] for name, crop in zip(names, crops, strict=True)}
         write_picture(folder / f"{key}.png", contact_sheet(frames, photos, prompt=caption))
         routing = routing_map_sheet(output.routing_maps[0].numpy(), frames, names)

@@ -1,23 +1,34 @@
 """Progress with the time left, on standard error, so that standard output stays clean."""
 
 import contextlib
+import sys
+import time
 from collections.abc import Iterator
 
 from ingredients.core.protocols import ProgressCallback
 
+_SECONDS_BETWEEN_LINES = 10.0
+
 
 @contextlib.contextmanager
 def show_progress(description: str, *, enabled: bool = True) -> Iterator[ProgressCallback]:
-    """Shows a bar with the time left while the block runs; call what it gives with (completed, total)."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    """Shows a bar with the time left while the block runs; call what it gives with (completed, total).
+
+    Without rich, a line now and then says how far it has come.
+    """
+    try:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+    except ImportError:
+        yield _Lines(description, enabled=enabled)
+        return
 
     columns = (
         TextColumn("{task.description}"),
@@ -34,3 +45,19 @@ def show_progress(description: str, *, enabled: bool = True) -> Iterator[Progres
             progress.update(task, completed=completed, total=total)
 
         yield update
+
+
+class _Lines:
+    """Says by lines how far a piece of work has come: the first time, every so many seconds, and at its end."""
+
+    def __init__(self, description: str, *, enabled: bool) -> None:
+        self._description = description
+        self._enabled = enabled
+        self._told_at = -_SECONDS_BETWEEN_LINES
+
+    def __call__(self, completed: int, total: int) -> None:
+        """Says it, if it is time to."""
+        now = time.monotonic()
+        if self._enabled and (completed == total or now - self._told_at >= _SECONDS_BETWEEN_LINES):
+            self._told_at = now
+            sys.stderr.write(f"{self._description}: {completed} of {total}\n")

@@ -109,8 +109,12 @@ def reporting(name: str, *, num_steps: int, progress: float, enabled: bool) -> I
         yield ProgressReport(name, num_steps=num_steps, progress=progress)
         return
 
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+    except ImportError:
+        yield _Lines(name, **settings)
+        return
 
     console = Console(stderr=True)
     if not console.is_terminal:
