@@ -43,13 +43,12 @@ def test_encoded_clips_are_trained_on(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["steps"] == 2
     assert (tmp_path / "run" / "transformer" / "config.json").is_file()
-    assert "step 2" in finished.stderr.replace("2/2", "step 2")
 
 
 def test_a_part_of_the_small_model_is_trained(tmp_path: Path) -> None:
     finished = run_bare(tmp_path, "ingredients.training", "world", "detector", "--output", "parts", *TINY_DETECTOR)
     assert finished.returncode == 0, finished.stderr
-    assert (tmp_path / "parts" / "detector" / "model.safetensors").is_file()
+    assert (tmp_path / "parts" / "detector" / "detector.safetensors").is_file()
     assert "rich" not in finished.stderr
 
 
