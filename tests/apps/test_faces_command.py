@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from ingredients.media.pictures import write_picture
 from tests.apps.conftest import Run
@@ -65,3 +66,22 @@ def test_dlib_needs_no_model(run: Run, tiny_model: Path, photos: dict[str, Path]
     result = run("faces", photos["ana"], "--face-stack", "dlib")
     assert result.exit_code == 0, result.output
     assert "no face found" in result.stdout  # it is a drawing
+
+
+def test_networks_that_give_no_numbers_are_named(run: Run, tiny_model: Path, photos: dict[str, Path]) -> None:
+    path = tiny_model / "face_encoder/recogniser.safetensors"
+    weights = load_file(path)
+    name = next(each for each, tensor in weights.items() if tensor.is_floating_point())
+    weights[name].view(-1)[0] = float("nan")
+    save_file(weights, path)
+    result = run("faces", photos["ana"], "--model", tiny_model)
+    assert result.exit_code == 2
+    assert f"recogniser.safetensors hold values that are not finite (NaN or infinite) in {name}" in result.stderr
+    assert not Path("faces.png").exists()
+
+
+def test_a_flat_picture_shows_no_face(run: Run, tiny_model: Path) -> None:
+    write_picture("black.png", np.zeros((64, 64, 3), np.uint8))
+    result = run("faces", "black.png", "--model", tiny_model)
+    assert result.exit_code == 0, result.output
+    assert "no face found" in result.stdout

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from ingredients.core.errors import NoFaceError
+from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import SimilarityScale
+from ingredients.evaluation.comparison import average_faces
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.people_report import PersonReport, report_people
 from tests.evaluation.stand_ins import (
@@ -65,3 +67,22 @@ def test_people_known_by_one_photo_have_a_scale_of_their_own(judge: Judge):
     by_one, by_two = (report_people(judge, frames, {"ben": [photo("green")] * number})[0] for number in (1, 2))
     assert by_one.similarity == pytest.approx(4.0)
     assert by_two.similarity == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("brightness", [0, 90, 255])
+def test_a_flat_video_is_like_nobody_whatever_a_detector_sees_in_it(judge: Judge, brightness: int):
+    class Everywhere:
+        def detect(self, image: np.ndarray) -> list[Face]:
+            return [make_face(16, 4, 34, 20)]
+
+    seeing = Judge(detector=Everywhere(), recogniser=MeanColourRecogniser(), scale=judge.scale)
+    flat = np.full((4, 24, 60, 3), brightness, dtype=np.uint8)
+    (report,) = report_people(seeing, flat, {"ana": [photo("red")]}, {"ana": [make_face(20, 4, 30, 20)]})
+    assert report == PersonReport(name="ana", found=False, similarity=0.0, frames_found=0)
+    shown = make_frames(4, {20: COLOURS["red"]})
+    assert report_people(seeing, shown, {"ana": [photo("red")]}, {"ana": [make_face(20, 4, 30, 20)]})[0].found
+
+
+def test_people_whose_embeddings_point_nowhere_are_like_nobody():
+    opposite = np.array([[1.0, 0.0], [-1.0, 0.0]], dtype=np.float32)
+    assert not average_faces(opposite).any()

@@ -32,6 +32,7 @@ from ingredients.apps.sampling_options import (
     NumInferenceSteps,
     SplitGuidance,
     StepCache,
+    finite,
 )
 from ingredients.apps.terminal import note, say, show, show_json, with_examples
 from ingredients.core.output_folders import check_output_folder
@@ -82,7 +83,7 @@ def evaluate(
     identity_guidance_scale: IdentityGuidanceScale = None,
     layout_share: LayoutShare = None,
     likeness_guidance_scale: LikenessGuidanceScale = None,
-    face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features.")] = 1.0,
+    face_scale: Annotated[float, typer.Option(callback=finite, help="Strength of the faces' local features.")] = 1.0,
     compile_blocks: Compile = False,
     attention_backend: AttentionBackend = None,
     step_cache: StepCache = None,

@@ -14,6 +14,8 @@ from ingredients.core.faces_types import Face
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.face_choice import from_left, largest_face
 from ingredients.faces.face_stack import FaceReader
+from ingredients.faces.facial_extractor import check_embeds
+from ingredients.faces.flat_places import without_flat
 from ingredients.faces.photo_quality import PhotoDoubt, find_doubts, measure_photo
 from ingredients.faces.picture_kind import PictureKind, PictureLook, doubts_about
 from ingredients.visualisation.faces_sheet import faces_sheet, photo_row
@@ -117,7 +119,7 @@ def inspect_faces(photos: Mapping[str, UInt8Array], reader: FaceReader) -> Faces
     found = [
         (name, number, face)
         for name, image in photos.items()
-        for number, face in enumerate(from_left(reader.detector.detect(image)), start=1)
+        for number, face in enumerate(from_left(without_flat(image, reader.detector.detect(image))), start=1)
     ]
     looks = [look_at(photos[name], face) for name, _, face in found]
     faces = tuple(
@@ -138,6 +140,7 @@ def inspect_faces(photos: Mapping[str, UInt8Array], reader: FaceReader) -> Faces
     cosines = np.zeros((len(faces), len(faces)), np.float32)
     if faces:
         embeds = reader.recogniser.embed(np.stack([face.recognition_crop for face in faces]))
+        check_embeds(embeds)
         embeds = torch.nn.functional.normalize(embeds.float(), dim=-1)
         cosines = (embeds @ embeds.T).cpu().numpy()
     return FacesReport(photos=photos, faces=faces, cosines=cosines)

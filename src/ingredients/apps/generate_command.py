@@ -21,6 +21,7 @@ from ingredients.apps.sampling_options import (
     NumInferenceSteps,
     SplitGuidance,
     StepCache,
+    finite,
 )
 from ingredients.apps.seeds_option import parse_seeds
 from ingredients.apps.terminal import is_given, note, show, show_json, with_examples
@@ -90,7 +91,9 @@ def generate(
     layout_share: LayoutShare = None,
     likeness_guidance_scale: LikenessGuidanceScale = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
-    face_scale: Annotated[float, typer.Option(help="Strength of the faces' local features; 0 is without.")] = 1.0,
+    face_scale: Annotated[
+        float, typer.Option(callback=finite, help="Strength of the faces' local features; 0 is without.")
+    ] = 1.0,
     num_frames: Annotated[int | None, typer.Option(min=1, help="Length in frames. Default: the model's own.")] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's own.")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Pixels. Default: the model's own.")] = None,

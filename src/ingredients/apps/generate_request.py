@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import filecmp
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ingredients.core.errors import ModelFolderError, OutputError, PhotoError, PromptError, UserInputError
 from ingredients.core.files import check_not_an_input, check_output_path
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.numbers import check_number
 from ingredients.core.printable import check_letters, printable
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.media.pictures import check_picture_path
@@ -229,9 +229,8 @@ def with_seeds(request: GenerateRequest, seeds: Sequence[int]) -> list[GenerateR
 def _check_finite(request: GenerateRequest) -> None:
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
-        if isinstance(value, float) and not math.isfinite(value):
-            option = field.name.replace("_", "-")
-            raise UserInputError(f"--{option} must be a number, not {value}.")
+        if isinstance(value, float):
+            check_number(f"--{field.name.replace('_', '-')}", value)
 
 
 def _check_files_differ(photos: Mapping[str, Sequence[PhotoFile]], outputs: Sequence[Path | None]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import INTERRUPTED, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
@@ -38,7 +39,7 @@ def reproduce(
         typer.Option(parser=parse_path, help="Folder of the page with tables and figures. Default: FOLDER/results."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=1, help="Begins no step that would go beyond so many minutes.")
+        float | None, typer.Option(callback=finite, min=1, help="Begins no step that would go beyond so many minutes.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the work, one core each.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan with its cost, and stop.")] = False,

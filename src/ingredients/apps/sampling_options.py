@@ -7,22 +7,40 @@ from typing import Annotated
 
 import typer
 
+from ingredients.core.numbers import check_number
+
+
+def finite(option: typer.CallbackParam, value: float | None) -> float | None:
+    """An option's number, which must be one.
+
+    Raises:
+        UserInputError: if it is NaN or too large.
+    """
+    return None if value is None else check_number(f"--{(option.name or '').replace('_', '-')}", value)
+
+
 NumInferenceSteps = Annotated[
     int | None, typer.Option(min=1, max=1000, help="Denoising steps. Default, here and below: the model's own.")
 ]
-GuidanceScale = Annotated[float | None, typer.Option(help="Weight of the prompt; 1 or less does without.")]
+GuidanceScale = Annotated[
+    float | None, typer.Option(callback=finite, help="Weight of the prompt; 1 or less does without.")
+]
 IdentityGuidanceScale = Annotated[
-    float | None, typer.Option(help="Weight of the people against nobody in particular; 1 does without.")
+    float | None,
+    typer.Option(callback=finite, help="Weight of the people against nobody in particular; 1 does without."),
 ]
 LikenessGuidanceScale = Annotated[
     float | None,
     typer.Option(
-        min=0, help="How far each step is led to where the recogniser sees the people of the photos; 0 does without."
+        callback=finite,
+        min=0,
+        help="How far each step is led to where the recogniser sees the people of the photos; 0 does without.",
     ),
 ]
 LayoutShare = Annotated[
     float | None,
     typer.Option(
+        callback=finite,
         min=0,
         max=1,
         help="Share of the steps, at the start, in which people are placed from left to right in the order given.",

@@ -12,6 +12,7 @@ import typer
 from ingredients.apps import export_command
 from ingredients.apps.early_checks import check_folders
 from ingredients.apps.model_options import Model
+from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.paths import parse_path
 
@@ -74,7 +75,10 @@ def _command(kind_name: str) -> Callable[..., None]:
             Path | None, typer.Option(parser=parse_path, help="Folder of the run. Default: runs/STAGE.")
         ] = None,
         minutes: Annotated[
-            float | None, typer.Option(min=0.01, help="Ends the run, its schedule run down, after so many minutes.")
+            float | None,
+            typer.Option(
+                callback=finite, min=0.01, help="Ends the run, its schedule run down, after so many minutes."
+            ),
         ] = None,
         resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
         dry_run: Annotated[
@@ -100,7 +104,7 @@ def _command(kind_name: str) -> Callable[..., None]:
         for key, value in (
             ("data.train", _listed(data)),
             ("data.validation", _listed(validation_data)),
-            ("model.folder", None if model is None else json.dumps(model, ensure_ascii=False)),
+            ("model.folder", None if model is None else json.dumps(model, ensure_ascii=False, allow_nan=False)),
             ("trainer.minutes", minutes),
         ):
             if value is not None:
@@ -146,7 +150,7 @@ def _print_plan(kind: "RunKind[Any]", config: "RunConfig") -> None:
 
 
 def _listed(paths: list[Path] | None) -> str | None:
-    return json.dumps([str(path) for path in paths], ensure_ascii=False) if paths else None
+    return json.dumps([str(path) for path in paths], ensure_ascii=False, allow_nan=False) if paths else None
 
 
 app.command("align", help=_ALIGN)(_command("align"))

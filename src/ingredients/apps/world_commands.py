@@ -11,6 +11,7 @@ import typer
 
 from ingredients.apps import calibrate_command
 from ingredients.apps.output_options import Overwrite
+from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
@@ -92,7 +93,7 @@ def scene(
     height: Annotated[int, typer.Option(min=32, max=720, help="Pixels; even.")] = 192,
     width: Annotated[int, typer.Option(min=32, max=1280, help="Pixels; even.")] = 288,
     num_frames: Annotated[int, typer.Option(min=1, max=240, help="Length in frames.")] = 17,
-    fps: Annotated[float, typer.Option(min=1, max=120, help="Frames a second.")] = 8.0,
+    fps: Annotated[float, typer.Option(callback=finite, min=1, max=120, help="Frames a second.")] = 8.0,
     output: Annotated[
         Path | None, typer.Option(parser=parse_path, help="Video to write. Default: scene-SEED.mp4.")
     ] = None,
@@ -224,7 +225,8 @@ def train(
         Path, typer.Option(parser=parse_path, help="Folder of all runs; the part writes to OUTPUT/PART.")
     ] = Path("runs/small-world"),
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Training time of the whole run. Default: the part's own.")
+        float | None,
+        typer.Option(callback=finite, min=0.01, help="Training time of the whole run. Default: the part's own."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:

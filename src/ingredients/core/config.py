@@ -190,7 +190,11 @@ def save_config(config: _DataclassInstance, path: str | Path) -> None:
     import yaml
 
     values = config_to_dict(config)
-    text = json.dumps(values, indent=2) if Path(path).suffix == ".json" else yaml.safe_dump(values, sort_keys=False)
+    text = (
+        json.dumps(values, indent=2, allow_nan=False)
+        if Path(path).suffix == ".json"
+        else yaml.safe_dump(values, sort_keys=False)
+    )
     with atomic_path(path) as temporary:
         temporary.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 

@@ -319,7 +319,7 @@ def _check_plain(values: Iterable[Any]) -> None:
 def _check_letters(value: Any) -> None:
     """Refuses halves of letters, which no terminal and no file can take."""
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
         raise NotPlainError("it holds half a letter (a lone surrogate), which no text can hold") from error
 

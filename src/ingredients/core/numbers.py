@@ -20,8 +20,10 @@ def check_number(name: str, value: SupportsFloat) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not abs(number) <= LARGEST_NUMBER or isinstance(value, bool | str):
-        raise ArgumentError(f"{name} must be a number of ordinary size, not {str(value)[:40]}.")
+    if math.isnan(number) or isinstance(value, bool | str):
+        raise ArgumentError(f"{name} must be a number, not {str(value)[:40]}.")
+    if abs(number) > LARGEST_NUMBER:
+        raise ArgumentError(f"{name} is {str(value)[:40]}, which is more than a model can count to; make it smaller.")
     return number
 
 

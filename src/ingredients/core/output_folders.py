@@ -72,7 +72,7 @@ def mark_folder(path: Path, contents: Contents) -> None:
         OutputError: if it cannot be written.
     """
     if _read_marker(path) is None:
-        write_text(path / MARKER_NAME, json.dumps({"made_by": _MADE_BY, "holds": contents}) + "\n")
+        write_text(path / MARKER_NAME, json.dumps({"made_by": _MADE_BY, "holds": contents}, allow_nan=False) + "\n")
 
 
 def claim_folder(path: Path, contents: Contents) -> None:

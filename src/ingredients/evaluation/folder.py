@@ -104,7 +104,7 @@ def fingerprint(
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     for config in configs:
         settings = {key: value for key, value in config.items() if not key.startswith("_")}
-        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+        digest.update(json.dumps(settings, sort_keys=True, default=str, allow_nan=False).encode())
     for path in files:
         with open_file(path) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

@@ -231,11 +231,7 @@ class FacialExtractor:
         hidden_states = features.hidden_states
         if self.scale_source == "recognition_and_clip":
             hidden_states = self._join_scales(best, features)
-        if not all(map(all_finite, (recognition_embeds, features.embeds, *hidden_states))):
-            raise NotFiniteError(
-                "The face networks give values that are not finite (NaN or infinite) for these photos; copy the "
-                "model's face_encoder/ again."
-            )
+        check_embeds(recognition_embeds, features.embeds, *hidden_states)
         return ExtractedIdentities(
             names=tuple(person.name for person in people),
             id_embeds=torch.cat([recognition_embeds, F.normalize(features.embeds, dim=-1)], dim=1),
@@ -327,6 +323,19 @@ class FacialExtractor:
         return tuple(
             torch.cat([hidden_state, feature_map], dim=-1)
             for hidden_state, feature_map in zip(features.hidden_states, maps, strict=True)
+        )
+
+
+def check_embeds(*embeds: Tensor) -> None:
+    """Refuses what face networks say that holds no numbers: it has a likeness to nobody.
+
+    Raises:
+        NotFiniteError: if it does.
+    """
+    if not all(map(all_finite, embeds)):
+        raise NotFiniteError(
+            "The face networks give values that are not finite (NaN or infinite) for these photos; copy the model's "
+            "face_encoder/ again."
         )
 
 

@@ -245,4 +245,4 @@ def load_dual_encoder(folder: Path) -> DualEncoder:
 
 def _write_json(values: object, path: Path) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")

@@ -40,7 +40,7 @@ def with_tags(gif: bytes, tags: Mapping[str, str], *, fps: Fraction) -> bytes:
             frame += 1
     start = _start_of_blocks(gif)
     said = {name: text for name, text in tags.items() if name != "comment"}
-    record = json.dumps({"fps": [fps.numerator, fps.denominator], "tags": said}).encode()
+    record = json.dumps({"fps": [fps.numerator, fps.denominator], "tags": said}, allow_nan=False).encode()
     blocks = bytes([_EXTENSION, _APPLICATION_LABEL, len(_APPLICATION)]) + _APPLICATION + _in_pieces(record)
     if "comment" in tags:
         blocks += bytes([_EXTENSION, _COMMENT]) + _in_pieces(tags["comment"].encode())

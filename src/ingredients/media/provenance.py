@@ -44,7 +44,8 @@ class Provenance:
         """One line of ASCII."""
         values: dict[str, Any] = {"made_by": _PACKAGE, "digital_source_type": _SOURCE_TYPE}
         return json.dumps(
-            values | {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+            values | {name: value for name, value in dataclasses.asdict(self).items() if value is not None},
+            allow_nan=False,
         )
 
     def to_tags(self) -> dict[str, str]:

@@ -9,7 +9,6 @@ face_encoder/                           optional: the face networks that they we
 
 import dataclasses
 import inspect
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 
 from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.core.files import atomic_path
+from ingredients.core.json_yaml import to_json
 from ingredients.core.model_files import name_some, read_json
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
@@ -98,7 +98,7 @@ def save_identity_folder(
         raise OutputError(f"The folder {folder} cannot be made ({error.strerror}); choose another one.") from error
     config = {"_class_name": "IngredientsIdentity"} | {name: transformer.config[name] for name in _identity_fields()}
     with atomic_path(folder / _CONFIG_NAME) as temporary:
-        temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(to_json(config, indent=2) + "\n", encoding="utf-8")
     with atomic_path(folder / _WEIGHTS_NAME) as temporary:
         save_file({name: weights[name].detach().cpu().contiguous() for name in chosen}, temporary)
     if not adapters:

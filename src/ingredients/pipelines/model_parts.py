@@ -1,6 +1,5 @@
 """A new model folder around a transformer: the other parts of the model that it was trained from, as they are."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +10,7 @@ from diffusers import __version__ as diffusers_version
 
 from ingredients.core import json_yaml
 from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.core.json_yaml import BadFileError
+from ingredients.core.json_yaml import BadFileError, to_json
 from ingredients.core.model_files import read_json
 from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -83,7 +82,7 @@ def copy_model_parts(source: Path, target: Path, *, dtype: torch.dtype | None = 
     }
     fields = ("_class_name", "_diffusers_version", *_WEIGHTS, "tokenizer", "scheduler", TRANSFORMER)
     index = {name: index[name] for name in sorted(index) if name in fields}
-    (target / MODEL_INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    (target / MODEL_INDEX).write_text(to_json(index, indent=2) + "\n", encoding="utf-8")
 
 
 def copy_face_encoder(source: Path, target: Path, *, scale_source: ScaleSource) -> None:
@@ -100,7 +99,7 @@ def copy_face_encoder(source: Path, target: Path, *, scale_source: ScaleSource) 
     config = target / FACE_ENCODER / "config.json"
     values = read_json(config) if config.is_file() else {}
     if values.get("scale_source", "clip") != scale_source:
-        config.write_text(json.dumps(values | {"scale_source": scale_source}, indent=2) + "\n", encoding="utf-8")
+        config.write_text(to_json(values | {"scale_source": scale_source}, indent=2) + "\n", encoding="utf-8")
 
 
 def check_finite(module: torch.nn.Module, name: str) -> None:
@@ -128,7 +127,7 @@ def forget_paths(folder: Path) -> None:
             continue
         noted = {name: "" for name in _PATH_FIELDS if Path(str(values.get(name, ""))).is_absolute()}
         if noted:
-            path.write_text(json.dumps(values | noted, indent=2) + "\n", encoding="utf-8")
+            path.write_text(to_json(values | noted, indent=2) + "\n", encoding="utf-8")
 
 
 def _dtypes(files: list[Path]) -> set[torch.dtype]:

@@ -7,7 +7,6 @@ S steps.
 
 import dataclasses
 import inspect
-import json
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from ingredients.core.errors import ArgumentError, ModelFolderError, ShapeError, SpeedOptionError
 from ingredients.core.finite import check_given, check_made
+from ingredients.core.json_yaml import to_json
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.numbers import check_number, whole_number
 from ingredients.core.protocols import DifferentiableRecogniser
@@ -274,7 +274,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             path = Path(given) / kwargs.get("weight_name", "") if kwargs.get("weight_name") else Path(given)
             header = read_header(path) if path.is_file() and path.suffix == ".safetensors" else {}
         if metadata is not None:
-            header |= {LORA_ADAPTER_METADATA_KEY: json.dumps(metadata)}
+            header |= {LORA_ADAPTER_METADATA_KEY: to_json(metadata)}
         weights, config = normalise_lora(tensors, header, where="given" if isinstance(given, dict) else str(given))
         weights = {f"{cls.transformer_name}.{name}": tensor for name, tensor in weights.items()}
         config = {f"{cls.transformer_name}.{name}": value for name, value in config.items()}

@@ -11,7 +11,6 @@ evaluations/VARIANT-sSEED              what the judge says of its videos of the 
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from ingredients.core import output_folders
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
+from ingredients.core.json_yaml import to_json
 from ingredients.core.model_files import digest_files, read_json
 from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
@@ -92,7 +92,7 @@ class Lab:
         elif writes:
             output_folders.claim_folder(self.folder, "studies")
             with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+                temporary.write_text(to_json(now, indent=1) + "\n", encoding="utf-8")
 
     def data_steps(self) -> list[Step]:
         """Clips to learn from, and held-out ones."""

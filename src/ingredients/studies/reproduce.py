@@ -1,12 +1,12 @@
 """One command for every table and figure: `ingredients reproduce`."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from ingredients.core.files import atomic_path
+from ingredients.core.json_yaml import finite_or_none, to_json
 from ingredients.core.model_files import read_json
 from ingredients.core.output_folders import fills_folder
 from ingredients.evaluation.file_names import RESULT_NAME
@@ -123,7 +123,8 @@ def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[s
         temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     with atomic_path(output / RESULTS_NAME) as temporary:
         temporary.write_text(
-            json.dumps(results_numbers(lab, results) | {"figures": drawn}, indent=1) + "\n", encoding="utf-8"
+            to_json(finite_or_none(results_numbers(lab, results) | {"figures": drawn}), indent=1) + "\n",
+            encoding="utf-8",
         )
     return output / PAGE_NAME
 

@@ -1,6 +1,5 @@
 """Trained weights go out: a model folder in our layout or the published one, or identity weights beside a base."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import torch
 from huggingface_hub import save_torch_state_dict
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.json_yaml import to_json
 from ingredients.core.output_folders import check_new_folder, new_folder
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.state_dict_adapter import config_to_published, to_published
@@ -66,7 +66,7 @@ def export_run(
         has_curves = draw_curves is not None and draw_curves(plan.chain, folder / CURVES_NAME)
         card = run_card(plan, name=output.absolute().name, repo_id=repo_id, has_curves=has_curves)
         (folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
-        (folder / RECORD_NAME).write_text(json.dumps(plan.record(), indent=2) + "\n", encoding="utf-8")
+        (folder / RECORD_NAME).write_text(to_json(plan.record(), indent=2) + "\n", encoding="utf-8")
         forget_paths(folder)
 
 
@@ -83,7 +83,7 @@ def _save_published(transformer: IngredientsTransformer3DModel, folder: Path) ->
         )
     folder.mkdir()
     config = {"_class_name": type(transformer).__name__} | config_to_published(transformer)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    (folder / "config.json").write_text(to_json(config, indent=2) + "\n", encoding="utf-8")
     save_torch_state_dict(to_published(transformer), folder, filename_pattern=_WEIGHTS_PATTERN, max_shard_size="10GB")
 
 

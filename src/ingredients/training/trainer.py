@@ -453,7 +453,7 @@ class Trainer:
         samples = ", ".join(self.processes.gather(self.stage.describe(batches)))
         if self.processes.is_main:
             event = {"step": step, "left_out": problem, "samples": samples}
-            append_line(self.folder / EVENTS_NAME, json.dumps(event))
+            append_line(self.folder / EVENTS_NAME, json.dumps(event, allow_nan=False))
             warnings.warn(
                 f"Step {step} was left out, because {problem} ({samples}).", LeftOutStepWarning, stacklevel=2
             )

@@ -19,7 +19,7 @@ _KEY_NAME = "key"
 
 def cached_pool(path: Path, key: Mapping[str, Any], render: Callable[[], Pool]) -> Pool:
     """Reads the pool at `path` if it was rendered for the same key and world, and renders it otherwise."""
-    text = json.dumps({"world": WORLD_VERSION, **key}, sort_keys=True)
+    text = json.dumps({"world": WORLD_VERSION, **key}, sort_keys=True, allow_nan=False)
     try:
         with np.load(path) as stored:
             if str(stored[_KEY_NAME]) == text:
