@@ -87,7 +87,11 @@ def _train_stage(parsed: argparse.Namespace) -> Any:
     kind = RUN_KINDS[parsed.kind]
     given = {"data.train": parsed.data, "data.validation": parsed.validation_data}
     overrides = [
-        *(f"{key}={json.dumps([str(path) for path in paths])}" for key, paths in given.items() if paths),
+        *(
+            f"{key}={json.dumps([str(path) for path in paths], allow_nan=False)}"
+            for key, paths in given.items()
+            if paths
+        ),
         *([] if parsed.minutes is None else [f"trainer.minutes={parsed.minutes}"]),
         *parsed.settings,
     ]
