@@ -12,8 +12,8 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
 
 _FLAT = 2.0
-"""Standard deviation of brightness, of 255, up to which a place is flat: compression leaves less than 1 of one colour,
-the darkest face on a photo has more than 4."""
+"""Standard deviation of a colour, of 255, up to which a place is flat: chosen low, not measured; values that differ by
+less than four steps stay below it."""
 
 
 def without_flat(image: UInt8Array, faces: Iterable[Face]) -> list[Face]:
