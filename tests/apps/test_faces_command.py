@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from ingredients.media.pictures import write_picture
 from tests.apps.conftest import Run
-from tests.apps.tiny_model import FINDS_NO_FACE
+from tests.apps.tiny_model import FINDS_NO_FACE, takes_all_for_photographs
 from tests.faces.antelope_folder import write_antelope_folder
 
 
@@ -40,6 +40,19 @@ def test_a_photo_is_never_overwritten(run: Run, tiny_model: Path, photos: dict[s
         assert result.exit_code == 2
         assert "which is read; choose another name" in result.stderr
     assert photos["ana"].read_bytes() == before
+
+
+def test_photographs_are_refused_by_a_model_of_drawings(run: Run, tiny_model: Path, photos: dict[str, Path]) -> None:
+    takes_all_for_photographs(tiny_model / "face_encoder")
+    line = ("faces", photos["ana"], "--model", tiny_model)
+    result = run(*line)
+    assert result.exit_code == 2
+    assert "looks like a photograph, but this model knows drawn people only" in " ".join(result.stderr.split())
+    assert not Path("faces.png").exists()
+    result = run(*line, "--allow-photographs")
+    assert result.exit_code == 0, result.output
+    assert "photograph" in result.stdout
+    assert Path("faces.png").exists()
 
 
 def test_a_missing_photo_is_named(run: Run, tiny_model: Path) -> None:

@@ -15,7 +15,8 @@ from typer.testing import Result
 
 from ingredients.apps import generate as generate_module
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import PhotographError, UserInputError
+from ingredients.core.warnings_told import PhotoWarning
 from ingredients.faces import dlib_faces
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
@@ -23,7 +24,7 @@ from ingredients.models.state_dict_adapter import to_published
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.apps.conftest import Run
-from tests.apps.tiny_model import FINDS_NO_FACE
+from tests.apps.tiny_model import FINDS_NO_FACE, takes_all_for_photographs
 from tests.faces.antelope_folder import draw_blue_face, write_antelope_folder
 
 PROMPT = "Two people wave on a beach."
@@ -626,6 +627,37 @@ def test_what_a_model_of_drawings_makes_of_photographs_is_told(
     result = generate(face_stack="dlib", people=("ana",))
     assert result.exit_code == 0, result.output
     assert "This model knows drawn people only" in result.stderr
+
+
+def test_a_photograph_is_refused_by_a_model_of_drawings(
+    generate: Generate, tiny_model: Path, photos: dict[str, Path]
+) -> None:
+    takes_all_for_photographs(tiny_model / "face_encoder")
+    assert_one_sentence(
+        generate(people=("ana",)),
+        f"{photos['ana']} looks like a photograph, but this model knows drawn people only",
+        "ingredients world portrait --seed 7",
+        "--model published",
+        "--allow-photographs",
+    )
+    told = generate("--allow-photographs", people=("ana",))
+    assert told.exit_code == 0, told.output
+    assert "in a photograph, it seems" in " ".join(told.stderr.split())
+    assert "ana  not judged: the photo looks like a photograph" in told.stdout
+    report = json.loads(generate("--allow-photographs", "--json", people=("ana",)).stdout)
+    (ana,) = report["people"]
+    assert (ana["judged"], ana["found"], ana["similarity"]) == (False, None, None)
+    assert any("in a photograph, it seems" in notice for notice in report["notices"])
+
+
+def test_in_python_a_photograph_is_refused_as_well(tiny_model: Path, photos: dict[str, Path]) -> None:
+    takes_all_for_photographs(tiny_model / "face_encoder")
+    pipe = IngredientsPipeline.from_pretrained(tiny_model)
+    pipe.set_progress_bar_config(disable=True)
+    with pytest.raises(PhotographError, match=r"ana\.png looks like a photograph.*allow_photographs=True"):
+        pipe({"ana": photos["ana"]}, "A person nods.", num_inference_steps=1)
+    with pytest.warns(PhotoWarning, match="in a photograph, it seems"):
+        pipe({"ana": photos["ana"]}, "A person nods.", num_inference_steps=1, allow_photographs=True)
 
 
 def test_without_dlib_the_command_that_installs_it_is_told(

@@ -12,7 +12,8 @@ from ingredients.training.world_parts import PARTS
 from tests.apps.conftest import Run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-MAX_WEIGHTS_BYTES = 25 * 2**20
+MAX_WEIGHTS_BYTES = 27 * 10**6
+"""What the design allows is 28 MB."""
 
 
 def test_two_photos_and_a_sentence_become_a_video(run: Run) -> None:

@@ -13,9 +13,10 @@ from transformers import T5Config, T5EncoderModel
 from ingredients.evaluation.calibration import ClipSummary, JudgeCalibration, save_calibration
 from ingredients.evaluation.loading import JUDGE_FOLDER, calibration_path
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
-from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig, save_judge
+from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig, load_drawn_face_stack, save_judge
 from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
+from ingredients.faces.picture_kind import PictureKindClassifier, PictureKindConfig, PictureKindNetwork
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.faces.word_tokenizer import WordTokenizer
 from ingredients.models.presets import small_world
@@ -103,6 +104,17 @@ def save_tiny_model(folder: Path) -> None:
     judge = JudgeConfig(crop_size=16, embedding_dim=10, widths=(4, 4), depths=(1, 1))
     save_judge(DepthwiseFaceNetwork(judge), judge, folder / JUDGE_FOLDER)
     save_calibration(make_calibration(), calibration_path(folder))
+
+
+def takes_all_for_photographs(face_encoder: Path) -> None:
+    """Adds to a `face_encoder/` folder what takes every picture for a photograph, flat or not."""
+    config = PictureKindConfig(crop_size=16, widths=(2, 2, 2, 2))
+    network = PictureKindNetwork(config)
+    torch.nn.init.zeros_(network.head.weight)
+    with torch.no_grad():
+        network.head.bias.copy_(torch.tensor([0.0, 0.0, 10.0]))
+    stack = load_drawn_face_stack(face_encoder)
+    dataclasses.replace(stack, picture_kind=PictureKindClassifier(network, config)).save(face_encoder)
 
 
 def make_calibration() -> JudgeCalibration:

@@ -24,6 +24,7 @@ from ingredients.evaluation.benchmark.making import complete_benchmark, write_dr
 from ingredients.media.photos import load_photo
 from ingredients.media.pictures import write_picture
 from tests.evaluation.stand_ins import ColourPatchDetector, make_frames
+from tests.faces.tiny_faces import classifier_that_says
 
 NAMES = ("ana", "ben", "cleo", "dan", "eve")
 
@@ -265,6 +266,18 @@ def test_faces_are_looked_for_where_a_detector_is_given(own: Path):
     (doubt,) = check_benchmark(own, detector=ColourPatchDetector()).problems
     assert doubt.problem == "The photo photos/ana.png shows 2 faces."
     assert not doubt.is_fatal
+
+
+@pytest.mark.parametrize(("scores", "is_usable"), [((0.01, 0.01, 0.98), False), ((0.4, 0.45, 0.15), True)])
+def test_photographs_for_a_model_of_drawings_are_found(
+    own: Path, scores: tuple[float, float, float], is_usable: bool
+) -> None:
+    complete_benchmark(own, [2])
+    report = check_benchmark(own, detector=ColourPatchDetector(), picture_kind=classifier_that_says(scores))
+    assert len(report.problems) == 5
+    assert report.is_usable is is_usable
+    what = "drawn in another style" if is_usable else "in a photograph, it seems"
+    assert report.problems[0].problem.startswith(f"The face in the photo photos/ana.png is {what}")
 
 
 def test_the_card_states_counts_pairs_and_distribution(tmp_path: Path):

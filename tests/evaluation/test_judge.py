@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from ingredients.core.errors import NoFaceError
+from ingredients.core.errors import NoFaceError, PhotographError
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.judge import Judge
 from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_frames
+from tests.faces.tiny_faces import classifier_that_says
 
 RED, GREEN, BLUE = COLOURS["red"], COLOURS["green"], COLOURS["blue"]
 
@@ -59,6 +60,18 @@ def test_several_photos_are_averaged(judge: Judge):
 def test_a_photo_without_a_face_names_the_person(judge: Judge):
     with pytest.raises(NoFaceError, match="no face in a photo of ana"):
         judge.embed_person([np.zeros((24, 60, 3), dtype=np.uint8)], name="ana")
+
+
+def test_a_photograph_is_none_for_a_judge_of_drawings():
+    """What the recogniser says of a photograph means nothing, so there is no reference to compare with."""
+    judge = Judge(
+        detector=ColourPatchDetector(),
+        recogniser=MeanColourRecogniser(),
+        picture_kind=classifier_that_says((0.01, 0.01, 0.98)),
+    )
+    for same in (judge, judge.with_scale(SimilarityScale(same_person_mean=1.0, stranger_mean=0.0))):
+        with pytest.raises(PhotographError, match="knows drawn people only, but a photo of ana looks like a photo"):
+            same.embed_person([photo(RED)], name="ana")
 
 
 def test_an_empty_clip_has_no_tracks(judge: Judge):

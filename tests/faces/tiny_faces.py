@@ -1,5 +1,7 @@
 """Tiny real networks, and a detector that says what it is told; every width is another number."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -9,6 +11,7 @@ from ingredients.faces.alignment import FFHQ_TEMPLATE
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig
 from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip
+from ingredients.faces.picture_kind import PictureKindClassifier, PictureKindConfig, PictureKindNetwork
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer
 
@@ -26,6 +29,8 @@ IMAGE_ENCODER = ImageEncoderConfig(
     projection_dim=7,
     max_text_length=9,
 )
+
+TINY_KIND = PictureKindConfig(crop_size=24, widths=(3, 4, 5, 6))
 
 
 class PlacedFaces:
@@ -72,3 +77,13 @@ def tiny_stack() -> DrawnFaceStack:
 
 def noise_photo(seed: int, height: int = 90, width: int = 70) -> UInt8Array:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def classifier_that_says(scores: tuple[float, float, float], **settings: float) -> PictureKindClassifier:
+    """A tiny network whose head ignores what it sees."""
+    torch.manual_seed(4)
+    network = PictureKindNetwork(TINY_KIND)
+    torch.nn.init.zeros_(network.head.weight)
+    with torch.no_grad():
+        network.head.bias.copy_(torch.tensor(scores).log())
+    return PictureKindClassifier(network, dataclasses.replace(TINY_KIND, **settings))

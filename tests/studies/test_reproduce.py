@@ -42,9 +42,11 @@ def test_the_plan_shares_what_variants_have_in_common(tmp_path: Path) -> None:
     assert len(names) == len(set(names))
     assert sum(name.startswith("align-shipped-s") for name in names) == 3  # of full, box, mse and no_loss alike
     assert sum(name.startswith("align-i2v-s") and "same" not in name for name in names) == 2
-    assert sum(name.startswith("route-") for name in names) == 4 * 3 + 3 * 2 + 3
+    assert sum(name.startswith("route-") for name in names) == 4 * 3 + 3 * 2 + 4
     for step in plan.steps:
         assert all(names.index(need) < names.index(step.name) for need in step.needs)
+    order = [names.index(name) for name in ("clips-train-maps", "align-i2v-maps-s0", "route-recognition_maps-s0")]
+    assert order == sorted(order)
     small = plan_study(Lab(tmp_path, StudyConfig(num_seeds=1)), "table3")
     assert [step.name for step in small.steps if step.name.startswith("route")] == [
         "route-full-s0",

@@ -13,6 +13,7 @@ from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.image_encoder import ImageEncoderConfig
 from ingredients.faces.judge_recogniser import JudgeConfig
+from ingredients.faces.picture_kind import PictureKindConfig
 from ingredients.faces.recogniser import RecogniserConfig
 from ingredients.training.faces import pack_face_networks
 from ingredients.training.faces.detector import (
@@ -23,6 +24,7 @@ from ingredients.training.faces.detector import (
     train_judge_detector,
 )
 from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
+from ingredients.training.faces.picture_kind import PictureKindTrainingConfig, train_picture_kind
 from ingredients.training.faces.pools import Pool, cached_pool
 from ingredients.training.faces.recognition import (
     JudgeTrainingConfig,
@@ -100,16 +102,36 @@ def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None
     )
     assert image_metrics.keys() >= {"description_rank_1", "caption_pairwise"}
 
+    with pytest.raises(ModelFolderError, match="ingredients world train picture-kind"):
+        pack_face_networks(tmp_path, tmp_path / "model")
+    kinds = PictureKindConfig(crop_size=24, widths=(2, 3, 4, 5))
+    kind_metrics = train_picture_kind(
+        PictureKindTrainingConfig(
+            picture_kind=kinds,
+            trainer=_trainer(),
+            num_portraits=2,
+            num_scenes=2,
+            num_foreign=3,
+            batch_size=6,
+            num_validation=2,
+        ),
+        tmp_path,
+        show=False,
+    )
+    assert kind_metrics.keys() >= {"drawn_world_refused", "photograph_right", "other_style_right"}
+
     (tmp_path / "model").mkdir()
     pack_face_networks(tmp_path, tmp_path / "model")
     stack = load_face_stack(tmp_path / "model" / "face_encoder")
     assert stack.recogniser.embedding_dim == 9
     assert stack.image_encoder.config == encoder
     assert load_judge(tmp_path / "model" / "judge").embedding_dim == 7
+    assert stack.picture_kind is not None
+    assert stack.picture_kind.config == kinds
     judge_detector = load_judge_detector(tmp_path / "model" / "judge")
     assert judge_detector is not None
     assert judge_detector.config == own.detector != stack.detector.config
-    for part in ("detector", "recogniser", "judge", "judge-detector", "image-encoder"):
+    for part in ("detector", "recogniser", "judge", "judge-detector", "image-encoder", "picture-kind"):
         assert json.loads((tmp_path / part / "metrics.json").read_text())["steps"] == 3
         lines = [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]

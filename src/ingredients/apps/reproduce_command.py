@@ -25,7 +25,7 @@ HELP = with_examples(
 
 def reproduce(
     target: Annotated[
-        Literal["table1", "table2", "table3", "lambda", "references", "figures", "all"],
+        Literal["table1", "table2", "table3", "lambda", "references", "scales", "figures", "all"],
         typer.Argument(help="Which table, the figures, or everything."),
     ],
     settings: Annotated[

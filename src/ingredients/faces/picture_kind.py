@@ -27,6 +27,13 @@ from ingredients.faces.weights import load_weights, use_channels_last
 
 WEIGHTS_NAME = "model.safetensors"
 
+_NEARER = 1.15
+_LIT = (12, 242)
+"""Brightness of the darkest and the brightest parts of an evenly lit crop."""
+
+_LEAST_CONTRAST = 20
+"""Of a crop that is lit evenly."""
+
 
 class PictureKind(enum.IntEnum):
     """What a picture is; the numbers are the network's channels."""
@@ -46,11 +53,12 @@ class PictureKindConfig:
     widths: tuple[Width, ...] = (12, 24, 40, 64)
     """Channels at strides 1, 2, 4 and 8."""
 
-    photograph_threshold: Annotated[float, Range(above=0, below=1)] = 0.9
-    """Score from which a picture is a photograph."""
+    min_photograph_odds: Annotated[float, Range(above=0, at_most=1000)] = 5.0
+    """How many times a photograph's score must be the drawn world's for a picture to be one: nobody drawn is to be
+    refused."""
 
-    drawn_threshold: Annotated[float, Range(above=0, below=1)] = 0.5
-    """Score below which a picture that is no photograph is a drawing of another style."""
+    min_edge_share: Annotated[float, Range(above=0, below=1)] = 0.6
+    """Of a drawing in another style, the least `PictureLook.edge_share`; below it nothing is flat enough for one."""
 
     def __post_init__(self) -> None:
         """Checks counts and ranges."""
@@ -93,11 +101,18 @@ class PictureLook:
     kind: PictureKind
     """What kind of picture it is."""
 
-    photograph: float
-    """Score of a photograph, 0 to 1."""
-
     drawn_world: float
-    """Score of the drawn world, 0 to 1."""
+    """Score of the drawn world, 0 to 1; the three sum to 1."""
+
+    other_style: float
+    """Score of a drawing in another style."""
+
+    photograph: float
+    """Score of a photograph."""
+
+    edge_share: float
+    """Share of all differences between neighbouring pixels that the strongest tenth of them makes up: where colours
+    are flat, nearly everything lies at edges, and where they are shaded and textured, a good part does not."""
 
 
 class PictureKindClassifier:
@@ -119,19 +134,52 @@ class PictureKindClassifier:
 
     @torch.no_grad()
     def look_at_crops(self, crops: UInt8Array) -> list[PictureLook]:
-        """Looks at aligned crops (B, S, S, 3), each as it is and mirrored."""
-        pixel_values = crops_to_pixel_values(crops)
-        logits = (self.network(pixel_values) + self.network(pixel_values.flip(-1))).float() / 2  # (B, kinds)
-        return [self._decide(scores) for scores in logits.softmax(-1).tolist()]
+        """Looks at aligned crops (B, S, S, 3)."""
+        views = [crops_to_pixel_values(view) for view in _views(crops)]
+        views += [pixel_values.flip(-1) for pixel_values in views]
+        scores = torch.stack([self.network(view).float().log_softmax(-1) for view in views]).mean(0).softmax(-1)
+        return [self._decide(of_crop, edge_share(crop)) for of_crop, crop in zip(scores.tolist(), crops, strict=True)]
 
-    def _decide(self, scores: list[float]) -> PictureLook:
-        photograph, drawn_world = scores[PictureKind.PHOTOGRAPH], scores[PictureKind.DRAWN_WORLD]
+    def _decide(self, scores: list[float], edges: float) -> PictureLook:
+        drawn_world, other_style, photograph = (scores[kind] for kind in PictureKind)
+        is_flat = other_style > photograph and edges >= self.config.min_edge_share
         kind = PictureKind.OTHER_STYLE
-        if photograph >= self.config.photograph_threshold:
+        if photograph > self.config.min_photograph_odds * drawn_world and not is_flat:
             kind = PictureKind.PHOTOGRAPH
-        elif drawn_world >= self.config.drawn_threshold:
+        elif drawn_world > max(other_style, photograph):
             kind = PictureKind.DRAWN_WORLD
-        return PictureLook(kind=kind, photograph=photograph, drawn_world=drawn_world)
+        return PictureLook(
+            kind=kind, drawn_world=drawn_world, other_style=other_style, photograph=photograph, edge_share=edges
+        )
+
+
+def _views(crops: UInt8Array) -> list[UInt8Array]:
+    """Crops (B, S, S, 3) as they are, from nearer, and evenly lit, the first and the last without colour, too.
+
+    Their mean is surer than any of them: a tint, faint light or a cap says less.
+    """
+    size = crops.shape[1]
+    inset = (size - round(size / _NEARER)) // 2
+    near = [Image.fromarray(crop[inset : size - inset, inset : size - inset]) for crop in crops]
+    nearer = np.stack([np.asarray(each.resize((size, size), Image.Resampling.BILINEAR)) for each in near])
+    brightness = crops.astype(np.float32).mean(axis=-1)
+    low, high = np.percentile(brightness, (2, 98), axis=(1, 2))[:, :, None, None, None]
+    gain = (_LIT[1] - _LIT[0]) / np.maximum(high - low, _LEAST_CONTRAST)
+    lit = np.clip((crops - low) * gain + _LIT[0], 0, 255).astype(np.uint8)
+    return [crops, nearer, lit, _without_colour(crops), _without_colour(lit)]
+
+
+def _without_colour(crops: UInt8Array) -> UInt8Array:
+    grey = crops.astype(np.float32).mean(axis=-1, keepdims=True)
+    return np.asarray(grey.repeat(3, axis=-1), np.uint8)
+
+
+def edge_share(crop: UInt8Array) -> float:
+    """`PictureLook.edge_share` of a crop (S, S, 3)."""
+    values = crop.astype(np.int16)
+    differences = np.concatenate([np.abs(np.diff(values, axis=axis)).max(axis=-1).ravel() for axis in (0, 1)])
+    differences.sort()
+    return float(differences[-(len(differences) // 10) :].sum() / max(int(differences.sum()), 1))
 
 
 def doubts_about(look: PictureLook) -> list[PhotoDoubt]:
@@ -139,8 +187,8 @@ def doubts_about(look: PictureLook) -> list[PhotoDoubt]:
     if look.kind is PictureKind.PHOTOGRAPH:
         return [
             PhotoDoubt(
-                reason=f"in a photograph, it seems (score {look.photograph:.2f}), and this model knows drawn people "
-                "only",
+                reason=f"in a photograph, it seems (score {look.drawn_world:.2f} of a drawn one), and this model "
+                "knows drawn people only",
                 remedy="somebody is drawn all the same, and nobody judges how alike",
             )
         ]

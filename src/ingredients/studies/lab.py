@@ -2,6 +2,7 @@
 
 settings.json                          model and amounts: other ones need another folder
 encoded/train, encoded/validation      clips of the drawn world, without the benchmark's held-out pairs
+encoded/train-maps, ...                the same with the recogniser's feature maps
 bases/t2v, bases/i2v                   the common bases
 align/LABEL-sSEED                      an alignment
 route/VARIANT-sSEED                    a variant, ready to use
@@ -10,6 +11,7 @@ evaluations/VARIANT-sSEED              what the judge says of its videos of the 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 SETTINGS_NAME = "settings.json"
 TRANSFORMER_CONFIG = "transformer/config.json"
 
-_CLIPS = ("clips-train", "clips-validation")
+_MAPS = "-maps"
 _VALIDATION_SEED = 10**9
 SHARD_SIZE = 50
 """Clips of a shard of encoded clips."""
@@ -94,11 +96,11 @@ class Lab:
             with atomic_path(path) as temporary:
                 temporary.write_text(to_json(now, indent=1) + "\n", encoding="utf-8")
 
-    def data_steps(self) -> list[Step]:
+    def data_steps(self, *, recognition_maps: bool = False) -> list[Step]:
         """Clips to learn from, and held-out ones."""
         return [
-            self._clips_step("train", 0, self.config.num_clips),
-            self._clips_step("validation", _VALIDATION_SEED, self.config.num_validation_clips),
+            self._clips_step("train", 0, self.config.num_clips, recognition_maps),
+            self._clips_step("validation", _VALIDATION_SEED, self.config.num_validation_clips, recognition_maps),
         ]
 
     def base_step(self, base: Base) -> Step:
@@ -110,7 +112,7 @@ class Lab:
             minutes=steps * _SECONDS_A_BASE_STEP / 60,
             result=self.base_folder(base) / (TRANSFORMER_CONFIG if is_taken else METRICS_NAME),
             run=self._take_base if is_taken else functools.partial(self._train_base, base),
-            needs=() if is_taken else _CLIPS + (("base-t2v",) if base == "i2v" else ()),
+            needs=() if is_taken else _clips(False) + (("base-t2v",) if base == "i2v" else ()),
         )
 
     def align_step(self, alignment: Alignment, seed: int) -> Step:
@@ -120,7 +122,7 @@ class Lab:
             minutes=0.0 if alignment.is_taken else self.config.align_steps * _SECONDS_AN_ALIGN_STEP / 60,
             result=self.align_folder(alignment, seed) / (TRANSFORMER_CONFIG if alignment.is_taken else METRICS_NAME),
             run=functools.partial(self._take_aligned if alignment.is_taken else self._align, alignment, seed),
-            needs=() if alignment.is_taken else (*_CLIPS, f"base-{alignment.base}"),
+            needs=() if alignment.is_taken else (*_clips(alignment.recognition_maps), f"base-{alignment.base}"),
         )
 
     def route_step(self, variant: Variant, seed: int) -> Step:
@@ -130,7 +132,7 @@ class Lab:
             minutes=self.config.route_steps * _SECONDS_A_ROUTE_STEP / 60,
             result=self.route_folder(variant, seed) / METRICS_NAME,
             run=functools.partial(self._route, variant, seed),
-            needs=(*_CLIPS, f"align-{variant.alignment.label}-s{seed}"),
+            needs=(*_clips(variant.alignment.recognition_maps), f"align-{variant.alignment.label}-s{seed}"),
         )
 
     def base_folder(self, base: Base) -> Path:
@@ -152,11 +154,18 @@ class Lab:
         """
         import torch
 
+        from ingredients.faces.drawn_face_stack import load_drawn_face_stack
+        from ingredients.pipelines.folder_layout import FACE_ENCODER
         from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
         from ingredients.pipelines.transformer_folder import load_transformer
 
         transformer = load_transformer(run / "transformer", dtype=torch.float32)
-        pipeline = IngredientsPipeline.from_pretrained(self.model_folder, transformer=transformer)
+        faces = load_drawn_face_stack(self.model_folder / FACE_ENCODER)
+        has_people, width = transformer.config.identity_modules, transformer.config.id_vit_dim
+        if has_people and width != faces.image_encoder.config.hidden_size:  # it learned from feature maps, too
+            config = dataclasses.replace(faces.config, scale_source="recognition_and_clip")
+            faces = dataclasses.replace(faces, config=config)
+        pipeline = IngredientsPipeline.from_pretrained(self.model_folder, transformer=transformer, face_encoder=faces)
         pipeline.sampling_defaults = self.sampling()
         return pipeline
 
@@ -183,22 +192,23 @@ class Lab:
         )
 
     def clips(self, name: str) -> Path:
-        """Of `train` or `validation`."""
+        """Of `train` or `validation`; with `-maps` behind it, those with feature maps."""
         return self.folder / "encoded" / name
 
-    def _clips_step(self, name: str, first_seed: int, number: int) -> Step:
+    def _clips_step(self, name: str, first_seed: int, number: int, recognition_maps: bool) -> Step:
         last = (number - 1) // SHARD_SIZE * SHARD_SIZE
+        name += _MAPS if recognition_maps else ""
         return Step(
             name=f"clips-{name}",
             minutes=number * _SECONDS_A_CLIP / 60,
             result=self.clips(name) / f"shard-{last:08d}.safetensors",
-            run=functools.partial(self._encode, name, first_seed, number),
+            run=functools.partial(self._encode, name, first_seed, number, recognition_maps),
         )
 
-    def _encode(self, name: str, first_seed: int, number: int) -> None:
+    def _encode(self, name: str, first_seed: int, number: int, recognition_maps: bool) -> None:
         from ingredients.studies import lab_work  # with PyTorch, as in all that follow: a plan needs none
 
-        lab_work.encode(self, name, first_seed, number)
+        lab_work.encode(self, name, first_seed, number, recognition_maps=recognition_maps)
 
     def _take_base(self) -> None:
         from ingredients.studies import lab_work
@@ -225,10 +235,17 @@ class Lab:
 
         lab_work.route(self, variant, seed)
 
-    def data_overrides(self, start: Path) -> tuple[str, ...]:
+    def data_overrides(self, start: Path, *, recognition_maps: bool) -> tuple[str, ...]:
         """Settings of a run that begins with another: its clips, and where it starts."""
+        which = _MAPS if recognition_maps else ""
         return (
-            f'data.train=["{self.clips("train")}"]',
-            f'data.validation=["{self.clips("validation")}"]',
+            f'data.train=["{self.clips(f"train{which}")}"]',
+            f'data.validation=["{self.clips(f"validation{which}")}"]',
             f'model.start="{start}"',
         )
+
+
+def _clips(recognition_maps: bool) -> tuple[str, ...]:
+    """Names of the steps that make a run's clips."""
+    which = _MAPS if recognition_maps else ""
+    return f"clips-train{which}", f"clips-validation{which}"

@@ -38,9 +38,10 @@ _ENCODING_BATCH = 5
 
 
 @torch.inference_mode()
-def encode(lab: Lab, name: str, first_seed: int, number: int) -> None:
+def encode(lab: Lab, name: str, first_seed: int, number: int, *, recognition_maps: bool) -> None:
     """Draws and encodes clips of the drawn world, without the held-out pairs."""
-    loaded = load_encoding_model(lab.model_folder, EncoderConfig(), device=torch.device("cpu"), dtype=torch.float32)
+    config = EncoderConfig(scale_source="recognition_and_clip" if recognition_maps else "clip")
+    loaded = load_encoding_model(lab.model_folder, config, device=torch.device("cpu"), dtype=torch.float32)
     world = WorldExampleConfig()
     folder = lab.clips(name)
     source = dataclasses.asdict(world) | {"without_held_out_pairs": True}
@@ -102,7 +103,8 @@ def align(lab: Lab, alignment: Alignment, seed: int) -> None:
     """Trains an alignment."""
     assert alignment.base is not None
     recipe = align_recipe(lab.config.align_steps, seed=seed)
-    overrides = (*lab.data_overrides(lab.base_folder(alignment.base)), *alignment.overrides)
+    data = lab.data_overrides(lab.base_folder(alignment.base), recognition_maps=alignment.recognition_maps)
+    overrides = (*data, *alignment.overrides)
     config = load_config(type(recipe), overrides=overrides, defaults=recipe)
     train_run(RUN_KINDS["align"], config, lab.align_folder(alignment, seed), resume=True, show=lab.show)
 
@@ -111,6 +113,7 @@ def route(lab: Lab, variant: Variant, seed: int) -> None:
     """Trains a variant's router stage."""
     recipe = route_recipe(lab.config.route_steps, seed=seed)
     start = lab.align_folder(variant.alignment, seed)
-    overrides = (*lab.data_overrides(start), *variant.route_overrides)
+    data = lab.data_overrides(start, recognition_maps=variant.alignment.recognition_maps)
+    overrides = (*data, *variant.route_overrides)
     config = load_config(type(recipe), overrides=overrides, defaults=recipe)
     train_run(RUN_KINDS["route"], config, lab.route_folder(variant, seed), resume=True, show=lab.show)

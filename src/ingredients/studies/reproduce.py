@@ -25,7 +25,7 @@ from ingredients.studies.steps import Step, order_steps, run_steps
 from ingredients.studies.tables import TABLES, PaperTable, seeds_markdown, table_markdown
 from ingredients.studies.variants import EXTRAS, VARIANTS, Variant
 
-Target = Literal["table1", "table2", "table3", "lambda", "references", "figures", "all"]
+Target = Literal["table1", "table2", "table3", "lambda", "references", "scales", "figures", "all"]
 
 PAGE_NAME = "README.md"
 RESULTS_NAME = "results.json"
@@ -73,7 +73,8 @@ def plan_study(lab: Lab, target: Target) -> StudyPlan:
     for number, variant in sorted(runs, key=lambda run: (run[1] in EXTRAS, run[0])):
         seed = variant.seeds[number]
         align, route = lab.align_step(variant.alignment, seed), lab.route_step(variant, seed)
-        add(variant_step(lab, variant, seed), align, route)
+        clips = lab.data_steps(recognition_maps=True) if variant.alignment.recognition_maps else []
+        add(variant_step(lab, variant, seed), *clips, align, route)
     for method in TUNED:
         if method in models:
             add(tuned_step(lab, method))

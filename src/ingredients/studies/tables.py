@@ -126,7 +126,16 @@ TABLE_REFERENCES = PaperTable(
     ),
     better=(),
 )
-TABLES = {table.name: table for table in (TABLE_1, TABLE_2, TABLE_3, TABLE_LAMBDA, TABLE_REFERENCES)}
+TABLE_SCALES = PaperTable(
+    name="scales",
+    title="Multi-scale features of the recognition backbone (3.2), or of the image encoder alone, as published",
+    rows=(
+        TableRow(model="recognition_maps", label="both"),
+        TableRow(model="i2v", label="the image encoder's"),
+    ),
+    better=(),
+)
+TABLES = {table.name: table for table in (TABLE_1, TABLE_2, TABLE_3, TABLE_LAMBDA, TABLE_REFERENCES, TABLE_SCALES)}
 
 _COLUMNS = (
     ("paper_face_similarity", "Face Sim, %", 100.0),

@@ -29,6 +29,9 @@ class Alignment:
     label: str = "i2v"
     """Of its folder."""
 
+    recognition_maps: bool = False
+    """Whether it learns from clips that hold the recogniser's feature maps, too (3.2), which are encoded apart."""
+
     @property
     def is_taken(self) -> bool:
         """Whether it is taken out of the model that ships."""
@@ -60,6 +63,8 @@ I2V = Alignment()
 T2V = Alignment(base="t2v", label="t2v")
 AFTER_VAE = Alignment(overrides=("model.transformer.canvas_placement=after",), label="i2v-after")
 SAME_CLIP = Alignment(overrides=("stage.reference_source=same_clip",), label="i2v-same-clip")
+MAPS_SETTING = "model.scale_source=recognition_and_clip"
+WITH_MAPS = Alignment(overrides=(MAPS_SETTING,), label="i2v-maps", recognition_maps=True)
 
 FULL = Variant(
     name="full",
@@ -111,6 +116,12 @@ FROM_SAME_CLIP = Variant(
     alignment=SAME_CLIP,
     route_overrides=("stage.reference_source=same_clip",),
 )
+FROM_MAPS = Variant(
+    name="recognition_maps",
+    description="the recogniser's feature maps beside the image encoder's",
+    alignment=WITH_MAPS,
+    route_overrides=(MAPS_SETTING,),
+)
 
 VARIANTS: tuple[Variant, ...] = (
     FULL,
@@ -123,8 +134,9 @@ VARIANTS: tuple[Variant, ...] = (
     SMALL_LAMBDA,
     LARGE_LAMBDA,
     FROM_SAME_CLIP,
+    FROM_MAPS,
 )
 """All of them, those that the paper's tables need first."""
 
-EXTRAS = (SMALL_LAMBDA, LARGE_LAMBDA, FROM_SAME_CLIP)
+EXTRAS = (SMALL_LAMBDA, LARGE_LAMBDA, FROM_SAME_CLIP, FROM_MAPS)
 """Those that no table of the paper has."""

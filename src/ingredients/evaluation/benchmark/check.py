@@ -296,10 +296,11 @@ def _photo_problems(
                         f"The photo {photo} shows {num_faces or 'no'} face{'s' if num_faces else ''}."
                     )
                 if faces and picture_kind is not None:
-                    from ingredients.faces.picture_kind import doubts_about  # with PyTorch
+                    from ingredients.faces.picture_kind import PictureKind, doubts_about  # with PyTorch
 
                     look = picture_kind.look(image, largest_face(faces).landmarks)
-                    doubts += [f"The face in the photo {photo} is {doubt.reason}." for doubt in doubts_about(look)]
+                    found = fatal if look.kind is PictureKind.PHOTOGRAPH else doubts
+                    found += [f"The face in the photo {photo} is {doubt.reason}." for doubt in doubts_about(look)]
             except UserInputError as error:
                 fatal.append(str(error))
             problems += _problems_at(IDENTITIES_NAME, number, fatal)

@@ -27,10 +27,9 @@ def load_trained_face_stack(output: Path) -> DrawnFaceStack:
     Raises:
         ModelFolderError: if one of them is not trained yet.
     """
-    _require(output, detector.PART, recognition.RECOGNISER_PART, image_encoder.PART)
+    _require(output, detector.PART, recognition.RECOGNISER_PART, image_encoder.PART, picture_kind.PART)
     detector_config = load_config(detector.DetectorTrainingConfig, output / detector.PART / detector.CONFIG_NAME)
     recogniser_folder = output / recognition.RECOGNISER_PART
-    has_picture_kind = (output / picture_kind.PART / "metrics.json").is_file()
     recogniser_config = load_config(
         recognition.RecogniserTrainingConfig, recogniser_folder / recognition.CONFIG_NAME
     ).recogniser
@@ -40,7 +39,7 @@ def load_trained_face_stack(output: Path) -> DrawnFaceStack:
         detector=found,
         recogniser=build_recogniser(recogniser_config, recogniser_folder / recognition.RECOGNISER_WEIGHTS_NAME),
         image_encoder=load_dual_encoder(output / image_encoder.PART),
-        picture_kind=picture_kind.load_trained_picture_kind(output) if has_picture_kind else None,
+        picture_kind=picture_kind.load_trained_picture_kind(output),
     )
 
 

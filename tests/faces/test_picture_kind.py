@@ -1,0 +1,225 @@
+"""What tells drawings from photographs: how a tiny one decides, and the one that ships, on real photographs."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+import skimage.data
+import torch
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import ModelFolderError, NoFaceError, PhotographError
+from ingredients.faces.drawn_face_stack import DrawnFaceStack, load_drawn_face_stack
+from ingredients.faces.face_choice import choose_face, largest_face
+from ingredients.faces.facial_extractor import FacialExtractor
+from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.faces.picture_kind import (
+    PictureKind,
+    PictureKindClassifier,
+    PictureKindNetwork,
+    edge_share,
+)
+from ingredients.pipelines.folder_layout import FACE_ENCODER
+from ingredients.pipelines.model_places import default_model_path
+from ingredients.world import render_portrait, render_scene, sample_identity, sample_scene
+from tests.faces.tiny_faces import (
+    TINY_KIND,
+    PlacedFaces,
+    classifier_that_says,
+    noise_photo,
+    tiny_encoder,
+    tiny_recogniser,
+    tiny_stack,
+)
+
+
+def flat_crop() -> UInt8Array:
+    crop = np.full((24, 24, 3), 200, np.uint8)
+    crop[8:16, 8:16] = (20, 90, 40)
+    return crop
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_flat", "kind"),
+    [
+        ((0.6, 0.3, 0.1), False, PictureKind.DRAWN_WORLD),
+        ((0.01, 0.9, 0.09), True, PictureKind.OTHER_STYLE),
+        ((0.01, 0.9, 0.09), False, PictureKind.PHOTOGRAPH),  # no drawing is so textured
+        ((0.02, 0.4, 0.58), True, PictureKind.PHOTOGRAPH),
+        ((0.4, 0.45, 0.15), False, PictureKind.OTHER_STYLE),
+        ((0.1, 0.6, 0.3), False, PictureKind.OTHER_STYLE),  # not sure enough to refuse
+    ],
+)
+def test_the_kind_goes_by_scores_and_by_flatness(
+    scores: tuple[float, float, float], is_flat: bool, kind: PictureKind
+) -> None:
+    crop = flat_crop() if is_flat else noise_photo(0, 24, 24)
+    (look,) = classifier_that_says(scores).look_at_crops(crop[None])
+    assert look.kind is kind
+    np.testing.assert_allclose((look.drawn_world, look.other_style, look.photograph), scores, atol=1e-5)
+
+
+def test_the_share_of_edges() -> None:
+    """Flat colours have all differences in few places; a ramp has them everywhere alike."""
+    assert edge_share(flat_crop()) == 1.0
+    ramp = np.repeat(np.arange(24, dtype=np.uint8)[None, :, None] * 5, 24, axis=0).repeat(3, axis=2)
+    num_differences = 2 * 24 * 23  # half of them are 0: those from row to row
+    assert edge_share(ramp) == pytest.approx(num_differences // 10 / (num_differences / 2))
+    assert edge_share(np.full((24, 24, 3), 7, np.uint8)) == 0.0
+
+
+def extractor(look: PictureKindClassifier | None, *places: tuple[float, float, float]) -> FacialExtractor:
+    return FacialExtractor(
+        PlacedFaces(*places) if places else PlacedFaces((10.0, 15.0, 50.0)),
+        tiny_recogniser(),
+        tiny_encoder(),
+        canvas_crop_size=20,
+        picture_kind=look,
+    )
+
+
+def test_a_photograph_is_refused_and_drawn_if_allowed() -> None:
+    photograph = classifier_that_says((0.01, 0.01, 0.98))
+    people = [IdentityPhotos(name="ana", images=[noise_photo(1)], labels=["ana.jpg"])]
+    with pytest.raises(PhotographError) as refusal:
+        extractor(photograph).extract(people)
+    message = str(refusal.value)
+    assert message.startswith("ana.jpg looks like a photograph, but this model knows drawn people only")
+    for remedy in ("--model published", "ingredients world portrait --seed 7", "--allow-photographs"):
+        assert remedy in message
+    assert message.count(". ") == 0
+    identities = extractor(photograph).extract(people, allow_photographs=True)
+    assert identities.photographed == {"ana"}
+    assert "in a photograph, it seems (score 0.01 of a drawn one)" in identities.warnings[0]
+    plain = extractor(None).extract(people)
+    assert plain.photographed == frozenset()
+    torch.testing.assert_close(identities.id_embeds, plain.id_embeds)
+
+
+def test_another_style_is_doubtful() -> None:
+    drawing = np.full((90, 70, 3), 255, np.uint8)
+    drawing[20:60, 30:50] = 0
+    people = [IdentityPhotos(name="ana", images=[drawing], labels=["ana.png"])]
+    identities = extractor(classifier_that_says((0.02, 0.9, 0.08))).extract(people)
+    assert "drawn in another style than the people that this model knows" in identities.warnings[0]
+    assert identities.photographed == frozenset()
+    assert not any("style" in warning for warning in extractor(None).extract(people).warnings)
+
+
+def test_a_photograph_without_a_face_is_told() -> None:
+    blind = extractor(classifier_that_says((0.01, 0.01, 0.98)))
+    blind.detector = PlacedFaces()
+    with pytest.raises(NoFaceError, match=r"No face was found in ana\.jpg, which looks like a photograph\. The small"):
+        blind.extract([IdentityPhotos(name="ana", images=[noise_photo(1)], labels=["ana.jpg"])])
+
+
+def test_the_largest_face_is_among_the_surest() -> None:
+    sure, large, doubtful = PlacedFaces((0, 0, 20), (30, 30, 30), (0, 40, 50)).detect(noise_photo(0))[::-1]
+    faces = [dataclasses.replace(face, score=score) for face, score in ((doubtful, 0.55), (large, 0.75), (sure, 0.84))]
+    assert largest_face(faces) is faces[1]
+    assert choose_face(faces, "largest", label="ana.png") is faces[1]
+    assert largest_face(faces[:1]) is faces[0]
+
+
+def test_a_stack_with_it_comes_back_as_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(6)
+    stack = dataclasses.replace(
+        tiny_stack(), picture_kind=PictureKindClassifier(PictureKindNetwork(TINY_KIND), TINY_KIND)
+    )
+    stack.save(tmp_path)
+    loaded = load_drawn_face_stack(tmp_path).picture_kind
+    assert stack.picture_kind is not None
+    assert loaded is not None
+    assert loaded.config == TINY_KIND
+    crops = np.stack([noise_photo(seed, 24, 24) for seed in range(3)])
+    for before, after in zip(stack.picture_kind.look_at_crops(crops), loaded.look_at_crops(crops), strict=True):
+        assert after.drawn_world == pytest.approx(before.drawn_world, abs=0.01)
+    (tmp_path / "picture_kind" / "model.safetensors").unlink()
+    with pytest.raises(ModelFolderError, match="picture_kind"):
+        load_drawn_face_stack(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> DrawnFaceStack:
+    return load_drawn_face_stack(default_model_path() / FACE_ENCODER)
+
+
+def kind_of(stack: DrawnFaceStack, photo: Image.Image) -> PictureKind | None:
+    """As it is chosen and told; None without a face."""
+    pixels = np.asarray(photo.convert("RGB"))
+    faces = stack.detector.detect(pixels)
+    assert stack.picture_kind is not None
+    return stack.picture_kind.look(pixels, largest_face(faces).landmarks).kind if faces else None
+
+
+def as_jpeg(photo: Image.Image, quality: int) -> Image.Image:
+    stored = io.BytesIO()
+    photo.convert("RGB").save(stored, "JPEG", quality=quality)
+    return Image.open(stored)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda photo: photo, id="as it is"),
+        pytest.param(lambda photo: photo.crop((140, 20, 320, 220)), id="the face alone"),
+        pytest.param(lambda photo: photo.convert("L"), id="grey"),
+        pytest.param(lambda photo: photo.filter(ImageFilter.GaussianBlur(2)), id="blurred"),
+        pytest.param(lambda photo: photo.resize((160, 160)), id="small"),
+        pytest.param(lambda photo: as_jpeg(photo, 30), id="JPEG"),
+        pytest.param(ImageOps.mirror, id="mirrored"),
+    ],
+)
+def test_an_astronaut_is_a_photograph(shipped: DrawnFaceStack, change: object) -> None:
+    assert callable(change)
+    astronaut = Image.fromarray(np.asarray(skimage.data.astronaut()))
+    assert kind_of(shipped, change(astronaut)) is PictureKind.PHOTOGRAPH
+
+
+def test_her_face_is_taken_and_not_the_collar(shipped: DrawnFaceStack) -> None:
+    face = largest_face(shipped.detector.detect(np.asarray(skimage.data.astronaut())))
+    middle = (face.box[:2] + face.box[2:]) / 2
+    assert abs(middle - (225, 120)).max() < 30
+
+
+@pytest.mark.parametrize("name", ["chelsea", "coffee", "camera", "coins", "rocket", "cell", "gravel", "grass", "ihc"])
+def test_photographs_are_never_taken(shipped: DrawnFaceStack, name: str) -> None:
+    """A cat, a cup and others; where no face is found the photo is refused for that."""
+    files = sorted((Path(skimage.__file__).parent / "data").glob(f"{name}.*"))
+    photo = Image.open(files[0])
+    for each in (photo, ImageOps.mirror(photo.convert("RGB")), as_jpeg(photo, 40)):
+        assert kind_of(shipped, each) in (PictureKind.PHOTOGRAPH, None)
+
+
+def test_drawn_people_are_never_refused(shipped: DrawnFaceStack) -> None:
+    """A few of the thousands of `benchmarks/picture_kinds.py`: in clips, before photographs, grey, small, as JPEG."""
+    backdrop = np.asarray(ImageOps.fit(Image.fromarray(np.asarray(skimage.data.astronaut())), (192, 192)))
+    for seed in range(12):
+        drawn = render_portrait(sample_identity(seed, "eval"), seed, size=192)
+        portrait = Image.fromarray(drawn.image)
+        before = Image.fromarray(np.where(drawn.person_mask[..., None], drawn.image, backdrop))
+        clip = render_scene(sample_scene(seed, split="eval", num_people=2), num_frames=1)
+        photos = (
+            portrait, portrait.convert("L"), as_jpeg(portrait, 40), portrait.resize((72, 72)),
+            portrait.resize((400, 400)), portrait.crop((20, 10, 180, 180)), portrait.rotate(8), before,
+            Image.fromarray(clip.frames[0]),
+        )  # fmt: skip
+        for photo in photos:
+            assert kind_of(shipped, photo) is not PictureKind.PHOTOGRAPH
+
+
+def test_a_cartoon_is_of_another_style(shipped: DrawnFaceStack) -> None:
+    cartoon = Image.new("RGB", (256, 256), (120, 200, 240))
+    draw = ImageDraw.Draw(cartoon)
+    draw.ellipse((58, 48, 198, 218), fill=(250, 215, 60), outline=(0, 0, 0), width=5)
+    for x in (100, 156):
+        draw.ellipse((x - 14, 100, x + 14, 135), fill=(255, 255, 255), outline=(0, 0, 0), width=3)
+        draw.ellipse((x - 6, 112, x + 6, 128), fill=(0, 0, 0))
+    draw.arc((95, 130, 161, 190), 20, 160, fill=(160, 20, 20), width=6)
+    landmarks = np.float32([[100, 117], [156, 117], [128, 150], [98, 175], [158, 175]])
+    assert shipped.picture_kind is not None
+    assert shipped.picture_kind.look(np.asarray(cartoon), landmarks).kind is PictureKind.OTHER_STYLE
