@@ -44,6 +44,4 @@ def test_the_command_line_is_a_program() -> None:
     )
     assert finished.returncode == 2
     assert finished.stdout == ""
-    assert (
-        finished.stderr == "Error: --photo ana= must have the form NAME=FILE or FILE, such as: --photo ana=ana.png\n"
-    )
+    assert finished.stderr == "Error: --photo ana= must be NAME=FILE or FILE, such as: --photo ana=ana.png\n"

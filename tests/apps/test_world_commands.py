@@ -8,6 +8,7 @@ from PIL import Image
 
 from ingredients.media.photos import load_photo
 from ingredients.media.video import read_video
+from ingredients.training.interruptions import TrainingInterruptedError
 from ingredients.training.trainer import Trainer
 from ingredients.training.world_parts import PARTS
 from ingredients.world import render_portrait, sample_identity, vocabulary
@@ -97,8 +98,8 @@ def test_a_part_is_trained_and_goes_on(run: Run) -> None:
 
 
 def test_an_interrupted_training_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(trainer: Trainer, **_: object) -> None:
+        raise TrainingInterruptedError(f"the checkpoint is kept in {trainer.folder}", can_go_on=True)
 
     monkeypatch.setattr(Trainer, "fit", interrupt)
     result = run("world", "train", "text-encoder", "--output", "runs")

@@ -15,6 +15,7 @@ from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
+from ingredients.training.world_part_names import PART_NAMES
 
 SplitOption = Annotated[
     Literal["train", "judge", "eval"],
@@ -201,9 +202,8 @@ def words() -> None:
 @app.command(
     help=with_examples(
         "Trains one part of the small model again, packs the trained parts into a model folder, or unpacks a folder "
-        "to train its parts further. Parts, in the order in which they need each other: detector, recogniser, "
-        "image-encoder, judge, text-encoder, vae, vae-decoder, latents, base-t2v, base-i2v, align, route, pack, "
-        "unpack. Settings are those of the part's config.yaml, which lies beside its weights. The base-t2v of unpack "
+        f"to train its parts further. Parts, in the order in which they need each other: {', '.join(PART_NAMES)}. "
+        "Settings are those of the part's config.yaml, which lies beside its weights. The base-t2v of unpack "
         "is the base inside the aligned model, trained further with it, not the one that it was aligned from.",
         "ingredients world train recogniser --minutes 20",
         "ingredients world train recogniser --minutes 40 --resume",
@@ -233,7 +233,6 @@ def train(
     """Trains one part of the small model."""
     from ingredients.core.config import check_settings
     from ingredients.core.warnings_told import TrainingWarning, warnings_told
-    from ingredients.training.world_part_names import PART_NAMES
 
     if part not in PART_NAMES:
         raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}.")
