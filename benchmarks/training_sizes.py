@@ -163,6 +163,7 @@ def write_random_clips(size: RandomSize, config: dict[str, Any], folder: Path, *
     def random(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator).half()
 
+    claim_folder(folder, {"parts": {}, "widths": {}}, random(*text_shape))
     for number in range(num_clips):
         people = tuple(
             EncodedPerson(
@@ -188,5 +189,4 @@ def write_random_clips(size: RandomSize, config: dict[str, Any], folder: Path, *
             people=people,
         )
         write_shard(folder / f"shard-{number:08d}.safetensors", [clip], skipped={})
-    claim_folder(folder, {"parts": {}}, random(*text_shape))
     return EncodedClips([folder])
