@@ -87,7 +87,7 @@ def test_while_the_model_is_read(generate: Callable[..., Any], monkeypatch: pyte
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(ALLOCATOR)
 
-    monkeypatch.setattr(AutoencoderKLCogVideoX, "from_pretrained", fail)
+    monkeypatch.setattr(AutoencoderKLCogVideoX, "__init__", fail)
     result = generate()
     assert result.exit_code == 2
     last = result.stderr.strip().splitlines()[-1]

@@ -418,7 +418,7 @@ def test_without_clips_there_is_nothing_to_learn(run: Run, tiny_model: Path) -> 
     assert "nothing to learn from" in result.stderr
     result = run("train", "align", "--model", tiny_model, "--data", "nowhere", *QUICK)
     assert result.exit_code == 2
-    assert "There are no encoded clips in nowhere" in result.stderr
+    assert "There is no folder of encoded clips nowhere; check the name" in result.stderr
 
 
 def test_the_recognisers_maps_are_trained_on_if_they_were_encoded(run: Run, tiny_model: Path) -> None:
