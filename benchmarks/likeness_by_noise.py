@@ -19,8 +19,8 @@ from ingredients.evaluation.cases import Case, make_cases
 from ingredients.evaluation.distractors import DistractorGallery
 from ingredients.evaluation.loading import load_model_judge
 from ingredients.evaluation.references import embed_people
+from ingredients.model_folders.places import default_model_path
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import to_pixels
 from ingredients.world.scenes import render_scene

@@ -27,8 +27,8 @@ from ingredients.evaluation.references import embed_people
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.model_folders.places import default_model_path
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.pipeline_output import to_pixels
 from ingredients.world.scenes import render_scene
 

@@ -24,15 +24,15 @@ from measuring import attention_rate, best_seconds, matrix_rate, seconds
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
+from ingredients.model_folders.unloaded_weights import T5_XXL
 from ingredients.models import presets
 from ingredients.models.block_ingredients import IngredientsBlock
 from ingredients.models.flops import base_block_flops, identity_flops_per_token
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed import apply_speed_options
-from ingredients.pipelines.speed_options import SpeedOptions
-from ingredients.pipelines.unloaded_weights import T5_XXL
 
 NUM_TEXT_TOKENS, NUM_PATCHES = 226, 577
 FORMS = ("plain", "folded")

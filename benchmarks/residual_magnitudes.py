@@ -16,10 +16,10 @@ import torch
 
 from ingredients.apps.generate_command import parse_photos
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
+from ingredients.model_folders.places import default_model_path
+from ingredients.pipelines.execution.residual_magnitudes import recording_residuals, save_residual_magnitudes
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.people import identity_photos
-from ingredients.pipelines.residual_magnitudes import recording_residuals, save_residual_magnitudes
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, load_drawn_face_stack
-from ingredients.pipelines.folder_layout import FACE_ENCODER
-from ingredients.pipelines.model_places import default_model_path
+from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.places import default_model_path
 from ingredients.world import Identity, render_portrait, sample_identity
 
 _NUM_PHOTOS = 4

@@ -28,12 +28,12 @@ from ingredients.evaluation.loading import load_model_judge
 from ingredients.evaluation.references import embed_people
 from ingredients.evaluation.statistics import bootstrap_mean
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.model_folders.places import default_model_path
+from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.speed_options import STEP_CACHES, SpeedOptions
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import to_pixels
-from ingredients.pipelines.speed import apply_speed_options
-from ingredients.pipelines.speed_options import STEP_CACHES, SpeedOptions
 
 OPTIONS: dict[str, SpeedOptions] = {
     "exact": SpeedOptions(),

@@ -27,13 +27,13 @@ from ingredients.apps.quiet_libraries import silence_libraries
 from ingredients.data.clip_encoder import EncoderConfig
 from ingredients.data.clip_example import ClipExample
 from ingredients.data.world_examples import WorldExampleConfig, draw_example
-from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
-from ingredients.training.file_names import LOG_NAME
-from ingredients.training.stage import StepPosition
-from ingredients.training.throughput import peak_flops, peak_memory
-from ingredients.training.trainer import Trainer, TrainerConfig
-from ingredients.training.world_folders import load_clip_encoder
-from ingredients.training.world_parts import AlignPartConfig
+from ingredients.training.loop.file_names import LOG_NAME
+from ingredients.training.loop.stage import StepPosition
+from ingredients.training.loop.throughput import peak_flops, peak_memory
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.small_world.folders import load_clip_encoder
+from ingredients.training.small_world.parts import AlignPartConfig
+from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
 
 Batches = Sequence[Any]
 

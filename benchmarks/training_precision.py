@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import small_world_base
 from ingredients.models.rotary import video_rotary_emb
-from ingredients.training.mixed_precision import mixed_precision
+from ingredients.training.loop.mixed_precision import mixed_precision
 
 
 @contextlib.contextmanager

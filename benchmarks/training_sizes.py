@@ -11,9 +11,9 @@ from diffusers import AutoencoderKLCogVideoX
 from ingredients.data.encoded_clips import EncodedClip, EncodedClips, EncodedPerson, claim_folder, write_shard
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import paper
-from ingredients.training.diffusion_stage import FrozenParts
-from ingredients.training.world_folders import load_frozen_parts, load_transformer
-from ingredients.training.world_parts import PARTS
+from ingredients.training.small_world.folders import load_frozen_parts, load_transformer
+from ingredients.training.small_world.parts import PARTS
+from ingredients.training.stages.diffusion import FrozenParts
 
 NUM_PEOPLE = 2
 

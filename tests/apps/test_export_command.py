@@ -13,8 +13,8 @@ from PIL import Image
 from ingredients.media.video import read_video
 from ingredients.pipelines.loading import load_pipeline
 from tests.apps.conftest import Run
-from tests.pipelines.hub_server import point_at, run_hub
-from tests.pipelines.upload_server import UploadHub, run_upload_hub
+from tests.model_folders.hub_server import point_at, run_hub
+from tests.model_folders.upload_server import UploadHub, run_upload_hub
 from tests.training.tiny_runs import TinyRuns, denoise, encode_clips, make_base, train_both
 
 CLIPS = ("world", "clips", "--number", 6, "--height", 32, "--width", 48, "--references", 1, "--output", "clips")

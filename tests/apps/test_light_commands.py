@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ingredients.training.world_part_names import PART_NAMES
-from ingredients.training.world_parts import PARTS
+from ingredients.training.small_world.part_names import PART_NAMES
+from ingredients.training.small_world.parts import PARTS
 
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "peft", "scipy.stats")
 

@@ -9,10 +9,10 @@ from typer.testing import Result
 
 from ingredients.apps import models_command
 from ingredients.core.memory_mode import MemoryMode
-from ingredients.pipelines import known_models
-from ingredients.pipelines.hub_model import HubModel
+from ingredients.model_folders import known_models
+from ingredients.model_folders.hub_model import HubModel
 from tests.apps.conftest import Run
-from tests.pipelines.hub_server import COMMIT, Hub, point_at, run_hub
+from tests.model_folders.hub_server import COMMIT, Hub, point_at, run_hub
 
 REPOSITORY = "someone/people"
 

@@ -7,8 +7,8 @@ import pytest
 
 from ingredients.core.config import load_config
 from ingredients.media.video import read_video
-from ingredients.pipelines.model_places import default_model_path
-from ingredients.training.world_parts import PARTS
+from ingredients.model_folders.places import default_model_path
+from ingredients.training.small_world.parts import PARTS
 from tests.apps.conftest import Run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ingredients.media.video import read_video
+from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed_options import COMPILE_NOTICE, SpeedOptions
 from tests.apps.conftest import Run
 
 ALL_OPTIONS = ("--step-cache", "pab", "--attention-backend", "_native_math", "--fuse-qkv", "--split-guidance")

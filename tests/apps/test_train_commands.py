@@ -14,9 +14,9 @@ from ingredients.apps.train_samples import TrainingSampler
 from ingredients.core.output_folders import MARKER_NAME, claimed_folder
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.training.diffusion_stage import FrozenParts
-from ingredients.training.runs import SamplesConfig
-from ingredients.training.start import base_within
+from ingredients.training.runs.run import SamplesConfig
+from ingredients.training.runs.start import base_within
+from ingredients.training.stages.diffusion import FrozenParts
 from tests.apps.conftest import Run
 from tests.faces.antelope_folder import NETWORKS, RECOGNITION_DIM, write_antelope_folder
 from tests.faces.onnx_models import STAGE_WIDTHS, write_residual_network
@@ -288,7 +288,7 @@ def test_what_no_memory_holds_is_said(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
 
     with monkeypatch.context() as patched:
-        patched.setattr("ingredients.training.router_stage.RouterStage.loss", exhaust)
+        patched.setattr("ingredients.training.stages.router.RouterStage.loss", exhaust)
         result = run(*arguments)
     assert result.exit_code == 2, result.output
     assert "The memory was not enough for the run in run; lower stage.micro_batch_size" in result.stderr
@@ -317,8 +317,8 @@ def test_what_a_run_warns_of_is_a_line(
     run: Run, tiny_model: Path, encoded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without TensorBoard, and with every step left out for a jump that is none."""
-    monkeypatch.setattr("ingredients.training.processes.get_available_trackers", list)
-    monkeypatch.setattr("ingredients.training.loss_watch._NEEDED", 1)
+    monkeypatch.setattr("ingredients.training.loop.processes.get_available_trackers", list)
+    monkeypatch.setattr("ingredients.training.loop.loss_watch._NEEDED", 1)
     arguments = ("train", "route", "--model", tiny_model, "--data", encoded, "--output", "run", *QUICK)
     result = run(*arguments, "trainer.trackers=[tensorboard]", "trainer.spike_factor=0.01")
     assert result.exit_code == 0, result.output

@@ -8,9 +8,9 @@ from PIL import Image
 
 from ingredients.media.photos import load_photo
 from ingredients.media.video import read_video
-from ingredients.training.interruptions import TrainingInterruptedError
-from ingredients.training.trainer import Trainer
-from ingredients.training.world_parts import PARTS
+from ingredients.training.loop.interruptions import TrainingInterruptedError
+from ingredients.training.loop.trainer import Trainer
+from ingredients.training.small_world.parts import PARTS
 from ingredients.world import render_portrait, sample_identity, vocabulary
 from tests.apps.conftest import Run
 

@@ -22,7 +22,7 @@ from ingredients.faces.word_tokenizer import WordTokenizer
 from ingredients.models.presets import small_world
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.training.text_encoder import build_tokenizer
+from ingredients.training.small_world.text_encoder import build_tokenizer
 
 FINDS_FACES_EVERYWHERE, FINDS_NO_FACE = 1e-4, 0.999
 NOBODY_IS_ALIKE = 2.0

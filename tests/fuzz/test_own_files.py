@@ -26,8 +26,8 @@ from ingredients.evaluation.folder_scale import FolderScale, load_folder_scale, 
 from ingredients.evaluation.manifest import MANIFEST_NAME, ManifestPerson, ManifestVideo, read_manifest, write_manifest
 from ingredients.evaluation.records import CaseRecord, MotionRecord, RoutingRecord
 from ingredients.media.provenance import Provenance, read_provenance
-from ingredients.pipelines.model_origin import read_card_metadata
-from ingredients.pipelines.residual_magnitudes import (
+from ingredients.model_folders.origin import read_card_metadata
+from ingredients.pipelines.execution.residual_magnitudes import (
     RESIDUAL_MAGNITUDES_NAME,
     ResidualMagnitudes,
     load_residual_magnitudes,
@@ -41,10 +41,10 @@ from ingredients.pipelines.sampling_defaults import (
 )
 from ingredients.studies import steps
 from ingredients.studies.comparison import read_result
-from ingredients.training.checkpoints import BEST_NAME, CHECKPOINTS_FOLDER, Checkpoints
-from ingredients.training.run_folder import read_metrics, read_run
-from ingredients.training.runs import CONFIG_NAME, RUN_KINDS
-from ingredients.training.trainer import LOG_NAME, METRICS_NAME, _forget_lines
+from ingredients.training.loop.checkpoints import BEST_NAME, CHECKPOINTS_FOLDER, Checkpoints
+from ingredients.training.loop.trainer import LOG_NAME, METRICS_NAME, _forget_lines
+from ingredients.training.runs.folder import read_metrics, read_run
+from ingredients.training.runs.run import CONFIG_NAME, RUN_KINDS
 from ingredients.visualisation.curves import read_log
 from tests.apps.tiny_model import make_calibration
 from tests.data import drawn_clips

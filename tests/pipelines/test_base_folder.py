@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ModelFolderError, OutputError, ShapeError, SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.model_folders.identity import save_identity_folder
 from ingredients.models.transformer_ingredients import LORA_TARGETS, IngredientsTransformer3DModel
-from ingredients.pipelines.identity_folder import save_identity_folder
+from ingredients.pipelines.execution.memory_modes import apply_memory_mode
+from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.memory_modes import apply_memory_mode
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed import apply_speed_options
-from ingredients.pipelines.speed_options import SpeedOptions
 from tests.pipelines.stand_ins import (
     HEIGHT,
     NUM_FRAMES,

@@ -20,11 +20,11 @@ from peft import LoraConfig
 from PIL import Image
 
 from ingredients.core.errors import ArgumentError, HubError, ModelFolderError, UserInputError
+from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
+from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.pipelines.speed import apply_speed_options
-from ingredients.pipelines.speed_options import SpeedOptions
 from tests.pipelines.stand_ins import (
     HEIGHT,
     PROMPT,

@@ -13,13 +13,14 @@ from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.model_folders import places as model_places
+from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.transformer import load_transformer
 from ingredients.models.state_dict_adapter import to_published
-from ingredients.pipelines import loading, model_places
+from ingredients.pipelines import loading
+from ingredients.pipelines.execution.memory_plan import MemoryPlan
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.memory_plan import MemoryPlan
-from ingredients.pipelines.model_places import default_model_path
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.transformer_folder import load_transformer
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_face_stack,

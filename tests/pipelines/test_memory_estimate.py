@@ -12,12 +12,13 @@ from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
 from ingredients.data.encode import encode_clips
 from ingredients.data.vae_shortcuts import decode_pictures, single_frame_convolutions
+from ingredients.model_folders.known_models import KNOWN_MODELS, KnownModel
+from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.unloaded_weights import folder_weights, published_weights
 from ingredients.models import presets
 from ingredients.models.identity_features import FoldedBlockFeatures, IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.known_models import KNOWN_MODELS, KnownModel
-from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.memory_estimate import (
+from ingredients.pipelines.execution.memory_estimate import (
     CONVOLUTION_WORKSPACE,
     ModelWeights,
     VideoDemand,
@@ -31,12 +32,11 @@ from ingredients.pipelines.memory_estimate import (
     weigh,
     with_margin,
 )
-from ingredients.pipelines.memory_modes import SMALL_TILE, TILE, decode_in_tiles
-from ingredients.pipelines.memory_plan import choose_mode, plan_memory
-from ingredients.pipelines.model_places import default_model_path
+from ingredients.pipelines.execution.memory_modes import SMALL_TILE, TILE, decode_in_tiles
+from ingredients.pipelines.execution.memory_plan import choose_mode, plan_memory
+from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.pipelines.speed_options import SpeedOptions
-from ingredients.pipelines.unloaded_weights import folder_weights, published_weights
 from tests.pipelines.allocations import AllocationCount, without_computing
 from tests.pipelines.stand_ins import make_identities, make_pipeline
 

@@ -15,8 +15,7 @@ from torch import nn
 from ingredients.core.errors import SpeedOptionError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode, next_lower
 from ingredients.models.block_ingredients import onloaded
-from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.memory_modes import (
+from ingredients.pipelines.execution.memory_modes import (
     SMALL_TILE,
     TILE,
     apply_memory_mode,
@@ -24,9 +23,10 @@ from ingredients.pipelines.memory_modes import (
     decoding_in_tiles,
     place_parts,
 )
+from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed import apply_speed_options
-from ingredients.pipelines.speed_options import SpeedOptions
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_canvas,

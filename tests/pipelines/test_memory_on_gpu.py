@@ -10,13 +10,19 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel
 
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
+from ingredients.model_folders.unloaded_weights import T5_XXL
 from ingredients.models import presets
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.memory_estimate import ModelWeights, VideoDemand, estimate_needs, weigh, with_margin
-from ingredients.pipelines.memory_modes import apply_memory_mode
-from ingredients.pipelines.memory_plan import free_device_memory
+from ingredients.pipelines.execution.memory_estimate import (
+    ModelWeights,
+    VideoDemand,
+    estimate_needs,
+    weigh,
+    with_margin,
+)
+from ingredients.pipelines.execution.memory_modes import apply_memory_mode
+from ingredients.pipelines.execution.memory_plan import free_device_memory
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.unloaded_weights import T5_XXL
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_canvas,

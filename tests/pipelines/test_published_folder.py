@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.model_folders.components import load_tokenizer
+from ingredients.model_folders.transformer import load_transformer
 from ingredients.models.state_dict_adapter import config_from_published, published_key_map
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.components import load_tokenizer
 from ingredients.pipelines.prompts import encode_prompts
-from ingredients.pipelines.transformer_folder import load_transformer
 from tests.golden import fill
 from tests.models.golden_models import Golden, golden_call, golden_identities, qformer_arguments
 from tests.pipelines.stand_ins import make_text_encoder

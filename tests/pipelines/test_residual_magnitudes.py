@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.residual_magnitudes import (
+from ingredients.pipelines.execution.residual_magnitudes import (
     RESIDUAL_MAGNITUDES_NAME,
     ResidualMagnitudes,
     load_residual_magnitudes,
     recording_residuals,
 )
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import PROMPT, make_identities, make_pipeline
 
 CURVE = ResidualMagnitudes(timesteps=(900, 600, 0), log_magnitudes=(0.0, 0.3, -0.3))

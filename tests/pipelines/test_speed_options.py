@@ -10,11 +10,11 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _Attention
 from torch._dynamo.utils import counters
 
 from ingredients.core.errors import MissingDependencyError, SpeedOptionError
+from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
+from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.speed_options import ATTENTION_BACKENDS, STEP_CACHES, WITHIN_BLOCKS, SpeedOptions
+from ingredients.pipelines.execution.step_caches import step_cache_config
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.residual_magnitudes import ResidualMagnitudes
-from ingredients.pipelines.speed import apply_speed_options
-from ingredients.pipelines.speed_options import ATTENTION_BACKENDS, STEP_CACHES, WITHIN_BLOCKS, SpeedOptions
-from ingredients.pipelines.step_caches import step_cache_config
 from tests.pipelines.stand_ins import NUM_BLOCKS, TOKEN_GRID, make_canvas, make_identities, make_pipeline
 
 STEPS = 10
@@ -161,7 +161,7 @@ def test_a_cache_leaves_work_out_in_a_video(
         def config(*args: Any, **kwargs: Any) -> Any:
             return dataclasses.replace(step_cache_config(*args, **kwargs), threshold=1e9)
 
-        monkeypatch.setattr("ingredients.pipelines.step_caches.step_cache_config", config)
+        monkeypatch.setattr("ingredients.pipelines.execution.step_caches.step_cache_config", config)
     apply_speed_options(pipeline, SpeedOptions(step_cache=name))
     run(pipeline)
     assert exact_work == STEPS * NUM_BLOCKS * 4

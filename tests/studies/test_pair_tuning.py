@@ -6,8 +6,8 @@ import torch
 from transformers import T5Config, T5EncoderModel
 
 from ingredients.studies.pair_tuning import PairTuningConfig, PairTuningStage, PlaceholderPrompts
-from ingredients.training.text_encoder import build_tokenizer
-from ingredients.training.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.small_world.text_encoder import build_tokenizer
 from tests.training.conftest import TinyWorld, tiny_world  # noqa: F401 - a fixture
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)

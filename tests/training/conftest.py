@@ -7,8 +7,8 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.training.diffusion_stage import DiffusionStage, FrozenParts
-from ingredients.training.stage import StepOutput, StepPosition
+from ingredients.training.loop.stage import StepOutput, StepPosition
+from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts
 from tests.data.encoding import encode_world
 
 

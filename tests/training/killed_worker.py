@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.training import checkpoints, trainer
+from ingredients.training.loop import checkpoints, trainer
 from tests.training.conftest import open_world
 from tests.training.scenarios import SCENARIOS
 

@@ -6,7 +6,7 @@ torchrun --nproc-per-node 2 -m tests.training.processes_worker CLIPS RUNS SCENAR
 import sys
 from pathlib import Path
 
-from ingredients.training.processes import Processes
+from ingredients.training.loop.processes import Processes
 from tests.training.conftest import open_world
 from tests.training.scenarios import SCENARIOS
 

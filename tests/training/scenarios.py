@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 
 import ingredients
 from ingredients.data.batches import ClipBatch
-from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
-from ingredients.training.diffusion_stage import DiffusionStage
-from ingredients.training.file_names import LOG_NAME
-from ingredients.training.router_stage import RouterConfig, RouterStage
-from ingredients.training.stage import StepPosition
-from ingredients.training.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.file_names import LOG_NAME
+from ingredients.training.loop.stage import StepPosition
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.stages.diffusion import DiffusionStage
+from ingredients.training.stages.router import RouterConfig, RouterStage
 from tests.training.conftest import TinyWorld
 
 NUM_STEPS = 4

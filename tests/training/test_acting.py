@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ingredients.faces.acting_judge import ActingJudgeConfig
-from ingredients.training.faces.acting import ActingStage, ActingTrainingConfig, draw_tracks
-from ingredients.training.trainer import TrainerConfig
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.small_world.faces.acting import ActingStage, ActingTrainingConfig, draw_tracks
 from ingredients.world import EACH_OWN, sample_scene
 from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
 

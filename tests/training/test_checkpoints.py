@@ -15,8 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.training.checkpoints import Checkpoints, _checksum, read_checkpoint
-from ingredients.training.trainer import Trainer
+from ingredients.training.loop.checkpoints import Checkpoints, _checksum, read_checkpoint
+from ingredients.training.loop.trainer import Trainer
 from tests.training.test_trainer import LineStage, config
 
 

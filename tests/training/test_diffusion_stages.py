@@ -9,7 +9,10 @@ from ingredients.core.errors import UserInputError
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import fixed_draws
 from ingredients.models.state_dict_adapter import load_base_weights
-from ingredients.training.alignment_stage import (
+from ingredients.training.loop.stage import StepPosition
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.runs.trained_transformer import exported_transformer
+from ingredients.training.stages.alignment import (
     KEPT_BOTH,
     KEPT_GLOBAL,
     KEPT_LOCAL,
@@ -17,12 +20,9 @@ from ingredients.training.alignment_stage import (
     AlignmentStage,
     draw_kept_features,
 )
-from ingredients.training.base_stage import BaseConfig, BaseStage
-from ingredients.training.diffusion_stage import DiffusionStage, first_frame_only
-from ingredients.training.router_stage import RouterConfig, RouterStage
-from ingredients.training.stage import StepPosition
-from ingredients.training.trained_transformer import exported_transformer
-from ingredients.training.trainer import Trainer, TrainerConfig
+from ingredients.training.stages.base import BaseConfig, BaseStage
+from ingredients.training.stages.diffusion import DiffusionStage, first_frame_only
+from ingredients.training.stages.router import RouterConfig, RouterStage
 from tests.data.encoding import encode_world
 from tests.training.conftest import TinyWorld, compute_step, measured, tiny_vae
 from tests.training.scenarios import align, route

@@ -14,22 +14,22 @@ from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.data.encoded_clips import EncodedClips
+from ingredients.model_folders.components import load_text_encoder
+from ingredients.model_folders.identity import read_identity_folder
+from ingredients.model_folders.new_folder_parts import stored_dtype
+from ingredients.model_folders.origin import model_origin
+from ingredients.model_folders.transformer import load_transformer
 from ingredients.pipelines.clip_encoding import model_digests
-from ingredients.pipelines.components import load_text_encoder
-from ingredients.pipelines.identity_folder import read_identity_folder
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.model_origin import model_origin
-from ingredients.pipelines.model_parts import stored_dtype
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
-from ingredients.pipelines.transformer_folder import load_transformer
-from ingredients.training.adapter_chain import adapter_of, join_adapters, trained_beside
-from ingredients.training.alignment_stage import AlignmentConfig
-from ingredients.training.export import export_run
-from ingredients.training.export_plan import Layout, plan_export
-from ingredients.training.router_stage import RouterConfig
-from ingredients.training.run_folder import read_run, run_chain
-from ingredients.training.run_weights import read_averages
+from ingredients.training.runs.adapter_chain import adapter_of, join_adapters, trained_beside
+from ingredients.training.runs.export import export_run
+from ingredients.training.runs.export_plan import Layout, plan_export
+from ingredients.training.runs.folder import read_run, run_chain
+from ingredients.training.runs.weights import read_averages
+from ingredients.training.stages.alignment import AlignmentConfig
+from ingredients.training.stages.router import RouterConfig
 from tests.apps.tiny_model import save_tiny_model
 from tests.training.tiny_runs import (
     IDENTITY_WIDTHS,

@@ -6,12 +6,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from ingredients.faces.detector import decode_geometry
-from ingredients.training.faces.attributes import FaceAttributeHead
-from ingredients.training.faces.augmentation import AugmentationConfig, disturb, draw_framing
-from ingredients.training.faces.batch_norm import recalibrate_batch_norm
-from ingredients.training.faces.detector import focal_loss, make_targets
-from ingredients.training.faces.image_encoder import contrastive_loss, rank_share
-from ingredients.training.faces.recognition import ArcFaceHead, draw_people
+from ingredients.training.small_world.faces.attributes import FaceAttributeHead
+from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
+from ingredients.training.small_world.faces.batch_norm import recalibrate_batch_norm
+from ingredients.training.small_world.faces.detector import focal_loss, make_targets
+from ingredients.training.small_world.faces.image_encoder import contrastive_loss, rank_share
+from ingredients.training.small_world.faces.recognition import ArcFaceHead, draw_people
 from ingredients.world.visibility import ABSENT, HIDDEN, VISIBLE
 
 

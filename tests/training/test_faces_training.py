@@ -15,25 +15,25 @@ from ingredients.faces.image_encoder import ImageEncoderConfig
 from ingredients.faces.judge_recogniser import JudgeConfig
 from ingredients.faces.picture_kind import PictureKindConfig
 from ingredients.faces.recogniser import RecogniserConfig
-from ingredients.training.faces import pack_face_networks
-from ingredients.training.faces.detector import (
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.small_world.faces import pack_face_networks
+from ingredients.training.small_world.faces.detector import (
     DetectorStage,
     DetectorTrainingConfig,
     judge_detector_config,
     train_detector,
     train_judge_detector,
 )
-from ingredients.training.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
-from ingredients.training.faces.picture_kind import PictureKindTrainingConfig, train_picture_kind
-from ingredients.training.faces.pools import Pool, cached_pool
-from ingredients.training.faces.recognition import (
+from ingredients.training.small_world.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
+from ingredients.training.small_world.faces.picture_kind import PictureKindTrainingConfig, train_picture_kind
+from ingredients.training.small_world.faces.pools import Pool, cached_pool
+from ingredients.training.small_world.faces.recognition import (
     JudgeTrainingConfig,
     RecogniserTrainingConfig,
     RecognitionTrainingConfig,
     train_judge,
     train_recogniser,
 )
-from ingredients.training.trainer import TrainerConfig
 from ingredients.world import Scene
 from ingredients.world.visibility import HIDDEN, VISIBLE, face_states
 
@@ -161,7 +161,7 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path) -> None:
     class _InterruptedError(RuntimeError):
         pass
 
-    from ingredients.training.faces import detector as module
+    from ingredients.training.small_world.faces import detector as module
 
     steps = module.DetectorStage.training_step
 

@@ -9,9 +9,9 @@ from ingredients.core.errors import UserInputError
 from ingredients.data.vae_shortcuts import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
-from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
-from ingredients.training.identity_loss import IdentityLoss
-from ingredients.training.router_stage import RouterConfig, RouterStage
+from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.stages.identity_loss import IdentityLoss
+from ingredients.training.stages.router import RouterConfig, RouterStage
 from tests.training.conftest import TinyWorld, compute_step, measured
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ingredients.training.checkpoints import read_checkpoint
-from ingredients.training.interruptions import TrainingInterruptedError
-from ingredients.training.stage import StepOutput
-from ingredients.training.trainer import Trainer
+from ingredients.training.loop.checkpoints import read_checkpoint
+from ingredients.training.loop.interruptions import TrainingInterruptedError
+from ingredients.training.loop.stage import StepOutput
+from ingredients.training.loop.trainer import Trainer
 from tests.training.test_trainer import LineStage, config
 
 
@@ -77,7 +77,7 @@ def test_the_step_is_finished_and_kept(tmp_path: Path, number: int, at: int) -> 
 @pytest.fixture
 def apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signals that come at once count as if some time lay between them."""
-    monkeypatch.setattr("ingredients.training.interruptions._TOGETHER", 0.0)
+    monkeypatch.setattr("ingredients.training.loop.interruptions._TOGETHER", 0.0)
 
 
 def test_a_signal_that_torchrun_passes_on_as_well_is_no_second_one(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch.utils.flop_counter import FlopCounterMode
 
-from ingredients.training.lora import _summed_forward, add_lora
+from ingredients.training.stages.lora import _summed_forward, add_lora
 from tests.training.conftest import TinyWorld
 
 

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from ingredients.data.batches import ClipBatch
-from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
-from ingredients.training.loss_watch import LossWatch, TrainingDivergedError
-from ingredients.training.stage import ParameterGroup, StepOutput, StepPosition, WholeStepStage
-from ingredients.training.trainer import EVENTS_NAME, LeftOutStepWarning, Trainer, TrainerConfig
+from ingredients.training.loop.loss_watch import LossWatch, TrainingDivergedError
+from ingredients.training.loop.stage import ParameterGroup, StepOutput, StepPosition, WholeStepStage
+from ingredients.training.loop.trainer import EVENTS_NAME, LeftOutStepWarning, Trainer, TrainerConfig
+from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import read_log
 
@@ -135,7 +135,7 @@ def test_a_run_that_keeps_stumbling_stops(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.filterwarnings("ignore::ingredients.training.trainer.LeftOutStepWarning")
+@pytest.mark.filterwarnings("ignore::ingredients.training.loop.trainer.LeftOutStepWarning")
 @pytest.mark.parametrize("interrupt_at", [4, 5, 12, 26, 27, 34])
 def test_a_resumed_run_decides_alike(tmp_path: Path, interrupt_at: int) -> None:
     whole = Trainer(StumblingStage(STUMBLES), tmp_path / "whole", config())
@@ -150,7 +150,7 @@ def test_a_resumed_run_decides_alike(tmp_path: Path, interrupt_at: int) -> None:
     assert read_log(tmp_path / "pieces") == read_log(tmp_path / "whole")
 
 
-@pytest.mark.filterwarnings("ignore::ingredients.training.trainer.LeftOutStepWarning")
+@pytest.mark.filterwarnings("ignore::ingredients.training.loop.trainer.LeftOutStepWarning")
 def test_the_limit_counts_across_pieces_of_a_run(tmp_path: Path) -> None:
     stumbles = dict.fromkeys(range(7, NUM_STEPS + 1), "no loss")
     with pytest.raises(KeyboardInterrupt):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ingredients.training.losses import (
+from ingredients.training.stages.losses import (
     diffusion_losses,
     routing_cross_entropy,
     routing_mse,

@@ -1,6 +1,6 @@
 import torch
 
-from ingredients.training.noise import NoiseSchedule, build_scheduler
+from ingredients.training.stages.noise import NoiseSchedule, build_scheduler
 
 
 def test_noise_and_velocity_are_the_schedulers() -> None:

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from torch._dynamo.utils import counters
 
 from ingredients.core.errors import MissingDependencyError, UserInputError
-from ingredients.training.optimizers import build_optimizers, make_states, scale_learning_rates
-from ingredients.training.stage import ParameterGroup
-from ingredients.training.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.optimizers import build_optimizers, make_states, scale_learning_rates
+from ingredients.training.loop.stage import ParameterGroup
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
 from tests.training.test_trainer import LineStage, config
 
 WIDTH = 1024

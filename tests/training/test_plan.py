@@ -9,16 +9,16 @@ from huggingface_hub import constants
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import HubError, ModelFolderError, UserInputError
+from ingredients.model_folders.places import default_model_path
 from ingredients.models.flops import training_flops
-from ingredients.pipelines.model_places import default_model_path
-from ingredients.training.alignment_stage import AlignmentConfig
-from ingredients.training.plan import RunPlan, plan_run
-from ingredients.training.planned_stage import build_planned_stage
-from ingredients.training.router_stage import RouterConfig
-from ingredients.training.runs import RUN_KINDS, AlignRunConfig, RouteRunConfig
-from ingredients.training.start import ModelConfig
-from ingredients.training.throughput import PROCESSOR_CORE_FLOPS
-from ingredients.training.trainer import TrainerConfig
+from ingredients.training.loop.throughput import PROCESSOR_CORE_FLOPS
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.runs.plan import RunPlan, plan_run
+from ingredients.training.runs.planned_stage import build_planned_stage
+from ingredients.training.runs.run import RUN_KINDS, AlignRunConfig, RouteRunConfig
+from ingredients.training.runs.start import ModelConfig
+from ingredients.training.stages.alignment import AlignmentConfig
+from ingredients.training.stages.router import RouterConfig
 
 RECIPES = Path(__file__).parents[2] / "configs"
 ALIGN, ROUTE = RUN_KINDS["align"], RUN_KINDS["route"]

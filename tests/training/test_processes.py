@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from ingredients.core.errors import UserInputError
-from ingredients.training.alignment_stage import KEPT_GLOBAL, draw_kept_features
-from ingredients.training.stage import StepPosition
-from ingredients.training.trainer import TrainerConfig
+from ingredients.training.loop.stage import StepPosition
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.stages.alignment import KEPT_GLOBAL, draw_kept_features
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import (
     NUM_STEPS,

@@ -13,11 +13,11 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from ingredients.studies.study_config import StudyConfig
-from ingredients.training.checkpoints import RunPosition
-from ingredients.training.runs import RUN_KINDS, AlignRunConfig
-from ingredients.training.start import ModelConfig, load_start
-from ingredients.training.trainer import TrainerConfig
-from ingredients.training.world_parts import PARTS
+from ingredients.training.loop.checkpoints import RunPosition
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.runs.run import RUN_KINDS, AlignRunConfig
+from ingredients.training.runs.start import ModelConfig, load_start
+from ingredients.training.small_world.parts import PARTS
 from tests.training.conftest import TinyWorld
 
 

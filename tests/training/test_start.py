@@ -11,9 +11,9 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.rotary import video_rotary_emb
-from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
-from ingredients.training.router_stage import RouterConfig, RouterStage
-from ingredients.training.start import ModelConfig, base_within, load_start
+from ingredients.training.runs.start import ModelConfig, base_within, load_start
+from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.stages.router import RouterConfig, RouterStage
 from tests.training.conftest import TinyWorld, compute_step
 
 WIDTHS = {"id_recognition_dim": 6, "id_semantic_dim": 3, "id_vit_dim": 5}

@@ -9,8 +9,8 @@ import torch
 
 from ingredients.core.errors import UserInputError
 from ingredients.data.sampling import fixed_draws
-from ingredients.training.diffusion_stage import DiffusionStage
-from ingredients.training.trainer import Trainer
+from ingredients.training.loop.trainer import Trainer
+from ingredients.training.stages.diffusion import DiffusionStage
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import Scenario, align, read_log, route
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ingredients.models.flops import training_flops
-from ingredients.training.stage import Work
-from ingredients.training.throughput import Throughput, peak_flops
+from ingredients.training.loop.stage import Work
+from ingredients.training.loop.throughput import Throughput, peak_flops
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import align, draw_steps
 

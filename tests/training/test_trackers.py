@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.errors import MissingDependencyError, UserInputError
-from ingredients.training.file_names import LOG_NAME
-from ingredients.training.processes import TRACKERS_FOLDER, MissingTrackerWarning, Processes
-from ingredients.training.trainer import Trainer, TrainerConfig
-from ingredients.training.world_parts import AlignPartConfig, BasePartConfig, ImageToVideoPartConfig, RoutePartConfig
+from ingredients.training.loop.file_names import LOG_NAME
+from ingredients.training.loop.processes import TRACKERS_FOLDER, MissingTrackerWarning, Processes
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.small_world.parts import (
+    AlignPartConfig,
+    BasePartConfig,
+    ImageToVideoPartConfig,
+    RoutePartConfig,
+)
 from tests.training.test_trainer import LineStage, config
 
 
@@ -52,7 +57,7 @@ def test_a_resumed_run_shows_each_step_once(tmp_path: Path) -> None:
 
 
 def test_without_tensorboard_there_is_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingredients.training.processes.get_available_trackers", list)
+    monkeypatch.setattr("ingredients.training.loop.processes.get_available_trackers", list)
     with pytest.warns(MissingTrackerWarning, match=r"ingredients\[train\]") as notes:
         Trainer(LineStage(), tmp_path, config(trackers=("tensorboard",))).fit(show=False)
     assert len(notes) == 1
@@ -61,7 +66,7 @@ def test_without_tensorboard_there_is_the_log(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_tracker_that_somebody_asks_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingredients.training.processes.get_available_trackers", list)
+    monkeypatch.setattr("ingredients.training.loop.processes.get_available_trackers", list)
     with pytest.raises(MissingDependencyError, match=r"wandb is not installed.*pip install wandb"):
         Processes(trackers=("wandb",))
 

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from ingredients.core.errors import UserInputError
-from ingredients.training.checkpoints import read_checkpoint
-from ingredients.training.ema import ExponentialMovingAverage
-from ingredients.training.file_names import LOG_NAME, METRICS_NAME
-from ingredients.training.loss_watch import TrainingDivergedError
-from ingredients.training.optimizers import build_optimizers
-from ingredients.training.schedules import learning_rate_factor
-from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.trainer import LeftOutStepWarning, Trainer, TrainerConfig
+from ingredients.training.loop.checkpoints import read_checkpoint
+from ingredients.training.loop.ema import ExponentialMovingAverage
+from ingredients.training.loop.file_names import LOG_NAME, METRICS_NAME
+from ingredients.training.loop.loss_watch import TrainingDivergedError
+from ingredients.training.loop.optimizers import build_optimizers
+from ingredients.training.loop.schedules import learning_rate_factor
+from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
+from ingredients.training.loop.trainer import LeftOutStepWarning, Trainer, TrainerConfig
 
 
 class LineStage(WholeStepStage):
@@ -117,7 +117,7 @@ def test_an_interrupted_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("ingredients.training.checkpoints.save_file", fail)
+    monkeypatch.setattr("ingredients.training.loop.checkpoints.save_file", fail)
     with pytest.raises(UserInputError, match="full"):
         Trainer(LineStage(), tmp_path, config(num_steps=20)).fit(resume=True, show=False)
     assert newest.read_bytes() == before

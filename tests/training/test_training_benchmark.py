@@ -11,9 +11,9 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.flops import training_flops
-from ingredients.training.alignment_stage import AlignmentConfig, AlignmentStage
-from ingredients.training.diffusion_stage import FrozenParts
-from ingredients.training.stage import StepPosition
+from ingredients.training.loop.stage import StepPosition
+from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.stages.diffusion import FrozenParts
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import run_python
 

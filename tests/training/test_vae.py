@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ingredients.training.trainer import TrainerConfig
-from ingredients.training.vae import VaeConfig, VaeStage, change_kept, train_vae
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.small_world.vae import VaeConfig, VaeStage, change_kept, train_vae
 
 
 def tiny(**settings: object) -> VaeConfig:

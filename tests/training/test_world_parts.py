@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.core.output_folders import check_output_folder, claimed_folder
-from ingredients.pipelines.model_places import default_model_path
-from ingredients.training.runs import AlignRunConfig, RouteRunConfig
-from ingredients.training.world_folders import load_transformer
-from ingredients.training.world_parts import PARTS, RoutePartConfig
+from ingredients.model_folders.places import default_model_path
+from ingredients.training.runs.run import AlignRunConfig, RouteRunConfig
+from ingredients.training.small_world.folders import load_transformer
+from ingredients.training.small_world.parts import PARTS, RoutePartConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -18,11 +18,11 @@ from ingredients.data.world_examples import WorldExampleConfig, draw_example
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.clip_encoding import load_encoding_model
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.training.alignment_stage import AlignmentConfig
-from ingredients.training.router_stage import RouterConfig
-from ingredients.training.runs import RUN_KINDS, AlignRunConfig, DataConfig, RouteRunConfig, train_run
-from ingredients.training.start import ModelConfig
-from ingredients.training.trainer import TrainerConfig
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.runs.run import RUN_KINDS, AlignRunConfig, DataConfig, RouteRunConfig, train_run
+from ingredients.training.runs.start import ModelConfig
+from ingredients.training.stages.alignment import AlignmentConfig
+from ingredients.training.stages.router import RouterConfig
 
 HEIGHT, WIDTH, NUM_FRAMES = 32, 48, 9
 IDENTITY_WIDTHS = {

@@ -163,7 +163,7 @@ def run(
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.benchmark.cases import choose_cases
     from ingredients.evaluation.benchmark.check import read_benchmark
-    from ingredients.pipelines.model_places import find_model
+    from ingredients.model_folders.places import find_model
 
     check_output_folder(output, "videos of a benchmark")
     check_folders([identity], "folder of identity weights")
@@ -174,9 +174,9 @@ def run(
     from ingredients.apps.generate import check_takes_people  # with PyTorch
     from ingredients.evaluation.benchmark.videos import make_benchmark_videos
     from ingredients.evaluation.generation import GenerationSettings
+    from ingredients.pipelines.execution.memory_estimate import VideoDemand
+    from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
     from ingredients.pipelines.loading import load_pipeline
-    from ingredients.pipelines.memory_estimate import VideoDemand
-    from ingredients.pipelines.out_of_memory import explained_out_of_memory
 
     pipeline = load_pipeline(
         model_folder,
@@ -242,7 +242,7 @@ def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
 
 def _load_detector(faces: FaceStackChoice, model: str | None) -> "tuple[FaceDetector, PictureKindClassifier | None]":
     """Who finds faces, and who tells photographs from drawings, if it matters."""
-    from ingredients.pipelines.model_places import find_model
+    from ingredients.model_folders.places import find_model
 
     if faces is FaceStackChoice.DLIB:
         from ingredients.faces.dlib_faces import DlibFaceDetector
@@ -251,7 +251,7 @@ def _load_detector(faces: FaceStackChoice, model: str | None) -> "tuple[FaceDete
     folder = find_model(model, notice=say)
 
     from ingredients.faces.face_stack import load_face_stack  # with PyTorch
-    from ingredients.pipelines.components import face_encoder_folder, identity_beside
+    from ingredients.model_folders.components import face_encoder_folder, identity_beside
 
     stack = load_face_stack(face_encoder_folder(folder, identity_beside(folder)))
     return stack.detector, stack.picture_kind

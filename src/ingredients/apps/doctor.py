@@ -197,8 +197,8 @@ def extra_gaps(software: Software) -> Iterator[Gap]:
 
 
 def _has_published_model() -> bool:
-    from ingredients.pipelines.hub import find_downloaded
-    from ingredients.pipelines.known_models import find_known_model
+    from ingredients.model_folders.hub import find_downloaded
+    from ingredients.model_folders.known_models import find_known_model
 
     published = find_known_model("published")
     assert published is not None
@@ -217,15 +217,15 @@ def _model_cache() -> Path:
 def _fit_models(model: Path | None, free: int | None) -> Iterator[ModelFit]:
     import torch
 
-    from ingredients.pipelines.memory_estimate import (
+    from ingredients.model_folders.places import default_model_path
+    from ingredients.model_folders.unloaded_weights import folder_weights, published_weights
+    from ingredients.pipelines.execution.memory_estimate import (
         ModelWeights,
         VideoDemand,
         estimate_needs,
         video_shape,
         with_margin,
     )
-    from ingredients.pipelines.model_places import default_model_path
-    from ingredients.pipelines.unloaded_weights import folder_weights, published_weights
 
     def fit(name: str, half: ModelWeights, single: ModelWeights) -> ModelFit:
         demand = VideoDemand()

@@ -44,9 +44,9 @@ def _find_on_disk(model: str | None) -> Path | None:
         return None if model is None else parse_path(model)
 
     from ingredients.core.errors import ModelFolderError
-    from ingredients.pipelines.hub import find_downloaded
-    from ingredients.pipelines.hub_model import parse_hub_id
-    from ingredients.pipelines.known_models import SMALL_WORLD, find_known_model
+    from ingredients.model_folders.hub import find_downloaded
+    from ingredients.model_folders.hub_model import parse_hub_id
+    from ingredients.model_folders.known_models import SMALL_WORLD, find_known_model
 
     if model == SMALL_WORLD:
         return None

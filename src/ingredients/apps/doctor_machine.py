@@ -126,7 +126,7 @@ def _find_devices() -> tuple[Device, ...]:
     try:
         import torch
 
-        from ingredients.pipelines.memory_plan import free_device_memory
+        from ingredients.pipelines.execution.memory_plan import free_device_memory
     except (ImportError, RuntimeError, OSError, IngredientsError):
         return ()  # a broken library is told of elsewhere
     devices = []

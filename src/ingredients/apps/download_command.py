@@ -8,7 +8,7 @@ from ingredients.apps.terminal import cell, say, show, with_examples
 from ingredients.core.errors import UserInputError
 
 if TYPE_CHECKING:
-    from ingredients.pipelines.hub import DownloadPlan
+    from ingredients.model_folders.hub import DownloadPlan
 
 HELP = with_examples(
     "Downloads a model: only the files that are read, going on where it stopped, checksums compared. "
@@ -26,9 +26,9 @@ def download(
 ) -> None:
     """Downloads a model."""
     from ingredients.core.progress import show_progress
-    from ingredients.pipelines import hub
-    from ingredients.pipelines.hub_model import cache_folder, format_size, parse_hub_id
-    from ingredients.pipelines.known_models import KNOWN_MODELS, find_known_model
+    from ingredients.model_folders import hub
+    from ingredients.model_folders.hub_model import cache_folder, format_size, parse_hub_id
+    from ingredients.model_folders.known_models import KNOWN_MODELS, find_known_model
 
     known = find_known_model(model)
     source = parse_hub_id(model) if known is None else known.source
@@ -57,7 +57,7 @@ def _print_plan(plan: "DownloadPlan") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ingredients.pipelines.hub_model import format_size
+    from ingredients.model_folders.hub_model import format_size
 
     table = Table("file", "size", "", title=f"{plan.model.repo_id}, commit {plan.commit[:12]}", title_justify="left")
     table.columns[1].justify = "right"

@@ -135,8 +135,8 @@ def evaluate(
     from ingredients.core.config import config_to_dict
     from ingredients.core.errors import UserInputError
     from ingredients.core.progress import show_progress
-    from ingredients.pipelines.model_places import find_model
-    from ingredients.pipelines.speed_options import COMPILE_NOTICE, parse_speed_options
+    from ingredients.model_folders.places import find_model
+    from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, parse_speed_options
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
@@ -158,8 +158,8 @@ def evaluate(
     from ingredients.evaluation.modules import MODULES_REPORT_NAME, ModulesResult, evaluate_modules
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
+    from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
     from ingredients.pipelines.loading import load_pipeline
-    from ingredients.pipelines.out_of_memory import explained_out_of_memory
 
     backends = load_backends(
         folder, judge=judge, detector=detector, clip=clip, inception=inception, pictures="drawings"

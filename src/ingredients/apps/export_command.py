@@ -11,7 +11,7 @@ from ingredients.apps.terminal import say, show, with_examples
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
-    from ingredients.training.run_folder import RunFolder
+    from ingredients.training.runs.folder import RunFolder
 
 HELP = with_examples(
     "Makes a model folder of what a run has trained: a whole one, in our layout or the published one, or identity "
@@ -64,10 +64,10 @@ def export(
         raise UserInputError("--private is about a repository on the hub; name one with --push OWNER/NAME.")
     check_folders([run], "folder of a run")
 
-    from ingredients.pipelines.hub_upload import check_upload, upload
-    from ingredients.training.export import export_run  # with PyTorch
-    from ingredients.training.export_plan import RECORD_NAME, plan_export
-    from ingredients.training.run_folder import read_run
+    from ingredients.model_folders.hub_upload import check_upload, upload
+    from ingredients.training.runs.export import export_run  # with PyTorch
+    from ingredients.training.runs.export_plan import RECORD_NAME, plan_export
+    from ingredients.training.runs.folder import read_run
 
     plan = plan_export(read_run(run), layout=layout, dtype=dtype, checkpoint=checkpoint, notice=say)
     is_there = plan.is_exported_to(output)
@@ -89,7 +89,7 @@ def _draw_curves(runs: "Sequence[RunFolder]", path: Path) -> bool:
     """Draws the losses of runs, as far as they have a log and matplotlib is there."""
     from ingredients.core.errors import UserInputError
     from ingredients.media.pictures import write_picture
-    from ingredients.training.file_names import LOG_NAME
+    from ingredients.training.loop.file_names import LOG_NAME
     from ingredients.visualisation.curves import read_log, training_curves
 
     logged = [run for run in runs if (run.folder / LOG_NAME).is_file()]

@@ -48,7 +48,7 @@ def faces(
     from ingredients.core.files import check_not_an_input
     from ingredients.media.photos import load_photo
     from ingredients.media.pictures import check_picture_path, write_picture
-    from ingredients.pipelines.model_places import find_model
+    from ingredients.model_folders.places import find_model
 
     if face_stack is FaceStackChoice.DLIB and model is not None:
         raise UserInputError("dlib reads photos without a model; leave out --model or --face-stack dlib.")
@@ -61,7 +61,7 @@ def faces(
     from ingredients.faces.dlib_faces import DlibFaceReader
     from ingredients.faces.face_stack import FaceReader, load_face_stack
     from ingredients.faces.picture_kind import explain_photograph
-    from ingredients.pipelines.components import face_encoder_folder, identity_beside
+    from ingredients.model_folders.components import face_encoder_folder, identity_beside
 
     reader: FaceReader
     remedy = ""

@@ -21,15 +21,15 @@ from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.media.pictures import write_picture
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import MAX_FRAME_PIXELS, write_video
+from ingredients.model_folders.places import find_model
+from ingredients.pipelines.execution.memory_estimate import VideoDemand
+from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
+from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.memory_estimate import VideoDemand
-from ingredients.pipelines.model_places import find_model
-from ingredients.pipelines.out_of_memory import explained_out_of_memory
 from ingredients.pipelines.people import identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning
-from ingredients.pipelines.speed_options import COMPILE_NOTICE
 from ingredients.pipelines.video_shape import ShapeWarning
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
 from ingredients.visualisation.layout import enlarge, identity_colour

@@ -136,9 +136,9 @@ def generate(
     from ingredients.apps.generate_request import GenerateRequest, with_seeds
     from ingredients.core.progress import show_progress
     from ingredients.faces.face_choice import parse_face_choice
-    from ingredients.pipelines.model_places import find_model
+    from ingredients.model_folders.places import find_model
+    from ingredients.pipelines.execution.speed_options import parse_speed_options
     from ingredients.pipelines.people import identity_photos
-    from ingredients.pipelines.speed_options import parse_speed_options
 
     if seeds is not None and is_given(context, "seed"):
         raise UserInputError("--seed is one of --seeds; give one of the two.")

@@ -17,9 +17,9 @@ from ingredients.core.printable import check_letters, printable
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.media.pictures import check_picture_path
 from ingredients.media.video import check_video_path
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.people import PhotoFile
 from ingredients.pipelines.prompts import check_prompts
-from ingredients.pipelines.speed_options import SpeedOptions
 
 if TYPE_CHECKING:
     from ingredients.apps.people_check import JudgeName, PersonResult

@@ -31,7 +31,7 @@ def judge_folder(
     from ingredients.evaluation.backend_names import MODEL
     from ingredients.evaluation.file_names import HTML_NAME
     from ingredients.evaluation.manifest import read_manifest
-    from ingredients.pipelines.model_places import find_model
+    from ingredients.model_folders.places import find_model
 
     check_output_folder(output, "an evaluation")
     check_backends(judge=judge, detector=detector, clip=clip, inception=inception)

@@ -7,7 +7,7 @@ import typer
 from ingredients.apps.terminal import cell, show_json, show_rendered, with_examples
 
 if TYPE_CHECKING:
-    from ingredients.pipelines.known_models import KnownModel
+    from ingredients.model_folders.known_models import KnownModel
 
 HELP = with_examples(
     "Lists the models that are known by name: what they are for, size, memory, licence, and whether they are on the "
@@ -23,7 +23,7 @@ def models(
     ] = False,
 ) -> None:
     """Lists the models."""
-    from ingredients.pipelines.known_models import KNOWN_MODELS
+    from ingredients.model_folders.known_models import KNOWN_MODELS
 
     if as_json:
         show_json(*map(_to_json, KNOWN_MODELS))
@@ -46,28 +46,28 @@ def _to_json(model: "KnownModel") -> dict[str, Any]:
 
 
 def _folder(model: "KnownModel") -> str | None:
-    from ingredients.pipelines.hub_model import repository_folder
-    from ingredients.pipelines.model_places import default_model_path
+    from ingredients.model_folders.hub_model import repository_folder
+    from ingredients.model_folders.places import default_model_path
 
     if model.source is None:
         return str(default_model_path())
     if not repository_folder(model.source.repo_id).is_dir():
         return None
 
-    from ingredients.pipelines.hub import find_downloaded
+    from ingredients.model_folders.hub import find_downloaded
 
     folder = find_downloaded(model.source)
     return None if folder is None else str(folder)
 
 
 def _state(model: "KnownModel") -> str:
-    from ingredients.pipelines.hub_model import format_size, repository_folder
+    from ingredients.model_folders.hub_model import format_size, repository_folder
 
     if _folder(model) is not None:
         return "yes"
     partial = 0
     if model.source is not None and repository_folder(model.source.repo_id).is_dir():
-        from ingredients.pipelines.hub import size_on_disk
+        from ingredients.model_folders.hub import size_on_disk
 
         partial = size_on_disk(model.source)
     here = f"{format_size(partial)} of it" if partial else "no"
@@ -77,8 +77,8 @@ def _state(model: "KnownModel") -> str:
 def _print_table() -> None:
     from rich.table import Table
 
-    from ingredients.pipelines.hub_model import cache_folder
-    from ingredients.pipelines.known_models import KNOWN_MODELS
+    from ingredients.model_folders.hub_model import cache_folder
+    from ingredients.model_folders.known_models import KNOWN_MODELS
 
     table = Table.grid(padding=(0, 2, 1, 0))
     for model in KNOWN_MODELS:
@@ -91,7 +91,7 @@ def _print_table() -> None:
 
 
 def _describe(model: "KnownModel") -> str:
-    from ingredients.pipelines.hub_model import format_size
+    from ingredients.model_folders.hub_model import format_size
 
     needs = ", ".join(f"{mode.value} {format_size(need)}" for mode, need in model.memory.items())
     lines = [

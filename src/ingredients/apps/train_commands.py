@@ -17,7 +17,7 @@ from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_ex
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
-    from ingredients.training.runs import RunConfig, RunKind
+    from ingredients.training.runs.run import RunConfig, RunKind
 
 app = typer.Typer(
     cls=IngredientsGroup,
@@ -97,7 +97,7 @@ def _command(kind_name: str) -> Callable[..., None]:
         if not dry_run:
             check_folders([*(data or ()), *(validation_data or ())], "folder of encoded clips")
 
-        from ingredients.training.runs import RUN_KINDS, train_run  # with PyTorch
+        from ingredients.training.runs.run import RUN_KINDS, train_run  # with PyTorch
 
         kind = RUN_KINDS[kind_name]
         overrides = list(settings or ())
@@ -118,7 +118,7 @@ def _command(kind_name: str) -> Callable[..., None]:
             return
         from ingredients.apps.train_samples import training_sampler
         from ingredients.core.warnings_told import TrainingWarning, warnings_told
-        from ingredients.training.interruptions import StopRequest, TrainingInterruptedError
+        from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError
 
         stop = StopRequest(says=False)
         try:
@@ -143,7 +143,7 @@ def _command(kind_name: str) -> Callable[..., None]:
 def _print_plan(kind: "RunKind[Any]", config: "RunConfig") -> None:
     import torch
 
-    from ingredients.training.plan import plan_run
+    from ingredients.training.runs.plan import plan_run
 
     plan = plan_run(kind, config, num_processes=int(os.environ.get("WORLD_SIZE", "1")), notice=say)
     show(plan.to_text(has_gpu=torch.cuda.is_available()))

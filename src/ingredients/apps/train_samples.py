@@ -21,11 +21,11 @@ from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_video
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines import IngredientsPipeline
-from ingredients.pipelines.memory_modes import SMALL_TILE, decoding_in_tiles
+from ingredients.pipelines.execution.memory_modes import SMALL_TILE, decoding_in_tiles
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.video_shape import ShapeWarning
-from ingredients.training.diffusion_stage import FrozenParts
-from ingredients.training.runs import RunConfig, SamplesConfig
+from ingredients.training.runs.run import RunConfig, SamplesConfig
+from ingredients.training.stages.diffusion import FrozenParts
 from ingredients.visualisation.contact_sheet import contact_sheet
 from ingredients.visualisation.routing_maps import routing_map_sheet
 

@@ -15,7 +15,7 @@ from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
-from ingredients.training.world_part_names import PART_NAMES
+from ingredients.training.small_world.part_names import PART_NAMES
 
 SplitOption = Annotated[
     Literal["train", "judge", "eval"],
@@ -238,8 +238,8 @@ def train(
         raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}.")
     check_settings(config, overrides=settings or ())
 
-    from ingredients.training.interruptions import StopRequest, TrainingInterruptedError  # with PyTorch
-    from ingredients.training.world_parts import PARTS
+    from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError  # with PyTorch
+    from ingredients.training.small_world.parts import PARTS
 
     stop = StopRequest(says=False)
     try:

@@ -1,4 +1,4 @@
-"""The names of the memory modes; what each does is in `pipelines/memory_modes.py`."""
+"""The names of the memory modes; what each does is in `pipelines/execution/memory_modes.py`."""
 
 import enum
 

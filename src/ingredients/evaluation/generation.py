@@ -14,11 +14,11 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.variants import Addition, TokenAssignment, Variant
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.layout import column_layout
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.pipelines.speed_options import SpeedOptions
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

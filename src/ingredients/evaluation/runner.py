@@ -25,8 +25,8 @@ from ingredients.evaluation.results import EvaluationResult
 from ingredients.evaluation.saved_videos import save_manifest
 from ingredients.evaluation.text_encoders import TextImageEncoder
 from ingredients.evaluation.variants import WHOLE, Variant
+from ingredients.pipelines.execution.speed import apply_speed_options
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed import apply_speed_options
 
 
 @fills_folder("an evaluation", "output")

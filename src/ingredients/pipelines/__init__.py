@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ingredients.core.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from ingredients.model_folders.places import default_model_path
     from ingredients.pipelines.loading import load_pipeline
-    from ingredients.pipelines.model_places import default_model_path
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
     from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
 
@@ -18,7 +18,7 @@ if not TYPE_CHECKING:
         {
             "IngredientsPipeline": "ingredients.pipelines.pipeline_ingredients",
             "IngredientsPipelineOutput": "ingredients.pipelines.pipeline_output",
-            "default_model_path": "ingredients.pipelines.model_places",
+            "default_model_path": "ingredients.model_folders.places",
             "load_pipeline": "ingredients.pipelines.loading",
         },
     )

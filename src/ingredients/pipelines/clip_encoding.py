@@ -14,8 +14,7 @@ from ingredients.data.buckets import Bucket
 from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, vae_digest
 from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.face_stack import load_face_stack
-from ingredients.models import IngredientsTransformer3DModel
-from ingredients.pipelines.components import (
+from ingredients.model_folders.components import (
     face_encoder_folder,
     identity_beside,
     load_text_encoder,
@@ -23,9 +22,10 @@ from ingredients.pipelines.components import (
     load_vae,
     transformer_part,
 )
-from ingredients.pipelines.folder_layout import FACE_ENCODER
+from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.transformer import build_transformer
+from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.prompts import encode_prompts
-from ingredients.pipelines.transformer_folder import build_transformer
 from ingredients.pipelines.video_shape import VideoGeometry
 
 

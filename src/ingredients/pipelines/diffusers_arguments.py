@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from ingredients.core.errors import ArgumentError, HubError
-from ingredients.pipelines.hub import fetch, find_downloaded
-from ingredients.pipelines.hub_model import HubModel, parse_hub_id
+from ingredients.model_folders.hub import fetch, find_downloaded
+from ingredients.model_folders.hub_model import HubModel, parse_hub_id
 
 _HARMLESS = frozenset({"low_cpu_mem_usage", "offload_state_dict", "disable_mmap", "resume_download"})
 """They change how weights are read, and not what comes of it."""

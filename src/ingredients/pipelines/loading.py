@@ -9,15 +9,15 @@ import torch
 from ingredients.core.errors import ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.faces.face_stack_name import FaceStackName
-from ingredients.pipelines.components import count_weights
-from ingredients.pipelines.memory_estimate import VideoDemand, weigh
-from ingredients.pipelines.memory_modes import apply_memory_mode
-from ingredients.pipelines.memory_plan import gigabytes, plan_memory
-from ingredients.pipelines.model_places import default_model_path, find_model, find_model_here
-from ingredients.pipelines.out_of_memory import explained_out_of_memory
+from ingredients.model_folders.components import count_weights
+from ingredients.model_folders.places import default_model_path, find_model, find_model_here
+from ingredients.pipelines.execution.memory_estimate import VideoDemand, weigh
+from ingredients.pipelines.execution.memory_modes import apply_memory_mode
+from ingredients.pipelines.execution.memory_plan import gigabytes, plan_memory
+from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
+from ingredients.pipelines.execution.speed import apply_speed_options, check_speed_in_memory_mode
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.speed import apply_speed_options, check_speed_in_memory_mode
-from ingredients.pipelines.speed_options import SpeedOptions
 
 __all__ = ["default_device", "default_dtype", "default_model_path", "find_model", "find_model_here", "load_pipeline"]
 

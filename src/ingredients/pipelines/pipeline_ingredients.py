@@ -34,38 +34,38 @@ from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
+from ingredients.model_folders.components import load_components, max_text_length
+from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.lora_files import normalise_lora, read_header
+from ingredients.model_folders.weight_files import WeightChoice
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
-from ingredients.pipelines.components import load_components, max_text_length
 from ingredients.pipelines.diffusers_arguments import check_dtype, model_folder, without_diffusers_arguments
-from ingredients.pipelines.folder_layout import FACE_ENCODER
-from ingredients.pipelines.guidance import for_passes, plan_guidance
-from ingredients.pipelines.guidance_passes import run_passes
-from ingredients.pipelines.layout import planned_indices
-from ingredients.pipelines.likeness import LikenessGuidance
-from ingredients.pipelines.lora_files import normalise_lora, read_header
-from ingredients.pipelines.memory_modes import fit_tiles
-from ingredients.pipelines.memory_plan import MemoryPlan
-from ingredients.pipelines.people import PeopleInput, identity_photos
-from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
-from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_number, warn_about_prompt
-from ingredients.pipelines.random_generators import GeneratorInput, make_generators
-from ingredients.pipelines.residual_magnitudes import (
+from ingredients.pipelines.execution.memory_modes import fit_tiles
+from ingredients.pipelines.execution.memory_plan import MemoryPlan
+from ingredients.pipelines.execution.residual_magnitudes import (
     ResidualMagnitudes,
     load_residual_magnitudes,
     save_residual_magnitudes,
 )
+from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.speed_options import SpeedOptions, StepCacheName
+from ingredients.pipelines.execution.step_caches import check_step_cache, running_step_cache
+from ingredients.pipelines.guidance import for_passes, plan_guidance
+from ingredients.pipelines.guidance_passes import run_passes
+from ingredients.pipelines.layout import planned_indices
+from ingredients.pipelines.likeness import LikenessGuidance
+from ingredients.pipelines.people import PeopleInput, identity_photos
+from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
+from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_number, warn_about_prompt
+from ingredients.pipelines.random_generators import GeneratorInput, make_generators
 from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
 from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps, spell_out
 from ingredients.pipelines.shared_parts import CARRIED, carried_attributes, carry_attribute, one_at_a_time
-from ingredients.pipelines.speed import apply_speed_options
-from ingredients.pipelines.speed_options import SpeedOptions, StepCacheName
-from ingredients.pipelines.step_caches import check_step_cache, running_step_cache
 from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
-from ingredients.pipelines.weight_files import WeightChoice
 
 OutputType = Literal["pil", "np", "pt", "latent"]
 OUTPUT_TYPES = get_args(OutputType)

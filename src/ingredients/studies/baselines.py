@@ -11,7 +11,7 @@ from ingredients.evaluation.generation import GenerationSettings, VideoRequest
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.studies.pair_tuning import PairTuningConfig, PairTuningStage, PlaceholderPrompts
-from ingredients.training.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
 
 
 class TunedBaseline:

@@ -33,7 +33,7 @@ from ingredients.studies.lab import Lab
 from ingredients.studies.measuring import evaluation_folder, read_record, video_file
 from ingredients.studies.routing_claims import TIMESTEPS, claims_of_section_4_4, probe_cases
 from ingredients.studies.variants import FULL, MSE, NO_LOSS
-from ingredients.training.file_names import LOG_NAME
+from ingredients.training.loop.file_names import LOG_NAME
 from ingredients.visualisation.curves import ROUTER_STAGE_LOSSES, read_log, training_curves
 from ingredients.visualisation.distribution import evaluation_set_figure
 from ingredients.visualisation.failures import Failure, correlation_plot, failures_sheet, pearson

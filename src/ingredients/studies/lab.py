@@ -22,12 +22,12 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.json_yaml import to_json
 from ingredients.core.model_files import digest_files, read_json
-from ingredients.pipelines.model_places import default_model_path
+from ingredients.model_folders.places import default_model_path
 from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from ingredients.studies.steps import Step
 from ingredients.studies.study_config import StudyConfig
 from ingredients.studies.variants import Alignment, Base, Variant
-from ingredients.training.file_names import METRICS_NAME
+from ingredients.training.loop.file_names import METRICS_NAME
 
 if TYPE_CHECKING:
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -155,9 +155,9 @@ class Lab:
         import torch
 
         from ingredients.faces.drawn_face_stack import load_drawn_face_stack
-        from ingredients.pipelines.folder_layout import FACE_ENCODER
+        from ingredients.model_folders.layout import FACE_ENCODER
+        from ingredients.model_folders.transformer import load_transformer
         from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-        from ingredients.pipelines.transformer_folder import load_transformer
 
         transformer = load_transformer(run / "transformer", dtype=torch.float32)
         faces = load_drawn_face_stack(self.model_folder / FACE_ENCODER)

@@ -12,12 +12,12 @@ from ingredients.data.clip_encoder import EncoderConfig, describe
 from ingredients.data.encoded_clips import EncodedClips, claim_folder
 from ingredients.data.encoding_run import encode_into
 from ingredients.data.world_examples import WorldExampleConfig, draw_example
+from ingredients.model_folders.components import load_vae
+from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import small_world, small_world_base
 from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.pipelines.clip_encoding import load_encoding_model
-from ingredients.pipelines.components import load_vae
-from ingredients.pipelines.transformer_folder import load_transformer
 from ingredients.studies.lab import SHARD_SIZE, Lab
 from ingredients.studies.recipes import (
     align_recipe,
@@ -27,11 +27,11 @@ from ingredients.studies.recipes import (
     route_recipe,
 )
 from ingredients.studies.variants import Alignment, Base, Variant
-from ingredients.training.base_stage import BaseStage
-from ingredients.training.diffusion_stage import FrozenParts
-from ingredients.training.runs import RUN_KINDS, train_run
-from ingredients.training.start import base_within
-from ingredients.training.trainer import Trainer
+from ingredients.training.loop.trainer import Trainer
+from ingredients.training.runs.run import RUN_KINDS, train_run
+from ingredients.training.runs.start import base_within
+from ingredients.training.stages.base import BaseStage
+from ingredients.training.stages.diffusion import FrozenParts
 from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 
 _ENCODING_BATCH = 5

@@ -23,10 +23,10 @@ from ingredients.data.encode import encode_images
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.rotary import video_rotary_emb
-from ingredients.training.lora import add_lora
-from ingredients.training.losses import diffusion_losses
-from ingredients.training.noise import NoiseSchedule, build_scheduler
-from ingredients.training.stage import ParameterGroup, StepOutput, WholeStepStage
+from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
+from ingredients.training.stages.lora import add_lora
+from ingredients.training.stages.losses import diffusion_losses
+from ingredients.training.stages.noise import NoiseSchedule, build_scheduler
 
 TuningMethod = Literal["textual_inversion", "lora"]
 

@@ -5,11 +5,11 @@ weigh three times as much in the diffusion loss. There is no identity loss, and 
 neither.
 """
 
-from ingredients.training.alignment_stage import AlignmentConfig
-from ingredients.training.base_stage import BaseConfig
-from ingredients.training.router_stage import RouterConfig
-from ingredients.training.runs import AlignRunConfig, RouteRunConfig
-from ingredients.training.trainer import TrainerConfig
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.runs.run import AlignRunConfig, RouteRunConfig
+from ingredients.training.stages.alignment import AlignmentConfig
+from ingredients.training.stages.base import BaseConfig
+from ingredients.training.stages.router import RouterConfig
 
 _IMAGES, _CLIPS = 24, 12
 

@@ -20,9 +20,9 @@ from typing import Any
 from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.warnings_told import TrainingWarning, warnings_told
-from ingredients.training.interruptions import StopRequest, TrainingInterruptedError
-from ingredients.training.runs import RUN_KINDS, train_run
-from ingredients.training.world_part_names import PART_NAMES
+from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError
+from ingredients.training.runs.run import RUN_KINDS, train_run
+from ingredients.training.small_world.part_names import PART_NAMES
 
 _USER_MISTAKE = 2
 
@@ -100,7 +100,7 @@ def _train_stage(parsed: argparse.Namespace) -> Any:
 
 
 def _train_part(parsed: argparse.Namespace) -> Any:
-    from ingredients.training.world_parts import PARTS
+    from ingredients.training.small_world.parts import PARTS
 
     return PARTS[parsed.part].run(
         parsed.output,

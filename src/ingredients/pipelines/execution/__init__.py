@@ -1,0 +1,1 @@
+"""How a pipeline runs: memory modes, speed options, step caches, attention backends."""

@@ -1,0 +1,142 @@
+"""Speed options: how a model runs faster or in less memory, all off by default (docs/performance.md).
+
+| option | changes the video |
+|---|---|
+| compile | by rounding |
+| attention_backend | by rounding; quantised kernels by more |
+| fuse_qkv | by rounding |
+| split_guidance | by rounding |
+| step_cache | yes: it leaves work out |
+
+Here is what can be said of them before PyTorch is imported; `speed.py` applies them to a model.
+"""
+
+import dataclasses
+from typing import Any, Literal, cast, get_args
+
+from ingredients.core.errors import SpeedOptionError
+
+StepCacheName = Literal["first-block", "pab", "faster", "mag", "taylor"]
+STEP_CACHES: tuple[StepCacheName, ...] = get_args(StepCacheName)
+
+WITHIN_BLOCKS: frozenset[StepCacheName] = frozenset({"pab", "faster", "taylor"})
+"""Those that decide inside a block, which a compiled block cannot follow."""
+
+ATTENTION_BACKENDS = (
+    "flash",
+    "flash_hub",
+    "flash_varlen",
+    "flash_varlen_hub",
+    "flash_4_hub",
+    "_flash_3",
+    "_flash_varlen_3",
+    "_flash_3_hub",
+    "_flash_3_varlen_hub",
+    "aiter_fa2_hub",
+    "flex",
+    "native",
+    "_native_cudnn",
+    "_native_efficient",
+    "_native_flash",
+    "_native_math",
+    "_native_npu",
+    "_native_xla",
+    "sage",
+    "sage_hub",
+    "sage_blackwell_hub",
+    "sage_varlen",
+    "_sage_qk_int8_pv_fp8_cuda",
+    "_sage_qk_int8_pv_fp8_cuda_sm90",
+    "_sage_qk_int8_pv_fp16_cuda",
+    "_sage_qk_int8_pv_fp16_triton",
+    "xformers",
+)
+"""All that diffusers' dispatcher knows; most need a library or a device of their own."""
+
+COMPILE_NOTICE = (
+    "The first steps compile the transformer's blocks, which takes from half a minute to minutes; "
+    "it is worth it for many videos, or for long ones."
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedOptions:
+    """How a model runs. The defaults change nothing.
+
+    Raises:
+        SpeedOptionError: for a name that does not exist, or options that cannot go together.
+        MissingDependencyError: for an attention backend whose library is missing.
+    """
+
+    compile: bool = False
+    """Whether the blocks are compiled, when the first video is made."""
+
+    attention_backend: str | None = None
+    """Kernel for attention, a name of diffusers' dispatcher; None leaves it to PyTorch."""
+
+    step_cache: StepCacheName | None = None
+    """What steps take over from those before; None computes everything."""
+
+    fuse_qkv: bool = False
+    """Whether query, key and value of self-attention are one matrix, kept beside the three."""
+
+    split_guidance: bool = False
+    """Whether the guidance passes of a step run one after the other instead of as one batch, in less memory."""
+
+    def __post_init__(self) -> None:
+        if self.attention_backend is not None:
+            check_attention_backend_name(self.attention_backend)
+
+            from ingredients.pipelines.execution.attention_backends import (
+                check_attention_backend,  # whether its library is here
+            )
+
+            check_attention_backend(self.attention_backend)
+        if self.step_cache is None:
+            return
+        if self.step_cache not in STEP_CACHES:
+            raise SpeedOptionError(
+                f"The step cache {self.step_cache!r} does not exist; choose one of {', '.join(STEP_CACHES)}."
+            )
+        if self.split_guidance and self.step_cache == "faster":
+            raise SpeedOptionError(
+                "The step cache faster leaves out one pass of a batch of two, and split guidance has no batch; "
+                "choose another step cache, or leave split guidance out."
+            )
+        if self.compile and self.step_cache in WITHIN_BLOCKS:
+            usable = ", ".join(name for name in STEP_CACHES if name not in WITHIN_BLOCKS)
+            raise SpeedOptionError(
+                f"The step cache {self.step_cache} decides anew within each block, which compiled blocks cannot "
+                f"follow; choose one of {usable}, or leave compiling out."
+            )
+
+    def names(self) -> tuple[str, ...]:
+        """Of the options that are on, for a report."""
+        named = {"compile": self.compile, "fuse-qkv": self.fuse_qkv, "split-guidance": self.split_guidance}
+        return (
+            *(name for name, is_on in named.items() if is_on),
+            *(f"step-cache {name}" for name in (self.step_cache,) if name is not None),
+            *(f"attention-backend {name}" for name in (self.attention_backend,) if name is not None),
+        )
+
+
+def check_attention_backend_name(name: str) -> None:
+    """Refuses a backend that diffusers does not know.
+
+    Raises:
+        SpeedOptionError: with the names that it knows.
+    """
+    if name not in ATTENTION_BACKENDS:
+        raise SpeedOptionError(
+            f"The attention backend {name!r} does not exist; choose one of {', '.join(ATTENTION_BACKENDS)}."
+        )
+
+
+def parse_speed_options(*, step_cache: str | None, **others: Any) -> SpeedOptions:
+    """Options as a person names them.
+
+    Raises:
+        SpeedOptionError: as `SpeedOptions`.
+        MissingDependencyError: as `SpeedOptions`.
+    """
+    return SpeedOptions(step_cache=cast("StepCacheName | None", step_cache), **others)

@@ -1,0 +1,1 @@
+"""The one training loop: trainer, what a stage supplies, checkpoints, optimisers, precision, processes."""

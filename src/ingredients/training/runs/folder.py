@@ -1,0 +1,156 @@
+"""The folder that a run leaves, read again: settings, checkpoints, what was measured, and the runs before it."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+from ingredients.core.config import load_config
+from ingredients.core.errors import UserInputError
+from ingredients.core.json_yaml import BadFileError, MissingFileError, read_yaml
+from ingredients.core.training_log import read_metrics_file, read_training_log
+from ingredients.training.loop.checkpoints import Checkpoints
+from ingredients.training.loop.file_names import LOG_NAME, METRICS_NAME
+from ingredients.training.runs.settings import CONFIG_NAME
+from ingredients.training.runs.run import RUN_KINDS, RunConfig, RunKind
+
+TRANSFORMER_NAME = "transformer"
+_KIND_BY_SETTING = {"alignment_routing": "align", "routing_loss": "route"}
+"""A setting of the stage that no other stage has."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """A run of one of the two stages."""
+
+    folder: Path
+    """Where."""
+
+    kind: RunKind[Any]
+    """Which stage."""
+
+    config: RunConfig
+    """Its settings."""
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return self.folder.resolve().name
+
+    @property
+    def transformer(self) -> Path:
+        """The transformer that it exports at its end."""
+        return self.folder / TRANSFORMER_NAME
+
+
+def read_run(folder: Path) -> RunFolder:
+    """Reads the settings of a run.
+
+    Raises:
+        UserInputError: If the folder holds no run of the two stages, or one of another version.
+    """
+    path = folder / CONFIG_NAME
+    kind = _kind_of(folder)
+    if kind is None:
+        raise UserInputError(
+            f"The run {folder} is none of the two stages on encoded clips; the small model's own parts go into a "
+            "model folder with `ingredients world train pack`."
+        )
+    return RunFolder(folder=folder, kind=kind, config=load_config(kind.config_type, path, defaults=kind.config_type()))
+
+
+def _kind_of(folder: Path) -> RunKind[Any] | None:
+    """The stage whose settings lie in a folder; None for those of a part of the small model, such as a base."""
+    path = folder / CONFIG_NAME
+    try:
+        values = read_yaml(path, remedy="put it back as the run wrote it")
+    except MissingFileError as error:
+        raise UserInputError(
+            f"There is no run in {folder}: it lacks {CONFIG_NAME}; name a folder that `ingredients train align` or "
+            "`train route` wrote."
+        ) from error
+    except BadFileError as error:
+        raise UserInputError(f"The settings of the run cannot be read: {error}") from error
+    has_groups = isinstance(values, dict) and {"model", "data", "stage"} <= values.keys()
+    stage = values["stage"] if has_groups and isinstance(values["stage"], dict) else {}
+    names = [name for setting, name in _KIND_BY_SETTING.items() if setting in stage]
+    return RUN_KINDS[names[0]] if len(names) == 1 else None
+
+
+def run_chain(run: RunFolder) -> tuple[RunFolder, ...]:
+    """A run and those that it went on from, the oldest first.
+
+    It ends where a run began with a model, or with a transformer that no run of the two stages left.
+
+    Raises:
+        UserInputError: As `read_run`.
+    """
+    chain = [run]
+    while (start := chain[0].config.model.start) is not None:
+        folder = next((each for each in (start, start.parent) if (each / CONFIG_NAME).is_file()), None)
+        visited = {each.folder.resolve() for each in chain}
+        if folder is None or folder.resolve() in visited or _kind_of(folder) is None:
+            break
+        chain.insert(0, read_run(folder))
+    return tuple(chain)
+
+
+def find_checkpoint(run: RunFolder, choice: str) -> Path:
+    """A checkpoint of a run.
+
+    Args:
+        run: Of which.
+        choice: `last`, `best`, or the number of its step.
+
+    Raises:
+        UserInputError: If it is not there; the message says which are.
+    """
+    checkpoints = Checkpoints(run.folder, keep=1)
+    paths = {checkpoint_step(path): path for path in checkpoints.paths()}
+    if not paths:
+        raise UserInputError(
+            f"The run {run.folder} has no checkpoint, and only those keep the LoRA by itself; go on with the run by "
+            "--resume, or export what it left at its end with --layout ours."
+        )
+    if choice == "last":
+        return paths[max(paths)]
+    if choice == "best":
+        best = checkpoints.best()
+        if best is None:
+            raise UserInputError(
+                f"Nothing says which checkpoint of {run.folder} is the best, for none was measured on held-out clips; "
+                "take --checkpoint last, or train with --validation-data and trainer.validate_every."
+            )
+        return best[0]
+    if not re.fullmatch(r"\d+", choice):
+        raise UserInputError(f"The checkpoint {choice} must be last, best, or the number of a step.")
+    if int(choice) not in paths:
+        raise UserInputError(
+            f"The run {run.folder} has no checkpoint of step {choice}; it has those of "
+            f"{', '.join(str(step) for step in sorted(paths))}."
+        )
+    return paths[int(choice)]
+
+
+def checkpoint_step(path: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(path.stem.removeprefix("step-"))
+
+
+def read_metrics(run: RunFolder, *, step: int | None = None) -> dict[str, Any]:
+    """What a run measured at its end, or what its log says of the steps up to `step`.
+
+    Of a run without a record there is nothing.
+
+    Raises:
+        BadFileError: If the record is damaged.
+    """
+    if step is None:
+        path = run.folder / METRICS_NAME
+        return read_metrics_file(path) if path.is_file() else {}
+    log = run.folder / LOG_NAME
+    measured: dict[str, Any] = {}
+    for each, values in read_training_log(log) if log.is_file() else ():
+        if each <= step:
+            measured |= values
+    return measured

@@ -1,0 +1,436 @@
+"""One run of the paper's two stages (3.3) on encoded clips: what `ingredients train align` and `train route` do."""
+
+import contextlib
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Generic, TypeVar
+
+import psutil
+import torch
+
+from ingredients.core.config import config_to_dict, save_config
+from ingredients.core.errors import OutOfMemoryError, UserInputError
+from ingredients.core.json_yaml import BadFileError, read_yaml
+from ingredients.core.model_files import name_some
+from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
+from ingredients.core.ranges import Range, check_ranges
+from ingredients.core.warnings_told import TrainingWarning
+from ingredients.data.clip_encoder import has_shared_frames
+from ingredients.data.encoded_clips import EncodedClips
+from ingredients.faces.face_stack import load_face_stack
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
+from ingredients.model_folders.components import load_scheduler, load_vae
+from ingredients.model_folders.places import find_model
+from ingredients.pipelines.execution.out_of_memory import is_out_of_memory
+from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.loop.checkpoints import Checkpoints
+from ingredients.training.stages.diffusion import FrozenParts
+from ingredients.training.stages.identity import IdentityStage
+from ingredients.training.loop.processes import Processes
+from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.training.runs.settings import (
+    CONFIG_NAME,
+    as_yaml,
+    check_not_read,
+    is_finished,
+    place,
+    run_folder,
+)
+from ingredients.training.runs.start import ModelConfig, load_start
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
+
+_MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
+"""Of `ModelConfig`, those that say what the frozen weights are."""
+
+
+class HeldOutClipsWarning(TrainingWarning):
+    """Held-out clips are missing where they are asked for, or are learnt from."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class DataConfig:
+    """Encoded clips."""
+
+    train: tuple[Path, ...] = ()
+    """Folders to learn from."""
+
+    validation: tuple[Path, ...] = ()
+    """Folders of held-out clips; none: nothing is measured, and no samples are made."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class SamplesConfig:
+    """What is looked at while a run goes on, every `trainer.sample_every` steps."""
+
+    num_clips: Annotated[int, Range(at_least=1, at_most=1000)] = 2
+    """Held-out clips whose people and captions are drawn, the first ones."""
+
+    num_inference_steps: Annotated[int, Range(at_least=1, at_most=1000)] = 25
+    """Steps of a video."""
+
+    guidance_scale: Annotated[float, Range(at_least=0, at_most=100)] = 3.0
+    """Guidance of a video."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges."""
+        check_ranges(self)
+
+
+def _trainer(**settings: Any) -> TrainerConfig:
+    return TrainerConfig(precision="auto", spike_factor=10.0, trackers=("tensorboard",), **settings)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class AlignRunConfig:
+    """A run of the alignment stage."""
+
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    """Where it begins."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    """What it learns from."""
+
+    stage: AlignmentConfig = dataclasses.field(default_factory=AlignmentConfig)
+    """Batches, conditions and loss."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: _trainer(num_steps=3000, learning_rate=2e-5, schedule="cosine_with_restarts")
+    )
+    """The loop; the paper's steps and rate (4.1)."""
+
+    samples: SamplesConfig = dataclasses.field(default_factory=SamplesConfig)
+    """What is looked at meanwhile."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class RouteRunConfig:
+    """A run of the router stage."""
+
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    """Where it begins: `start` is a run of the alignment stage, or the folder's transformer is aligned already."""
+
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    """What it learns from."""
+
+    stage: RouterConfig = dataclasses.field(default_factory=RouterConfig)
+    """Batches, conditions and loss."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: _trainer(num_steps=2000, learning_rate=3e-5, schedule="cosine_with_restarts")
+    )
+    """The loop; the paper's steps and rate (4.1)."""
+
+    samples: SamplesConfig = dataclasses.field(default_factory=SamplesConfig)
+    """What is looked at meanwhile."""
+
+
+RunConfig = AlignRunConfig | RouteRunConfig
+RunConfigT = TypeVar("RunConfigT", AlignRunConfig, RouteRunConfig)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunKind(Generic[RunConfigT]):
+    """One of the stages, as a command names it."""
+
+    name: str
+    """Of the command."""
+
+    config_type: type[RunConfigT]
+    """Its settings."""
+
+    build: Callable[..., IdentityStage]
+    """The stage, of transformer, parts and settings."""
+
+    needs_aligned: bool
+    """Whether it begins with identity modules that were trained before."""
+
+
+RUN_KINDS: dict[str, RunKind[Any]] = {
+    "align": RunKind(name="align", config_type=AlignRunConfig, build=AlignmentStage, needs_aligned=False),
+    "route": RunKind(name="route", config_type=RouteRunConfig, build=RouterStage, needs_aligned=True),
+}
+
+SamplerFactory = Callable[[RunConfig, FrozenParts, Path], ValidationCallback]
+"""Makes what looks at a run's model, from its settings, parts and folder; supplied from above."""
+
+
+def train_run(
+    kind: RunKind[RunConfigT],
+    config: RunConfigT,
+    folder: Path,
+    *,
+    resume: bool = False,
+    show: bool = True,
+    sampler_factory: SamplerFactory | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> Mapping[str, float]:
+    """Trains a stage into a folder: checkpoints, log, metrics, and at the end the merged transformer.
+
+    Args:
+        kind: which stage.
+        config: of the run.
+        folder: of the run.
+        resume: go on from the last checkpoint.
+        show: show a progress bar.
+        sampler_factory: makes what looks at the model meanwhile.
+        notice: told of a download before it begins.
+
+    Raises:
+        UserInputError: if there are no clips, they were encoded by another model, or the run cannot go on so.
+        OutputError: if the folder holds something else, or another process trains into it.
+        ModelFolderError: if a part of the model is missing or damaged.
+        TrainingInterruptedError: for Ctrl-C or SIGTERM; its text says what is kept.
+    """
+    processes = Processes(trackers=config.trainer.trackers, folder=folder)
+    model = config.model
+    check_not_read(
+        folder,
+        {"model.folder": model.folder, "model.start": model.start, "model.face_encoder": model.face_encoder}
+        | {f"data.train={path}": path for path in config.data.train}
+        | {f"data.validation={path}": path for path in config.data.validation},
+    )
+    try:
+        with run_folder(folder, resume=resume) if processes.is_main else contextlib.nullcontext():
+            metrics = _train(kind, config, folder, processes, resume, show, sampler_factory, notice)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"The memory was not enough for the run in {folder}; lower stage.micro_batch_size (clips of a backward "
+            "pass) or stage.batch_size, set stage.gradient_checkpointing=true, and see what --dry-run says."
+        ) from error
+    processes.close()
+    return metrics
+
+
+def _train(
+    kind: RunKind[RunConfigT],
+    config: RunConfigT,
+    folder: Path,
+    processes: Processes,
+    resume: bool,
+    show: bool,
+    sampler_factory: SamplerFactory | None,
+    notice: Callable[[str], None] | None,
+) -> Mapping[str, float]:
+    if resume:
+        _check_same_model(folder, config.model)
+    elif paths := Checkpoints(folder, keep=1).paths():
+        raise UserInputError(
+            f"The folder {folder} holds a run, up to {paths[-1].stem}; --resume goes on with it, and a new one needs "
+            "another folder, or this one deleted."
+        )
+    stage, parts = build_stage(kind, config, device=processes.device, notice=notice)
+    _check_step_fits(config, parts)
+    if processes.is_main:
+        _warn_of_held_out_clips(config.trainer, parts)
+    sampler = None
+    if sampler_factory is not None and config.trainer.sample_every is not None and parts.validation_clips is not None:
+        sampler = sampler_factory(config, parts, folder)
+    trainer = Trainer(stage, folder, config.trainer, processes=processes, sampler=sampler)
+
+    def begin() -> None:
+        if not (resume and is_finished(folder, config, config.trainer, defaults=kind.config_type())):
+            save_config(config, folder / CONFIG_NAME)
+
+    return trainer.fit(resume=resume, show=show, on_begin=begin)
+
+
+def _check_step_fits(config: RunConfig, parts: FrozenParts) -> None:
+    """Refuses steps of which the clips alone, as they are read, are larger than the memory of this machine.
+
+    Raises:
+        OutOfMemoryError: if they are.
+    """
+    assert parts.clips is not None  # a run has some
+    largest = max(math.prod(shape) for shape in parts.clips.buckets())
+    num_numbers = 2 * largest + parts.clips.empty_prompt_embeds.numel()  # latents, noise, caption
+    for name, num_clips in (
+        ("batch_size", config.stage.batch_size),
+        ("image_batch_size", config.stage.image_batch_size),
+    ):
+        if name == "image_batch_size" and config.stage.image_share == 0:
+            continue
+        needed, there = 4 * num_clips * num_numbers, psutil.virtual_memory().total
+        if needed > there:
+            raise OutOfMemoryError(
+                f"A step of stage.{name}={num_clips} takes {needed / 1e9:,.0f} GB for its clips alone, and this "
+                f"machine has {there / 1e9:,.0f} GB; set a smaller one."
+            )
+
+
+def _warn_of_held_out_clips(config: TrainerConfig, parts: FrozenParts) -> None:
+    if parts.validation_clips is None:
+        idle = [f"trainer.{name}" for name in ("validate_every", "sample_every") if getattr(config, name) is not None]
+        if idle:
+            warnings.warn(
+                f"There are no held-out clips, so {' and '.join(idle)} will do nothing; name some with "
+                "--validation-data.",
+                HeldOutClipsWarning,
+                stacklevel=3,
+            )
+        return
+    assert parts.clips is not None  # a run has some
+    held_out = {entry.clip_id for entry in parts.validation_clips.entries}
+    if shared := sorted(held_out & {entry.clip_id for entry in parts.clips.entries}):
+        warnings.warn(
+            f"{len(shared)} of {len(held_out)} held-out clips are learnt from as well ({name_some(shared)}), so "
+            "held-out losses will look better than they are; leave them out of --data or of --validation-data.",
+            HeldOutClipsWarning,
+            stacklevel=3,
+        )
+
+
+def _check_same_model(folder: Path, config: ModelConfig) -> None:
+    """Refuses to go on with other frozen weights than those with which the run's own were trained.
+
+    Raises:
+        UserInputError: if the run began with another model; it names the setting.
+    """
+    path = folder / CONFIG_NAME
+    if not path.exists() or not Checkpoints(folder, keep=1).paths():
+        return
+    try:
+        before = read_yaml(path, remedy="put it back as it was")["model"]
+        now = config_to_dict(config)
+        differing = [name for name in _MODEL_SETTINGS if place(before[name]) != place(now[name])]
+    except (BadFileError, ValueError, TypeError, KeyError) as error:
+        raise UserInputError(f"The settings {path} of the run cannot be read; put them back as they were.") from error
+    if differing:
+        name = differing[0]
+        raise UserInputError(
+            f"The run {folder} began with model.{name}={as_yaml(before[name])}, not {as_yaml(now[name])}; set "
+            f"model.{name}={as_yaml(before[name])}, or start without --resume."
+        )
+
+
+def build_stage(
+    kind: RunKind[RunConfigT],
+    config: RunConfigT,
+    *,
+    device: torch.device,
+    notice: Callable[[str], None] | None = None,
+) -> tuple[IdentityStage, FrozenParts]:
+    """The stage of a run, as it begins, and its frozen parts.
+
+    Arguments and errors as `train_run`.
+    """
+    torch.manual_seed(config.trainer.seed)
+    folder = find_model(config.model.folder, notice=notice)
+    parts = load_parts(config, folder)
+    assert parts.clips is not None
+    transformer = load_start(
+        config.model,
+        folder,
+        parts.clips.descriptions[0]["widths"],
+        must_be_aligned=kind.needs_aligned,
+        trains_patch_embed=trains_patch_embed(config),
+    )
+    check_positions(transformer, config, parts)
+    return kind.build(transformer.to(device), parts, config.stage), parts
+
+
+def trains_patch_embed(config: RunConfig) -> bool:
+    """Whether a run may begin with image channels of zero: it trains them, or comes after the stage that does."""
+    stage = config.stage
+    return not isinstance(stage, AlignmentConfig) or stage.train_patch_embed or stage.tuning == "full"
+
+
+def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
+    """What a run uses and leaves alone.
+
+    Raises:
+        UserInputError: if there are no clips, or they were encoded by another model.
+        ModelFolderError: if a part of the model is missing or damaged.
+    """
+    if not config.data.train:
+        raise UserInputError(
+            "There is nothing to learn from; name folders of encoded clips with --data, which `ingredients data "
+            "encode` makes."
+        )
+    clips, validation_clips = open_clips(config, folder)
+    return FrozenParts(
+        vae=load_vae(folder / "vae", dtype=torch.float32),
+        clips=clips,
+        validation_clips=validation_clips,
+        scheduler=load_scheduler(folder / "scheduler"),
+        recogniser=load_recogniser(config, folder),
+    )
+
+
+def open_clips(config: RunConfig, folder: Path | None) -> tuple[EncodedClips | None, EncodedClips | None]:
+    """The clips that a run names, to learn from and held out.
+
+    Args:
+        config: of the run.
+        folder: of the model that must have encoded them; None where that cannot be checked.
+
+    Raises:
+        UserInputError: if a folder holds none, or they were encoded by another model.
+    """
+    clips = EncodedClips(config.data.train) if config.data.train else None
+    validation_clips = EncodedClips(config.data.validation) if config.data.validation else None
+    opened = [each for each in (clips, validation_clips) if each is not None]
+    digests = model_digests(folder, face_encoder=config.model.face_encoder) if opened and folder is not None else {}
+    for each in opened:
+        each.check_parts(digests)
+        _check_maps(each, config.model)
+        _check_frames(each, config)
+    return clips, validation_clips
+
+
+def load_recogniser(config: RunConfig, folder: Path) -> DifferentiableRecogniser | None:
+    """For the identity loss, if the run has one and the model's recogniser can be differentiated."""
+    if config.stage.identity_loss_weight == 0:
+        return None
+    found = load_face_stack(find_face_encoder(folder, config.model.face_encoder)).recogniser
+    return found if isinstance(found, DifferentiableRecogniser) else None
+
+
+def _check_frames(clips: EncodedClips, config: RunConfig) -> None:
+    """Refuses folders whose people were not taken from common frames, where all references come from one."""
+    for folder, description in zip(clips.folders, clips.descriptions, strict=True):
+        if config.stage.reference_source == "same_frame" and not has_shared_frames(description):
+            raise UserInputError(
+                f"stage.reference_source=same_frame needs clips that were encoded with --shared-frames, and those in "
+                f"{folder} were not; encode them so, or take same_clip."
+            )
+
+
+def _check_maps(clips: EncodedClips, config: ModelConfig) -> None:
+    """Refuses folders without the recogniser's maps where they are trained on."""
+    for folder, description in zip(clips.folders, clips.descriptions, strict=True):
+        if config.scale_source == "recognition_and_clip" and "recognition_map_dim" not in description["widths"]:
+            raise UserInputError(
+                "model.scale_source=recognition_and_clip needs clips that were encoded with --recognition-maps, and "
+                f"those in {folder} were not; encode them so, or take clip."
+            )
+
+
+def check_positions(transformer: IngredientsTransformer3DModel, config: RunConfig, parts: FrozenParts) -> None:
+    """Refuses clips, or single frames, of another shape than that for which positions were learned.
+
+    Raises:
+        UserInputError: if there are some.
+    """
+    made_for = transformer.config
+    if not made_for.use_learned_positional_embeddings:
+        return
+    ratio = int(parts.vae.config.temporal_compression_ratio)
+    only_shape = ((made_for.sample_frames - 1) // ratio + 1, made_for.sample_height, made_for.sample_width)
+    shapes = {
+        (shape[0], *shape[2:])
+        for clips in (parts.clips, parts.validation_clips)
+        if clips is not None
+        for shape in clips.buckets()
+    }
+    if shapes != {only_shape} or config.stage.image_share > 0:
+        raise UserInputError(
+            f"The model has learned positions, which fit latents of {only_shape[0]} frames of {only_shape[1]}x"
+            f"{only_shape[2]} only; encode clips of that shape and set stage.image_share=0, or leave the positions "
+            "of a base out with model.drop_learned_positions=true."
+        )

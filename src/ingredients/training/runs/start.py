@@ -1,0 +1,248 @@
+"""What a stage begins with: the transformer of a base, of a model, or of an earlier run."""
+
+import contextlib
+import dataclasses
+import inspect
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import psutil
+import torch
+from accelerate import init_empty_weights
+
+from ingredients.core.config import config_from_dict, config_to_dict
+from ingredients.core.errors import UserInputError
+from ingredients.core.ranges import Range
+from ingredients.faces.facial_extractor import ScaleSource
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.presets import paper, published
+from ingredients.models.state_dict_adapter import load_base_weights
+from ingredients.model_folders.components import transformer_part
+from ingredients.model_folders.known_models import find_known_model
+from ingredients.model_folders.transformer import build_transformer, is_base, load_transformer
+
+BaseDtype = Literal["float32", "bfloat16"]
+
+_MOST_LAYERS, _MOST_CHANNELS = 256, 65_536
+_PATCH_WEIGHT = "patch_embed.proj.weight"
+_PAPER_ROUTER = {name: paper()[name] for name in ("router_type", "router_inner_dim", "routing")}
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class ModelConfig:
+    """Where a run's model comes from."""
+
+    folder: str | None = None
+    """A model folder, a name of `ingredients models`, or a repository on the hub; None: the small model. A CogVideoX,
+    text-to-video or image-to-video, is a base to which identity modules are added (Table 2 compares the two)."""
+
+    start: Path | None = None
+    """An earlier run, whose transformer is trained further; the other parts are those of `folder`."""
+
+    face_encoder: Path | None = None
+    """Folder of the face networks, for a base that has none."""
+
+    scale_source: ScaleSource = "clip"
+    """Multi-scale features: the image encoder's alone, or with the recogniser's, if the clips were encoded so."""
+
+    drop_learned_positions: bool = False
+    """Leaves out a base's learned positions, which fix the size of the video."""
+
+    dtype: BaseDtype = "float32"
+    """Of the weights that stay frozen; what is trained is in float32."""
+
+    transformer: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields of the transformer that differ from the base's and the paper's: router_type, canvas_placement,
+    route_background and so on."""
+
+
+def load_start(
+    config: ModelConfig,
+    folder: Path | None,
+    widths: Mapping[str, int],
+    *,
+    must_be_aligned: bool = False,
+    trains_patch_embed: bool = True,
+    empty: bool = False,
+) -> IngredientsTransformer3DModel:
+    """The transformer that a run begins with, on the processor.
+
+    Args:
+        config: of the model.
+        folder: of the model, found; None is enough where an earlier run is named.
+        widths: of the features that the clips were encoded with.
+        must_be_aligned: whether a base, which has no identity modules, is refused.
+        trains_patch_embed: whether the run trains what reads the canvas; False refuses a base without it.
+        empty: leave out the weights, on the meta device: for plans.
+
+    Raises:
+        UserInputError: if a field is unknown, a start has other ones, or it should be aligned and is not.
+        ModelFolderError: if a part is missing or damaged.
+    """
+    dtype = cast(torch.dtype, getattr(torch, config.dtype))
+    if config.start is not None:
+        source = transformer_of_run(config.start)
+    else:
+        assert folder is not None
+        source = folder / transformer_part(folder)
+    base = build_transformer(source, drop_learned_positions=config.drop_learned_positions)
+    wanted = _feature_widths(config, widths)
+    if base.config.identity_modules:
+        return _load_whole(config, base, source, wanted, dtype=dtype, empty=empty)
+    if must_be_aligned:
+        raise UserInputError(
+            f"The transformer in {source} has no identity modules; name the run of its alignment with model.start=RUN."
+        )
+    if base.config.in_channels == base.config.out_channels and not trains_patch_embed:
+        raise unseen_canvas(f"The text-to-video base in {source}")
+    fields = {name: value for name, value in base.config.items() if not name.startswith("_")}
+    fields |= _PAPER_ROUTER if is_base(source) else {}
+    chosen = _chosen_fields(config)
+    fields |= {"identity_modules": True, "in_channels": 2 * fields["out_channels"]} | wanted | chosen
+    if chosen and not empty:
+        _check_memory(fields, dtype)
+    started = _build(fields, dtype=dtype, empty=empty)
+    if not empty:
+        weights = load_transformer(source, dtype=dtype, drop_learned_positions=config.drop_learned_positions)
+        load_base_weights(started, weights.state_dict())
+    return started
+
+
+def unseen_canvas(what: str) -> UserInputError:
+    """The error for a transformer whose image channels are zero and stay so: no canvas would ever have an effect."""
+    return UserInputError(
+        f"{what} has no image channels yet: they begin at zero, and with stage.train_patch_embed=false they stay so, "
+        "and no canvas has an effect; set stage.train_patch_embed=true, or begin with an image-to-video base."
+    )
+
+
+def published_start(
+    config: ModelConfig, widths: Mapping[str, int], *, trains_patch_embed: bool = True
+) -> IngredientsTransformer3DModel:
+    """As `load_start` without weights, for a known model of the published size that is not on this machine.
+
+    Raises:
+        UserInputError: if a field is unknown, or the canvas would never be seen.
+    """
+    known = find_known_model(str(config.folder))
+    is_text_to_video = known is not None and not known.takes_people and not known.name.endswith("-i2v")
+    if is_text_to_video and not trains_patch_embed:
+        raise unseen_canvas(f"The text-to-video base {config.folder}")
+    fields = published() if known is not None and known.takes_people else paper()
+    fields |= _feature_widths(config, widths) | _chosen_fields(config)
+    return _build(fields, dtype=getattr(torch, config.dtype), empty=True)
+
+
+def _build(fields: Mapping[str, Any], *, dtype: torch.dtype, empty: bool) -> IngredientsTransformer3DModel:
+    try:
+        with init_empty_weights(include_buffers=False) if empty else contextlib.nullcontext():
+            built: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
+        raise UserInputError(f"The transformer cannot be built as model.transformer says: {error}.") from error
+    built.to(dtype)
+    return built
+
+
+def _chosen_fields(config: ModelConfig) -> dict[str, Any]:
+    """The fields of the transformer that a run names, of the right types and of sizes that can be.
+
+    Raises:
+        UserInputError: if one is unknown, or is not.
+    """
+    hints = typing.get_type_hints(IngredientsTransformer3DModel.__init__)
+    parameters = inspect.signature(IngredientsTransformer3DModel.__init__).parameters
+    fields = [
+        (name, _ranged(name, hints[name]), dataclasses.field(default=parameters[name].default))
+        for name in hints
+        if name != "return"
+    ]
+    kind: Any = dataclasses.make_dataclass("model.transformer", fields, kw_only=True)
+    checked = config_to_dict(config_from_dict(kind, config.transformer))
+    return {name: checked[name] for name in config.transformer}
+
+
+def _ranged(name: str, hint: Any) -> Any:
+    """The type of a field with its range: what counts blocks is smaller than what counts channels."""
+    most = _MOST_LAYERS if name in ("num_layers", "id_qformer_depth") else _MOST_CHANNELS
+    least = 0 if name == "freq_shift" else 1
+    return Annotated[hint, Range(at_least=least, at_most=most)] if int in (hint, *typing.get_args(hint)) else hint
+
+
+def _check_memory(fields: Mapping[str, Any], dtype: torch.dtype) -> None:
+    """Refuses a transformer that this machine cannot hold, before it is made.
+
+    Raises:
+        UserInputError: if it cannot.
+    """
+    with torch.device("meta"):
+        num_numbers = sum(each.numel() for each in _build(fields, dtype=dtype, empty=True).parameters())
+    needed, there = num_numbers * dtype.itemsize, psutil.virtual_memory().total
+    if needed > there:
+        raise UserInputError(
+            f"The transformer that model.transformer asks for takes {needed / 1e9:,.0f} GB, and this machine has "
+            f"{there / 1e9:,.0f} GB; choose smaller sizes."
+        )
+
+
+def transformer_of_run(run: Path) -> Path:
+    """The transformer that a run exported.
+
+    Raises:
+        UserInputError: if it has none yet.
+    """
+    for folder in (run / "transformer", run):
+        if (folder / "config.json").is_file():
+            return folder
+    raise UserInputError(f"The run {run} has no transformer/ to start from; let it finish, or name another run.")
+
+
+def base_within(transformer: IngredientsTransformer3DModel) -> IngredientsTransformer3DModel:
+    """A text-to-video base with an aligned model's own weights, without its identity modules and image channels.
+
+    It is the base as the stages left it, not the one that they began with: it has learnt along with the people.
+    """
+    channels = transformer.config.out_channels
+    fields = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
+    fields |= {"identity_modules": False, "in_channels": channels}
+    base: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
+    weights = {name: tensor for name, tensor in transformer.state_dict().items() if name in base.state_dict()}
+    weights[_PATCH_WEIGHT] = weights[_PATCH_WEIGHT][:, :channels]  # those of the noise come first
+    load_base_weights(base, weights)
+    return base
+
+
+def _feature_widths(config: ModelConfig, widths: Mapping[str, int]) -> dict[str, int]:
+    wanted = {name: width for name, width in widths.items() if name != "recognition_map_dim"}
+    if config.scale_source == "recognition_and_clip":
+        wanted["id_vit_dim"] += widths["recognition_map_dim"]
+    return wanted
+
+
+def _load_whole(
+    config: ModelConfig,
+    built: IngredientsTransformer3DModel,
+    source: Path,
+    wanted: Mapping[str, int],
+    *,
+    dtype: torch.dtype,
+    empty: bool,
+) -> IngredientsTransformer3DModel:
+    differing = {name: value for name, value in _chosen_fields(config).items() if built.config.get(name) != value}
+    if differing:
+        name = next(iter(differing))
+        raise UserInputError(
+            f"The transformer in {source} has {name}={built.config.get(name)!r}, which model.transformer cannot "
+            f"change to {differing[name]!r}; start from a base (`ingredients world train unpack` takes one out of the "
+            "small model), or leave the field out."
+        )
+    for name, width in wanted.items():
+        if built.config[name] != width:
+            raise UserInputError(
+                f"The transformer in {source} reads features with {name}={built.config[name]}, and the clips were "
+                f"encoded with {width}; encode them by this model's face networks."
+            )
+    transformer = built.to(dtype) if empty else load_transformer(source, dtype=dtype)
+    transformer.train()
+    return transformer

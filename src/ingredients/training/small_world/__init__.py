@@ -1,0 +1,1 @@
+"""The small model of the drawn world, part by part."""

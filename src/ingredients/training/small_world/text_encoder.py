@@ -1,0 +1,207 @@
+"""Trains the small model's text encoder: a small T5 over the words of the drawn world's captions.
+
+It learns to name a caption's attributes and to fill in hidden words, so that its states carry what a caption says;
+afterwards it stays frozen, as T5 does in CogVideoX. As there, padding tokens are read like any others (no mask).
+
+Legend: B batch, T text tokens, D width.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import T5Config, T5EncoderModel, T5Tokenizer
+
+from ingredients.core.ranges import Count, Layers, Share, Width, check_ranges
+from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.world import SceneAttributes, describe_scene, vocabulary
+from ingredients.world.captions import ACTIONS, COUNTS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES
+
+PUNCTUATION = ".,:;!?-'"
+ATTRIBUTE_VALUES: dict[str, tuple[str | int, ...]] = {
+    "count": tuple(COUNTS),
+    "action": tuple(ACTIONS),
+    "expression": tuple(EXPRESSIONS),
+    "place": tuple(PLACE_PHRASES),
+    "light": tuple(LIGHT_PHRASES),
+}
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class TextEncoderConfig:
+    """The text encoder's shape and training."""
+
+    d_model: Width = 128
+    """Width of the states."""
+
+    num_layers: Layers = 3
+    """Transformer layers."""
+
+    num_heads: Width = 4
+    """Attention heads of `d_model / num_heads` channels."""
+
+    max_length: Width = 32
+    """Tokens that a prompt is padded or cut to."""
+
+    batch_size: Width = 64
+    """Captions in a step."""
+
+    masked_share: Share = 0.2
+    """Share of the words that are hidden."""
+
+    num_validation_captions: Count = 512
+    """Captions of the final measurement."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=1200, minutes=3.0, learning_rate=2e-3, num_warmup_steps=50, ema_decay=0.99
+        )
+    )
+    """The loop's settings."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.d_model % self.num_heads:
+            raise ValueError(f"d_model {self.d_model} must be a multiple of num_heads {self.num_heads}.")
+
+
+def build_tokenizer() -> T5Tokenizer:
+    """One piece for each word of the world, small and capitalised, and for each punctuation mark."""
+    words = vocabulary()
+    pieces = [f"▁{word}" for word in words] + [f"▁{word.capitalize()}" for word in words] + list(PUNCTUATION)
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
+    return T5Tokenizer(vocab=special + [(piece, -1.0) for piece in dict.fromkeys(pieces)], extra_ids=0)
+
+
+def tokenize(tokenizer: T5Tokenizer, captions: Sequence[str], *, max_length: int) -> torch.Tensor:
+    """Token ids (B, T) of captions, padded or cut to `max_length`."""
+    tokens = tokenizer(
+        list(captions), padding="max_length", max_length=max_length, truncation=True, return_tensors="pt"
+    )
+    ids: torch.Tensor = tokens.input_ids
+    return ids
+
+
+class CaptionReader(nn.Module):
+    """The text encoder with the heads that it is trained through."""
+
+    def __init__(self, encoder: T5EncoderModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width, num_tokens = encoder.config.d_model, encoder.config.vocab_size
+        self.to_words = nn.Linear(width, num_tokens)
+        self.to_attributes = nn.ModuleDict(
+            {name: nn.Linear(width, len(values)) for name, values in ATTRIBUTE_VALUES.items()}
+        )
+
+    def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Word logits (B, T, vocabulary), and the logits of each attribute (B, values) from the mean state."""
+        hidden_states = self.encoder(input_ids).last_hidden_state  # (B, T, D)
+        pooled = hidden_states.mean(dim=1)
+        return self.to_words(hidden_states), {name: head(pooled) for name, head in self.to_attributes.items()}
+
+
+class TextEncoderStage(WholeStepStage):
+    """Masked words and attributes of captions."""
+
+    name = "text-encoder"
+
+    def __init__(self, config: TextEncoderConfig) -> None:
+        torch.manual_seed(config.trainer.seed)
+        self.config = config
+        self.tokenizer = build_tokenizer()
+        encoder_config = T5Config(
+            vocab_size=len(self.tokenizer),
+            d_model=config.d_model,
+            d_kv=config.d_model // config.num_heads,
+            d_ff=2 * config.d_model,
+            num_layers=config.num_layers,
+            num_heads=config.num_heads,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+            pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=self.tokenizer.eos_token_id,
+        )
+        self.reader = CaptionReader(T5EncoderModel(encoder_config))
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The encoder and its heads."""
+        return [ParameterGroup(parameters=dict(self.reader.named_parameters()))]
+
+    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+        """Cross-entropy of hidden words and of the attributes."""
+        del progress
+        input_ids, attributes = self._draw(generator, self.config.batch_size)
+        is_word = input_ids > 2
+        is_hidden = is_word & (torch.rand(input_ids.shape, generator=generator) < self.config.masked_share)
+        masked_ids = input_ids.masked_fill(is_hidden, int(self.tokenizer.unk_token_id))
+        word_logits, _ = self.reader(masked_ids)
+        word_loss = F.cross_entropy(word_logits[is_hidden], input_ids[is_hidden])
+        _, attribute_logits = self.reader(input_ids)
+        attribute_loss = torch.stack(
+            [F.cross_entropy(attribute_logits[name], target) for name, target in attributes.items()]
+        ).mean()
+        metrics: dict[str, torch.Tensor | float] = {
+            "word_loss": word_loss.detach(),
+            "attribute_loss": attribute_loss.detach(),
+        }
+        return StepOutput(loss=word_loss + attribute_loss, metrics=metrics)
+
+    def _draw(self, generator: torch.Generator, num_captions: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        drawn = {name: rng.integers(len(values), size=num_captions) for name, values in ATTRIBUTE_VALUES.items()}
+        captions = []
+        for index in range(num_captions):
+            values = {name: ATTRIBUTE_VALUES[name][row[index]] for name, row in drawn.items()}
+            caption = describe_scene(SceneAttributes(**values), rng, complete=True)
+            captions.append(_vary_spelling(caption, rng))
+        input_ids = tokenize(self.tokenizer, captions, max_length=self.config.max_length)
+        return input_ids, {name: torch.from_numpy(row) for name, row in drawn.items()}
+
+    @torch.no_grad()
+    def validate(self) -> Mapping[str, float]:
+        """Share of the attributes read correctly from unseen captions."""
+        input_ids, attributes = self._draw(torch.Generator().manual_seed(2**40), self.config.num_validation_captions)
+        _, logits = self.reader(input_ids)
+        accuracies = {
+            f"accuracy_{name}": float((logits[name].argmax(dim=-1) == target).float().mean())
+            for name, target in attributes.items()
+        }
+        return accuracies | {
+            "state_rms": float(self.reader.encoder(input_ids).last_hidden_state.square().mean().sqrt())
+        }
+
+    def export(self, folder: Path) -> None:
+        """Writes `text_encoder/` and `tokenizer/` into the folder."""
+        self.reader.encoder.save_pretrained(folder / "text_encoder")
+        self.tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def _vary_spelling(caption: str, rng: np.random.Generator) -> str:
+    if rng.random() < 0.3:
+        caption = caption.lower()
+    if rng.random() < 0.5:
+        caption = caption.rstrip(".") + str(rng.choice(["", "", *PUNCTUATION[3:6]]))
+    if rng.random() < 0.1:
+        caption = caption.title()
+    return caption.replace(",", "") if rng.random() < 0.3 else caption
+
+
+def train_text_encoder(
+    config: TextEncoderConfig | None, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains tokenizer and text encoder into `output / "text-encoder"`; returns the attributes' accuracies.
+
+    Args:
+        config: shape and loop; None takes the defaults.
+        output: folder of the whole small model's runs.
+        resume: go on from the last checkpoint.
+        show: show a progress bar.
+    """
+    config = config or TextEncoderConfig()
+    return Trainer(TextEncoderStage(config), output / "text-encoder", config.trainer).fit(resume=resume, show=show)

@@ -1,0 +1,382 @@
+"""Trains the small model's 3D causal VAE on drawn frames and clips.
+
+Legend: B batch, F frames, H/W pixels, C channels.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLCogVideoX
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
+from ingredients.data.encode import video_to_pixels
+from ingredients.data.vae_shortcuts import TimeTaps, keep_present_frame_taps, single_frame_convolutions
+from ingredients.faces.alignment import crop_ffhq
+from ingredients.faces.canvas import compose_canvas
+from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.world import STYLES, TOGETHER, Split, render_portrait, render_scene, sample_scene
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class VaeConfig:
+    """The VAE's shape and how it is trained: images first, which are cheap, then clips."""
+
+    block_out_channels: tuple[Width, ...] = (16, 32, 64)
+    """Channels from fine to coarse; three blocks compress 4x in space, four 8x."""
+
+    temporal_compression_ratio: Annotated[int, Range(at_least=1, at_most=4)] = 4
+    """Frames to a latent frame. With 1 every frame is a picture by itself: training sees single frames only."""
+
+    latent_channels: Width = 8
+    """Channels of the latents."""
+
+    norm_num_groups: Width = 8
+    """Groups of the group norms; divides every entry of `block_out_channels`."""
+
+    image_share: Share = 0.6
+    """Share of the run that sees single frames; all of it with a `temporal_compression_ratio` of 1."""
+
+    height: Annotated[int, Range(at_least=16, at_most=2160)] = 64
+    """Of the drawn pictures, in pixels."""
+
+    width: Annotated[int, Range(at_least=16, at_most=3840)] = 96
+    """Of the drawn pictures, in pixels."""
+
+    style: str = TOGETHER.name
+    """How scenes are cast, framed and played, a key of `STYLES`."""
+
+    crop_size: Annotated[int, Range(at_least=4, at_most=2048)] = 48
+    """Side of the training crops in pixels; a multiple of the compression in space."""
+
+    image_batch_size: Width = 16
+    """Crops in a step on single frames."""
+
+    clip_batch_size: Width = 4
+    """Crops in a step on clips."""
+
+    num_frames: Annotated[int, Range(at_least=9, at_most=1025)] = 9
+    """Frames of a clip, 8k + 1."""
+
+    num_pool_images: Count = 1500
+    """Frames and canvases drawn before training."""
+
+    num_pool_clips: Count = 400
+    """Clips drawn before training."""
+
+    face_weight: Weight = 3.0
+    """Weight of a face's pixels, against 1 elsewhere: eyes and mouths are small and matter most."""
+
+    edge_weight: Weight = 1.0
+    """Weight of the differences between neighbouring pixels, which keep outlines sharp."""
+
+    kl_weight: Weight = 3e-4
+    """Weight of the Kullback-Leibler term, a mean over the latents."""
+
+    train_encoder: bool = True
+    """Whether the encoder learns too; False trains the decoder alone, and every encoded clip stays valid."""
+
+    num_validation_clips: Count = 24
+    """Held-out clips for the PSNR."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=20_000,
+            minutes=18.0,
+            learning_rate=2e-3,
+            schedule="trapezoid",
+            num_warmup_steps=100,
+            weight_decay=0.0,
+            ema_decay=0.998,
+        )
+    )
+    """The loop's settings."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        ratio = 2 ** (len(self.block_out_channels) - 1)
+        for name in ("crop_size", "height", "width"):
+            if getattr(self, name) % ratio:
+                raise ValueError(f"{name} must be a multiple of {ratio}, not {getattr(self, name)}.")
+        if self.temporal_compression_ratio not in (1, 2, 4):
+            raise ValueError(f"temporal_compression_ratio must be 1, 2 or 4, not {self.temporal_compression_ratio}.")
+        if self.style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {self.style}.")
+        if any(channels % self.norm_num_groups for channels in self.block_out_channels):
+            raise ValueError(
+                f"norm_num_groups {self.norm_num_groups} must divide each of block_out_channels "
+                f"{self.block_out_channels}."
+            )
+        if self.num_frames % 8 != 1:
+            raise ValueError(f"num_frames must be 8k + 1, not {self.num_frames}.")
+
+
+def build_vae(config: VaeConfig) -> AutoencoderKLCogVideoX:
+    """The small VAE, initialised at random."""
+    num_blocks = len(config.block_out_channels)
+    vae = AutoencoderKLCogVideoX(
+        block_out_channels=config.block_out_channels,
+        down_block_types=("CogVideoXDownBlock3D",) * num_blocks,
+        up_block_types=("CogVideoXUpBlock3D",) * num_blocks,
+        latent_channels=config.latent_channels,
+        layers_per_block=1,
+        norm_num_groups=config.norm_num_groups,
+        temporal_compression_ratio=config.temporal_compression_ratio,
+        sample_height=config.height,
+        sample_width=config.width,
+        scaling_factor=1.0,
+    )
+    keep_present_frame_taps(vae)
+    with torch.no_grad():  # start with little posterior noise, so that the first steps have something to decode
+        vae.encoder.conv_out.conv.bias[config.latent_channels :] = -4.0
+    return vae
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DrawnClips:
+    """Clips of one length with the masks of their faces."""
+
+    frames: UInt8Array
+    """(B, F, H, W, 3)."""
+
+    faces: np.ndarray
+    """(B, F, H, W) bool."""
+
+
+def draw_clips(config: VaeConfig, num_clips: int, *, num_frames: int, first_seed: int, split: Split) -> DrawnClips:
+    """Draws scenes with the seeds from `first_seed` on."""
+    scenes = [
+        render_scene(
+            sample_scene(seed, split=split, style=STYLES[config.style]),
+            height=config.height,
+            width=config.width,
+            num_frames=num_frames,
+        )
+        for seed in range(first_seed, first_seed + num_clips)
+    ]
+    return DrawnClips(
+        frames=np.stack([scene.frames for scene in scenes]),
+        faces=np.stack([scene.face_masks.any(axis=1) for scene in scenes]),
+    )
+
+
+def draw_canvases(config: VaeConfig, num_canvases: int, *, first_seed: int, split: Split) -> DrawnClips:
+    """Draws canvases of aligned portraits, the other kind of picture that the VAE encodes."""
+    canvases = []
+    for seed in range(first_seed, first_seed + num_canvases):
+        people = sample_scene(seed, split=split).people
+        portraits = [render_portrait(person, seed + 7 * slot) for slot, person in enumerate(people)]
+        crops = [crop_ffhq(portrait.image, portrait.landmarks, size=config.height) for portrait in portraits]
+        canvases.append(compose_canvas(crops, config.height, config.width))
+    frames = np.stack(canvases)[:, None]  # (B, 1, H, W, 3)
+    return DrawnClips(frames=frames, faces=np.asarray((frames < 250).any(axis=-1)))
+
+
+def vae_reconstruction_loss(
+    reconstruction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, *, edge_weight: float
+) -> torch.Tensor:
+    """Weighted L1 + MSE, and the L1 of the differences between neighbouring pixels.
+
+    Args:
+        reconstruction: (B, C, F, H, W) in [-1, 1].
+        target: as `reconstruction`.
+        weight: (B, 1, F, H, W), normalised to mean 1 inside.
+        edge_weight: weight of the differences.
+    """
+    weight = weight / weight.mean()
+    error = reconstruction - target
+    loss = (weight * (error.abs() + error.square())).mean()
+    across = error.diff(dim=-1).abs() * weight[..., 1:]
+    down = error.diff(dim=-2).abs() * weight[..., 1:, :]
+    return loss + edge_weight * (across.mean() + down.mean())
+
+
+def psnr(reconstruction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None = None) -> float:
+    """Peak signal-to-noise ratio in dB of images in [-1, 1], over the pixels of `mask` or all."""
+    error = ((reconstruction.clamp(-1, 1) - target) / 2).square()
+    if mask is not None:
+        error = error[mask.expand_as(error)]
+    return float(-10 * error.mean().log10())
+
+
+def change_kept(reconstruction: torch.Tensor, target: torch.Tensor, config: VaeConfig) -> list[float]:
+    """Change from frame to frame against the truth's, by the transition's place in a latent frame; 1 keeps all.
+
+    The first frame is a latent frame by itself, each later one stands for `temporal_compression_ratio` frames: the
+    first share is of transitions from one latent frame to the next, the others lie within one.
+
+    Args:
+        reconstruction: (B, 3, F, H, W) in [-1, 1].
+        target: as `reconstruction`.
+        config: says how many frames a latent frame stands for.
+    """
+    got, truth = (each.diff(dim=2).abs().mean(dim=(0, 1, 3, 4)) for each in (reconstruction.clamp(-1, 1), target))
+    ratio = config.temporal_compression_ratio
+    return [float(got[place::ratio].sum() / truth[place::ratio].sum()) for place in range(ratio)]
+
+
+class VaeStage(WholeStepStage):
+    """Reconstruction of drawn pictures: single frames for `image_share` of the run, then clips."""
+
+    name = "vae"
+
+    def __init__(self, config: VaeConfig, vae: AutoencoderKLCogVideoX | None = None) -> None:
+        torch.manual_seed(config.trainer.seed)
+        self.config = config
+        self.vae = vae or build_vae(config)
+        num_canvases = config.num_pool_images // 4
+        self.images = [
+            draw_clips(config, config.num_pool_images - num_canvases, num_frames=1, first_seed=0, split="train"),
+            draw_canvases(config, num_canvases, first_seed=10_000_000, split="train"),
+        ]
+        self.image_share = 1.0 if config.temporal_compression_ratio == 1 else config.image_share
+        self.clips = None
+        if self.image_share < 1.0:
+            self.clips = draw_clips(
+                config, config.num_pool_clips, num_frames=config.num_frames, first_seed=20_000_000, split="train"
+            )
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """All of the VAE, or its decoder."""
+        if not self.config.train_encoder:
+            self.vae.encoder.requires_grad_(False)
+        trained = {name: each for name, each in self.vae.named_parameters() if each.requires_grad}
+        return [ParameterGroup(parameters=trained)]
+
+    def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
+        """One step on crops, of single frames or of clips."""
+        if self.clips is None or progress < self.image_share:
+            kind = 0 if float(torch.rand((), generator=generator)) < 0.75 else 1
+            pixels, weight = self._crops(self.images[kind], self.config.image_batch_size, generator)
+            taps: TimeTaps = "last" if self.config.train_encoder else "sum"
+            with single_frame_convolutions(self.vae, taps=taps):
+                return self._loss(pixels, weight, generator)
+        pixels, weight = self._crops(self.clips, self.config.clip_batch_size, generator)
+        return self._loss(pixels, weight, generator)
+
+    def _crops(
+        self, clips: DrawnClips, num_crops: int, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        size = self.config.crop_size
+        num_clips, _, height, width = clips.faces.shape
+
+        def draw(high: int) -> list[int]:
+            return torch.randint(high, (num_crops,), generator=generator).tolist()
+
+        corners = list(zip(draw(num_clips), draw(height - size + 1), draw(width - size + 1), draw(2), strict=True))
+        frames = np.stack(
+            [clips.frames[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners]
+        )
+        faces = np.stack([clips.faces[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners])
+        weight = torch.from_numpy(np.where(faces, self.config.face_weight, 1.0).astype(np.float32))
+        return video_to_pixels(frames), weight.unsqueeze(1)
+
+    def _loss(self, pixels: torch.Tensor, weight: torch.Tensor, generator: torch.Generator) -> StepOutput:
+        posterior = self.vae.encode(pixels).latent_dist
+        noise = torch.randn(posterior.mean.shape, generator=generator)
+        latents = posterior.mean + posterior.std * noise
+        reconstruction = self.vae.decode(latents).sample
+        loss = vae_reconstruction_loss(reconstruction, pixels, weight, edge_weight=self.config.edge_weight)
+        divergence = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
+        metrics = {
+            "psnr": psnr(reconstruction.detach(), pixels),
+            "divergence": divergence.detach(),
+            "posterior_std": posterior.std.detach().mean(),
+        }
+        return StepOutput(loss=loss + self.config.kl_weight * divergence, metrics=metrics)
+
+    @torch.no_grad()
+    def validate(self) -> Mapping[str, float]:
+        """PSNR on held-out people: clips, their faces, and canvases; sets the scaling factor on the way."""
+        self.vae.eval()
+        clips = draw_clips(
+            self.config,
+            self.config.num_validation_clips,
+            num_frames=self.config.num_frames,
+            first_seed=0,
+            split="eval",
+        )
+        canvases = draw_canvases(self.config, self.config.num_validation_clips, first_seed=0, split="eval")
+        pixels, canvas_pixels = video_to_pixels(clips.frames), video_to_pixels(canvases.frames)
+        coded = [self._code(clip) for clip in torch.split(pixels, 4)]
+        latents, reconstruction = (torch.cat(parts) for parts in zip(*coded, strict=True))
+        canvas_latents, canvas_reconstruction = self._code(canvas_pixels)
+        if self.config.train_encoder:
+            self.vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 5))
+        self.vae.train()
+        faces = torch.from_numpy(clips.faces).unsqueeze(1)
+        return {
+            "psnr": psnr(reconstruction, pixels),
+            "psnr_faces": psnr(reconstruction, pixels, faces),
+            "psnr_canvas": psnr(canvas_reconstruction, canvas_pixels),
+            "psnr_worst_frame": min(psnr(reconstruction[:, :, f], pixels[:, :, f]) for f in range(pixels.shape[2])),
+            **{
+                f"motion_{index + 1}": share
+                for index, share in enumerate(change_kept(reconstruction, pixels, self.config))
+            },
+            "scaling_factor": float(self.vae.config.scaling_factor),
+            "latent_mean": float(latents.mean()),
+            "canvas_latent_std": float(canvas_latents.std()),
+        }
+
+    def _code(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents (B, C, f, h, w) and reconstruction (B, 3, F, H, W) of clips."""
+        if self.config.temporal_compression_ratio > 1 and pixels.shape[2] > 1:
+            latents = self.vae.encode(pixels).latent_dist.mode()
+            return latents, self.vae.decode(latents).sample
+        pictures = pixels.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # (B F, 3, 1, H, W)
+        with single_frame_convolutions(self.vae):
+            latents = self.vae.encode(pictures).latent_dist.mode()
+            decoded = self.vae.decode(latents).sample
+        shape = pixels.shape[0], pixels.shape[2]
+        coded = (torch.unflatten(each.squeeze(2), 0, shape).transpose(1, 2) for each in (latents, decoded))
+        latents, decoded = coded
+        return latents, decoded
+
+    def export(self, folder: Path) -> None:
+        """Writes diffusers' model folder to `folder / "vae"`."""
+        self.vae.save_pretrained(folder / "vae")
+
+
+def train_vae(config: VaeConfig | None, output: Path, resume: bool = False, *, show: bool = True) -> dict[str, float]:
+    """Trains the VAE into `output / "vae"`; returns the held-out PSNR and the scaling factor.
+
+    Args:
+        config: data, losses and loop; None takes the defaults.
+        output: folder of the whole small model's runs.
+        resume: go on from the last checkpoint.
+        show: show a progress bar.
+    """
+    config = config or VaeConfig()
+    return Trainer(VaeStage(config), output / "vae", config.trainer).fit(resume=resume, show=show)
+
+
+def train_vae_decoder(
+    config: VaeConfig | None, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains the decoder of the VAE in `output / "vae"` further, into `output / "vae-decoder"`.
+
+    What the encoder gives stays as it is, so this can run beside the stages that learn from encoded clips.
+
+    Args:
+        config: data, losses and loop; None takes the defaults.
+        output: folder of the whole small model's runs.
+        resume: go on from the last checkpoint.
+        show: show a progress bar.
+    """
+    config = config or decoder_config()
+    vae = AutoencoderKLCogVideoX.from_pretrained(output / "vae" / "vae")
+    return Trainer(VaeStage(config, vae), output / "vae-decoder", config.trainer).fit(resume=resume, show=show)
+
+
+def decoder_config() -> VaeConfig:
+    """Defaults of the decoder's own training: on clips from the start."""
+    config = VaeConfig(train_encoder=False, image_share=0.4)
+    config.trainer.minutes = 20.0
+    config.trainer.learning_rate = 1e-3
+    return config

@@ -1,0 +1,362 @@
+"""What the bases, the alignment and the router stage have in common: noisy clips in, velocity out.
+
+Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N identities, T text tokens.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
+
+from ingredients.core.errors import UserInputError
+from ingredients.core.files import atomic_folder
+from ingredients.core.protocols import DifferentiableRecogniser
+from ingredients.core.ranges import Count, Range, Share, Width, check_ranges
+from ingredients.data.batches import ClipBatch, ReferenceSource, draw_batch
+from ingredients.data.canvas_latents import encode_canvases
+from ingredients.data.encoded_clips import EncodedClips
+from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
+from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.flops import training_flops
+from ingredients.models.rotary import video_rotary_emb
+from ingredients.pipelines.execution.speed import check_compiler
+from ingredients.training.loop.mixed_precision import mixed_precision, precision_of_weights
+from ingredients.training.loop.stage import ParameterGroup, StepOutput, StepPosition, Work
+from ingredients.training.runs.trained_transformer import exported_transformer
+from ingredients.training.stages.noise import NoiseSchedule, build_scheduler
+
+VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
+
+SumOf = tuple[float, int]
+"""A sum, and of how many."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class DiffusionConfig:
+    """Batches and loss of a diffusion stage."""
+
+    batch_size: Width = 16
+    """Clips in a step, over all processes and backward passes."""
+
+    micro_batch_size: Width | None = None
+    """Clips in one backward pass, and in one look at held-out clips; None: all that fall to a process at once."""
+
+    image_batch_size: Width = 32
+    """Images in a step, while the run trains on images."""
+
+    image_share: Share = 0.0
+    """Share of the run, at its start, that trains on the clips' first frames alone: a third of the tokens, and all
+    that there is to learn about looks."""
+
+    caption_drop: Share = 0.1
+    """Share of the captions that become empty, for guidance."""
+
+    face_weight: Annotated[float, Range(above=0, at_most=1e4)] = 1.0
+    """Weight of the places on faces in the diffusion loss, against 1 elsewhere."""
+
+    supervision: RoutingSupervision = "segment"
+    """Whether face tokens come from masks or from boxes (section 4.3)."""
+
+    reference_source: ReferenceSource = "other"
+    """Where the photos of the people come from; the paper takes a frame of the same clip (3.3)."""
+
+    gradient_checkpointing: bool = False
+    """Keeps less of the forward pass, and computes it again in the backward pass: a third more arithmetic."""
+
+    compile: bool = False
+    """Compiles the transformer's blocks."""
+
+    num_validation_batches: Count = 4
+    """Batches of the held-out loss."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True, eq=False)
+class FrozenParts:
+    """All that diffusion training uses and leaves alone."""
+
+    vae: AutoencoderKLCogVideoX
+    """Encodes canvases, and decodes for the identity loss."""
+
+    clips: EncodedClips | None
+    """To learn from; None in a plan for clips that are not there yet."""
+
+    validation_clips: EncodedClips | None = None
+    """Held out; None: nothing is measured."""
+
+    scheduler: CogVideoXDPMScheduler | CogVideoXDDIMScheduler = dataclasses.field(default_factory=build_scheduler)
+    """Whose noise levels are trained on."""
+
+    recogniser: DifferentiableRecogniser | None = None
+    """For the identity loss."""
+
+
+class DiffusionStage:
+    """Base of the diffusion stages; each adds its conditions and its trainable parameters."""
+
+    name: str
+    shows_people: ClassVar[bool] = False
+
+    def __init__(
+        self, transformer: IngredientsTransformer3DModel, parts: FrozenParts, config: DiffusionConfig
+    ) -> None:
+        self.transformer = transformer
+        self.parts = parts
+        self.config = config
+        self.schedule = NoiseSchedule(parts.scheduler)
+        is_half = any(parameter.dtype == torch.bfloat16 for parameter in transformer.parameters())
+        self.dtype = torch.bfloat16 if is_half else torch.float32
+        parts.vae.requires_grad_(False).eval()
+        parts.vae.to(self.device)
+        if parts.recogniser is not None:
+            parts.recogniser.to(self.device)
+        if config.gradient_checkpointing:
+            transformer.enable_gradient_checkpointing()
+        if config.compile:
+            check_compiler(self.device)
+            transformer.compile_repeated_blocks()
+        self._order: SampleOrder | None = None
+        self._cursors: list[int] | None = None
+        self._rotary_emb: dict[tuple[int, ...], tuple[torch.Tensor, torch.Tensor] | None] = {}
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The transformer."""
+        return self.transformer
+
+    @property
+    def device(self) -> torch.device:
+        """The transformer's."""
+        device: torch.device = next(self.transformer.parameters()).device
+        return device
+
+    @property
+    def measures_first(self) -> bool:
+        """The loss hardly moves later on: where it began says what was learnt."""
+        return True
+
+    @property
+    def clips(self) -> EncodedClips:
+        """To learn from."""
+        assert self.parts.clips is not None
+        return self.parts.clips
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """What the stage trains."""
+        raise NotImplementedError
+
+    def draw(self, position: StepPosition) -> Sequence[ClipBatch]:
+        """This process's clips, or images while the run trains on those.
+
+        Raises:
+            UserInputError: if the processes cannot have equal shares of a step.
+        """
+        if self._order is None:
+            buckets = list(self.clips.buckets().values())
+            clip_ids = [entry.clip_id for entry in self.clips.entries]
+            self._order = SampleOrder(buckets, clip_ids, seed=position.seed, cursors=self._cursors)
+        is_image = position.progress < self.config.image_share
+        batch_size = self.config.image_batch_size if is_image else self.config.batch_size
+        draws = share(self._order.draw(batch_size), index=position.process_index, count=position.num_processes)
+        return [self.read(piece, num_latent_frames=1 if is_image else None) for piece in self._pieces(draws)]
+
+    def _pieces(self, draws: Sequence[SampleDraw]) -> list[Sequence[SampleDraw]]:
+        """Clips in the numbers that are computed at once."""
+        size = self.config.micro_batch_size or len(draws)
+        return [draws[first : first + size] for first in range(0, len(draws), size)]
+
+    def read(
+        self, draws: Sequence[SampleDraw], *, held_out: bool = False, num_latent_frames: int | None = None
+    ) -> ClipBatch:
+        """Reads clips, with the conditions that were drawn for them; held-out ones keep their captions."""
+        config = self.transformer.config
+        clips = self.parts.validation_clips if held_out else self.clips
+        assert clips is not None
+        return draw_batch(
+            clips,
+            draws,
+            caption_drop=0.0 if held_out else self.config.caption_drop,
+            supervision=self.config.supervision,
+            reference_source=self.config.reference_source,
+            vit_dim=config.id_vit_dim if config.identity_modules else None,
+            num_latent_frames=num_latent_frames,
+        )
+
+    def counts(self, batches: Sequence[ClipBatch]) -> Mapping[str, float]:
+        """Samples, people and face tokens."""
+        return {
+            "samples": float(sum(len(batch) for batch in batches)),
+            "people": float(sum(batch.num_people for batch in batches)),
+            "face_tokens": float(sum(batch.num_face_tokens for batch in batches)),
+        }
+
+    def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
+        """The loss of one batch."""
+        raise NotImplementedError
+
+    def describe(self, batches: Sequence[ClipBatch]) -> str:
+        """The clips' names."""
+        return ", ".join(draw.clip_id for batch in batches for draw in batch.draws)
+
+    @property
+    def is_base_frozen(self) -> bool:
+        """Whether the base's own weights, those of a LoRA apart, stay as they are."""
+        return not any(
+            parameter.requires_grad and ".lora_" not in name
+            for name, parameter in self.transformer.named_parameters()
+            if ".attn1." in name
+        )
+
+    def work(self, batches: Sequence[ClipBatch]) -> Work | None:
+        """Passes through the blocks."""
+        is_base_frozen = self.is_base_frozen
+        num_samples, num_tokens, flops = 0, 0, 0
+        for batch in batches:
+            num_text_tokens, num_video_tokens = batch.prompt_embeds.shape[1], batch.routing_targets.shape[1]
+            num_samples += len(batch)
+            num_tokens += len(batch) * (num_text_tokens + num_video_tokens)
+            flops += len(batch) * training_flops(
+                self.transformer.config,
+                num_video_tokens=num_video_tokens,
+                num_text_tokens=num_text_tokens,
+                num_identities=batch.people.id_mask.shape[1] if self.shows_people else 0,
+                is_base_frozen=is_base_frozen,
+            )
+        return Work(num_samples=num_samples, num_tokens=num_tokens, flops=flops)
+
+    def state(self) -> dict[str, Any]:
+        """Where in the order of the clips the run is."""
+        assert self._order is not None
+        return {"cursors": list(self._order.cursors), "num_clips": len(self.clips), "clips": self.clips.digest}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on where a run was.
+
+        Raises:
+            UserInputError: if there are other clips now.
+        """
+        if not state:
+            return
+        if state["num_clips"] != len(self.clips):
+            raise UserInputError(
+                f"The run was trained on {state['num_clips']} clips, and now there are {len(self.clips)}: it "
+                "cannot go on bit for bit; start without --resume, or give it the clips that it had."
+            )
+        if state.get("clips", self.clips.digest) != self.clips.digest:  # older checkpoints do not say
+            raise UserInputError(
+                f"The run was trained on {state['num_clips']} other clips, or on the same in another order: it cannot "
+                "go on bit for bit; start without --resume, or give it the folders that it had, in their order."
+            )
+        self._cursors = list(state["cursors"])
+
+    def noisy(self, batch: ClipBatch, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noisy latents, and the velocity that is to be predicted: each (B, F, C, H, W)."""
+        return (
+            self.schedule.add_noise(batch.latents, batch.noise, timesteps),
+            self.schedule.velocity(batch.latents, batch.noise, timesteps),
+        )
+
+    def rotary_emb(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Positions of latents (B, F, C, H, W)."""
+        num_frames, _, height, width = latents.shape[1:]
+        key = (num_frames, height, width)
+        if key not in self._rotary_emb:
+            self._rotary_emb[key] = video_rotary_emb(
+                self.transformer.config, num_frames=num_frames, height=height, width=width, device=latents.device
+            )
+        return self._rotary_emb[key]
+
+    def canvas_latents(self, batch: ClipBatch) -> torch.Tensor:
+        """Latents of the canvases in the first latent frame, zeros in the others (3.2): (B, F, C, H, W)."""
+        num_frames, _, height, width = batch.latents.shape[1:]
+        compression = 2 ** (len(self.parts.vae.config.block_out_channels) - 1)
+        latents = encode_canvases(
+            self.parts.vae,
+            batch.canvas_crops,
+            height=height * compression,
+            width=width * compression,
+            placement=self.transformer.config.canvas_placement,
+        )
+        return first_frame_only(latents.float(), num_frames)
+
+    def loss_weight(self, batch: ClipBatch) -> torch.Tensor | None:
+        """Weights (B, F, 1, H, W) of mean 1 in each sample that favour faces, or None."""
+        if self.config.face_weight == 1:
+            return None
+        num_frames, _, height, width = batch.latents.shape[1:]
+        patch = self.transformer.config.patch_size
+        is_face = (batch.routing_targets != BACKGROUND).float()
+        weight = 1 + (self.config.face_weight - 1) * is_face
+        weight = weight / weight.mean(dim=1, keepdim=True)
+        weight = torch.unflatten(weight, 1, (num_frames, 1, height // patch, width // patch))
+        return weight.repeat_interleave(patch, dim=-2).repeat_interleave(patch, dim=-1)
+
+    def export(self, folder: Path) -> None:
+        """Writes `transformer/`, adapters merged, into the folder; every process must call it."""
+        transformer = exported_transformer(self.transformer)
+        if transformer is not None:
+            with atomic_folder(folder / "transformer") as temporary:
+                transformer.save_pretrained(temporary)
+
+    @torch.no_grad()
+    def validate(self) -> Mapping[str, float]:
+        """Held-out loss by timestep: the mean over the batches, each weighed by its clips."""
+        if self.parts.validation_clips is None:
+            return {}
+        self.transformer.eval()
+        batches: dict[str, list[SumOf]] = {}
+        for draws in self._held_out_draws(self.parts.validation_clips):
+            sums: dict[str, list[SumOf]] = {}
+            for piece in self._pieces(draws):
+                batch = self.read(piece, held_out=True).to(self.device)
+                for timestep in VALIDATION_TIMESTEPS:
+                    timesteps = torch.full((len(batch),), timestep, device=self.device)
+                    with mixed_precision(precision_of_weights(self.dtype), self.device):
+                        measured = self.validation_losses(batch, timesteps)
+                    for name, losses in measured.items():
+                        sums.setdefault(f"{name}_t{timestep}", []).append(losses)
+            for name, mean in _means(sums).items():
+                batches.setdefault(name, []).append((mean * len(draws), len(draws)))
+        self.transformer.train()
+        means = _means(batches)
+        by_kind: dict[str, list[float]] = {}
+        for name, value in means.items():
+            by_kind.setdefault(name.rsplit("_t", 1)[0], []).append(value)
+        return {kind: sum(values) / len(values) for kind, values in by_kind.items()} | means
+
+    def _held_out_draws(self, clips: EncodedClips) -> Iterator[list[SampleDraw]]:
+        """The batches that are looked at, of the buckets in turns; none where a bucket has no more clips."""
+        clip_ids = [entry.clip_id for entry in clips.entries]
+        buckets = list(clips.buckets().values())
+        for index in range(self.config.num_validation_batches):
+            turn, bucket = divmod(index, len(buckets))
+            first = turn * self.config.batch_size
+            if chosen := buckets[bucket][first : first + self.config.batch_size]:
+                yield fixed_draws(chosen, clip_ids, seed=index)
+
+    def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
+        """What `validate` measures on held-out clips at one timestep: sums, for they may be a part of a batch."""
+        raise NotImplementedError
+
+
+def sum_of(losses: torch.Tensor) -> SumOf:
+    """Losses (B,) of samples, as a sum."""
+    return losses.mean().item() * len(losses), len(losses)
+
+
+def _means(sums: Mapping[str, Sequence[SumOf]]) -> dict[str, float]:
+    """The mean of each that is a sum of anything at all."""
+    numbers = {name: sum(number for _, number in parts) for name, parts in sums.items()}
+    return {name: sum(total for total, _ in sums[name]) / number for name, number in numbers.items() if number}
+
+
+def first_frame_only(latents: torch.Tensor, num_frames: int) -> torch.Tensor:
+    """Puts latents (B, 1, C, H, W) in the first of `num_frames` frames, zeros in the others."""
+    zeros = latents.new_zeros(latents.shape[0], num_frames - 1, *latents.shape[2:])
+    return torch.cat([latents, zeros], dim=1)
