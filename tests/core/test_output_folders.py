@@ -94,6 +94,13 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, name: str) -> None
         assert (tmp_path / name).read_text() == content
 
 
+def test_what_a_mark_says_is_no_command_to_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / MARKER_NAME).write_text('{"made_by": "ingredients", "holds": "\\u001b[31mred"}')
+    with pytest.raises(OutputError) as caught:
+        claim_folder(tmp_path, "an evaluation")
+    assert str(caught.value) == f"The folder {tmp_path} holds \\x1b[31mred, not an evaluation; name another one."
+
+
 def test_a_folder_that_is_being_claimed_is_free(tmp_path: Path) -> None:
     with atomic_path(tmp_path / MARKER_NAME) as temporary:
         temporary.write_text(json.dumps({"made_by": "ingredients", "holds": "encoded clips"}))

@@ -1,5 +1,6 @@
 import pytest
 
+from ingredients.core.errors import ArgumentError, OutputError
 from ingredients.core.printable import printable, printable_lines
 
 
@@ -7,6 +8,11 @@ def test_what_is_printed_is_harmless() -> None:
     assert printable("a\x1b[2J\nb\ud800é") == r"a\x1b[2J\nb\ud800é"
     assert printable("小明 \u202egnp.exe\x9b1m") == r"小明 \u202egnp.exe\x9b1m"
     assert printable_lines("one\n\ttwo\r\x07") == "one\n\ttwo\\r\\x07"
+
+
+@pytest.mark.parametrize("kind", [OutputError, ArgumentError])
+def test_messages_of_errors_are_harmless_whatever_they_quote(kind: type[Exception]) -> None:
+    assert str(kind("The folder a holds \x1b[31mred;\n\u202eb")) == "The folder a holds \\x1b[31mred;\n\\u202eb"
 
 
 def test_harmless_text_stays() -> None:

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import torch
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.model_folders.lora_files import normalise_lora
 from ingredients.model_folders.transformer import _add_lora
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from tests.pipelines.stand_ins import make_pipeline, make_transformer
+from tests.pipelines.stand_ins import PROMPT, make_identities, make_pipeline, make_transformer
 
 LAYERS = ("transformer_blocks.0.attn1.to_q", "transformer_blocks.1.attn1.to_out.0")
 RANKS = (3, 5)
@@ -89,6 +91,79 @@ def test_load_lora_weights_keeps_its_scale(
         pipeline.unload_lora_weights()
         pipeline.load_lora_weights(tensors)
         assert scales(pipeline.transformer) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("targets", [["attn1.to_v"], ["id_attn.to_q", "id_attn.to_kv", "id_attn.to_out"]])
+def test_a_lora_of_the_pipeline_is_written_read_and_fused(tmp_path: Path, targets: list[str]) -> None:
+    def latents() -> torch.Tensor:
+        settings = {"num_inference_steps": 2, "generator": 7, "output_type": "latent"}
+        return pipeline(prompt=PROMPT, **make_identities(2), **settings).frames
+
+    pipeline = make_pipeline()
+    without = latents()
+    torch.manual_seed(3)
+    config = LoraConfig(r=2, lora_alpha=3, target_modules=targets, init_lora_weights=False)
+    pipeline.transformer.add_adapter(config, adapter_name="style")
+    for name, parameter in pipeline.transformer.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.5)
+    expected = latents()
+    assert not torch.allclose(expected, without, rtol=1e-2, atol=1e-2)
+    weights, metadata = get_peft_model_state_dict(pipeline.transformer, adapter_name="style"), config.to_dict()
+    metadata["target_modules"] = sorted(metadata["target_modules"])
+    pipeline.save_lora_weights(
+        tmp_path, transformer_lora_layers=weights, transformer_lora_adapter_metadata={**metadata}
+    )
+    pipeline.unload_lora_weights()
+    assert torch.equal(latents(), without)
+    pipeline.load_lora_weights(tmp_path)
+    torch.testing.assert_close(latents(), expected)
+    pipeline.fuse_lora()
+    torch.testing.assert_close(latents(), expected, rtol=1e-4, atol=1e-4)
+    pipeline.unfuse_lora()
+    torch.testing.assert_close(latents(), expected, rtol=1e-4, atol=1e-4)
+
+
+DAMAGED = [
+    ("<html>", "line 1, column 1"),
+    ("[1]", "is damaged; copy"),
+    ("[" * 100_000, "more than 64 lists and objects within each other"),
+    ('{"r": NaN}', "holds NaN, which is no number"),
+    ('{"r": 3, "alpha_pattern": [1]}', r"alpha_pattern=\[1\]"),
+    ('{"r": 3, "use_rslora": "yes"}', "use_rslora=yes"),
+    ('{"r": 3, "lora_alpha": "much"}', "lora_alpha=much, which is no scale"),
+]
+
+
+@pytest.mark.parametrize(("header", "message"), DAMAGED)
+def test_a_damaged_header_is_one_sentence(tmp_path: Path, header: str, message: str) -> None:
+    path = tmp_path / "lora.safetensors"
+    save_file(lora(), path, metadata={LORA_ADAPTER_METADATA_KEY: header})
+    for load in (
+        lambda: make_pipeline().load_lora_weights(tmp_path, weight_name=path.name),
+        lambda: _add_lora(make_transformer(), path),
+    ):
+        with pytest.raises(ModelFolderError, match=f"LoRA {path} .*{message}"):
+            load()
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff" * 300])
+def test_a_file_that_is_no_lora_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "lora.safetensors").write_bytes(content)
+    with pytest.raises(ModelFolderError, match=r"lora\.safetensors cannot be read \(.*\); check its name, or copy"):
+        make_pipeline().load_lora_weights(tmp_path, weight_name="lora.safetensors")
+    with pytest.raises(ModelFolderError, match=r"nothing/here\.safetensors cannot be read"):
+        make_pipeline().load_lora_weights("nothing/here.safetensors", local_files_only=True)
+
+
+@pytest.mark.parametrize(
+    "noise", [{"r": "many"}, {"r": None}, {"rank_pattern": [1]}, {"target_modules": 5}, {"from_the_future": 5}]
+)
+def test_ranks_and_layers_are_those_of_the_tensors_whatever_is_noted(tmp_path: Path, noise: dict[str, Any]) -> None:
+    save_file(lora(), tmp_path / "lora.safetensors", metadata=noted(**{"lora_alpha": 6} | noise))
+    pipeline = make_pipeline()
+    pipeline.load_lora_weights(tmp_path, weight_name="lora.safetensors")
+    assert scales(pipeline.transformer) == pytest.approx([2.0, 1.2])
 
 
 def test_alphas_of_layers_that_are_not_there_are_another_models(tmp_path: Path) -> None:

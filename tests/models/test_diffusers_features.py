@@ -83,6 +83,75 @@ def test_folding_sees_adapters_on_the_identity_modules(model: IngredientsTransfo
     torch.testing.assert_close(plain.routing_logits, folded.routing_logits, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+@torch.no_grad()
+def test_the_lora_scale_of_a_call_is_that_of_set_adapters_plain_and_folded(
+    model: IngredientsTransformer3DModel, scale: float
+) -> None:
+    def scaled(form: str, kwargs: dict[str, Any] | None) -> torch.Tensor:
+        features = model.prepare_identities(*identities, form=form, attention_kwargs=kwargs)
+        assert features.form == form
+        return model(**tiny_call(2), identity_features=features, attention_kwargs=kwargs).sample
+
+    identities = tiny_identities(2, NUM_IDENTITIES)
+    without = scaled("plain", None)
+    targets = ["id_attn.to_q", "id_attn.to_kv", "id_attn.to_out"]  # two of them are folded, one is not
+    model.add_adapter(LoraConfig(r=2, lora_alpha=3, target_modules=targets, init_lora_weights=False), "style")
+    whole = scaled("plain", None)
+    by_call = {form: scaled(form, {"scale": scale}) for form in ("plain", "folded")}
+    assert torch.equal(scaled("plain", None), whole)  # nothing of the scale stays
+    model.set_adapters("style", scale)
+    by_weight = {form: scaled(form, None) for form in ("plain", "folded")}
+    for each in (by_call["folded"], by_weight["plain"], by_weight["folded"]):
+        torch.testing.assert_close(by_call["plain"], each, rtol=1e-4, atol=1e-4)
+    assert torch.allclose(by_call["plain"], without, rtol=1e-5, atol=1e-5) == (scale == 0)
+    assert not torch.allclose(by_call["plain"], whole, rtol=1e-2, atol=1e-2)
+
+
+def test_a_variant_is_saved_and_loaded_whole_and_in_shards(
+    model: IngredientsTransformer3DModel, tmp_path: Path
+) -> None:
+    expected = generate(model).sample
+    for name, size in (("whole", "1GB"), ("shards", "60KB")):
+        model.save_pretrained(tmp_path / name, variant="fp16", max_shard_size=size)
+        files = [path.name for path in (tmp_path / name).glob("*.safetensors")]
+        assert all(".fp16" in file for file in files)
+        assert (len(files) > 1) == (name == "shards")
+        loaded = IngredientsTransformer3DModel.from_pretrained(tmp_path / name, variant="fp16")
+        assert torch.equal(generate(loaded).sample, expected)
+        with pytest.raises(OSError, match="diffusion_pytorch_model"):
+            IngredientsTransformer3DModel.from_pretrained(tmp_path / name)
+
+
+def test_a_lora_is_saved_loaded_fused_and_taken_away(model: IngredientsTransformer3DModel, tmp_path: Path) -> None:
+    without = generate(model, "folded").sample
+    targets = ["attn1.to_v", "id_attn.to_kv", "id_attn.to_out"]
+    config = LoraConfig(r=2, lora_alpha=3, target_modules=targets, init_lora_weights=False)
+    model.add_adapter(config, adapter_name="style")
+    expected = generate(model, "folded").sample
+    assert not torch.allclose(expected, without, rtol=1e-2, atol=1e-2)
+    model.save_lora_adapter(tmp_path, adapter_name="style")
+    model.delete_adapters("style")
+    assert torch.equal(generate(model, "folded").sample, without)
+    model.load_lora_adapter(
+        tmp_path, weight_name="pytorch_lora_weights.safetensors", prefix=None, adapter_name="again"
+    )
+    assert torch.equal(generate(model, "folded").sample, expected)
+    model.fuse_lora()
+    torch.testing.assert_close(generate(model, "folded").sample, expected, rtol=1e-4, atol=1e-4)
+    model.unfuse_lora()
+    model.unload_lora()
+    torch.testing.assert_close(generate(model, "folded").sample, without, rtol=1e-4, atol=1e-4)
+
+
+def test_a_second_transformer_of_the_same_config_is_the_same_class_and_shape(
+    model: IngredientsTransformer3DModel,
+) -> None:
+    second = IngredientsTransformer3DModel.from_config(model.config)
+    second.load_state_dict(model.state_dict())
+    assert torch.equal(generate(second.eval()).sample, generate(model).sample)
+
+
 def test_step_cache_at_threshold_zero_is_no_cache(model: IngredientsTransformer3DModel) -> None:
     steps = [torch.tensor([900, 880]), torch.tensor([500, 480]), torch.tensor([100, 80])]
     expected = [generate(model, timestep=step) for step in steps]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import (
     CogVideoXTransformer3DModel,
+    DiffusionPipeline,
     FasterCacheConfig,
     FirstBlockCacheConfig,
     PyramidAttentionBroadcastConfig,
@@ -19,7 +20,7 @@ from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
 from peft import LoraConfig
 from PIL import Image
 
-from ingredients.core.errors import ArgumentError, HubError, ModelFolderError, UserInputError
+from ingredients.core.errors import ArgumentError, HubError, ModelFolderError, NotFiniteError, UserInputError
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.execution.speed import apply_speed_options
 from ingredients.pipelines.execution.speed_options import SpeedOptions
@@ -129,6 +130,43 @@ def test_a_transformer_of_diffusers_is_refused_in_a_sentence(pipeline: Ingredien
 
 
 # Saving and loading
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32, torch.bfloat16])
+def test_diffusers_own_loader_finds_the_class_and_what_lies_beside_the_parts(
+    folder: Path, tmp_path: Path, dtype: torch.dtype | None
+) -> None:
+    stored = IngredientsPipeline.from_pretrained(folder, torch_dtype=torch.float16)
+    stored.save_pretrained(tmp_path / "half")  # T5 is stored in two types
+    source, types = (folder, {"dtype": dtype}) if dtype else (tmp_path / "half", {})
+    found, expected = DiffusionPipeline.from_pretrained(source, **types), stored
+    if dtype:
+        expected = IngredientsPipeline.from_pretrained(source, **types)
+    assert type(found) is IngredientsPipeline
+    assert (found.sampling_defaults, found.residual_magnitudes) == (DEFAULTS, MAGNITUDES)
+    for part in ("transformer", "vae", "text_encoder"):
+        given, wanted = getattr(found, part).state_dict(), getattr(expected, part).state_dict()
+        assert list(given) == list(wanted)
+        assert len({tensor.dtype for tensor in given.values()}) == 1
+        assert all(torch.equal(tensor, wanted[name].to(tensor.dtype)) for name, tensor in given.items())
+    assert found.face_encoder is not None
+    assert found.facial_extractor is not None
+    if dtype:
+        assert torch.equal(run(found), run(expected))
+
+
+def test_diffusers_own_loader_takes_no_damaged_weights_and_no_half_of_a_hub_model(
+    folder: Path, tmp_path: Path
+) -> None:
+    broken = IngredientsPipeline.from_pretrained(folder)
+    broken.save_pretrained(tmp_path / "broken")
+    broken.vae.decoder.conv_out.conv.bias.data[0] = torch.nan
+    broken.vae.save_pretrained(tmp_path / "broken/vae")
+    with pytest.raises(NotFiniteError, match="The weights of vae hold values that are not finite"):
+        DiffusionPipeline.from_pretrained(tmp_path / "broken")
+    whole = IngredientsPipeline.from_pretrained(folder)
+    with pytest.raises(ModelFolderError, match=r"owner/name without its face encoder; load it with IngredientsPipeli"):
+        whole.register_to_config(_name_or_path="owner/name")  # as diffusers does at the end
 
 
 def test_variants_are_written_and_read_back(folder: Path, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class GenerateRequest:
         check_prompts([self.prompt])
         check_letters(self.negative_prompt or "", "The negative prompt", kind=PromptError)
         for name in self.photos:
-            check_letters(name, f"The name {printable(name)}")
+            check_letters(name, f"The name {printable(name)}", kind=UserInputError)
         _check_finite(self)
         if self.identity is not None and not self.identity.is_dir():
             raise ModelFolderError(f"There is no folder of identity weights {self.identity}; check the name.")

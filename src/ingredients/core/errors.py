@@ -1,8 +1,14 @@
 """Errors that a person reads: each message is one sentence naming the input and the remedy."""
 
+from ingredients.core.printable import printable_lines
+
 
 class IngredientsError(Exception):
-    """Anything this package raises on purpose."""
+    """Anything this package raises on purpose; what its message quotes of files and names is made fit to print."""
+
+    def __str__(self) -> str:
+        """The message, without commands to a terminal."""
+        return printable_lines(super().__str__())
 
 
 class UserInputError(IngredientsError):

@@ -2,8 +2,6 @@
 
 import unicodedata
 
-from ingredients.core.errors import UserInputError
-
 MOST_LETTERS_A_MESSAGE = 600
 
 _ORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -30,7 +28,7 @@ def printable_lines(text: str, *, most: int | None = None) -> str:
     return _escape(_shorten(text, most), keep="\n\t")
 
 
-def check_letters(text: str, what: str, *, kind: type[UserInputError] = UserInputError) -> None:
+def check_letters(text: str, what: str, *, kind: type[Exception]) -> None:
     """Refuses text that no file can hold: an argument that is not UTF-8 arrives with halves of letters.
 
     Args:
@@ -39,7 +37,7 @@ def check_letters(text: str, what: str, *, kind: type[UserInputError] = UserInpu
         kind: of the error.
 
     Raises:
-        UserInputError: if it holds half a letter or a zero byte; the message shows where.
+        Exception: of that kind, if it holds half a letter or a zero byte; the message shows where.
     """
     for place, letter in enumerate(text):
         if letter == "\0" or unicodedata.category(letter) == "Cs":

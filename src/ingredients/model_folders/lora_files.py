@@ -8,7 +8,6 @@
 | nowhere: alpha is the rank, and the scale 1 | diffusers' example scripts |
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +18,14 @@ from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from safetensors import safe_open
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.core.json_yaml import NotPlainError, parse_json
 
 _PREFIXES = ("base_model.model.", "transformer.", "diffusion_model.")
 _HEADER_ALPHAS = ("lora_alpha", "alpha", "ss_network_alpha")
+_SWITCHES = ("use_rslora", "use_dora", "lora_bias")
+"""What else in a noted config decides what weights mean; ranks and layers are those of the tensors."""
+
+_PEFT_ALPHA = 8
 _ALPHA = ".alpha"
 _UP = ".lora_B.weight"
 _RENAMED = {".lora_down.": ".lora_A.", ".lora_up.": ".lora_B.", ".lora.down.": ".lora_A.", ".lora.up.": ".lora_B."}
@@ -55,14 +59,18 @@ def normalise_lora(
         else:
             weights[plain] = tensor
     ranks = {name.removesuffix(_UP): tensor.shape[1] for name, tensor in weights.items() if name.endswith(_UP)}
-    config = _config_in_header(header, where)
-    if config is None:
+    config: dict[str, Any] = {"target_modules": sorted(ranks)}
+    noted = _config_in_header(header, where)
+    if noted is None:
         alpha = next((_number(key, header[key], where) for key in _HEADER_ALPHAS if key in header), None)
-        alphas = {layer: alphas.get(layer, rank if alpha is None else alpha) for layer, rank in ranks.items()}
-        config = {"target_modules": sorted(ranks), "lora_bias": any(name.endswith("lora_B.bias") for name in weights)}
-        config |= _with_pattern("r", "rank_pattern", ranks) | _with_pattern("lora_alpha", "alpha_pattern", alphas)
-    elif alphas:
-        config["alpha_pattern"] = dict(config.get("alpha_pattern") or {}) | alphas
+        of_layers = {layer: rank if alpha is None else alpha for layer, rank in ranks.items()}
+        config["lora_bias"] = any(name.endswith("lora_B.bias") for name in weights)
+    else:
+        of_layers = {layer: _noted_alpha(noted, layer, where) for layer in ranks}
+        config |= {switch: _truth(switch, noted[switch], where) for switch in _SWITCHES if switch in noted}
+    config |= _with_pattern("r", "rank_pattern", ranks) | _with_pattern(
+        "lora_alpha", "alpha_pattern", of_layers | alphas
+    )
     return weights, config
 
 
@@ -80,13 +88,37 @@ def _config_in_header(header: Mapping[str, str], where: str) -> dict[str, Any] |
     if not header.get(LORA_ADAPTER_METADATA_KEY):
         return None
     try:
-        noted = json.loads(header[LORA_ADAPTER_METADATA_KEY])
-    except ValueError as error:
+        noted = parse_json(header[LORA_ADAPTER_METADATA_KEY])
+    except NotPlainError as error:
         raise ModelFolderError(f"The header of the LoRA {where} is damaged ({error}); copy the file again.") from error
     if not isinstance(noted, dict):
         raise ModelFolderError(f"The header of the LoRA {where} is damaged; copy the file again.")
     config = {key.removeprefix("transformer."): value for key, value in noted.items()}
     return config if "r" in config else None
+
+
+def _noted_alpha(noted: Mapping[str, Any], layer: str, where: str) -> float:
+    """Of the pattern that ends the layer's name, as in peft; or the one of all, which is 8 where peft left it."""
+    pattern = noted.get("alpha_pattern") or {}
+    if not isinstance(pattern, dict):
+        raise _no_value("alpha_pattern", pattern, where)
+    for name, alpha in pattern.items():
+        end = name.removeprefix("transformer.").removeprefix("^").replace("\\.", ".")
+        if f".{layer}".endswith(f".{end}"):
+            return _number(name, alpha, where)
+    return _number("lora_alpha", noted.get("lora_alpha", _PEFT_ALPHA), where)
+
+
+def _truth(name: str, value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise _no_value(name, value, where)
+    return value
+
+
+def _no_value(name: str, value: Any, where: str) -> ModelFolderError:
+    return ModelFolderError(
+        f"The header of the LoRA {where} is damaged ({name}={str(value)[:40]}); copy the file again."
+    )
 
 
 def _with_pattern(field: str, pattern: str, values: Mapping[str, float]) -> dict[str, Any]:

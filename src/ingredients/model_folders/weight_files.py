@@ -222,17 +222,22 @@ def fill(module: torch.nn.Module, files: Sequence[Path], dtype_of: Callable[[str
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
     """Turns what a library says of a bad file into one sentence that names the folder; nothing waits for a pipe."""
-    try:
+    with in_one_sentence(f"The part {folder} cannot be read", "copy the folder again"):
         check_all_regular(folder)
+        yield
+
+
+@contextlib.contextmanager
+def in_one_sentence(what: str, remedy: str) -> Iterator[None]:
+    """Turns whatever a library says of a bad file into one sentence: `what`, its first line, and a remedy."""
+    try:
         yield
     except IngredientsError:
         raise
     except Exception as error:  # libraries fail on bad files in as many ways as there are
         if is_out_of_memory(error):
             raise
-        raise ModelFolderError(
-            f"The part {folder} cannot be read ({first_line(error)}); copy the folder again."
-        ) from error
+        raise ModelFolderError(f"{what} ({first_line(error)}); {remedy}.") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.hooks import FasterCacheConfig, PyramidAttentionBroadcastConfig, TaylorSeerCacheConfig
 from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 - by it diffusers knows that models of this module can be loaded
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, cast, get_args
 
+import diffusers
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler, DiffusionPipeline
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
@@ -37,7 +38,7 @@ from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtrac
 from ingredients.model_folders.components import load_components, max_text_length
 from ingredients.model_folders.layout import FACE_ENCODER
 from ingredients.model_folders.lora_files import normalise_lora, read_header
-from ingredients.model_folders.weight_files import WeightChoice
+from ingredients.model_folders.weight_files import WeightChoice, in_one_sentence
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.rotary import video_rotary_emb
@@ -110,10 +111,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self.register_modules(
             tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
         )
-        self.face_encoder = face_encoder
-        self.facial_extractor: FacialExtractor | None = None
-        if face_encoder is not None:
-            self.facial_extractor = face_encoder.facial_extractor()
+        self._set_face_encoder(face_encoder)
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
         carried = carried_attributes(transformer)
         self.sampling_defaults: SamplingDefaults = carried.get("sampling_defaults", SamplingDefaults())
@@ -133,6 +131,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self._num_timesteps = 0
         self._current_timestep: torch.Tensor | None = None
         self._attention_kwargs: dict[str, Any] | None = None
+
+    def _set_face_encoder(self, face_encoder: FaceStack | None) -> None:
+        self.face_encoder = face_encoder
+        self.facial_extractor: FacialExtractor | None = None
+        if face_encoder is not None:
+            self.facial_extractor = face_encoder.facial_extractor()
 
     def __setattr__(self, name: str, value: Any) -> None:
         """As in diffusers; what belongs to the transformer is noted for other pipelines on it."""
@@ -234,6 +238,36 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             made.to(dtype=wanted)
         return made
 
+    def register_to_config(self, **kwargs: Any) -> None:
+        """As in diffusers, whose `DiffusionPipeline.from_pretrained` calls this last: what it does not know is read.
+
+        Face encoder, sampling defaults and magnitudes lie beside the parts of `model_index.json`.
+
+        Raises:
+            ModelFolderError: If the model is one of the hub's, of which diffusers downloads no face encoder; or as
+                `from_pretrained`.
+        """
+        super().register_to_config(**kwargs)
+        if "_name_or_path" in kwargs:
+            self._read_beside_parts(Path(kwargs["_name_or_path"]))
+
+    def _read_beside_parts(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise ModelFolderError(
+                f"DiffusionPipeline downloads {folder} without its face encoder; load it with "
+                "IngredientsPipeline.from_pretrained, or load_pipeline."
+            )
+        if self.face_encoder is None:
+            parts = {name: part for name, part in self.components.items() if name != FACE_ENCODER}
+            self._set_face_encoder(load_components(folder, dtype=torch.float32, given=parts)[FACE_ENCODER])
+        self.sampling_defaults = load_sampling_defaults(folder)
+        self.residual_magnitudes = load_residual_magnitudes(folder)
+        types = {parameter.dtype for parameter in self.text_encoder.parameters()}
+        if len(types) > 1 and self.transformer.dtype != torch.float16:  # as stored: no type was asked for
+            self.text_encoder.float()
+        for name in ("transformer", "vae", "text_encoder"):
+            check_given(f"The weights of {name}", getattr(self, name).parameters())
+
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Writes the model folder that `from_pretrained` reads; `kwargs` go to diffusers' method.
 
@@ -268,14 +302,18 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     ) -> Any:
         """As in diffusers; names of other trainers and scales in tensors or in the header are understood, too."""
         given, wants_metadata = pretrained_model_name_or_path_or_dict, kwargs.pop("return_lora_metadata", False)
-        tensors, metadata = super().lora_state_dict(given, **kwargs, return_lora_metadata=True)
-        header: dict[str, str] = {}
+        where, header = "given", dict[str, str]()
         if not isinstance(given, dict):
-            path = Path(given) / kwargs.get("weight_name", "") if kwargs.get("weight_name") else Path(given)
-            header = read_header(path) if path.is_file() and path.suffix == ".safetensors" else {}
-        if metadata is not None:
-            header |= {LORA_ADAPTER_METADATA_KEY: to_json(metadata)}
-        weights, config = normalise_lora(tensors, header, where="given" if isinstance(given, dict) else str(given))
+            path = Path(given) / (kwargs.get("weight_name") or "")
+            where = str(path if path.is_file() else given)
+        with in_one_sentence(f"The LoRA {where} cannot be read", "check its name, or copy the file again"):
+            if not isinstance(given, dict) and path.is_file() and path.suffix == ".safetensors":
+                header = read_header(path)
+            normalise_lora({}, header, where=where)  # else diffusers fails on a damaged header
+            tensors, metadata = super().lora_state_dict(given, **kwargs, return_lora_metadata=True)
+            if metadata is not None:
+                header |= {LORA_ADAPTER_METADATA_KEY: to_json(metadata)}
+            weights, config = normalise_lora(tensors, header, where=where)
         weights = {f"{cls.transformer_name}.{name}": tensor for name, tensor in weights.items()}
         config = {f"{cls.transformer_name}.{name}": value for name, value in config.items()}
         return (weights, config) if wants_metadata else weights
@@ -956,6 +994,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         elif tuple(latents.shape) != latent_shape:
             raise ShapeError(f"latents have shape {tuple(latents.shape)}, but these videos need {latent_shape}.")
         return cast(torch.Tensor, latents.to(device, dtype) * self.scheduler.init_noise_sigma)
+
+
+setattr(
+    diffusers, IngredientsPipeline.__name__, IngredientsPipeline
+)  # where DiffusionPipeline looks for a folder's class
 
 
 def _check_parts_fit(vae: Any, transformer: Any) -> None:
