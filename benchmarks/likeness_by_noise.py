@@ -16,9 +16,8 @@ from diffusers import CogVideoXDPMScheduler
 from ingredients.core.arrays import UInt8Array
 from ingredients.data.encode import encode_clips, video_to_pixels
 from ingredients.evaluation.cases import Case, make_cases
-from ingredients.evaluation.distractors import DistractorGallery
-from ingredients.evaluation.loading import load_model_judge
-from ingredients.evaluation.references import embed_people
+from ingredients.evaluation.judges import load_model_judge
+from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.model_folders.places import default_model_path
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline

@@ -21,9 +21,8 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.cases import make_cases
-from ingredients.evaluation.distractors import DistractorGallery
-from ingredients.evaluation.loading import load_model_judge
-from ingredients.evaluation.references import embed_people
+from ingredients.evaluation.judges import load_model_judge
+from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities

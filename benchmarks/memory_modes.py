@@ -15,9 +15,8 @@ import torch
 
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.evaluation.cases import make_cases
-from ingredients.evaluation.distractors import DistractorGallery
-from ingredients.evaluation.loading import load_model_judge
-from ingredients.evaluation.references import embed_people
+from ingredients.evaluation.judges import load_model_judge
+from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.model_folders.places import default_model_path
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_output import to_pixels

@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from ingredients.apps.quiet_libraries import silence_libraries
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.cases import Case, make_cases
-from ingredients.evaluation.distractors import DistractorGallery
-from ingredients.evaluation.loading import load_model_judge
-from ingredients.evaluation.references import embed_people
+from ingredients.evaluation.judges import load_model_judge
+from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.evaluation.statistics import bootstrap_mean
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.model_folders.places import default_model_path

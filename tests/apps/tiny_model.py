@@ -11,7 +11,7 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
 from transformers import T5Config, T5EncoderModel
 
 from ingredients.evaluation.calibration import ClipSummary, JudgeCalibration, save_calibration
-from ingredients.evaluation.loading import JUDGE_FOLDER, calibration_path
+from ingredients.evaluation.judges import JUDGE_FOLDER, calibration_path
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig, load_drawn_face_stack, save_judge
 from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip

@@ -8,10 +8,9 @@ import torch
 
 from ingredients.apps.people_check import load_people_check
 from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.evaluation.backends import load_backends
-from ingredients.evaluation.folder import judge_fingerprint
+from ingredients.evaluation.evaluation_folder import judge_fingerprint
 from ingredients.evaluation.inception import InceptionFeatures
-from ingredients.evaluation.loading import has_own_detector, load_model_calibration
+from ingredients.evaluation.judges import has_own_detector, load_backends, load_model_calibration
 from ingredients.evaluation.results import calibration_table
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.dlib_faces import DlibFaceDetector, DlibFaceRecogniser

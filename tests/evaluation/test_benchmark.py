@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation.benchmark.cases import deal_prompts, make_cases, reference_sets, spread_offsets
-from ingredients.evaluation.benchmark.drawn import BENCHMARK_VERSION, DRAWN_COUNTS, drawn_benchmark, drawn_cases
-from ingredients.evaluation.benchmark.drawn_people import drawn_people
-from ingredients.evaluation.benchmark.drawn_prompts import drawn_scenes
-from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkIdentity, BenchmarkInfo, BenchmarkPrompt
+from ingredients.evaluation.casebook.benchmark import Benchmark, BenchmarkIdentity, BenchmarkInfo, BenchmarkPrompt
+from ingredients.evaluation.casebook.drawn import (
+    BENCHMARK_VERSION,
+    DRAWN_COUNTS,
+    drawn_benchmark,
+    drawn_cases,
+    drawn_people,
+    drawn_scenes,
+)
+from ingredients.evaluation.casebook.sets import deal_prompts, make_cases, reference_sets, spread_offsets
 from ingredients.evaluation.cases import make_cases as make_default_cases
 from ingredients.world import vocabulary
 from ingredients.world.captions import ACTIONS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES, words

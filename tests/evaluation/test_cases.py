@@ -5,8 +5,8 @@ import pytest
 
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case, make_cases
-from ingredients.evaluation.distractors import DistractorGallery
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.known_people import DistractorGallery
 from ingredients.world.captions import ACTIONS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES
 from tests.evaluation.stand_ins import ColourPatchDetector, MeanColourRecogniser
 

@@ -5,8 +5,14 @@ import pytest
 
 from ingredients.core.arrays import Float32Array
 from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings
-from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion, confusion_matrix, find_confusion
-from ingredients.evaluation.face_changes import measure_changes
+from ingredients.evaluation.changes import (
+    MISSING,
+    STRANGER,
+    Confusion,
+    confusion_matrix,
+    find_confusion,
+    measure_changes,
+)
 
 NUM_FRAMES = 8
 SCALE = SimilarityScale(same_person_mean=0.8, stranger_mean=0.0)  # the midpoint is 0.4

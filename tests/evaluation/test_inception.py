@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.evaluation.frechet import frechet_distance
+from ingredients.evaluation.case_record import INCEPTION_DIM, unpack_features
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.measurements import region_features
-from ingredients.evaluation.packed_features import INCEPTION_DIM, unpack_features
+from ingredients.evaluation.metrics.distributions import frechet_distance
 from tests.evaluation.stand_ins import make_face
 from tests.faces.onnx_models import write_mean_colour
 

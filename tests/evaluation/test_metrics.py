@@ -8,22 +8,8 @@ import torch
 
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
-from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion
-from ingredients.evaluation.face_changes import FaceChanges
-from ingredients.evaluation.frechet import frechet_distance
-from ingredients.evaluation.metrics.choice import choose_available, compute_metrics
-from ingredients.evaluation.metrics.judge_frechet_distance import JudgeFrechetDistance
-from ingredients.evaluation.metrics.motion import (
-    frame_changes,
-    mean_frame_change,
-    motion_by_transition,
-    transitions,
-)
-from ingredients.evaluation.metrics.registry import METRICS, find_metrics
-from ingredients.evaluation.metrics.router_accuracy import last_half_recall, mean_recall_table
-from ingredients.evaluation.metrics.text import TextCosineDifference, TextRelevance
-from ingredients.evaluation.packed_features import INCEPTION_DIM, pack_features, unpack_features
-from ingredients.evaluation.records import (
+from ingredients.evaluation.case_record import (
+    INCEPTION_DIM,
     CaseRecord,
     ChangesRecord,
     FacesRecord,
@@ -34,7 +20,20 @@ from ingredients.evaluation.records import (
     TextRecord,
     failed_case,
     nobody_found,
+    pack_features,
+    unpack_features,
 )
+from ingredients.evaluation.changes import MISSING, STRANGER, Confusion, FaceChanges
+from ingredients.evaluation.metrics.distributions import JudgeFrechetDistance, frechet_distance
+from ingredients.evaluation.metrics.motion import (
+    frame_changes,
+    mean_frame_change,
+    motion_by_transition,
+    transitions,
+)
+from ingredients.evaluation.metrics.registry import METRICS, choose_available, compute_metrics, find_metrics
+from ingredients.evaluation.metrics.router import last_half_recall, mean_recall_table
+from ingredients.evaluation.metrics.text import TextCosineDifference, TextRelevance
 from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
 
 

@@ -13,14 +13,14 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment, SimilarityScale
 from ingredients.evaluation.cases import make_cases
+from ingredients.evaluation.compare import compare_results
 from ingredients.evaluation.generation import GenerationSettings, VideoRequest, assign_tokens, generate_videos
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves, module_variants
+from ingredients.evaluation.parts import BOTH, GLOBAL_ONLY, MODULE_VARIANTS
 from ingredients.evaluation.router_probe import balanced_recall, probe_router
 from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_runner
-from ingredients.evaluation.two_results import compare_results
-from ingredients.evaluation.variants import BOTH, GLOBAL_ONLY, MODULE_VARIANTS
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.world.scenes import render_scene
 from tests.evaluation.stand_ins import MeanColourRecogniser, make_face

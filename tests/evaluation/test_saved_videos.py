@@ -8,12 +8,11 @@ import pytest
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import SimilarityScale
-from ingredients.evaluation.backends import Backends
-from ingredients.evaluation.cases import make_cases
+from ingredients.evaluation.cases import make_cases, person_photos
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.judges import Backends
 from ingredients.evaluation.manifest import read_manifest
-from ingredients.evaluation.references import person_photos
 from ingredients.evaluation.runner import evaluate
 from ingredients.evaluation.videos import evaluate_videos
 from ingredients.media.photos import load_photo

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation.two_results import compare_results
+from ingredients.evaluation.compare import compare_results
 
 
 def write(folder: Path, *similarities: float | None, **changes: object) -> Path:

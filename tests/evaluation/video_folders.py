@@ -8,8 +8,8 @@ import numpy as np
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import SimilarityScale
-from ingredients.evaluation.backends import Backends
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.judges import Backends
 from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo, write_manifest
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_video

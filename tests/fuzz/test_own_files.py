@@ -18,13 +18,13 @@ from ingredients.data.encoded_clips import DESCRIPTION_NAME, EMPTY_PROMPT_NAME, 
 from ingredients.data.shard_index import INDEX_NAME, ShardIndex, read_index, write_index
 from ingredients.data.world_folder import write_world_folder
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
-from ingredients.evaluation.benchmark import folder as benchmark
-from ingredients.evaluation.benchmark.schema import BenchmarkIdentity, BenchmarkInfo
 from ingredients.evaluation.calibration import load_calibration, save_calibration
-from ingredients.evaluation.folder import EvaluationFolder, check_description
+from ingredients.evaluation.case_record import CaseRecord, MotionRecord, RoutingRecord
+from ingredients.evaluation.casebook import benchmark
+from ingredients.evaluation.casebook.benchmark import BenchmarkIdentity, BenchmarkInfo
+from ingredients.evaluation.evaluation_folder import EvaluationFolder, check_description
 from ingredients.evaluation.folder_scale import FolderScale, load_folder_scale, save_folder_scale
 from ingredients.evaluation.manifest import MANIFEST_NAME, ManifestPerson, ManifestVideo, read_manifest, write_manifest
-from ingredients.evaluation.records import CaseRecord, MotionRecord, RoutingRecord
 from ingredients.media.provenance import Provenance, read_provenance
 from ingredients.model_folders.origin import read_card_metadata
 from ingredients.pipelines.execution.residual_magnitudes import (

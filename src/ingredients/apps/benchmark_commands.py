@@ -24,8 +24,8 @@ from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
     from ingredients.core.protocols import FaceDetector
-    from ingredients.evaluation.benchmark.check import BenchmarkReport
-    from ingredients.evaluation.benchmark.schema import Benchmark
+    from ingredients.evaluation.casebook.benchmark import Benchmark
+    from ingredients.evaluation.casebook.check import BenchmarkReport
     from ingredients.faces.picture_kind import PictureKindClassifier
 
 BENCHMARK_ERRORS = 1
@@ -60,7 +60,7 @@ def write(
 ) -> None:
     """Writes the benchmark of the drawn world."""
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.benchmark.making import write_drawn_benchmark
+    from ingredients.evaluation.casebook.making import write_drawn_benchmark
 
     with show_progress("Drawing people") as progress:
         benchmark = write_drawn_benchmark(folder, progress=progress)
@@ -85,7 +85,7 @@ def make(
     ] = None,
 ) -> None:
     """Makes the cases of a benchmark of your own."""
-    from ingredients.evaluation.benchmark.making import complete_benchmark
+    from ingredients.evaluation.casebook.making import complete_benchmark
 
     benchmark = complete_benchmark(folder, people or [2])
     options = " ".join(f"--people {count}" for count in benchmark.info.num_people)
@@ -117,7 +117,7 @@ def check(
 ) -> None:
     """Checks a benchmark."""
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.benchmark.check import check_benchmark
+    from ingredients.evaluation.casebook.check import check_benchmark
 
     if model is not None and faces is not FaceStackChoice.MODEL:
         raise UserInputError("Only --faces model needs a model; add it, or leave --model out.")
@@ -161,8 +161,8 @@ def run(
     from ingredients.core.config import config_to_dict
     from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.benchmark.cases import choose_cases
-    from ingredients.evaluation.benchmark.check import read_benchmark
+    from ingredients.evaluation.casebook.check import read_benchmark
+    from ingredients.evaluation.casebook.sets import choose_cases
     from ingredients.model_folders.places import find_model
 
     check_output_folder(output, "videos of a benchmark")
@@ -172,7 +172,7 @@ def run(
     model_folder = find_model(model, notice=say)
 
     from ingredients.apps.generate import check_takes_people  # with PyTorch
-    from ingredients.evaluation.benchmark.videos import make_benchmark_videos
+    from ingredients.evaluation.casebook.videos import make_benchmark_videos
     from ingredients.evaluation.generation import GenerationSettings
     from ingredients.pipelines.execution.memory_estimate import VideoDemand
     from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
@@ -217,8 +217,8 @@ def run(
 
 def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
     """Writes card and figure; where matplotlib is missing, the card goes without."""
-    from ingredients.evaluation.benchmark.card import prompt_contents, write_card
-    from ingredients.evaluation.benchmark.folder import FIGURE_NAME
+    from ingredients.evaluation.casebook.benchmark import FIGURE_NAME
+    from ingredients.evaluation.casebook.card import prompt_contents, write_card
     from ingredients.media.pictures import write_picture
     from ingredients.visualisation.distribution import evaluation_set_figure
 

@@ -32,7 +32,7 @@ def compare(
     """Compares two evaluations of the same cases."""
     check_files([first, second], "result")
 
-    from ingredients.evaluation.two_results import compare_results  # with PyTorch
+    from ingredients.evaluation.compare import compare_results  # with PyTorch
 
     difference = compare_results(first, second)
     if as_json:

@@ -152,10 +152,10 @@ def evaluate(
     check_backends(judge=judge, detector=detector, clip=clip, inception=inception)
     folder = find_model(model, notice=say)
 
-    from ingredients.evaluation.backends import load_backends  # with PyTorch
-    from ingredients.evaluation.file_names import HTML_NAME
     from ingredients.evaluation.generation import GenerationSettings
+    from ingredients.evaluation.judges import load_backends  # with PyTorch
     from ingredients.evaluation.modules import MODULES_REPORT_NAME, ModulesResult, evaluate_modules
+    from ingredients.evaluation.names import HTML_NAME
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
     from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory

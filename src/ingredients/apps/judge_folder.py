@@ -28,9 +28,8 @@ def judge_folder(
     """Judges the videos of a folder with a manifest, and prints what was found."""
     from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.backend_names import MODEL
-    from ingredients.evaluation.file_names import HTML_NAME
     from ingredients.evaluation.manifest import read_manifest
+    from ingredients.evaluation.names import HTML_NAME, MODEL
     from ingredients.model_folders.places import find_model
 
     check_output_folder(output, "an evaluation")
@@ -39,7 +38,7 @@ def judge_folder(
     read_manifest(folder)
     model_folder = find_model(model if MODEL in (judge, detector) else None, notice=say)
 
-    from ingredients.evaluation.backends import load_backends  # with PyTorch
+    from ingredients.evaluation.judges import load_backends  # with PyTorch
     from ingredients.evaluation.videos import evaluate_videos
 
     backends = load_backends(model_folder, judge=judge, detector=detector, clip=clip, inception=inception)

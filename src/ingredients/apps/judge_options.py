@@ -102,7 +102,7 @@ def check_backends(*, judge: str, detector: str | None, clip: Path | None, incep
     Raises:
         UserInputError: if one has not.
     """
-    from ingredients.evaluation.backend_names import parse_detector, parse_judge
+    from ingredients.evaluation.names import parse_detector, parse_judge
 
     parse_judge(judge)
     if detector is not None:

@@ -9,7 +9,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import MissingDependencyError
 from ingredients.evaluation.dlib_report import report_distances
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.loading import JUDGE_FOLDER, load_model_judge
+from ingredients.evaluation.judges import JUDGE_FOLDER, load_model_judge
 from ingredients.evaluation.people_report import report_people
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceReader
 from ingredients.faces.drawn_face_stack import load_judge_detector

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import BoolArray, Float32Array
-from ingredients.evaluation.comparison import Measure, compare_faces, greedy_matches
+from ingredients.evaluation.similarity import Measure, compare_faces, greedy_matches
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

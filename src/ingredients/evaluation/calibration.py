@@ -13,10 +13,9 @@ from ingredients.core.faces_types import Face
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment, SimilarityScale
 from ingredients.evaluation.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case
-from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.known_people import NUM_DISTRACTORS, DistractorGallery, embed_people
 from ingredients.evaluation.metrics.motion import Where, frame_changes, share_by_transition, transitions
-from ingredients.evaluation.references import embed_people
 from ingredients.faces.detector import intersection_over_union
 from ingredients.world.scenes import Scene, render_scene
 

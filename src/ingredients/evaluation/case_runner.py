@@ -13,28 +13,7 @@ from ingredients.core.errors import PhotoError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
-from ingredients.evaluation.cases import Case, make_case
-from ingredients.evaluation.distractors import NUM_DISTRACTORS, DistractorGallery
-from ingredients.evaluation.folder import EvaluationFolder
-from ingredients.evaluation.generation import (
-    GenerationSettings,
-    VideoMaker,
-    VideoRequest,
-    generate_videos,
-    video_shape,
-)
-from ingredients.evaluation.inception import InceptionFeatures
-from ingredients.evaluation.judge import ClipView, Judge
-from ingredients.evaluation.measurements import (
-    face_vectors,
-    follow_changes,
-    mean_variety,
-    measure_motion,
-    region_features,
-)
-from ingredients.evaluation.metrics.motion import frame_changes
-from ingredients.evaluation.paper_similarity import paper_face_similarity
-from ingredients.evaluation.records import (
+from ingredients.evaluation.case_record import (
     RECORD_PARTS,
     CaseRecord,
     FacesRecord,
@@ -44,15 +23,35 @@ from ingredients.evaluation.records import (
     failed_case,
     nobody_found,
 )
-from ingredients.evaluation.references import embed_people
+from ingredients.evaluation.cases import Case, make_case
+from ingredients.evaluation.evaluation_folder import EvaluationFolder
+from ingredients.evaluation.generation import (
+    GenerationSettings,
+    VideoMaker,
+    VideoRequest,
+    generate_videos,
+    video_shape,
+)
+from ingredients.evaluation.inception import InceptionFeatures
+from ingredients.evaluation.judge import ClipView, Judge
+from ingredients.evaluation.known_people import NUM_DISTRACTORS, DistractorGallery, embed_people
+from ingredients.evaluation.measurements import (
+    face_vectors,
+    follow_changes,
+    mean_variety,
+    measure_motion,
+    region_features,
+)
+from ingredients.evaluation.metrics.motion import frame_changes
+from ingredients.evaluation.parts import Variant
 from ingredients.evaluation.router_probe import probe_router
+from ingredients.evaluation.similarity import paper_face_similarity
 from ingredients.evaluation.text_encoders import (
     DualTextEncoder,
     TextImageEncoder,
     compare_with_prompt,
     embed_clip,
 )
-from ingredients.evaluation.variants import Variant
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
 from ingredients.media.video import write_lossless_video, write_video

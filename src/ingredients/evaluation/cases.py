@@ -27,6 +27,11 @@ CASES_VERSION = 2
 
 MAX_PEOPLE = max(COUNTS)
 
+PHOTOS_PER_PERSON = 3
+"""Photos by which the judge knows a person: the one that the generator gets, and two more."""
+
+PHOTO_STRIDE = 2**32
+
 # Ranges of seeds in the evaluation split that never meet.
 FIRST_CASE_SEED = 1_000_000
 FIRST_DISTRACTOR_SEED = 2_000_000
@@ -70,6 +75,13 @@ class Case:
     def scene(self) -> SceneSpec:
         """The real clip that shows what is asked for."""
         return SceneSpec(people=self.people, attributes=self.attributes, caption=self.prompt, seed=self.seed)
+
+
+def person_photos(person: Identity, portrait_seed: int, *, size: int) -> list[Portrait]:
+    """The photos by which the judge knows a person; the first is the one that the generator gets."""
+    return [
+        render_portrait(person, portrait_seed + PHOTO_STRIDE * index, size=size) for index in range(PHOTOS_PER_PERSON)
+    ]
 
 
 def make_case(index: int, *, num_people: int = 2, first_seed: int = FIRST_CASE_SEED) -> Case:

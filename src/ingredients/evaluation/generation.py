@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.variants import Addition, TokenAssignment, Variant
+from ingredients.evaluation.parts import Addition, TokenAssignment, Variant
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.pipelines.execution.speed_options import SpeedOptions

@@ -7,7 +7,7 @@ come first and are the first to have their videos in it.
 import html
 from collections.abc import Mapping, Sequence
 
-from ingredients.evaluation.confusion import confusion_matrix
+from ingredients.evaluation.changes import confusion_matrix
 from ingredients.evaluation.html_assets import SCRIPT, STYLE
 from ingredients.evaluation.html_media import embed_photo, embed_video
 from ingredients.evaluation.metrics.registry import METRICS

@@ -22,7 +22,7 @@ from ingredients.evaluation.assessment import (
     TrackEmbeddings,
     assess_tracks,
 )
-from ingredients.evaluation.comparison import Measure, average_faces
+from ingredients.evaluation.similarity import Measure, average_faces
 from ingredients.evaluation.tracking import Track, TrackingConfig, track_faces
 from ingredients.faces.detector import intersection_over_union
 from ingredients.faces.face_choice import largest_face

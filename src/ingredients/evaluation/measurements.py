@@ -10,13 +10,11 @@ import numpy as np
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import ClipAssessment, SimilarityScale, TrackEmbeddings
-from ingredients.evaluation.comparison import Measure
-from ingredients.evaluation.confusion import find_confusion
-from ingredients.evaluation.face_changes import FaceChanges, face_variety, measure_changes
+from ingredients.evaluation.case_record import ChangesRecord, MotionRecord, Vector, pack_features
+from ingredients.evaluation.changes import FaceChanges, face_variety, find_confusion, measure_changes
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.metrics.motion import frame_changes
-from ingredients.evaluation.packed_features import pack_features
-from ingredients.evaluation.records import ChangesRecord, MotionRecord, Vector
+from ingredients.evaluation.similarity import Measure
 
 _DECIMALS = 5
 """Of embeddings in records."""

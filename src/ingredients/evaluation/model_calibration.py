@@ -13,7 +13,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import ProgressCallback
 from ingredients.data.encode import video_to_pixels
 from ingredients.evaluation.calibration import JudgeCalibration, calibrate_judge, save_calibration
-from ingredients.evaluation.loading import calibration_path, has_own_detector, load_uncalibrated_judge
+from ingredients.evaluation.judges import calibration_path, has_own_detector, load_uncalibrated_judge
 from ingredients.pipelines.pipeline_output import to_pixels
 
 

@@ -12,18 +12,15 @@ from ingredients.core.markdown import markdown_table
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment
+from ingredients.evaluation.case_record import CaseRecord
 from ingredients.evaluation.cases import make_cases
-from ingredients.evaluation.distractors import NUM_DISTRACTORS
-from ingredients.evaluation.folder import write_json
+from ingredients.evaluation.evaluation_folder import write_json
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.metrics.base import Metric
+from ingredients.evaluation.known_people import NUM_DISTRACTORS
+from ingredients.evaluation.metrics.metric import Metric
 from ingredients.evaluation.metrics.registry import METRICS, find_metrics
-from ingredients.evaluation.records import CaseRecord
-from ingredients.evaluation.results import estimate_to_json
-from ingredients.evaluation.runner import open_runner
-from ingredients.evaluation.statistics import Estimate, bootstrap_difference, bootstrap_mean
-from ingredients.evaluation.variants import (
+from ingredients.evaluation.parts import (
     ADDITIONS,
     BOTH,
     CONFLICT,
@@ -34,6 +31,9 @@ from ingredients.evaluation.variants import (
     WITH_ADDITION,
     Variant,
 )
+from ingredients.evaluation.results import estimate_to_json
+from ingredients.evaluation.runner import open_runner
+from ingredients.evaluation.statistics import Estimate, bootstrap_difference, bootstrap_mean
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 MODULES_RESULT_NAME = "modules.json"

@@ -7,8 +7,8 @@ from typing import Any
 from ingredients.core.files import write_bytes
 from ingredients.core.json_yaml import finite_or_none, to_json
 from ingredients.evaluation.case_tables import case_tables
-from ingredients.evaluation.file_names import HTML_NAME, REPORT_NAME, RESULT_NAME
 from ingredients.evaluation.html_report import html_report
+from ingredients.evaluation.names import HTML_NAME, REPORT_NAME, RESULT_NAME
 from ingredients.evaluation.reported import ReportPage
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.confusion import MISSING, STRANGER, Confusion
+from ingredients.evaluation.case_record import CaseRecord
+from ingredients.evaluation.changes import MISSING, STRANGER, Confusion
 from ingredients.evaluation.metrics.motion import STILL_LIMIT
-from ingredients.evaluation.records import CaseRecord
 from ingredients.evaluation.statistics import Estimate
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from ingredients.core.config import config_to_dict
 from ingredients.core.markdown import markdown_table
 from ingredients.evaluation.calibration import JudgeCalibration
-from ingredients.evaluation.confusion import Confusion, confusion_matrix
+from ingredients.evaluation.case_record import RECORD_PARTS, CaseRecord
+from ingredients.evaluation.changes import Confusion, confusion_matrix
 from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.metrics.motion import motion_by_transition
 from ingredients.evaluation.metrics.registry import METRICS
-from ingredients.evaluation.metrics.router_accuracy import mean_recall_table
+from ingredients.evaluation.metrics.router import mean_recall_table
 from ingredients.evaluation.metrics.text import ATTRIBUTE_CHOICES
-from ingredients.evaluation.records import RECORD_PARTS, CaseRecord
 from ingredients.evaluation.reported import ReportedCase, ReportPage
 from ingredients.evaluation.statistics import Estimate
 

@@ -12,7 +12,7 @@ import torch
 from ingredients.core.arrays import Int64Array
 from ingredients.data.encode import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets, token_coverage
-from ingredients.evaluation.records import RoutingRecord
+from ingredients.evaluation.case_record import RoutingRecord
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.models.rotary import video_rotary_emb

@@ -6,25 +6,25 @@ from pathlib import Path
 from ingredients.core.config import config_to_dict
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
-from ingredients.evaluation.benchmark.drawn import BENCHMARK_VERSION, drawn_cases
 from ingredients.evaluation.calibration import JudgeCalibration
+from ingredients.evaluation.case_record import MEASURES_VERSION, CaseRecord, Need
 from ingredients.evaluation.case_runner import FPS, CaseRunner, own_text_encoder
+from ingredients.evaluation.casebook.drawn import BENCHMARK_VERSION, drawn_cases
 from ingredients.evaluation.cases import CASES_VERSION, Case, make_cases
-from ingredients.evaluation.distractors import NUM_DISTRACTORS
-from ingredients.evaluation.folder import EvaluationFolder, fingerprint, held_modules, judge_fingerprint
+from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerprint, held_modules, judge_fingerprint
 from ingredients.evaluation.generation import GenerationSettings, VideoMaker, video_shape
 from ingredients.evaluation.html_report import DEFAULT_NUM_VIDEOS
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.metrics.base import Metric
-from ingredients.evaluation.metrics.choice import choose_available, compute_metrics, needed_parts
+from ingredients.evaluation.known_people import NUM_DISTRACTORS
+from ingredients.evaluation.metrics.metric import Metric
+from ingredients.evaluation.metrics.registry import choose_available, compute_metrics, needed_parts
 from ingredients.evaluation.outputs import write_outputs
-from ingredients.evaluation.records import MEASURES_VERSION, CaseRecord, Need
+from ingredients.evaluation.parts import WHOLE, Variant
 from ingredients.evaluation.reported import ReportedCase, ReportedPerson
 from ingredients.evaluation.results import EvaluationResult
 from ingredients.evaluation.saved_videos import save_manifest
 from ingredients.evaluation.text_encoders import TextImageEncoder
-from ingredients.evaluation.variants import WHOLE, Variant
 from ingredients.pipelines.execution.speed import apply_speed_options
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 

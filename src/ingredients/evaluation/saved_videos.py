@@ -10,11 +10,10 @@ real/0000.mkv          what the drawn world's own camera would have seen
 from collections.abc import Sequence
 from pathlib import Path
 
-from ingredients.evaluation.cases import Case
-from ingredients.evaluation.folder import EvaluationFolder
+from ingredients.evaluation.cases import Case, person_photos
+from ingredients.evaluation.evaluation_folder import EvaluationFolder
 from ingredients.evaluation.generation import VideoShape
 from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo, write_manifest
-from ingredients.evaluation.references import person_photos
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_lossless_video
 from ingredients.world.identity import sample_identity

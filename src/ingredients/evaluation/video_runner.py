@@ -14,11 +14,19 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import TrackEmbeddings
-from ingredients.evaluation.backends import Backends
-from ingredients.evaluation.distractors import NUM_DISTRACTORS
-from ingredients.evaluation.folder import EvaluationFolder
+from ingredients.evaluation.case_record import (
+    CaseRecord,
+    FacesRecord,
+    InceptionRecord,
+    PaperRecord,
+    Vector,
+    failed_case,
+    pack_features,
+)
+from ingredients.evaluation.evaluation_folder import EvaluationFolder
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.known_people import KnownPerson, PeopleOfFolder, digest_of, file_digest
+from ingredients.evaluation.judges import Backends
+from ingredients.evaluation.known_people import NUM_DISTRACTORS, KnownPerson, PeopleOfFolder, digest_of, file_digest
 from ingredients.evaluation.manifest import ManifestVideo
 from ingredients.evaluation.measurements import (
     face_vectors,
@@ -28,16 +36,7 @@ from ingredients.evaluation.measurements import (
     region_features,
 )
 from ingredients.evaluation.metrics.motion import frame_changes
-from ingredients.evaluation.packed_features import pack_features
-from ingredients.evaluation.paper_similarity import paper_face_similarity
-from ingredients.evaluation.records import (
-    CaseRecord,
-    FacesRecord,
-    InceptionRecord,
-    PaperRecord,
-    Vector,
-    failed_case,
-)
+from ingredients.evaluation.similarity import paper_face_similarity
 from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
 from ingredients.media.video import read_video
 

@@ -7,8 +7,8 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import SimilarityScale
-from ingredients.evaluation.backends import Backends
-from ingredients.evaluation.folder import EvaluationFolder, fingerprint, judge_fingerprint
+from ingredients.evaluation.case_record import MEASURES_VERSION, CaseRecord, Need
+from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerprint, judge_fingerprint
 from ingredients.evaluation.folder_scale import (
     FolderScale,
     load_folder_scale,
@@ -18,12 +18,12 @@ from ingredients.evaluation.folder_scale import (
 )
 from ingredients.evaluation.html_report import DEFAULT_NUM_VIDEOS
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.judges import Backends
 from ingredients.evaluation.known_people import KnownPerson, PeopleOfFolder, digest_of, file_digest
 from ingredients.evaluation.manifest import ManifestVideo, read_manifest
-from ingredients.evaluation.metrics.base import Metric
-from ingredients.evaluation.metrics.choice import choose_available, compute_metrics
+from ingredients.evaluation.metrics.metric import Metric
+from ingredients.evaluation.metrics.registry import choose_available, compute_metrics
 from ingredients.evaluation.outputs import write_outputs
-from ingredients.evaluation.records import MEASURES_VERSION, CaseRecord, Need
 from ingredients.evaluation.reported import ReportedCase, ReportedPerson
 from ingredients.evaluation.video_runner import OnError, VideoRunner
 from ingredients.evaluation.videos_result import VideosResult

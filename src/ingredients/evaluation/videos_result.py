@@ -7,10 +7,9 @@ from typing import Any
 from ingredients.core.config import config_to_dict
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.calibration import JudgeCalibration
-from ingredients.evaluation.comparison import Measure
-from ingredients.evaluation.confusion import confusion_matrix
+from ingredients.evaluation.case_record import TextEncoderName
+from ingredients.evaluation.changes import confusion_matrix
 from ingredients.evaluation.folder_scale import FolderScale
-from ingredients.evaluation.records import TextEncoderName
 from ingredients.evaluation.reported import ReportedCase, ReportPage
 from ingredients.evaluation.results import (
     calibration_table,
@@ -21,6 +20,7 @@ from ingredients.evaluation.results import (
     metrics_table,
     summary_lines,
 )
+from ingredients.evaluation.similarity import Measure
 from ingredients.evaluation.statistics import Estimate
 
 

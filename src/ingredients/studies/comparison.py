@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ingredients.core.config import record_from
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import read_json
-from ingredients.evaluation.file_names import RESULT_NAME
+from ingredients.evaluation.names import RESULT_NAME
 from ingredients.evaluation.statistics import Estimate, mean_over_seeds
 
 _REMEDY = "run the study again"

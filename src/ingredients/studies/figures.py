@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.benchmark.card import prompt_contents
-from ingredients.evaluation.benchmark.drawn import drawn_benchmark, drawn_cases
+from ingredients.evaluation.case_record import CaseRecord
+from ingredients.evaluation.casebook.card import prompt_contents
+from ingredients.evaluation.casebook.drawn import drawn_benchmark, drawn_cases
 from ingredients.evaluation.cases import Case
-from ingredients.evaluation.metrics.router_accuracy import last_half_recall
-from ingredients.evaluation.records import CaseRecord
+from ingredients.evaluation.metrics.router import last_half_recall
 from ingredients.faces.canvas import compose_canvas
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from ingredients.core import config
 from ingredients.core.config import config_to_dict
 from ingredients.core.progress import show_progress
-from ingredients.evaluation.file_names import RESULT_NAME
+from ingredients.evaluation.names import RESULT_NAME
 from ingredients.studies.lab import Lab
 from ingredients.studies.steps import Step
 from ingredients.studies.variants import Variant
 
 if TYPE_CHECKING:  # a plan needs no PyTorch
+    from ingredients.evaluation.case_record import CaseRecord
     from ingredients.evaluation.generation import VideoMaker
-    from ingredients.evaluation.records import CaseRecord
-    from ingredients.evaluation.variants import Variant as Parts
+    from ingredients.evaluation.parts import Variant as Parts
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
     from ingredients.studies.pair_tuning import TuningMethod
 
@@ -78,7 +78,7 @@ def video_file(lab: Lab, name: str, index: int) -> Path:
 
 def read_record(lab: Lab, name: str, index: int) -> CaseRecord:
     """All that was measured on a case."""
-    from ingredients.evaluation.records import CaseRecord
+    from ingredients.evaluation.case_record import CaseRecord
 
     path = evaluation_folder(lab, name) / "cases" / parts_of(name).name / f"{index:04d}.json"
     return config.read_record(CaseRecord, path, remedy="delete it, and run the study again")
@@ -86,7 +86,7 @@ def read_record(lab: Lab, name: str, index: int) -> CaseRecord:
 
 def parts_of(name: str) -> Parts:
     """Which parts of the model make a model's videos: nothing but the text, for a base."""
-    from ingredients.evaluation.variants import TEXT_ONLY, WHOLE
+    from ingredients.evaluation.parts import TEXT_ONLY, WHOLE
 
     return TEXT_ONLY if name == TEXT_ALONE or name in TUNED else WHOLE
 
@@ -132,7 +132,7 @@ def _measure(
     lab: Lab, name: str, pipeline: IngredientsPipeline, *, num_cases: int, video_maker: VideoMaker | None = None
 ) -> None:
     from ingredients.evaluation.generation import GenerationSettings
-    from ingredients.evaluation.loading import load_model_calibration, load_model_judge
+    from ingredients.evaluation.judges import load_model_calibration, load_model_judge
     from ingredients.evaluation.runner import evaluate
 
     with show_progress(f"evaluate-{name}", enabled=lab.show) as progress:

@@ -9,7 +9,7 @@ from ingredients.core.files import atomic_path
 from ingredients.core.json_yaml import finite_or_none, to_json
 from ingredients.core.model_files import read_json
 from ingredients.core.output_folders import fills_folder
-from ingredients.evaluation.file_names import RESULT_NAME
+from ingredients.evaluation.names import RESULT_NAME
 from ingredients.studies.comparison import ModelResult, read_result
 from ingredients.studies.lab import Lab
 from ingredients.studies.measuring import (

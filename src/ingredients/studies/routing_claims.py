@@ -6,7 +6,7 @@ Legend: K cases, J routed blocks, t timesteps.
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.evaluation.benchmark.drawn import drawn_cases
+from ingredients.evaluation.casebook.drawn import drawn_cases
 from ingredients.evaluation.router_probe import probe_router
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
 from ingredients.pipelines import IngredientsPipeline

@@ -1,1 +1,1 @@
-"""The metrics, one file each, and their registry."""
+"""The metrics, one file for each subject, and their registry."""

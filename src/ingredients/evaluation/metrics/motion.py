@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.metrics.per_case import CaseMean
-from ingredients.evaluation.records import CaseRecord, MotionRecord, Need
+from ingredients.evaluation.case_record import CaseRecord, MotionRecord, Need
+from ingredients.evaluation.metrics.metric import CaseMean
 from ingredients.evaluation.statistics import Estimate, bootstrap
 
 STILL_LIMIT = 0.001

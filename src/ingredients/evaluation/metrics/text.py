@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.evaluation.metrics.per_case import mean_of_cases
-from ingredients.evaluation.records import CaseRecord, Need, TextChoice, TextRecord
+from ingredients.evaluation.case_record import CaseRecord, Need, TextChoice, TextRecord
+from ingredients.evaluation.metrics.metric import CaseMean, mean_of_cases
 from ingredients.evaluation.statistics import Estimate
 from ingredients.world.captions import AttributeName
 
@@ -101,6 +101,32 @@ class AttributeChoice:
 
 
 ATTRIBUTE_CHOICES = tuple(AttributeChoice(name) for name in ("count", "action", "expression", "place", "light"))
+
+
+def _text_cosine(record: CaseRecord) -> float:
+    assert record.text is not None
+    return record.text.cosine
+
+
+def _cosine_with_prompt(name: str, description: str, encoder: Need) -> CaseMean:
+    return CaseMean(
+        name=name,
+        description=description,
+        of_case=_text_cosine,
+        needs=frozenset({"text", encoder}),
+        is_percentage=True,
+    )
+
+
+PAPER_CLIP_TEXT = _cosine_with_prompt(
+    "paper_clip_text", "4.1: cosine of frames and prompt in CLIP, mean over frames and videos", "clip"
+)
+
+DUAL_ENCODER_TEXT = _cosine_with_prompt(
+    "dual_encoder_text",
+    "cosine of frames and prompt in the model's own dual encoder, which stands in for CLIP: not the paper's number",
+    "dual_encoder",
+)
 
 _Cosines = tuple[float, NDArray[np.float64]]
 """With the own prompt, and with those that read otherwise."""

@@ -9,8 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.evaluation.clip_folder import ClipFolder
-from ingredients.evaluation.text_encoders import compare_with_prompt
+from ingredients.evaluation.text_encoders import ClipTextEncoder, compare_with_prompt
 from ingredients.faces.image_encoder import CLIP_MEAN, CLIP_STD
 from tests.evaluation.clip_folders import SIZE, write_clip_folder
 
@@ -27,7 +26,7 @@ def preprocess(frame: np.ndarray) -> torch.Tensor:
 
 def test_frames_and_sentences_are_embedded_as_transformers_does(tmp_path):
     model = write_clip_folder(tmp_path / "clip")
-    encoder = ClipFolder(tmp_path / "clip")
+    encoder = ClipTextEncoder(tmp_path / "clip")
     token_ids = torch.tensor([[23, 20, 22, 24]])  # start, "dog", "red", end
     with torch.no_grad():
         output = model(input_ids=token_ids, pixel_values=torch.stack([preprocess(frame) for frame in FRAMES]))
@@ -42,7 +41,7 @@ def test_frames_and_sentences_are_embedded_as_transformers_does(tmp_path):
 
 def test_sentences_of_different_lengths_do_not_touch_each_other(tmp_path):
     write_clip_folder(tmp_path)
-    encoder = ClipFolder(tmp_path)
+    encoder = ClipTextEncoder(tmp_path)
     together = encoder.embed_sentences(["dog", "red dog or no dog and a red dog"])  # the second is cut at 7 tokens
     torch.testing.assert_close(together[:1], encoder.embed_sentences(["dog"]))
 
@@ -52,9 +51,9 @@ def test_weights_in_a_pickle_are_read_as_tensors(tmp_path):
     weights = load_file(tmp_path / "model.safetensors")
     buffers = {"text_model.embeddings.position_ids": torch.arange(7)[None]}  # older versions kept them
     torch.save(weights | buffers, tmp_path / "pytorch_model.bin")
-    before = ClipFolder(tmp_path).embed_frames(FRAMES)
+    before = ClipTextEncoder(tmp_path).embed_frames(FRAMES)
     (tmp_path / "model.safetensors").unlink()
-    torch.testing.assert_close(ClipFolder(tmp_path).embed_frames(FRAMES), before)
+    torch.testing.assert_close(ClipTextEncoder(tmp_path).embed_frames(FRAMES), before)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
@@ -64,10 +63,10 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         {name: tensor for name, tensor in weights.items() if name != "logit_scale"}, tmp_path / "model.safetensors"
     )
     with pytest.raises(ModelFolderError, match="lack tensor logit_scale"):
-        ClipFolder(tmp_path)
+        ClipTextEncoder(tmp_path)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(ModelFolderError, match=r"lacks .*model\.safetensors"):
-        ClipFolder(tmp_path)
+        ClipTextEncoder(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["preprocessor_config.json", "config.json"])
@@ -75,7 +74,7 @@ def test_a_missing_file_is_named(tmp_path, name):
     write_clip_folder(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(ModelFolderError, match=name):
-        ClipFolder(tmp_path)
+        ClipTextEncoder(tmp_path)
 
 
 def test_a_folder_without_its_words_is_refused(tmp_path):
@@ -83,11 +82,11 @@ def test_a_folder_without_its_words_is_refused(tmp_path):
     for name in ("vocab.json", "merges.txt", "tokenizer_config.json"):
         (tmp_path / name).unlink()
     with pytest.raises(ModelFolderError, match="tokenizer"):
-        ClipFolder(tmp_path)
+        ClipTextEncoder(tmp_path)
 
 
 def test_another_model_is_no_clip(tmp_path):
     write_clip_folder(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ModelFolderError, match="model of type 'bert', not CLIP"):
-        ClipFolder(tmp_path)
+        ClipTextEncoder(tmp_path)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.evaluation.metrics.per_case import CaseMean
-from ingredients.evaluation.records import CaseRecord, RoutingRecord
+from ingredients.evaluation.case_record import CaseRecord, RoutingRecord
+from ingredients.evaluation.metrics.metric import CaseMean
 
 
 def last_half_recall(routing: RoutingRecord) -> float | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkCase, BenchmarkIdentity, BenchmarkPrompt
+from ingredients.evaluation.casebook.benchmark import Benchmark, BenchmarkCase, BenchmarkIdentity, BenchmarkPrompt
 
 PROMPTS_PER_SET = 2
 

@@ -14,8 +14,8 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import open_file
 from ingredients.core.json_yaml import BadFileError, finite_or_none, found, read_json
 from ingredients.core.output_folders import claim_folder
+from ingredients.evaluation.case_record import CaseRecord
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.records import CaseRecord
 from ingredients.faces.onnx_faces import OnnxNetwork
 
 _DESCRIPTION = "evaluation.json"

@@ -1,9 +1,13 @@
-"""Names by which judges and detectors are chosen, with the file of a network after a colon; nothing is loaded."""
+"""Names known before anything is loaded: of judges and detectors, and of the files that an evaluation leaves."""
 
 from pathlib import Path
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
+
+RESULT_NAME = "result.json"
+REPORT_NAME = "report.md"
+HTML_NAME = "report.html"
 
 MODEL, DLIB = "model", "dlib"
 ARCFACE, CURRICULARFACE, FACENET = "arcface", "curricularface", "facenet"

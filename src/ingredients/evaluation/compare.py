@@ -12,8 +12,8 @@ from ingredients.core.config import read_record
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import MissingFileError
 from ingredients.core.markdown import markdown_table
-from ingredients.evaluation.file_names import RESULT_NAME
 from ingredients.evaluation.metrics.registry import METRICS
+from ingredients.evaluation.names import RESULT_NAME
 from ingredients.evaluation.results import estimate_to_json
 from ingredients.evaluation.statistics import Estimate, bootstrap_difference
 

@@ -7,23 +7,24 @@ from pathlib import Path
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
-from ingredients.evaluation.benchmark.card import check_card_path
-from ingredients.evaluation.benchmark.cases import make_cases
-from ingredients.evaluation.benchmark.check import read_benchmark
-from ingredients.evaluation.benchmark.drawn import drawn_benchmark
-from ingredients.evaluation.benchmark.drawn_people import drawn_people, photo_seeds
-from ingredients.evaluation.benchmark.folder import (
+from ingredients.evaluation.casebook.benchmark import (
     CASES_NAME,
     IDENTITIES_NAME,
     INFO_NAME,
     PHOTO_FOLDER,
     PROMPTS_NAME,
+    Benchmark,
+    BenchmarkIdentity,
+    BenchmarkInfo,
     make_folder,
     read_info,
     write_info,
     write_lines,
 )
-from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkIdentity, BenchmarkInfo
+from ingredients.evaluation.casebook.card import check_card_path
+from ingredients.evaluation.casebook.check import read_benchmark
+from ingredients.evaluation.casebook.drawn import drawn_benchmark, drawn_people, photo_seeds
+from ingredients.evaluation.casebook.sets import make_cases
 from ingredients.media.pictures import write_picture
 from ingredients.world.portraits import render_portrait
 

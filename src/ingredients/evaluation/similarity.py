@@ -5,6 +5,7 @@ Both measures are 1 for the same face and fall as faces differ, so that everythi
 Legend: T embeddings, N references, D embedding.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -49,3 +50,22 @@ def greedy_matches(similarities: Float32Array) -> list[float]:
         remaining[face, :] = -np.inf
         remaining[:, reference] = -np.inf
     return matched
+
+
+def paper_face_similarity(
+    embeddings: Sequence[Float32Array], references: Float32Array, *, measure: Measure = "cosine"
+) -> float:
+    """Mean over frames of the lowest greedy match of each.
+
+    Args:
+        embeddings: (faces, D) of each of the F frames.
+        references: (N, D).
+        measure: how faces are compared.
+    """
+    return float(np.mean([_lowest_match(faces, references, measure) for faces in embeddings]))
+
+
+def _lowest_match(faces: Float32Array, references: Float32Array, measure: Measure) -> float:
+    if len(faces) < len(references):
+        return 0.0
+    return max(0.0, min(greedy_matches(compare_faces(faces, references, measure=measure))))

@@ -8,16 +8,18 @@ from ingredients.core.errors import OutputError
 from ingredients.core.files import atomic_path
 from ingredients.core.input_files import read_bytes
 from ingredients.core.markdown import markdown_table
-from ingredients.evaluation.benchmark.cases import PROMPTS_PER_SET
-from ingredients.evaluation.benchmark.folder import (
+from ingredients.evaluation.casebook.benchmark import (
     CARD_NAME,
     CASES_NAME,
     FIGURE_NAME,
     IDENTITIES_NAME,
     INFO_NAME,
     PROMPTS_NAME,
+    Benchmark,
+    BenchmarkInfo,
+    BenchmarkPrompt,
 )
-from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkInfo, BenchmarkPrompt
+from ingredients.evaluation.casebook.sets import PROMPTS_PER_SET
 
 _MARK = "<!-- Made by `ingredients benchmark`: change benchmark.json and make it again. -->"
 

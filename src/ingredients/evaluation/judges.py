@@ -16,8 +16,13 @@ import dataclasses
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.protocols import FaceDetector, FaceRecogniser
-from ingredients.evaluation.backend_names import (
+from ingredients.evaluation.calibration import JudgeCalibration, load_calibration
+from ingredients.evaluation.evaluation_folder import judge_fingerprint
+from ingredients.evaluation.inception import InceptionFeatures
+from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.names import (
     ARCFACE,
     CURRICULARFACE,
     DLIB,
@@ -26,21 +31,17 @@ from ingredients.evaluation.backend_names import (
     parse_detector,
     parse_judge,
 )
-from ingredients.evaluation.calibration import JudgeCalibration
-from ingredients.evaluation.clip_folder import ClipFolder
-from ingredients.evaluation.folder import judge_fingerprint
-from ingredients.evaluation.inception import InceptionFeatures
-from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.loading import (
-    load_model_calibration,
-    load_model_detector,
-    load_model_judge,
-    load_model_text_encoder,
-)
-from ingredients.evaluation.text_encoders import TextImageEncoder
+from ingredients.evaluation.text_encoders import ClipTextEncoder, DualTextEncoder, TextImageEncoder
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceDetector, DlibFaceRecogniser
+from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector, load_picture_kind
+from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.image_encoder import DualEncoder
 from ingredients.faces.onnx_faces import ScrfdFaceDetector
 from ingredients.faces.onnx_judges import OnnxArcFaceJudge, OnnxFaceNetJudge
+
+JUDGE_FOLDER = "judge"
+CALIBRATION_NAME = "calibration.json"
+_FACE_ENCODER_FOLDER = "face_encoder"
 
 _ONNX_JUDGES: dict[str, type[OnnxArcFaceJudge] | type[OnnxFaceNetJudge]] = {
     ARCFACE: OnnxArcFaceJudge,
@@ -122,7 +123,7 @@ def load_backends(
         )
     text_encoder: TextImageEncoder | None = None
     if clip is not None:
-        text_encoder = ClipFolder(clip)
+        text_encoder = ClipTextEncoder(clip)
     elif kind == MODEL:
         text_encoder = load_model_text_encoder(model_folder)
     return Backends(
@@ -140,3 +141,87 @@ def _load_detector(name: str, model_folder: Path) -> FaceDetector:
     if file is not None:
         return ScrfdFaceDetector(file)
     return load_model_detector(model_folder) if kind == MODEL else DlibFaceDetector()
+
+
+def load_model_judge(model_folder: str | Path, *, detector: FaceDetector | None = None) -> Judge:
+    """Loads the judge of a model folder, with its scale.
+
+    Args:
+        model_folder: folder of the model, which holds `judge/`.
+        detector: finds the faces; without one, the judge's own, as `load_model_detector` finds it.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    calibration = load_model_calibration(model_folder)
+    return Judge(
+        detector=detector or load_model_detector(model_folder),
+        recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
+        picture_kind=load_picture_kind(Path(model_folder) / _FACE_ENCODER_FOLDER),
+        scale=calibration.scale,
+        one_photo_scale=calibration.one_photo_scale,
+    )
+
+
+def load_uncalibrated_judge(model_folder: str | Path, *, detector: FaceDetector | None = None) -> Judge:
+    """As `load_model_judge`, without the scale: for `calibrate_judge` to find it.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    return Judge(
+        detector=detector or load_model_detector(model_folder),
+        recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
+    )
+
+
+def load_model_detector(model_folder: str | Path) -> FaceDetector:
+    """Loads the detector of the judge of a model folder; where it has none of its own, the one that aligns the photos.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    own = load_judge_detector(Path(model_folder) / JUDGE_FOLDER)
+    return own or load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector
+
+
+def has_own_detector(model_folder: str | Path) -> bool:
+    """Whether the judge of a model folder finds faces by a detector that conditions nothing.
+
+    Raises:
+        ModelFolderError: if it is damaged.
+    """
+    return load_judge_detector(Path(model_folder) / JUDGE_FOLDER) is not None
+
+
+def load_model_text_encoder(model_folder: str | Path) -> TextImageEncoder | None:
+    """Loads the dual encoder of a model folder; None if its image encoder has no text tower.
+
+    Raises:
+        ModelFolderError: if a part is missing or damaged.
+    """
+    encoder = load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).image_encoder
+    return DualTextEncoder(encoder) if isinstance(encoder, DualEncoder) else None
+
+
+def load_model_calibration(model_folder: str | Path) -> JudgeCalibration:
+    """Loads what was measured about the judge of a model folder.
+
+    Raises:
+        ModelFolderError: if it is missing or damaged.
+    """
+    path = calibration_path(model_folder)
+    if not path.is_file():
+        raise ModelFolderError(
+            f"The model folder {model_folder} lacks {JUDGE_FOLDER}/{CALIBRATION_NAME}, the judge's scale; take it "
+            "from a complete copy of the model."
+        )
+    try:
+        return load_calibration(path)
+    except (UserInputError, ValueError) as error:
+        raise ModelFolderError(f"The file {path} is no calibration of a judge ({error}); copy it again.") from error
+
+
+def calibration_path(model_folder: str | Path) -> Path:
+    """Where a model folder keeps the judge's scale."""
+    return Path(model_folder) / JUDGE_FOLDER / CALIBRATION_NAME

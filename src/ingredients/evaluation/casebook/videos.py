@@ -18,14 +18,19 @@ from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.shard_writer import clip_key
-from ingredients.evaluation.benchmark.folder import photo_path
-from ingredients.evaluation.benchmark.schema import Benchmark, BenchmarkCase, BenchmarkIdentity, BenchmarkPrompt
 from ingredients.evaluation.case_runner import FPS
-from ingredients.evaluation.folder import check_description, fingerprint
+from ingredients.evaluation.casebook.benchmark import (
+    Benchmark,
+    BenchmarkCase,
+    BenchmarkIdentity,
+    BenchmarkPrompt,
+    photo_path,
+)
+from ingredients.evaluation.evaluation_folder import check_description, fingerprint
 from ingredients.evaluation.generation import GenerationSettings, VideoRequest, generate_videos
 from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo, write_manifest
+from ingredients.evaluation.parts import WHOLE
 from ingredients.evaluation.runner import model_fingerprint
-from ingredients.evaluation.variants import WHOLE
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
 from ingredients.pipelines.people import identity_photos

@@ -1,14 +1,17 @@
 """What one case leaves behind: small enough for JSON, enough for every metric.
 
-Legend: J routed blocks, t timesteps, D embedding.
+Legend: J routed blocks, t timesteps, D embedding or features, n rows of features.
 """
 
+import base64
 import dataclasses
 from typing import Literal, get_args
 
+import numpy as np
+
+from ingredients.core.arrays import Float32Array
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
-from ingredients.evaluation.confusion import Confusion, nobody_seen
-from ingredients.evaluation.face_changes import FaceChanges
+from ingredients.evaluation.changes import Confusion, FaceChanges, nobody_seen
 from ingredients.world.captions import AttributeName
 
 RecordPart = Literal["people", "routing", "text", "faces", "motion", "changes", "paper", "inception"]
@@ -24,6 +27,9 @@ RECORD_PARTS: frozenset[Need] = frozenset(get_args(RecordPart))
 TextEncoderName = Literal["clip", "dual_encoder"]
 
 Vector = tuple[float, ...]
+
+INCEPTION_DIM = 2048
+"""InceptionV3's features of a picture."""
 
 MEASURES_VERSION = 2
 """Raised whenever a record holds more than before: a folder of older ones would lack it."""
@@ -236,3 +242,14 @@ def nobody_found(num_people: int) -> ClipAssessment:
         blended=False,
         doubled=False,
     )
+
+
+def pack_features(features: Float32Array) -> str:
+    """Packs rows (n, D) as text, small enough for a record: half precision, base64."""
+    return base64.b64encode(features.astype("<f2").tobytes()).decode("ascii")
+
+
+def unpack_features(packed: str, *, dim: int = INCEPTION_DIM) -> Float32Array:
+    """The rows (n, D) again."""
+    rows = np.frombuffer(base64.b64decode(packed), dtype="<f2").reshape(-1, dim)
+    return rows.astype(np.float32)

@@ -13,26 +13,24 @@ from typing import TYPE_CHECKING
 from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import open_file
 from ingredients.core.protocols import FaceDetector, ProgressCallback
-from ingredients.evaluation.benchmark.cases import PROMPTS_PER_SET
-from ingredients.evaluation.benchmark.folder import (
+from ingredients.evaluation.casebook.benchmark import (
     CASES_NAME,
+    COUNT_PLACEHOLDER,
     IDENTITIES_NAME,
     INFO_NAME,
     PROMPTS_NAME,
     BadLineError,
-    RecordT,
-    iterate_lines,
-    photo_path,
-    read_info,
-)
-from ingredients.evaluation.benchmark.schema import (
-    COUNT_PLACEHOLDER,
     Benchmark,
     BenchmarkCase,
     BenchmarkIdentity,
     BenchmarkInfo,
     BenchmarkPrompt,
+    RecordT,
+    iterate_lines,
+    photo_path,
+    read_info,
 )
+from ingredients.evaluation.casebook.sets import PROMPTS_PER_SET
 from ingredients.faces.face_choice import largest_face
 from ingredients.media.photos import load_photo
 
