@@ -18,7 +18,7 @@ from diffusers import CogVideoXTransformer3DModel
 from measuring import seconds
 
 from ingredients.models import presets
-from ingredients.models.flops import base_block_flops, identity_flops_per_token
+from ingredients.models.flops import base_block_flops, identity_flops_per_token, video_dim
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
@@ -92,7 +92,9 @@ def main() -> None:
             best[variant] = min(best[variant], seconds(function, arguments.device))
 
     def share(num_people: int, form: Any, video_tokens: int) -> float:
-        per_token = identity_flops_per_token(ours.config, num_identities=num_people, form=form)
+        per_token = identity_flops_per_token(
+            ours.config, video_dim=video_dim(ours.config), num_identities=num_people, form=form
+        )
         return (
             video_tokens
             * per_token

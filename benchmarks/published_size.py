@@ -27,7 +27,7 @@ from transformers import T5Config, T5EncoderModel
 from ingredients.model_folders.unloaded_weights import T5_XXL
 from ingredients.models import presets
 from ingredients.models.block_ingredients import IngredientsBlock
-from ingredients.models.flops import base_block_flops, identity_flops_per_token
+from ingredients.models.flops import base_block_flops, identity_flops_per_token, video_dim
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.speed import apply_speed_options
@@ -230,7 +230,9 @@ def time_steps(size: Size, people: Sequence[int], rounds: int) -> IngredientsTra
         embeds, states = identities(size, num_people)
         for form in FORMS:
             features = ours.prepare_identities(embeds, states, form=form).repeat_for_guidance()
-            per_token = identity_flops_per_token(config, num_identities=num_people, form=form)
+            per_token = identity_flops_per_token(
+                config, video_dim=video_dim(config), num_identities=num_people, form=form
+            )
             steps[f"ours, {form}, N = {num_people}"] = (
                 partial(ours, **call, identity_features=features),
                 2.0 * size.blocks * size.num_tokens * per_token,

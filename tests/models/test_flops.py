@@ -8,7 +8,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ingredients.models import presets
-from ingredients.models.flops import base_block_flops, cheaper_form, identity_flops_per_token, training_flops
+from ingredients.models.flops import (
+    base_block_flops,
+    cheaper_form,
+    identity_flops_per_token,
+    training_flops,
+    video_dim,
+)
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from tests.models.tiny import NUM_TEXT_TOKENS as TINY_TEXT_TOKENS
 from tests.models.tiny import NUM_TOKENS, tiny_call, tiny_identities, tiny_transformer
@@ -26,22 +32,26 @@ def test_published_size() -> None:
     base = base_block_flops(published, num_video_tokens=NUM_VIDEO_TOKENS, num_text_tokens=NUM_TEXT_TOKENS)
     assert base == pytest.approx(7.9e12, rel=0.01)
     plain, folded = (
-        NUM_VIDEO_TOKENS * identity_flops_per_token(published, num_identities=2, form=form) / base
+        NUM_VIDEO_TOKENS
+        * identity_flops_per_token(published, video_dim=video_dim(published), num_identities=2, form=form)
+        / base
         for form in ("plain", "folded")
     )
     assert plain == pytest.approx(0.085, rel=0.03)
     assert folded == pytest.approx(2 * 0.014, rel=0.03)
     grouped = published | {"routing": "argmax"}
-    assert identity_flops_per_token(grouped, num_identities=5, form="folded") * NUM_VIDEO_TOKENS / base == (
-        pytest.approx(0.014, rel=0.03)
-    )
+    assert identity_flops_per_token(
+        grouped, video_dim=video_dim(grouped), num_identities=5, form="folded"
+    ) * NUM_VIDEO_TOKENS / base == (pytest.approx(0.014, rel=0.03))
 
 
 def test_choice_of_form() -> None:
     published = config(presets.published())
-    assert [cheaper_form(published, num_identities=n) for n in (1, 2, 5, 6, 7)] == 4 * ["folded"] + ["plain"]
+    assert [
+        cheaper_form(published, video_dim=video_dim(published), num_identities=n) for n in (1, 2, 5, 6, 7)
+    ] == 4 * ["folded"] + ["plain"]
     paper = config(presets.paper())
-    assert cheaper_form(paper, num_identities=50) == "folded"
+    assert cheaper_form(paper, video_dim=video_dim(paper), num_identities=50) == "folded"
 
 
 def test_presets_build() -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from ingredients.core.errors import SpeedOptionError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode, next_lower
-from ingredients.models.block_ingredients import onloaded
+from ingredients.models.identity_model import onloaded
 from ingredients.pipelines.execution.memory_modes import (
     SMALL_TILE,
     TILE,

@@ -1,81 +1,33 @@
 """A CogVideoX block with identity modules (section 3.2, Eq. 2 to 4).
 
-Legend: B batch, L video tokens (ordered frame, row, column), T text tokens, N identities, K query tokens per identity,
-C identity token width, D video width.
+Legend: B batch, L video tokens (ordered frame, row, column), T text tokens, N identities, D video width.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
-from diffusers.hooks import HookRegistry
 from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry
+from diffusers.models.attention_processor import Attention
 from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXBlock
-from torch import nn
 
 from ingredients.models.attention_processors import JointAttnProcessor
-from ingredients.models.id_router import IDRouter, Routing, assign_identities
-from ingredients.models.identity_features import (
-    BlockIdentityFeatures,
-    FoldedBlockFeatures,
-    IdentityForm,
-    PlainBlockFeatures,
-)
-from ingredients.models.multi_scale_projector import IdentityCrossAttention
+from ingredients.models.id_router import Routing
+from ingredients.models.identity_features import BlockIdentityFeatures
+from ingredients.models.identity_layer import IdentityLayer
 
 
-class IngredientsBlock(CogVideoXBlock):
-    """A CogVideoX block, and after it Eq. 2 to 4: route each video token, attend to its identity, add.
+class IngredientsBlock(IdentityLayer, CogVideoXBlock):
+    """A CogVideoX block, and after it the identities for the video tokens alone.
 
     The identity modules run inside the block, so that a step cache which skips the block skips them too.
 
     Args:
-        id_attn: Cross-attention to the identities, None in a block without identity modules.
-        id_router: The router of this block, None in a block without identity modules.
-        route_background: Whether a token may belong to nobody.
-        **block_kwargs: Arguments of `CogVideoXBlock`.
+        **kwargs: Arguments of `IdentityLayer` and of `CogVideoXBlock`.
     """
 
-    def __init__(
-        self,
-        *,
-        id_attn: IdentityCrossAttention | None,
-        id_router: IDRouter | None,
-        route_background: bool = False,
-        **block_kwargs: Any,
-    ) -> None:
-        super().__init__(**block_kwargs)
-        self.attn1.set_processor(JointAttnProcessor())
-        self.id_attn = id_attn
-        self.id_router = id_router
-        self.route_background = route_background
-
-    def prepare_identities(
-        self, id_tokens: torch.Tensor, id_mask: torch.Tensor, form: IdentityForm
-    ) -> BlockIdentityFeatures:
-        """Keys and values of this block for `id_tokens` (B, N, K, C): all that denoising needs of the people."""
-        assert self.id_attn is not None
-        assert self.id_router is not None
-        key, value = self.id_attn.project_identities(id_tokens)
-        router_key = self.id_router.project_identities(id_tokens)
-        every_row_has_identity = bool(id_mask.any(dim=1).all())
-        if form == "plain":
-            return PlainBlockFeatures(
-                key=key,
-                value=value,
-                router_key=router_key,
-                id_mask=id_mask,
-                every_row_has_identity=every_row_has_identity,
-            )
-        key, value = self.id_attn.fold_identities(key, value)
-        return FoldedBlockFeatures(
-            key=key,
-            value=value,
-            router_key=self.id_router.fold_identities(router_key),
-            id_mask=id_mask,
-            every_row_has_identity=every_row_has_identity,
-        )
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        cast(Attention, self.attn1).set_processor(JointAttnProcessor())
 
     def forward(
         self,
@@ -97,8 +49,7 @@ class IngredientsBlock(CogVideoXBlock):
             temb: Time embedding (B, time_embed_dim).
             image_rotary_emb: Cosines and sines (L, head dim).
             attention_kwargs: Passed on to the attention processor.
-            identity: This block's features, with B rows; or with one row, which then is that of batch element 0 and
-                goes to every element (the published batch fault).
+            identity: As `IdentityLayer.add_identities` takes it, like the arguments after it.
             face_scale: alpha_m of Eq. 4.
             routing: How tokens choose identities.
             routing_indices: (B, L), identities forced on the tokens.
@@ -110,47 +61,15 @@ class IngredientsBlock(CogVideoXBlock):
         hidden_states, encoder_hidden_states = super().forward(
             hidden_states, encoder_hidden_states, temb, image_rotary_emb, attention_kwargs
         )
-        if identity is None or self.id_attn is None or self.id_router is None:
-            return hidden_states, encoder_hidden_states
-
-        routed = hidden_states[: identity.id_mask.shape[0]]  # all of them, or element 0 under the batch fault
-        routing_logits = self.id_router(
-            routed, identity.router_key, identity.id_mask, folded=isinstance(identity, FoldedBlockFeatures)
+        hidden_states, routing_logits = self.add_identities(
+            hidden_states, identity, face_scale=face_scale, routing=routing, routing_indices=routing_indices
         )
-        if face_scale != 0:
-            weights, indices = assign_identities(
-                routing_logits, identity.id_mask, routing, routing_indices, route_background=self.route_background
-            )
-            refined = hidden_states + face_scale * self.id_attn(routed, identity, weights, indices)  # Eq. 4
-            if not identity.every_row_has_identity:
-                has_identity = identity.id_mask.any(dim=1)[:, None, None]
-                refined = torch.where(has_identity, refined, hidden_states)
-            hidden_states = refined
-        return hidden_states, encoder_hidden_states, routing_logits.expand(hidden_states.shape[0], -1, -1)
+        if routing_logits is None:
+            return hidden_states, encoder_hidden_states
+        return hidden_states, encoder_hidden_states, routing_logits
 
 
 TransformerBlockRegistry.register(
     model_class=IngredientsBlock,
     metadata=TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=1),
 )
-
-
-@contextmanager
-def onloaded(module: nn.Module) -> Iterator[None]:
-    """Keep a group-offloaded module on its device while parts of it are called outside its own `forward`.
-
-    Only that module: with streams, using one module brings the next one as well, which the next `forward` would use
-    and send back; here nobody would.
-    """
-    registry = getattr(module, "_diffusers_hook", None)
-    hook = registry.get_hook("group_offloading") if isinstance(registry, HookRegistry) else None
-    if hook is None:
-        yield
-        return
-    next_group, hook.next_group = hook.next_group, None
-    try:
-        hook.pre_forward(module)
-        yield
-    finally:
-        hook.post_forward(module, None)
-        hook.next_group = next_group

@@ -12,13 +12,16 @@ from ingredients.models.identity_features import IdentityForm
 def base_block_flops(config: Mapping[str, Any], *, num_video_tokens: int, num_text_tokens: int) -> int:
     """One CogVideoX block for one sample: projections, feed-forward of four times the width, joint attention."""
     num_tokens = num_video_tokens + num_text_tokens
-    attention = 4 * num_tokens * _video_dim(config)
+    attention = 4 * num_tokens * video_dim(config)
     return num_tokens * (_layer_flops_per_token(config) + attention)
 
 
-def identity_flops_per_token(config: Mapping[str, Any], *, num_identities: int, form: IdentityForm) -> int:
-    """The identity modules of one block for one video token, with the features computed beforehand."""
-    return _router_flops(config, num_identities, form) + _cross_attention_flops(config, num_identities, form)
+def identity_flops_per_token(
+    config: Mapping[str, Any], *, video_dim: int, num_identities: int, form: IdentityForm
+) -> int:
+    """The identity modules of one block of any backbone for one video token, with the features computed beforehand."""
+    sizes = video_dim, num_identities, form
+    return _router_flops(config, *sizes) + _cross_attention_flops(config, *sizes)
 
 
 def forward_flops(
@@ -29,7 +32,9 @@ def forward_flops(
     flops: int = config["num_layers"] * base
     if config["identity_modules"] and num_identities:
         num_routed = -(-config["num_layers"] // config["cross_attn_interval"])
-        per_token = identity_flops_per_token(config, num_identities=num_identities, form="plain")
+        per_token = identity_flops_per_token(
+            config, video_dim=video_dim(config), num_identities=num_identities, form="plain"
+        )
         flops += num_routed * num_video_tokens * per_token
     return flops
 
@@ -54,25 +59,26 @@ def training_flops(
     return flops
 
 
-def cheaper_form(config: Mapping[str, Any], *, num_identities: int) -> IdentityForm:
+def cheaper_form(config: Mapping[str, Any], *, video_dim: int, num_identities: int) -> IdentityForm:
     """The form with fewer FLOPs a step: folded for few identities, or where each token has one."""
-    plain = identity_flops_per_token(config, num_identities=num_identities, form="plain")
-    folded = identity_flops_per_token(config, num_identities=num_identities, form="folded")
+    sizes = {"video_dim": video_dim, "num_identities": num_identities}
+    plain = identity_flops_per_token(config, **sizes, form="plain")
+    folded = identity_flops_per_token(config, **sizes, form="folded")
     return "folded" if folded < plain else "plain"
 
 
-def _layer_flops_per_token(config: Mapping[str, Any]) -> int:
-    """The linear layers of a CogVideoX block for one token: four projections, and a feed-forward of 4 x the width."""
-    return 2 * (4 + 8) * _video_dim(config) ** 2
-
-
-def _video_dim(config: Mapping[str, Any]) -> int:
+def video_dim(config: Mapping[str, Any]) -> int:
+    """D of a CogVideoX."""
     dim: int = config["num_attention_heads"] * config["attention_head_dim"]
     return dim
 
 
-def _cross_attention_flops(config: Mapping[str, Any], num_identities: int, form: IdentityForm) -> int:
-    dim = _video_dim(config)
+def _layer_flops_per_token(config: Mapping[str, Any]) -> int:
+    """The linear layers of a CogVideoX block for one token: four projections, and a feed-forward of 4 x the width."""
+    return 2 * (4 + 8) * video_dim(config) ** 2
+
+
+def _cross_attention_flops(config: Mapping[str, Any], dim: int, num_identities: int, form: IdentityForm) -> int:
     num_heads: int = config["id_attn_num_heads"]
     num_queries: int = config["id_num_queries"]
     inner_dim: int = num_heads * config["id_attn_head_dim"]
@@ -82,10 +88,10 @@ def _cross_attention_flops(config: Mapping[str, Any], num_identities: int, form:
     return num_attended * 4 * dim * num_heads * num_queries
 
 
-def _router_flops(config: Mapping[str, Any], num_identities: int, form: IdentityForm) -> int:
+def _router_flops(config: Mapping[str, Any], dim: int, num_identities: int, form: IdentityForm) -> int:
     inner_dim: int = config["router_inner_dim"]
-    last_layer_in = inner_dim if config["router_type"] == "mlp" else _video_dim(config)
-    first_layer = 2 * _video_dim(config) * inner_dim if config["router_type"] == "mlp" else 0
+    last_layer_in = inner_dim if config["router_type"] == "mlp" else dim
+    first_layer = 2 * dim * inner_dim if config["router_type"] == "mlp" else 0
     if form == "folded":
         return first_layer + 2 * last_layer_in * num_identities
     return first_layer + 2 * last_layer_in * inner_dim + 2 * inner_dim * num_identities

@@ -4,9 +4,9 @@ Legend: B batch, F latent frames, H/W latent grid, L video tokens (ordered frame
 N identities, P image-encoder tokens, K query tokens per identity, C channels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from diffusers import CogVideoXTransformer3DModel
@@ -15,17 +15,15 @@ from diffusers.hooks import FasterCacheConfig, PyramidAttentionBroadcastConfig, 
 from diffusers.models.attention_processor import Attention
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 - by it diffusers knows that models of this module can be loaded
-from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 from ingredients.models.attention_processors import IdentityAttnProcessor
-from ingredients.models.block_ingredients import IngredientsBlock, onloaded
+from ingredients.models.block_ingredients import IngredientsBlock
 from ingredients.models.context_parallel import CONTEXT_PARALLEL_PLAN
-from ingredients.models.flops import cheaper_form
-from ingredients.models.id_router import IDRouter, RouterType, Routing
-from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
+from ingredients.models.id_router import RouterType, Routing
+from ingredients.models.identity_features import IdentityFeatures
+from ingredients.models.identity_model import IdentityModelMixin, check_routing
 from ingredients.models.lora_scale import takes_lora_scale
-from ingredients.models.multi_scale_projector import IdentityCrossAttention, MultiScaleProjector
 from ingredients.models.step_cache_hooks import (
     extrapolate_the_base,
     forget_rows,
@@ -33,8 +31,6 @@ from ingredients.models.step_cache_hooks import (
     separate_broadcast_contexts,
 )
 
-PROJECTOR_MODULES = ("multi_scale_projector", "id_attn")
-ROUTER_MODULES = ("id_router",)
 MAX_COMPILED_BLOCKS = 64
 """Kinds of blocks that are compiled before PyTorch runs new ones as they are: shapes, guidance passes, routings."""
 
@@ -54,7 +50,7 @@ class IngredientsTransformerOutput(Transformer2DModelOutput):
     routing_logits: tuple[torch.Tensor, ...] | None = None
 
 
-class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
+class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DModel):
     """CogVideoX that takes identities: projector, routers and cross-attentions beside diffusers' own layers.
 
     Fields before `identity_modules` are those of `CogVideoXTransformer3DModel`; the defaults of the others are the
@@ -153,7 +149,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
     ) -> None:
         if cross_attn_interval < 1:
             raise ValueError(f"cross_attn_interval must be at least 1, got {cross_attn_interval}")
-        _check_routing(routing)
+        check_routing(routing)
         # The base builds its own blocks; ours take their place, so it is asked for none.
         super().__init__(
             num_attention_heads=num_attention_heads,
@@ -189,36 +185,11 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         inner_dim = num_attention_heads * attention_head_dim
 
         self.whole_routing = nn.Identity()  # where context parallelism puts routing logits together
-        self.multi_scale_projector = None
-        if identity_modules:
-            self.multi_scale_projector = MultiScaleProjector(
-                embed_dim=id_recognition_dim + id_semantic_dim,
-                vit_dim=id_vit_dim,
-                num_scales=id_num_scales,
-                mapping_dim=id_mapping_dim,
-                dim=id_qformer_dim,
-                depth=id_qformer_depth,
-                num_heads=id_qformer_num_heads,
-                head_dim=id_qformer_head_dim,
-                ff_mult=id_qformer_ff_mult,
-                num_id_tokens=id_num_id_tokens,
-                num_queries=id_num_queries,
-                token_dim=id_token_dim,
-            )
-
+        self.multi_scale_projector = self.make_projector()
         for index in range(num_layers):
             id_attn, id_router = None, None
             if identity_modules and index % cross_attn_interval == 0:
-                id_attn = IdentityCrossAttention(
-                    dim=inner_dim, token_dim=id_token_dim, num_heads=id_attn_num_heads, head_dim=id_attn_head_dim
-                )
-                id_router = IDRouter(
-                    dim=inner_dim,
-                    token_dim=id_token_dim,
-                    num_queries=id_num_queries,
-                    inner_dim=router_inner_dim,
-                    router_type=router_type,
-                )
+                id_attn, id_router = self.make_identity_modules(inner_dim)
             self.transformer_blocks.append(
                 IngredientsBlock(
                     id_attn=id_attn,
@@ -240,80 +211,6 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
     def routed_blocks(self) -> list[int]:
         """Indices of the blocks that have identity modules."""
         return [index for index, block in enumerate(self.transformer_blocks) if block.id_attn is not None]
-
-    def projector_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Named parameters of the multi-scale projector: the Q-former and the cross-attentions."""
-        return self._named_parameters_of(PROJECTOR_MODULES)
-
-    def router_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Named parameters of the routers."""
-        return self._named_parameters_of(ROUTER_MODULES)
-
-    def identity_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Named parameters of all identity modules."""
-        return self._named_parameters_of(PROJECTOR_MODULES + ROUTER_MODULES)
-
-    def base_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Named parameters of all that CogVideoX has without identities."""
-        for name, parameter in self.named_parameters():
-            if set(PROJECTOR_MODULES + ROUTER_MODULES).isdisjoint(name.split(".")):
-                yield name, parameter
-
-    def _named_parameters_of(self, modules: tuple[str, ...]) -> Iterator[tuple[str, nn.Parameter]]:
-        for name, parameter in self.named_parameters():
-            if not set(modules).isdisjoint(name.split(".")):
-                yield name, parameter
-
-    @apply_forward_hook
-    @takes_lora_scale
-    def prepare_identities(
-        self,
-        id_embeds: torch.Tensor,
-        id_vit_hidden_states: Sequence[torch.Tensor],
-        id_mask: torch.Tensor | None = None,
-        *,
-        form: Literal["plain", "folded", "auto"] = "auto",
-        attention_kwargs: Mapping[str, Any] | None = None,
-    ) -> IdentityFeatures:
-        """Compute everything about the people that does not change during denoising.
-
-        Args:
-            id_embeds: (B, N, recognition + semantic dim).
-            id_vit_hidden_states: `id_num_scales` tensors (B, N, P, id_vit_dim), shallow to deep.
-            id_mask: (B, N) bool, True = a real identity; None where all are.
-            form: `plain` keeps the video side's projections in the blocks; `folded` folds them into the keys and
-                values; `auto` takes what costs fewer FLOPs a step, and `plain` while gradients are recorded.
-            attention_kwargs: Those of the steps; `scale` is the LoRA scale, which must be the same in them.
-
-        Returns:
-            Features to hand to every `forward`.
-
-        Raises:
-            ValueError: A shape does not fit the config, or the model has no identity modules.
-        """
-        if self.multi_scale_projector is None:
-            raise ValueError("this transformer was built with identity_modules=False and takes no identities")
-        self._check_identities(id_embeds, id_vit_hidden_states, id_mask)
-        batch_size, num_identities, _ = id_embeds.shape
-        if id_mask is None:
-            id_mask = torch.ones(batch_size, num_identities, dtype=torch.bool, device=id_embeds.device)
-        if form == "auto":
-            form = "plain" if torch.is_grad_enabled() else cheaper_form(self.config, num_identities=num_identities)
-
-        is_real = id_mask.to(id_embeds.device)  # padding costs nothing, and may hold anything
-        with onloaded(self):
-            real_tokens = self.multi_scale_projector(
-                id_embeds[is_real].to(self.dtype), [states[is_real].to(self.dtype) for states in id_vit_hidden_states]
-            )  # (real identities, K, C)
-        id_mask = id_mask.to(real_tokens.device)
-        id_tokens = real_tokens.new_zeros(batch_size, num_identities, *real_tokens.shape[1:])  # (B, N, K, C)
-        id_tokens[id_mask] = real_tokens
-        blocks = []
-        for index in self.routed_blocks:
-            block = cast(IngredientsBlock, self.transformer_blocks[index])
-            with onloaded(block):
-                blocks.append(block.prepare_identities(id_tokens, id_mask, form))
-        return IdentityFeatures(id_tokens=id_tokens, id_mask=id_mask, blocks=tuple(blocks))
 
     @takes_lora_scale
     def forward(
@@ -355,7 +252,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
             ValueError: Identities and latents have different batch sizes, or an argument is out of range.
         """
         grid = hidden_states.shape[1:2] + hidden_states.shape[3:]  # (F, H, W)
-        routing = self.config.routing if routing is None else _check_routing(routing)
+        routing = self.config.routing if routing is None else check_routing(routing)
 
         # 1. Time embedding
         temb = self.time_embedding(self.time_proj(timestep).to(hidden_states.dtype), timestep_cond)
@@ -370,13 +267,8 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         )  # (B, T, D), (B, L, D)
 
         # 3. Blocks, identities within
-        blocks_identity: dict[int, BlockIdentityFeatures] = {}
-        if identity_features is not None:
-            self._check_features(identity_features, routing_indices, hidden_states.shape[:2])
-            if self.config.published_guidance_fault:
-                identity_features = identity_features.first_row()
-                routing_indices = None if routing_indices is None else routing_indices[:1]
-            blocks_identity = dict(zip(self.routed_blocks, identity_features.blocks, strict=True))
+        of_layers, routing_indices = self.identity_inputs(identity_features, routing_indices, hidden_states.shape[:2])
+        of_blocks = dict(zip(self.routed_blocks, of_layers, strict=True))
         routing_logits = []
         zeros_if_skipped = isinstance(self._cache_config, TaylorSeerCacheConfig) and self._cache_config.use_lite_mode
         for index, block in enumerate(self.transformer_blocks):
@@ -386,7 +278,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
                 temb,
                 image_rotary_emb,
                 attention_kwargs,
-                blocks_identity.get(index),
+                of_blocks.get(index),
                 face_scale,
                 routing,
                 routing_indices,
@@ -405,7 +297,7 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         # 4. Output
         hidden_states = self.norm_out(self.norm_final(hidden_states), temb=temb)
         sample = self._unpatchify(self.proj_out(hidden_states), grid)
-        complete = len(routing_logits) == len(blocks_identity) > 0
+        complete = identity_features is not None and len(routing_logits) == len(of_blocks)
         output = IngredientsTransformerOutput(
             sample=sample, routing_logits=tuple(routing_logits) if complete else None
         )
@@ -496,41 +388,3 @@ class IngredientsTransformer3DModel(CogVideoXTransformer3DModel):
         for block in self.transformer_blocks:
             if hasattr(vars(block).get("forward"), "_torchdynamo_orig_callable"):
                 del block.forward
-
-    def _check_identities(
-        self, id_embeds: torch.Tensor, id_vit_hidden_states: Sequence[torch.Tensor], id_mask: torch.Tensor | None
-    ) -> None:
-        embed_dim = self.config.id_recognition_dim + self.config.id_semantic_dim
-        if id_embeds.ndim != 3 or id_embeds.shape[-1] != embed_dim:
-            raise ValueError(f"id_embeds must be (B, N, {embed_dim}), got {tuple(id_embeds.shape)}")
-        num_scales, vit_dim = self.config.id_num_scales, self.config.id_vit_dim
-        if len(id_vit_hidden_states) != num_scales:
-            raise ValueError(f"id_vit_hidden_states must be {num_scales} tensors, got {len(id_vit_hidden_states)}")
-        rows = tuple(id_embeds.shape[:2])
-        for states in id_vit_hidden_states:
-            if states.ndim != 4 or tuple(states.shape[:2]) != rows or states.shape[-1] != vit_dim:
-                raise ValueError(
-                    f"id_vit_hidden_states must be {(*rows, 'P', vit_dim)} as id_embeds, got {tuple(states.shape)}"
-                )
-        if id_mask is not None and (id_mask.dtype != torch.bool or tuple(id_mask.shape) != rows):
-            raise ValueError(f"id_mask must be bool {rows}, got {id_mask.dtype} {tuple(id_mask.shape)}")
-
-    def _check_features(
-        self, identity_features: IdentityFeatures, routing_indices: torch.Tensor | None, batch_and_tokens: torch.Size
-    ) -> None:
-        batch_size = batch_and_tokens[0]
-        if self.multi_scale_projector is None:
-            raise ValueError("this transformer was built with identity_modules=False and takes no identities")
-        if identity_features.batch_size != batch_size:
-            raise ValueError(
-                f"identity_features has {identity_features.batch_size} rows and the latents have {batch_size}: "
-                "see IdentityFeatures.repeat_for_guidance and repeat_interleave"
-            )
-        if routing_indices is not None and routing_indices.shape != batch_and_tokens:
-            raise ValueError(f"routing_indices must be {tuple(batch_and_tokens)}, got {tuple(routing_indices.shape)}")
-
-
-def _check_routing(routing: Routing) -> Routing:
-    if routing not in get_args(Routing):
-        raise ValueError(f"routing must be one of {get_args(Routing)}, got {routing!r}")
-    return routing

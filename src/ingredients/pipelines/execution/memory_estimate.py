@@ -26,7 +26,7 @@ from torch import nn
 from transformers import T5EncoderModel
 
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
-from ingredients.models.flops import cheaper_form
+from ingredients.models.flops import cheaper_form, video_dim
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, TILE
 from ingredients.pipelines.execution.speed_options import SpeedOptions
@@ -191,7 +191,7 @@ def identity_bytes(model: ModelWeights, demand: VideoDemand) -> int:
         return 0
     num_blocks = len(range(0, config["num_layers"], config["cross_attn_interval"]))
     width: int = config["id_attn_num_heads"] * config["id_attn_head_dim"]
-    if cheaper_form(config, num_identities=people) == "folded":
+    if cheaper_form(config, video_dim=video_dim(config), num_identities=people) == "folded":
         width = config["id_attn_num_heads"] * _video_width(config)
     num_queries: int = config["id_num_queries"]
     return 2 * people * num_queries * width * num_blocks * model.element_size
