@@ -52,6 +52,20 @@ def test_cases_are_made_from_photos_and_prompts(run: Run, own: Path) -> None:
     assert "3 people with 3 photos, 2 prompts, cases: 6 of 2 people\nnothing must be mended" in checked.stdout
 
 
+@pytest.mark.parametrize(
+    "option", ["--guidance-scale", "--identity-guidance-scale", "--likeness-guidance-scale", "--layout-share"]
+)
+@pytest.mark.parametrize("value", ["nan", "inf", "1e308"])
+def test_options_of_a_run_that_are_no_numbers_are_refused_before_anything_is_read(
+    run: Run, option: str, value: str
+) -> None:
+    result = run("benchmark", "run", "nowhere", "--output", "videos", option, value)
+    assert result.exit_code == 2
+    assert option in result.stderr
+    assert "nowhere" not in result.stderr
+    assert not Path("videos").exists()
+
+
 def test_what_is_wrong_is_named_and_the_exit_code_says_so(run: Run, own: Path) -> None:
     run("benchmark", "make", own)
     (own / "photos" / "ben.png").unlink()

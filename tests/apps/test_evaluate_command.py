@@ -170,7 +170,16 @@ def test_help_shows_how_to_judge_the_videos_of_others(run: Run) -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "1e308"])
-@pytest.mark.parametrize("option", ["--guidance-scale", "--identity-guidance-scale", "--layout-share", "--face-scale"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--guidance-scale",
+        "--identity-guidance-scale",
+        "--likeness-guidance-scale",
+        "--layout-share",
+        "--face-scale",
+    ],
+)
 def test_options_that_are_no_numbers_are_refused_before_anything_is_read(run: Run, option: str, value: str) -> None:
     result = run("evaluate", option, value, "--model", "no/such/model")
     assert result.exit_code == 2

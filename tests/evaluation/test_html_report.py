@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingredients.evaluation.html_assets import STYLE
 from ingredients.evaluation.html_media import embed_photo, embed_video
 from ingredients.evaluation.html_report import html_report
 from ingredients.evaluation.manifest import ManifestVideo
@@ -91,6 +92,15 @@ def test_a_video_that_browsers_play_is_taken_as_it_is(tmp_path):
     element = embed_video(path)
     assert element is not None
     assert base64.b64encode(path.read_bytes()).decode() in element
+
+
+@pytest.mark.parametrize(("width", "shown"), [(96, 384), (100, 300), (192, 384), (194, None), (480, None)])
+def test_a_small_video_is_enlarged_by_whole_pixels(tmp_path, width, shown):
+    write_video(tmp_path / "a.mp4", np.zeros((3, 32, width, 3), np.uint8), fps=8)
+    element = embed_video(tmp_path / "a.mp4")
+    assert (f'<video class="small" style="width: {shown}px" ' in element) == (shown is not None)
+    assert element.startswith("<video autoplay" if shown is None else "<video class")
+    assert ".cases video.small { image-rendering: pixelated;" in STYLE
 
 
 def test_any_other_is_made_one(tmp_path):

@@ -21,6 +21,8 @@ from peft import LoraConfig
 from PIL import Image
 
 from ingredients.core.errors import ArgumentError, HubError, ModelFolderError, NotFiniteError, UserInputError
+from ingredients.media.photos import load_photo
+from ingredients.pipelines.canvas_input import canvas_to_tensor
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.execution.speed import apply_speed_options
 from ingredients.pipelines.execution.speed_options import SpeedOptions
@@ -457,6 +459,25 @@ def test_a_canvas_means_the_same_in_each_of_its_forms(pipeline: IngredientsPipel
     pair = run(pipeline, canvas=[pixels, pixels[::-1].copy()], num_videos_per_prompt=2, generator=[7, 7])
     torch.testing.assert_close(pair[:1], expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(pair[1:], expected, rtol=1e-2, atol=1e-2)
+
+
+def test_a_canvas_of_pillow_is_read_as_its_file_is(tmp_path: Path) -> None:
+    pixels = make_canvas()
+    alpha = np.zeros(pixels.shape[:2], np.uint8)
+    alpha[4:-4, 6:-3] = 255
+    Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "cutout.png")
+    grey = pixels[..., 0].astype(np.uint16) * 257
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    Image.fromarray(pixels).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.png", exif=exif)
+    for name in ("cutout.png", "grey.png", "phone.png"):
+        expected = load_photo(tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            found = canvas_to_tensor(image, height=HEIGHT, width=WIDTH)
+        assert torch.equal(found, canvas_to_tensor(expected, height=HEIGHT, width=WIDTH))
+    assert (load_photo(tmp_path / "cutout.png")[0, 0] == 255).all()
+    assert np.array_equal(load_photo(tmp_path / "phone.png"), pixels)
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ code { font: 0.92em ui-monospace, monospace; }
 .cases { width: 100%; }
 .cases th, .cases td { padding: .4rem .5rem; }
 .cases td:first-child { overflow-wrap: anywhere; min-width: 3.5rem; }
-.cases video, .cases .none { display: block; width: 15rem; max-width: 15rem; border-radius: 4px; }
-.cases video { image-rendering: pixelated; }
+.cases video, .cases .none { display: block; width: 15rem; border-radius: 4px; }
+.cases video.small { image-rendering: pixelated; max-width: 100%; }
 .cases .none { padding: 1rem; background: var(--panel); color: var(--quiet); text-align: center; }
-.cases .prompt { min-width: 13rem; overflow-wrap: anywhere; }
+.cases .prompt { min-width: 10rem; overflow-wrap: anywhere; }
 .person {
   display: flex; gap: .6rem; align-items: center; margin-bottom: .4rem; min-width: 11rem; overflow-wrap: anywhere;
 }
@@ -62,7 +62,7 @@ th button:focus-visible { outline: 2px solid rgb(var(--accent)); }
   .cases tr { padding: .9rem 0; border-bottom: 1px solid var(--line); }
   .cases td:first-child { color: var(--quiet); }
   .cases td:first-child::before { content: "case "; }
-  .cases video, .cases .none { width: 100%; max-width: 28rem; margin: .3rem 0 .6rem; }
+  .cases video, .cases .none { width: 100%; max-width: 28rem; margin: .3rem 0 .6rem; }  /* but small ones */
   .cases td.number { display: inline-block; width: auto; margin: .3rem 1rem 0 0; }
   .matrix th, .matrix td, .transitions th, .transitions td { padding: .35rem .3rem; min-width: 0; }
   .matrix th, .transitions th { white-space: normal; }

@@ -10,10 +10,13 @@ from PIL import Image
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.media.photos import load_photo
-from ingredients.media.video import plays_in_browsers, read_video, write_video
+from ingredients.media.video import measure_video, plays_in_browsers, read_video, write_video
 
 _PHOTO_SIZE = 112
 """Of the longer side: twice what the page shows, for sharp screens."""
+
+_SMALL_WIDTH = 384
+"""A video at most half as wide is shown by whole pixels, as wide as fits in here: the small model's 96 four times."""
 
 _MAX_VIDEO_BYTES = 8 * 2**20
 _TRANSCODED_FACTOR = 23
@@ -33,15 +36,21 @@ def embed_photo(photo: Path | UInt8Array) -> str:
 
 
 def embed_video(path: Path) -> str | None:
-    """A `video` of a file, made H.264 where it is not; None if it cannot be read, or is too large for a page."""
+    """A `video` of a file, made H.264 where it is not; None if it cannot be read, or is too large for a page.
+
+    A small one is enlarged by a whole number, so that each of its pixels is a square.
+    """
     try:
         data = path.read_bytes() if plays_in_browsers(path) else _transcode(path)
+        width = measure_video(path, most_frames=1).width
     except UserInputError:
         return None
     if len(data) > _MAX_VIDEO_BYTES:
         return None
     source = f"data:video/mp4;base64,{_encode(data)}"
-    return f'<video autoplay controls loop muted playsinline preload="auto" src="{source}"></video>'
+    scale = _SMALL_WIDTH // width
+    small = f' class="small" style="width: {scale * width}px"' if scale > 1 else ""
+    return f'<video{small} autoplay controls loop muted playsinline preload="auto" src="{source}"></video>'
 
 
 def _transcode(path: Path) -> bytes:

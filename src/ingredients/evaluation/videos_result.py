@@ -23,6 +23,9 @@ from ingredients.evaluation.results import (
 from ingredients.evaluation.similarity import Measure
 from ingredients.evaluation.statistics import Estimate
 
+_FEW_VIDEOS = 4
+"""So many are listed one by one on the terminal."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VideosResult:
@@ -100,10 +103,13 @@ class VideosResult:
         }
 
     def to_summary(self) -> str:
-        """Some ten lines for the terminal; the report has the whole."""
+        """Some ten lines for the terminal, and few videos one by one; the report has the whole."""
         unjudged = f", {self.num_errors} of which could not be judged" if self.num_errors else ""
         lines = [f"{len(self.cases)} videos{unjudged}; judge: {self.judge}"]
-        return "\n".join([*lines, *summary_lines(self.metrics, self.cases, motion=())])
+        lines += summary_lines(self.metrics, self.cases, motion=())
+        if 1 < len(self.cases) <= _FEW_VIDEOS:
+            lines += ["", "## Cases", "", cases_table(self.cases)]
+        return "\n".join(lines)
 
     def to_markdown(self) -> str:
         """A page with all tables."""

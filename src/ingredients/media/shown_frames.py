@@ -1,4 +1,4 @@
-"""Frames as a player shows them: turned, mirrored, with square pixels, and in the colours that were meant.
+"""Frames as a player shows them: turned, mirrored, with square pixels, and in the colours of a usual screen.
 
 Legend: H/W pixels.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.media.wide_colours import is_wide, to_screen_colours
 
 if TYPE_CHECKING:
     import av
@@ -34,13 +35,16 @@ def shown_frame(frame: av.VideoFrame, stream: VideoStream) -> UInt8Array:
     if frame.colorspace == _UNSPECIFIED and (frame.width >= _HD_WIDTH or frame.height > _SD_HEIGHT):
         colourspace = "ITU709"
     is_scaled = (height, width) != (frame.height, frame.width)
+    wide = is_wide(primaries=frame.color_primaries, transfer=frame.color_trc)
     pixels = frame.reformat(
         width=width,
         height=height,
-        format="rgb24",
+        format="rgb48le" if wide else "rgb24",
         src_colorspace=colourspace,
         interpolation="BICUBIC" if is_scaled else None,
     ).to_ndarray()
+    if wide:
+        pixels = to_screen_colours(pixels.astype(np.uint16, copy=False), transfer=frame.color_trc)
     is_transposed, mirrors_columns, mirrors_rows = _turn(frame)
     if is_transposed:
         pixels = pixels.transpose(1, 0, 2)

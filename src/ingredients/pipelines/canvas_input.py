@@ -12,10 +12,11 @@ from PIL import Image
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import ArgumentError, ShapeError
+from ingredients.media.photos import read_photo
 
 CanvasImage: TypeAlias = Image.Image | UInt8Array | Float32Array
 CanvasInput: TypeAlias = CanvasImage | torch.Tensor | Sequence[CanvasImage]
-"""A Pillow image; RGB pixels (H, W, 3) or (B, H, W, 3), uint8, or floating-point numbers in [0, 1] as diffusers has
+"""A Pillow image, read as its file is; RGB pixels (H, W, 3) or (B, H, W, 3), uint8, or floating-point numbers in [0, 1] as diffusers has
 them; a list of such images; or a tensor (B, 3, H, W), uint8 or in [-1, 1]."""
 
 _ROUNDING = 1e-2
@@ -31,6 +32,7 @@ def canvas_to_tensor(canvas: CanvasInput, *, height: int, width: int) -> torch.T
     Raises:
         ShapeError: if it is not of the video's size.
         ArgumentError: if its values are not in the range of its kind.
+        PhotoError: if it is a Pillow image that cannot be read.
     """
     if isinstance(canvas, torch.Tensor):
         values = canvas / 127.5 - 1 if canvas.dtype == torch.uint8 else canvas
@@ -48,7 +50,7 @@ def canvas_to_tensor(canvas: CanvasInput, *, height: int, width: int) -> torch.T
 
 def _image_to_tensor(image: CanvasImage) -> torch.Tensor:
     """(B, 3, H, W) in [-1, 1] of an image, or of B."""
-    pixels = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
+    pixels = read_photo(image, "canvas") if isinstance(image, Image.Image) else np.asarray(image)
     pixels = pixels[None] if pixels.ndim == 3 else pixels  # (B, H, W, 3)
     if pixels.dtype == np.uint8:
         values = torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1)
