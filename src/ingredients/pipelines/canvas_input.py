@@ -16,8 +16,8 @@ from ingredients.media.photos import read_photo
 
 CanvasImage: TypeAlias = Image.Image | UInt8Array | Float32Array
 CanvasInput: TypeAlias = CanvasImage | torch.Tensor | Sequence[CanvasImage]
-"""A Pillow image, read as its file is; RGB pixels (H, W, 3) or (B, H, W, 3), uint8, or floating-point numbers in [0, 1] as diffusers has
-them; a list of such images; or a tensor (B, 3, H, W), uint8 or in [-1, 1]."""
+"""A Pillow image, read as its file is; RGB pixels (H, W, 3) or (B, H, W, 3), uint8, or floating-point numbers in
+[0, 1] as diffusers has them; a list of such images; or a tensor (B, 3, H, W), uint8 or in [-1, 1]."""
 
 _ROUNDING = 1e-2
 """By which half precision may leave a range."""
