@@ -24,13 +24,12 @@ from measuring import attention_rate, best_seconds, matrix_rate, seconds
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
-from ingredients.model_folders.unloaded_weights import T5_XXL
 from ingredients.models import presets
 from ingredients.models.block_ingredients import IngredientsBlock
 from ingredients.models.flops import base_block_flops, identity_flops_per_token, video_dim
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.model_weights import T5_XXL
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
@@ -281,13 +280,13 @@ def time_loops(size: Size, transformer: IngredientsTransformer3DModel, people: i
 
     exact = 0.0
     for name in names:
-        apply_speed_options(pipeline, LOOPS[name])
+        pipeline.apply_speed_options(LOOPS[name])
         if LOOPS[name].compile:
             loop()
         duration = seconds(loop, size.device)
         exact = exact or duration
         print(f"{name:<28} {duration:>8.2f} {duration / exact:>8.0%} {peak_memory(size, loop):>8}", flush=True)
-    apply_speed_options(pipeline, SpeedOptions())
+    pipeline.apply_speed_options(SpeedOptions())
 
 
 def time_parts(size: Size) -> None:

@@ -28,7 +28,6 @@ from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.evaluation.statistics import bootstrap_mean
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.model_folders.places import default_model_path
-from ingredients.pipelines.execution.speed import apply_speed_options
 from ingredients.pipelines.execution.speed_options import STEP_CACHES, SpeedOptions
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -117,7 +116,7 @@ def time_transformer(
     best = dict.fromkeys(names, float("inf"))
     for round_index in range(rounds):
         for name in names:
-            apply_speed_options(pipeline, OPTIONS[name])
+            pipeline.apply_speed_options(OPTIONS[name])
             if round_index == 0 and OPTIONS[name].compile:
                 started = time.perf_counter()
                 make_video(pipeline, question, steps=steps, likeness=0.0)
@@ -174,7 +173,7 @@ def main() -> None:
             print("| option | transformer | video | PSNR | similarity | right person |\n|---|---|---|---|---|---|")
             exact_videos: list[UInt8Array] = []
             for name in names:
-                apply_speed_options(pipeline, OPTIONS[name])
+                pipeline.apply_speed_options(OPTIONS[name])
                 started = time.process_time()
                 videos = [make_video(pipeline, each, steps=steps, likeness=likeness) for each in questions]
                 a_video = (time.process_time() - started) / len(questions)

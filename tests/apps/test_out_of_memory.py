@@ -11,8 +11,8 @@ from transformers import T5EncoderModel
 
 from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.out_of_memory import explained_out_of_memory, is_out_of_memory
 from ingredients.models.block_ingredients import IngredientsBlock
-from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory, is_out_of_memory
 from tests.apps.conftest import Run
 
 ALLOCATOR = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried ..."

@@ -22,6 +22,7 @@ from ingredients.evaluation.parts import BOTH, GLOBAL_ONLY, MODULE_VARIANTS
 from ingredients.evaluation.router_probe import balanced_recall, probe_router
 from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_runner
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.scenes import render_scene
 from tests.evaluation.stand_ins import MeanColourRecogniser, make_face
 from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
@@ -310,7 +311,7 @@ def test_a_router_that_goes_by_the_order_of_the_people_has_no_merit(pipeline, mo
     monkeypatch.setattr(pipeline.transformer, "prepare_identities", listen)
 
     def route_by_order(module, inputs, output):
-        grid = pipeline.geometry.token_grid(height=32, width=40, num_frames=9)
+        grid = pipeline.geometry.token_grid(VideoShape(height=32, width=40, num_frames=9))
         is_right = torch.arange(grid[2]) >= grid[2] / 2
         by_order = torch.stack([~is_right, is_right], dim=-1).float().repeat(grid[0] * grid[1], 1)
         output.routing_logits = tuple(by_order.expand(len(logits), -1, -1) for logits in output.routing_logits)

@@ -27,17 +27,17 @@ from ingredients.evaluation.folder_scale import FolderScale, load_folder_scale, 
 from ingredients.evaluation.manifest import MANIFEST_NAME, ManifestPerson, ManifestVideo, read_manifest, write_manifest
 from ingredients.media.provenance import Provenance, read_provenance
 from ingredients.model_folders.origin import read_card_metadata
+from ingredients.model_folders.sampling_settings import (
+    SAMPLING_DEFAULTS_NAME,
+    SamplingSettings,
+    load_sampling_defaults,
+    save_sampling_defaults,
+)
 from ingredients.pipelines.execution.residual_magnitudes import (
     RESIDUAL_MAGNITUDES_NAME,
     ResidualMagnitudes,
     load_residual_magnitudes,
     save_residual_magnitudes,
-)
-from ingredients.pipelines.sampling_defaults import (
-    SAMPLING_DEFAULTS_NAME,
-    SamplingDefaults,
-    load_sampling_defaults,
-    save_sampling_defaults,
 )
 from ingredients.studies import steps
 from ingredients.studies.comparison import read_result
@@ -113,7 +113,7 @@ def use_result(folder: Path) -> object:
 OWN_FILES = [
     OwnFile(
         SAMPLING_DEFAULTS_NAME,
-        lambda folder: save_sampling_defaults(SamplingDefaults(num_inference_steps=7, layout_share=0.25), folder),
+        lambda folder: save_sampling_defaults(SamplingSettings(num_inference_steps=7, layout_share=0.25), folder),
         load_sampling_defaults,
     ),
     OwnFile(

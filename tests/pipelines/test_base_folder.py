@@ -14,8 +14,7 @@ from ingredients.core.errors import ModelFolderError, OutputError, ShapeError, S
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.model_folders.identity import save_identity_folder
 from ingredients.models.transformer_ingredients import LORA_TARGETS, IngredientsTransformer3DModel
-from ingredients.pipelines.execution.memory_modes import apply_memory_mode
-from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.memory_plan import MemoryPlan
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -173,17 +172,17 @@ def test_only_a_base_has_positions_to_drop(tmp_path: Path) -> None:
 
 def test_what_could_not_be_loaded_again_is_not_written(tmp_path: Path) -> None:
     pipeline = make_pipeline()
-    apply_speed_options(pipeline, SpeedOptions(fuse_qkv=True))
+    pipeline.apply_speed_options(SpeedOptions(fuse_qkv=True))
     with pytest.raises(ValueError, match="fused projections"):
         pipeline.save_pretrained(tmp_path)
-    apply_speed_options(pipeline, SpeedOptions())
+    pipeline.apply_speed_options(SpeedOptions())
     pipeline.save_pretrained(tmp_path / "whole")
     assert load_pipeline_without_faces(tmp_path / "whole")
     pipeline.transformer.add_adapter(LoraConfig(r=3, target_modules=list(LORA_TARGETS)))
     with pytest.raises(ValueError, match="has a LoRA"):
         pipeline.save_pretrained(tmp_path)
     eight_bit = make_pipeline()
-    apply_memory_mode(eight_bit, MemoryMode.MINIMAL, torch.device("cpu"))
+    eight_bit.apply_memory_plan(MemoryPlan(mode=MemoryMode.MINIMAL), torch.device("cpu"))
     with pytest.raises(ValueError, match="in 8 bit"):
         eight_bit.save_pretrained(tmp_path)
 

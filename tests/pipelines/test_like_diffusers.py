@@ -22,12 +22,11 @@ from PIL import Image
 
 from ingredients.core.errors import ArgumentError, HubError, ModelFolderError, NotFiniteError, UserInputError
 from ingredients.media.photos import load_photo
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.canvas_input import canvas_to_tensor
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
-from ingredients.pipelines.execution.speed import apply_speed_options
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from tests.pipelines.stand_ins import (
     HEIGHT,
     PROMPT,
@@ -42,7 +41,7 @@ from tests.pipelines.stand_ins import (
     make_seeing_face_stack,
 )
 
-DEFAULTS = SamplingDefaults(num_inference_steps=3, guidance_scale=2.0, layout_share=0.5)
+DEFAULTS = SamplingSettings(num_inference_steps=3, guidance_scale=2.0, layout_share=0.5)
 MAGNITUDES = ResidualMagnitudes(timesteps=(999, 500, 1), log_magnitudes=(0.0, 0.1, 0.3))
 ID_TARGETS = ["id_attn.to_q", "id_attn.to_kv", "id_attn.to_out"]
 
@@ -85,7 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("way", ["from_pipe", "components"])
 def test_a_second_pipeline_has_all_that_the_first_has(configured: IngredientsPipeline, way: str) -> None:
-    apply_speed_options(configured, SpeedOptions(fuse_qkv=True, split_guidance=True, step_cache="mag"))
+    configured.apply_speed_options(SpeedOptions(fuse_qkv=True, split_guidance=True, step_cache="mag"))
     if way == "from_pipe":
         second = IngredientsPipeline.from_pipe(configured)
     else:
@@ -94,8 +93,8 @@ def test_a_second_pipeline_has_all_that_the_first_has(configured: IngredientsPip
         assert getattr(second, name) is part
     assert (second.sampling_defaults, second.residual_magnitudes) == (DEFAULTS, MAGNITUDES)
     assert second.facial_extractor is not None
-    assert (second.speed_options, second.step_cache) == (configured.speed_options, "mag")
-    assert second.split_guidance
+    assert (second.execution.speed, second.execution.speed.step_cache) == (configured.execution.speed, "mag")
+    assert second.execution.splits_guidance
     settings = {"num_inference_steps": None}
     assert torch.equal(run(second, **settings), run(configured, **settings))
     second.unfuse_qkv_projections()
@@ -119,7 +118,7 @@ def test_defaults_set_later_are_those_of_the_second_pipeline(configured: Ingredi
     changed = DEFAULTS.override(guidance_scale=4.0)
     configured.sampling_defaults = changed
     assert IngredientsPipeline(**configured.components).sampling_defaults == changed
-    assert make_pipeline().sampling_defaults == SamplingDefaults()  # of another model: nothing leaks
+    assert make_pipeline().sampling_defaults == SamplingSettings()  # of another model: nothing leaks
     assert copy.deepcopy(configured).sampling_defaults == changed
 
 
@@ -405,7 +404,7 @@ def test_query_key_and_value_are_fused_on_the_pipeline(pipeline: IngredientsPipe
     before = run(pipeline)
     pipeline.fuse_qkv_projections()
     assert pipeline.transformer.transformer_blocks[0].attn1.fused_projections
-    assert pipeline.speed_options.fuse_qkv
+    assert pipeline.execution.speed.fuse_qkv
     torch.testing.assert_close(run(pipeline), before, rtol=1e-4, atol=1e-4)
     pipeline.unfuse_qkv_projections()
     assert torch.equal(run(pipeline), before)

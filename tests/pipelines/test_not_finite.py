@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ArgumentError, NoFaceError, NotFiniteError
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from tests.pipelines.stand_ins import (
     HEIGHT,
     LATENT_SHAPE,
@@ -88,9 +88,9 @@ def test_options_that_are_no_numbers_are_refused(pipeline: IngredientsPipeline, 
 
 
 def test_defaults_of_a_model_are_numbers_as_well(tmp_path: Path) -> None:
-    for field in dataclasses.fields(SamplingDefaults):
+    for field in dataclasses.fields(SamplingSettings):
         with pytest.raises(ArgumentError, match=field.name):
-            SamplingDefaults(**{field.name: float("nan")})
+            SamplingSettings(**{field.name: float("nan")})
 
 
 def with_nan(tensor: torch.Tensor) -> torch.Tensor:

@@ -3,16 +3,16 @@
 import pytest
 
 from ingredients.core.errors import ShapeError
-from ingredients.pipelines.video_shape import VideoGeometry
+from ingredients.pipelines.video_shape import VideoGeometry, VideoShape
 
-PUBLISHED = VideoGeometry(spatial_ratio=8, temporal_ratio=4, patch_size=2)
+OWN = VideoShape(height=480, width=720, num_frames=49)
+PUBLISHED = VideoGeometry(spatial_ratio=8, temporal_ratio=4, patch_size=2, own_shape=OWN)
 
 
 def test_the_published_size_has_17550_tokens() -> None:
-    shape = {"height": 480, "width": 720, "num_frames": 49}
-    PUBLISHED.check(**shape)
-    assert PUBLISHED.latent_shape(**shape) == (13, 60, 90)
-    assert PUBLISHED.token_grid(**shape) == (13, 30, 45)
+    PUBLISHED.check(OWN)
+    assert PUBLISHED.latent_shape(OWN) == (13, 60, 90)
+    assert PUBLISHED.token_grid(OWN) == (13, 30, 45)
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,17 @@ def test_what_cannot_be_made_is_refused_with_the_nearest_that_can(
     height: int, width: int, num_frames: int, advice: str
 ) -> None:
     with pytest.raises(ShapeError, match=advice):
-        PUBLISHED.check(height=height, width=width, num_frames=num_frames)
+        PUBLISHED.check(VideoShape(height=height, width=width, num_frames=num_frames))
 
 
 def test_a_video_may_be_a_single_frame() -> None:
-    PUBLISHED.check(height=16, width=16, num_frames=1)
-    assert PUBLISHED.token_grid(height=16, width=16, num_frames=1) == (1, 1, 1)
+    picture = VideoShape(height=16, width=16, num_frames=1)
+    PUBLISHED.check(picture)
+    assert PUBLISHED.token_grid(picture) == (1, 1, 1)
 
 
 def test_learned_positions_allow_one_shape() -> None:
-    fixed = VideoGeometry(spatial_ratio=8, temporal_ratio=4, patch_size=2, only_shape=(480, 720, 49))
-    fixed.check(height=480, width=720, num_frames=49)
+    fixed = VideoGeometry(spatial_ratio=8, temporal_ratio=4, patch_size=2, own_shape=OWN, only_shape=OWN)
+    fixed.check(OWN)
     with pytest.raises(ShapeError, match="only 49 frames of 480 high and 720 wide, not 49 frames of 720 high"):
-        fixed.check(height=720, width=480, num_frames=49)
+        fixed.check(VideoShape(height=720, width=480, num_frames=49))

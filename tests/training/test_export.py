@@ -18,11 +18,15 @@ from ingredients.model_folders.components import load_text_encoder
 from ingredients.model_folders.identity import read_identity_folder
 from ingredients.model_folders.new_folder_parts import stored_dtype
 from ingredients.model_folders.origin import model_origin
+from ingredients.model_folders.sampling_settings import (
+    SamplingSettings,
+    load_sampling_defaults,
+    save_sampling_defaults,
+)
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.pipelines.clip_encoding import model_digests
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
 from ingredients.training.runs.adapter_chain import adapter_of, join_adapters, trained_beside
 from ingredients.training.runs.export import export_run
 from ingredients.training.runs.export_plan import Layout, plan_export
@@ -50,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole model with identity modules, a judge, and what it says of sampling."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_tiny_model(folder)
-    save_sampling_defaults(SamplingDefaults(num_inference_steps=7), folder)
+    save_sampling_defaults(SamplingSettings(num_inference_steps=7), folder)
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ingredients.core.config import config_to_dict, load_config
 from ingredients.data.buckets import Bucket
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.training.runs.planned_stage import build_planned_stage
 from ingredients.training.runs.run import RUN_KINDS, RunConfig
 
@@ -94,7 +94,7 @@ def test_the_transformer_and_the_clips_are_the_papers() -> None:
 
 
 def test_videos_are_sampled_as_the_papers() -> None:
-    sampling = SamplingDefaults()
+    sampling = SamplingSettings()
     assert (sampling.num_inference_steps, sampling.guidance_scale) == (50, 6.0)  # 4.1
     extras = (sampling.identity_guidance_scale, sampling.layout_share, sampling.likeness_guidance_scale)
     assert extras == (1.0, 0.0, 0.0)  # none of which the paper has

@@ -11,7 +11,7 @@ import pytest
 from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.studies.study_config import StudyConfig
 from ingredients.training.loop.checkpoints import RunPosition
 from ingredients.training.loop.trainer import TrainerConfig
@@ -55,7 +55,7 @@ def test_every_number_is_declared_with_its_range(config_type: type[Any]) -> None
     bare = {name for name, annotation in hints.items() if list(bare_numbers(annotation))}
     assert bare - measured == set()
     has_numbers = any(list(bare_numbers(hint)) for hint in typing.get_type_hints(config_type).values())
-    if has_numbers and config_type is not SamplingDefaults:  # whose numbers a call of the pipeline can change
+    if has_numbers and config_type is not SamplingSettings:  # whose numbers a call of the pipeline can change
         assert hasattr(config_type, "__post_init__")  # what Python code builds is checked as well
 
 

@@ -175,7 +175,6 @@ def run(
     from ingredients.evaluation.casebook.videos import make_benchmark_videos
     from ingredients.evaluation.generation import GenerationSettings
     from ingredients.pipelines.execution.memory_estimate import VideoDemand
-    from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
     from ingredients.pipelines.loading import load_pipeline
 
     pipeline = load_pipeline(
@@ -195,9 +194,8 @@ def run(
         layout_share=layout_share,
         likeness_guidance_scale=likeness_guidance_scale,
     )
-    mode, on_processor = pipeline.memory_plan.mode, pipeline.device.type == "cpu"
     try:
-        with explained_out_of_memory(mode, on_processor=on_processor), show_progress("Making videos") as progress:
+        with pipeline.explained_out_of_memory(), show_progress("Making videos") as progress:
             videos = make_benchmark_videos(
                 pipeline,
                 folder,

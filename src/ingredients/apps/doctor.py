@@ -218,18 +218,12 @@ def _fit_models(model: Path | None, free: int | None) -> Iterator[ModelFit]:
     import torch
 
     from ingredients.model_folders.places import default_model_path
-    from ingredients.model_folders.unloaded_weights import folder_weights, published_weights
-    from ingredients.pipelines.execution.memory_estimate import (
-        ModelWeights,
-        VideoDemand,
-        estimate_needs,
-        video_shape,
-        with_margin,
-    )
+    from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs, with_margin
+    from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights, published_weights
 
     def fit(name: str, half: ModelWeights, single: ModelWeights) -> ModelFit:
         demand = VideoDemand()
-        height, width, num_frames = video_shape(half, demand)
+        height, width, num_frames = demand.shape(half)
         needs = estimate_needs(half, demand)
         return ModelFit(
             model=name,

@@ -105,6 +105,7 @@ def encode(
     from ingredients.data.source_examples import source_examples
     from ingredients.pipelines.clip_encoding import load_encoding_model
     from ingredients.pipelines.loading import default_device, default_dtype
+    from ingredients.pipelines.video_shape import VideoShape
 
     device = default_device()
     dtype = default_dtype(device)
@@ -125,7 +126,8 @@ def encode(
         )
         reading = ReadingConfig(buckets=buckets or (loaded.bucket,), stride=stride, seed=seed)
         for each in reading.buckets:
-            loaded.geometry.check(height=each.height, width=each.width, num_frames=each.num_frames)
+            shape = VideoShape(height=each.height, width=each.width, num_frames=each.num_frames)
+            loaded.geometry.check(shape)
         description = describe(
             loaded.encoder,
             parts=loaded.digests,

@@ -158,7 +158,6 @@ def evaluate(
     from ingredients.evaluation.names import HTML_NAME
     from ingredients.evaluation.results import EvaluationResult
     from ingredients.evaluation.runner import evaluate as run_evaluation
-    from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
     from ingredients.pipelines.loading import load_pipeline
 
     backends = load_backends(
@@ -177,8 +176,7 @@ def evaluate(
         note(COMPILE_NOTICE)
     result: EvaluationResult | ModulesResult
     try:
-        mode, on_processor = pipeline.memory_plan.mode, pipeline.device.type == "cpu"
-        with explained_out_of_memory(mode, on_processor=on_processor), show_progress("Evaluating") as progress:
+        with pipeline.explained_out_of_memory(), show_progress("Evaluating") as progress:
             if modules:
                 result = evaluate_modules(
                     pipeline,

@@ -23,7 +23,6 @@ from ingredients.media.provenance import Provenance
 from ingredients.media.video import MAX_FRAME_PIXELS, write_video
 from ingredients.model_folders.places import find_model
 from ingredients.pipelines.execution.memory_estimate import VideoDemand
-from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
 from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.people import identity_photos
@@ -95,7 +94,7 @@ class ReadyModel:
         """
         started = time.monotonic() if started is None else started
         notices = list(self.notices)
-        with _collect_notices(notices, notice), self._explained_out_of_memory():
+        with _collect_notices(notices, notice), self.pipeline.explained_out_of_memory():
             frames, routing_maps = _denoise(request, self.pipeline, self.identities, progress)
             provenance = _provenance(request, self.folder)
             files = {name: [str(file) for file in given] for name, given in request.photos.items()}
@@ -118,15 +117,12 @@ class ReadyModel:
             num_frames=shown.shape[0],
             height=shown.shape[1],
             width=shown.shape[2],
-            memory=self.pipeline.memory_plan.mode,
+            memory=self.pipeline.execution.memory.mode,
             seconds=time.monotonic() - started,
             people=people,
             judge=self.check_people.judge_name,
             notices=tuple(notices),
         )
-
-    def _explained_out_of_memory(self) -> contextlib.AbstractContextManager[None]:
-        return explained_out_of_memory(self.pipeline.memory_plan.mode, on_processor=self.pipeline.device.type == "cpu")
 
 
 def get_ready(
@@ -159,11 +155,11 @@ def get_ready(
             memory=request.memory,
             demand=_video_demand(request),
         )
-        if pipeline.memory_plan.reason is not None:
-            tell(pipeline.memory_plan.reason)
+        if pipeline.execution.memory.reason is not None:
+            tell(pipeline.execution.memory.reason)
         if request.speed.compile:
             tell(COMPILE_NOTICE)
-        with explained_out_of_memory(pipeline.memory_plan.mode, on_processor=pipeline.device.type == "cpu"):
+        with pipeline.explained_out_of_memory():
             check_takes_people(pipeline, folder)
             _warn_of_photographs(request, pipeline)
             assert pipeline.face_encoder is not None
@@ -217,15 +213,13 @@ def _warn_of_photographs(request: GenerateRequest, pipeline: IngredientsPipeline
 
 
 def _check_shape(request: GenerateRequest, pipeline: IngredientsPipeline) -> None:
-    """Checks the shape before the faces are looked at; the pipeline knows its own defaults."""
-    config, geometry = pipeline.transformer.config, pipeline.geometry
-    height = request.height or config.sample_height * geometry.spatial_ratio
-    width = request.width or config.sample_width * geometry.spatial_ratio
-    geometry.check(height=height, width=width, num_frames=request.num_frames or config.sample_frames)
-    if request.scale**2 * height * width > MAX_FRAME_PIXELS:
+    """Checks the shape before the faces are looked at."""
+    shape = pipeline.geometry.shape(height=request.height, width=request.width, num_frames=request.num_frames)
+    pipeline.geometry.check(shape)
+    if request.scale**2 * shape.height * shape.width > MAX_FRAME_PIXELS:
         raise ShapeError(
-            f"A video of {width}x{height} enlarged {request.scale} times has larger frames than are written; make "
-            "--scale smaller."
+            f"A video of {shape.width}x{shape.height} enlarged {request.scale} times has larger frames than are "
+            "written; make --scale smaller."
         )
 
 

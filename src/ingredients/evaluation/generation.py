@@ -14,15 +14,16 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.parts import Addition, TokenAssignment, Variant
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.layout import column_layout
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
+from ingredients.pipelines.video_shape import VideoShape
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationSettings(SamplingDefaults):
+class GenerationSettings(SamplingSettings):
     """How the videos are made; everything here changes the numbers."""
 
     face_scale: float = 1.0
@@ -49,20 +50,6 @@ class GenerationSettings(SamplingDefaults):
             "likeness_guidance": self.likeness_guidance_scale > 0,
         }
         return frozenset(addition for addition, is_asked in asked.items() if is_asked)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class VideoShape:
-    """Size of a video."""
-
-    num_frames: int
-    """F."""
-
-    height: int
-    """H."""
-
-    width: int
-    """W."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,13 +88,8 @@ def video_shape(pipeline: IngredientsPipeline, settings: GenerationSettings) -> 
     Raises:
         ShapeError: if the model cannot make it.
     """
-    config, geometry = pipeline.transformer.config, pipeline.geometry
-    shape = VideoShape(
-        num_frames=settings.num_frames or config.sample_frames,
-        height=settings.height or config.sample_height * geometry.spatial_ratio,
-        width=settings.width or config.sample_width * geometry.spatial_ratio,
-    )
-    geometry.check(height=shape.height, width=shape.width, num_frames=shape.num_frames)
+    shape = pipeline.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
+    pipeline.geometry.check(shape)
     return shape
 
 
@@ -142,7 +124,7 @@ def generate_videos(
         ]
     routing_indices = None
     if variant.assignment is not None:
-        grid = pipeline.geometry.token_grid(height=shape.height, width=shape.width, num_frames=shape.num_frames)
+        grid = pipeline.geometry.token_grid(shape)
         routing_indices = torch.stack(
             [
                 assign_tokens(variant.assignment, grid, num_people=len(request.local_people), seed=request.seed)

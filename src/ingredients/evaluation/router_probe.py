@@ -18,6 +18,7 @@ from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.models.rotary import video_rotary_emb
 from ingredients.pipelines.canvas_input import canvas_to_tensor
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.scenes import Scene
 
 TIMESTEPS = (100, 300, 500)
@@ -49,7 +50,7 @@ def probe_router(
     """
     device, transformer = pipeline.device, pipeline.transformer
     num_frames, height, width = scene.frames.shape[:3]
-    grid = pipeline.geometry.token_grid(height=height, width=width, num_frames=num_frames)
+    grid = pipeline.geometry.token_grid(VideoShape(height=height, width=width, num_frames=num_frames))
     order = np.random.default_rng(seed).permutation(len(identities))
     coverage = token_coverage(
         scene.face_masks[:, order], grid=grid[1:], temporal_compression=pipeline.geometry.temporal_ratio

@@ -25,7 +25,6 @@ from ingredients.evaluation.reported import ReportedCase, ReportedPerson
 from ingredients.evaluation.results import EvaluationResult
 from ingredients.evaluation.saved_videos import save_manifest
 from ingredients.evaluation.text_encoders import TextImageEncoder
-from ingredients.pipelines.execution.speed import apply_speed_options
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 
@@ -197,7 +196,7 @@ def open_runner(
         SpeedOptionError: if the model cannot run with the settings' speed options.
         OutputError: if it cannot be made.
     """
-    apply_speed_options(pipeline, settings.speed)
+    pipeline.apply_speed_options(settings.speed)
     description = {
         "model": model_fingerprint(pipeline),
         "judge": judge_fingerprint(judge),

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from ingredients.evaluation.cases import Case, person_photos
 from ingredients.evaluation.evaluation_folder import EvaluationFolder
-from ingredients.evaluation.generation import VideoShape
 from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo, write_manifest
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_lossless_video
+from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.identity import sample_identity
 from ingredients.world.scenes import render_scene
 

@@ -1,6 +1,9 @@
 """Names in a model folder, for who looks for its files without loading anything."""
 
 MODEL_INDEX = "model_index.json"
+PIPELINE_CLASS = "IngredientsPipeline"
+"""The class that the index names, as diffusers writes it."""
+
 FACE_ENCODER = "face_encoder"
 TRANSFORMER = "transformer"
 TRANSFORMER_EMA = "transformer_ema"

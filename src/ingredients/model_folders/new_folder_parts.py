@@ -14,8 +14,9 @@ from ingredients.core.json_yaml import BadFileError, to_json
 from ingredients.core.model_files import read_json
 from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.model_folders.components import load_text_encoder, load_vae
-from ingredients.model_folders.layout import FACE_ENCODER, MODEL_INDEX, TRANSFORMER
+from ingredients.model_folders.layout import FACE_ENCODER, MODEL_INDEX, PIPELINE_CLASS, TRANSFORMER
 from ingredients.model_folders.needed_files import needed_files
+from ingredients.model_folders.sampling_settings import SAMPLING_DEFAULTS_NAME
 from ingredients.model_folders.weight_files import (
     DIFFUSERS_WEIGHTS,
     TRANSFORMERS_WEIGHTS,
@@ -24,8 +25,6 @@ from ingredients.model_folders.weight_files import (
     weight_files,
 )
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.sampling_defaults import SAMPLING_DEFAULTS_NAME
 
 _KEPT_FOLDERS = ("tokenizer", "scheduler", "judge")
 _PATH_FIELDS = ("_name_or_path", "name_or_path")
@@ -76,7 +75,7 @@ def copy_model_parts(source: Path, target: Path, *, dtype: torch.dtype | None = 
     _copy(source, target, kept)
     index = read_json(source / MODEL_INDEX)
     index |= {
-        "_class_name": IngredientsPipeline.__name__,
+        "_class_name": PIPELINE_CLASS,
         "_diffusers_version": diffusers_version,
         TRANSFORMER: [IngredientsTransformer3DModel.__module__, IngredientsTransformer3DModel.__name__],
     }

@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar, Union
 
 from ingredients.core.errors import IngredientsError, ModelFolderError
 from ingredients.core.model_files import read_json
+from ingredients.core.out_of_memory import is_out_of_memory
 from ingredients.model_folders.weight_files import first_line
-from ingredients.pipelines.execution.out_of_memory import is_out_of_memory
 
 _PartT = TypeVar("_PartT")
 

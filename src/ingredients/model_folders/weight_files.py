@@ -16,8 +16,8 @@ from ingredients.core.errors import IngredientsError, ModelFolderError, NotFinit
 from ingredients.core.finite import all_finite
 from ingredients.core.input_files import check_all_regular, check_regular
 from ingredients.core.model_files import name_some, read_json
+from ingredients.core.out_of_memory import is_out_of_memory
 from ingredients.faces.weights import check_stored, read_tensors
-from ingredients.pipelines.execution.out_of_memory import is_out_of_memory
 
 DIFFUSERS_WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 """What diffusers calls a part's weights."""

@@ -136,7 +136,5 @@ def find_face_encoder(folder: Path, face_encoder: Path | None) -> Path:
 
 def model_bucket(transformer: IngredientsTransformer3DModel, vae: AutoencoderKLCogVideoX) -> Bucket:
     """The length and size that a transformer was made for."""
-    config, ratio = transformer.config, 2 ** (len(vae.config.block_out_channels) - 1)
-    return Bucket(
-        num_frames=config.sample_frames, height=config.sample_height * ratio, width=config.sample_width * ratio
-    )
+    shape = VideoGeometry.of(transformer.config, vae.config).own_shape
+    return Bucket(num_frames=shape.num_frames, height=shape.height, width=shape.width)

@@ -8,14 +8,14 @@ import torch
 
 from ingredients.core.errors import ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.out_of_memory import explained_out_of_memory
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.model_folders.components import count_weights
 from ingredients.model_folders.places import default_model_path, find_model, find_model_here
-from ingredients.pipelines.execution.memory_estimate import VideoDemand, weigh
-from ingredients.pipelines.execution.memory_modes import apply_memory_mode
+from ingredients.pipelines.execution.execution import check_speed_in_memory_mode
+from ingredients.pipelines.execution.memory_estimate import VideoDemand
 from ingredients.pipelines.execution.memory_plan import gigabytes, plan_memory
-from ingredients.pipelines.execution.out_of_memory import explained_out_of_memory
-from ingredients.pipelines.execution.speed import apply_speed_options, check_speed_in_memory_mode
+from ingredients.pipelines.execution.model_weights import weigh
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
@@ -51,7 +51,7 @@ def load_pipeline(
     """Loads a model, the shipped one by default.
 
     Everything is read into the processor's memory first; the memory mode says what goes to the device, and when.
-    `memory_plan` of the pipeline says which mode it is, and why.
+    `execution.memory` of the pipeline says which mode it is, and why.
 
     Args:
         model: As `find_model` takes it: in the published layout, in ours, or a CogVideoX of diffusers' as the base.
@@ -88,10 +88,9 @@ def load_pipeline(
     plan = plan_memory(MemoryMode(memory), weights, demand, device=device)
     if speed != SpeedOptions():
         check_speed_in_memory_mode(speed, plan.mode)
-        apply_speed_options(pipeline, speed, device=device)
+        pipeline.apply_speed_options(speed, device=device)
     with explained_out_of_memory(plan.mode, on_processor=on_processor):
-        apply_memory_mode(pipeline, plan.mode, device)
-    pipeline.memory_plan = plan
+        pipeline.apply_memory_plan(plan, device)
     return pipeline
 
 

@@ -10,6 +10,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Self, cast, get_args
 
@@ -23,11 +24,11 @@ from diffusers.utils.torch_utils import get_device, randn_tensor
 from diffusers.video_processor import VideoProcessor
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
-from ingredients.core.errors import ArgumentError, ModelFolderError, ShapeError, SpeedOptionError
+from ingredients.core.errors import ArgumentError, ModelFolderError, ShapeError
 from ingredients.core.finite import check_given, check_made
 from ingredients.core.json_yaml import to_json
-from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.numbers import check_number, whole_number
+from ingredients.core.out_of_memory import explained_out_of_memory
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.canvas_latents import encode_slots
@@ -38,6 +39,11 @@ from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtrac
 from ingredients.model_folders.components import load_components, max_text_length
 from ingredients.model_folders.layout import FACE_ENCODER
 from ingredients.model_folders.lora_files import normalise_lora, read_header
+from ingredients.model_folders.sampling_settings import (
+    SamplingSettings,
+    load_sampling_defaults,
+    save_sampling_defaults,
+)
 from ingredients.model_folders.weight_files import WeightChoice, in_one_sentence
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
@@ -45,6 +51,7 @@ from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
 from ingredients.pipelines.diffusers_arguments import check_dtype, model_folder, without_diffusers_arguments
+from ingredients.pipelines.execution.execution import Execution
 from ingredients.pipelines.execution.memory_modes import fit_tiles
 from ingredients.pipelines.execution.memory_plan import MemoryPlan
 from ingredients.pipelines.execution.residual_magnitudes import (
@@ -52,9 +59,8 @@ from ingredients.pipelines.execution.residual_magnitudes import (
     load_residual_magnitudes,
     save_residual_magnitudes,
 )
-from ingredients.pipelines.execution.speed import apply_speed_options
-from ingredients.pipelines.execution.speed_options import SpeedOptions, StepCacheName
-from ingredients.pipelines.execution.step_caches import check_step_cache, running_step_cache
+from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.execution.step_caches import running_step_cache
 from ingredients.pipelines.guidance import for_passes, plan_guidance
 from ingredients.pipelines.guidance_passes import run_passes
 from ingredients.pipelines.layout import planned_indices
@@ -63,7 +69,6 @@ from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_number, warn_about_prompt
 from ingredients.pipelines.random_generators import GeneratorInput, make_generators
-from ingredients.pipelines.sampling_defaults import SamplingDefaults, load_sampling_defaults, save_sampling_defaults
 from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps, spell_out
 from ingredients.pipelines.shared_parts import CARRIED, carried_attributes, carry_attribute, one_at_a_time
 from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
@@ -114,15 +119,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self._set_face_encoder(face_encoder)
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
         carried = carried_attributes(transformer)
-        self.sampling_defaults: SamplingDefaults = carried.get("sampling_defaults", SamplingDefaults())
-        self.memory_plan: MemoryPlan = carried.get("memory_plan", MemoryPlan(mode=MemoryMode.FULL))
+        self.sampling_defaults: SamplingSettings = carried.get("sampling_defaults", SamplingSettings())
         self.residual_magnitudes: ResidualMagnitudes | None = carried.get("residual_magnitudes")
-        # This and the next two are set by `apply_speed_options`.
-        self.speed_options: SpeedOptions = carried.get("speed_options", SpeedOptions())
-        self.step_cache: StepCacheName | None = carried.get("step_cache")
-        self.split_guidance: bool = carried.get("split_guidance", False)
-        # Set by `apply_memory_mode`.
-        self.saves_memory_by_splitting: bool = carried.get("saves_memory_by_splitting", False)
+        self.execution: Execution = carried.get("execution", Execution())
         spell_out(scheduler)
         self._trained_scheduler = scheduler
         self._max_text_length: int | None = None
@@ -338,13 +337,31 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         """What latents are multiplied by, by diffusers' name."""
         return 0.7 if self.vae is None else float(self.vae.config.scaling_factor)
 
+    def apply_speed_options(self, options: SpeedOptions, *, device: torch.device | None = None) -> None:
+        """Makes its videos with these speed options and no others; arguments and errors as `Execution` has them."""
+        self.execution = self.execution.apply_speed_options(
+            options, self.transformer, magnitudes=self.residual_magnitudes, device=device
+        )
+
+    def apply_memory_plan(self, plan: MemoryPlan, device: torch.device) -> None:
+        """Puts its parts, freshly loaded, where a plan wants them; arguments as `Execution` has them."""
+        self.execution = self.execution.apply_memory_plan(plan, self, device)
+
+    def explained_out_of_memory(self) -> AbstractContextManager[None]:
+        """Turns running out of memory within a block into one sentence that says what to try.
+
+        Raises:
+            OutOfMemoryError: Instead of what the library raised.
+        """
+        return explained_out_of_memory(self.execution.memory.mode, on_processor=self.device.type == "cpu")
+
     def fuse_qkv_projections(self) -> None:
         """Makes query, key and value of self-attention one matrix: the speed option `fuse_qkv`."""
-        apply_speed_options(self, dataclasses.replace(self.speed_options, fuse_qkv=True))
+        self.apply_speed_options(dataclasses.replace(self.execution.speed, fuse_qkv=True))
 
     def unfuse_qkv_projections(self) -> None:
         """Makes them three matrices again."""
-        apply_speed_options(self, dataclasses.replace(self.speed_options, fuse_qkv=False))
+        self.apply_speed_options(dataclasses.replace(self.execution.speed, fuse_qkv=False))
 
     def enable_model_cpu_offload(self, gpu_id: int | None = None, device: torch.device | str | None = None) -> None:
         """As in diffusers: each part is on the accelerator while it works.
@@ -369,21 +386,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     @property
     def geometry(self) -> VideoGeometry:
         """Which sizes and lengths the model can make."""
-        config = self.transformer.config
-        spatial_ratio, temporal_ratio = self.vae_scale_factor_spatial, self.vae_scale_factor_temporal
-        only_shape = None
-        if config.use_learned_positional_embeddings:
-            only_shape = (
-                config.sample_height * spatial_ratio,
-                config.sample_width * spatial_ratio,
-                config.sample_frames,
-            )
-        return VideoGeometry(
-            spatial_ratio=spatial_ratio,
-            temporal_ratio=temporal_ratio,
-            patch_size=config.patch_size,
-            only_shape=only_shape,
-        )
+        return VideoGeometry.of(self.transformer.config, self.vae.config, heeds_positions=True)
 
     @property
     def takes_canvas(self) -> bool:
@@ -678,11 +681,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         # 1. Check, and say what will not be read
         self._check_is_whole()
         config, geometry = self.transformer.config, self.geometry
-        height = height or config.sample_height * geometry.spatial_ratio
-        width = width or config.sample_width * geometry.spatial_ratio
-        num_frames = num_frames or config.sample_frames
-        geometry.check(height=height, width=width, num_frames=num_frames)
-        warn_about_shape(geometry, config, height=height, width=width, num_frames=num_frames)
+        shape = geometry.shape(height=height, width=width, num_frames=num_frames)
+        geometry.check(shape)
+        warn_about_shape(geometry, shape)
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
         self._check_inputs(
@@ -726,14 +727,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             )
         check_scheduler(self.scheduler, self._trained_scheduler)
         guidance = plan_guidance(guidance_scale, identity_guidance_scale, varies=use_dynamic_cfg)
-        check_step_cache(
-            self.step_cache, self.transformer, magnitudes=self.residual_magnitudes, num_passes=len(guidance.passes)
-        )
-        if self.split_guidance and len(guidance.passes) > 1 and config.published_guidance_fault:
-            raise SpeedOptionError(
-                "Split guidance cannot repeat published_guidance_fault, in which one pass goes by the rows of "
-                "another; leave split guidance out."
-            )
+        self.execution.check_guidance(guidance, self.transformer, magnitudes=self.residual_magnitudes)
         self._guidance_scale, self._attention_kwargs, self._interrupt = guidance_scale, attention_kwargs, False
 
         # 2. Text
@@ -760,13 +754,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 warn_about_number(self.tokenizer, text, len(people), people.names)
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
             if canvas is None and use_canvas and self.takes_canvas:
-                canvas = compose_canvas(people.canvas_crops, height, width)
+                canvas = compose_canvas(people.canvas_crops, shape.height, shape.width)
         if id_embeds is not None and id_vit_hidden_states is not None and id_embeds.ndim == 2:
             id_embeds = id_embeds[None]  # the same people in every video
             id_vit_hidden_states = [states[None] for states in id_vit_hidden_states]
             id_mask = None if id_mask is None else id_mask[None]
         identity_features, layout = None, None
-        token_grid = geometry.token_grid(height=height, width=width, num_frames=num_frames)
+        token_grid = geometry.token_grid(shape)
         if use_identities and id_embeds is not None and id_vit_hidden_states is not None:
             identity_features = self._prepare_identities(
                 id_embeds,
@@ -797,15 +791,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         # 4. Latents
         generators = make_generators(generator, batch_size)
         fit_tiles(self.vae)
-        latent_frames, latent_height, latent_width = geometry.latent_shape(
-            height=height, width=width, num_frames=num_frames
-        )
+        latent_frames, latent_height, latent_width = geometry.latent_shape(shape)
         latent_shape = (batch_size, latent_frames, self.vae.config.latent_channels, latent_height, latent_width)
         image_latents = None
         if self.takes_canvas:
             shown = canvas is not None and use_canvas
             image_latents = self.prepare_image_latents(
-                canvas_to_tensor(cast(CanvasInput, canvas), height=height, width=width) if shown else None,
+                canvas_to_tensor(cast(CanvasInput, canvas), height=shape.height, width=shape.width) if shown else None,
                 latent_shape,
                 generator=generators,
                 device=device,
@@ -825,7 +817,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         timestep_values = timesteps_taken.tolist()  # asking the device for each would wait for it
         step_cache = running_step_cache(
             self.transformer,
-            self.step_cache,
+            self.execution.speed.step_cache,
             timesteps=timestep_values,
             current_timestep=lambda: timestep_values[step],
             magnitudes=self.residual_magnitudes,
@@ -843,7 +835,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 output = run_passes(
                     self.transformer,
                     guidance,
-                    split=self.split_guidance,
+                    split=self.execution.splits_guidance,
                     hidden_states=model_input,
                     encoder_hidden_states=prompt_embeds,
                     timestep=timestep.expand(model_input.shape[0]),

@@ -17,17 +17,7 @@ from torch import nn
 
 from ingredients.core.errors import ArgumentError
 
-CARRIED = frozenset(
-    {
-        "sampling_defaults",
-        "residual_magnitudes",
-        "memory_plan",
-        "speed_options",
-        "step_cache",
-        "split_guidance",
-        "saves_memory_by_splitting",
-    }
-)
+CARRIED = frozenset({"sampling_defaults", "residual_magnitudes", "execution"})
 """Attributes of a pipeline that belong to its transformer."""
 
 _CallT = TypeVar("_CallT", bound=Callable[..., Any])

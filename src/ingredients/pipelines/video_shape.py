@@ -3,13 +3,26 @@
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ingredients.core.errors import ShapeError
 
 
 class ShapeWarning(UserWarning):
     """A size or a length that a model can compute and was not made for."""
+
+
+class VideoShape(NamedTuple):
+    """Size and length of a video."""
+
+    height: int
+    """Pixels."""
+
+    width: int
+    """Pixels."""
+
+    num_frames: int
+    """Frames."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +38,43 @@ class VideoGeometry:
     patch_size: int
     """Latent cells along one side of a video token."""
 
-    only_shape: tuple[int, int, int] | None = None
-    """(height, width, num_frames) of a model with learned positions, which can make no other shape."""
+    own_shape: VideoShape
+    """The shape that the model was made for."""
+
+    only_shape: VideoShape | None = None
+    """The shape of a model with learned positions, which can make no other."""
 
     @classmethod
-    def of(cls, transformer_config: Mapping[str, Any], vae_config: Mapping[str, Any]) -> Self:
-        """A model's, by the configurations of its parts; learned positions, which can be dropped, do not count."""
+    def of(
+        cls, transformer_config: Mapping[str, Any], vae_config: Mapping[str, Any], *, heeds_positions: bool = False
+    ) -> Self:
+        """The geometry of a model, by the configurations of its parts.
+
+        Args:
+            transformer_config: sizes of the transformer.
+            vae_config: sizes of the VAE.
+            heeds_positions: whether learned positions, which can be dropped, leave it one shape only.
+        """
+        spatial_ratio = 2 ** (len(vae_config["block_out_channels"]) - 1)
+        own_shape = VideoShape(
+            height=transformer_config["sample_height"] * spatial_ratio,
+            width=transformer_config["sample_width"] * spatial_ratio,
+            num_frames=transformer_config["sample_frames"],
+        )
+        is_fixed = heeds_positions and transformer_config["use_learned_positional_embeddings"]
         return cls(
-            spatial_ratio=2 ** (len(vae_config["block_out_channels"]) - 1),
+            spatial_ratio=spatial_ratio,
             temporal_ratio=int(vae_config["temporal_compression_ratio"]),
             patch_size=transformer_config["patch_size"],
+            own_shape=own_shape,
+            only_shape=own_shape if is_fixed else None,
+        )
+
+    def shape(self, *, height: int | None, width: int | None, num_frames: int | None) -> VideoShape:
+        """The shape that is asked for, in which None takes the model's own; it need not be one that can be made."""
+        own = self.own_shape
+        return VideoShape(
+            height=height or own.height, width=width or own.width, num_frames=num_frames or own.num_frames
         )
 
     @property
@@ -47,12 +87,13 @@ class VideoGeometry:
         """Frames by which a video can grow: the causal VAE decodes exactly one frame more than a multiple of this."""
         return 2 * self.temporal_ratio
 
-    def check(self, *, height: int, width: int, num_frames: int) -> None:
+    def check(self, shape: VideoShape) -> None:
         """Checks a shape.
 
         Raises:
             ShapeError: if the model cannot make it; the message names the nearest that it can.
         """
+        height, width, num_frames = shape
         for name, value in (("height", height), ("width", width)):
             if value < 1 or value % self.size_multiple:
                 raise ShapeError(
@@ -64,43 +105,32 @@ class VideoGeometry:
                 f"The number of frames {num_frames} is not {self.frame_step}k + 1, which this model needs; "
                 f"try {_alternatives(num_frames, self.frame_step, offset=1, smallest=1)}."
             )
-        if self.only_shape is not None and (height, width, num_frames) != self.only_shape:
+        if self.only_shape is not None and shape != self.only_shape:
             only_height, only_width, only_frames = self.only_shape
             raise ShapeError(
                 f"This model has learned positions and makes only {only_frames} frames of {only_height} high and "
                 f"{only_width} wide, not {num_frames} frames of {height} high and {width} wide."
             )
 
-    def latent_shape(self, *, height: int, width: int, num_frames: int) -> tuple[int, int, int]:
-        """(frames, rows, columns) of the latents."""
-        return (num_frames - 1) // self.temporal_ratio + 1, height // self.spatial_ratio, width // self.spatial_ratio
+    def latent_shape(self, shape: VideoShape) -> tuple[int, int, int]:
+        """(frames, rows, columns) of the latents of a video."""
+        frames = (shape.num_frames - 1) // self.temporal_ratio + 1
+        return frames, shape.height // self.spatial_ratio, shape.width // self.spatial_ratio
 
-    def token_grid(self, *, height: int, width: int, num_frames: int) -> tuple[int, int, int]:
+    def token_grid(self, shape: VideoShape) -> tuple[int, int, int]:
         """(frames, rows, columns) of the video tokens, which the transformer orders frame, row, column."""
-        frames, rows, columns = self.latent_shape(height=height, width=width, num_frames=num_frames)
+        frames, rows, columns = self.latent_shape(shape)
         return frames, rows // self.patch_size, columns // self.patch_size
 
 
-def warn_about_shape(
-    geometry: VideoGeometry, transformer_config: Mapping[str, Any], *, height: int, width: int, num_frames: int
-) -> None:
-    """Warns with `ShapeWarning` of a size or a length that a model was not made for; a single frame is a picture.
-
-    Args:
-        geometry: of the model.
-        transformer_config: with the shape that it was made for.
-        height: pixels.
-        width: pixels.
-        num_frames: length.
-    """
-    own_height = transformer_config["sample_height"] * geometry.spatial_ratio
-    own_width = transformer_config["sample_width"] * geometry.spatial_ratio
-    own_frames = transformer_config["sample_frames"]
-    if (height, width) == (own_height, own_width) and num_frames in (1, own_frames):
+def warn_about_shape(geometry: VideoGeometry, shape: VideoShape) -> None:
+    """Warns with `ShapeWarning` of a size or a length that a model was not made for; a single frame is a picture."""
+    own, (height, width, num_frames) = geometry.own_shape, shape
+    if (height, width) == (own.height, own.width) and num_frames in (1, own.num_frames):
         return
     warnings.warn(
-        f"This model was made for {own_frames} frames of {own_width}x{own_height}, and may draw people badly, or not "
-        f"at all, in {num_frames} of {width}x{height}.",
+        f"This model was made for {own.num_frames} frames of {own.width}x{own.height}, and may draw people badly, or "
+        f"not at all, in {num_frames} of {width}x{height}.",
         ShapeWarning,
         stacklevel=3,
     )

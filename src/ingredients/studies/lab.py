@@ -23,7 +23,7 @@ from ingredients.core.files import atomic_path
 from ingredients.core.json_yaml import to_json
 from ingredients.core.model_files import digest_files, read_json
 from ingredients.model_folders.places import default_model_path
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.studies.steps import Step
 from ingredients.studies.study_config import StudyConfig
 from ingredients.studies.variants import Alignment, Base, Variant
@@ -181,9 +181,9 @@ class Lab:
         """Which weights ship."""
         return digest_files(self.model_folder / "transformer")
 
-    def sampling(self) -> SamplingDefaults:
+    def sampling(self) -> SamplingSettings:
         """How every video is made."""
-        return SamplingDefaults(
+        return SamplingSettings(
             num_inference_steps=self.config.num_inference_steps,
             guidance_scale=self.config.guidance_scale,
             identity_guidance_scale=1.0,

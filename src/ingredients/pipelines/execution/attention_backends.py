@@ -10,7 +10,6 @@ from diffusers.models.attention_dispatch import (
 
 from ingredients.core.errors import MissingDependencyError, SpeedOptionError
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.execution.speed_options import check_attention_backend_name
 
 _NUM_PROBE_TOKENS = 16
 
@@ -29,13 +28,11 @@ _REMEDIES = (
 
 
 def check_attention_backend(name: str) -> None:
-    """Refuses a backend that diffusers does not know, or whose library is not installed; looks at nothing else.
+    """Refuses a backend of diffusers' whose library is not installed; looks at nothing else.
 
     Raises:
-        SpeedOptionError: with the names that it knows.
         MissingDependencyError: with what installs the library.
     """
-    check_attention_backend_name(name)
     try:
         _check_attention_backend_requirements(AttentionBackendName(name))
     except RuntimeError as error:

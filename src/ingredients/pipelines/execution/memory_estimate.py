@@ -1,7 +1,7 @@
 """What each memory mode needs on the device, for one model and one video.
 
 Weights are counted exactly. Activations are estimated at their largest, which is at the following places; the
-factors are those that a count of all allocations gives (`tests/pipelines/test_memory_estimate.py`):
+factors are those that a count of all allocations gives (`tests/pipelines/execution/test_memory_estimate.py`):
 
     transformer    14 P B (T + L) D b            rotary positions of queries and keys, computed in float32
                    or P B L (5 D b + 10 N H K)   shares of the identities' tokens, where there are many people
@@ -17,22 +17,14 @@ frames, H/W pixels, h/w pixels of a tile.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-import torch
-from diffusers import AutoencoderKLCogVideoX
-from torch import nn
-from transformers import T5EncoderModel
 
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
 from ingredients.models.flops import cheaper_form, video_dim
-from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, TILE
+from ingredients.pipelines.execution.model_weights import ModelWeights
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.guidance import plan_guidance
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from ingredients.pipelines.video_shape import VideoGeometry
+from ingredients.pipelines.video_shape import VideoShape
 
 _ROTARY_FACTOR = 14
 _ENCODER_FACTOR = 5
@@ -71,86 +63,9 @@ class VideoDemand:
     speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
     """How the model runs: step caches keep activations, fused matrices are copies, split guidance needs less."""
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PartWeights:
-    """Bytes of a part's weights."""
-
-    total: int
-    """All of them."""
-
-    outside: int
-    """Those outside of the blocks."""
-
-    largest_block: int
-    """Those of one block."""
-
-    largest_layer: int
-    """Those of one layer."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ModelWeights:
-    """What of a model counts for its memory."""
-
-    text_encoder: PartWeights
-    """T5."""
-
-    transformer: PartWeights
-    """The denoiser."""
-
-    vae: int
-    """Bytes."""
-
-    element_size: int
-    """b."""
-
-    transformer_config: Mapping[str, Any]
-    """Its sizes."""
-
-    vae_config: Mapping[str, Any]
-    """Its sizes."""
-
-    sampling: SamplingDefaults
-    """How many passes a step has."""
-
-    @property
-    def total(self) -> int:
-        """All weights."""
-        return self.text_encoder.total + self.transformer.total + self.vae
-
-    @property
-    def geometry(self) -> VideoGeometry:
-        """The grids of latents and tokens."""
-        return VideoGeometry.of(self.transformer_config, self.vae_config)
-
-
-def weigh(
-    transformer: IngredientsTransformer3DModel,
-    text_encoder: T5EncoderModel,
-    vae: AutoencoderKLCogVideoX,
-    *,
-    sampling: SamplingDefaults,
-    dtype: torch.dtype | None = None,
-) -> ModelWeights:
-    """Weighs the parts of a model, loaded or on the meta device.
-
-    Args:
-        transformer: of the model.
-        text_encoder: of the model.
-        vae: of the model.
-        sampling: its defaults.
-        dtype: what its weights will have; None takes what they have.
-    """
-    return ModelWeights(
-        text_encoder=_weigh_part(text_encoder, text_encoder.encoder.block, dtype),
-        transformer=_weigh_part(transformer, transformer.transformer_blocks, dtype),
-        vae=_num_bytes(vae, dtype),
-        element_size=(dtype or transformer.dtype).itemsize,
-        transformer_config=dict(transformer.config),
-        vae_config=dict(vae.config),
-        sampling=sampling,
-    )
+    def shape(self, model: ModelWeights) -> VideoShape:
+        """The shape of the video, in which a model's own stands for what is not asked for."""
+        return model.geometry.shape(height=self.height, width=self.width, num_frames=self.num_frames)
 
 
 def estimate_needs(model: ModelWeights, demand: VideoDemand) -> dict[MemoryMode, int]:
@@ -192,7 +107,7 @@ def identity_bytes(model: ModelWeights, demand: VideoDemand) -> int:
     num_blocks = len(range(0, config["num_layers"], config["cross_attn_interval"]))
     width: int = config["id_attn_num_heads"] * config["id_attn_head_dim"]
     if cheaper_form(config, video_dim=video_dim(config), num_identities=people) == "folded":
-        width = config["id_attn_num_heads"] * _video_width(config)
+        width = config["id_attn_num_heads"] * video_dim(config)
     num_queries: int = config["id_num_queries"]
     return 2 * people * num_queries * width * num_blocks * model.element_size
 
@@ -203,7 +118,7 @@ def step_cache_bytes(model: ModelWeights, demand: VideoDemand) -> int:
         return 0
     num_blocks: int = model.transformer_config["num_layers"]
     num_kept = {"first-block": 3, "mag": 2, "pab": num_blocks, "taylor": 2 * num_blocks, "faster": 2 * num_blocks}
-    activation = _num_tokens(model, demand) * _video_width(model.transformer_config) * model.element_size
+    activation = _num_tokens(model, demand) * video_dim(model.transformer_config) * model.element_size
     return num_kept[demand.speed.step_cache] * _num_passes(model, demand) * activation
 
 
@@ -212,7 +127,7 @@ def fused_bytes(model: ModelWeights, demand: VideoDemand) -> int:
     if not demand.speed.fuse_qkv:
         return 0
     num_blocks: int = model.transformer_config["num_layers"]
-    return num_blocks * 3 * _video_width(model.transformer_config) ** 2 * model.element_size
+    return num_blocks * 3 * video_dim(model.transformer_config) ** 2 * model.element_size
 
 
 def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once: int | None = None) -> int:
@@ -229,7 +144,7 @@ def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once:
         passes_at_once = 1
     if passes_at_once is not None and not config["published_guidance_fault"]:
         passes = min(passes, passes_at_once)
-    num_tokens, dim = _num_tokens(model, demand), _video_width(config)
+    num_tokens, dim = _num_tokens(model, demand), video_dim(config)
     rotary = _ROTARY_FACTOR * num_tokens * dim * size
     shares: int = demand.num_people * config["id_attn_num_heads"] * config["id_num_queries"]
     num_video_tokens = num_tokens - config["max_text_seq_length"]
@@ -246,15 +161,14 @@ def _num_passes(model: ModelWeights, demand: VideoDemand) -> int:
 
 def _num_tokens(model: ModelWeights, demand: VideoDemand) -> int:
     """Of video and text."""
-    height, width, num_frames = video_shape(model, demand)
-    frames, rows, columns = model.geometry.token_grid(height=height, width=width, num_frames=num_frames)
+    frames, rows, columns = model.geometry.token_grid(demand.shape(model))
     num_text_tokens: int = model.transformer_config["max_text_seq_length"]
     return frames * rows * columns + num_text_tokens
 
 
 def decoding_bytes(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -> int:
     """Bytes of the VAE's activations at their largest, in the tiles of `mode`."""
-    height, width, num_frames = video_shape(model, demand)
+    height, width, num_frames = demand.shape(model)
     tile_height, tile_width = height, width
     if mode is not MemoryMode.FULL:
         tile = SMALL_TILE if mode is MemoryMode.MINIMAL else TILE
@@ -280,36 +194,3 @@ def _first_resolution(model: ModelWeights, num_pixels: int) -> int:
     """Bytes of one activation of the VAE at the size of the pictures."""
     channels: int = model.vae_config["block_out_channels"][0]
     return channels * num_pixels * model.element_size
-
-
-def video_shape(model: ModelWeights, demand: VideoDemand) -> tuple[int, int, int]:
-    """(height, width, frames) of what is asked for."""
-    config, ratio = model.transformer_config, model.geometry.spatial_ratio
-    return (
-        demand.height or config["sample_height"] * ratio,
-        demand.width or config["sample_width"] * ratio,
-        demand.num_frames or config["sample_frames"],
-    )
-
-
-def _video_width(config: Mapping[str, Any]) -> int:
-    width: int = config["num_attention_heads"] * config["attention_head_dim"]
-    return width
-
-
-def _weigh_part(part: nn.Module, blocks: Iterable[nn.Module], dtype: torch.dtype | None) -> PartWeights:
-    total = _num_bytes(part, dtype)
-    in_blocks = [_num_bytes(block, dtype) for block in blocks]
-    in_layers = [_num_bytes(layer, dtype) for layer in part.modules() if not list(layer.children())]
-    return PartWeights(
-        total=total, outside=total - sum(in_blocks), largest_block=max(in_blocks), largest_layer=max(in_layers)
-    )
-
-
-def _num_bytes(module: nn.Module, dtype: torch.dtype | None) -> int:
-    """Of parameters and buffers, each once."""
-    tensors = [*module.parameters(), *module.buffers()]
-    return sum(
-        tensor.numel() * (dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype).itemsize
-        for tensor in tensors
-    )

@@ -19,7 +19,7 @@ in 8 bit as well.
 import contextlib
 import fractions
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import psutil
 import torch
@@ -28,11 +28,10 @@ from diffusers import AutoencoderKLCogVideoX
 from diffusers.hooks import apply_group_offloading
 from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN
 from torch import nn
+from transformers import T5EncoderModel
 
 from ingredients.core.memory_mode import MemoryMode
-
-if TYPE_CHECKING:
-    from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
 PROCESSOR = torch.device("cpu")
 
@@ -53,28 +52,35 @@ _PINNED_COPIES = 2
 """Page-locked memory is handed out in powers of two, so up to twice the weights."""
 
 
-def apply_memory_mode(pipeline: "IngredientsPipeline", mode: MemoryMode, device: torch.device) -> None:
-    """Puts the parts of a freshly loaded pipeline where `mode` wants them.
+class Parts(Protocol):
+    """The parts of a model that are moved and cast, such as a pipeline has them."""
+
+    text_encoder: T5EncoderModel
+    transformer: IngredientsTransformer3DModel
+    vae: AutoencoderKLCogVideoX
+
+
+def apply_memory_mode(parts: Parts, mode: MemoryMode, device: torch.device) -> None:
+    """Puts the parts of a freshly loaded model where `mode` wants them.
 
     Args:
-        pipeline: its parts are on the processor.
+        parts: on the processor.
         mode: one of `MEMORY_LADDER`.
-        device: where the pipeline runs.
+        device: where they are going to run.
     """
     if mode is MemoryMode.AUTO:
         raise ValueError("auto is no mode of its own; `plan_memory` chooses one.")
-    if mode is MemoryMode.MINIMAL and not pipeline.transformer.config.published_guidance_fault:
-        pipeline.saves_memory_by_splitting = pipeline.split_guidance = True
     if mode is MemoryMode.FULL:
-        pipeline.to(device)
+        for part in (parts.text_encoder, parts.transformer, parts.vae):
+            part.to(device)
         return
-    decode_in_tiles(pipeline.vae, SMALL_TILE if mode is MemoryMode.MINIMAL else TILE)
+    decode_in_tiles(parts.vae, SMALL_TILE if mode is MemoryMode.MINIMAL else TILE)
     if mode is MemoryMode.MINIMAL:
-        pipeline.transformer.enable_layerwise_casting(
-            storage_dtype=EIGHT_BIT, compute_dtype=pipeline.transformer.dtype, skip_modules_pattern=FULL_PRECISION
+        parts.transformer.enable_layerwise_casting(
+            storage_dtype=EIGHT_BIT, compute_dtype=parts.transformer.dtype, skip_modules_pattern=FULL_PRECISION
         )
     if device.type != "cpu":
-        place_parts(pipeline, mode, onload_device=device)
+        place_parts(parts, mode, onload_device=device)
 
 
 def decode_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> None:
@@ -123,7 +129,7 @@ def decoding_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> Ite
 
 
 def place_parts(
-    pipeline: "IngredientsPipeline",
+    parts: Parts,
     mode: MemoryMode,
     *,
     onload_device: torch.device,
@@ -132,13 +138,13 @@ def place_parts(
     """Moves parts to the device, or hooks that will.
 
     Args:
-        pipeline: its parts are on `offload_device`.
+        parts: on `offload_device`.
         mode: balanced, low or minimal.
         onload_device: where parts are used.
         offload_device: where they wait.
     """
-    pipeline.vae.to(onload_device)
-    transformer, text_encoder = pipeline.transformer, pipeline.text_encoder
+    parts.vae.to(onload_device)
+    transformer, text_encoder = parts.transformer, parts.text_encoder
     if mode is MemoryMode.BALANCED:
         take_turns(text_encoder, transformer, onload_device)
         return

@@ -7,7 +7,8 @@ import torch
 
 from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
-from ingredients.pipelines.execution.memory_estimate import ModelWeights, VideoDemand, estimate_needs, with_margin
+from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs, with_margin
+from ingredients.pipelines.execution.model_weights import ModelWeights
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@
 | split_guidance | by rounding |
 | step_cache | yes: it leaves work out |
 
-Here is what can be said of them before PyTorch is imported; `speed.py` applies them to a model.
+Here is what can be said of them before PyTorch is imported; `execution.py` applies them to a model.
 """
 
 import dataclasses
@@ -85,13 +85,11 @@ class SpeedOptions:
 
     def __post_init__(self) -> None:
         if self.attention_backend is not None:
-            check_attention_backend_name(self.attention_backend)
+            _check_attention_backend_name(self.attention_backend)
 
-            from ingredients.pipelines.execution.attention_backends import (
-                check_attention_backend,  # whether its library is here
-            )
+            from ingredients.pipelines.execution import attention_backends  # with PyTorch
 
-            check_attention_backend(self.attention_backend)
+            attention_backends.check_attention_backend(self.attention_backend)  # whether its library is here
         if self.step_cache is None:
             return
         if self.step_cache not in STEP_CACHES:
@@ -111,7 +109,7 @@ class SpeedOptions:
             )
 
     def names(self) -> tuple[str, ...]:
-        """Of the options that are on, for a report."""
+        """Names of the options that are on, for a report."""
         named = {"compile": self.compile, "fuse-qkv": self.fuse_qkv, "split-guidance": self.split_guidance}
         return (
             *(name for name, is_on in named.items() if is_on),
@@ -120,7 +118,7 @@ class SpeedOptions:
         )
 
 
-def check_attention_backend_name(name: str) -> None:
+def _check_attention_backend_name(name: str) -> None:
     """Refuses a backend that diffusers does not know.
 
     Raises:
@@ -133,7 +131,7 @@ def check_attention_backend_name(name: str) -> None:
 
 
 def parse_speed_options(*, step_cache: str | None, **others: Any) -> SpeedOptions:
-    """Options as a person names them.
+    """The options, as a person names them.
 
     Raises:
         SpeedOptionError: as `SpeedOptions`.

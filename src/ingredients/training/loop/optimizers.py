@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from ingredients.core.optional_dependencies import import_optional
-from ingredients.pipelines.execution.speed import check_compiler
+from ingredients.pipelines.execution.execution import check_compiler
 from ingredients.training.loop.muon import Muon
 from ingredients.training.loop.stage import ParameterGroup
 

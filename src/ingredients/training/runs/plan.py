@@ -15,8 +15,6 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.data.canvas_latents import pictures_at_once
 from ingredients.models.flops import training_flops
 from ingredients.pipelines.execution.memory_estimate import (
-    ModelWeights,
-    PartWeights,
     VideoDemand,
     decoding_bytes,
     denoising_bytes,
@@ -24,7 +22,9 @@ from ingredients.pipelines.execution.memory_estimate import (
     encoding_bytes,
     identity_bytes,
 )
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
+from ingredients.pipelines.execution.model_weights import ModelWeights, PartWeights
+from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.video_shape import VideoShape
 from ingredients.training.runs.planned_stage import PlannedStage, build_planned_stage
 from ingredients.training.runs.run import RunConfig, RunConfigT, RunKind
 from ingredients.training.loop.throughput import PEAKS, PROCESSOR_CORE_FLOPS
@@ -217,10 +217,9 @@ def _phase(
     planned: PlannedStage, samples: Literal["images", "clips"], num_steps: int, batch_size: int
 ) -> PlannedPhase:
     clips, bucket = planned.clips, planned.clips.bucket
-    num_frames, rows, columns = planned.geometry.token_grid(
-        height=bucket.height, width=bucket.width, num_frames=1 if samples == "images" else bucket.num_frames
-    )
-    num_video_tokens = num_frames * rows * columns
+    num_frames = 1 if samples == "images" else bucket.num_frames
+    shape = VideoShape(height=bucket.height, width=bucket.width, num_frames=num_frames)
+    num_video_tokens = math.prod(planned.geometry.token_grid(shape))
     flops = training_flops(
         planned.stage.transformer.config,
         num_video_tokens=num_video_tokens,
@@ -313,7 +312,7 @@ def _weights(planned: PlannedStage) -> tuple[ModelWeights, ModelWeights]:
         element_size=planned.stage.dtype.itemsize,
         transformer_config=planned.stage.transformer.config,
         vae_config=planned.stage.parts.vae.config,
-        sampling=SamplingDefaults(),
+        sampling=SamplingSettings(),
     )
     return model, dataclasses.replace(model, element_size=planned.stage.parts.vae.dtype.itemsize)
 

@@ -25,7 +25,7 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.model_folders.components import load_scheduler, load_vae
 from ingredients.model_folders.places import find_model
-from ingredients.pipelines.execution.out_of_memory import is_out_of_memory
+from ingredients.core.out_of_memory import is_out_of_memory
 from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
 from ingredients.training.loop.checkpoints import Checkpoints
 from ingredients.training.stages.diffusion import FrozenParts

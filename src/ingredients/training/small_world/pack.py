@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, ConfigMixin
 from transformers import T5EncoderModel, T5Tokenizer
 
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines import IngredientsPipeline
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
 from ingredients.training.small_world.card import TRAINED_PARTS, write_model_card
 from ingredients.training.small_world.faces import pack_face_networks
 from ingredients.training.small_world.folders import load_transformer, part_folder
@@ -31,8 +31,8 @@ class PackConfig:
     transformer_part: str = "route"
     """The part whose transformer goes in."""
 
-    sampling: SamplingDefaults = dataclasses.field(
-        default_factory=lambda: SamplingDefaults(
+    sampling: SamplingSettings = dataclasses.field(
+        default_factory=lambda: SamplingSettings(
             num_inference_steps=25,
             guidance_scale=2.0,
             identity_guidance_scale=2.0,

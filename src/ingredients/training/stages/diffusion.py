@@ -23,7 +23,7 @@ from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, shar
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.flops import training_flops
 from ingredients.models.rotary import video_rotary_emb
-from ingredients.pipelines.execution.speed import check_compiler
+from ingredients.pipelines.execution.execution import check_compiler
 from ingredients.training.loop.mixed_precision import mixed_precision, precision_of_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, StepPosition, Work
 from ingredients.training.runs.trained_transformer import exported_transformer

@@ -14,7 +14,7 @@ SAMPLING_DEFAULTS_NAME = "sampling_defaults.json"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingDefaults:
+class SamplingSettings:
     """Those of a folder that says nothing are the published model's."""
 
     num_inference_steps: Annotated[int, Range(at_least=1, at_most=1000)] = 50
@@ -51,7 +51,7 @@ class SamplingDefaults:
         return dataclasses.replace(self, **{name: value for name, value in given.items() if value is not None})
 
 
-def load_sampling_defaults(folder: Path) -> SamplingDefaults:
+def load_sampling_defaults(folder: Path) -> SamplingSettings:
     """Reads a model folder's defaults, or takes the published model's.
 
     Raises:
@@ -59,14 +59,14 @@ def load_sampling_defaults(folder: Path) -> SamplingDefaults:
     """
     path = folder / SAMPLING_DEFAULTS_NAME
     if not path.exists():
-        return SamplingDefaults()
-    return read_model_record(SamplingDefaults, path, what="how a model is sampled")
+        return SamplingSettings()
+    return read_model_record(SamplingSettings, path, what="how a model is sampled")
 
 
-def save_sampling_defaults(defaults: SamplingDefaults, folder: Path) -> None:
+def save_sampling_defaults(defaults: SamplingSettings, folder: Path) -> None:
     """Writes them into a model folder, unless they are the published model's, whose folder has no such file."""
     path = folder / SAMPLING_DEFAULTS_NAME
-    if defaults == SamplingDefaults():
+    if defaults == SamplingSettings():
         path.unlink(missing_ok=True)
     else:
         save_config(defaults, path)

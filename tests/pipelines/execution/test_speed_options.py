@@ -11,7 +11,6 @@ from torch._dynamo.utils import counters
 
 from ingredients.core.errors import MissingDependencyError, SpeedOptionError
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
-from ingredients.pipelines.execution.speed import apply_speed_options
 from ingredients.pipelines.execution.speed_options import ATTENTION_BACKENDS, STEP_CACHES, WITHIN_BLOCKS, SpeedOptions
 from ingredients.pipelines.execution.step_caches import step_cache_config
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -69,7 +68,7 @@ def batch_sizes(pipeline: IngredientsPipeline) -> Iterator[list[int]]:
 
 def test_the_defaults_change_nothing(pipeline: IngredientsPipeline) -> None:
     exact = run(pipeline)
-    apply_speed_options(pipeline, SpeedOptions())
+    pipeline.apply_speed_options(SpeedOptions())
     assert torch.equal(run(pipeline), exact)
 
 
@@ -93,7 +92,7 @@ def test_split_guidance_makes_the_same_video(
     batched = call(pipeline, **settings)
     num_calls, num_rows = len(batch_sizes), sum(batch_sizes)
     batch_sizes.clear()
-    apply_speed_options(pipeline, SpeedOptions(split_guidance=True))
+    pipeline.apply_speed_options(SpeedOptions(split_guidance=True))
     split = call(pipeline, **settings)
     torch.testing.assert_close(split.frames, batched.frames, **CLOSE)
     assert (split.routing_maps is None) == (batched.routing_maps is None)
@@ -105,7 +104,7 @@ def test_split_guidance_makes_the_same_video(
 
 def test_split_guidance_refuses_the_published_fault() -> None:
     pipeline = make_pipeline(published_guidance_fault=True)
-    apply_speed_options(pipeline, SpeedOptions(split_guidance=True))
+    pipeline.apply_speed_options(SpeedOptions(split_guidance=True))
     with pytest.raises(SpeedOptionError, match="published_guidance_fault"):
         run(pipeline, identity_guidance_scale=1.0)
     assert torch.isfinite(run(pipeline, **PASSES["one pass"], num_inference_steps=1)).all()
@@ -116,7 +115,7 @@ def test_two_videos_in_a_row_are_those_that_fresh_pipelines_make(name: Any) -> N
     def fresh() -> IngredientsPipeline:
         pipeline = make_pipeline()
         pipeline.residual_magnitudes = MAGNITUDES
-        apply_speed_options(pipeline, SpeedOptions(step_cache=name))
+        pipeline.apply_speed_options(SpeedOptions(step_cache=name))
         return pipeline
 
     pipeline = fresh()
@@ -135,13 +134,13 @@ def test_a_video_that_was_broken_off_leaves_nothing_behind(pipeline: Ingredients
         return tensors
 
     exact = run(pipeline)
-    apply_speed_options(pipeline, SpeedOptions(step_cache=name))
+    pipeline.apply_speed_options(SpeedOptions(step_cache=name))
     cached = run(pipeline)
     with pytest.raises(BrokenOffError):
         run(pipeline, generator=9, callback_on_step_end=break_off)
     assert not pipeline.transformer.is_cache_enabled
     assert torch.equal(run(pipeline), cached)
-    apply_speed_options(pipeline, SpeedOptions())
+    pipeline.apply_speed_options(SpeedOptions())
     assert torch.equal(run(pipeline), exact)
 
 
@@ -162,7 +161,7 @@ def test_a_cache_leaves_work_out_in_a_video(
             return dataclasses.replace(step_cache_config(*args, **kwargs), threshold=1e9)
 
         monkeypatch.setattr("ingredients.pipelines.execution.step_caches.step_cache_config", config)
-    apply_speed_options(pipeline, SpeedOptions(step_cache=name))
+    pipeline.apply_speed_options(SpeedOptions(step_cache=name))
     run(pipeline)
     assert exact_work == STEPS * NUM_BLOCKS * 4
     assert sum(rows) < 0.9 * exact_work
@@ -177,7 +176,7 @@ def test_a_routing_map_of_a_step_that_routes_nothing_is_the_one_before(
     pipeline.transformer.register_forward_hook(
         lambda _module, _args, output: logits.append(output.routing_logits is not None)
     )
-    apply_speed_options(pipeline, SpeedOptions(step_cache=name))
+    pipeline.apply_speed_options(SpeedOptions(step_cache=name))
     maps = call(pipeline, output_routing_maps=True).routing_maps
     assert maps.shape[:3] == (2, STEPS, NUM_BLOCKS)
     assert all(logits) == (name in WITHIN_BLOCKS)
@@ -189,9 +188,9 @@ def test_a_routing_map_of_a_step_that_routes_nothing_is_the_one_before(
 def test_each_pass_of_split_guidance_remembers_its_own_steps(pipeline: IngredientsPipeline, name: Any) -> None:
     """With one memory for all of them, a pass would be given what another one attended to."""
     settings: dict[str, Any] = {"guidance_scale": 3.0, "identity_guidance_scale": 1.0}
-    apply_speed_options(pipeline, SpeedOptions(step_cache=name))
+    pipeline.apply_speed_options(SpeedOptions(step_cache=name))
     batched = run(pipeline, **settings)
-    apply_speed_options(pipeline, SpeedOptions(step_cache=name, split_guidance=True))
+    pipeline.apply_speed_options(SpeedOptions(step_cache=name, split_guidance=True))
     split = run(pipeline, **settings)
     if name == "first-block":  # it decides for each pass by itself
         assert torch.isfinite(split).all()
@@ -214,19 +213,19 @@ def test_a_cache_that_a_user_enabled_starts_anew_with_each_video(pipeline: Ingre
 
 @pytest.mark.parametrize("passes", ["one pass", "three passes"])
 def test_faster_refuses_other_than_two_passes(pipeline: IngredientsPipeline, passes: str) -> None:
-    apply_speed_options(pipeline, SpeedOptions(step_cache="faster"))
+    pipeline.apply_speed_options(SpeedOptions(step_cache="faster"))
     with pytest.raises(SpeedOptionError, match=r"faster .* these scales have (1|3)"):
         run(pipeline, **PASSES[passes])
 
 
 def test_faster_refuses_the_published_fault() -> None:
     with pytest.raises(SpeedOptionError, match="published_guidance_fault"):
-        apply_speed_options(make_pipeline(published_guidance_fault=True), SpeedOptions(step_cache="faster"))
+        make_pipeline(published_guidance_fault=True).apply_speed_options(SpeedOptions(step_cache="faster"))
 
 
 def test_mag_needs_the_magnitudes_of_the_model() -> None:
     with pytest.raises(SpeedOptionError, match=r"benchmarks/residual_magnitudes\.py"):
-        apply_speed_options(make_pipeline(), SpeedOptions(step_cache="mag"))
+        make_pipeline().apply_speed_options(SpeedOptions(step_cache="mag"))
 
 
 @pytest.mark.parametrize(
@@ -265,23 +264,23 @@ def test_backends_of_the_processor_make_the_same_video(
         return attended
 
     monkeypatch.setitem(_AttentionBackendRegistry._backends, AttentionBackendName(backend), counted)
-    apply_speed_options(pipeline, SpeedOptions(attention_backend=backend))
+    pipeline.apply_speed_options(SpeedOptions(attention_backend=backend))
     calls.clear()
     torch.testing.assert_close(run(pipeline, num_inference_steps=2), exact, **CLOSE)
     assert len(calls) >= 2 * NUM_BLOCKS
     monkeypatch.undo()
     assert _AttentionBackendRegistry.get_active_backend() == active
-    apply_speed_options(pipeline, SpeedOptions())
+    pipeline.apply_speed_options(SpeedOptions())
     assert torch.equal(run(pipeline, num_inference_steps=2), exact)
 
 
 def test_a_failing_backend_leaves_the_one_before(pipeline: IngredientsPipeline) -> None:
-    apply_speed_options(pipeline, SpeedOptions(attention_backend="_native_math"))
+    pipeline.apply_speed_options(SpeedOptions(attention_backend="_native_math"))
     with pytest.raises(SpeedOptionError):
-        apply_speed_options(pipeline, SpeedOptions(attention_backend="_native_cudnn"))
+        pipeline.apply_speed_options(SpeedOptions(attention_backend="_native_cudnn"))
     processor = pipeline.transformer.transformer_blocks[0].attn1.processor
     assert processor._attention_backend == "_native_math"
-    assert pipeline.speed_options == SpeedOptions(attention_backend="_native_math")
+    assert pipeline.execution.speed == SpeedOptions(attention_backend="_native_math")
 
 
 def test_the_names_of_backends_are_those_that_diffusers_knows() -> None:
@@ -290,7 +289,7 @@ def test_the_names_of_backends_are_those_that_diffusers_knows() -> None:
 
 def test_a_backend_is_tried_where_the_model_is_going_to_run(pipeline: IngredientsPipeline) -> None:
     with pytest.raises(SpeedOptionError, match="does not work on meta"):
-        apply_speed_options(pipeline, SpeedOptions(attention_backend="native"), device=torch.device("meta"))
+        pipeline.apply_speed_options(SpeedOptions(attention_backend="native"), device=torch.device("meta"))
 
 
 def test_a_backend_that_this_device_cannot_run_is_refused(pipeline: IngredientsPipeline) -> None:
@@ -298,20 +297,20 @@ def test_a_backend_that_this_device_cannot_run_is_refused(pipeline: IngredientsP
         pytest.skip("needs a device without CUDA")
     exact = run(pipeline, num_inference_steps=1)
     with pytest.raises(SpeedOptionError, match="_native_cudnn does not work on cpu"):
-        apply_speed_options(pipeline, SpeedOptions(attention_backend="_native_cudnn"))
+        pipeline.apply_speed_options(SpeedOptions(attention_backend="_native_cudnn"))
     assert torch.equal(run(pipeline, num_inference_steps=1), exact)
 
 
 def test_fused_projections_make_the_same_video(pipeline: IngredientsPipeline) -> None:
     exact = run(pipeline)
     names = set(pipeline.transformer.state_dict())
-    apply_speed_options(pipeline, SpeedOptions(fuse_qkv=True))
+    pipeline.apply_speed_options(SpeedOptions(fuse_qkv=True))
     used: list[int] = []
     for block in pipeline.transformer.transformer_blocks:
         block.attn1.to_qkv.register_forward_hook(lambda *_: used.append(1))
     torch.testing.assert_close(run(pipeline), exact, **CLOSE)
     assert len(used) == STEPS * NUM_BLOCKS
-    apply_speed_options(pipeline, SpeedOptions())
+    pipeline.apply_speed_options(SpeedOptions())
     assert set(pipeline.transformer.state_dict()) == names
     assert torch.equal(run(pipeline), exact)
 
@@ -324,7 +323,7 @@ def test_compiling_without_a_compiler_is_refused(pipeline: IngredientsPipeline) 
         config.patch({"cpp.cxx": ("no-such-compiler",)}),
         pytest.raises(SpeedOptionError, match=r"needs a C\+\+ compiler"),
     ):
-        apply_speed_options(pipeline, SpeedOptions(compile=True))
+        pipeline.apply_speed_options(SpeedOptions(compile=True))
 
 
 def test_a_report_can_name_the_options() -> None:
@@ -341,16 +340,16 @@ def test_compiled_blocks_are_compiled_once_for_each_kind_of_step() -> None:
     exact = run(pipeline)
     torch._dynamo.reset()
     counters.clear()
-    apply_speed_options(pipeline, SpeedOptions(compile=True))
+    pipeline.apply_speed_options(SpeedOptions(compile=True))
     torch.testing.assert_close(run(pipeline), exact, rtol=1e-3, atol=1e-3)
     assert counters["stats"]["unique_graphs"] == 3
     run(pipeline, generator=5)
     for name in ("first-block", "mag"):
-        apply_speed_options(pipeline, SpeedOptions(compile=True, step_cache=name))
+        pipeline.apply_speed_options(SpeedOptions(compile=True, step_cache=name))
         run(pipeline, generator=5)
     assert counters["stats"]["unique_graphs"] == 3
     assert not counters["graph_break"]
-    apply_speed_options(pipeline, SpeedOptions())
+    pipeline.apply_speed_options(SpeedOptions())
     assert torch.equal(run(pipeline), exact)
 
 

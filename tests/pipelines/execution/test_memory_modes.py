@@ -18,12 +18,11 @@ from ingredients.models.identity_model import onloaded
 from ingredients.pipelines.execution.memory_modes import (
     SMALL_TILE,
     TILE,
-    apply_memory_mode,
     decode_in_tiles,
     decoding_in_tiles,
     place_parts,
 )
-from ingredients.pipelines.execution.speed import apply_speed_options
+from ingredients.pipelines.execution.memory_plan import MemoryPlan
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -56,7 +55,7 @@ def make_video(pipeline: IngredientsPipeline, **changes: Any) -> torch.Tensor:
 def offloaded(mode: MemoryMode, **options: Any) -> IngredientsPipeline:
     """A pipeline as on a GPU, but that the processor plays the device."""
     pipeline = make_pipeline(**options)
-    apply_memory_mode(pipeline, mode, CPU)
+    pipeline.apply_memory_plan(MemoryPlan(mode=mode), CPU)
     place_parts(pipeline, mode, onload_device=CPU)
     return pipeline
 
@@ -81,7 +80,7 @@ def test_one_pass_at_a_time_runs_each_pass_alone() -> None:
 
 def test_the_published_fault_needs_the_passes_together() -> None:
     pipeline = make_pipeline(published_guidance_fault=True)
-    apply_memory_mode(pipeline, MemoryMode.MINIMAL, CPU)
+    pipeline.apply_memory_plan(MemoryPlan(mode=MemoryMode.MINIMAL), CPU)
     assert make_video(pipeline).isfinite().all()
 
 
@@ -99,9 +98,9 @@ def test_the_published_fault_needs_the_passes_together() -> None:
 )
 def test_speed_options_work_with_offloading(mode: MemoryMode, options: SpeedOptions) -> None:
     expected = make_pipeline()
-    apply_speed_options(expected, options)
+    expected.apply_speed_options(options)
     pipeline = make_pipeline()
-    apply_speed_options(pipeline, options)
+    pipeline.apply_speed_options(options)
     place_parts(pipeline, mode, onload_device=CPU)
     for steps in (6, 5):
         assert torch.equal(
@@ -112,14 +111,14 @@ def test_speed_options_work_with_offloading(mode: MemoryMode, options: SpeedOpti
 def test_matrices_are_not_fused_on_an_offloaded_model() -> None:
     pipeline = offloaded(MemoryMode.LOW)
     with pytest.raises(SpeedOptionError, match="give the speed options to load_pipeline"):
-        apply_speed_options(pipeline, SpeedOptions(fuse_qkv=True))
+        pipeline.apply_speed_options(SpeedOptions(fuse_qkv=True))
 
 
 def test_speed_options_leave_the_single_passes_of_minimal_mode() -> None:
     pipeline = make_pipeline()
-    apply_memory_mode(pipeline, MemoryMode.MINIMAL, CPU)
-    apply_speed_options(pipeline, SpeedOptions(step_cache="taylor"))
-    assert pipeline.split_guidance
+    pipeline.apply_memory_plan(MemoryPlan(mode=MemoryMode.MINIMAL), CPU)
+    pipeline.apply_speed_options(SpeedOptions(step_cache="taylor"))
+    assert pipeline.execution.splits_guidance
 
 
 def test_a_cache_that_needs_the_batch_is_refused_where_passes_run_alone() -> None:
@@ -133,7 +132,7 @@ def test_minimal_mode_is_near_the_full_one() -> None:
     difference = make_video(offloaded(MemoryMode.MINIMAL), output_type="latent") - expected
     assert 0 < difference.square().mean().sqrt() < 0.15 * expected.square().mean().sqrt()
     on_processor = make_pipeline()
-    apply_memory_mode(on_processor, MemoryMode.MINIMAL, CPU)
+    on_processor.apply_memory_plan(MemoryPlan(mode=MemoryMode.MINIMAL), CPU)
     torch.testing.assert_close(
         make_video(on_processor, output_type="latent") - expected, difference, rtol=1e-3, atol=1e-4
     )  # what differs are the 8 bits, not the offloading
@@ -311,7 +310,7 @@ def test_several_videos_are_decoded_one_by_one(mode: MemoryMode) -> None:
 
 def test_full_mode_leaves_the_pipeline_as_it_is() -> None:
     pipeline = make_pipeline()
-    apply_memory_mode(pipeline, MemoryMode.FULL, CPU)
+    pipeline.apply_memory_plan(MemoryPlan(mode=MemoryMode.FULL), CPU)
     assert not pipeline.vae.use_tiling
     assert not pipeline.vae.use_slicing
     assert not any(hasattr(module, "_diffusers_hook") for module in pipeline.transformer.modules())
@@ -320,15 +319,15 @@ def test_full_mode_leaves_the_pipeline_as_it_is() -> None:
 
 def test_auto_is_no_mode_of_its_own() -> None:
     with pytest.raises(ValueError, match="auto"):
-        apply_memory_mode(make_pipeline(), MemoryMode.AUTO, CPU)
+        make_pipeline().apply_memory_plan(MemoryPlan(mode=MemoryMode.AUTO), CPU)
 
 
 def test_a_model_is_loaded_in_a_mode(tmp_path: Path) -> None:
     make_pipeline(face_encoder=make_face_stack()).save_pretrained(tmp_path)
     for memory, mode in (("auto", "full"), ("full", "full"), ("low", "low"), (MemoryMode.MINIMAL, "minimal")):
         pipeline = load_pipeline(tmp_path, device="cpu", memory=memory)
-        assert pipeline.memory_plan.mode == mode
-        assert (pipeline.memory_plan.reason is None) == (mode == "full")
+        assert pipeline.execution.memory.mode == mode
+        assert (pipeline.execution.memory.reason is None) == (mode == "full")
         assert pipeline.vae.use_tiling == (mode != "full")
         make_video(pipeline)
     with pytest.raises(ValueError, match="huge"):

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.errors import ModelFolderError
+from ingredients.model_folders.sampling_settings import (
+    SAMPLING_DEFAULTS_NAME,
+    SamplingSettings,
+    load_sampling_defaults,
+)
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.sampling_defaults import SAMPLING_DEFAULTS_NAME, SamplingDefaults, load_sampling_defaults
 from tests.pipelines.stand_ins import PROMPT, make_face_stack, make_identities, make_pipeline
 
-DEFAULTS = SamplingDefaults(num_inference_steps=3, guidance_scale=2.0, identity_guidance_scale=1.5)
+DEFAULTS = SamplingSettings(num_inference_steps=3, guidance_scale=2.0, identity_guidance_scale=1.5)
 
 
 def test_defaults_are_kept_with_the_model_and_used(tmp_path: Path) -> None:
@@ -27,7 +31,7 @@ def test_defaults_are_kept_with_the_model_and_used(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_says_nothing_is_sampled_as_published(tmp_path: Path) -> None:
-    assert load_sampling_defaults(tmp_path) == SamplingDefaults(
+    assert load_sampling_defaults(tmp_path) == SamplingSettings(
         num_inference_steps=50, guidance_scale=6.0, identity_guidance_scale=1.0
     )
 

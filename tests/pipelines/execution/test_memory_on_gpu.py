@@ -10,18 +10,15 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel
 
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
-from ingredients.model_folders.unloaded_weights import T5_XXL
 from ingredients.models import presets
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.memory_estimate import (
-    ModelWeights,
     VideoDemand,
     estimate_needs,
-    weigh,
     with_margin,
 )
-from ingredients.pipelines.execution.memory_modes import apply_memory_mode
-from ingredients.pipelines.execution.memory_plan import free_device_memory
+from ingredients.pipelines.execution.memory_plan import MemoryPlan, free_device_memory
+from ingredients.pipelines.execution.model_weights import T5_XXL, ModelWeights, weigh
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import (
     PROMPT,
@@ -56,8 +53,8 @@ def make_video(pipeline: IngredientsPipeline, **changes: Any) -> torch.Tensor:
 def test_a_mode_makes_the_same_video_twice(mode: MemoryMode, device: torch.device) -> None:
     """Streams trace the order of layers in the first video and use it in the second."""
     full, pipeline = make_pipeline(cross_attn_interval=2), make_pipeline(cross_attn_interval=2)
-    apply_memory_mode(full, MemoryMode.FULL, device)
-    apply_memory_mode(pipeline, mode, device)
+    full.apply_memory_plan(MemoryPlan(mode=MemoryMode.FULL), device)
+    pipeline.apply_memory_plan(MemoryPlan(mode=mode), device)
     expected = make_video(full, output_type="latent")
     for people in (2, 2, 1, 3):
         actual = make_video(pipeline, output_type="latent", **make_identities(people))
@@ -72,7 +69,7 @@ def test_a_mode_makes_the_same_video_twice(mode: MemoryMode, device: torch.devic
 @pytest.mark.parametrize("mode", [MemoryMode.LOW, MemoryMode.MINIMAL])
 def test_nothing_but_the_vae_stays_on_the_device(mode: MemoryMode, device: torch.device) -> None:
     pipeline = make_pipeline(cross_attn_interval=2)
-    apply_memory_mode(pipeline, mode, device)
+    pipeline.apply_memory_plan(MemoryPlan(mode=mode), device)
     for _ in range(2):
         make_video(pipeline)
         for part in (pipeline.text_encoder.encoder.block, pipeline.transformer.transformer_blocks):
@@ -109,7 +106,7 @@ def test_the_published_size_needs_what_is_estimated(mode: MemoryMode, device: to
     assert free is not None
     if with_margin(needs[mode]) > free:
         pytest.skip(f"{mode} needs {with_margin(needs[mode]) / GB:.0f} GB")
-    apply_memory_mode(pipeline, mode, device)
+    pipeline.apply_memory_plan(MemoryPlan(mode=mode), device)
     people = {
         "id_embeds": torch.zeros(2, 1280),
         "id_vit_hidden_states": [torch.zeros(2, 577, 1024) for _ in range(5)],

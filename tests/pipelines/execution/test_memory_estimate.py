@@ -14,13 +14,12 @@ from ingredients.data.encode import encode_clips
 from ingredients.data.vae_shortcuts import decode_pictures, single_frame_convolutions
 from ingredients.model_folders.known_models import KNOWN_MODELS, KnownModel
 from ingredients.model_folders.places import default_model_path
-from ingredients.model_folders.unloaded_weights import folder_weights, published_weights
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models import presets
 from ingredients.models.identity_features import FoldedBlockFeatures, IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.memory_estimate import (
     CONVOLUTION_WORKSPACE,
-    ModelWeights,
     VideoDemand,
     decoding_bytes,
     denoising_bytes,
@@ -29,15 +28,14 @@ from ingredients.pipelines.execution.memory_estimate import (
     estimate_needs,
     identity_bytes,
     step_cache_bytes,
-    weigh,
     with_margin,
 )
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, TILE, decode_in_tiles
 from ingredients.pipelines.execution.memory_plan import choose_mode, plan_memory
+from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights, published_weights, weigh
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.sampling_defaults import SamplingDefaults
-from tests.pipelines.allocations import AllocationCount, without_computing
+from tests.pipelines.execution.allocations import AllocationCount, without_computing
 from tests.pipelines.stand_ins import make_identities, make_pipeline
 
 GB = 10**9
@@ -62,10 +60,10 @@ def test_the_published_weights(published: ModelWeights) -> None:
 def test_weights_are_those_that_are_loaded() -> None:
     pipeline = make_pipeline()
     parts = pipeline.transformer, pipeline.text_encoder, pipeline.vae
-    weights = weigh(*parts, sampling=SamplingDefaults())
+    weights = weigh(*parts, sampling=SamplingSettings())
     assert weights.transformer.total == sum(4 * each.numel() for each in pipeline.transformer.parameters())
     assert weights.vae == sum(4 * each.numel() for each in pipeline.vae.parameters())
-    halves = weigh(*parts, sampling=SamplingDefaults(), dtype=torch.bfloat16)
+    halves = weigh(*parts, sampling=SamplingSettings(), dtype=torch.bfloat16)
     assert 2 * halves.transformer.total == weights.transformer.total
     assert 2 * halves.text_encoder.largest_block == weights.text_encoder.largest_block
     assert halves.element_size == 2
@@ -75,7 +73,7 @@ def test_weights_are_those_that_are_loaded() -> None:
 def test_identities_weigh_what_is_computed(routing: str, num_people: int) -> None:
     """Many people under softmax stay plain, few are folded."""
     pipeline = make_pipeline(routing=routing, cross_attn_interval=2)
-    weights = weigh(pipeline.transformer, pipeline.text_encoder, pipeline.vae, sampling=SamplingDefaults())
+    weights = weigh(pipeline.transformer, pipeline.text_encoder, pipeline.vae, sampling=SamplingSettings())
     identities = make_identities(num_people)
     with torch.no_grad():
         features = pipeline.transformer.prepare_identities(
