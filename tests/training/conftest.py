@@ -90,4 +90,4 @@ def compute_step(stage: DiffusionStage, *, step: int = 0, progress: float = 0.0)
 def measured(output: StepOutput, name: str) -> float:
     """A metric's average."""
     value = output.metrics[name]
-    return float(value[0]) / value[1] if isinstance(value, tuple) else float(value)
+    return float(value[0]) / float(value[1]) if isinstance(value, tuple) else float(value)

@@ -41,9 +41,9 @@ class IdentityBatch:
     def to(self, device: torch.device) -> "IdentityBatch":
         """The same on a device."""
         return IdentityBatch(
-            id_embeds=self.id_embeds.to(device),
-            id_vit_hidden_states=[states.to(device) for states in self.id_vit_hidden_states],
-            id_mask=self.id_mask.to(device),
+            id_embeds=to_device(self.id_embeds, device),
+            id_vit_hidden_states=[to_device(states, device) for states in self.id_vit_hidden_states],
+            id_mask=to_device(self.id_mask, device),
         )
 
 
@@ -93,12 +93,12 @@ class ClipBatch:
 
     def chances(self, purpose: str) -> torch.Tensor:
         """A uniform number in [0, 1) for each sample and purpose (B,), on the batch's device."""
-        return torch.tensor([draw.chance(purpose) for draw in self.draws], device=self.latents.device)
+        return to_device(torch.tensor([draw.chance(purpose) for draw in self.draws]), self.latents.device)
 
     def normal(self, purpose: str, shape: Sequence[int]) -> torch.Tensor:
         """Gaussian noise (B, *shape) for a purpose, on the batch's device."""
         rows = [torch.randn(tuple(shape), generator=draw.generator(purpose)) for draw in self.draws]
-        return torch.stack(rows).to(self.latents.device)
+        return to_device(torch.stack(rows), self.latents.device)
 
     @property
     def num_face_tokens(self) -> int:
@@ -112,12 +112,19 @@ class ClipBatch:
 
     def to(self, device: torch.device) -> "ClipBatch":
         """The same with its tensors on a device."""
-        moved: dict[str, Any] = {
-            field.name: getattr(self, field.name).to(device)
-            for field in dataclasses.fields(self)
-            if isinstance(getattr(self, field.name), torch.Tensor | IdentityBatch)
-        }
+        moved: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, IdentityBatch):
+                moved[field.name] = value.to(device)
+            elif isinstance(value, torch.Tensor):
+                moved[field.name] = to_device(value, device)
         return dataclasses.replace(self, **moved)
+
+
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on a device, without waiting for what the device still computes where the tensor comes from memory."""
+    return tensor.to(device, non_blocking=tensor.device.type == "cpu")
 
 
 def draw_batch(

@@ -85,6 +85,21 @@ class Processes:
         dist.all_reduce(values)
         return dict(zip(numbers, values.tolist(), strict=True))
 
+    def read(self, *, summed: Sequence[torch.Tensor], alike: Sequence[torch.Tensor] = ()) -> list[float]:
+        """Numbers of the device, for which this process waits once.
+
+        Args:
+            summed: scalars that are summed over the processes.
+            alike: scalars that are the same in all of them.
+
+        Returns:
+            Those that were summed, then the others.
+        """
+        values = torch.stack([each.double() for each in (*summed, *alike)])
+        if self.count > 1:
+            dist.all_reduce(values[: len(summed)])
+        return list(values.tolist())
+
     def gather(self, value: Any) -> list[Any]:
         """The values of all processes, in their order."""
         if self.count == 1:

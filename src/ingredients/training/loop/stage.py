@@ -9,8 +9,8 @@ import torch
 
 from ingredients.core.errors import UserInputError
 
-Measured = torch.Tensor | float | tuple[torch.Tensor | float, float]
-"""A number, or a sum and how many it is the sum of; detached."""
+Measured = torch.Tensor | float | tuple[torch.Tensor | float, torch.Tensor | float]
+"""A number, or a sum and how many it is the sum of; detached, and left on the device until a line is logged."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)

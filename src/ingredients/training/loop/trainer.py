@@ -186,6 +186,10 @@ class Trainer:
         self.watch = LossWatch(spike_factor=config.spike_factor, max_skipped=config.max_skipped_steps)
         self._averages = _Averages()
         self._measured: dict[str, float] | None = None
+        self._num_broken = torch.zeros((), device=stage.device)
+        """Tensors that the last step that counted has made no numbers of; read with the next step's loss."""
+        self._last_used: tuple[int, Sequence[Any]] = (0, ())
+        """That step's number, and its batches."""
         self._learning_rate_factor = 0.0
         self._report = ProgressReport(stage.name, num_steps=config.num_steps, progress=0.0)
 
@@ -328,6 +332,9 @@ class Trainer:
     def _after_step(self, throughput: Throughput, *, is_last: bool, is_stopped: bool) -> None:
         """Lines of the log come before the checkpoint: a run goes on behind it, and would not write them again."""
         self._measured = None
+        rhythms = (getattr(self.config, f"{each}_every") for each in ("log", "validate", "sample", "checkpoint"))
+        if is_last or is_stopped or any(self._is_time(every) for every in rhythms):
+            self._check_weights()
         if is_last or self._is_time(self.config.log_every):
             self._log(self._averages.take(self.processes) | throughput.take(self.stage.device))
         if is_last or self._is_time(self.config.validate_every):
@@ -396,7 +403,7 @@ class Trainer:
         self._learning_rate_factor = factor
         counts = self.processes.sum(self.stage.counts(batches))
         measured: list[Mapping[str, Measured]] = []
-        loss = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=self.stage.device)
         for index, batch in enumerate(batches):
             with (
                 self.processes.accumulating(self._loss, is_last=index == len(batches) - 1),
@@ -406,18 +413,19 @@ class Trainer:
                     output = self._loss(batch, counts)
                 loss_share = output.loss * self.processes.count  # gradients are averaged over the processes
                 loss_share.backward()  # type: ignore[no-untyped-call]
-            loss += float(output.loss.detach())
+            total += output.loss.detach()
             measured.append(output.metrics)
-        loss = self.processes.sum({"loss": loss})["loss"]
-        norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_grad_norm))
-        problem = self.watch.judge(loss, float(norm))
+        gradient_norm = whole(torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_grad_norm))
+        loss, num_broken, norm = self.processes.read(summed=[total, self._num_broken], alike=[gradient_norm])
+        self._check_weights(num_broken)
+        problem = self.watch.judge(loss, norm)
         if problem is None:
             self.watch.record(loss)
             for optimizer in self.optimizers:
                 optimizer.step()
-            self._check_weights(batches)
+            self._num_broken, self._last_used = self._broken_weights(), (self.position.step + 1, batches)
             self.ema.update(self.position.step)
-            measured.append({"loss": loss, "gradient_norm": float(norm), "learning_rate_factor": factor})
+            measured.append({"loss": loss, "gradient_norm": norm, "learning_rate_factor": factor})
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         if problem is not None:
@@ -426,19 +434,30 @@ class Trainer:
         return measured
 
     @torch.no_grad()
-    def _check_weights(self, batches: Sequence[Any]) -> None:
-        """Stops before what is no number gets into the averages, or into a checkpoint.
+    def _broken_weights(self) -> torch.Tensor:
+        """How many of this process's tensors hold what is no number, on the device."""
+        parts = [part for each in self.parameters.values() if (part := local(each)).numel()]
+        if not parts:
+            return torch.zeros((), device=self.stage.device)
+        return (~torch.stack(torch._foreach_norm(parts, torch.inf)).isfinite()).sum()
+
+    def _check_weights(self, num_broken: float | None = None) -> None:
+        """Stops before the weights that the last step made are measured or kept, if they are no numbers.
+
+        Args:
+            num_broken: tensors that are not, where that was read with other numbers; None reads it.
 
         Raises:
-            TrainingDivergedError: if a weight is not finite after the step.
+            TrainingDivergedError: if there are some.
         """
-        parts = [part for each in self.parameters.values() if (part := local(each)).numel()]
-        largest = list(torch._foreach_norm(parts, torch.inf))
-        num_broken = sum(not math.isfinite(each) for each in torch.stack(largest).tolist()) if largest else 0
-        if self.processes.sum({"broken": float(num_broken)})["broken"]:
+        if num_broken is None:
+            (num_broken,) = self.processes.read(summed=[self._num_broken])
+        if num_broken:
+            step, batches = self._last_used
+            samples = self.processes.gather(self.stage.describe(batches))
             raise TrainingDivergedError(
-                f"Training has diverged: step {self.position.step + 1} made weights that are no numbers "
-                f"({', '.join(self.processes.gather(self.stage.describe(batches)))}). {self._what_is_kept()}"
+                f"Training has diverged: step {step} made weights that are no numbers "
+                f"({', '.join(samples)}). {self._what_is_kept()}"
             )
 
     def _what_is_kept(self) -> str:
@@ -505,30 +524,48 @@ def _storable(metrics: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
+_Sum = torch.Tensor | float
+
+
 class _Averages:
-    """Sums of what steps measured, and of how many they are the sums."""
+    """Sums of what steps measured, and of how many they are the sums; what was measured on a device stays there."""
 
     def __init__(self, sums: Mapping[str, tuple[float, float]] | None = None) -> None:
-        self._sums = {name: (total, weight) for name, (total, weight) in (sums or {}).items()}
+        self._sums: dict[str, tuple[_Sum, _Sum]] = dict(sums or {})
 
     def add(self, measured: Sequence[Mapping[str, Measured]]) -> None:
         for metrics in measured:
             for name, value in metrics.items():
                 total, weight = value if isinstance(value, tuple) else (value, 1.0)
                 before = self._sums.get(name, (0.0, 0.0))
-                self._sums[name] = (before[0] + float(total), before[1] + float(weight))
+                self._sums[name] = (before[0] + _double(total), before[1] + _double(weight))
+
+    def read(self) -> dict[str, tuple[float, float]]:
+        """The sums of this process, for which it waits once."""
+        on_device = [each for pair in self._sums.values() for each in pair if isinstance(each, torch.Tensor)]
+        numbers = iter(torch.stack(on_device).tolist() if on_device else ())
+
+        def number(each: _Sum) -> float:
+            return float(next(numbers)) if isinstance(each, torch.Tensor) else each
+
+        return {name: (number(total), number(weight)) for name, (total, weight) in self._sums.items()}
 
     def together(self, processes: Processes) -> dict[str, tuple[float, float]]:
         """The sums over all processes."""
         together = _Averages()
-        together.add(processes.gather(self._sums))
-        return together._sums
+        together.add(processes.gather(self.read()))
+        return together.read()
 
     def take(self, processes: Processes) -> dict[str, float]:
         """The averages over all processes; then starts again."""
         together = self.together(processes)
         self._sums = {}
         return {name: total / weight for name, (total, weight) in together.items() if weight > 0}
+
+
+def _double(value: _Sum) -> _Sum:
+    """A number in double precision, where it is."""
+    return value.double() if isinstance(value, torch.Tensor) else float(value)
 
 
 def _forget_lines(path: Path, *, after: int) -> None:

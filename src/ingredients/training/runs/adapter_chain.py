@@ -15,8 +15,8 @@ import torch
 from peft import LoraConfig
 
 from ingredients.core.errors import UserInputError
-from ingredients.models import IngredientsTransformer3DModel
 from ingredients.model_folders.weight_files import DIFFUSERS_WEIGHTS, stored_tensors, weight_files
+from ingredients.models import IngredientsTransformer3DModel
 
 Adapter = dict[str, tuple[torch.Tensor, torch.Tensor]]
 """By the name of a module: A (R, I) and B (O, R)."""

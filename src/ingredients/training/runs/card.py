@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 
 from ingredients.core.markdown import markdown_table
-from ingredients.pipelines.clip_encoding import model_bucket
 from ingredients.model_folders.components import build_vae, transformer_part
 from ingredients.model_folders.layout import TRANSFORMER
 from ingredients.model_folders.origin import (
@@ -19,6 +18,7 @@ from ingredients.model_folders.origin import (
     terms_of_faces,
 )
 from ingredients.model_folders.transformer import build_transformer
+from ingredients.pipelines.clip_encoding import model_bucket
 from ingredients.training.runs.card_sections import run_section, runs_table
 from ingredients.training.runs.export_plan import ExportPlan, Layout, dtype_name
 

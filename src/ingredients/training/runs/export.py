@@ -9,19 +9,19 @@ from huggingface_hub import save_torch_state_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import to_json
 from ingredients.core.output_folders import check_new_folder, new_folder
-from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.state_dict_adapter import config_to_published, to_published
 from ingredients.model_folders.components import transformer_part
-from ingredients.model_folders.layout import TRANSFORMER
 from ingredients.model_folders.identity import save_identity_folder
+from ingredients.model_folders.layout import TRANSFORMER
 from ingredients.model_folders.new_folder_parts import check_finite, copy_face_encoder, copy_model_parts, forget_paths
 from ingredients.model_folders.transformer import build_transformer
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.state_dict_adapter import config_to_published, to_published
 from ingredients.training.runs.adapter_chain import Adapter, adapter_of, add_adapter, join_adapters, trained_beside
-from ingredients.training.runs.export_plan import RECORD_NAME, ExportPlan
-from ingredients.training.small_world.card import MODEL_CARD_NAME
 from ingredients.training.runs.card import CURVES_NAME, run_card
+from ingredients.training.runs.export_plan import RECORD_NAME, ExportPlan
 from ingredients.training.runs.folder import RunFolder, find_checkpoint
 from ingredients.training.runs.weights import read_averages, run_transformer
+from ingredients.training.small_world.card import MODEL_CARD_NAME
 
 CurvesWriter = Callable[[Sequence[RunFolder], Path], bool]
 """Draws the losses of some runs into a picture; False: there was nothing to draw. Supplied from above."""

@@ -11,8 +11,8 @@ from ingredients.core.json_yaml import BadFileError, MissingFileError, read_yaml
 from ingredients.core.training_log import read_metrics_file, read_training_log
 from ingredients.training.loop.checkpoints import Checkpoints
 from ingredients.training.loop.file_names import LOG_NAME, METRICS_NAME
-from ingredients.training.runs.settings import CONFIG_NAME
 from ingredients.training.runs.run import RUN_KINDS, RunConfig, RunKind
+from ingredients.training.runs.settings import CONFIG_NAME
 
 TRANSFORMER_NAME = "transformer"
 _KIND_BY_SETTING = {"alignment_routing": "align", "routing_loss": "route"}

@@ -13,6 +13,7 @@ import torch
 from ingredients.core.durations import duration_in_words
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.data.canvas_latents import pictures_at_once
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models.flops import training_flops
 from ingredients.pipelines.execution.memory_estimate import (
     VideoDemand,
@@ -23,11 +24,10 @@ from ingredients.pipelines.execution.memory_estimate import (
     identity_bytes,
 )
 from ingredients.pipelines.execution.model_weights import ModelWeights, PartWeights
-from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.video_shape import VideoShape
+from ingredients.training.loop.throughput import PEAKS, PROCESSOR_CORE_FLOPS
 from ingredients.training.runs.planned_stage import PlannedStage, build_planned_stage
 from ingredients.training.runs.run import RunConfig, RunConfigT, RunKind
-from ingredients.training.loop.throughput import PEAKS, PROCESSOR_CORE_FLOPS
 
 _BYTES_OF_WEIGHT, _BYTES_OF_GRADIENT, _BYTES_OF_AVERAGE = 4, 4, 4
 _BYTES_OF_MOMENTS = {"adamw": 8, "adamw8bit": 2, "muon": 4}

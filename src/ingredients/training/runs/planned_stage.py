@@ -14,14 +14,12 @@ from diffusers import AutoencoderKLCogVideoX
 from ingredients.core.errors import UserInputError
 from ingredients.data.buckets import Bucket
 from ingredients.data.encoded_clips import EncodedClips
-from ingredients.models import IngredientsTransformer3DModel
-from ingredients.pipelines.clip_encoding import model_bucket
 from ingredients.model_folders.components import build_vae
 from ingredients.model_folders.known_models import find_known_model
 from ingredients.model_folders.places import find_model, find_model_here
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.pipelines.clip_encoding import model_bucket
 from ingredients.pipelines.video_shape import VideoGeometry
-from ingredients.training.stages.diffusion import FrozenParts
-from ingredients.training.stages.identity import IdentityStage
 from ingredients.training.runs.run import (
     RunConfig,
     RunConfigT,
@@ -32,6 +30,8 @@ from ingredients.training.runs.run import (
     trains_patch_embed,
 )
 from ingredients.training.runs.start import load_start, published_start
+from ingredients.training.stages.diffusion import FrozenParts
+from ingredients.training.stages.identity import IdentityStage
 
 _ASSUMED_NUM_PEOPLE = 2
 

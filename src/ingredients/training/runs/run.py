@@ -15,23 +15,20 @@ from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.errors import OutOfMemoryError, UserInputError
 from ingredients.core.json_yaml import BadFileError, read_yaml
 from ingredients.core.model_files import name_some
+from ingredients.core.out_of_memory import is_out_of_memory
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.core.ranges import Range, check_ranges
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.clip_encoder import has_shared_frames
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
-from ingredients.models import IngredientsTransformer3DModel
-from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.model_folders.components import load_scheduler, load_vae
 from ingredients.model_folders.places import find_model
-from ingredients.core.out_of_memory import is_out_of_memory
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.training.loop.checkpoints import Checkpoints
-from ingredients.training.stages.diffusion import FrozenParts
-from ingredients.training.stages.identity import IdentityStage
 from ingredients.training.loop.processes import Processes
-from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.training.loop.trainer import Trainer, TrainerConfig
 from ingredients.training.runs.settings import (
     CONFIG_NAME,
     as_yaml,
@@ -41,7 +38,10 @@ from ingredients.training.runs.settings import (
     run_folder,
 )
 from ingredients.training.runs.start import ModelConfig, load_start
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.stages.diffusion import FrozenParts
+from ingredients.training.stages.identity import IdentityStage
+from ingredients.training.stages.router import RouterConfig, RouterStage
 
 _MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
 """Of `ModelConfig`, those that say what the frozen weights are."""

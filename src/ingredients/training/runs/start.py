@@ -16,12 +16,12 @@ from ingredients.core.config import config_from_dict, config_to_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range
 from ingredients.faces.facial_extractor import ScaleSource
-from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.presets import paper, published
-from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.model_folders.components import transformer_part
 from ingredients.model_folders.known_models import find_known_model
 from ingredients.model_folders.transformer import build_transformer, is_base, load_transformer
+from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.presets import paper, published
+from ingredients.models.state_dict_adapter import load_base_weights
 
 BaseDtype = Literal["float32", "bfloat16"]
 

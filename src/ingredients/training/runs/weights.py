@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from ingredients.core.errors import UserInputError
-from ingredients.models import IngredientsTransformer3DModel
 from ingredients.model_folders.transformer import load_transformer
+from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.loop.checkpoints import read_checkpoint
 from ingredients.training.runs.folder import RunFolder
 from ingredients.training.runs.run import build_stage

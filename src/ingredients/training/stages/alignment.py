@@ -85,7 +85,7 @@ class AlignmentStage(IdentityStage):
         metrics: dict[str, Measured] = {}
         for index, name in enumerate(("global", "local", "both")):
             chosen = is_shown & (kept == index)
-            metrics[f"loss_{name}"] = (plain_losses[chosen].sum(), float(chosen.sum()))
+            metrics[f"loss_{name}"] = (plain_losses.where(chosen, 0).sum(), chosen.sum())
         step = StepOutput(loss=losses.sum() / counts["samples"], metrics=metrics)
         return self.add_identity_loss(
             step, batch, output.sample, timesteps, is_shown=is_shown, num_people=counts["people"]

@@ -101,7 +101,7 @@ class RouterStage(IdentityStage):
         diffusion = losses.sum() / counts["samples"]
         targets = self._targets(batch)
         routing = self.routing_loss(output.routing_logits, targets, num_tokens=counts["face_tokens"])
-        num_tokens = float((targets != IGNORED).sum())
+        num_tokens = (targets != IGNORED).sum()
         step = StepOutput(
             loss=diffusion + self.config.routing_loss_weight * routing,
             metrics={

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from ingredients.training.loop.file_names import METRICS_NAME
 from tests.training.conftest import TinyWorld
-from tests.training.killed_worker import MOMENTS
+from tests.training.loop.killed_worker import MOMENTS
 from tests.training.scenarios import TIMES, read_log, run_python
 
 
@@ -19,7 +19,7 @@ def train_and_kill(
 ) -> None:
     """Trains `in peace` and, `killed` and resumed, again; every kind of moment comes up in each round."""
     numbers = map(str, (num_steps, num_rounds, seed))
-    worker = ("-m", "tests.training.killed_worker", str(world.folder), str(folder), scenario)
+    worker = ("-m", "tests.training.loop.killed_worker", str(world.folder), str(folder), scenario)
     said = run_python(*worker, *numbers).splitlines()
     assert said[-1] == "done"
     assert said[-2] == "killed while it is exported"

@@ -49,7 +49,7 @@ def more_runs(tiny_world: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -
 
 def train_with_two(world: TinyWorld, folder: Path, *names: str) -> None:
     torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--module"]
-    run_python("-m", *torchrun, "tests.training.processes_worker", str(world.folder), str(folder), *names)
+    run_python("-m", *torchrun, "tests.training.loop.processes_worker", str(world.folder), str(folder), *names)
 
 
 def cut_in_half(run: Path, copy: Path) -> None:

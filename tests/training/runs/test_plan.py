@@ -20,7 +20,7 @@ from ingredients.training.runs.start import ModelConfig
 from ingredients.training.stages.alignment import AlignmentConfig
 from ingredients.training.stages.router import RouterConfig
 
-RECIPES = Path(__file__).parents[2] / "configs"
+RECIPES = Path(__file__).parents[3] / "configs"
 ALIGN, ROUTE = RUN_KINDS["align"], RUN_KINDS["route"]
 BLOCKS, WIDTH = 42, 3072
 """Of the published size."""

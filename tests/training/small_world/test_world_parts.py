@@ -13,7 +13,7 @@ from ingredients.training.runs.run import AlignRunConfig, RouteRunConfig
 from ingredients.training.small_world.folders import load_transformer
 from ingredients.training.small_world.parts import PARTS, RoutePartConfig
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 
 
 def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:

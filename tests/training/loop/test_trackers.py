@@ -16,7 +16,7 @@ from ingredients.training.small_world.parts import (
     ImageToVideoPartConfig,
     RoutePartConfig,
 )
-from tests.training.test_trainer import LineStage, config
+from tests.training.loop.test_trainer import LineStage, config
 
 
 def read_events(folder: Path) -> dict[str, dict[int, float]]:

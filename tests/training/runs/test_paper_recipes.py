@@ -11,7 +11,7 @@ from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.training.runs.planned_stage import build_planned_stage
 from ingredients.training.runs.run import RUN_KINDS, RunConfig
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = Path(__file__).parents[3] / "configs"
 THIRD = pytest.approx(1 / 3)
 
 IN_BOTH_STAGES = (

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.training.loop.checkpoints import Checkpoints, _checksum, read_checkpoint
 from ingredients.training.loop.trainer import Trainer
-from tests.training.test_trainer import LineStage, config
+from tests.training.loop.test_trainer import LineStage, config
 
 
 class MeasuredStage(LineStage):

@@ -1,6 +1,6 @@
 """Trains a tiny stage in peace, and again in a process that is killed at every kind of moment and resumed each time.
 
-python -m tests.training.killed_worker CLIPS RUNS SCENARIO STEPS ROUNDS SEED
+python -m tests.training.loop.killed_worker CLIPS RUNS SCENARIO STEPS ROUNDS SEED
 
 Each piece of a run is a fork of this process, which has everything imported; it never computes anything itself, for
 what PyTorch starts for that would not survive the fork.

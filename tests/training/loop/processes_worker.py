@@ -1,6 +1,6 @@
 """One of two processes that train tiny stages together.
 
-torchrun --nproc-per-node 2 -m tests.training.processes_worker CLIPS RUNS SCENARIO ...
+torchrun --nproc-per-node 2 -m tests.training.loop.processes_worker CLIPS RUNS SCENARIO ...
 """
 
 import sys

@@ -13,7 +13,7 @@ from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.training.loop.optimizers import build_optimizers, make_states, scale_learning_rates
 from ingredients.training.loop.stage import ParameterGroup
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from tests.training.test_trainer import LineStage, config
+from tests.training.loop.test_trainer import LineStage, config
 
 WIDTH = 1024
 """Of a layer whose weights are just enough to be kept in 8 bit."""

@@ -12,7 +12,7 @@ from ingredients.training.loop.checkpoints import read_checkpoint
 from ingredients.training.loop.interruptions import TrainingInterruptedError
 from ingredients.training.loop.stage import StepOutput
 from ingredients.training.loop.trainer import Trainer
-from tests.training.test_trainer import LineStage, config
+from tests.training.loop.test_trainer import LineStage, config
 
 
 class SignalledStage(LineStage):
