@@ -13,11 +13,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
-from ingredients.apps import generate as generate_module
+from ingredients.apps import video_files
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import PhotographError, UserInputError
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.faces import dlib_faces
+from ingredients.generation import studio
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
 from ingredients.models.state_dict_adapter import to_published
@@ -201,13 +202,13 @@ def test_several_seeds_make_several_videos_with_one_model(
     generate: Generate, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     loaded: list[object] = []
-    load = generate_module.load_pipeline
+    load = studio.load_pipeline
 
     def counting(*arguments: Any, **options: Any) -> IngredientsPipeline:
         loaded.append(arguments)
         return load(*arguments, **options)
 
-    monkeypatch.setattr(generate_module, "load_pipeline", counting)
+    monkeypatch.setattr(studio, "load_pipeline", counting)
     result = generate("--contact-sheet", "sheet.png", "--json", "--seeds", "4", "-1")
     assert result.exit_code == 0, result.output
     assert len(loaded) == 1
@@ -232,13 +233,13 @@ def test_seeds_may_be_listed_in_any_way(generate: Generate, form: tuple[str, ...
 
 def test_a_video_is_enlarged_by_whole_pixels(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[UInt8Array] = []
-    write = generate_module.write_video
+    write = video_files.write_video
 
     def keeping(path: Path, frames: UInt8Array, **options: Any) -> None:
         written.append(frames)
         write(path, frames, **options)
 
-    monkeypatch.setattr(generate_module, "write_video", keeping)
+    monkeypatch.setattr(video_files, "write_video", keeping)
     plain, large = generate("--json"), generate("--json", "--scale", "3")
     assert large.exit_code == 0, large.output
     before, after = (json.loads(result.stdout) for result in (plain, large))
@@ -456,7 +457,7 @@ def test_all_is_drawn_before_anything_is_written(
     def fail(*_: object, **__: object) -> np.ndarray:
         raise UserInputError("This cannot be drawn.")
 
-    monkeypatch.setattr(generate_module, drawing, fail)
+    monkeypatch.setattr(studio, drawing, fail)
     assert_one_sentence(generate(contact_sheet="sheet.png", routing_map="map.png"), "This cannot be drawn.")
 
 
@@ -605,7 +606,7 @@ def test_dlib_may_find_the_faces_of_the_photos(
     def show_the_photo(frames: np.ndarray) -> np.ndarray:
         return np.stack([np.asarray(Image.open(astronaut))[:208, 100:340]] * frames.shape[1])[None]
 
-    monkeypatch.setattr(generate_module, "to_pixels", show_the_photo)
+    monkeypatch.setattr(studio, "to_pixels", show_the_photo)
     result = run("generate", *line, "--face-stack", "dlib", "--contact-sheet", "sheet.png", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)

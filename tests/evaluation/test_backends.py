@@ -6,7 +6,6 @@ import pytest
 import skimage.data
 import torch
 
-from ingredients.apps.people_check import load_people_check
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.evaluation.evaluation_folder import judge_fingerprint
 from ingredients.evaluation.inception import InceptionFeatures
@@ -18,6 +17,7 @@ from ingredients.faces.drawn_face_stack import save_judge_detector
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.onnx_faces import ScrfdFaceDetector
 from ingredients.faces.onnx_judges import OnnxArcFaceJudge, OnnxFaceNetJudge
+from ingredients.generation.people_report import load_people_check
 from ingredients.pipelines.loading import default_model_path
 from tests.apps.tiny_model import save_tiny_model
 from tests.evaluation.clip_folders import write_clip_folder

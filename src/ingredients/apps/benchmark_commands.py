@@ -171,9 +171,9 @@ def run(
     chosen = choose_cases(benchmark, num_people=people, num_cases=cases)
     model_folder = find_model(model, notice=say)
 
-    from ingredients.apps.generate import check_takes_people  # with PyTorch
     from ingredients.evaluation.casebook.videos import make_benchmark_videos
     from ingredients.evaluation.generation import GenerationSettings
+    from ingredients.generation.studio import check_takes_people
     from ingredients.pipelines.execution.memory_estimate import VideoDemand
     from ingredients.pipelines.loading import load_pipeline
 

@@ -1,5 +1,6 @@
 """`ingredients generate`: photos and a sentence become a video."""
 
+import dataclasses
 import functools
 import os
 import time
@@ -30,8 +31,9 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
-    from ingredients.apps.generate_request import GenerateResult
+    from ingredients.apps.video_files import VideoFiles
     from ingredients.faces.face_choice import FaceChoice
+    from ingredients.generation.studio import StudioResult
     from ingredients.pipelines.people import PhotoFile
 
 HELP = with_examples(
@@ -133,72 +135,109 @@ def generate(
     ] = False,
 ) -> None:
     """Makes a video of the people in some photos."""
-    from ingredients.apps.generate_request import GenerateRequest, with_seeds
+    from ingredients.apps.video_files import VideoFiles, check_seeds_differ
+    from ingredients.core.errors import ModelFolderError
     from ingredients.core.progress import show_progress
     from ingredients.faces.face_choice import parse_face_choice
+    from ingredients.generation.request import StudioRequest
     from ingredients.model_folders.places import find_model
     from ingredients.pipelines.execution.speed_options import parse_speed_options
     from ingredients.pipelines.people import identity_photos
 
     if seeds is not None and is_given(context, "seed"):
         raise UserInputError("--seed is one of --seeds; give one of the two.")
-    people = parse_photos(photo, face=None if face is None else parse_face_choice(face))
-
-    request = GenerateRequest(
-        photos=people,
+    photos = parse_photos(photo, face=None if face is None else parse_face_choice(face))
+    sampling = {
+        "num_inference_steps": num_inference_steps,
+        "guidance_scale": guidance_scale,
+        "identity_guidance_scale": identity_guidance_scale,
+        "layout_share": layout_share,
+        "likeness_guidance_scale": likeness_guidance_scale,
+    }
+    request = StudioRequest(
+        people=photos,
         prompt=prompt,
-        output=output,
-        model=model,
-        identity=identity,
-        drop_learned_positions=drop_learned_positions,
-        face_stack=face_stack.value,
-        allow_photographs=allow_photographs,
-        seed=seed,
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-        identity_guidance_scale=identity_guidance_scale,
-        layout_share=layout_share,
-        likeness_guidance_scale=likeness_guidance_scale,
         negative_prompt=negative_prompt,
+        seed=seed,
+        sampling={name: value for name, value in sampling.items() if value is not None},
         face_scale=face_scale,
         num_frames=num_frames,
         height=height,
         width=width,
-        scale=scale,
-        memory=memory,
-        speed=parse_speed_options(
-            compile=compile_blocks,
-            attention_backend=attention_backend,
-            step_cache=step_cache,
-            fuse_qkv=fuse_qkv,
-            split_guidance=split_guidance,
-        ),
+        allow_photographs=allow_photographs,
+        with_routing_maps=routing_map is not None,
+    )
+    files = VideoFiles(
+        output=output,
         routing_map=routing_map,
         contact_sheet=contact_sheet,
+        scale=scale,
         overwrite=overwrite,
         prompt_metadata=prompt_metadata,
     )
-    requests = [request] if seeds is None else with_seeds(request, parse_seeds(seeds))
-    for each in requests:
-        each.check()
-    photographed = identity_photos(people)
+    speed = parse_speed_options(
+        compile=compile_blocks,
+        attention_backend=attention_backend,
+        step_cache=step_cache,
+        fuse_qkv=fuse_qkv,
+        split_guidance=split_guidance,
+    )
+    videos = [(request, files)]
+    if seeds is not None:
+        several = parse_seeds(seeds)
+        check_seeds_differ(several)
+        videos = [(dataclasses.replace(request, seed=each), files.of_seed(each)) for each in several]
+    request.check()
+    if identity is not None and not identity.is_dir():
+        raise ModelFolderError(f"There is no folder of identity weights {identity}; check the name.")
+    for _, of_video in videos:
+        of_video.check(photos)
+    opened = identity_photos(photos)
     find_model(model, notice=note)
 
-    from ingredients.apps.generate import (
-        get_ready,  # with PyTorch, whose import takes longer than all checks before it
+    from ingredients.generation.studio import (
+        Studio,  # with PyTorch, whose import takes longer than all checks before it
     )
+    from ingredients.pipelines.execution.memory_estimate import VideoDemand
 
-    ready, tell = None, functools.cache(note)  # what holds for all videos is told once
-    for number, each in enumerate(requests, start=1):
-        which = "the video" if len(requests) == 1 else f"video {number} of {len(requests)}"
+    studio, tell = None, functools.cache(note)  # what holds for all videos is told once
+    for number, (each, of_video) in enumerate(videos, start=1):
+        which = "the video" if len(videos) == 1 else f"video {number} of {len(videos)}"
         started = time.monotonic()
         with show_progress(f"Making {which}") as progress:
-            ready = ready or get_ready(each, photographed=photographed, notice=tell)
-            result = ready.make(each, started=started, progress=progress, notice=tell)
+            if studio is None:
+                studio = Studio.load(
+                    model,
+                    identity=identity,
+                    drop_learned_positions=drop_learned_positions,
+                    face_stack=face_stack.value,
+                    memory=memory,
+                    speed=speed,
+                    demand=VideoDemand(
+                        height=height,
+                        width=width,
+                        num_frames=num_frames,
+                        num_people=len(photos),
+                        guidance_scale=guidance_scale,
+                        identity_guidance_scale=identity_guidance_scale,
+                    ),
+                    notice=tell,
+                )
+                files.check_size(studio.check_shape(request, notice=tell))
+                people = studio.read_people(opened, allow_photographs=allow_photographs, notice=tell)
+            result = studio.make(
+                dataclasses.replace(each, people=people),
+                on_step=lambda done: progress(done.step, done.total),
+                notice=tell,
+            )
+            of_video.write(result)
+        seconds = time.monotonic() - started
         if as_json:
-            show_json(result.to_json())
+            show_json(
+                of_video.to_json(result, model=studio.folder, photos=photos, seconds=seconds, notices=studio.notices)
+            )
         else:
-            show(describe(result))
+            show(describe(result, of_video, seconds=seconds))
 
 
 def parse_photos(options: list[str], *, face: "FaceChoice | None" = None) -> "dict[str, list[PhotoFile]]":
@@ -263,14 +302,14 @@ _JUDGED_BY = {
 }
 
 
-def describe(result: "GenerateResult") -> str:
+def describe(result: "StudioResult", files: "VideoFiles", *, seconds: float) -> str:
     """The report for a person to read."""
-    request = result.request
+    num_frames, height, width, _ = result.frames.shape
     lines = [
-        f"{request.output}: {result.num_frames} frames of {result.width}x{result.height}, "
-        f"seed {request.seed}, made in {result.seconds:.0f} s"
+        f"{files.output}: {num_frames} frames of {width * files.scale}x{height * files.scale}, "
+        f"seed {result.provenance.seed}, made in {seconds:.0f} s"
     ]
-    lines.extend(str(picture) for picture in (request.contact_sheet, request.routing_map) if picture is not None)
+    lines.extend(str(picture) for picture in (files.contact_sheet, files.routing_map) if picture is not None)
     lines.append(_JUDGED_BY[result.judge])
     width = max(len(person.name) for person in result.people)
     lines.extend(f"  {person.name:<{width}}  {person.verdict}" for person in result.people)

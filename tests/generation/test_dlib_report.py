@@ -6,8 +6,8 @@ import skimage.data
 from PIL import Image
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.dlib_report import MAX_FRAMES, DistanceReport, report_distances
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceReader
+from ingredients.generation.people_report import MAX_FRAMES, PersonReport, report_distances
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def side_by_side(*pictures: UInt8Array) -> UInt8Array:
     return frame
 
 
-def is_same_person(report: DistanceReport) -> bool:
+def is_same_person(report: PersonReport) -> bool:
     return report.distance is not None and report.distance < SAME_PERSON_DISTANCE
 
 
@@ -63,7 +63,7 @@ def test_who_is_not_there_is_not_found(reader: DlibFaceReader, astronaut: UInt8A
     faces = {name: [reader.detector.detect(photo)[0] for photo in given] for name, given in photos.items()}
     ana, ben = report_distances(reader, np.stack([side_by_side(astronaut)] * 2), photos, faces)
     assert is_same_person(ana)
-    assert ben == DistanceReport(name="ben", distance=None, frames_found=0)
+    assert ben == PersonReport(name="ben", found=False, distance=None, frames_found=0)
     assert not is_same_person(ben)
     nobody = report_distances(reader, np.full((2, 64, 96, 3), 90, np.uint8), photos, faces)
     assert [person.distance for person in nobody] == [None, None]

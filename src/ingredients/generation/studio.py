@@ -1,0 +1,351 @@
+"""One warm model that makes videos, one after another, for every front end: command line, page, server, benchmark.
+
+Legend: F frames, H/W pixels, S steps, J routed blocks, f/h/w latent grid.
+"""
+
+import contextlib
+import dataclasses
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self, cast
+
+import torch
+
+from ingredients.core.arrays import Int64Array, UInt8Array
+from ingredients.core.errors import ModelFolderError, PhotoError, UserInputError
+from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.warnings_told import PhotoWarning, warnings_told
+from ingredients.faces.face_stack_name import FaceStackName
+from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
+from ingredients.generation.request import StudioRequest
+from ingredients.media.provenance import Provenance
+from ingredients.model_folders.places import find_model
+from ingredients.pipelines.execution.memory_estimate import VideoDemand
+from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
+from ingredients.pipelines.loading import load_pipeline
+from ingredients.pipelines.people import PeopleInput, identity_photos
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
+from ingredients.pipelines.prompts import PromptWarning
+from ingredients.pipelines.video_shape import ShapeWarning, VideoShape
+from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
+from ingredients.visualisation.layout import identity_colour
+from ingredients.visualisation.routing_maps import routing_map_sheet
+
+OnNotice = Callable[[str], None]
+"""Told at once of each thing worth knowing."""
+
+
+class CancelledError(UserInputError):
+    """A video is not made, for it was cancelled."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """A denoising step was taken."""
+
+    step: int
+    """Which, from 1."""
+
+    total: int
+    """How many there are."""
+
+    seconds_left: float
+    """Time until the last of them, at the pace so far."""
+
+
+OnStep = Callable[[StepDone], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudioResult:
+    """A video, and how well each person was kept in it; nothing is written yet."""
+
+    frames: UInt8Array
+    """(F, H, W, 3) RGB."""
+
+    routing_maps: Int64Array | None
+    """(S, J, f, h, w): which person the router chose, -1 for none; None if they were not asked for."""
+
+    people: tuple[PersonReport, ...]
+    """How each person was kept, in the order of the request."""
+
+    judge: JudgeName | None
+    """Who looked for them in the video; None if nobody could."""
+
+    identities: ExtractedIdentities
+    """The people, and what was seen in their photos."""
+
+    provenance: Provenance
+    """What the files are to say of themselves."""
+
+    memory: MemoryMode
+    """Memory mode that was used."""
+
+    seconds: float
+    """Time that it took, loading left out."""
+
+    notices: tuple[str, ...]
+    """Doubts about photos, words that the model does not know, sizes that it was not made for."""
+
+    def contact_sheet(self, *, with_prompt: bool = True) -> UInt8Array:
+        """The photos and the frames side by side, with what was said of each person."""
+        height = sheet_frame_height(self.frames)
+        references = {
+            name: [
+                mark_reference(photo.image, photo.faces, photo.face, colour=identity_colour(index), height=height)
+                for photo in photos
+            ]
+            for index, (name, photos) in enumerate(zip(self.identities.names, self.identities.photos, strict=True))
+        }
+        captions = {person.name: person.verdict for person in self.people}
+        prompt = self.provenance.prompt if with_prompt else None
+        return contact_sheet(self.frames, references, prompt=prompt, captions=captions)
+
+    def routing_sheet(self) -> UInt8Array | None:
+        """The frames under the colours of the people that the router chose; None without routing maps."""
+        if self.routing_maps is None:
+            return None
+        return routing_map_sheet(self.routing_maps, self.frames, self.identities.names)
+
+
+class Studio:
+    """A model that is loaded once and makes many videos; several threads may ask, and are served one by one."""
+
+    def __init__(
+        self, pipeline: IngredientsPipeline, folder: Path, people_check: PeopleCheck, *, notices: tuple[str, ...] = ()
+    ) -> None:
+        self.pipeline = pipeline
+        self.folder = folder
+        self.people_check = people_check
+        self.notices = notices  # what was told while it was loaded
+        self._busy = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        identity: str | Path | None = None,
+        drop_learned_positions: bool = False,
+        face_stack: FaceStackName = "model",
+        memory: MemoryMode | str = MemoryMode.AUTO,
+        speed: SpeedOptions | None = None,
+        demand: VideoDemand | None = None,
+        notice: OnNotice | None = None,
+    ) -> Self:
+        """Loads a model, the shipped one by default, and whoever judges its videos.
+
+        Args:
+            model: as `load_pipeline` takes it, like the arguments after it.
+            identity: folder of identity weights for a base.
+            drop_learned_positions: whether to leave out a base's learned positions.
+            face_stack: who reads the photos.
+            memory: how much of the model is on the device at a time.
+            speed: how it runs; by default exactly.
+            demand: the video that must fit.
+            notice: told at once of each thing worth knowing; all are in `notices`, too.
+
+        Raises:
+            UserInputError: if there is no such model, or it cannot be loaded or takes no people.
+        """
+        folder = find_model(model, notice=notice)
+        notices: list[str] = []
+        with _collected(notices, notice) as tell:
+            pipeline = load_pipeline(
+                folder,
+                identity=identity,
+                drop_learned_positions=drop_learned_positions,
+                face_stack=face_stack,
+                speed=speed,
+                memory=memory,
+                demand=demand,
+            )
+            pipeline.set_progress_bar_config(disable=True)
+            if pipeline.execution.memory.reason is not None:
+                tell(pipeline.execution.memory.reason)
+            if speed is not None and speed.compile:
+                tell(COMPILE_NOTICE)
+            check_takes_people(pipeline, folder)
+            assert pipeline.face_encoder is not None
+            _warn_of_photographs(pipeline, face_stack)
+            people_check = load_people_check(folder, pipeline.face_encoder)
+        return cls(pipeline, folder, people_check, notices=tuple(notices))
+
+    def check_shape(self, request: StudioRequest, *, notice: OnNotice | None = None) -> VideoShape:
+        """The shape of the video that a request is for.
+
+        Args:
+            request: what is to be made.
+            notice: told if the model was not made for it.
+
+        Raises:
+            ShapeError: if the model cannot make it.
+        """
+        with _collected([], notice):
+            return self._check_shape(request)
+
+    def read_people(
+        self, people: PeopleInput, *, allow_photographs: bool = False, notice: OnNotice | None = None
+    ) -> ExtractedIdentities:
+        """Reads the photos of some people, once for all videos of them.
+
+        Args:
+            people: photos by name, one or several each.
+            allow_photographs: as in `StudioRequest`.
+            notice: told at once of each doubt about a photo; all are in `warnings` of the result, too.
+
+        Raises:
+            PhotoError: if a photo cannot be read or shows no face, or two people have the same face.
+        """
+        photographed = identity_photos(people)
+        with self._busy, _collected([], notice), self.pipeline.explained_out_of_memory():
+            return self._read(photographed, allow_photographs=allow_photographs)
+
+    def make(
+        self,
+        request: StudioRequest,
+        *,
+        on_step: OnStep | None = None,
+        notice: OnNotice | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> StudioResult:
+        """Makes a video and has the judge look for each person in it.
+
+        Args:
+            request: what to make.
+            on_step: told of each denoising step.
+            notice: told at once of each thing worth knowing; all are in the result, too.
+            is_cancelled: asked after each step, such as `threading.Event().is_set`.
+
+        Raises:
+            CancelledError: if it was cancelled; the studio is ready for the next request.
+            UserInputError: for anything about the request that cannot be; one sentence with the remedy.
+        """
+        request.check()
+        with self._busy:
+            started = time.monotonic()
+            identities = request.people
+            notices = list(identities.warnings) if isinstance(identities, ExtractedIdentities) else []
+            with _collected(notices, notice), self.pipeline.explained_out_of_memory():
+                self._check_shape(request)
+                if not isinstance(identities, ExtractedIdentities):
+                    identities = self._read(identities, allow_photographs=request.allow_photographs)
+                frames, routing_maps = self._denoise(request, identities, on_step, is_cancelled)
+                people = self.people_check(frames, identities)
+        return StudioResult(
+            frames=frames,
+            routing_maps=routing_maps,
+            people=people,
+            judge=self.people_check.judge_name,
+            identities=identities,
+            provenance=Provenance(
+                model=self.folder.resolve().name,
+                seed=request.seed,
+                people=tuple(identities.names),
+                prompt=request.prompt,
+            ),
+            memory=self.pipeline.execution.memory.mode,
+            seconds=time.monotonic() - started,
+            notices=tuple(notices),
+        )
+
+    def _check_shape(self, request: StudioRequest) -> VideoShape:
+        geometry = self.pipeline.geometry
+        shape = geometry.shape(height=request.height, width=request.width, num_frames=request.num_frames)
+        geometry.check(shape)
+        return shape
+
+    def _read(self, people: PeopleInput, *, allow_photographs: bool) -> ExtractedIdentities:
+        identities = self.pipeline.extract_identities(people, allow_photographs=allow_photographs)
+        assert self.pipeline.facial_extractor is not None
+        for first, second, cosine in self.pipeline.facial_extractor.same_faces(identities):
+            raise PhotoError(
+                f"The photos of {first} and {second} show the same face (similarity {cosine:.2f}); "
+                "give one of them another photo, or give both photos under one name."
+            )
+        return identities
+
+    @torch.inference_mode()
+    def _denoise(
+        self,
+        request: StudioRequest,
+        identities: ExtractedIdentities,
+        on_step: OnStep | None,
+        is_cancelled: Callable[[], bool] | None,
+    ) -> tuple[UInt8Array, Int64Array | None]:
+        """Frames (F, H, W, 3) and routing maps (S, J, f, h, w), if they are asked for."""
+        started = time.monotonic()
+
+        def step_done(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            step, total = index + 1, self.pipeline.num_timesteps
+            if on_step is not None:
+                seconds_left = (time.monotonic() - started) / step * (total - step)
+                on_step(StepDone(step=step, total=total, seconds_left=seconds_left))
+            if is_cancelled is not None and is_cancelled():
+                raise CancelledError(f"The video was cancelled after step {step} of {total}.")
+            return tensors
+
+        output = cast(
+            IngredientsPipelineOutput,
+            self.pipeline(
+                people=identities,
+                prompt=request.prompt,
+                negative_prompt=request.negative_prompt,
+                height=request.height,
+                width=request.width,
+                num_frames=request.num_frames,
+                generator=request.seed,
+                face_scale=request.face_scale,
+                output_routing_maps=request.with_routing_maps,
+                output_type="np",
+                callback_on_step_end=step_done,
+                **request.sampling,
+            ),
+        )
+        frames = to_pixels(output.frames)[0]
+        return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
+
+
+def check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:
+    """Refuses a model that can only make videos of nobody in particular.
+
+    Raises:
+        ModelFolderError: if it has no identity modules.
+    """
+    if not pipeline.transformer.config.identity_modules:
+        raise ModelFolderError(
+            f"The model {folder} is a base without identity modules, so it cannot show the people of photos; "
+            "give identity weights with --identity, choose another model folder, or leave --model out."
+        )
+
+
+def _warn_of_photographs(pipeline: IngredientsPipeline, face_stack: FaceStackName) -> None:
+    assert pipeline.face_encoder is not None
+    can_tell = pipeline.face_encoder.picture_kind is not None  # it is told of each photograph, then
+    if face_stack == "dlib" and not pipeline.face_encoder.reads_photographs and not can_tell:
+        warnings.warn(
+            "This model knows drawn people only: where dlib finds the face of a photograph, it draws somebody all the "
+            "same, and the similarity means little.",
+            PhotoWarning,
+            stacklevel=2,
+        )
+
+
+@contextlib.contextmanager
+def _collected(notices: list[str], notice: OnNotice | None) -> Iterator[OnNotice]:
+    """Takes the pipeline's warnings of photos, prompts and shapes, and what the block tells; other warnings go on."""
+
+    def tell(message: str) -> None:
+        if message in notices:  # the same check is made before and while the video is made
+            return
+        notices.append(message)
+        if notice is not None:
+            notice(message)
+
+    with warnings_told(tell, PromptWarning, PhotoWarning, ShapeWarning):
+        yield tell

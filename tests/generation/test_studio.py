@@ -1,0 +1,140 @@
+"""One warm model that makes many videos: the same every time, cancelled or not, whoever asks at once."""
+
+import dataclasses
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ingredients.core.errors import ArgumentError, PromptError
+from ingredients.generation import Studio, StudioRequest
+from ingredients.generation.studio import CancelledError, StepDone
+from ingredients.media.pictures import write_picture
+from ingredients.world import render_portrait, sample_identity
+from tests.apps.tiny_model import save_tiny_model
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_tiny_model(folder)
+    return Studio.load(folder)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("photos")
+    files = {name: folder / f"{name}.png" for name in ("ana", "ben")}
+    for index, file in enumerate(files.values()):
+        write_picture(file, render_portrait(sample_identity(index, "eval"), index, size=64).image)
+    return files
+
+
+@pytest.fixture
+def request_(photos: dict[str, Path]) -> StudioRequest:
+    return StudioRequest(
+        people=photos, prompt="Two people wave on a beach.", seed=3, sampling={"num_inference_steps": 3}
+    )
+
+
+def test_a_request_makes_the_same_video_whether_photos_are_read_before_or_on_the_way(
+    studio: Studio, request_: StudioRequest, photos: dict[str, Path]
+) -> None:
+    first = studio.make(dataclasses.replace(request_, with_routing_maps=True))
+    assert first.frames.shape == (9, 32, 48, 3)
+    assert [person.name for person in first.people] == ["ana", "ben"]
+    assert (first.judge, first.provenance.seed, first.provenance.people) == ("model", 3, ("ana", "ben"))
+    assert first.routing_sheet() is not None
+    assert first.contact_sheet().ndim == 3
+    again = studio.make(dataclasses.replace(request_, people=studio.read_people(photos)))
+    assert np.array_equal(again.frames, first.frames)
+    assert again.people == first.people
+    assert again.routing_sheet() is None
+
+
+def test_each_step_is_told_with_the_time_left(studio: Studio, request_: StudioRequest) -> None:
+    told: list[StepDone] = []
+    studio.make(request_, on_step=told.append)
+    assert [(done.step, done.total) for done in told] == [(1, 3), (2, 3), (3, 3)]
+    assert [done.seconds_left > 0 for done in told] == [True, True, False]
+
+
+def test_a_cancelled_video_ends_at_the_next_step_and_leaves_the_model_ready(
+    studio: Studio, request_: StudioRequest
+) -> None:
+    expected = studio.make(request_).frames
+    cancelled, told = threading.Event(), list[StepDone]()
+
+    def cancel_after_two(done: StepDone) -> None:
+        told.append(done)
+        if done.step == 2:
+            cancelled.set()
+
+    with pytest.raises(CancelledError, match="after step 2 of 3"):
+        studio.make(request_, on_step=cancel_after_two, is_cancelled=cancelled.is_set)
+    assert len(told) == 2
+    assert np.array_equal(studio.make(request_).frames, expected)
+
+
+def test_threads_are_served_one_by_one(studio: Studio, request_: StudioRequest) -> None:
+    requests = [dataclasses.replace(request_, seed=seed) for seed in (3, 4, 5)]
+    expected = [studio.make(each).frames for each in requests]
+    at_work, most_at_work = 0, 0
+
+    def count(done: StepDone) -> None:
+        nonlocal at_work, most_at_work
+        at_work += done.step == 1
+        most_at_work = max(most_at_work, at_work)
+        at_work -= done.step == done.total
+
+    with ThreadPoolExecutor(3) as threads:
+        results = list(threads.map(lambda each: studio.make(each, on_step=count).frames, requests))
+    assert all(np.array_equal(frames, right) for frames, right in zip(results, expected, strict=True))
+    assert most_at_work == 1
+
+
+def test_doubts_are_told_once_and_kept(studio: Studio, request_: StudioRequest) -> None:
+    told: list[str] = []
+    result = studio.make(
+        dataclasses.replace(request_, prompt="A zebra waves.", height=32, width=64), notice=told.append
+    )
+    assert told == list(result.notices)
+    assert len(set(told)) == len(told)
+    assert any("zebra" in each for each in told)
+    assert any("64x32" in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "sentence"),
+    [
+        ({"prompt": " "}, PromptError, "prompt is empty"),
+        ({"face_scale": float("nan")}, ArgumentError, "face_scale must be a number"),
+        ({"sampling": {"guidance_scale": float("inf")}}, ArgumentError, "guidance_scale is inf"),
+    ],
+)
+def test_what_cannot_be_is_said_in_the_words_of_the_request(
+    studio: Studio, request_: StudioRequest, changed: dict[str, Any], kind: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(kind, match=sentence) as raised:
+        studio.make(dataclasses.replace(request_, **changed))
+    assert "--" not in str(raised.value)
+
+
+def test_the_example_of_the_documentation_runs(
+    studio: Studio, photos: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As it stands, with a tiny model in the place of the shipped one."""
+    (example,) = re.findall(r"```python\n(.*?)```", (DOCS / "making_videos.md").read_text(), flags=re.DOTALL)
+    monkeypatch.setattr(Studio, "load", classmethod(lambda _: studio))
+    monkeypatch.chdir(tmp_path)
+    for name, file in photos.items():
+        (tmp_path / f"{name}.png").write_bytes(file.read_bytes())
+    exec(example, {})
+    assert (tmp_path / "beach-1.mp4").is_file()
+    assert (tmp_path / "beach-2.mp4").is_file()
