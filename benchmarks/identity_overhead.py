@@ -18,8 +18,8 @@ from diffusers import CogVideoXTransformer3DModel
 from measuring import seconds
 
 from ingredients.models import presets
-from ingredients.models.flops import base_block_flops, identity_flops_per_token, video_dim
-from ingredients.models.rotary import video_rotary_emb
+from ingredients.models.cogvideox import COGVIDEOX
+from ingredients.models.flops import identity_flops_per_token
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
 PRESETS = {"published": presets.published, "paper": presets.paper}
@@ -73,7 +73,7 @@ def main() -> None:
         "hidden_states": torch.randn(1, num_frames, ours.config.in_channels, height, width, **factory),
         "encoder_hidden_states": torch.randn(1, NUM_TEXT_TOKENS, ours.config.text_embed_dim, **factory),
         "timestep": torch.tensor([500], device=arguments.device),
-        "image_rotary_emb": video_rotary_emb(
+        "image_rotary_emb": COGVIDEOX.positions(
             ours.config, num_frames=num_frames, height=height, width=width, device=arguments.device
         ),
     }
@@ -93,12 +93,12 @@ def main() -> None:
 
     def share(num_people: int, form: Any, video_tokens: int) -> float:
         per_token = identity_flops_per_token(
-            ours.config, video_dim=video_dim(ours.config), num_identities=num_people, form=form
+            ours.config, video_dim=COGVIDEOX.video_dim(ours.config), num_identities=num_people, form=form
         )
         return (
             video_tokens
             * per_token
-            / base_block_flops(ours.config, num_video_tokens=video_tokens, num_text_tokens=NUM_TEXT_TOKENS)
+            / COGVIDEOX.block_flops(ours.config, num_video_tokens=video_tokens, num_text_tokens=NUM_TEXT_TOKENS)
         )
 
     baseline = best.pop((0, "base"))

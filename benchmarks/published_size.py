@@ -26,8 +26,8 @@ from transformers import T5Config, T5EncoderModel
 
 from ingredients.models import presets
 from ingredients.models.block_ingredients import IngredientsBlock
-from ingredients.models.flops import base_block_flops, identity_flops_per_token, video_dim
-from ingredients.models.rotary import video_rotary_emb
+from ingredients.models.cogvideox import COGVIDEOX
+from ingredients.models.flops import identity_flops_per_token
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.model_weights import T5_XXL
 from ingredients.pipelines.execution.speed_options import SpeedOptions
@@ -174,7 +174,7 @@ def guided_call(size: Size, config: Any) -> dict[str, Any]:
         "hidden_states": torch.randn(2, frames, config.in_channels, rows, columns, **factory),
         "encoder_hidden_states": torch.randn(2, NUM_TEXT_TOKENS, config.text_embed_dim, **factory),
         "timestep": torch.tensor([500, 500], device=size.device),
-        "image_rotary_emb": video_rotary_emb(
+        "image_rotary_emb": COGVIDEOX.positions(
             config, num_frames=frames, height=rows, width=columns, device=size.device
         ),
     }
@@ -182,7 +182,7 @@ def guided_call(size: Size, config: Any) -> dict[str, Any]:
 
 def base_flops(size: Size, config: Any) -> tuple[float, float]:
     """Of a guided step: matrix products with weights, and attention."""
-    whole = base_block_flops(config, num_video_tokens=size.num_tokens, num_text_tokens=NUM_TEXT_TOKENS)
+    whole = COGVIDEOX.block_flops(config, num_video_tokens=size.num_tokens, num_text_tokens=NUM_TEXT_TOKENS)
     num_tokens = size.num_tokens + NUM_TEXT_TOKENS
     attention = 4 * num_tokens**2 * config.num_attention_heads * config.attention_head_dim
     return 2.0 * size.blocks * (whole - attention), 2.0 * size.blocks * attention
@@ -230,7 +230,7 @@ def time_steps(size: Size, people: Sequence[int], rounds: int) -> IngredientsTra
         for form in FORMS:
             features = ours.prepare_identities(embeds, states, form=form).repeat_for_guidance()
             per_token = identity_flops_per_token(
-                config, video_dim=video_dim(config), num_identities=num_people, form=form
+                config, video_dim=COGVIDEOX.video_dim(config), num_identities=num_people, form=form
             )
             steps[f"ours, {form}, N = {num_people}"] = (
                 partial(ours, **call, identity_features=features),

@@ -15,8 +15,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.presets import small_world_base
-from ingredients.models.rotary import video_rotary_emb
 from ingredients.training.loop.mixed_precision import mixed_precision
 
 
@@ -57,7 +57,7 @@ def step(model: IngredientsTransformer3DModel, num_frames: int, batch_size: int,
     latents = torch.randn(batch_size, num_frames, config.in_channels, config.sample_height, config.sample_width)
     text = torch.randn(batch_size, config.max_text_seq_length, config.text_embed_dim)
     timesteps = torch.randint(1000, (batch_size,))
-    rotary = video_rotary_emb(config, num_frames=num_frames, height=config.sample_height, width=config.sample_width)
+    rotary = COGVIDEOX.positions(config, num_frames=num_frames, height=config.sample_height, width=config.sample_width)
     started = time.perf_counter()
     with mode():
         sample = model(latents, text, timesteps, image_rotary_emb=rotary).sample

@@ -2,29 +2,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.world_folder import write_world_folder
 from tests.data import drawn_clips
 from tests.data.encoding import encode_world
+from tests.models.tiny import tiny_cogvideox_vae
 
 
 @pytest.fixture(scope="session")
 def tiny_vae() -> AutoencoderKLCogVideoX:
-    torch.manual_seed(0)
-    return AutoencoderKLCogVideoX(
-        block_out_channels=(4, 4, 4),
-        down_block_types=("CogVideoXDownBlock3D",) * 3,
-        up_block_types=("CogVideoXUpBlock3D",) * 3,
-        latent_channels=3,
-        layers_per_block=1,
-        norm_num_groups=2,
-        sample_height=64,
-        sample_width=96,
-        scaling_factor=2.0,
-    ).eval()
+    return tiny_cogvideox_vae()
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ingredients.models import presets
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import (
-    base_block_flops,
     cheaper_form,
     identity_flops_per_token,
     training_flops,
-    video_dim,
 )
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from tests.models.tiny import NUM_TEXT_TOKENS as TINY_TEXT_TOKENS
@@ -29,11 +28,11 @@ def config(preset: dict[str, object]) -> dict[str, object]:
 
 def test_published_size() -> None:
     published = config(presets.published())
-    base = base_block_flops(published, num_video_tokens=NUM_VIDEO_TOKENS, num_text_tokens=NUM_TEXT_TOKENS)
+    base = COGVIDEOX.block_flops(published, num_video_tokens=NUM_VIDEO_TOKENS, num_text_tokens=NUM_TEXT_TOKENS)
     assert base == pytest.approx(7.9e12, rel=0.01)
     plain, folded = (
         NUM_VIDEO_TOKENS
-        * identity_flops_per_token(published, video_dim=video_dim(published), num_identities=2, form=form)
+        * identity_flops_per_token(published, video_dim=COGVIDEOX.video_dim(published), num_identities=2, form=form)
         / base
         for form in ("plain", "folded")
     )
@@ -41,17 +40,17 @@ def test_published_size() -> None:
     assert folded == pytest.approx(2 * 0.014, rel=0.03)
     grouped = published | {"routing": "argmax"}
     assert identity_flops_per_token(
-        grouped, video_dim=video_dim(grouped), num_identities=5, form="folded"
+        grouped, video_dim=COGVIDEOX.video_dim(grouped), num_identities=5, form="folded"
     ) * NUM_VIDEO_TOKENS / base == (pytest.approx(0.014, rel=0.03))
 
 
 def test_choice_of_form() -> None:
     published = config(presets.published())
     assert [
-        cheaper_form(published, video_dim=video_dim(published), num_identities=n) for n in (1, 2, 5, 6, 7)
+        cheaper_form(published, video_dim=COGVIDEOX.video_dim(published), num_identities=n) for n in (1, 2, 5, 6, 7)
     ] == 4 * ["folded"] + ["plain"]
     paper = config(presets.paper())
-    assert cheaper_form(paper, video_dim=video_dim(paper), num_identities=50) == "folded"
+    assert cheaper_form(paper, video_dim=COGVIDEOX.video_dim(paper), num_identities=50) == "folded"
 
 
 def test_presets_build() -> None:
@@ -76,6 +75,7 @@ def test_a_training_step_is_what_pytorch_counts(is_base_frozen: bool) -> None:
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(**call, identity_features=features).sample.square().mean().backward()
     expected = 2 * training_flops(
+        COGVIDEOX,
         model.config,
         num_video_tokens=NUM_TOKENS,
         num_text_tokens=TINY_TEXT_TOKENS,

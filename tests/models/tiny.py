@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from diffusers import AutoencoderKLCogVideoX
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -74,3 +75,18 @@ def tiny_call(batch_size: int) -> dict[str, Any]:
         "timestep": torch.arange(batch_size) * 300 + 100,
         "image_rotary_emb": get_3d_rotary_pos_embed(16, ((0, 0), GRID[1:]), GRID[1:], GRID[0]),
     }
+
+
+def tiny_cogvideox_vae() -> AutoencoderKLCogVideoX:
+    torch.manual_seed(0)
+    return AutoencoderKLCogVideoX(
+        block_out_channels=(4, 4, 4),
+        down_block_types=("CogVideoXDownBlock3D",) * 3,
+        up_block_types=("CogVideoXUpBlock3D",) * 3,
+        latent_channels=3,
+        layers_per_block=1,
+        norm_num_groups=2,
+        sample_height=64,
+        sample_width=96,
+        scaling_factor=2.0,
+    ).eval()

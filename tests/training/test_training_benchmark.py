@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
@@ -59,6 +60,7 @@ def test_the_published_size_is_the_papers(sizes: ModuleType, tiny_world: TinyWor
     assert (frames, rows, columns) == ((49 - 1) // 4 + 1, 480 // 8, 720 // 8)
     assert channels == vae.config.latent_channels == transformer.config.out_channels
     flops = training_flops(
+        COGVIDEOX,
         transformer.config,
         num_video_tokens=frames * rows * columns // 4,
         num_text_tokens=transformer.config.max_text_seq_length,

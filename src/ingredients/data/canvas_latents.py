@@ -14,8 +14,8 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.data.encode import encode_clips, video_to_pixels
-from ingredients.data.vae_shortcuts import single_frame_convolutions
 from ingredients.faces.canvas import canvas_slots, compose_canvas
+from ingredients.models.backbones import backbone_of_vae
 
 CanvasPlacement = Literal["before", "after"]
 
@@ -44,17 +44,18 @@ def encode_canvases(
         width: of the video.
         placement: before or after the VAE.
     """
+    backbone = backbone_of_vae(vae)
 
     def encode(pictures: torch.Tensor) -> torch.Tensor:
         pieces = torch.split(pictures.unsqueeze(2), pictures_at_once(*pictures.shape[-2:]))
-        with single_frame_convolutions(vae):
+        with backbone.single_frames(vae):
             return torch.cat([encode_clips(vae, piece.to(vae.device, vae.dtype))[:, 0] for piece in pieces])
 
     canvases = np.stack([compose_canvas(each, height, width) for each in crops])
     pictures = video_to_pixels(canvases[:, None])[:, :, 0]  # (B, 3, H, W)
     if placement == "before":
         return encode(pictures).unsqueeze(1)
-    ratio = 2 ** (len(vae.config.block_out_channels) - 1)
+    ratio = backbone.spatial_ratio(vae.config)
     rows = [encode_slots(encode, row, len(each), ratio=ratio) for row, each in zip(pictures, crops, strict=True)]
     return torch.stack(rows).unsqueeze(1)
 

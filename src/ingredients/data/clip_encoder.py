@@ -30,6 +30,7 @@ from ingredients.data.routing_targets import (
 )
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.facial_extractor import ScaleSource, scale_recogniser
+from ingredients.models.backbones import backbone_of_vae
 
 StorageType = Literal["float16", "bfloat16", "float32"]
 FrameChoice = Literal["each", "shared"]
@@ -221,7 +222,7 @@ class ClipEncoder:
     def _targets(self, example: ClipExample, *, grid: tuple[int, int]) -> dict[str, torch.Tensor]:
         height, width = example.frames.shape[1:3]
         tokens = (grid[0] // self.patch_size, grid[1] // self.patch_size)
-        ratio = int(self.vae.config.temporal_compression_ratio)
+        ratio = backbone_of_vae(self.vae).temporal_ratio(self.vae.config)
 
         def cover(masks: BoolArray) -> Float32Array:
             return token_coverage(masks, grid=tokens, temporal_compression=ratio)  # (N, f, rows, columns)

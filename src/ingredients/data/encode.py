@@ -1,14 +1,15 @@
-"""From pixels to latents, as the transformer reads them.
+"""From pixels to latents, as the transformer reads them, and back.
 
 Legend: B batch, F frames, f latent frames, H/W pixels, h/w latent grid, C channels.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
-from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.data.vae_shortcuts import single_frame_convolutions
+from ingredients.models.backbones import backbone_of_vae
 
 
 def video_to_pixels(frames: UInt8Array) -> torch.Tensor:
@@ -18,14 +19,32 @@ def video_to_pixels(frames: UInt8Array) -> torch.Tensor:
 
 
 @torch.no_grad()
-def encode_clips(vae: AutoencoderKLCogVideoX, pixels: torch.Tensor) -> torch.Tensor:
-    """Scaled latents (B, f, C, h, w) of clips (B, 3, F, H, W): the posterior's mean times the scaling factor."""
-    latents: torch.Tensor = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
+def encode_clips(vae: Any, pixels: torch.Tensor) -> torch.Tensor:
+    """Scaled latents (B, f, C, h, w) of clips (B, 3, F, H, W): the posterior's mean, normalised."""
+    latents = backbone_of_vae(vae).normalise(vae, vae.encode(pixels).latent_dist.mode())
     return latents.transpose(1, 2)
 
 
 @torch.no_grad()
-def encode_images(vae: AutoencoderKLCogVideoX, images: UInt8Array) -> torch.Tensor:
+def encode_images(vae: Any, images: UInt8Array) -> torch.Tensor:
     """Scaled latents (B, 1, C, h, w) of single pictures (B, H, W, 3), at a third of a clip's cost a frame."""
-    with single_frame_convolutions(vae):
+    with backbone_of_vae(vae).single_frames(vae):
         return encode_clips(vae, video_to_pixels(images[:, None]).to(vae.device, vae.dtype))
+
+
+def decode_pictures(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Pixels (B, f, 3, H, W) in -1..1 of scaled latents (B, f, C, h, w), each latent frame a picture by itself.
+
+    Gradients flow. The first picture is the clip's first frame, but for the normalisations, which take their
+    statistics over all frames that are decoded together; a later one stands for its group of frames, seen without
+    those before it.
+    """
+    backbone = backbone_of_vae(vae)
+    single = backbone.denormalise(vae, latents.flatten(0, 1).unsqueeze(2))  # (B f, C, 1, h, w)
+    sliced, vae.use_slicing = vae.use_slicing, False  # one by one saves nothing where gradients keep everything
+    try:
+        with backbone.single_frames(vae):
+            pixels: torch.Tensor = vae.decode(single).sample  # (B f, 3, 1, H, W)
+    finally:
+        vae.use_slicing = sliced
+    return torch.unflatten(pixels.squeeze(2), 0, latents.shape[:2])

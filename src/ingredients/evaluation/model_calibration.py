@@ -14,6 +14,7 @@ from ingredients.core.protocols import ProgressCallback
 from ingredients.data.encode import video_to_pixels
 from ingredients.evaluation.calibration import JudgeCalibration, calibrate_judge, save_calibration
 from ingredients.evaluation.judges import calibration_path, has_own_detector, load_uncalibrated_judge
+from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.pipeline_output import to_pixels
 
 
@@ -52,7 +53,7 @@ def calibrate_model(
         width=width,
         num_frames=num_frames,
         reconstruct=lambda frames: reconstruct_clip(vae, frames),
-        temporal_ratio=vae.config.temporal_compression_ratio,
+        temporal_ratio=backbone_of_vae(vae).temporal_ratio(vae.config),
         progress=progress,
     )
     calibration = dataclasses.replace(calibration, has_own_detector=has_own_detector(model_folder))

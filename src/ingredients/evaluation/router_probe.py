@@ -15,7 +15,6 @@ from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets,
 from ingredients.evaluation.case_record import RoutingRecord
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
-from ingredients.models.rotary import video_rotary_emb
 from ingredients.pipelines.canvas_input import canvas_to_tensor
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.video_shape import VideoShape
@@ -85,7 +84,7 @@ def probe_router(
         hidden_states=model_input,
         encoder_hidden_states=prompt_embeds.expand(len(timesteps), -1, -1),
         timestep=levels,
-        image_rotary_emb=video_rotary_emb(
+        image_rotary_emb=transformer.backbone.positions(
             transformer.config,
             num_frames=grid[0],
             height=model_input.shape[3],

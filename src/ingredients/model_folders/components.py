@@ -40,9 +40,10 @@ from ingredients.model_folders.weight_files import (
     stored_shapes,
     weight_files,
 )
+from ingredients.models.backbones import BACKBONES
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
-SCHEDULERS = {each.__name__: each for each in (CogVideoXDPMScheduler, CogVideoXDDIMScheduler)}
+SCHEDULERS = {each.__name__: each for backbone in BACKBONES for each in backbone.scheduler_classes}
 
 _VOCABULARIES = ("tokenizer.json", "spiece.model")
 """Without one of them transformers makes a tokenizer that knows no word."""

@@ -32,6 +32,7 @@ from ingredients.model_folders.weight_files import (
     stored_tensors,
     weight_files,
 )
+from ingredients.models.backbones import BACKBONES
 from ingredients.models.state_dict_adapter import (
     config_from_published,
     from_published,
@@ -40,7 +41,7 @@ from ingredients.models.state_dict_adapter import (
 )
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
-_BASE_CLASS = "CogVideoXTransformer3DModel"
+_BASE_CLASSES = {backbone.base_transformer for backbone in BACKBONES}
 _PUBLISHED_PREFIX = "local_facial_extractor."
 _LORA_ADAPTER = "identity"
 
@@ -51,7 +52,7 @@ def is_base(folder: Path) -> bool:
     Raises:
         ModelFolderError: If its config is missing or damaged.
     """
-    return bool(read_json(folder / "config.json").get("_class_name") == _BASE_CLASS)
+    return bool(read_json(folder / "config.json").get("_class_name") in _BASE_CLASSES)
 
 
 def load_transformer(

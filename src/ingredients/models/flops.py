@@ -3,44 +3,34 @@
 Legend: L video tokens, T text tokens, N identities, K query tokens per identity, D video width, I inner width.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
+from ingredients.models.backbone import Backbone, Config
 from ingredients.models.identity_features import IdentityForm
 
 
-def base_block_flops(config: Mapping[str, Any], *, num_video_tokens: int, num_text_tokens: int) -> int:
-    """One CogVideoX block for one sample: projections, feed-forward of four times the width, joint attention."""
-    num_tokens = num_video_tokens + num_text_tokens
-    attention = 4 * num_tokens * video_dim(config)
-    return num_tokens * (_layer_flops_per_token(config) + attention)
-
-
-def identity_flops_per_token(
-    config: Mapping[str, Any], *, video_dim: int, num_identities: int, form: IdentityForm
-) -> int:
+def identity_flops_per_token(config: Config, *, video_dim: int, num_identities: int, form: IdentityForm) -> int:
     """The identity modules of one block of any backbone for one video token, with the features computed beforehand."""
     sizes = video_dim, num_identities, form
     return _router_flops(config, *sizes) + _cross_attention_flops(config, *sizes)
 
 
 def forward_flops(
-    config: Mapping[str, Any], *, num_video_tokens: int, num_text_tokens: int, num_identities: int = 0
+    backbone: Backbone, config: Config, *, num_video_tokens: int, num_text_tokens: int, num_identities: int = 0
 ) -> int:
     """All blocks for one sample, with the identity modules in the plain form where there are people."""
-    base = base_block_flops(config, num_video_tokens=num_video_tokens, num_text_tokens=num_text_tokens)
+    base = backbone.block_flops(config, num_video_tokens=num_video_tokens, num_text_tokens=num_text_tokens)
     flops: int = config["num_layers"] * base
     if config["identity_modules"] and num_identities:
         num_routed = -(-config["num_layers"] // config["cross_attn_interval"])
         per_token = identity_flops_per_token(
-            config, video_dim=video_dim(config), num_identities=num_identities, form="plain"
+            config, video_dim=backbone.video_dim(config), num_identities=num_identities, form="plain"
         )
         flops += num_routed * num_video_tokens * per_token
     return flops
 
 
 def training_flops(
-    config: Mapping[str, Any],
+    backbone: Backbone,
+    config: Config,
     *,
     num_video_tokens: int,
     num_text_tokens: int,
@@ -53,13 +43,13 @@ def training_flops(
     is left out: at the published size, with rank 128, it is 4 %.
     """
     tokens = {"num_video_tokens": num_video_tokens, "num_text_tokens": num_text_tokens}
-    flops = 3 * forward_flops(config, **tokens, num_identities=num_identities)
+    flops = 3 * forward_flops(backbone, config, **tokens, num_identities=num_identities)
     if is_base_frozen:
-        flops -= config["num_layers"] * sum(tokens.values()) * _layer_flops_per_token(config)
+        flops -= config["num_layers"] * sum(tokens.values()) * backbone.layer_flops(config)
     return flops
 
 
-def cheaper_form(config: Mapping[str, Any], *, video_dim: int, num_identities: int) -> IdentityForm:
+def cheaper_form(config: Config, *, video_dim: int, num_identities: int) -> IdentityForm:
     """The form with fewer FLOPs a step: folded for few identities, or where each token has one."""
     sizes = {"video_dim": video_dim, "num_identities": num_identities}
     plain = identity_flops_per_token(config, **sizes, form="plain")
@@ -67,18 +57,7 @@ def cheaper_form(config: Mapping[str, Any], *, video_dim: int, num_identities: i
     return "folded" if folded < plain else "plain"
 
 
-def video_dim(config: Mapping[str, Any]) -> int:
-    """D of a CogVideoX."""
-    dim: int = config["num_attention_heads"] * config["attention_head_dim"]
-    return dim
-
-
-def _layer_flops_per_token(config: Mapping[str, Any]) -> int:
-    """The linear layers of a CogVideoX block for one token: four projections, and a feed-forward of 4 x the width."""
-    return 2 * (4 + 8) * video_dim(config) ** 2
-
-
-def _cross_attention_flops(config: Mapping[str, Any], dim: int, num_identities: int, form: IdentityForm) -> int:
+def _cross_attention_flops(config: Config, dim: int, num_identities: int, form: IdentityForm) -> int:
     num_heads: int = config["id_attn_num_heads"]
     num_queries: int = config["id_num_queries"]
     inner_dim: int = num_heads * config["id_attn_head_dim"]
@@ -88,7 +67,7 @@ def _cross_attention_flops(config: Mapping[str, Any], dim: int, num_identities: 
     return num_attended * 4 * dim * num_heads * num_queries
 
 
-def _router_flops(config: Mapping[str, Any], dim: int, num_identities: int, form: IdentityForm) -> int:
+def _router_flops(config: Config, dim: int, num_identities: int, form: IdentityForm) -> int:
     inner_dim: int = config["router_inner_dim"]
     last_layer_in = inner_dim if config["router_type"] == "mlp" else dim
     first_layer = 2 * dim * inner_dim if config["router_type"] == "mlp" else 0

@@ -18,7 +18,9 @@ from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 - by it dif
 from torch import nn
 
 from ingredients.models.attention_processors import IdentityAttnProcessor
+from ingredients.models.backbone import Backbone
 from ingredients.models.block_ingredients import IngredientsBlock
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.context_parallel import CONTEXT_PARALLEL_PLAN
 from ingredients.models.id_router import RouterType, Routing
 from ingredients.models.identity_features import IdentityFeatures
@@ -86,6 +88,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
             gives the transformer its image latents goes by it.
     """
 
+    backbone: ClassVar[Backbone] = COGVIDEOX
     _no_split_modules: ClassVar = ["IngredientsBlock", "CogVideoXPatchEmbed", "MultiScaleProjector"]
     _repeated_blocks: ClassVar = ["IngredientsBlock"]
     _cp_plan: ClassVar = CONTEXT_PARALLEL_PLAN

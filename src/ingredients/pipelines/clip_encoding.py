@@ -99,7 +99,7 @@ def load_encoding_model(
         detector=face_stack.facial_extractor().detector,
         digests=model_digests(folder, face_encoder=face_encoder),
         bucket=model_bucket(transformer, vae),
-        geometry=VideoGeometry.of(transformer.config, vae.config),
+        geometry=VideoGeometry.of(transformer.backbone, transformer.config, vae.config),
     )
 
 
@@ -136,5 +136,5 @@ def find_face_encoder(folder: Path, face_encoder: Path | None) -> Path:
 
 def model_bucket(transformer: IngredientsTransformer3DModel, vae: AutoencoderKLCogVideoX) -> Bucket:
     """The length and size that a transformer was made for."""
-    shape = VideoGeometry.of(transformer.config, vae.config).own_shape
+    shape = VideoGeometry.of(transformer.backbone, transformer.config, vae.config).own_shape
     return Bucket(num_frames=shape.num_frames, height=shape.height, width=shape.width)

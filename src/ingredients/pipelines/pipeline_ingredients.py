@@ -45,9 +45,9 @@ from ingredients.model_folders.sampling_settings import (
     save_sampling_defaults,
 )
 from ingredients.model_folders.weight_files import WeightChoice, in_one_sentence
+from ingredients.models.backbones import backbone_of_vae
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
-from ingredients.models.rotary import video_rotary_emb
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
 from ingredients.pipelines.diffusers_arguments import check_dtype, model_folder, without_diffusers_arguments
@@ -325,12 +325,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     @property
     def vae_scale_factor_spatial(self) -> int:
         """Pixels along one side of a latent cell, by diffusers' name."""
-        return 8 if self.vae is None else int(2 ** (len(self.vae.config.block_out_channels) - 1))
+        return 8 if self.vae is None else backbone_of_vae(self.vae).spatial_ratio(self.vae.config)
 
     @property
     def vae_scale_factor_temporal(self) -> int:
         """Frames in a latent frame, by diffusers' name."""
-        return 4 if self.vae is None else int(self.vae.config.temporal_compression_ratio)
+        return 4 if self.vae is None else backbone_of_vae(self.vae).temporal_ratio(self.vae.config)
 
     @property
     def vae_scaling_factor_image(self) -> float:
@@ -386,7 +386,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     @property
     def geometry(self) -> VideoGeometry:
         """Which sizes and lengths the model can make."""
-        return VideoGeometry.of(self.transformer.config, self.vae.config, heeds_positions=True)
+        return VideoGeometry.of(
+            self.transformer.backbone, self.transformer.config, self.vae.config, heeds_positions=True
+        )
 
     @property
     def takes_canvas(self) -> bool:
@@ -511,7 +513,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     ) -> torch.Tensor:
         """Latents of the canvas in the first latent frame, zeros in the others.
 
-        The VAE's posterior is sampled, once for each video, and multiplied by `scaling_factor`, as published. Without
+        The VAE's posterior is sampled, once for each video, and normalised, as published. Without
         a canvas everything is zero, and the draw is made all the same: a seed gives the same initial noise with the
         canvas and without.
 
@@ -551,7 +553,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             for image in canvas
         ]
         samples = [posteriors[row % len(posteriors)].sample(each) for row, each in enumerate(generators)]
-        image_latents[:, :1] = self.vae.config.scaling_factor * torch.cat(samples).transpose(1, 2)
+        image_latents[:, :1] = backbone_of_vae(self.vae).normalise(self.vae, torch.cat(samples)).transpose(1, 2)
         return image_latents
 
     def _encode_faces(
@@ -561,14 +563,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
         def encode(pictures: torch.Tensor) -> torch.Tensor:
             posterior = self.vae.encode(pictures.unsqueeze(2).to(device, self.vae.dtype)).latent_dist
-            scaled: torch.Tensor = self.vae.config.scaling_factor * posterior.sample(generator)
-            return scaled[:, :, 0]
+            return backbone_of_vae(self.vae).normalise(self.vae, posterior.sample(generator))[:, :, 0]
 
         return encode_slots(encode, canvas, num_people, ratio=self.geometry.spatial_ratio)
 
     def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """Frames (B, 3, F, H, W) in [-1, 1] of latents (B, f, C, h, w)."""
-        latents = latents.to(self.vae.dtype).transpose(1, 2) / self.vae.config.scaling_factor
+        latents = backbone_of_vae(self.vae).denormalise(self.vae, latents.to(self.vae.dtype).transpose(1, 2))
         return cast(torch.Tensor, self.vae.decode(latents).sample)
 
     @torch.no_grad()
@@ -805,7 +806,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             )
             image_latents = for_passes(image_latents, guidance.shows_people)
         latents = self._prepare_noise(latents, latent_shape, generator=generators, device=device)
-        image_rotary_emb = video_rotary_emb(
+        image_rotary_emb = self.transformer.backbone.positions(
             config, num_frames=latent_frames, height=latent_height, width=latent_width, device=device
         )
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
+from diffusers import CogVideoXDPMScheduler
 
 from ingredients.core.errors import ArgumentError
+from ingredients.models.backbones import BACKBONES
 
-_OWN = (CogVideoXDPMScheduler, CogVideoXDDIMScheduler)
+_OWN = tuple(each for backbone in BACKBONES for each in backbone.scheduler_classes)
 _CLIPS = ("clip_sample", "thresholding")
 _ROUNDING = 1e-4  # schedulers of other classes multiply in single precision
 

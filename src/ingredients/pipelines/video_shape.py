@@ -2,10 +2,10 @@
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from ingredients.core.errors import ShapeError
+from ingredients.models.backbone import Backbone, Config
 
 
 class ShapeWarning(UserWarning):
@@ -46,16 +46,17 @@ class VideoGeometry:
 
     @classmethod
     def of(
-        cls, transformer_config: Mapping[str, Any], vae_config: Mapping[str, Any], *, heeds_positions: bool = False
+        cls, backbone: Backbone, transformer_config: Config, vae_config: Config, *, heeds_positions: bool = False
     ) -> Self:
         """The geometry of a model, by the configurations of its parts.
 
         Args:
+            backbone: of the model.
             transformer_config: sizes of the transformer.
             vae_config: sizes of the VAE.
             heeds_positions: whether learned positions, which can be dropped, leave it one shape only.
         """
-        spatial_ratio = 2 ** (len(vae_config["block_out_channels"]) - 1)
+        spatial_ratio = backbone.spatial_ratio(vae_config)
         own_shape = VideoShape(
             height=transformer_config["sample_height"] * spatial_ratio,
             width=transformer_config["sample_width"] * spatial_ratio,
@@ -64,7 +65,7 @@ class VideoGeometry:
         is_fixed = heeds_positions and transformer_config["use_learned_positional_embeddings"]
         return cls(
             spatial_ratio=spatial_ratio,
-            temporal_ratio=int(vae_config["temporal_compression_ratio"]),
+            temporal_ratio=backbone.temporal_ratio(vae_config),
             patch_size=transformer_config["patch_size"],
             own_shape=own_shape,
             only_shape=own_shape if is_fixed else None,

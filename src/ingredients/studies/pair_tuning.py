@@ -22,11 +22,9 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.data.encode import encode_images
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.rotary import video_rotary_emb
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.stages.lora import add_lora
 from ingredients.training.stages.losses import diffusion_losses
-from ingredients.training.stages.noise import NoiseSchedule, build_scheduler
 
 TuningMethod = Literal["textual_inversion", "lora"]
 
@@ -107,8 +105,8 @@ class PairTuningStage(WholeStepStage):
         self.transformer = transformer
         self.prompts = prompts
         self.config = config
-        self.schedule = NoiseSchedule(build_scheduler())
-        ratio = 2 ** (len(vae.config.block_out_channels) - 1)
+        self.schedule = transformer.backbone.noise_schedule(transformer.backbone.make_scheduler())
+        ratio = transformer.backbone.spatial_ratio(vae.config)
         height, width = transformer.config.sample_height * ratio, transformer.config.sample_width * ratio
         everybody = tuple(range(len(photos)))
         self.pictures = [*((person,) for person in everybody), everybody]
@@ -145,11 +143,11 @@ class PairTuningStage(WholeStepStage):
             self.schedule.add_noise(latents, noise, timesteps),
             prompt_embeds,
             timesteps,
-            image_rotary_emb=video_rotary_emb(
+            image_rotary_emb=self.transformer.backbone.positions(
                 config, num_frames=1, height=config.sample_height, width=config.sample_width
             ),
         ).sample
-        velocity = self.schedule.velocity(latents, noise, timesteps)
+        velocity = self.schedule.target(latents, noise, timesteps)
         return StepOutput(loss=diffusion_losses(prediction, velocity).mean())
 
     def prompt_embeds(self, prompts: Sequence[str], people: Sequence[Sequence[int]] | None = None) -> torch.Tensor:

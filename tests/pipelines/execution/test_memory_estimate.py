@@ -10,12 +10,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
-from ingredients.data.encode import encode_clips
-from ingredients.data.vae_shortcuts import decode_pictures, single_frame_convolutions
+from ingredients.data.encode import decode_pictures, encode_clips
 from ingredients.model_folders.known_models import KNOWN_MODELS, KnownModel
 from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models import presets
+from ingredients.models.cogvideox_vae import single_frame_convolutions
 from ingredients.models.identity_features import FoldedBlockFeatures, IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.memory_estimate import (

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
 from ingredients.training.loop.stage import Work
 from ingredients.training.loop.throughput import Throughput, peak_flops
@@ -43,6 +44,7 @@ def test_the_work_of_a_step_is_that_of_its_tokens(tiny_world: TinyWorld, tuning:
     assert work.flops == sum(
         len(batch)
         * training_flops(
+            COGVIDEOX,
             stage.transformer.config,
             num_video_tokens=3 * 8 * 12,
             num_text_tokens=20,

@@ -10,6 +10,7 @@ from huggingface_hub import constants
 from ingredients.core.config import load_config
 from ingredients.core.errors import HubError, ModelFolderError, UserInputError
 from ingredients.model_folders.places import default_model_path
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
 from ingredients.training.loop.throughput import PROCESSOR_CORE_FLOPS
 from ingredients.training.loop.trainer import TrainerConfig
@@ -53,6 +54,7 @@ def test_a_plan_has_a_part_on_images_and_one_on_clips() -> None:
     stage = build_planned_stage(ALIGN, small_run()).stage
     for phase, num_video_tokens in ((images, 96), (clips, 3 * 96)):
         assert phase.step_flops == phase.batch_size * training_flops(
+            COGVIDEOX,
             stage.transformer.config,
             num_video_tokens=num_video_tokens,
             num_text_tokens=32,

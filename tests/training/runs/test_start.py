@@ -10,7 +10,6 @@ import torch
 from ingredients.core.errors import UserInputError
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.rotary import video_rotary_emb
 from ingredients.training.runs.start import ModelConfig, base_within, load_start
 from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
 from ingredients.training.stages.router import RouterConfig, RouterStage
@@ -36,7 +35,7 @@ def predict(transformer: IngredientsTransformer3DModel, latents: torch.Tensor, *
         latents,
         torch.randn(1, 20, 8, generator=generator),
         torch.tensor([300]),
-        image_rotary_emb=video_rotary_emb(
+        image_rotary_emb=transformer.backbone.positions(
             transformer.config, num_frames=3, height=16, width=24, device=torch.device("cpu")
         ),
         **people,

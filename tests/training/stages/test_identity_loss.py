@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ingredients.core.errors import UserInputError
-from ingredients.data.vae_shortcuts import decode_pictures
+from ingredients.data.encode import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
@@ -111,5 +111,5 @@ def test_clean_latents_are_what_noise_and_velocity_came_from(tiny_world: TinyWor
     latents, noise = torch.randn(2, 3, 1, 3, 4, 5)
     timesteps = torch.tensor([40, 700, 999])
     noisy = stage.schedule.add_noise(latents, noise, timesteps)
-    velocity = stage.schedule.velocity(latents, noise, timesteps)
+    velocity = stage.schedule.target(latents, noise, timesteps)
     torch.testing.assert_close(stage.schedule.clean_latents(noisy, velocity, timesteps), latents)

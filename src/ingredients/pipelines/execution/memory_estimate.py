@@ -19,18 +19,13 @@ frames, H/W pixels, h/w pixels of a tile.
 import dataclasses
 
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
-from ingredients.models.flops import cheaper_form, video_dim
+from ingredients.models.flops import cheaper_form
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, TILE
 from ingredients.pipelines.execution.model_weights import ModelWeights
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.guidance import plan_guidance
 from ingredients.pipelines.video_shape import VideoShape
 
-_ROTARY_FACTOR = 14
-_ENCODER_FACTOR = 5
-_DECODER_FACTOR = 20
-_KEPT_BY_DECODER = 86
-_FIRST_FRAMES = 9
 CONVOLUTION_WORKSPACE = 1.15
 """What a GPU's convolutions take beside their inputs and outputs; not counted, for it depends on the GPU."""
 
@@ -106,8 +101,8 @@ def identity_bytes(model: ModelWeights, demand: VideoDemand) -> int:
         return 0
     num_blocks = len(range(0, config["num_layers"], config["cross_attn_interval"]))
     width: int = config["id_attn_num_heads"] * config["id_attn_head_dim"]
-    if cheaper_form(config, video_dim=video_dim(config), num_identities=people) == "folded":
-        width = config["id_attn_num_heads"] * video_dim(config)
+    if cheaper_form(config, video_dim=model.backbone.video_dim(config), num_identities=people) == "folded":
+        width = config["id_attn_num_heads"] * model.backbone.video_dim(config)
     num_queries: int = config["id_num_queries"]
     return 2 * people * num_queries * width * num_blocks * model.element_size
 
@@ -118,7 +113,7 @@ def step_cache_bytes(model: ModelWeights, demand: VideoDemand) -> int:
         return 0
     num_blocks: int = model.transformer_config["num_layers"]
     num_kept = {"first-block": 3, "mag": 2, "pab": num_blocks, "taylor": 2 * num_blocks, "faster": 2 * num_blocks}
-    activation = _num_tokens(model, demand) * video_dim(model.transformer_config) * model.element_size
+    activation = _num_tokens(model, demand) * model.backbone.video_dim(model.transformer_config) * model.element_size
     return num_kept[demand.speed.step_cache] * _num_passes(model, demand) * activation
 
 
@@ -127,7 +122,7 @@ def fused_bytes(model: ModelWeights, demand: VideoDemand) -> int:
     if not demand.speed.fuse_qkv:
         return 0
     num_blocks: int = model.transformer_config["num_layers"]
-    return num_blocks * 3 * video_dim(model.transformer_config) ** 2 * model.element_size
+    return num_blocks * 3 * model.backbone.video_dim(model.transformer_config) ** 2 * model.element_size
 
 
 def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once: int | None = None) -> int:
@@ -144,8 +139,8 @@ def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once:
         passes_at_once = 1
     if passes_at_once is not None and not config["published_guidance_fault"]:
         passes = min(passes, passes_at_once)
-    num_tokens, dim = _num_tokens(model, demand), video_dim(config)
-    rotary = _ROTARY_FACTOR * num_tokens * dim * size
+    num_tokens, dim = _num_tokens(model, demand), model.backbone.video_dim(config)
+    rotary = model.backbone.memory.block * num_tokens * dim * size
     shares: int = demand.num_people * config["id_attn_num_heads"] * config["id_num_queries"]
     num_video_tokens = num_tokens - config["max_text_seq_length"]
     mixing = num_video_tokens * (5 * dim * size + 10 * shares) if config["identity_modules"] else 0
@@ -174,20 +169,26 @@ def decoding_bytes(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -
         tile = SMALL_TILE if mode is MemoryMode.MINIMAL else TILE
         tile_height = min(height, tile[0] * model.geometry.spatial_ratio)
         tile_width = min(width, tile[1] * model.geometry.spatial_ratio)
-    pixels = min(num_frames, _FIRST_FRAMES) * tile_height * tile_width
+    pixels = min(num_frames, model.backbone.memory.frames_at_once) * tile_height * tile_width
     channels: int = model.vae_config["block_out_channels"][0]
-    convolutions = _DECODER_FACTOR * channels * pixels * CONVOLUTION_WORKSPACE
+    convolutions = model.backbone.memory.decoder * channels * pixels * CONVOLUTION_WORKSPACE
     return round((convolutions + 2 * 3 * num_frames * height * width) * model.element_size)
 
 
 def encoding_bytes(model: ModelWeights, *, num_pictures: int, height: int, width: int) -> int:
     """Bytes of the VAE's activations at their largest while it encodes canvases together."""
-    return round(_ENCODER_FACTOR * _first_resolution(model, num_pictures * height * width) * CONVOLUTION_WORKSPACE)
+    return round(
+        model.backbone.memory.encoder * _first_resolution(model, num_pictures * height * width) * CONVOLUTION_WORKSPACE
+    )
 
 
 def differentiated_decoding_bytes(model: ModelWeights, *, num_pictures: int, height: int, width: int) -> int:
     """Bytes of what the VAE's decoder keeps of single frames for a backward pass: at most, for the published depth."""
-    return round(_KEPT_BY_DECODER * _first_resolution(model, num_pictures * height * width) * CONVOLUTION_WORKSPACE)
+    return round(
+        model.backbone.memory.kept_by_decoder
+        * _first_resolution(model, num_pictures * height * width)
+        * CONVOLUTION_WORKSPACE
+    )
 
 
 def _first_resolution(model: ModelWeights, num_pixels: int) -> int:

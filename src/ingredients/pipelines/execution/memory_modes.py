@@ -31,6 +31,7 @@ from torch import nn
 from transformers import T5EncoderModel
 
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.models.backbones import backbone_of_vae
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
 PROCESSOR = torch.device("cpu")
@@ -90,7 +91,7 @@ def decode_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> None:
         vae: works on smaller frames as before.
         tile: rows and columns in latents.
     """
-    spatial_ratio = 2 ** (len(vae.config.block_out_channels) - 1)
+    spatial_ratio = backbone_of_vae(vae).spatial_ratio(vae.config)
     vae.enable_slicing()
     vae.enable_tiling(tile_sample_min_height=tile[0] * spatial_ratio, tile_sample_min_width=tile[1] * spatial_ratio)
 
@@ -102,7 +103,7 @@ def fit_tiles(vae: AutoencoderKLCogVideoX) -> None:
     """
     if not vae.use_tiling:
         return
-    ratio = 2 ** (len(vae.config.block_out_channels) - 1)
+    ratio = backbone_of_vae(vae).spatial_ratio(vae.config)
     for side in ("height", "width"):
         tile = max(getattr(vae, f"tile_latent_min_{side}"), 1)
         share = getattr(vae, f"tile_overlap_factor_{side}")

@@ -16,6 +16,7 @@ from ingredients.model_folders.components import build_vae, identity_beside, tra
 from ingredients.model_folders.sampling_settings import SamplingSettings, load_sampling_defaults
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.models import presets
+from ingredients.models.backbone import Backbone
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.video_shape import VideoGeometry
 
@@ -65,6 +66,9 @@ class ModelWeights:
     element_size: int
     """b."""
 
+    backbone: Backbone
+    """What kind of model it is."""
+
     transformer_config: Mapping[str, Any]
     """Its sizes."""
 
@@ -82,7 +86,7 @@ class ModelWeights:
     @property
     def geometry(self) -> VideoGeometry:
         """The grids of latents and tokens."""
-        return VideoGeometry.of(self.transformer_config, self.vae_config)
+        return VideoGeometry.of(self.backbone, self.transformer_config, self.vae_config)
 
 
 def weigh(
@@ -107,6 +111,7 @@ def weigh(
         transformer=_weigh_part(transformer, transformer.transformer_blocks, dtype),
         vae=_num_bytes(vae, dtype),
         element_size=(dtype or transformer.dtype).itemsize,
+        backbone=transformer.backbone,
         transformer_config=dict(transformer.config),
         vae_config=dict(vae.config),
         sampling=sampling,

@@ -221,6 +221,7 @@ def _phase(
     shape = VideoShape(height=bucket.height, width=bucket.width, num_frames=num_frames)
     num_video_tokens = math.prod(planned.geometry.token_grid(shape))
     flops = training_flops(
+        planned.stage.transformer.backbone,
         planned.stage.transformer.config,
         num_video_tokens=num_video_tokens,
         num_text_tokens=clips.num_text_tokens,
@@ -306,6 +307,7 @@ def _weights(planned: PlannedStage) -> tuple[ModelWeights, ModelWeights]:
     """The model as the transformer computes outside of steps, and as the VAE does; captions are encoded already."""
     nothing = PartWeights(total=0, outside=0, largest_block=0, largest_layer=0)
     model = ModelWeights(
+        backbone=planned.stage.transformer.backbone,
         text_encoder=nothing,
         transformer=nothing,
         vae=0,

@@ -107,7 +107,7 @@ def build_planned_stage(
         validation_clips=validation_clips,
         recogniser=None if folder is None else load_recogniser(config, folder),
     )
-    geometry = VideoGeometry.of(transformer.config, vae.config)
+    geometry = VideoGeometry.of(transformer.backbone, transformer.config, vae.config)
     if clips is None:
         planned = _suitable_clips(transformer, vae)
         size = f"{planned.bucket.num_frames} frames of {planned.bucket.height}x{planned.bucket.width}"

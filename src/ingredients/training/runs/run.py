@@ -25,6 +25,7 @@ from ingredients.faces.face_stack import load_face_stack
 from ingredients.model_folders.components import load_scheduler, load_vae
 from ingredients.model_folders.places import find_model
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
 from ingredients.training.loop.checkpoints import Checkpoints
 from ingredients.training.loop.processes import Processes
@@ -420,7 +421,7 @@ def check_positions(transformer: IngredientsTransformer3DModel, config: RunConfi
     made_for = transformer.config
     if not made_for.use_learned_positional_embeddings:
         return
-    ratio = int(parts.vae.config.temporal_compression_ratio)
+    ratio = backbone_of_vae(parts.vae).temporal_ratio(parts.vae.config)
     only_shape = ((made_for.sample_frames - 1) // ratio + 1, made_for.sample_height, made_for.sample_width)
     shapes = {
         (shape[0], *shape[2:])

@@ -10,11 +10,11 @@ from diffusers import AutoencoderKLCogVideoX, ConfigMixin
 from transformers import T5EncoderModel, T5Tokenizer
 
 from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.training.small_world.card import TRAINED_PARTS, write_model_card
 from ingredients.training.small_world.faces import pack_face_networks
 from ingredients.training.small_world.folders import load_transformer, part_folder
-from ingredients.training.stages.noise import build_scheduler
 
 SETTINGS_FOLDER = "training"
 
@@ -63,7 +63,7 @@ def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool =
         text_encoder=_half(T5EncoderModel.from_pretrained(part_folder(output, "text-encoder", "text_encoder"))),
         vae=_half(AutoencoderKLCogVideoX.from_pretrained(part_folder(output, vae_part, "vae"))),
         transformer=_half(load_transformer(output, config.transformer_part)),
-        scheduler=build_scheduler(),
+        scheduler=COGVIDEOX.make_scheduler(),
     )
     pipeline.sampling_defaults = config.sampling
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ from diffusers import AutoencoderKLCogVideoX
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.data.encode import video_to_pixels
-from ingredients.data.vae_shortcuts import TimeTaps, keep_present_frame_taps, single_frame_convolutions
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.canvas import compose_canvas
+from ingredients.models.cogvideox_vae import TimeTaps, keep_present_frame_taps, single_frame_convolutions
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
 from ingredients.world import STYLES, TOGETHER, Split, render_portrait, render_scene, sample_scene

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
+from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_folder
@@ -21,13 +21,12 @@ from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
 from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
-from ingredients.models.rotary import video_rotary_emb
 from ingredients.pipelines.execution.execution import check_compiler
 from ingredients.training.loop.mixed_precision import mixed_precision, precision_of_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, StepPosition, Work
 from ingredients.training.runs.trained_transformer import exported_transformer
-from ingredients.training.stages.noise import NoiseSchedule, build_scheduler
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 
@@ -90,7 +89,7 @@ class FrozenParts:
     validation_clips: EncodedClips | None = None
     """Held out; None: nothing is measured."""
 
-    scheduler: CogVideoXDPMScheduler | CogVideoXDDIMScheduler = dataclasses.field(default_factory=build_scheduler)
+    scheduler: Any = dataclasses.field(default_factory=COGVIDEOX.make_scheduler)
     """Whose noise levels are trained on."""
 
     recogniser: DifferentiableRecogniser | None = None
@@ -109,7 +108,7 @@ class DiffusionStage:
         self.transformer = transformer
         self.parts = parts
         self.config = config
-        self.schedule = NoiseSchedule(parts.scheduler)
+        self.schedule = transformer.backbone.noise_schedule(parts.scheduler)
         is_half = any(parameter.dtype == torch.bfloat16 for parameter in transformer.parameters())
         self.dtype = torch.bfloat16 if is_half else torch.float32
         parts.vae.requires_grad_(False).eval()
@@ -222,6 +221,7 @@ class DiffusionStage:
             num_samples += len(batch)
             num_tokens += len(batch) * (num_text_tokens + num_video_tokens)
             flops += len(batch) * training_flops(
+                self.transformer.backbone,
                 self.transformer.config,
                 num_video_tokens=num_video_tokens,
                 num_text_tokens=num_text_tokens,
@@ -259,7 +259,7 @@ class DiffusionStage:
         """Noisy latents, and the velocity that is to be predicted: each (B, F, C, H, W)."""
         return (
             self.schedule.add_noise(batch.latents, batch.noise, timesteps),
-            self.schedule.velocity(batch.latents, batch.noise, timesteps),
+            self.schedule.target(batch.latents, batch.noise, timesteps),
         )
 
     def rotary_emb(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -267,7 +267,7 @@ class DiffusionStage:
         num_frames, _, height, width = latents.shape[1:]
         key = (num_frames, height, width)
         if key not in self._rotary_emb:
-            self._rotary_emb[key] = video_rotary_emb(
+            self._rotary_emb[key] = self.transformer.backbone.positions(
                 self.transformer.config, num_frames=num_frames, height=height, width=width, device=latents.device
             )
         return self._rotary_emb[key]
@@ -275,7 +275,7 @@ class DiffusionStage:
     def canvas_latents(self, batch: ClipBatch) -> torch.Tensor:
         """Latents of the canvases in the first latent frame, zeros in the others (3.2): (B, F, C, H, W)."""
         num_frames, _, height, width = batch.latents.shape[1:]
-        compression = 2 ** (len(self.parts.vae.config.block_out_channels) - 1)
+        compression = self.transformer.backbone.spatial_ratio(self.parts.vae.config)
         latents = encode_canvases(
             self.parts.vae,
             batch.canvas_crops,

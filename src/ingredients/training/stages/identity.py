@@ -155,7 +155,7 @@ class IdentityStage(DiffusionStage):
             batch.face_landmarks,
             batch.people.id_embeds[..., : self.transformer.config.id_recognition_dim],
             timesteps=timesteps,
-            weight=self.schedule.signal.to(timesteps.device)[timesteps],
+            weight=self.schedule.signal_share(timesteps),
             counts=is_shown,
             num_people=num_people,
         )

@@ -2,7 +2,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.data.vae_shortcuts import decode_pictures, keep_present_frame_taps, single_frame_convolutions
+from ingredients.data.encode import decode_pictures
+from ingredients.models.cogvideox_vae import keep_present_frame_taps, single_frame_convolutions
 
 
 def test_the_single_frame_form_is_exact(tiny_vae: AutoencoderKLCogVideoX) -> None:

@@ -1,4 +1,4 @@
-"""An exact shortcut for diffusers' causal video VAE on single frames.
+"""An exact shortcut for CogVideoX's causal VAE on single frames.
 
 Legend: B batch, F latent frames, C channels, h/w latent grid, H/W pixels.
 
@@ -44,23 +44,6 @@ def keep_present_frame_taps(vae: AutoencoderKLCogVideoX) -> None:
         for module in vae.modules():
             if isinstance(module, CogVideoXCausalConv3d) and module.time_kernel_size > 1:
                 module.conv.weight[:, :, :-1] = 0.0
-
-
-def decode_pictures(vae: AutoencoderKLCogVideoX, latents: torch.Tensor) -> torch.Tensor:
-    """Pixels (B, F, 3, H, W) in -1..1 of scaled latents (B, F, C, h, w), each latent frame a picture by itself.
-
-    Gradients flow. The first picture is the clip's first frame, but for the normalisations, which take their
-    statistics over all frames that are decoded together; a later one stands for its group of frames, seen without
-    those before it.
-    """
-    single = latents.flatten(0, 1).unsqueeze(2) / vae.config.scaling_factor  # (B F, C, 1, h, w)
-    sliced, vae.use_slicing = vae.use_slicing, False  # one by one saves nothing where gradients keep everything
-    try:
-        with single_frame_convolutions(vae):
-            pixels: torch.Tensor = vae.decode(single).sample  # (B F, 3, 1, H, W)
-    finally:
-        vae.use_slicing = sliced
-    return torch.unflatten(pixels.squeeze(2), 0, latents.shape[:2])
 
 
 def _single_frame_forward(
