@@ -11,9 +11,21 @@ from typing import Any
 import pytest
 import torch
 
-from ingredients.apps.doctor import device_gaps, disk_gaps, extra_gaps, library_gaps
-from ingredients.apps.doctor_machine import Machine, NvidiaDriver, find_nvidia_driver, look_at_machine
-from ingredients.apps.doctor_software import EXTRAS, Extra, Library, Software, look_at_software
+from ingredients.apps.doctor import (
+    EXTRAS,
+    Extra,
+    Library,
+    Machine,
+    NvidiaDriver,
+    Software,
+    device_gaps,
+    disk_gaps,
+    extra_gaps,
+    find_nvidia_driver,
+    library_gaps,
+    look_at_machine,
+    look_at_software,
+)
 from tests.apps.conftest import Run
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"

@@ -1,19 +1,330 @@
-"""What works on this machine, what does not, and the command that changes it: what `ingredients doctor` prints."""
+"""What works on this machine, what does not, and the command that changes it: what `ingredients doctor` prints.
+
+A library is tried by a real import, for it can be installed and not work.
+"""
 
 import dataclasses
+import importlib
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ingredients.apps.doctor_machine import MODEL_CACHE, Machine, look_at_machine
-from ingredients.apps.doctor_software import Software, look_at_software
-from ingredients.core.errors import UserInputError
+import psutil
+from packaging.requirements import Requirement
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ingredients.apps.terminal import show_rendered
+from ingredients.core.errors import IngredientsError, UserInputError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
+from ingredients.core.version import VERSION
+
+MODEL_CACHE = "model cache"
 
 PUBLISHED_BYTES = 25 * 10**9
 """About what `ingredients download published` fetches."""
 
 NEWER_DRIVER = "https://www.nvidia.com/drivers"
+
+PACKAGE = "ingredients"
+
+_MODULES = {"pillow": "PIL", "pyyaml": "yaml", "protobuf": "google.protobuf"}
+"""Distributions whose module has another name."""
+
+GOOD, BAD, DOUBTFUL = "[green]✓[/]", "[red]✗[/]", "[yellow]![/]"
+
+_FITS_EVERYWHERE = 1_000_000_000
+"""Bytes of a model that need no table."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """An accelerator that PyTorch can use."""
+
+    name: str
+    """As its maker calls it."""
+
+    total: int
+    """Bytes."""
+
+    free: int
+    """Bytes that no program holds."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Room in a folder."""
+
+    purpose: str
+    """What goes there."""
+
+    folder: str
+    """The folder; it need not be there yet."""
+
+    free: int
+    """Bytes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NvidiaDriver:
+    """What `nvidia-smi` says."""
+
+    devices: tuple[str, ...]
+    """Names."""
+
+    cuda: str | None
+    """The newest CUDA that the driver runs, such as 12.4."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What there is to compute with."""
+
+    system: str
+    """Operating system and architecture."""
+
+    num_cores: int
+    """Processor cores that this process may use."""
+
+    memory_total: int
+    """Bytes of the processor's memory."""
+
+    memory_available: int
+    """Bytes of it that are not in use."""
+
+    devices: tuple[Device, ...]
+    """Accelerators."""
+
+    driver: NvidiaDriver | None
+    """None without an NVIDIA driver."""
+
+    disks: tuple[Disk, ...]
+    """Where files go."""
+
+
+def look_at_machine(*, cache: Path, working_folder: Path) -> Machine:
+    """Looks at this machine.
+
+    Args:
+        cache: where downloaded models are kept.
+        working_folder: where results go.
+    """
+    memory = psutil.virtual_memory()
+    return Machine(
+        system=f"{platform.system()} {platform.machine()}",
+        num_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_total=memory.total,
+        memory_available=memory.available,
+        devices=_find_devices(),
+        driver=find_nvidia_driver(),
+        disks=(
+            Disk(purpose=MODEL_CACHE, folder=str(cache), free=_free_space(cache)),
+            Disk(purpose="working folder", folder=str(working_folder), free=_free_space(working_folder)),
+        ),
+    )
+
+
+def find_nvidia_driver() -> NvidiaDriver | None:
+    """Asks `nvidia-smi`, which comes with the driver; None if there is none, or it finds no device."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    names = _run(program, "--query-gpu=name", "--format=csv,noheader")
+    devices = tuple(line.strip() for line in (names or "").splitlines() if line.strip())
+    if not devices:
+        return None
+    cuda = re.search(r"CUDA[^:|]*Version:\s*([\d.]+)", _run(program) or "")
+    return NvidiaDriver(devices=devices, cuda=cuda.group(1) if cuda else None)
+
+
+def _run(*command: str) -> str | None:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _find_devices() -> tuple[Device, ...]:
+    try:
+        import torch
+
+        from ingredients.pipelines.execution.memory_plan import free_device_memory
+    except (ImportError, RuntimeError, OSError, IngredientsError):
+        return ()  # a broken library is told of elsewhere
+    devices = []
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        device = torch.device("cuda", index)
+        properties = torch.cuda.get_device_properties(device)
+        free = free_device_memory(device) or 0
+        devices.append(Device(name=properties.name, total=properties.total_memory, free=free))
+    return tuple(devices)
+
+
+def _free_space(folder: Path) -> int:
+    present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(present).free
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """A library that everything needs."""
+
+    name: str
+    """Its distribution."""
+
+    version: str | None
+    """None if it is not installed."""
+
+    wanted: str
+    """What to give pip, such as torch==2.13.0."""
+
+    fits: bool
+    """Whether this version is the one that is tested."""
+
+    failure: str | None
+    """Why it cannot be imported; None if it can."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """Libraries that not everybody needs."""
+
+    name: str
+    """As in `pip install "ingredients[name]"`."""
+
+    purpose: str
+    """What they are for."""
+
+    failure: str | None
+    """Why they cannot be used; None if they can."""
+
+    @property
+    def command(self) -> str:
+        """What installs it."""
+        return f'pip install "{PACKAGE}[{self.name}]"'
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Probe:
+    purpose: str
+    imported: tuple[str, ...]
+    found: tuple[str, ...] = ()
+    """Modules that are only looked for, as their owner does: they hold files."""
+
+
+EXTRAS = {
+    "faces": _Probe(purpose="the published model's face networks", imported=("onnxruntime",)),
+    "dlib": _Probe(
+        purpose="faces of photographs without a model", imported=("dlib",), found=("face_recognition_models",)
+    ),
+    "train": _Probe(purpose="data sets packed into shards", imported=("webdataset",)),
+    "plots": _Probe(purpose="curves of training", imported=("matplotlib",)),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Software:
+    """What is installed."""
+
+    python: str
+    """Version."""
+
+    version: str
+    """Of this package."""
+
+    libraries: tuple[Library, ...]
+    """Those that everything needs."""
+
+    extras: tuple[Extra, ...]
+    """Those that something needs."""
+
+    torch_cuda: str | None
+    """CUDA that PyTorch was built for; None for a build without."""
+
+    cuda_works: bool
+    """Whether PyTorch finds a device."""
+
+    onnxruntimes: tuple[str, ...]
+    """Distributions of onnxruntime that are installed; there must not be two."""
+
+    torchvision: str | None
+    """Why an installed torchvision cannot be imported; None if it can, or is not there."""
+
+
+def look_at_software() -> Software:
+    """Looks at the libraries of this environment."""
+    torch_cuda, cuda_works = _look_at_torch()
+    return Software(
+        python=platform.python_version(),
+        version=VERSION,
+        libraries=tuple(_look_at_library(requirement) for requirement in core_requirements()),
+        extras=tuple(_look_at_extra(name, probe) for name, probe in EXTRAS.items()),
+        torch_cuda=torch_cuda,
+        cuda_works=cuda_works,
+        onnxruntimes=tuple(name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name) is not None),
+        torchvision=_import_failure("torchvision") if _version("torchvision") is not None else None,
+    )
+
+
+def core_requirements() -> list[Requirement]:
+    """What this package requires without extras, as installed."""
+    requirements = [Requirement(text) for text in metadata.requires(PACKAGE) or []]
+    return [each for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})]
+
+
+def _look_at_library(requirement: Requirement) -> Library:
+    version = _version(requirement.name)
+    return Library(
+        name=requirement.name,
+        version=version,
+        wanted=f"{requirement.name}{requirement.specifier}",
+        fits=version is not None and requirement.specifier.contains(version, prereleases=True),
+        failure=_import_failure(_MODULES.get(requirement.name.lower(), requirement.name)),
+    )
+
+
+def _look_at_extra(name: str, probe: _Probe) -> Extra:
+    failures = [_import_failure(module) for module in probe.imported]
+    failures += [None if importlib.util.find_spec(module) else f"there is no {module}" for module in probe.found]
+    return Extra(
+        name=name,
+        purpose=probe.purpose,
+        failure=next((failure for failure in failures if failure is not None), None),
+    )
+
+
+def _look_at_torch() -> tuple[str | None, bool]:
+    try:
+        import torch
+    except (ImportError, RuntimeError, OSError):
+        return None, False
+    return torch.version.cuda, torch.cuda.is_available()
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _import_failure(module: str) -> str | None:
+    """What an import says, its first line: libraries that do not fit each other raise whatever they run into."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+    return None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,3 +562,117 @@ def _fit_models(model: Path | None, free: int | None) -> Iterator[ModelFit]:
     yield fit(
         f"The model {folder.name}", folder_weights(folder, torch.bfloat16), folder_weights(folder, torch.float32)
     )
+
+
+def render_report(report: DoctorReport) -> RenderableType:
+    """All sections."""
+    sections: list[RenderableType] = [_section("Machine", _machine(report.machine, report.software))]
+    sections.append(_section("Libraries", _libraries(report.software)))
+    if report.models:
+        sections.append(_section("Memory modes", _memory(report)))
+    sections.append(_section("What to change" if report.gaps else "Nothing to change", _gaps(report.gaps)))
+    return Group(*sections)
+
+
+def print_report(report: DoctorReport) -> None:
+    """Prints it on standard output."""
+    show_rendered(render_report(report))
+
+
+def _section(title: str, content: RenderableType) -> RenderableType:
+    return Group(Text(title, style="bold"), Padding(content, (0, 0, 1, 2)))
+
+
+def _pairs() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _machine(machine: Machine, software: Software) -> RenderableType:
+    table = _pairs()
+    for device in machine.devices:
+        table.add_row("GPU", f"{GOOD} {device.name}, {_size(device.free)} free of {_size(device.total)}")
+    if not machine.devices:
+        table.add_row(
+            "GPU",
+            f"{BAD} {machine.driver.devices[0]}, which PyTorch does not use: see below"
+            if machine.driver is not None
+            else f"{DOUBTFUL} none: the small model runs on the processor, the published one needs a GPU",
+        )
+    table.add_row("Processor", f"{machine.num_cores} cores, {machine.system}")
+    memory = f"{_size(machine.memory_available)} free of {_size(machine.memory_total)}"
+    table.add_row("Memory", memory)
+    for disk in machine.disks:
+        table.add_row(disk.purpose.capitalize(), f"{_size(disk.free)} free at {escape(str(disk.folder))}")
+    cuda = "without CUDA" if software.torch_cuda is None else f"for CUDA {software.torch_cuda}"
+    if machine.driver is not None and machine.driver.cuda is not None:
+        cuda += f"; the driver knows CUDA {machine.driver.cuda}"
+    table.add_row("PyTorch", f"built {cuda}")
+    return table
+
+
+def _libraries(software: Software) -> RenderableType:
+    table = _pairs()
+    versions = [
+        f"{library.name} {library.version or 'missing'}"
+        for library in software.libraries
+        if library.failure is None and library.fits
+    ]
+    table.add_row("ingredients", f"{software.version}, Python {software.python}")
+    table.add_row("needed", f"{GOOD} {', '.join(versions)}")
+    for library in software.libraries:
+        if library.failure is not None or not library.fits:
+            mark = BAD if library.failure is not None or library.version is None else DOUBTFUL
+            table.add_row("", f"{mark} {library.name} {library.version or 'missing'}")
+    for extra in software.extras:
+        table.add_row(f"\\[{extra.name}]", f"{GOOD if extra.failure is None else DOUBTFUL} {extra.purpose}")
+    return table
+
+
+def _memory(report: DoctorReport) -> RenderableType:
+    parts: list[RenderableType] = []
+    for fit in report.models:
+        parts.append(Text(f"{fit.model}, {fit.num_frames} frames of {fit.width}x{fit.height}, two people:"))
+        full = fit.modes[0]
+        if full.needs < _FITS_EVERYWHERE and full.fits is not False:
+            needs = (
+                f"Needs {_size(full.needs)} on a GPU, {_size(fit.on_processor)} on the processor: no mode is needed."
+            )
+        else:
+            parts.append(Padding(_modes(fit), (0, 0, 0, 2)))
+            needs = (
+                f"All of it goes through the machine's memory: {_size(fit.read_into_memory)} while it is loaded for a "
+                f"GPU, {_size(fit.on_processor)} to run without one."
+            )
+        parts.append(Padding(Text(needs, style="dim"), (0, 0, 1, 2)))
+    parts.append(Text("`ingredients generate --memory auto` takes the fastest mode that fits.", style="dim"))
+    return Group(*parts)
+
+
+def _modes(fit: ModelFit) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("mode")
+    table.add_column("needs on a GPU", justify="right")
+    table.add_column("free with a margin", justify="right")
+    table.add_column("here")
+    here = {True: f"{GOOD} fits", False: f"{BAD} too much", None: "no GPU"}
+    for each in fit.modes:
+        table.add_row(each.mode.value, _size(each.needs), _size(each.wants_free), here[each.fits])
+    return table
+
+
+def _gaps(gaps: tuple[Gap, ...]) -> RenderableType:
+    if not gaps:
+        return Text("Everything that can be used here can be used.")
+    parts: list[RenderableType] = []
+    for gap in gaps:
+        line = Text.from_markup(BAD if gap.essential else DOUBTFUL)
+        parts.append(line.append(f" {gap.what}"))
+        parts.append(Padding(Text(gap.remedy, style="cyan", overflow="fold"), (0, 0, 0, 4)))
+    return Group(*parts)
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e9:.2f} GB"

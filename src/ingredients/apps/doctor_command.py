@@ -26,8 +26,7 @@ def doctor(
     ] = False,
 ) -> None:
     """Says what works here."""
-    from ingredients.apps.doctor import examine
-    from ingredients.apps.doctor_report import print_report
+    from ingredients.apps.doctor import examine, print_report
 
     report = examine(model=_find_on_disk(model))
     if as_json:
