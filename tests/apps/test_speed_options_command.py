@@ -38,7 +38,7 @@ def test_a_video_is_made_with_all_options(
     attention = seen[0].transformer.transformer_blocks[1].attn1
     assert attention.fused_projections
     assert attention.processor._attention_backend == "_native_math"
-    assert (seen[0].step_cache, seen[0].split_guidance) == ("pab", True)
+    assert (seen[0].execution.speed.step_cache, seen[0].execution.splits_guidance) == ("pab", True)
 
 
 @pytest.mark.parametrize("command", ["generate", "evaluate"])

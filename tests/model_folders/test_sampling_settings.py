@@ -1,10 +1,14 @@
 """A model folder says how it is best sampled."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.config import field_docstrings
+from ingredients.core.errors import ArgumentError, ModelFolderError
+from ingredients.core.ranges import declared_range
 from ingredients.model_folders.sampling_settings import (
     SAMPLING_DEFAULTS_NAME,
     SamplingSettings,
@@ -40,3 +44,34 @@ def test_damaged_defaults_are_told(tmp_path: Path) -> None:
     (tmp_path / SAMPLING_DEFAULTS_NAME).write_text('{"steps": 3}', encoding="utf-8")
     with pytest.raises(ModelFolderError, match="damaged"):
         load_sampling_defaults(tmp_path)
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(SamplingSettings), ids=lambda field: str(field.name))
+def test_a_setting_has_a_range_that_holds_and_a_docstring_for_its_option(field: dataclasses.Field[float]) -> None:
+    allowed = declared_range(SamplingSettings, field.name)
+    assert field_docstrings(SamplingSettings)[field.name]
+    for bound in (allowed.at_least, allowed.at_most):
+        assert bound is not None
+        assert getattr(SamplingSettings(**{field.name: bound}), field.name) == bound
+    for outside in (allowed.at_least - 1, allowed.at_most + 1):
+        with pytest.raises(ArgumentError, match=field.name):
+            SamplingSettings(**{field.name: outside})
+
+
+def test_a_call_takes_settings_and_single_fields_and_nothing_else() -> None:
+    pipeline = make_pipeline()
+    call = {"prompt": PROMPT, "generator": 7, "output_type": "latent"} | make_identities(2)
+    settings = SamplingSettings(num_inference_steps=2, guidance_scale=3.0, layout_share=0.5)
+    made = pipeline(sampling=settings, **call).frames
+    assert torch.equal(made, pipeline(num_inference_steps=2, guidance_scale=3.0, layout_share=0.5, **call).frames)
+    fewer = dataclasses.replace(settings, layout_share=0.0)
+    assert not torch.equal(made, pipeline(sampling=fewer, **call).frames)
+    assert torch.equal(made, pipeline(sampling=fewer, layout_share=0.5, **call).frames)
+    with pytest.raises(TypeError, match="layout_shares"):
+        pipeline(layout_shares=0.5, **call)
+
+
+def test_settings_in_words() -> None:
+    assert SamplingSettings(layout_share=0.25).describe() == (
+        "50 steps, guidance 6, identity guidance 1, layout share 0.25, likeness guidance 0"
+    )

@@ -10,17 +10,12 @@ from ingredients.apps.early_checks import check_folders
 from ingredients.apps.faces_command import FaceStackChoice
 from ingredients.apps.judge_folder import explain_interruption
 from ingredients.apps.model_options import AllowPhotographs, FaceStack, FaceStackOption, Identity, Memory, Model
-from ingredients.apps.sampling_options import (
-    GuidanceScale,
-    IdentityGuidanceScale,
-    LayoutShare,
-    LikenessGuidanceScale,
-    NumInferenceSteps,
-)
+from ingredients.apps.sampling_options import takes_sampling
 from ingredients.apps.terminal import IngredientsGroup, note, say, show, show_json, with_examples
 from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.paths import parse_path
+from ingredients.model_folders.sampling_settings import SamplingOverrides
 
 if TYPE_CHECKING:
     from ingredients.core.protocols import FaceDetector
@@ -141,7 +136,9 @@ def check(
         "ingredients evaluate --videos videos --judge dlib",
     )
 )
+@takes_sampling
 def run(
+    *,
     folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Folder of the benchmark.")],
     output: Annotated[Path, typer.Option(parser=parse_path, help="Folder of the videos and their manifest.")],
     people: Annotated[int, typer.Option(min=2, help="People in a case.")] = 2,
@@ -150,11 +147,7 @@ def run(
     identity: Identity = None,
     face_stack: FaceStack = FaceStackOption.MODEL,
     allow_photographs: AllowPhotographs = False,
-    num_inference_steps: NumInferenceSteps = None,
-    guidance_scale: GuidanceScale = None,
-    identity_guidance_scale: IdentityGuidanceScale = None,
-    layout_share: LayoutShare = None,
-    likeness_guidance_scale: LikenessGuidanceScale = None,
+    sampling: SamplingOverrides,
     memory: Memory = MemoryMode.AUTO,
 ) -> None:
     """Makes the videos of a benchmark's cases."""
@@ -182,18 +175,10 @@ def run(
         identity=identity,
         face_stack=face_stack.value,
         memory=memory,
-        demand=VideoDemand(
-            num_people=people, guidance_scale=guidance_scale, identity_guidance_scale=identity_guidance_scale
-        ),
+        demand=VideoDemand(num_people=people, sampling=sampling),
     )
     check_takes_people(pipeline, model_folder)
-    sampling = pipeline.sampling_defaults.override(
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-        identity_guidance_scale=identity_guidance_scale,
-        layout_share=layout_share,
-        likeness_guidance_scale=likeness_guidance_scale,
-    )
+    settings = GenerationSettings(**config_to_dict(pipeline.sampling_defaults.override(**sampling)))
     try:
         with pipeline.explained_out_of_memory(), show_progress("Making videos") as progress:
             videos = make_benchmark_videos(
@@ -202,7 +187,7 @@ def run(
                 benchmark,
                 output,
                 cases=chosen,
-                settings=GenerationSettings(**config_to_dict(sampling)),
+                settings=settings,
                 model_name=model_folder.resolve().name,
                 allow_photographs=allow_photographs,
                 progress=progress,

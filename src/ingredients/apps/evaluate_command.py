@@ -1,7 +1,7 @@
 """`ingredients evaluate`: measures a model on held-out people and prompts, or videos that any system made."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,22 +21,11 @@ from ingredients.apps.judge_options import (
     check_options,
 )
 from ingredients.apps.model_options import Model
-from ingredients.apps.sampling_options import (
-    AttentionBackend,
-    Compile,
-    FuseQkv,
-    GuidanceScale,
-    IdentityGuidanceScale,
-    LayoutShare,
-    LikenessGuidanceScale,
-    NumInferenceSteps,
-    SplitGuidance,
-    StepCache,
-    finite,
-)
+from ingredients.apps.sampling_options import finite, takes_sampling, takes_speed
 from ingredients.apps.terminal import note, say, show, show_json, with_examples
 from ingredients.core.output_folders import check_output_folder
 from ingredients.core.paths import parse_path
+from ingredients.model_folders.sampling_settings import SamplingOverrides
 
 HELP = with_examples(
     "Makes videos of held-out people from held-out prompts and says, with 95 % intervals, how well they were kept. "
@@ -58,7 +47,10 @@ HELP = with_examples(
 _OUTPUT = Path("outputs/evaluation")
 
 
+@takes_sampling
+@takes_speed
 def evaluate(
+    *,
     context: typer.Context,
     cases: Annotated[int, typer.Option(min=1, help="How many videos.")] = 100,
     people: Annotated[int, typer.Option(min=1, max=4, help="How many people in each.")] = 2,
@@ -78,17 +70,9 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another one makes other videos of the same cases.")] = 0,
-    num_inference_steps: NumInferenceSteps = None,
-    guidance_scale: GuidanceScale = None,
-    identity_guidance_scale: IdentityGuidanceScale = None,
-    layout_share: LayoutShare = None,
-    likeness_guidance_scale: LikenessGuidanceScale = None,
+    sampling: SamplingOverrides,
     face_scale: Annotated[float, typer.Option(callback=finite, help="Strength of the faces' local features.")] = 1.0,
-    compile_blocks: Compile = False,
-    attention_backend: AttentionBackend = None,
-    step_cache: StepCache = None,
-    fuse_qkv: FuseQkv = False,
-    split_guidance: SplitGuidance = False,
+    speed: dict[str, Any],
     batch_size: Annotated[int, typer.Option(min=1, help="Videos made at once.")] = 1,
     save_videos: Annotated[
         bool,
@@ -136,19 +120,13 @@ def evaluate(
     from ingredients.core.errors import UserInputError
     from ingredients.core.progress import show_progress
     from ingredients.model_folders.places import find_model
-    from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, parse_speed_options
+    from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
 
     if modules and people != 2:
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
     if modules and benchmark:
         raise UserInputError("--modules has cases of its own, not the benchmark's; leave one of the two out.")
-    speed = parse_speed_options(
-        compile=compile_blocks,
-        attention_backend=attention_backend,
-        step_cache=step_cache,
-        fuse_qkv=fuse_qkv,
-        split_guidance=split_guidance,
-    )
+    speed_options = SpeedOptions(**speed)
     check_backends(judge=judge, detector=detector, clip=clip, inception=inception)
     folder = find_model(model, notice=say)
 
@@ -163,16 +141,10 @@ def evaluate(
     backends = load_backends(
         folder, judge=judge, detector=detector, clip=clip, inception=inception, pictures="drawings"
     )
-    pipeline = load_pipeline(folder, speed=speed)
-    sampling = pipeline.sampling_defaults.override(
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-        identity_guidance_scale=identity_guidance_scale,
-        layout_share=layout_share,
-        likeness_guidance_scale=likeness_guidance_scale,
-    )
-    settings = GenerationSettings(**config_to_dict(sampling), face_scale=face_scale, speed=speed)
-    if speed.compile:
+    pipeline = load_pipeline(folder, speed=speed_options)
+    chosen = config_to_dict(pipeline.sampling_defaults.override(**sampling))
+    settings = GenerationSettings(**chosen, face_scale=face_scale, speed=speed_options)
+    if speed_options.compile:
         note(COMPILE_NOTICE)
     result: EvaluationResult | ModulesResult
     try:

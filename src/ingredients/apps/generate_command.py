@@ -5,30 +5,19 @@ import functools
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ingredients.apps.model_options import AllowPhotographs, FaceStack, FaceStackOption, Identity, Memory, Model
 from ingredients.apps.output_options import Overwrite
-from ingredients.apps.sampling_options import (
-    AttentionBackend,
-    Compile,
-    FuseQkv,
-    GuidanceScale,
-    IdentityGuidanceScale,
-    LayoutShare,
-    LikenessGuidanceScale,
-    NumInferenceSteps,
-    SplitGuidance,
-    StepCache,
-    finite,
-)
+from ingredients.apps.sampling_options import finite, takes_sampling, takes_speed
 from ingredients.apps.seeds_option import parse_seeds
 from ingredients.apps.terminal import is_given, note, show, show_json, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.paths import parse_path
+from ingredients.model_folders.sampling_settings import SamplingOverrides
 
 if TYPE_CHECKING:
     from ingredients.apps.video_files import VideoFiles
@@ -48,7 +37,10 @@ HELP = with_examples(
 )
 
 
+@takes_sampling
+@takes_speed
 def generate(
+    *,
     context: typer.Context,
     photo: Annotated[
         list[str],
@@ -87,11 +79,7 @@ def generate(
             help="Several seeds, of which each makes a video with its number in the name, such as out-7.mp4.",
         ),
     ] = None,
-    num_inference_steps: NumInferenceSteps = None,
-    guidance_scale: GuidanceScale = None,
-    identity_guidance_scale: IdentityGuidanceScale = None,
-    layout_share: LayoutShare = None,
-    likeness_guidance_scale: LikenessGuidanceScale = None,
+    sampling: SamplingOverrides,
     negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
     face_scale: Annotated[
         float, typer.Option(callback=finite, help="Strength of the faces' local features; 0 is without.")
@@ -103,11 +91,7 @@ def generate(
         int, typer.Option(min=1, max=64, help="Whole number by which the finished video is enlarged, pixel by pixel.")
     ] = 1,
     memory: Memory = MemoryMode.AUTO,
-    compile_blocks: Compile = False,
-    attention_backend: AttentionBackend = None,
-    step_cache: StepCache = None,
-    fuse_qkv: FuseQkv = False,
-    split_guidance: SplitGuidance = False,
+    speed: dict[str, Any],
     routing_map: Annotated[
         Path | None,
         typer.Option(
@@ -141,25 +125,18 @@ def generate(
     from ingredients.faces.face_choice import parse_face_choice
     from ingredients.generation.request import StudioRequest
     from ingredients.model_folders.places import find_model
-    from ingredients.pipelines.execution.speed_options import parse_speed_options
+    from ingredients.pipelines.execution.speed_options import SpeedOptions
     from ingredients.pipelines.people import identity_photos
 
     if seeds is not None and is_given(context, "seed"):
         raise UserInputError("--seed is one of --seeds; give one of the two.")
     photos = parse_photos(photo, face=None if face is None else parse_face_choice(face))
-    sampling = {
-        "num_inference_steps": num_inference_steps,
-        "guidance_scale": guidance_scale,
-        "identity_guidance_scale": identity_guidance_scale,
-        "layout_share": layout_share,
-        "likeness_guidance_scale": likeness_guidance_scale,
-    }
     request = StudioRequest(
         people=photos,
         prompt=prompt,
         negative_prompt=negative_prompt,
         seed=seed,
-        sampling={name: value for name, value in sampling.items() if value is not None},
+        sampling=sampling,
         face_scale=face_scale,
         num_frames=num_frames,
         height=height,
@@ -175,13 +152,7 @@ def generate(
         overwrite=overwrite,
         prompt_metadata=prompt_metadata,
     )
-    speed = parse_speed_options(
-        compile=compile_blocks,
-        attention_backend=attention_backend,
-        step_cache=step_cache,
-        fuse_qkv=fuse_qkv,
-        split_guidance=split_guidance,
-    )
+    speed_options = SpeedOptions(**speed)
     videos = [(request, files)]
     if seeds is not None:
         several = parse_seeds(seeds)
@@ -212,14 +183,13 @@ def generate(
                     drop_learned_positions=drop_learned_positions,
                     face_stack=face_stack.value,
                     memory=memory,
-                    speed=speed,
+                    speed=speed_options,
                     demand=VideoDemand(
                         height=height,
                         width=width,
                         num_frames=num_frames,
                         num_people=len(photos),
-                        guidance_scale=guidance_scale,
-                        identity_guidance_scale=identity_guidance_scale,
+                        sampling=sampling,
                     ),
                     notice=tell,
                 )

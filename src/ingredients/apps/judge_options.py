@@ -137,7 +137,4 @@ def check_options(context: typer.Context, *, videos: bool, modules: bool) -> Non
 def _refuse(given: Collection[str], refused: Collection[str], reason: str) -> None:
     for name in given:
         if name in refused:
-            raise UserInputError(f"The option --{_FLAGS.get(name, name.replace('_', '-'))} {reason}.")
-
-
-_FLAGS = {"compile_blocks": "compile"}
+            raise UserInputError(f"The option --{name.replace('_', '-')} {reason}.")

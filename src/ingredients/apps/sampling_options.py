@@ -1,13 +1,23 @@
 """Options that every command which makes videos has.
 
-None takes the model's own `sampling_defaults`. The last five are the speed options, which are off by default.
+The sampling options are made from the fields of `SamplingSettings`: of one that is not given the model's own
+`sampling_defaults` hold. The speed options are off by default.
 """
 
-from typing import Annotated
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
+from ingredients.core.config import field_docstrings
 from ingredients.core.numbers import check_number
+from ingredients.core.ranges import declared_range
+from ingredients.model_folders.sampling_settings import SamplingSettings
+
+_CommandT = TypeVar("_CommandT", bound=Callable[..., None])
 
 
 def finite(option: typer.CallbackParam, value: float | None) -> float | None:
@@ -19,53 +29,73 @@ def finite(option: typer.CallbackParam, value: float | None) -> float | None:
     return None if value is None else check_number(f"--{(option.name or '').replace('_', '-')}", value)
 
 
-NumInferenceSteps = Annotated[
-    int | None, typer.Option(min=1, max=1000, help="Denoising steps. Default, here and below: the model's own.")
-]
-GuidanceScale = Annotated[
-    float | None, typer.Option(callback=finite, help="Weight of the prompt; 1 or less does without.")
-]
-IdentityGuidanceScale = Annotated[
-    float | None,
-    typer.Option(callback=finite, help="Weight of the people against nobody in particular; 1 does without."),
-]
-LikenessGuidanceScale = Annotated[
-    float | None,
-    typer.Option(
-        callback=finite,
-        min=0,
-        help="How far each step is led to where the recogniser sees the people of the photos; 0 does without.",
-    ),
-]
-LayoutShare = Annotated[
-    float | None,
-    typer.Option(
-        callback=finite,
-        min=0,
-        max=1,
-        help="Share of the steps, at the start, in which people are placed from left to right in the order given.",
-    ),
-]
-Compile = Annotated[
-    bool, typer.Option("--compile", help="Compile the transformer's blocks first: for many videos, or long ones.")
-]
-AttentionBackend = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="Kernel for attention, such as native, flash or sage. Default: PyTorch's choice."
-    ),
-]
-StepCache = Annotated[
-    str | None,
-    typer.Option(
-        metavar="first-block|mag|pab|taylor|faster",
-        help="Take over in a step what earlier ones computed: faster, and a slightly other video.",
-    ),
-]
-FuseQkv = Annotated[bool, typer.Option("--fuse-qkv", help="One matrix for query, key and value of self-attention.")]
-SplitGuidance = Annotated[
-    bool,
-    typer.Option(
-        "--split-guidance", help="Run the guidance passes one after the other instead of as one batch: less memory."
-    ),
-]
+def takes_sampling(command: _CommandT) -> _CommandT:
+    """Gives a command the sampling options; its parameter `sampling` gets those that were given, by name."""
+    docs = field_docstrings(SamplingSettings)
+    options: dict[str, inspect.Parameter] = {}
+    for name, kind in typing.get_type_hints(SamplingSettings).items():
+        allowed, doc = declared_range(SamplingSettings, name), docs[name]
+        option = typer.Option(
+            min=allowed.at_least,
+            max=allowed.at_most,
+            callback=None if kind is int else finite,
+            help=doc if options else f"{doc} Default, here and below: the model's own.",
+        )
+        options[name] = inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+        )
+    return _with_options_for(command, "sampling", options)
+
+
+def takes_speed(command: _CommandT) -> _CommandT:
+    """Gives a command the speed options; its parameter `speed` gets those that were given, for `SpeedOptions`."""
+    return _with_options_for(command, "speed", inspect.signature(_speed_options).parameters)
+
+
+def _with_options_for(command: _CommandT, parameter: str, options: Mapping[str, inspect.Parameter]) -> _CommandT:
+    """A command with options in the place of one of its parameters, which gets those that were given."""
+
+    @functools.wraps(command)
+    def with_options(**values: Any) -> None:
+        given = {name: values.pop(name) for name in options}
+        command(**values, **{parameter: {name: value for name, value in given.items() if value is not None}})
+
+    signature = inspect.signature(command)
+    parameters: list[inspect.Parameter] = []
+    for name, each in signature.parameters.items():
+        parameters += options.values() if name == parameter else [each.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+    with_options.__dict__["__signature__"] = signature.replace(parameters=parameters)
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    return cast(_CommandT, with_options)
+
+
+def _speed_options(
+    *,
+    compile: Annotated[  # noqa: A002 - the option's name
+        bool, typer.Option("--compile", help="Compile the transformer's blocks first: for many videos, or long ones.")
+    ] = False,
+    attention_backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Kernel for attention, such as native, flash or sage. Default: PyTorch's choice."
+        ),
+    ] = None,
+    step_cache: Annotated[
+        str | None,
+        typer.Option(
+            metavar="first-block|mag|pab|taylor|faster",
+            help="Take over in a step what earlier ones computed: faster, and a slightly other video.",
+        ),
+    ] = None,
+    fuse_qkv: Annotated[
+        bool, typer.Option("--fuse-qkv", help="One matrix for query, key and value of self-attention.")
+    ] = False,
+    split_guidance: Annotated[
+        bool,
+        typer.Option(
+            "--split-guidance",
+            help="Run the guidance passes one after the other instead of as one batch: less memory.",
+        ),
+    ] = False,
+) -> None:
+    """The speed options, as parameters."""

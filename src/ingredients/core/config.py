@@ -1,11 +1,15 @@
 """Dataclass configs read from and written to YAML or JSON; an unknown key is an error, never ignored."""
 
+import ast
 import contextlib
 import dataclasses
 import functools
+import inspect
+import itertools
 import json
 import math
 import re
+import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -37,6 +41,17 @@ ConfigT = TypeVar("ConfigT", bound=_DataclassInstance)
 def config_to_dict(config: _DataclassInstance) -> dict[str, Any]:
     """Turns a config, and the configs in it, into plain dicts, lists, numbers and strings."""
     return {field.name: _to_plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def field_docstrings(config_type: type[_DataclassInstance]) -> dict[str, str]:
+    """What stands below each field of a config's class, by the field's name, in one line."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config_type))).body
+    assert isinstance(definition, ast.ClassDef)
+    docs: dict[str, str] = {}
+    for field, below in itertools.pairwise(definition.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            docs[ast.unparse(field.target)] = " ".join(str(below.value.value).split())
+    return docs
 
 
 def config_from_dict(

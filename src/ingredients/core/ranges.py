@@ -96,6 +96,11 @@ def range_problem(annotation: Any, value: Any) -> str | None:
     return None
 
 
+def declared_range(config_type: type[_DataclassInstance], name: str) -> Range:
+    """The range that stands in the declaration of a config's field."""
+    return _unwrap(_annotations(config_type)[name], FINITE)[1]
+
+
 def check_ranges(config: _DataclassInstance) -> None:
     """Checks all numbers of a config against their declarations; for its `__post_init__`.
 

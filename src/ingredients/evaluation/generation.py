@@ -21,6 +21,14 @@ from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.video_shape import VideoShape
 
+_AS_PUBLISHED = SamplingSettings()
+_SETTING: dict[Addition, str] = {
+    "layout": "layout_share",
+    "identity_guidance": "identity_guidance_scale",
+    "likeness_guidance": "likeness_guidance_scale",
+}
+"""The setting by which each addition is asked for."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationSettings(SamplingSettings):
@@ -44,12 +52,9 @@ class GenerationSettings(SamplingSettings):
     @property
     def additions(self) -> frozenset[Addition]:
         """What they ask for that the paper does not have."""
-        asked: dict[Addition, bool] = {
-            "layout": self.layout_share > 0,
-            "identity_guidance": self.identity_guidance_scale != 1,
-            "likeness_guidance": self.likeness_guidance_scale > 0,
-        }
-        return frozenset(addition for addition, is_asked in asked.items() if is_asked)
+        return frozenset(
+            addition for addition, name in _SETTING.items() if getattr(self, name) != getattr(_AS_PUBLISHED, name)
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,17 +136,16 @@ def generate_videos(
                 for request in requests
             ]
         )
+    sampling = {field.name: getattr(settings, field.name) for field in dataclasses.fields(SamplingSettings)}
+    left_out = [name for addition, name in _SETTING.items() if addition not in variant.additions]
+    sampling |= {name: getattr(_AS_PUBLISHED, name) for name in left_out}
     pipeline.set_progress_bar_config(disable=True)
     output = pipeline(
         prompt=[request.prompt for request in requests],
         height=shape.height,
         width=shape.width,
         num_frames=shape.num_frames,
-        num_inference_steps=settings.num_inference_steps,
-        guidance_scale=settings.guidance_scale,
-        identity_guidance_scale=settings.identity_guidance_scale if "identity_guidance" in variant.additions else 1.0,
-        layout_share=settings.layout_share if "layout" in variant.additions else 0.0,
-        likeness_guidance_scale=settings.likeness_guidance_scale if "likeness_guidance" in variant.additions else 0.0,
+        **sampling,
         face_scale=settings.face_scale,
         generator=[request.seed for request in requests],
         canvas=canvas,

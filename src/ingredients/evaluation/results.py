@@ -129,9 +129,7 @@ class EvaluationResult:
         """For `report.html`."""
         settings = self.settings
         made = (
-            f"Cases version {self.cases_version}, seed {self.seed}, {settings.num_inference_steps} steps, "
-            f"guidance {settings.guidance_scale:g}, identity guidance {settings.identity_guidance_scale:g}, "
-            f"layout share {settings.layout_share:g}, likeness guidance {settings.likeness_guidance_scale:g}, "
+            f"Cases version {self.cases_version}, seed {self.seed}, {settings.describe()}, "
             f"{''.join(f'{name}, ' for name in settings.speed.names())}model {self.model_fingerprint}; "
             f"{self.seconds_per_video:.1f} s a video, {self.num_errors} cases without a video."
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingredients.core.errors import PromptError, UserInputError
 from ingredients.core.numbers import check_number
 from ingredients.core.printable import check_letters, printable
+from ingredients.model_folders.sampling_settings import SamplingOverrides, SamplingSettings
 from ingredients.pipelines.prompts import check_prompts
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class StudioRequest:
     seed: int = 0
     """Any integer; the same request makes the same video."""
 
-    sampling: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sampling: SamplingOverrides = dataclasses.field(default_factory=dict)
     """Fields of `SamplingSettings` that differ from the model's own, by name."""
 
     face_scale: float = 1.0
@@ -61,11 +62,11 @@ class StudioRequest:
 
         Raises:
             PromptError: if the prompt is empty, or not UTF-8.
-            UserInputError: if a name is not UTF-8, or a number is none.
+            UserInputError: if a name is not UTF-8, or a number is none or out of its range.
         """
         check_prompts([self.prompt])
         check_letters(self.negative_prompt or "", "The negative prompt", kind=PromptError)
         for name in self.people if isinstance(self.people, Mapping) else ():
             check_letters(name, f"The name {printable(name)}", kind=UserInputError)
-        for setting, value in {"face_scale": self.face_scale, **self.sampling}.items():
-            check_number(setting, value)
+        check_number("face_scale", self.face_scale)
+        SamplingSettings().override(**self.sampling)

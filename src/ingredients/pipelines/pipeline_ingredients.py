@@ -586,9 +586,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         num_inference_steps: int | None = None,
         timesteps: Sequence[int] | None = None,
         guidance_scale: float | None = None,
-        identity_guidance_scale: float | None = None,
-        layout_share: float | None = None,
-        likeness_guidance_scale: float | None = None,
+        sampling: SamplingSettings | None = None,
         use_dynamic_cfg: bool = False,
         num_videos_per_prompt: int = 1,
         eta: float = 0.0,
@@ -613,6 +611,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         callback_on_step_end: StepCallback | PipelineCallback | MultiPipelineCallbacks | None = None,
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         max_sequence_length: int | None = None,
+        **sampling_overrides: float | None,
     ) -> IngredientsPipelineOutput | tuple[Frames, torch.Tensor | None]:
         """Makes videos. The same people appear in all of them.
 
@@ -627,18 +626,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             height: Of the video, in pixels; by default that of the model's training, as for the next two.
             width: Of the video, in pixels.
             num_frames: Of the video.
-            num_inference_steps: Denoising steps S; by default, here and in the next four, the model's own
-                `sampling_defaults`.
+            num_inference_steps: Denoising steps S; by default those of `sampling`, as for the guidance.
             timesteps: Those to take instead, from noisy to clean, for a scheduler that can; CogVideoX's own cannot.
             guidance_scale: Weight of the prompt against the negative prompt; 1 or less does without. Both halves get
                 the same canvas and the same identities.
-            identity_guidance_scale: Weight of the people against nobody in particular, as the module `guidance` has
-                it; 1 does without, as published. It needs a model that was trained with `identity_drop`.
-            layout_share: Share of the steps, at the start, in which each person is given a column, in the order of
-                `people` from left to right, before the router takes over; 0 leaves all to the router, as published.
-                Without effect where `routing` or `routing_indices` are given.
-            likeness_guidance_scale: How far each step is led to where the face encoder's recogniser sees the people,
-                as the module `likeness` has it; 0 does without, as published. Without people it has no effect.
+            sampling: How the videos are sampled; by default the model's own `sampling_defaults`.
             use_dynamic_cfg: Let the guidance vary over the steps, by CogVideoX's formula.
             num_videos_per_prompt: Videos of each prompt.
             eta: Noise of the DDIM scheduler; others ignore it.
@@ -665,6 +657,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             callback_on_step_end: Called after each step.
             callback_on_step_end_tensor_inputs: Tensors it gets: `latents`, `prompt_embeds`, `negative_prompt_embeds`.
             max_sequence_length: Text tokens that are read; by default the model's own number.
+            **sampling_overrides: Fields of `SamplingSettings` by name, in place of those of `sampling`:
+                `identity_guidance_scale`, as the module `guidance` has it, needs a model that was trained with
+                `identity_drop`; `layout_share`, as the module `layout`, is without effect where `routing` or
+                `routing_indices` are given; `likeness_guidance_scale`, as the module `likeness`, without people.
 
         Returns:
             Videos, and routing maps if asked for.
@@ -681,6 +677,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         """
         # 1. Check, and say what will not be read
         self._check_is_whole()
+        is_likeness_asked_for = (sampling or sampling_overrides.get("likeness_guidance_scale")) is not None
+        sampling = (sampling or self.sampling_defaults).override(
+            num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, **sampling_overrides
+        )
         config, geometry = self.transformer.config, self.geometry
         shape = geometry.shape(height=height, width=width, num_frames=num_frames)
         geometry.check(shape)
@@ -713,23 +713,18 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         for text in _as_list(prompt or []):
             warn_about_prompt(self.tokenizer, text, max_sequence_length or config.max_text_seq_length)
         device = self._execution_device
-        sampling = self.sampling_defaults.override(
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            identity_guidance_scale=identity_guidance_scale,
-            layout_share=layout_share,
-            likeness_guidance_scale=likeness_guidance_scale,
-        )
-        num_inference_steps, guidance_scale = sampling.num_inference_steps, sampling.guidance_scale
-        identity_guidance_scale, layout_share = sampling.identity_guidance_scale, sampling.layout_share
-        if identity_guidance_scale != 1 and config.published_guidance_fault:
+        if sampling.identity_guidance_scale != 1 and config.published_guidance_fault:
             raise ValueError(
                 "identity_guidance_scale must be 1 with published_guidance_fault, which sees one row only."
             )
         check_scheduler(self.scheduler, self._trained_scheduler)
-        guidance = plan_guidance(guidance_scale, identity_guidance_scale, varies=use_dynamic_cfg)
+        guidance = plan_guidance(sampling.guidance_scale, sampling.identity_guidance_scale, varies=use_dynamic_cfg)
         self.execution.check_guidance(guidance, self.transformer, magnitudes=self.residual_magnitudes)
-        self._guidance_scale, self._attention_kwargs, self._interrupt = guidance_scale, attention_kwargs, False
+        self._guidance_scale, self._attention_kwargs, self._interrupt = (
+            sampling.guidance_scale,
+            attention_kwargs,
+            False,
+        )
 
         # 2. Text
         prompt_embeds, negative_prompt_embeds = self.encode_prompt(
@@ -780,7 +775,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             likeness_guidance = self._likeness_guidance(
                 sampling.likeness_guidance_scale, id_embeds, id_mask, batch_size=batch_size
             )
-            if likeness_guidance is None and likeness_guidance_scale is not None:  # a default is a wish only
+            if likeness_guidance is None and is_likeness_asked_for:  # a default is a wish only
                 raise ModelFolderError(
                     "This model has no face encoder whose recogniser has gradients, so its steps cannot be led by "
                     "likeness; set the likeness guidance scale to 0."
@@ -811,7 +806,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         )
 
         # 5. Denoise
-        timesteps_taken = set_timesteps(self.scheduler, num_inference_steps, timesteps, device=device)
+        timesteps_taken = set_timesteps(self.scheduler, sampling.num_inference_steps, timesteps, device=device)
         num_steps = self._num_timesteps = len(timesteps_taken)
         scheduler_steps = SchedulerSteps(self.scheduler, eta=eta, generator=generators)
         routing_maps: list[torch.Tensor] = []
@@ -832,7 +827,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 model_input = torch.cat([scaled_latents] * len(guidance.passes))
                 if image_latents is not None:
                     model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
-                is_planned = layout is not None and step < layout_share * num_steps
+                is_planned = layout is not None and step < sampling.layout_share * num_steps
                 output = run_passes(
                     self.transformer,
                     guidance,
@@ -848,7 +843,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     routing=routing,
                 )
                 if use_dynamic_cfg:
-                    self._guidance_scale = _dynamic_guidance(guidance_scale, timestep.item(), num_steps)
+                    self._guidance_scale = _dynamic_guidance(sampling.guidance_scale, timestep.item(), num_steps)
                 prediction = guidance.combine(output.sample.float(), self.guidance_scale)
                 if likeness_guidance is not None:
                     prediction = likeness_guidance(

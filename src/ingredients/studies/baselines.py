@@ -8,6 +8,7 @@ import torch
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.generation import GenerationSettings, VideoRequest
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.studies.pair_tuning import PairTuningConfig, PairTuningStage, PlaceholderPrompts
@@ -66,10 +67,9 @@ class TunedBaseline:
             output = tuned(
                 prompt_embeds=prompt_embeds,
                 negative_prompt_embeds=negative_prompt_embeds,
-                num_inference_steps=settings.num_inference_steps,
-                guidance_scale=settings.guidance_scale,
-                identity_guidance_scale=1.0,
-                likeness_guidance_scale=0.0,
+                sampling=SamplingSettings(
+                    num_inference_steps=settings.num_inference_steps, guidance_scale=settings.guidance_scale
+                ),
                 generator=request.seed,
                 output_type="np",
             )

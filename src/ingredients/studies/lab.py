@@ -182,13 +182,10 @@ class Lab:
         return digest_files(self.model_folder / "transformer")
 
     def sampling(self) -> SamplingSettings:
-        """How every video is made."""
+        """How every video is made: with nothing but what the paper has."""
         return SamplingSettings(
             num_inference_steps=self.config.num_inference_steps,
             guidance_scale=self.config.guidance_scale,
-            identity_guidance_scale=1.0,
-            layout_share=0.0,
-            likeness_guidance_scale=0.0,
         )
 
     def clips(self, name: str) -> Path:

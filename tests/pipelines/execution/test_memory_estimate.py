@@ -144,9 +144,9 @@ def test_the_transformers_activations(published: ModelWeights, num_people: int) 
 
 def test_more_passes_need_more(published: ModelWeights) -> None:
     scales = [{"guidance_scale": 1.0}, {}, {"identity_guidance_scale": 2.0}]
-    one, two, three = (denoising_bytes(published, VideoDemand(**each)) for each in scales)
+    one, two, three = (denoising_bytes(published, VideoDemand(sampling=each)) for each in scales)
     assert (two, three) == (2 * one, 3 * one)
-    assert [denoising_bytes(published, VideoDemand(**each), passes_at_once=1) for each in scales] == [one] * 3
+    assert [denoising_bytes(published, VideoDemand(sampling=each), passes_at_once=1) for each in scales] == [one] * 3
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ frames, H/W pixels, h/w pixels of a tile.
 import dataclasses
 
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
+from ingredients.model_folders.sampling_settings import SamplingOverrides
 from ingredients.models.flops import cheaper_form
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, TILE
 from ingredients.pipelines.execution.model_weights import ModelWeights
@@ -49,11 +50,8 @@ class VideoDemand:
     num_people: int = 2
     """Whose photos are given."""
 
-    guidance_scale: float | None = None
-    """Weight of the prompt, which may need another pass."""
-
-    identity_guidance_scale: float | None = None
-    """Weight of the people, likewise."""
+    sampling: SamplingOverrides = dataclasses.field(default_factory=dict)
+    """How it is sampled: each scale of guidance may need another pass."""
 
     speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
     """How the model runs: step caches keep activations, fused matrices are copies, split guidance needs less."""
@@ -148,9 +146,7 @@ def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once:
 
 
 def _num_passes(model: ModelWeights, demand: VideoDemand) -> int:
-    sampling = model.sampling.override(
-        guidance_scale=demand.guidance_scale, identity_guidance_scale=demand.identity_guidance_scale
-    )
+    sampling = model.sampling.override(**demand.sampling)
     return len(plan_guidance(sampling.guidance_scale, sampling.identity_guidance_scale).passes)
 
 

@@ -12,7 +12,7 @@ Here is what can be said of them before PyTorch is imported; `execution.py` appl
 """
 
 import dataclasses
-from typing import Any, Literal, cast, get_args
+from typing import Literal, get_args
 
 from ingredients.core.errors import SpeedOptionError
 
@@ -128,13 +128,3 @@ def _check_attention_backend_name(name: str) -> None:
         raise SpeedOptionError(
             f"The attention backend {name!r} does not exist; choose one of {', '.join(ATTENTION_BACKENDS)}."
         )
-
-
-def parse_speed_options(*, step_cache: str | None, **others: Any) -> SpeedOptions:
-    """The options, as a person names them.
-
-    Raises:
-        SpeedOptionError: as `SpeedOptions`.
-        MissingDependencyError: as `SpeedOptions`.
-    """
-    return SpeedOptions(step_cache=cast("StepCacheName | None", step_cache), **others)

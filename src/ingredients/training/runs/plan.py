@@ -281,12 +281,12 @@ def _bytes_in_turns(
             width=width,
             num_frames=clips.bucket.num_frames,
             num_people=clips.num_people,
-            guidance_scale=1.0,
+            sampling={"guidance_scale": 1.0},
         )
         num_held_out = int(min(at_once, stage.batch_size))
         in_turns["held-out clips"] = float(num_held_out * denoising_bytes(model, demand))
         if config.trainer.sample_every is not None:
-            demand = dataclasses.replace(demand, guidance_scale=config.samples.guidance_scale)
+            demand = dataclasses.replace(demand, sampling={"guidance_scale": config.samples.guidance_scale})
             denoising = identity_bytes(model, demand) + denoising_bytes(model, demand)
             in_turns["a sample"] = float(max(denoising, decoding_bytes(vae, demand, MemoryMode.MINIMAL)))
     return in_turns
