@@ -103,18 +103,24 @@ SCENARIOS = {
 
 def run_python(*arguments: str) -> str:
     """What Python prints, in a process of its own with one thread, in which this package and the tests are found."""
+    with start_python(*arguments) as process:
+        printed, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors[-4000:]
+    return printed
+
+
+def start_python(*arguments: str) -> subprocess.Popen[str]:
+    """Such a process, which runs."""
     root = Path(__file__).parents[2]
-    result = subprocess.run(
+    path = f"{Path(ingredients.__file__).parents[1]}{os.pathsep}{root}"
+    return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=root,
-        env=os.environ
-        | {"PYTHONPATH": f"{Path(ingredients.__file__).parents[1]}{os.pathsep}{root}", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
+        env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=600,
     )
-    assert result.returncode == 0, result.stderr[-4000:]
-    return result.stdout
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:

@@ -1,6 +1,8 @@
 """Two processes train what one trains."""
 
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from ingredients.core.errors import UserInputError
+from ingredients.training.loop.file_names import LOG_NAME
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.stages.alignment import KEPT_GLOBAL, draw_kept_features
@@ -21,6 +24,7 @@ from tests.training.scenarios import (
     read_log,
     route,
     run_python,
+    start_python,
 )
 
 
@@ -117,6 +121,41 @@ def test_compiled_blocks(tiny_world: TinyWorld, tmp_path: Path) -> None:
         run = tmp_path / parallel / "align in pairs, compiled"
         assert_same_run(run, tmp_path / "one", tolerance=1e-5)
         assert_same_export(run, tmp_path / "one", tolerance=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_two_processes_that_are_told_to_stop_keep_the_step_and_go_on_bit_for_bit(
+    tiny_world: TinyWorld, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The signal reaches `torchrun`, which passes it on to both, as the machine that shuts down does."""
+
+    def command(run: str) -> list[str]:
+        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--module"]
+        return ["-m", *torchrun, "tests.training.interrupted_worker", str(tiny_world.folder), str(tmp_path / run)]
+
+    run_python(*command("whole"))
+    with start_python(*command("stopped")) as process:
+        log = tmp_path / "stopped" / LOG_NAME
+        while not log.exists() or len(log.read_text().splitlines()) < 3:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        process.wait(timeout=25)  # `torchrun` would kill them after 30 seconds
+    said = {path.read_text() for path in (tmp_path / "stopped").glob("interrupted-*.txt")}
+    assert len(list((tmp_path / "stopped").glob("interrupted-*.txt"))) == 2
+    (checkpoint,) = (tmp_path / "stopped" / "checkpoints").glob("*.safetensors")
+    step = int(checkpoint.stem.removeprefix("step-"))
+    assert 3 <= step < 60
+    assert len(read_log(tmp_path / "stopped")) == step
+    assert len(said) == 1
+    assert f"Interrupted after step {step}; the checkpoint of step {step} is kept" in said.pop()
+    run_python(*command("stopped"))
+    assert read_log(tmp_path / "stopped") == read_log(tmp_path / "whole")
+    tensors, expected = (read_checkpoint(tmp_path / run, step=60) for run in ("stopped", "whole"))
+    assert tensors.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensors[name], tensor), name
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
