@@ -82,6 +82,8 @@ MISTAKEN = (
     ["data", "encode", "nowhere", "--output", "encoded", "--bucket", "9x9"],
     ["train", "align", "--config", "nowhere.yaml"],
     ["train", "align", "--data", "nowhere"],
+    ["train", "align", "--data", "nowhere", "--dry-run"],
+    ["train", "align", "--output", "scene-0.mp4"],
     ["train", "route", "learning_rate"],
     ["train", "export", "nowhere", "--output", "model"],
     ["world", "train", "nothing"],

@@ -92,10 +92,13 @@ def _command(kind_name: str) -> Callable[..., None]:
     ) -> None:
         """Trains a stage."""
         from ingredients.core.config import check_settings, load_config
+        from ingredients.core.output_folders import check_output_folder
 
         check_settings(config, overrides=settings or ())
+        check_folders([*(data or ()), *(validation_data or ())], "folder of encoded clips")
+        folder = output or Path("runs") / kind_name
         if not dry_run:
-            check_folders([*(data or ()), *(validation_data or ())], "folder of encoded clips")
+            check_output_folder(folder, "a training run")
 
         from ingredients.training.runs.run import RUN_KINDS, train_run  # with PyTorch
 
@@ -110,7 +113,6 @@ def _command(kind_name: str) -> Callable[..., None]:
             if value is not None:
                 overrides.insert(0, f"{key}={value}")
         loaded = load_config(kind.config_type, config, overrides=overrides, defaults=kind.config_type())
-        folder = output or Path("runs") / kind_name
         is_main = os.environ.get("RANK", "0") == "0"  # under torchrun, one process speaks for all
         if dry_run:
             if is_main:

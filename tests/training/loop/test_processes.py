@@ -132,7 +132,7 @@ def test_two_processes_that_are_told_to_stop_keep_the_step_and_go_on_bit_for_bit
 
     def command(run: str) -> list[str]:
         torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "--module"]
-        return ["-m", *torchrun, "tests.training.interrupted_worker", str(tiny_world.folder), str(tmp_path / run)]
+        return ["-m", *torchrun, "tests.training.loop.interrupted_worker", str(tiny_world.folder), str(tmp_path / run)]
 
     run_python(*command("whole"))
     with start_python(*command("stopped")) as process:

@@ -1,6 +1,6 @@
 """One of two processes that train together until a signal comes, or to the end.
 
-torchrun --nproc-per-node 2 -m tests.training.interrupted_worker CLIPS RUN
+torchrun --nproc-per-node 2 -m tests.training.loop.interrupted_worker CLIPS RUN
 """
 
 import os
