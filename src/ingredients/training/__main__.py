@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wrong := [each for each in settings if each.startswith("-") or "=" not in each]:
         parser.error(f"unrecognized arguments: {' '.join(wrong)}")
     parsed.settings += settings
+    is_main = os.environ.get("RANK", "0") == "0"  # under torchrun, one process speaks for all
     stop = StopRequest(says=False)
     try:
         with stop.listening(), warnings.catch_warnings(), warnings_told(_say, TrainingWarning):
@@ -42,12 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"Error: {error}")
         return _USER_MISTAKE
     except TrainingInterruptedError as interruption:
-        _say(str(interruption))
+        if is_main:
+            _say(str(interruption))
         return interruption.exit_code
     except KeyboardInterrupt:
-        _say("Interrupted before the training began; checkpoints that were there are kept.")
+        if is_main:
+            _say("Interrupted before the training began; checkpoints that were there are kept.")
         return stop.exit_code
-    if os.environ.get("RANK", "0") == "0":
+    if is_main:
         measured = result.items() if isinstance(result, Mapping) else ()
         sys.stdout.writelines(f"{name}: {value:.4g}\n" for name, value in measured)
     return 0

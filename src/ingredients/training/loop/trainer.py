@@ -262,6 +262,7 @@ class Trainer:
                     is_stopped = self.processes.sum({"stop": float(stop.number is not None)})["stop"] > 0
                     self._after_step(throughput, is_last=progress >= 1, is_stopped=is_stopped)
                     if is_stopped:
+                        self.processes.wait()  # for the file: `torchrun` ends the others with the first that ends
                         raise KeyboardInterrupt
             if stop.number is not None:
                 raise KeyboardInterrupt
