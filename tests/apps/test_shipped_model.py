@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
 
 from ingredients.core.config import load_config
+from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
 from ingredients.model_folders.places import default_model_path
 from ingredients.training.small_world.parts import PARTS
@@ -51,6 +55,34 @@ def test_a_portrait_to_play_with_has_a_face(run: Run, seed: int) -> None:
     assert run("world", "portrait", "--seed", seed).exit_code == 0
     result = run("faces", f"portrait-{seed}.png")
     assert "no face found" not in result.stdout
+
+
+def test_a_photograph_is_refused_and_drawn_without_a_similarity_if_allowed(run: Run) -> None:
+    write_picture(Path("astronaut.png"), np.asarray(skimage.data.astronaut()))
+    line = ("generate", "--photo", "sally=astronaut.png", "--prompt", "A person waves on a beach")
+    refused = run(*line)
+    assert refused.exit_code == 2
+    message = " ".join(refused.stderr.split())
+    assert "astronaut.png looks like a photograph, but this model knows drawn people only: name a model" in message
+    for remedy in ("--model published", "ingredients world portrait --seed 7", "--allow-photographs"):
+        assert remedy in message
+    assert not Path("out.mp4").exists()
+    drawn = run(*line, "--allow-photographs", "--num-inference-steps", 1, "--json")
+    assert drawn.exit_code == 0, drawn.output
+    report = json.loads(drawn.stdout)
+    (sally,) = report["people"]
+    assert (sally["judged"], sally["similarity"]) == (False, None)
+    assert any("in a photograph, it seems" in notice for notice in report["notices"])
+
+
+def test_a_drawn_portrait_as_a_poor_jpeg_is_taken(run: Run) -> None:
+    Image.open(EXAMPLES / "ana.png").convert("RGB").save("ana.jpg", quality=40)
+    result = run("generate", "--photo", "ana.jpg", "--prompt", "A person waves on a beach",
+                 "--num-inference-steps", 1, "--json")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["people"][0]["judged"] is True
+    assert not any("style" in notice or "photograph" in notice for notice in report["notices"])
 
 
 def model_files() -> list[Path]:

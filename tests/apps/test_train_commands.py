@@ -18,6 +18,7 @@ from ingredients.training.runs.run import SamplesConfig
 from ingredients.training.runs.start import base_within
 from ingredients.training.stages.diffusion import FrozenParts
 from tests.apps.conftest import Run
+from tests.apps.tiny_model import takes_all_for_photographs
 from tests.faces.antelope_folder import NETWORKS, RECOGNITION_DIM, write_antelope_folder
 from tests.faces.onnx_models import STAGE_WIDTHS, write_residual_network
 
@@ -148,6 +149,25 @@ def test_a_data_set_without_a_usable_clip_is_no_success(run: Run, tiny_model: Pa
         assert result.stdout == ""
     assert run(*arguments, "shared", "--part", "0/2").exit_code == 0
     assert run(*arguments, "shared", "--part", "1/2").exit_code == 2
+
+
+def test_photographed_people_are_left_out_where_the_networks_know_drawings(run: Run, tiny_model: Path) -> None:
+    """Features that mean nothing would be trained on; whoever wants them says so."""
+    takes_all_for_photographs(tiny_model / "face_encoder")
+    run(*CLIPS[:2], "--number", 2, *CLIPS[4:])
+    arguments = ("data", "encode", "clips", "--model", tiny_model, "--output", "encoded")
+    refused = run(*arguments)
+    assert refused.exit_code == 2, refused.output
+    message = " ".join(refused.stderr.split())
+    assert (
+        "Left out: train-00000001: Person 0 looks photographed, and these face networks know drawn people" in message
+    )
+    assert "--face-encoder" in message
+    assert "--allow-photographs" in message
+    allowed = run(*arguments[:-1], "allowed", "--allow-photographs")
+    assert allowed.exit_code == 0, allowed.output
+    assert "Left out" not in allowed.stderr
+    assert len(EncodedClips([Path("allowed")])) == 2
 
 
 def test_a_base_is_aligned_and_routed(run: Run, tiny_model: Path) -> None:

@@ -25,6 +25,7 @@ from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.scenes import render_scene
 from tests.evaluation.stand_ins import MeanColourRecogniser, make_face
+from tests.faces.tiny_faces import classifier_that_says
 from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
 
 SETTINGS = GenerationSettings(num_inference_steps=2, guidance_scale=2.0, height=32, width=40)
@@ -160,6 +161,12 @@ def test_people_whose_photos_show_no_face_count_as_missing(pipeline, judge, tmp_
     assert result.metrics["all_present_rate"].value == 0
     assert "router_accuracy" not in result.metrics
     assert "No face" in result.records[0].error
+
+
+def test_the_cases_own_people_are_never_refused(pipeline, judge, tmp_path, monkeypatch):
+    """The world drew them: what looks like a photograph to the face networks is a drawing all the same."""
+    monkeypatch.setattr(pipeline.facial_extractor, "picture_kind", classifier_that_says((0.01, 0.01, 0.98)))
+    assert run(pipeline, judge, tmp_path, num_cases=1, metrics=["normalised_similarity"]).num_errors == 0
 
 
 def test_metrics_that_the_model_cannot_have_are_named(pipeline):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ingredients.apps.early_checks import check_folders
-from ingredients.apps.model_options import Model
+from ingredients.apps.model_options import AllowPhotographs, Model
 from ingredients.apps.terminal import INTERRUPTED, say, show, with_examples
 from ingredients.core.paths import parse_path
 
@@ -66,6 +66,7 @@ def encode(
     photos: Annotated[
         bool, typer.Option("--photos/--no-photos", help="Whether photos that are no frames are encoded, too.")
     ] = True,
+    allow_photographs: AllowPhotographs = False,
     recognition_maps: Annotated[
         bool,
         typer.Option(
@@ -121,6 +122,7 @@ def encode(
                 seed=seed,
             ),
             face_encoder=face_encoder,
+            allow_photographs=allow_photographs,
             device=device,
             dtype=dtype,
         )
@@ -156,7 +158,7 @@ def encode(
     if num_bad == num_clips:
         raise UserInputError(
             f"No clip of {folder} could be encoded ({num_bad} left out); `ingredients data check {folder}` says what "
-            "is wrong with each."
+            "is wrong with files, and the lines above why each clip was left out."
         )
     say(f"{num_clips - num_bad} of {num_clips} clips" + ("" if chosen_part == (0, 1) else f", part {part} encoded"))
     show(output)

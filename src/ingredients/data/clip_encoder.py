@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import BoolArray, Float32Array, Int64Array
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import PhotographError, UserInputError
 from ingredients.core.protocols import FaceRecogniser, ImageEncoder
 from ingredients.core.ranges import Range, Seed, check_ranges
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
@@ -30,6 +30,7 @@ from ingredients.data.routing_targets import (
 )
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.facial_extractor import ScaleSource, scale_recogniser
+from ingredients.faces.picture_kind import PictureKind, PictureKindClassifier
 from ingredients.models.backbones import backbone_of_vae
 
 StorageType = Literal["float16", "bfloat16", "float32"]
@@ -78,6 +79,7 @@ class ClipEncoder:
         canvas_crop_size: side of the crops for the canvas.
         patch_size: latents of a video token each way.
         config: what is kept.
+        picture_kind: tells drawings from photographs, for face networks that know drawings only; None asks nobody.
 
     Raises:
         UserInputError: if the recogniser gives no feature maps and they are asked for.
@@ -93,6 +95,7 @@ class ClipEncoder:
         canvas_crop_size: int,
         patch_size: int,
         config: EncoderConfig,
+        picture_kind: PictureKindClassifier | None = None,
     ) -> None:
         if config.scale_source == "recognition_and_clip":
             scale_recogniser(recogniser)
@@ -103,6 +106,7 @@ class ClipEncoder:
         self.canvas_crop_size = canvas_crop_size
         self.patch_size = patch_size
         self.config = config
+        self.picture_kind = picture_kind
         self.dtype = cast(torch.dtype, getattr(torch, config.dtype))
         self._prompt_embeds: dict[str, torch.Tensor] = {}
 
@@ -110,7 +114,8 @@ class ClipEncoder:
         """Says whether a clip has what is kept of it.
 
         Raises:
-            UserInputError: if a person has no reference: no photo, and no frame that counts as one.
+            UserInputError: if a person has no reference: no photo, and no frame that counts as one; or if one is a
+                photograph, and the face networks know drawings only.
         """
         for person, photos in enumerate(example.references):
             in_view = np.isfinite(example.landmarks[:, person]).all(axis=(1, 2)).any()
@@ -119,6 +124,16 @@ class ClipEncoder:
                     f"Person {person} has no reference: no photo shows the face, and "
                     + ("no frame does." if self.config.num_frame_references else "frames of the clip are not taken.")
                 )
+            if any(self._is_photograph(reference) for reference in self._references(example, person)):
+                raise PhotographError(
+                    f"Person {person} looks photographed, and these face networks know drawn people only; take some "
+                    "for photographs by --face-encoder, or take clips and photos all the same by --allow-photographs."
+                )
+
+    def _is_photograph(self, reference: ReferencePhoto) -> bool:
+        if self.picture_kind is None:
+            return False
+        return self.picture_kind.look(reference.image, reference.landmarks).kind is PictureKind.PHOTOGRAPH
 
     @torch.no_grad()
     def encode(self, examples: Sequence[ClipExample]) -> list[EncodedClip]:

@@ -54,6 +54,7 @@ def load_encoding_model(
     config: EncoderConfig,
     *,
     face_encoder: Path | None = None,
+    allow_photographs: bool = False,
     device: torch.device,
     dtype: torch.dtype,
 ) -> EncodingModel:
@@ -63,6 +64,7 @@ def load_encoding_model(
         folder: of the model: in the published layout, in ours, or a CogVideoX of diffusers' as the base.
         config: what is kept of a clip.
         face_encoder: folder of the face networks, where the model's has none.
+        allow_photographs: whether face networks that know drawings only encode photographed people all the same.
         device: where they run.
         dtype: of VAE and text encoder.
 
@@ -93,6 +95,7 @@ def load_encoding_model(
         canvas_crop_size=face_stack.canvas_crop_size,
         patch_size=transformer.config.patch_size,
         config=config,
+        picture_kind=None if allow_photographs else face_stack.picture_kind,
     )
     return EncodingModel(
         encoder=encoder,

@@ -161,7 +161,12 @@ def draw_evaluation_set(output: Path) -> None:
 def _routed_video(pipeline: IngredientsPipeline, case: Case) -> RoutedVideo:
     pipeline.set_progress_bar_config(disable=True)
     output = pipeline(
-        case.photos(), prompt=case.prompt, generator=case.seed, output_routing_maps=True, output_type="np"
+        case.photos(),
+        prompt=case.prompt,
+        generator=case.seed,
+        allow_photographs=True,
+        output_routing_maps=True,
+        output_type="np",
     )
     assert isinstance(output, IngredientsPipelineOutput)
     assert output.routing_maps is not None
@@ -169,7 +174,7 @@ def _routed_video(pipeline: IngredientsPipeline, case: Case) -> RoutedVideo:
 
 
 def _canvas(lab: Lab, case: Case) -> UInt8Array:
-    identities = lab.shipped.extract_identities(case.photos())
+    identities = lab.shipped.extract_identities(case.photos(), allow_photographs=True)
     height, width = _frames(lab, "full-s0", case.index).shape[1:3]
     return compose_canvas(identities.canvas_crops, height, width)
 

@@ -41,7 +41,9 @@ _ENCODING_BATCH = 5
 def encode(lab: Lab, name: str, first_seed: int, number: int, *, recognition_maps: bool) -> None:
     """Draws and encodes clips of the drawn world, without the held-out pairs."""
     config = EncoderConfig(scale_source="recognition_and_clip" if recognition_maps else "clip")
-    loaded = load_encoding_model(lab.model_folder, config, device=torch.device("cpu"), dtype=torch.float32)
+    loaded = load_encoding_model(
+        lab.model_folder, config, allow_photographs=True, device=torch.device("cpu"), dtype=torch.float32
+    )  # nobody need ask what the world drew
     world = WorldExampleConfig()
     folder = lab.clips(name)
     source = dataclasses.asdict(world) | {"without_held_out_pairs": True}

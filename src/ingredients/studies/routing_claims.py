@@ -27,7 +27,7 @@ def probe_cases(pipeline: IngredientsPipeline) -> Recalls:
     """The router's recall in the benchmark's first cases (K, J, t)."""
     tables = []
     for case in drawn_cases(_NUM_CASES):
-        identities = pipeline.extract_identities(case.photos())
+        identities = pipeline.extract_identities(case.photos(), allow_photographs=True)
         scene = render_scene(case.scene())
         tables.append(probe_router(pipeline, identities, scene, seed=case.seed, timesteps=TIMESTEPS).balanced_recall)
     return np.array(tables)
