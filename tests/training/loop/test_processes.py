@@ -124,9 +124,8 @@ def test_compiled_blocks(tiny_world: TinyWorld, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_two_processes_that_are_told_to_stop_keep_the_step_and_go_on_bit_for_bit(
-    tiny_world: TinyWorld, tmp_path: Path, number: signal.Signals
+    tiny_world: TinyWorld, tmp_path: Path
 ) -> None:
     """The signal reaches `torchrun`, which passes it on to both, as the machine that shuts down does."""
 
@@ -140,8 +139,8 @@ def test_two_processes_that_are_told_to_stop_keep_the_step_and_go_on_bit_for_bit
         while not log.exists() or len(log.read_text().splitlines()) < 3:
             assert process.poll() is None
             time.sleep(0.02)
-        process.send_signal(number)
-        process.wait(timeout=25)  # `torchrun` would kill them after 30 seconds
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=90)  # after 30 seconds `torchrun` kills who has not ended, and nothing is said
     said = {path.read_text() for path in (tmp_path / "stopped").glob("interrupted-*.txt")}
     assert len(list((tmp_path / "stopped").glob("interrupted-*.txt"))) == 2
     (checkpoint,) = (tmp_path / "stopped" / "checkpoints").glob("*.safetensors")
