@@ -88,7 +88,7 @@ def test_another_clip_of_the_person_lends_a_reference(clips: EncodedClips) -> No
 
 def test_images_are_the_first_latent_frame(clips: EncodedClips) -> None:
     samples = draws(clips, 3)
-    whole, images = draw_batch(clips, samples), draw_batch(clips, samples, num_latent_frames=1)
+    whole, images = draw_batch(clips, samples), draw_batch(clips, samples, is_image=True)
     assert torch.equal(images.latents, whole.latents[:, :1])
     assert torch.equal(images.routing_targets, whole.routing_targets[:, : 8 * 12])
     assert images.noise.shape == images.latents.shape

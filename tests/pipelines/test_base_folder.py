@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import CogVideoXTransformer3DModel
+from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
@@ -206,11 +206,42 @@ def test_a_model_with_identities_of_its_own_takes_no_others(tmp_path: Path) -> N
         load_pipeline(tmp_path / "whole", identity=tmp_path / "mine")
 
 
-def test_a_base_of_the_newer_kind_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_frames", [9, 17])
+def test_a_base_with_temporal_patches_does_what_diffusers_does(tmp_path: Path, num_frames: int) -> None:
+    """CogVideoX 1.5 puts latent frames in front until patches fit, and drops them; positions count from the corner."""
+    base = write_base(tmp_path, in_channels=3, patch_size_t=2, ofs_embed_dim=None)
+    loaded = load_pipeline(tmp_path, device="cpu", dtype=torch.float32)
+    theirs = CogVideoXPipeline(
+        tokenizer=loaded.tokenizer,
+        text_encoder=loaded.text_encoder,
+        vae=loaded.vae,
+        transformer=base,
+        scheduler=loaded.scheduler,
+    )
+    theirs.set_progress_bar_config(disable=True)
+    call = {
+        "prompt": PROMPT,
+        "num_frames": num_frames,
+        "height": base.config.sample_height * 4,
+        "width": base.config.sample_width * 4,
+        "num_inference_steps": 2,
+        "guidance_scale": 6.0,
+        "output_type": "latent",
+    }
+    text_length = base.config.max_text_seq_length
+    expected = theirs(**call, max_sequence_length=text_length, generator=torch.Generator().manual_seed(7)).frames
+    loaded.set_progress_bar_config(disable=True)
+    made = loaded(**call, generator=torch.Generator().manual_seed(7)).frames
+    assert made.shape[1] == 1 + (num_frames - 1) // 4 < expected.shape[1]
+    torch.testing.assert_close(made, expected[:, -made.shape[1] :], rtol=1e-4, atol=1e-4)
+
+
+def test_weights_of_other_patches_than_the_config_says_are_refused(tmp_path: Path) -> None:
+    """CogVideoX 1.5 joins frames to patches, whose embedding is a matrix of another shape."""
     write_base(tmp_path)
     path = tmp_path / "transformer/config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"patch_size_t": 2}))
-    with pytest.raises(ModelFolderError, match=r"CogVideoX 1\.5"):
+    with pytest.raises(ModelFolderError, match=r"patch_embed\.proj\.weight"):
         load_pipeline(tmp_path)
 
 

@@ -112,7 +112,12 @@ class TrainingSampler:
             warnings.warn(f"Samples are pictures without videos. {error}", TrainingWarning, stacklevel=2)
         photos = {name: [crop] for name, crop in zip(names, crops, strict=True)}
         write_picture(folder / f"{key}.png", contact_sheet(frames, photos, prompt=caption))
-        routing = routing_map_sheet(output.routing_maps[0].numpy(), frames, names)
+        routing = routing_map_sheet(
+            output.routing_maps[0].numpy(),
+            frames,
+            names,
+            token_frames=pipeline.geometry.token_frames(len(frames)),
+        )
         write_picture(folder / f"{key}-routing.png", routing)
 
 

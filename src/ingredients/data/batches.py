@@ -13,6 +13,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.core.token_time import front_padding
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
 from ingredients.data.sampling import SampleDraw
@@ -88,6 +89,9 @@ class ClipBatch:
     """(B, N, 5, 2) pixels of the first frame, in the order of the references; NaN for a face that cannot be seen, and
     for padding."""
 
+    num_padding_frames: int = 0
+    """Of F, copies of the first latent frame in front, which temporal patches need."""
+
     def __len__(self) -> int:
         return len(self.draws)
 
@@ -135,7 +139,8 @@ def draw_batch(
     supervision: RoutingSupervision = "segment",
     reference_source: ReferenceSource = "other",
     vit_dim: int | None = None,
-    num_latent_frames: int | None = None,
+    is_image: bool = False,
+    patch_size_t: int | None = None,
 ) -> ClipBatch:
     """Reads clips of one shape, and draws for each an order of its people and one of the references of each.
 
@@ -146,20 +151,24 @@ def draw_batch(
         supervision: whether routing targets come from the faces' masks or their boxes.
         reference_source: where the faces come from.
         vit_dim: keeps the first channels of the hidden states only, where the recogniser's follow them.
-        num_latent_frames: keeps the first ones only; 1 trains on images.
+        is_image: keeps the first frame of tokens only, so that training is on images.
+        patch_size_t: latent frames of a frame of tokens; copies of the first one make them fit, in front.
     """
     latents, noise, captions, prompt_embeds, routing_targets, nearest_targets = [], [], [], [], [], []
     references: list[list[ReferenceKey]] = []
-    face_landmarks = []
+    face_landmarks, padding = [], 0
     for draw in draws:
         entry = clips.entries[draw.index]
         order = torch.randperm(len(entry.person_ids), generator=draw.generator("order"))
         references.append([draw_reference(clips, draw, person, source=reference_source) for person in order.tolist()])
         clip_latents = clips.tensor(draw.index, "latents")
-        tokens_a_frame = len(clips.tensor(draw.index, "routing_targets")) // len(clip_latents)
-        latents.append(clip_latents[:num_latent_frames].float())
+        padding = front_padding(len(clip_latents), patch_size_t)
+        clip_latents = torch.cat([clip_latents[:1].expand(padding, -1, -1, -1), clip_latents])
+        patch = patch_size_t or 1
+        tokens_a_frame = len(clips.tensor(draw.index, "routing_targets")) // (len(clip_latents) // patch)
+        latents.append(clip_latents[: patch if is_image else None].float())
         noise.append(torch.randn(latents[-1].shape, generator=draw.generator("noise")))
-        num_tokens = tokens_a_frame * len(latents[-1])
+        num_tokens = tokens_a_frame * len(latents[-1]) // patch
         targets = "routing_targets" if supervision == "segment" else "box_targets"
         routing_targets.append(_reorder(clips.tensor(draw.index, targets)[:num_tokens], order))
         nearest_targets.append(_reorder(clips.tensor(draw.index, "nearest_targets")[:num_tokens], order))
@@ -183,6 +192,7 @@ def draw_batch(
             torch.stack([clips.reference(*key, "canvas_crop") for key in keys]).numpy() for keys in references
         ],
         face_landmarks=pad_sequence(face_landmarks, batch_first=True, padding_value=torch.nan),
+        num_padding_frames=padding,
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.data.encode import encode_clips, video_to_pixels
+from ingredients.data.encode import video_to_pixels
 from ingredients.faces.canvas import canvas_slots, compose_canvas
 from ingredients.models.backbones import backbone_of_vae
 
@@ -49,7 +49,8 @@ def encode_canvases(
     def encode(pictures: torch.Tensor) -> torch.Tensor:
         pieces = torch.split(pictures.unsqueeze(2), pictures_at_once(*pictures.shape[-2:]))
         with backbone.single_frames(vae):
-            return torch.cat([encode_clips(vae, piece.to(vae.device, vae.dtype))[:, 0] for piece in pieces])
+            encoded = [vae.encode(piece.to(vae.device, vae.dtype)).latent_dist.mode() for piece in pieces]
+        return backbone.normalise_image(vae, torch.cat(encoded))[:, :, 0]
 
     canvases = np.stack([compose_canvas(each, height, width) for each in crops])
     pictures = video_to_pixels(canvases[:, None])[:, :, 0]  # (B, 3, H, W)

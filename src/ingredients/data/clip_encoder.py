@@ -5,6 +5,7 @@ tokens, P image-encoder tokens, C channels.
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
@@ -78,6 +79,7 @@ class ClipEncoder:
         image_encoder: gives the semantic embedding and the hidden states.
         canvas_crop_size: side of the crops for the canvas.
         patch_size: latents of a video token each way.
+        patch_size_t: latent frames of a video token; None as 1.
         config: what is kept.
         picture_kind: tells drawings from photographs, for face networks that know drawings only; None asks nobody.
 
@@ -94,6 +96,7 @@ class ClipEncoder:
         image_encoder: ImageEncoder,
         canvas_crop_size: int,
         patch_size: int,
+        patch_size_t: int | None = None,
         config: EncoderConfig,
         picture_kind: PictureKindClassifier | None = None,
     ) -> None:
@@ -105,6 +108,7 @@ class ClipEncoder:
         self.image_encoder = image_encoder
         self.canvas_crop_size = canvas_crop_size
         self.patch_size = patch_size
+        self.patch_size_t = patch_size_t
         self.config = config
         self.picture_kind = picture_kind
         self.dtype = cast(torch.dtype, getattr(torch, config.dtype))
@@ -176,6 +180,7 @@ class ClipEncoder:
             "id_vit_dim": features.hidden_states[0].shape[-1],
             "max_text_seq_length": len(self.encode_captions([""])[0]),
             "patch_size": self.patch_size,
+            **({} if self.patch_size_t is None else {"patch_size_t": self.patch_size_t}),
         }
         if self.config.scale_source == "recognition_and_clip":
             size, num_patches = self.recogniser.crop_size, features.hidden_states[0].shape[1]
@@ -237,14 +242,16 @@ class ClipEncoder:
     def _targets(self, example: ClipExample, *, grid: tuple[int, int]) -> dict[str, torch.Tensor]:
         height, width = example.frames.shape[1:3]
         tokens = (grid[0] // self.patch_size, grid[1] // self.patch_size)
-        ratio = backbone_of_vae(self.vae).temporal_ratio(self.vae.config)
-
-        def cover(masks: BoolArray) -> Float32Array:
-            return token_coverage(masks, grid=tokens, temporal_compression=ratio)  # (N, f, rows, columns)
+        cover = functools.partial(
+            token_coverage,
+            grid=tokens,
+            temporal_compression=backbone_of_vae(self.vae).temporal_ratio(self.vae.config),
+            patch_size_t=self.patch_size_t,
+        )  # masks (F, N, H, W) to (N, f, rows, columns)
 
         def decide(masks: BoolArray) -> Int64Array:
             if self.config.mask_resize == "trilinear":
-                return trilinear_routing_targets(masks, grid=tokens, temporal_compression=ratio)
+                return trilinear_routing_targets(masks, **cover.keywords)
             return decide_routing_targets(cover(masks))
 
         routing_targets = decide(example.face_masks)
@@ -252,7 +259,11 @@ class ClipEncoder:
         person_masks = example.face_masks if example.person_masks is None else example.person_masks
         centres = _carry(example.landmarks.mean(axis=2)) / np.array([width, height], np.float32)  # (F, N, 2)
         nearest_targets = nearest_person_targets(
-            routing_targets, cover(person_masks), np.asarray(centres, np.float32), temporal_compression=ratio
+            routing_targets,
+            cover(person_masks),
+            np.asarray(centres, np.float32),
+            temporal_compression=cover.keywords["temporal_compression"],
+            patch_size_t=self.patch_size_t,
         )
         targets = {
             "routing_targets": routing_targets,

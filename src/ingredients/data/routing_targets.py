@@ -1,6 +1,6 @@
 """Which identity each video token shows: masks at the size of the token grid (Eq. 5 and section 4.3).
 
-Legend: F frames, N identities, H/W pixels, f latent frames, h/w token grid, L = f * h * w video tokens.
+Legend: F frames, N identities, H/W pixels, f/h/w token grid, L = f * h * w video tokens.
 """
 
 from typing import Literal
@@ -10,21 +10,25 @@ import torch
 import torch.nn.functional as F
 
 from ingredients.core.arrays import BoolArray, Float32Array, Int64Array
+from ingredients.core.token_time import token_frames
 
 BACKGROUND = -1
 RoutingSupervision = Literal["segment", "box"]
 
 
-def token_coverage(masks: BoolArray, *, grid: tuple[int, int], temporal_compression: int = 4) -> Float32Array:
+def token_coverage(
+    masks: BoolArray, *, grid: tuple[int, int], temporal_compression: int = 4, patch_size_t: int | None = None
+) -> Float32Array:
     """Share of each token's pixels that each mask covers.
 
     Each identity's mask is resized by itself: averaging a map of labels would, between -1 and 1, invent identity 0.
-    Time follows the causal VAE: latent frame 0 is frame 0 alone, each later one a group of `temporal_compression`.
+    Time follows the causal VAE and the transformer's temporal patches (`core/token_time.py`).
 
     Args:
         masks: (F, N, H, W), F = 1 + k * temporal_compression.
         grid: (h, w), which must divide (H, W).
         temporal_compression: frames of a later latent frame.
+        patch_size_t: latent frames of a frame of tokens.
 
     Returns:
         (N, f, h, w) in [0, 1].
@@ -41,8 +45,8 @@ def token_coverage(masks: BoolArray, *, grid: tuple[int, int], temporal_compress
         )
     cells = masks.reshape(num_frames, num_identities, rows, height // rows, columns, width // columns)
     frame_coverage = cells.mean(axis=(3, 5), dtype=np.float32)  # (F, N, h, w)
-    groups = frame_coverage[1:].reshape(-1, temporal_compression, num_identities, rows, columns)
-    coverage = np.concatenate([frame_coverage[:1], groups.mean(axis=1)])  # (f, N, h, w)
+    groups = token_frames(num_frames, temporal_ratio=temporal_compression, patch_size_t=patch_size_t)
+    coverage = np.stack([frame_coverage[each.start : each.stop].mean(axis=0) for each in groups])  # (f, N, h, w)
     return np.moveaxis(coverage, 1, 0)
 
 
@@ -61,7 +65,9 @@ def decide_routing_targets(coverage: Float32Array, *, threshold: float = 0.5) ->
     return targets.reshape(-1).astype(np.int64)
 
 
-def trilinear_routing_targets(masks: BoolArray, *, grid: tuple[int, int], temporal_compression: int = 4) -> Int64Array:
+def trilinear_routing_targets(
+    masks: BoolArray, *, grid: tuple[int, int], temporal_compression: int = 4, patch_size_t: int | None = None
+) -> Int64Array:
     """The paper's resize (3.3): one map of labels, background -1, resized by trilinear interpolation and rounded.
 
     It is here to compare with. A label between two others stands where they meet: identity 0 on the border of identity
@@ -71,20 +77,24 @@ def trilinear_routing_targets(masks: BoolArray, *, grid: tuple[int, int], tempor
         masks: (F, N, H, W), F = 1 + k * temporal_compression.
         grid: (h, w).
         temporal_compression: frames of a later latent frame.
+        patch_size_t: latent frames of a frame of tokens.
 
     Returns:
         (L,) in frame, row, column order.
     """
     labels = np.where(masks.any(axis=1), masks.argmax(axis=1), BACKGROUND)  # (F, H, W)
-    num_latent_frames = 1 + (len(masks) - 1) // temporal_compression
-    resized = F.interpolate(
-        torch.from_numpy(labels)[None, None].float(), size=(num_latent_frames, *grid), mode="trilinear"
-    )
+    groups = token_frames(len(masks), temporal_ratio=temporal_compression, patch_size_t=patch_size_t)
+    resized = F.interpolate(torch.from_numpy(labels)[None, None].float(), size=(len(groups), *grid), mode="trilinear")
     return resized.round().long().flatten().numpy()
 
 
 def nearest_person_targets(
-    targets: Int64Array, person_coverage: Float32Array, face_centres: Float32Array, *, temporal_compression: int = 4
+    targets: Int64Array,
+    person_coverage: Float32Array,
+    face_centres: Float32Array,
+    *,
+    temporal_compression: int = 4,
+    patch_size_t: int | None = None,
 ) -> Int64Array:
     """Routing targets in which background tokens take the nearest person: for routing while aligning.
 
@@ -95,13 +105,14 @@ def nearest_person_targets(
         person_coverage: (N, f, h, w), of masks of whole people.
         face_centres: (F, N, 2), x and y in parts of the picture's width and height.
         temporal_compression: frames of a later latent frame.
+        patch_size_t: latent frames of a frame of tokens.
 
     Returns:
         (L,), nowhere `BACKGROUND`.
     """
-    num_identities, num_latent_frames, rows, columns = person_coverage.shape
-    later = face_centres[1:].reshape(-1, temporal_compression, num_identities, 2).mean(axis=1)
-    centres = np.concatenate([face_centres[:1], later])  # (f, N, 2)
+    num_frames, rows, columns = person_coverage.shape[1:]
+    groups = token_frames(len(face_centres), temporal_ratio=temporal_compression, patch_size_t=patch_size_t)
+    centres = np.stack([face_centres[each.start : each.stop].mean(axis=0) for each in groups])  # (f, N, 2)
     across = np.arange(columns) + 0.5
     down = np.arange(rows) + 0.5
     distance = np.hypot(
@@ -110,7 +121,7 @@ def nearest_person_targets(
     )  # (N, f, h, w), in tokens
     nearest = np.where(
         person_coverage.max(axis=0) >= 0.25, person_coverage.argmax(axis=0), distance.argmin(axis=0)
-    ).reshape(num_latent_frames * rows * columns)
+    ).reshape(num_frames * rows * columns)
     return np.where(targets == BACKGROUND, nearest, targets).astype(np.int64)
 
 

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import ProgressCallback
-from ingredients.data.encode import video_to_pixels
+from ingredients.data.encode import decode_clips, encode_clips, video_to_pixels
 from ingredients.evaluation.calibration import JudgeCalibration, calibrate_judge, save_calibration
 from ingredients.evaluation.judges import calibration_path, has_own_detector, load_uncalibrated_judge
 from ingredients.models.backbones import backbone_of_vae
@@ -65,5 +65,5 @@ def calibrate_model(
 def reconstruct_clip(vae: AutoencoderKLCogVideoX, frames: UInt8Array) -> UInt8Array:
     """Sends a clip (F, H, W, 3) through the VAE and back, without noise."""
     pixels = video_to_pixels(frames[None]).to(vae.device, vae.dtype)  # (1, 3, F, H, W)
-    decoded = vae.decode(vae.encode(pixels).latent_dist.mode()).sample[0].float().cpu()
+    decoded = decode_clips(vae, encode_clips(vae, pixels))[0].float().cpu()
     return to_pixels((decoded.permute(1, 2, 3, 0) + 1) / 2)

@@ -52,7 +52,10 @@ def probe_router(
     grid = pipeline.geometry.token_grid(VideoShape(height=height, width=width, num_frames=num_frames))
     order = np.random.default_rng(seed).permutation(len(identities))
     coverage = token_coverage(
-        scene.face_masks[:, order], grid=grid[1:], temporal_compression=pipeline.geometry.temporal_ratio
+        scene.face_masks[:, order],
+        grid=grid[1:],
+        temporal_compression=pipeline.geometry.temporal_ratio,
+        patch_size_t=pipeline.geometry.patch_size_t,
     )
     targets = decide_routing_targets(coverage)  # (L,)
     if (targets == BACKGROUND).all():

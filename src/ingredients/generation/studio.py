@@ -71,6 +71,9 @@ class StudioResult:
     routing_maps: Int64Array | None
     """(S, J, f, h, w): which person the router chose, -1 for none; None if they were not asked for."""
 
+    token_frames: tuple[range, ...]
+    """The frames of the video that each of f stands for."""
+
     people: tuple[PersonReport, ...]
     """How each person was kept, in the order of the request."""
 
@@ -110,7 +113,7 @@ class StudioResult:
         """The frames under the colours of the people that the router chose; None without routing maps."""
         if self.routing_maps is None:
             return None
-        return routing_map_sheet(self.routing_maps, self.frames, self.identities.names)
+        return routing_map_sheet(self.routing_maps, self.frames, self.identities.names, token_frames=self.token_frames)
 
 
 class Studio:
@@ -240,6 +243,7 @@ class Studio:
         return StudioResult(
             frames=frames,
             routing_maps=routing_maps,
+            token_frames=tuple(self.pipeline.geometry.token_frames(len(frames))),
             people=people,
             judge=self.people_check.judge_name,
             identities=identities,

@@ -51,6 +51,8 @@ class SamplingSettings:
             value, allowed = getattr(self, field.name), declared_range(SamplingSettings, field.name)
             if isinstance(field.default, int):
                 whole_number(field.name, value, least=1)
+                if value not in allowed:
+                    raise ArgumentError(f"{field.name} must be at most {allowed.at_most}, got {value}.")
             else:
                 check_number(field.name, value)
             if value < 0:

@@ -137,11 +137,6 @@ def _load_whole(
 def _load_base(
     folder: Path, files: list[Path], identity: Path | None, *, dtype: torch.dtype, drop_positions: bool
 ) -> IngredientsTransformer3DModel:
-    if read_json(folder / "config.json").get("patch_size_t") is not None:
-        raise ModelFolderError(
-            f"The transformer in {folder} joins frames to patches, as CogVideoX 1.5 does, which is not supported; "
-            "take CogVideoX-5b or CogVideoX-5b-I2V."
-        )
     model = build_transformer(folder, identity=identity, drop_learned_positions=drop_positions)
     weights = {name: tensor.to(dtype) for name, tensor in stored_tensors(files)}
     has_learned_positions = model.config.use_learned_positional_embeddings

@@ -75,6 +75,10 @@ class Backbone(abc.ABC):
     def denormalise(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
         """What the transformer makes (B, C, F, H, W), as the VAE decodes it."""
 
+    def normalise_image(self, vae: Any, latents: torch.Tensor) -> torch.Tensor:
+        """What the VAE encoded of a picture that a video is conditioned on, as the transformer reads it."""
+        return self.normalise(vae, latents)
+
     @abc.abstractmethod
     def single_frames(self, vae: Any) -> contextlib.AbstractContextManager[None]:
         """Lets the VAE take pictures (B, C, 1, H, W) at their own price while the block runs."""

@@ -43,6 +43,10 @@ class CogVideoX(Backbone):
         raw: torch.Tensor = latents / vae.config.scaling_factor
         return raw
 
+    def normalise_image(self, vae: AutoencoderKLCogVideoX, latents: torch.Tensor) -> torch.Tensor:
+        """As other latents, but for CogVideoX 1.5, whose image-to-video model reads them divided."""
+        return (self.denormalise if vae.config.invert_scale_latents else self.normalise)(vae, latents)
+
     def single_frames(self, vae: AutoencoderKLCogVideoX) -> contextlib.AbstractContextManager[None]:
         """Convolutions in two dimensions, exact for single frames."""
         return single_frame_convolutions(vae)
@@ -54,10 +58,11 @@ class CogVideoX(Backbone):
 
         The token grid is laid over the base grid, as large as fits and centred, so that a video of another size spans
         the same positions. Without `rope_base_height` and `rope_base_width` the base grid is that of the sample size.
+        A transformer with temporal patches (CogVideoX 1.5) counts its tokens from the corner instead.
 
         Args:
             config: of an `IngredientsTransformer3DModel`.
-            num_frames: F.
+            num_frames: F, of which temporal patches are whole.
             height: H.
             width: W.
             device: where the embeddings go.
@@ -70,6 +75,17 @@ class CogVideoX(Backbone):
         grid_height, grid_width = height // config.patch_size, width // config.patch_size
         base_height = config.rope_base_height or config.sample_height // config.patch_size
         base_width = config.rope_base_width or config.sample_width // config.patch_size
+        if config.patch_size_t is not None:
+            cosines, sines = get_3d_rotary_pos_embed(
+                embed_dim=config.attention_head_dim,
+                crops_coords=None,
+                grid_size=(grid_height, grid_width),
+                temporal_size=num_frames // config.patch_size_t,
+                grid_type="slice",
+                max_size=(max(base_height, grid_height), max(base_width, grid_width)),
+                device=device,
+            )
+            return cosines, sines
         scale = min(base_height / grid_height, base_width / grid_width)
         span_height, span_width = round(grid_height * scale), round(grid_width * scale)
         top, left = round((base_height - span_height) / 2), round((base_width - span_width) / 2)

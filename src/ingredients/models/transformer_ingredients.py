@@ -33,6 +33,8 @@ from ingredients.models.step_cache_hooks import (
     separate_broadcast_contexts,
 )
 
+_OFFSET = 2.0
+
 MAX_COMPILED_BLOCKS = 64
 """Kinds of blocks that are compiled before PyTorch runs new ones as they are: shapes, guidance passes, routings."""
 
@@ -239,7 +241,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
             encoder_hidden_states: Prompt embeddings (B, T, text_embed_dim).
             timestep: (B,).
             timestep_cond: Added to the time embedding.
-            ofs: Offset of CogVideoX 1.5 image-to-video.
+            ofs: Offset of CogVideoX 1.5 image-to-video; None takes 2, as its pipeline does.
             image_rotary_emb: Cosines and sines (L, head dim).
             attention_kwargs: Passed on to the attention processors; `scale` is the LoRA scale.
             identity_features: What `prepare_identities` gave, with B rows; None for none.
@@ -260,7 +262,8 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         # 1. Time embedding
         temb = self.time_embedding(self.time_proj(timestep).to(hidden_states.dtype), timestep_cond)
         if self.ofs_embedding is not None:
-            temb = temb + self.ofs_embedding(self.ofs_proj(ofs).to(hidden_states.dtype))
+            offset = hidden_states.new_full((1,), _OFFSET) if ofs is None else ofs
+            temb = temb + self.ofs_embedding(self.ofs_proj(offset).to(hidden_states.dtype))
 
         # 2. Patch embedding
         hidden_states = self.embedding_dropout(self.patch_embed(encoder_hidden_states, hidden_states))

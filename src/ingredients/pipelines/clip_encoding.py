@@ -94,6 +94,7 @@ def load_encoding_model(
         image_encoder=face_stack.image_encoder,
         canvas_crop_size=face_stack.canvas_crop_size,
         patch_size=transformer.config.patch_size,
+        patch_size_t=transformer.config.patch_size_t,
         config=config,
         picture_kind=None if allow_photographs else face_stack.picture_kind,
     )

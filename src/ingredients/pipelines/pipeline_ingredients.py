@@ -32,6 +32,7 @@ from ingredients.core.out_of_memory import explained_out_of_memory
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.canvas_latents import encode_slots
+from ingredients.data.encode import decode_clips
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.face_stack_name import FaceStackName
@@ -553,7 +554,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             for image in canvas
         ]
         samples = [posteriors[row % len(posteriors)].sample(each) for row, each in enumerate(generators)]
-        image_latents[:, :1] = backbone_of_vae(self.vae).normalise(self.vae, torch.cat(samples)).transpose(1, 2)
+        image_latents[:, :1] = backbone_of_vae(self.vae).normalise_image(self.vae, torch.cat(samples)).transpose(1, 2)
         return image_latents
 
     def _encode_faces(
@@ -563,14 +564,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
         def encode(pictures: torch.Tensor) -> torch.Tensor:
             posterior = self.vae.encode(pictures.unsqueeze(2).to(device, self.vae.dtype)).latent_dist
-            return backbone_of_vae(self.vae).normalise(self.vae, posterior.sample(generator))[:, :, 0]
+            return backbone_of_vae(self.vae).normalise_image(self.vae, posterior.sample(generator))[:, :, 0]
 
         return encode_slots(encode, canvas, num_people, ratio=self.geometry.spatial_ratio)
 
     def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """Frames (B, 3, F, H, W) in [-1, 1] of latents (B, f, C, h, w)."""
-        latents = backbone_of_vae(self.vae).denormalise(self.vae, latents.to(self.vae.dtype).transpose(1, 2))
-        return cast(torch.Tensor, self.vae.decode(latents).sample)
+        return decode_clips(self.vae, latents)
 
     @torch.no_grad()
     @one_at_a_time
@@ -788,6 +788,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         generators = make_generators(generator, batch_size)
         fit_tiles(self.vae)
         latent_frames, latent_height, latent_width = geometry.latent_shape(shape)
+        padding = geometry.front_padding(shape)
+        latent_frames += padding
         latent_shape = (batch_size, latent_frames, self.vae.config.latent_channels, latent_height, latent_width)
         image_latents = None
         if self.takes_canvas:
@@ -799,6 +801,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 device=device,
                 num_people=None if id_embeds is None else _count_people(id_embeds, id_mask),
             )
+            if padding:  # copies of the first latent frame, as in front of the video
+                image_latents[:, 1 : padding + 1] = image_latents[:, :1]
             image_latents = for_passes(image_latents, guidance.shows_people)
         latents = self._prepare_noise(latents, latent_shape, generator=generators, device=device)
         image_rotary_emb = self.transformer.backbone.positions(
@@ -875,6 +879,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
         # 6. Frames
         check_made(latents, "The denoised latents")
+        latents = latents[:, padding:]
         frames: Frames = latents
         if output_type != "latent":
             decoded = self.decode_latents(latents)
@@ -997,8 +1002,6 @@ def _check_parts_fit(vae: Any, transformer: Any) -> None:
             f"The transformer is a {type(transformer).__name__}, and must be an IngredientsTransformer3DModel; load a "
             "base of diffusers' from its folder, with IngredientsPipeline.from_pretrained."
         )
-    if transformer.config.patch_size_t is not None:
-        raise ArgumentError(f"patch_size_t must be None, got {transformer.config.patch_size_t}.")
     if vae is None:
         return
     latent_channels, in_channels = vae.config.latent_channels, transformer.config.in_channels

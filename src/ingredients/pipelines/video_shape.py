@@ -5,6 +5,7 @@ import warnings
 from typing import NamedTuple, Self
 
 from ingredients.core.errors import ShapeError
+from ingredients.core.token_time import front_padding, token_frames
 from ingredients.models.backbone import Backbone, Config
 
 
@@ -41,6 +42,9 @@ class VideoGeometry:
     own_shape: VideoShape
     """The shape that the model was made for."""
 
+    patch_size_t: int | None = None
+    """Latent frames that the transformer joins to one frame of tokens; None as 1."""
+
     only_shape: VideoShape | None = None
     """The shape of a model with learned positions, which can make no other."""
 
@@ -68,6 +72,7 @@ class VideoGeometry:
             temporal_ratio=backbone.temporal_ratio(vae_config),
             patch_size=transformer_config["patch_size"],
             own_shape=own_shape,
+            patch_size_t=transformer_config["patch_size_t"],
             only_shape=own_shape if is_fixed else None,
         )
 
@@ -85,8 +90,11 @@ class VideoGeometry:
 
     @property
     def frame_step(self) -> int:
-        """Frames by which a video can grow: the causal VAE decodes exactly one frame more than a multiple of this."""
-        return 2 * self.temporal_ratio
+        """Frames by which a video can grow: a causal VAE decodes exactly one frame more than a multiple of this.
+
+        A VAE without compression in time takes any number.
+        """
+        return 1 if self.temporal_ratio == 1 else 2 * self.temporal_ratio
 
     def check(self, shape: VideoShape) -> None:
         """Checks a shape.
@@ -118,10 +126,19 @@ class VideoGeometry:
         frames = (shape.num_frames - 1) // self.temporal_ratio + 1
         return frames, shape.height // self.spatial_ratio, shape.width // self.spatial_ratio
 
+    def front_padding(self, shape: VideoShape) -> int:
+        """Latent frames that are put in front while a video is denoised, so that temporal patches fit."""
+        return front_padding(self.latent_shape(shape)[0], self.patch_size_t)
+
     def token_grid(self, shape: VideoShape) -> tuple[int, int, int]:
         """(frames, rows, columns) of the video tokens, which the transformer orders frame, row, column."""
         frames, rows, columns = self.latent_shape(shape)
+        frames = (frames + self.front_padding(shape)) // (self.patch_size_t or 1)
         return frames, rows // self.patch_size, columns // self.patch_size
+
+    def token_frames(self, num_frames: int) -> list[range]:
+        """The frames of the video that each frame of tokens stands for."""
+        return token_frames(num_frames, temporal_ratio=self.temporal_ratio, patch_size_t=self.patch_size_t)
 
 
 def warn_about_shape(geometry: VideoGeometry, shape: VideoShape) -> None:

@@ -37,6 +37,7 @@ def routing_map_sheet(
     *,
     max_steps: int = 5,
     max_blocks: int = 8,
+    token_frames: Sequence[range] | None = None,
 ) -> UInt8Array:
     """Draws the maps over the video, then by denoising step (rows) and routed block (columns).
 
@@ -46,6 +47,7 @@ def routing_map_sheet(
         names: N names, by identity.
         max_steps: steps shown, spread evenly, the last among them.
         max_blocks: blocks shown, likewise.
+        token_frames: the frames that each of f stands for; by default those of the causal VAE.
 
     Returns:
         A picture (height, width, 3).
@@ -56,6 +58,8 @@ def routing_map_sheet(
     check_maps(routing_maps, num_names=len(names))
     num_steps, num_blocks, num_latent_frames = routing_maps.shape[:3]
     frame_of = [frame_of_latent(index, len(frames), num_latent_frames) for index in range(num_latent_frames)]
+    if token_frames is not None:
+        frame_of = [each.start + len(each) // 2 for each in token_frames]
     votes = majority(routing_maps[-1, num_blocks // 2 :], num_identities=len(names))  # (f, h, w)
     height = shown_height(frames.shape[1], usual=_FRAME_HEIGHT)
     overlays = in_row(

@@ -97,6 +97,12 @@ def load_start(
         )
     if base.config.in_channels == base.config.out_channels and not trains_patch_embed:
         raise unseen_canvas(f"The text-to-video base in {source}")
+    for name in ("patch_size", "patch_size_t"):
+        if name in wanted and base.config[name] != wanted[name]:
+            raise UserInputError(
+                f"The base in {source} has {name}={base.config[name]}, and the clips were encoded for {wanted[name]}; "
+                "encode them by a model with the base's own patches."
+            )
     fields = {name: value for name, value in base.config.items() if not name.startswith("_")}
     fields |= _PAPER_ROUTER if is_base(source) else {}
     chosen = _chosen_fields(config)
@@ -213,10 +219,13 @@ def base_within(transformer: IngredientsTransformer3DModel) -> IngredientsTransf
     return base
 
 
-def _feature_widths(config: ModelConfig, widths: Mapping[str, int]) -> dict[str, int]:
-    wanted = {name: width for name, width in widths.items() if name != "recognition_map_dim"}
+def _feature_widths(config: ModelConfig, widths: Mapping[str, int]) -> dict[str, int | None]:
+    """What the transformer must agree with; clips that say nothing of temporal patches were encoded for none."""
+    wanted: dict[str, int | None] = {name: width for name, width in widths.items() if name != "recognition_map_dim"}
     if config.scale_source == "recognition_and_clip":
-        wanted["id_vit_dim"] += widths["recognition_map_dim"]
+        wanted["id_vit_dim"] = widths["id_vit_dim"] + widths["recognition_map_dim"]
+    if "patch_size" in widths:
+        wanted.setdefault("patch_size_t", None)
     return wanted
 
 
@@ -224,7 +233,7 @@ def _load_whole(
     config: ModelConfig,
     built: IngredientsTransformer3DModel,
     source: Path,
-    wanted: Mapping[str, int],
+    wanted: Mapping[str, int | None],
     *,
     dtype: torch.dtype,
     empty: bool,

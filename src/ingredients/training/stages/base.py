@@ -93,7 +93,10 @@ class BaseStage(DiffusionStage):
         image_latents: torch.Tensor | None,
     ) -> torch.Tensor:
         if image_latents is not None:
-            noisy = torch.cat([noisy, first_frame_only(image_latents, batch.latents.shape[1])], dim=2)
+            placed = first_frame_only(
+                image_latents, batch.latents.shape[1], num_padding_frames=batch.num_padding_frames
+            )
+            noisy = torch.cat([noisy, placed], dim=2)
         output = self.transformer(
             noisy, batch.prompt_embeds, timesteps, image_rotary_emb=self.rotary_emb(batch.latents)
         )

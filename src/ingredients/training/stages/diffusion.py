@@ -163,16 +163,14 @@ class DiffusionStage:
         is_image = position.progress < self.config.image_share
         batch_size = self.config.image_batch_size if is_image else self.config.batch_size
         draws = share(self._order.draw(batch_size), index=position.process_index, count=position.num_processes)
-        return [self.read(piece, num_latent_frames=1 if is_image else None) for piece in self._pieces(draws)]
+        return [self.read(piece, is_image=is_image) for piece in self._pieces(draws)]
 
     def _pieces(self, draws: Sequence[SampleDraw]) -> list[Sequence[SampleDraw]]:
         """Clips in the numbers that are computed at once."""
         size = self.config.micro_batch_size or len(draws)
         return [draws[first : first + size] for first in range(0, len(draws), size)]
 
-    def read(
-        self, draws: Sequence[SampleDraw], *, held_out: bool = False, num_latent_frames: int | None = None
-    ) -> ClipBatch:
+    def read(self, draws: Sequence[SampleDraw], *, held_out: bool = False, is_image: bool = False) -> ClipBatch:
         """Reads clips, with the conditions that were drawn for them; held-out ones keep their captions."""
         config = self.transformer.config
         clips = self.parts.validation_clips if held_out else self.clips
@@ -184,7 +182,8 @@ class DiffusionStage:
             supervision=self.config.supervision,
             reference_source=self.config.reference_source,
             vit_dim=config.id_vit_dim if config.identity_modules else None,
-            num_latent_frames=num_latent_frames,
+            is_image=is_image,
+            patch_size_t=config.patch_size_t,
         )
 
     def counts(self, batches: Sequence[ClipBatch]) -> Mapping[str, float]:
@@ -283,19 +282,21 @@ class DiffusionStage:
             width=width * compression,
             placement=self.transformer.config.canvas_placement,
         )
-        return first_frame_only(latents.float(), num_frames)
+        return first_frame_only(latents.float(), num_frames, num_padding_frames=batch.num_padding_frames)
 
     def loss_weight(self, batch: ClipBatch) -> torch.Tensor | None:
         """Weights (B, F, 1, H, W) of mean 1 in each sample that favour faces, or None."""
         if self.config.face_weight == 1:
             return None
         num_frames, _, height, width = batch.latents.shape[1:]
-        patch = self.transformer.config.patch_size
+        patch, patch_t = self.transformer.config.patch_size, self.transformer.config.patch_size_t or 1
         is_face = (batch.routing_targets != BACKGROUND).float()
         weight = 1 + (self.config.face_weight - 1) * is_face
         weight = weight / weight.mean(dim=1, keepdim=True)
-        weight = torch.unflatten(weight, 1, (num_frames, 1, height // patch, width // patch))
-        return weight.repeat_interleave(patch, dim=-2).repeat_interleave(patch, dim=-1)
+        weight = torch.unflatten(weight, 1, (num_frames // patch_t, 1, height // patch, width // patch))
+        return (
+            weight.repeat_interleave(patch_t, dim=1).repeat_interleave(patch, dim=-2).repeat_interleave(patch, dim=-1)
+        )
 
     def export(self, folder: Path) -> None:
         """Writes `transformer/`, adapters merged, into the folder; every process must call it."""
@@ -356,7 +357,8 @@ def _means(sums: Mapping[str, Sequence[SumOf]]) -> dict[str, float]:
     return {name: sum(total for total, _ in sums[name]) / number for name, number in numbers.items() if number}
 
 
-def first_frame_only(latents: torch.Tensor, num_frames: int) -> torch.Tensor:
-    """Puts latents (B, 1, C, H, W) in the first of `num_frames` frames, zeros in the others."""
-    zeros = latents.new_zeros(latents.shape[0], num_frames - 1, *latents.shape[2:])
-    return torch.cat([latents, zeros], dim=1)
+def first_frame_only(latents: torch.Tensor, num_frames: int, *, num_padding_frames: int = 0) -> torch.Tensor:
+    """Puts latents (B, 1, C, H, W) in the first of `num_frames` frames and its copies, zeros in the others."""
+    shown = latents.expand(-1, 1 + num_padding_frames, -1, -1, -1)
+    zeros = latents.new_zeros(latents.shape[0], num_frames - shown.shape[1], *latents.shape[2:])
+    return torch.cat([shown, zeros], dim=1)
