@@ -104,9 +104,9 @@ def scene(
     overwrite: Overwrite = False,
 ) -> None:
     """Draws a clip of one to four drawn people."""
-    from ingredients.apps.mask_picture import draw_mask_picture
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.media.video import check_video_path, write_video
+    from ingredients.visualisation.clip_sheet import draw_mask_picture
     from ingredients.world import STYLES, render_scene, sample_scene
 
     output = check_video_path(output or Path(f"scene-{seed}.mp4"), overwrite=overwrite)

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import BoolArray, UInt8Array
+from ingredients.visualisation.contact_sheet import evenly_spread
 from ingredients.visualisation.layout import (
     fit_height,
     identity_colour,
@@ -17,6 +18,7 @@ from ingredients.visualisation.layout import (
     text_line,
     with_margin,
 )
+from ingredients.world import Scene
 
 FRAME_HEIGHT = 128
 """Pixels of a frame on the sheet."""
@@ -24,6 +26,9 @@ FRAME_HEIGHT = 128
 _TINT = 0.45
 _PALE_TINT = 0.2
 """Of a person beside the face."""
+
+_MAX_COLUMNS = 5
+"""Frames that are shown of a drawn scene."""
 
 Box = tuple[float, float, float, float]
 
@@ -77,3 +82,16 @@ def _mark(frame: UInt8Array, masks: BoolArray, person_masks: BoolArray, boxes: S
         if box is not None:
             draw.rectangle([edge * scale for edge in box], outline=identity_colour(index), width=2)
     return np.asarray(picture)
+
+
+def draw_mask_picture(scene: Scene) -> UInt8Array:
+    """Shows up to five frames of a scene, evenly spread, above their masks: people tinted, faces in full colour."""
+    num_frames, num_people = scene.face_masks.shape[:2]
+    shown = evenly_spread(num_frames, _MAX_COLUMNS)
+    masks = scene.frames[shown].astype(np.float32) * 0.25 + 160.0  # (F, H, W, 3), a pale ghost of the frame
+    for person in range(num_people):
+        colour = np.array(identity_colour(person), np.float32)
+        masks[scene.person_masks[shown, person]] = 0.5 * colour + 0.5 * 255.0
+        masks[scene.face_masks[shown, person]] = colour
+    rows = [in_row(list(row)) for row in (scene.frames[shown], masks.astype(np.uint8))]
+    return with_margin(in_column(rows))
