@@ -54,8 +54,8 @@ def main() -> None:
     judge = load_model_judge(folder)
     gallery = DistractorGallery(judge)
     cases = make_cases(arguments.cases)
-    references = [embed_people(judge, case.people, case.portrait_seeds) for case in cases]
-    distractors = [gallery.for_people(case.people, case.portrait_seeds) for case in cases]
+    references = [embed_people(judge, case.identities, case.identity_seeds) for case in cases]
+    distractors = [gallery.for_people(case.identities, case.identity_seeds) for case in cases]
     for start in arguments.starts:
         pipeline.scheduler.start = start
         people = []

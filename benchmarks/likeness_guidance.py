@@ -47,8 +47,8 @@ def main() -> None:
     stack = pipeline.face_encoder
     assert stack is not None
     gallery, cases = DistractorGallery(judge), make_cases(arguments.cases)
-    references = [embed_people(judge, case.people, case.portrait_seeds) for case in cases]
-    distractors = [gallery.for_people(case.people, case.portrait_seeds) for case in cases]
+    references = [embed_people(judge, case.identities, case.identity_seeds) for case in cases]
+    distractors = [gallery.for_people(case.identities, case.identity_seeds) for case in cases]
     photos = [
         pipeline.extract_identities({f"person {index}": photo.image for index, photo in enumerate(case.portraits())})
         for case in cases

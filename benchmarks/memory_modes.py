@@ -56,8 +56,8 @@ def main() -> None:
             if mode is MemoryMode.FULL:
                 first.append(frames)
             differences.append(np.abs(frames.astype(float) - first[index]).mean())
-            known = embed_people(judge, case.people, case.portrait_seeds)
-            distractors = gallery.for_people(case.people, case.portrait_seeds)
+            known = embed_people(judge, case.identities, case.identity_seeds)
+            distractors = gallery.for_people(case.identities, case.identity_seeds)
             for person in judge.assess(frames, known, distractors=distractors).people:
                 similarities.append(person.similarity)
                 right.append(person.right_person)

@@ -62,8 +62,8 @@ def make_questions(folder: str, pipeline: IngredientsPipeline, num_cases: int) -
     gallery = DistractorGallery(judge)
 
     def make_question(case: Case) -> Question:
-        references = embed_people(judge, case.people, case.portrait_seeds)
-        distractors = gallery.for_people(case.people, case.portrait_seeds)
+        references = embed_people(judge, case.identities, case.identity_seeds)
+        distractors = gallery.for_people(case.identities, case.identity_seeds)
 
         def assess(video: UInt8Array) -> tuple[float, float]:
             people = judge.assess(video, references, distractors=distractors).people

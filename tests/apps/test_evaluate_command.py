@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingredients.evaluation.case_runner import CaseRunner
+from ingredients.evaluation.pipeline_source import PipelineSource
 from tests.apps.conftest import Run
 from tests.evaluation.clip_folders import write_clip_folder
 from tests.faces.onnx_models import write_mean_colour
@@ -67,7 +67,7 @@ def interrupt(*_: object, **__: object) -> None:
 def test_an_interrupted_evaluation_is_kept_for_the_same_settings_alone(
     run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CaseRunner, "run", interrupt)
+    monkeypatch.setattr(PipelineSource, "videos", interrupt)
     interrupted = run("evaluate", "--model", tiny_model)
     assert interrupted.exit_code == 130
     assert "finished cases are kept in outputs/evaluation" in interrupted.stderr

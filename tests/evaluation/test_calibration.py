@@ -7,11 +7,11 @@ import torch
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.faces_types import Face
-from ingredients.evaluation.calibration import JudgeCalibration, calibrate_judge, load_calibration, save_calibration
+from ingredients.evaluation.calibrate import calibrate_judge, reconstruct_clip
+from ingredients.evaluation.calibration import JudgeCalibration, load_calibration, save_calibration
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import calibration_path, load_model_calibration
-from ingredients.evaluation.model_calibration import reconstruct_clip
 from ingredients.faces.alignment import crop_arcface
 from ingredients.world.scenes import render_scene
 from tests.evaluation.stand_ins import make_face

@@ -17,11 +17,11 @@ def test_a_short_evaluation_is_the_beginning_of_a_long_one():
 
 def test_people_are_held_out_and_never_repeated():
     cases = make_cases(20, num_people=3)
-    people = [person for case in cases for person in case.people]
+    people = [person for case in cases for person in case.identities]
     assert {person.split for person in people} == {"eval"}
     assert len(set(people)) == 60
     calibration = make_case(0, num_people=3, first_seed=FIRST_CALIBRATION_SEED)
-    assert not set(calibration.people) & set(people)
+    assert not set(calibration.identities) & set(people)
 
 
 def test_prompts_are_balanced_and_name_every_attribute():
@@ -51,7 +51,7 @@ def test_photos_are_drawn_the_same_each_time():
     first, second = make_case(4), make_case(4)
     for one, other in zip(first.portraits(size=64), second.portraits(size=64), strict=True):
         np.testing.assert_array_equal(one.image, other.image)
-    assert first.scene().people == first.people
+    assert first.scene().people == first.identities
     assert first.scene().caption == first.prompt
 
 
@@ -71,7 +71,8 @@ def test_distractors_are_half_shared_and_half_alike():
     gallery = DistractorGallery(judge, num_distractors=8)
     case = make_case(0)
     first, second = (
-        gallery.for_person(person, seed=seed) for person, seed in zip(case.people, case.portrait_seeds, strict=True)
+        gallery.for_person(person, seed=seed)
+        for person, seed in zip(case.identities, case.identity_seeds, strict=True)
     )
     assert first.shape == second.shape == (8, 3)
     np.testing.assert_array_equal(first[:4], second[:4])

@@ -5,6 +5,7 @@ import pytest
 
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import TrackEmbeddings
+from ingredients.evaluation.cases import Person
 from ingredients.evaluation.folder_scale import (
     MIN_COMPARISONS,
     FolderScale,
@@ -14,7 +15,6 @@ from ingredients.evaluation.folder_scale import (
     scale_from_real_videos,
 )
 from ingredients.evaluation.known_people import KnownPerson, KnownPhoto
-from ingredients.evaluation.manifest import ManifestPerson
 
 ANA, BEN, CLEO, EVERY = np.eye(4, dtype=np.float32)
 OPTIONS = {"judge": "arcface:net.onnx", "measure": "cosine"}
@@ -36,7 +36,7 @@ def person(name: str, *photos: np.ndarray, digests: tuple[str, ...] | None = Non
         for digest, photo in zip(names, photos, strict=True)
     )
     return KnownPerson(
-        entry=ManifestPerson(name=name, photos=names),
+        entry=Person(name=name, photos=names),
         photos=known,
         reference=unit(np.mean([photo.embedding for photo in known], axis=0)),
     )

@@ -7,20 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingredients.evaluation.html_assets import STYLE
-from ingredients.evaluation.html_media import embed_photo, embed_video
-from ingredients.evaluation.html_report import html_report
-from ingredients.evaluation.manifest import ManifestVideo
-from ingredients.evaluation.reported import ReportPage
-from ingredients.evaluation.videos import evaluate_videos
+from ingredients.evaluation import html_report as reports
+from ingredients.evaluation.cases import Case
+from ingredients.evaluation.html_report import embed_photo, embed_video, html_report
+from ingredients.evaluation.result import Result
 from ingredients.media.video import plays_in_browsers, write_video
-from tests.evaluation.video_folders import BLUE, GREEN, LEFT, RED, RIGHT, VideoFolder, make_backends, wave
+from tests.evaluation.video_folders import BLUE, GREEN, LEFT, RED, RIGHT, VideoFolder, judge_videos, make_judges, wave
 
 EVIL = "<script>alert('x')</script> & \"more\""
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> ReportPage:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Result:
     path = tmp_path_factory.mktemp("theirs")
     folder = VideoFolder(path)
     ana, ben = folder.person("ana", RED), folder.person(EVIL.replace("/", ""), GREEN)
@@ -30,14 +28,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> ReportPage:
         EVIL: {LEFT: BLUE},
     }
     videos = [
-        ManifestVideo(
-            file_name=folder.video(f"{index}.mp4", wave(patches)), case_id=name, prompt=EVIL, people=(ana, ben)
-        )
+        Case(file_name=folder.video(f"{index}.mp4", wave(patches)), case_id=name, prompt=EVIL, people=(ana, ben))
         for index, (name, patches) in enumerate(shown.items())
     ]
-    videos.append(ManifestVideo(file_name="none.mp4", prompt="Nobody.", people=(ana,)))
+    videos.append(Case(file_name="none.mp4", prompt="Nobody.", people=(ana,)))
     folder.write(*videos)
-    return evaluate_videos(path, make_backends(), path / "output").to_page()
+    return judge_videos(path, make_judges(), path / "output")
 
 
 def test_it_asks_nothing_of_the_network(page):
@@ -50,7 +46,7 @@ def test_it_asks_nothing_of_the_network(page):
 def test_what_others_wrote_is_text(page):
     text = html_report(page)
     assert "alert('x')" not in text
-    assert "&lt;script&gt;alert(&#x27;x&#x27;)" in text
+    assert "&lt;script&gt;alert(&#39;x&#39;)" in text
     assert text.count("<script>") == 1
 
 
@@ -98,9 +94,10 @@ def test_a_video_that_browsers_play_is_taken_as_it_is(tmp_path):
 def test_a_small_video_is_enlarged_by_whole_pixels(tmp_path, width, shown):
     write_video(tmp_path / "a.mp4", np.zeros((3, 32, width, 3), np.uint8), fps=8)
     element = embed_video(tmp_path / "a.mp4")
+    template = Path(reports.__file__).with_name("report.html.jinja").read_text()
     assert (f'<video class="small" style="width: {shown}px" ' in element) == (shown is not None)
     assert element.startswith("<video autoplay" if shown is None else "<video class")
-    assert ".cases video.small { image-rendering: pixelated;" in STYLE
+    assert ".cases video.small { image-rendering: pixelated;" in template
 
 
 def test_any_other_is_made_one(tmp_path):

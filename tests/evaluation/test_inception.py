@@ -6,7 +6,7 @@ import pytest
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.evaluation.case_record import INCEPTION_DIM, unpack_features
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
-from ingredients.evaluation.measurements import region_features
+from ingredients.evaluation.measure import region_features
 from ingredients.evaluation.metrics.distributions import frechet_distance
 from tests.evaluation.stand_ins import make_face
 from tests.faces.onnx_models import write_mean_colour

@@ -4,13 +4,8 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation.manifest import (
-    MANIFEST_NAME,
-    ManifestPerson,
-    ManifestVideo,
-    read_manifest,
-    write_manifest,
-)
+from ingredients.evaluation.cases import Case, Person
+from ingredients.evaluation.manifest import MANIFEST_NAME, read_manifest, write_manifest
 
 ANA = {"name": "ana", "photos": ["ana/1.jpg", "ana/2.jpg"]}
 LINE = {"file_name": "videos/a.mp4", "prompt": "A walk.", "people": [ANA]}
@@ -23,13 +18,17 @@ def write(folder: Path, *lines: object) -> Path:
 
 
 def test_what_is_written_is_read(tmp_path):
-    ben = ManifestPerson(name="Bén", photos=("ben.png",), identity_seed=1_000_003)
+    ben = Person(name="Bén", photos=("ben.png",), identity_seed=1_000_003)
     videos = [
-        ManifestVideo(
-            file_name="a.mp4", prompt="Ä walk.", people=(ManifestPerson(name="ana", photos=("a.png",)), ben)
-        ),
-        ManifestVideo(
-            file_name="b.webm", prompt="A run.", people=(ben,), case_id="run", real_video="real/b.mp4", ordered=True
+        Case(file_name="a.mp4", prompt="Ä walk.", people=(Person(name="ana", photos=("a.png",)), ben)),
+        Case(
+            index=1,
+            file_name="b.webm",
+            prompt="A run.",
+            people=(ben,),
+            case_id="run",
+            real_video="real/b.mp4",
+            ordered=True,
         ),
     ]
     write_manifest(tmp_path, videos)

@@ -23,6 +23,7 @@ from ingredients.evaluation.case_record import (
     pack_features,
     unpack_features,
 )
+from ingredients.evaluation.cases import make_case
 from ingredients.evaluation.changes import MISSING, STRANGER, Confusion, FaceChanges
 from ingredients.evaluation.metrics.distributions import JudgeFrechetDistance, frechet_distance
 from ingredients.evaluation.metrics.motion import (
@@ -411,7 +412,7 @@ def test_videos_with_extra_faces_are_counted():
 
 def test_a_generator_cannot_win_by_failing():
     good = changed(0, 0, 1)
-    failed = failed_case(1, "prompt", num_people=2, error="no video")
+    failed = failed_case(make_case(1), "no video")
     metrics = choose_available(["normalised_similarity", "missing_rate", "motion_amount"], lacking={}, of_whom="it")
     estimates = compute_metrics(metrics, [dataclasses.replace(good, paper=PaperRecord(face_similarity=1.0)), failed])
     assert estimates["normalised_similarity"].value == pytest.approx(0.5)

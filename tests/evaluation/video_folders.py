@@ -2,15 +2,20 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import SimilarityScale
+from ingredients.evaluation.cases import Case, Person
+from ingredients.evaluation.evaluate import evaluate
+from ingredients.evaluation.folder_source import FolderSource
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.judges import Backends
-from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo, write_manifest
+from ingredients.evaluation.judges import Judges
+from ingredients.evaluation.manifest import write_manifest
+from ingredients.evaluation.result import Result
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_video
 from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_frames
@@ -27,9 +32,9 @@ class EncodedPatchDetector(ColourPatchDetector):
         return super().detect(np.where(image.max(axis=-1, keepdims=True) > 100, image, 0))
 
 
-def make_backends(scale: SimilarityScale | None = COSINES) -> Backends:
+def make_judges(scale: SimilarityScale | None = COSINES) -> Judges:
     judge = Judge(detector=EncodedPatchDetector(), recogniser=MeanColourRecogniser(), scale=scale)
-    return Backends(judge=judge, judge_name="colour", detector_name="patch")
+    return Judges(judge=judge, judge_name="colour", detector_name="patch")
 
 
 def wave(patches: dict[int, tuple[int, int, int]], *, num_frames: int = 6) -> UInt8Array:
@@ -37,6 +42,19 @@ def wave(patches: dict[int, tuple[int, int, int]], *, num_frames: int = 6) -> UI
     return np.concatenate(
         [make_frames(1, {left + index % 2: colour for left, colour in patches.items()}) for index in range(num_frames)]
     )
+
+
+def judge_videos(
+    folder: Path,
+    judges: Judges,
+    output: Path,
+    *,
+    calibration: Path | None = None,
+    max_frames: int | None = None,
+    **options: Any,
+) -> Result:
+    source = FolderSource(folder, calibration=calibration, max_frames=max_frames)
+    return evaluate(source, judges, output, **options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +72,10 @@ class VideoFolder:
         write_video(self.path / name, frames, fps=8, constant_rate_factor=4)
         return name
 
-    def person(self, name: str, *colours: tuple[int, int, int]) -> ManifestPerson:
+    def person(self, name: str, *colours: tuple[int, int, int]) -> Person:
         photos = tuple(self.photo(f"{name}-{number}.png", colour) for number, colour in enumerate(colours))
-        return ManifestPerson(name=name, photos=photos)
+        return Person(name=name, photos=photos)
 
-    def write(self, *videos: ManifestVideo) -> Path:
+    def write(self, *videos: Case) -> Path:
         write_manifest(self.path, videos)
         return self.path

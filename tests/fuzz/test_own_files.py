@@ -22,9 +22,10 @@ from ingredients.evaluation.calibration import load_calibration, save_calibratio
 from ingredients.evaluation.case_record import CaseRecord, MotionRecord, RoutingRecord
 from ingredients.evaluation.casebook import benchmark
 from ingredients.evaluation.casebook.benchmark import BenchmarkIdentity, BenchmarkInfo
+from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.evaluation_folder import EvaluationFolder, check_description
 from ingredients.evaluation.folder_scale import FolderScale, load_folder_scale, save_folder_scale
-from ingredients.evaluation.manifest import MANIFEST_NAME, ManifestPerson, ManifestVideo, read_manifest, write_manifest
+from ingredients.evaluation.manifest import MANIFEST_NAME, read_manifest, write_manifest
 from ingredients.media.provenance import Provenance, read_provenance
 from ingredients.model_folders.origin import read_card_metadata
 from ingredients.model_folders.sampling_settings import (
@@ -65,7 +66,7 @@ class OwnFile:
     """Reads the folder, or what is in it."""
 
 
-PEOPLE = (ManifestPerson(name="ana", photos=("a.png",)), ManifestPerson(name="ben", photos=("b.png", "c.png")))
+PEOPLE = (Person(name="ana", photos=("a.png",)), Person(name="ben", photos=("b.png", "c.png")))
 RECORD = CaseRecord(
     index=3,
     prompt="Two people wave",
@@ -141,7 +142,7 @@ OWN_FILES = [
     OwnFile(
         MANIFEST_NAME,
         lambda folder: write_manifest(
-            folder, [ManifestVideo(file_name=f"{name}.mp4", prompt="Two people", people=PEOPLE) for name in "ab"]
+            folder, [Case(file_name=f"{name}.mp4", prompt="Two people", people=PEOPLE) for name in "ab"]
         ),
         read_manifest,
     ),

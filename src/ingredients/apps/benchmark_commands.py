@@ -165,7 +165,7 @@ def run(
     model_folder = find_model(model, notice=say)
 
     from ingredients.evaluation.casebook.videos import make_benchmark_videos
-    from ingredients.evaluation.generation import GenerationSettings
+    from ingredients.evaluation.pipeline_source import GenerationSettings
     from ingredients.generation.studio import check_takes_people
     from ingredients.pipelines.execution.memory_estimate import VideoDemand
     from ingredients.pipelines.loading import load_pipeline

@@ -28,8 +28,8 @@ def calibrate(
     check_folders([model], "model folder")
 
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.model_calibration import calibrate_model
-    from ingredients.evaluation.results import calibration_table
+    from ingredients.evaluation.calibrate import calibrate_model
+    from ingredients.evaluation.tables import calibration_table
 
     with show_progress("Calibrating") as progress:
         calibration = calibrate_model(

@@ -130,29 +130,29 @@ def evaluate(
     check_backends(judge=judge, detector=detector, clip=clip, inception=inception)
     folder = find_model(model, notice=say)
 
-    from ingredients.evaluation.generation import GenerationSettings
-    from ingredients.evaluation.judges import load_backends  # with PyTorch
+    from ingredients.evaluation.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases  # with PyTorch
+    from ingredients.evaluation.cases import CASES_VERSION, make_cases
+    from ingredients.evaluation.evaluate import evaluate as run_evaluation
+    from ingredients.evaluation.judges import load_judges
     from ingredients.evaluation.modules import MODULES_REPORT_NAME, ModulesResult, evaluate_modules
     from ingredients.evaluation.names import HTML_NAME
-    from ingredients.evaluation.results import EvaluationResult
-    from ingredients.evaluation.runner import evaluate as run_evaluation
+    from ingredients.evaluation.pipeline_source import GenerationSettings, PipelineSource
+    from ingredients.evaluation.result import Result
     from ingredients.pipelines.loading import load_pipeline
 
-    backends = load_backends(
-        folder, judge=judge, detector=detector, clip=clip, inception=inception, pictures="drawings"
-    )
+    judges = load_judges(folder, judge=judge, detector=detector, clip=clip, inception=inception, own_videos=True)
     pipeline = load_pipeline(folder, speed=speed_options)
     chosen = config_to_dict(pipeline.sampling_defaults.override(**sampling))
     settings = GenerationSettings(**chosen, face_scale=face_scale, speed=speed_options)
     if speed_options.compile:
         note(COMPILE_NOTICE)
-    result: EvaluationResult | ModulesResult
+    result: Result | ModulesResult
     try:
         with pipeline.explained_out_of_memory(), show_progress("Evaluating") as progress:
             if modules:
                 result = evaluate_modules(
                     pipeline,
-                    backends.judge,
+                    judges,
                     output,
                     num_cases=cases,
                     seed=seed,
@@ -162,20 +162,19 @@ def evaluate(
                     progress=progress,
                 )
             else:
-                result = run_evaluation(
+                source = PipelineSource(
                     pipeline,
-                    backends.judge,
-                    output,
-                    num_cases=cases,
-                    num_people=people,
-                    benchmark=benchmark,
-                    seed=seed,
+                    (drawn_cases if benchmark else make_cases)(cases, num_people=people),
                     settings=settings,
-                    calibration=backends.calibration,
+                    seed=seed,
+                    cases_version=DRAWN_CASES_VERSION if benchmark else CASES_VERSION,
                     batch_size=batch_size,
+                )
+                result = run_evaluation(
+                    source,
+                    judges,
+                    output,
                     save_videos=save_videos,
-                    text_encoder=None if clip is None else backends.text_encoder,
-                    inception=backends.inception,
                     num_report_videos=report_videos,
                     progress=progress,
                 )

@@ -38,18 +38,17 @@ def judge_folder(
     read_manifest(folder)
     model_folder = find_model(model if MODEL in (judge, detector) else None, notice=say)
 
-    from ingredients.evaluation.judges import load_backends  # with PyTorch
-    from ingredients.evaluation.videos import evaluate_videos
+    from ingredients.evaluation.evaluate import evaluate  # with PyTorch
+    from ingredients.evaluation.folder_source import FolderSource
+    from ingredients.evaluation.judges import load_judges
 
-    backends = load_backends(model_folder, judge=judge, detector=detector, clip=clip, inception=inception)
+    judges = load_judges(model_folder, judge=judge, detector=detector, clip=clip, inception=inception)
     try:
         with show_progress("Judging") as progress:
-            result = evaluate_videos(
-                folder,
-                backends,
+            result = evaluate(
+                FolderSource(folder, calibration=calibration, max_frames=max_frames),
+                judges,
                 output,
-                calibration=calibration,
-                max_frames=max_frames,
                 on_error=on_error,
                 num_report_videos=report_videos,
                 progress=progress,

@@ -11,6 +11,7 @@ import numpy as np
 
 from ingredients.core.arrays import Float32Array
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
+from ingredients.evaluation.cases import Case
 from ingredients.evaluation.changes import Confusion, FaceChanges, nobody_seen
 from ingredients.world.captions import AttributeName
 
@@ -55,7 +56,7 @@ class TextChoice:
     """Which."""
 
     num_values: int
-    """Among how many."""
+    """Number of values that are told apart."""
 
     right: float
     """1 if the video is nearest to the sentence that says its own; a tie of two is a half."""
@@ -72,10 +73,10 @@ class TextRecord:
     """Mean over frames of the embeddings of length 1 (D,): its product with a prompt's is the mean cosine."""
 
     prompt: Vector
-    """Of length 1 (D,)."""
+    """Embedding of the sentence, of length 1 (D,)."""
 
     encoder: TextEncoderName = "dual_encoder"
-    """Whose space it is."""
+    """Encoder whose space it is."""
 
     real_frames: Vector | None = None
     """As `frames`, of a real clip of the same people and prompt; None without one."""
@@ -127,16 +128,16 @@ class MotionRecord:
     """Mean absolute change of a pixel from frame to frame, as a share of the full range."""
 
     generated: float
-    """In the video."""
+    """Change in the video."""
 
     real: float | None = None
-    """In a real clip of the same prompt; None without one."""
+    """Change in a real clip of the same prompt; None without one."""
 
     by_transition: tuple[float, ...] = ()
-    """In the video, at each transition from one frame to the next."""
+    """Change in the video at each transition from one frame to the next."""
 
     real_by_transition: tuple[float, ...] = ()
-    """In the real clip."""
+    """The same in the real clip."""
 
     temporal_ratio: int | None = None
     """Frames in each latent frame of the model's VAE but the first, which holds one; None for a video of which one
@@ -183,22 +184,22 @@ class CaseRecord:
     """Router accuracy by block and timestep."""
 
     text: TextRecord | None = None
-    """For the agreement with the prompt."""
+    """What tells the agreement with the prompt."""
 
     faces: FacesRecord | None = None
-    """For distances between distributions of faces."""
+    """What tells distances between distributions of faces."""
 
     motion: MotionRecord | None = None
-    """For the amount of motion."""
+    """What tells the amount of motion."""
 
     changes: ChangesRecord | None = None
-    """For confusions, drift and copying."""
+    """What tells confusions, drift and copying."""
 
     paper: PaperRecord | None = None
-    """For the paper's face similarity."""
+    """What tells the paper's face similarity."""
 
     inception: InceptionRecord | None = None
-    """For FID."""
+    """What tells FID."""
 
     seconds: float = 0.0
     """Time that the generation took."""
@@ -217,16 +218,16 @@ class CaseRecord:
         return frozenset(part for part in RECORD_PARTS if getattr(self, part) is not None)
 
 
-def failed_case(
-    index: int, prompt: str, *, num_people: int, error: str, case_id: str | None = None, source: str | None = None
-) -> CaseRecord:
+def failed_case(case: Case, error: str, *, source: str | None = None) -> CaseRecord:
     """The record of a case without a video: nobody is seen in it, so that a generator cannot win by failing."""
+    num_people = len(case.people)
     return CaseRecord(
-        index=index,
-        prompt=prompt,
-        case_id=case_id,
+        index=case.index,
+        prompt=case.prompt,
+        case_id=case.name,
         source=source,
         people=nobody_found(num_people),
+        other_people=nobody_found(len(case.other_people)) if case.other_people else None,
         changes=ChangesRecord(confusion=nobody_seen(num_people), faces=(None,) * num_people),
         paper=PaperRecord(face_similarity=0.0),
         error=error,

@@ -1,9 +1,10 @@
-"""The fixed questions of an evaluation: who is to be seen doing what.
+"""A case: who is to be seen doing what, whoever makes the video; and the fixed cases of an evaluation.
 
 Case number i is the same whatever the number of cases, so that a short evaluation is the beginning of a long one.
 """
 
 import dataclasses
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -32,6 +33,9 @@ PHOTOS_PER_PERSON = 3
 
 PHOTO_STRIDE = 2**32
 
+PHOTO_SIZE = 128
+"""Side of the photos that the generator is given, in pixels."""
+
 # Ranges of seeds in the evaluation split that never meet.
 FIRST_CASE_SEED = 1_000_000
 FIRST_DISTRACTOR_SEED = 2_000_000
@@ -40,41 +44,142 @@ _SEEDS_PER_CASE = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One question: people, photos of them, a prompt, a seed."""
+class Person:
+    """Somebody whom a video is asked for with."""
 
-    index: int
+    name: str
+    """Unique in the case. In other cases of one manifest the same name is taken for the same person."""
+
+    photos: tuple[str, ...] = ()
+    """Files that show the person as their largest face, relative to the folder of the videos; none for a person of the
+    drawn world whose photos are drawn when they are needed."""
+
+    identity_seed: int | None = None
+    """Seed of a person of the drawn world's evaluation split, and of their photos."""
+
+    def __post_init__(self) -> None:
+        """Checks that there is something to know the person by."""
+        if not self.name.strip():
+            raise ValueError("a person has no name")
+        if not self.photos and self.identity_seed is None:
+            raise ValueError(f"{self.name} has no photos")
+        for photo in self.photos:
+            _check_inside(photo, "a photo")
+
+    @property
+    def identity(self) -> Identity:
+        """The person of the drawn world."""
+        assert self.identity_seed is not None  # asked only of such people
+        return sample_identity(self.identity_seed, "eval")
+
+    def portrait(self, *, size: int = PHOTO_SIZE) -> Portrait:
+        """The photo of a person of the drawn world that the generator is given."""
+        assert self.identity_seed is not None
+        return render_portrait(self.identity, self.identity_seed, size=size)
+
+    def known_by(self) -> list[Portrait]:
+        """The photos of a person of the drawn world by which the judge knows them; the first is `portrait`."""
+        assert self.identity_seed is not None
+        return person_photos(self.identity, self.identity_seed, size=PHOTO_SIZE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One question: people with photos, and what is to be seen of them; and what else is known of the answer."""
+
+    index: int = 0
     """Number of the case."""
 
-    people: tuple[Identity, ...]
-    """Who is asked for, in the order of the photos."""
-
-    portrait_seeds: tuple[int, ...]
-    """Which photo of each person the generator is given."""
-
-    attributes: SceneAttributes
-    """What the prompt says."""
+    case_id: str | None = None
+    """Name of the case in reports; the video's file name, without the ending, or else the number otherwise."""
 
     prompt: str
-    """The sentence, with every attribute named."""
+    """The sentence."""
 
-    seed: int
-    """Seed of the generation and of the real clip of the same people and prompt."""
+    people: tuple[Person, ...]
+    """Who is asked for, in the order of the photos."""
 
-    def portraits(self, *, size: int = 128) -> list[Portrait]:
-        """The photos, one a person."""
-        return [
-            render_portrait(person, seed, size=size)
-            for person, seed in zip(self.people, self.portrait_seeds, strict=True)
-        ]
+    other_people: tuple[Person, ...] = ()
+    """Whom the model's local branch alone is given, where these are others than the canvas shows."""
+
+    seed: int = 0
+    """Seed of the generation, and of the real clip of a case of the drawn world."""
+
+    ordered: bool = False
+    """Whether the people are asked for from left to right in this order."""
+
+    attributes: SceneAttributes | None = None
+    """What the prompt of a case of the drawn world says; such a case has a real clip, with the truth about it."""
+
+    file_name: str | None = None
+    """The video, relative to its folder; None where it is yet to be made."""
+
+    real_video: str | None = None
+    """A real video of the same people and prompt, relative to the folder."""
+
+    temporal_ratio: int | None = None
+    """Frames in each latent frame of the video's VAE but the first, which holds one; with it, motion is told by where
+    it happens."""
+
+    def __post_init__(self) -> None:
+        """Checks that a question is asked."""
+        for name in ("file_name", "real_video"):
+            if (file := getattr(self, name)) is not None:
+                _check_inside(file, name)
+        if not self.prompt.strip():
+            raise ValueError("the prompt is empty")
+        if self.case_id is not None and not self.case_id.strip():
+            raise ValueError("case_id is empty")
+        if self.temporal_ratio is not None and self.temporal_ratio < 1:
+            raise ValueError(f"temporal_ratio must be at least 1, not {self.temporal_ratio}")
+        if not self.people:
+            raise ValueError("nobody is asked for")
+        names = [person.name for person in self.people]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two people have one name: {', '.join(names)}")
+
+    @property
+    def name(self) -> str | None:
+        """The name that the case was given, or that of its video."""
+        return PurePosixPath(self.file_name).stem if self.case_id is None and self.file_name else self.case_id
+
+    @property
+    def label(self) -> str:
+        """What the case is called in reports."""
+        return self.name or str(self.index)
+
+    @property
+    def has_real_video(self) -> bool:
+        """Whether there is a real video of the same people and prompt."""
+        return self.real_video is not None or self.attributes is not None
+
+    @property
+    def identity_seeds(self) -> tuple[int, ...]:
+        """The seeds of the people of a case of the drawn world."""
+        return tuple(person.identity_seed for person in self.people if person.identity_seed is not None)
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """The people of a case of the drawn world."""
+        return tuple(person.identity for person in self.people)
+
+    def portraits(self, *, size: int = PHOTO_SIZE) -> list[Portrait]:
+        """The photos of drawn people that the generator is given, one a person."""
+        return [person.portrait(size=size) for person in self.people]
 
     def photos(self) -> dict[str, UInt8Array]:
-        """The photos by the people's numbers, as a pipeline takes them."""
+        """The same by the people's numbers, as a pipeline takes them."""
         return {str(number): portrait.image for number, portrait in enumerate(self.portraits(), start=1)}
 
     def scene(self) -> SceneSpec:
-        """The real clip that shows what is asked for."""
-        return SceneSpec(people=self.people, attributes=self.attributes, caption=self.prompt, seed=self.seed)
+        """The real clip that shows what a case of the drawn world asks for."""
+        assert self.attributes is not None
+        return SceneSpec(people=self.identities, attributes=self.attributes, caption=self.prompt, seed=self.seed)
+
+
+def drawn_person(number: int, seed: int) -> Person:
+    """The person of the drawn world whom a case asks for in place `number`, from 1 on."""
+    return Person(name=f"person {number}", identity_seed=seed)
 
 
 def person_photos(person: Identity, portrait_seed: int, *, size: int) -> list[Portrait]:
@@ -102,8 +207,7 @@ def make_case(index: int, *, num_people: int = 2, first_seed: int = FIRST_CASE_S
     )
     return Case(
         index=index,
-        people=tuple(sample_identity(seed + person, "eval") for person in range(num_people)),
-        portrait_seeds=tuple(seed + person for person in range(num_people)),
+        people=tuple(drawn_person(person + 1, seed + person) for person in range(num_people)),
         attributes=attributes,
         prompt=describe_scene(attributes, np.random.default_rng([CASES_VERSION, seed]), complete=True),
         seed=seed,
@@ -126,3 +230,9 @@ def _balanced(values: tuple[str, ...], index: int, first_seed: int, salt: int) -
     dealt, position = divmod(index, len(values))
     order = np.random.default_rng([CASES_VERSION, first_seed, salt, dealt]).permutation(len(values))
     return values[int(order[position])]
+
+
+def _check_inside(name: str, what: str) -> None:
+    relative = PurePosixPath(name)
+    if not name.strip() or relative.is_absolute() or ".." in relative.parts:
+        raise ValueError(f"{what} must be a file in the folder, not {name!r}")

@@ -135,7 +135,7 @@ def _most_alike(cosines: Float32Array, limit: float) -> int:
 
 
 def _is_switching(cosines: Float32Array, limit: float) -> bool:
-    """Of a track's frames (rows) compared with each person."""
+    """Whether a track's frames (rows), compared with each person, show several people in turn."""
     seen = [_most_alike(row, limit) for row in cosines]
     people = [person for person in seen if person != STRANGER]
     if not people:

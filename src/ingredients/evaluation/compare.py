@@ -14,7 +14,7 @@ from ingredients.core.json_yaml import MissingFileError
 from ingredients.core.markdown import markdown_table
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.names import RESULT_NAME
-from ingredients.evaluation.results import estimate_to_json
+from ingredients.evaluation.result import estimate_to_json
 from ingredients.evaluation.statistics import Estimate, bootstrap_difference
 
 _REMEDY = "name the folder of an evaluation, or its result.json"
@@ -39,13 +39,13 @@ class ComparableResult:
     """What two results must share to be compared, and what is compared."""
 
     cases: tuple[ComparableCase, ...]
-    """In the order of the evaluation."""
+    """The cases, in the order of the evaluation."""
 
     seed: int | None = None
     """Added to the cases' own; None for videos made elsewhere."""
 
     cases_version: int | str | None = None
-    """Of which cases they are; None likewise."""
+    """Version of the cases; None likewise."""
 
     judge: Any = None
     """Who judged, with the scale."""
@@ -89,7 +89,7 @@ class ResultsDifference:
     """Cases of both."""
 
     seed: int | None
-    """Of both."""
+    """The seed of both."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; differences are second less first."""

@@ -1,22 +1,40 @@
-"""The folder of an evaluation: one file a case, so that an interrupted run goes on where it stopped."""
+"""The folder of an evaluation: one file a case, so that an interrupted run goes on where it stopped.
 
+evaluation.json          what the records depend on
+cases/whole/0000.json    what was measured on case 0
+
+With videos that are kept, it is one that `ingredients evaluate --videos` reads, so that any judge can have a look:
+
+manifest.jsonl
+frames/whole/0000.mkv    the frames without loss, which the manifest names, so that numbers are the evaluation's own
+videos/whole/0000.mp4    the same for watching
+photos/0000-1-2.png      case 0, person 1, photo 2: the first is the one that the generator got
+real/0000.mkv            what the drawn world's own camera would have seen
+"""
+
+import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ingredients.core import json_yaml
+from ingredients.core.arrays import UInt8Array
 from ingredients.core.config import config_to_dict, read_record
 from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import open_file
 from ingredients.core.json_yaml import BadFileError, finite_or_none, found, read_json
 from ingredients.core.output_folders import claim_folder
 from ingredients.evaluation.case_record import CaseRecord
+from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.manifest import write_manifest
 from ingredients.faces.onnx_faces import OnnxNetwork
+from ingredients.media.pictures import write_picture
+from ingredients.media.video import write_lossless_video, write_video
 
 _DESCRIPTION = "evaluation.json"
 
@@ -38,30 +56,99 @@ class EvaluationFolder:
         claim_folder(self.path, "an evaluation")
         check_description(self.path, description)
 
-    def load(self, variant: str, index: int) -> CaseRecord | None:
+    def load(self, name: str, index: int) -> CaseRecord | None:
         """The record of a case, or None if it is not done (or its file is damaged)."""
         try:
-            record = read_record(CaseRecord, self._record_path(variant, index), remedy="it is made again")
+            record = read_record(CaseRecord, self._record_path(name, index), remedy="it is made again")
         except BadFileError:
             return None
         return record if record.index == index else None
 
-    def save(self, variant: str, record: CaseRecord) -> None:
+    def save(self, name: str, record: CaseRecord) -> None:
         """Writes the record of a case."""
-        path = self._record_path(variant, record.index)
+        path = self._record_path(name, record.index)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, config_to_dict(record))
 
-    def video_path(self, variant: str, index: int) -> Path:
+    def video_path(self, name: str, index: int) -> Path:
         """Where the video of a case goes, for watching."""
-        return self.path / "videos" / variant / f"{index:04d}.mp4"
+        return self.path / "videos" / name / f"{index:04d}.mp4"
 
-    def frames_path(self, variant: str, index: int) -> Path:
+    def frames_path(self, name: str, index: int) -> Path:
         """Where the exact frames of a case's video go."""
-        return self.path / "frames" / variant / f"{index:04d}.mkv"
+        return self.path / "frames" / name / f"{index:04d}.mkv"
 
-    def _record_path(self, variant: str, index: int) -> Path:
-        return self.path / "cases" / variant / f"{index:04d}.json"
+    def has_video(self, name: str, index: int) -> bool:
+        """Whether the video of a case was kept."""
+        return self.video_path(name, index).is_file() and self.frames_path(name, index).is_file()
+
+    def save_video(self, name: str, case: Case, frames: UInt8Array, *, fps: float) -> None:
+        """Keeps the video (F, H, W, 3) of a case."""
+        video, exact = self.video_path(name, case.index), self.frames_path(name, case.index)
+        for path in (video, exact):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(video, frames, fps=fps, metadata={"title": case.prompt})
+        write_lossless_video(exact, frames, fps=fps)
+
+    def _record_path(self, name: str, index: int) -> Path:
+        return self.path / "cases" / name / f"{index:04d}.json"
+
+
+def save_manifest(
+    folder: EvaluationFolder,
+    cases: Sequence[Case],
+    *,
+    name: str,
+    real_frames: Callable[[Case], UInt8Array | None],
+    fps: float,
+) -> None:
+    """Writes photos and real videos of cases of the drawn world beside the videos that were kept, and the manifest.
+
+    A case without a video is listed too: whoever judges the folder counts everybody in it as missing, as here.
+
+    Args:
+        folder: of the evaluation.
+        cases: all of them.
+        name: under which the videos are kept.
+        real_frames: the real video of a case.
+        fps: frames a second.
+
+    Raises:
+        OutputError: if something cannot be written.
+    """
+    for part in ("photos", "real"):
+        (folder.path / part).mkdir(exist_ok=True)
+    listed = []
+    for case in cases:
+        real = folder.path / "real" / f"{case.index:04d}.mkv"
+        if not real.exists() and (frames := real_frames(case)) is not None:
+            write_lossless_video(real, frames, fps=fps)
+        listed.append(
+            dataclasses.replace(
+                case,
+                file_name=_inside(folder, folder.frames_path(name, case.index)),
+                people=tuple(
+                    _save_person(folder, case, number, person) for number, person in enumerate(case.people, start=1)
+                ),
+                real_video=_inside(folder, real),
+            )
+        )
+    write_manifest(folder.path, listed)
+
+
+def _save_person(folder: EvaluationFolder, case: Case, number: int, person: Person) -> Person:
+    """The person of a case with photos in files, and a name that no other case has."""
+    names = []
+    for photo_number, photo in enumerate(person.known_by(), start=1):
+        path = folder.path / "photos" / f"{case.index:04d}-{number}-{photo_number}.png"
+        if not path.exists():
+            write_picture(path, photo.image)
+        names.append(_inside(folder, path))
+    return dataclasses.replace(person, name=f"person {case.index}-{number}", photos=tuple(names))
+
+
+def _inside(folder: EvaluationFolder, path: Path) -> str:
+    return path.relative_to(folder.path).as_posix()
 
 
 def check_description(folder: Path, description: Mapping[str, Any]) -> None:

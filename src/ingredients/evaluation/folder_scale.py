@@ -37,7 +37,7 @@ class FolderScale:
     """A judge's scale and where it comes from; `calibration.json` of an evaluation."""
 
     judge: str
-    """Whose it is: kind and hash."""
+    """Judge whose it is: kind and hash."""
 
     source: Literal["real_videos", "photos"]
     """What was compared."""
@@ -60,7 +60,7 @@ class FolderScale:
 
     @property
     def scale(self) -> SimilarityScale:
-        """For the judge."""
+        """The scale as the judge takes it."""
         return SimilarityScale(same_person_mean=self.same_person_mean, stranger_mean=self.stranger_mean)
 
 

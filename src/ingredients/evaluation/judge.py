@@ -41,7 +41,7 @@ class ClipView:
     """Those of each frame."""
 
     embeddings: tuple[Float32Array, ...]
-    """Of each frame's faces, in their order: (faces, D)."""
+    """Embeddings of each frame's faces, in their order: (faces, D)."""
 
     tracks: list[TrackEmbeddings]
     """The faces that were followed from frame to frame."""

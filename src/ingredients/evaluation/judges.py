@@ -14,7 +14,6 @@ trained with a margin like ArcFace's. They are replaced as soon as the judge is 
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.protocols import FaceDetector, FaceRecogniser
@@ -50,30 +49,28 @@ _ONNX_JUDGES: dict[str, type[OnnxArcFaceJudge] | type[OnnxFaceNetJudge]] = {
 }
 _LIMITS = {ARCFACE: 0.32, CURRICULARFACE: 0.32, FACENET: 0.6, DLIB: 1 - SAME_PERSON_DISTANCE}
 
-Pictures: TypeAlias = Literal["drawings", "photographs"]
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Backends:
+class Judges:
     """Everybody who judges."""
 
     judge: Judge
-    """Of faces."""
+    """Judge of faces."""
 
     judge_name: str
-    """As it was chosen."""
+    """Name by which it was chosen."""
 
     detector_name: str
-    """As it was chosen."""
+    """Name by which the detector was chosen."""
 
     calibration: JudgeCalibration | None = None
-    """Of the judge that ships with a model."""
+    """What is known of the judge that ships with a model."""
 
     text_encoder: TextImageEncoder | None = None
-    """Of text; None: nobody judges it."""
+    """Judge of text; None: nobody judges it."""
 
     inception: InceptionFeatures | None = None
-    """For FID; None: there is none."""
+    """Features for FID; None: there is none."""
 
     @property
     def judge_id(self) -> str:
@@ -81,15 +78,15 @@ class Backends:
         return f"{self.judge_name.partition(':')[0]} {judge_fingerprint(self.judge)}"
 
 
-def load_backends(
+def load_judges(
     model_folder: Path,
     *,
     judge: str = MODEL,
     detector: str | None = None,
     clip: Path | None = None,
     inception: Path | None = None,
-    pictures: Pictures = "photographs",
-) -> Backends:
+    own_videos: bool = False,
+) -> Judges:
     """Loads whom the names and files say.
 
     Args:
@@ -98,7 +95,8 @@ def load_backends(
         detector: `model`, `dlib` or `scrfd:FILE`; None: the model's for its judge and for drawings, dlib otherwise.
         clip: folder of CLIP; None: the model's dual encoder where its judge is asked, nobody otherwise.
         inception: file of InceptionV3.
-        pictures: what the videos show, for the detector that is taken where none is named.
+        own_videos: whether the model itself makes the videos: its detector is taken where none is named, and its dual
+            encoder, which judges text where nobody else does, comes with it.
 
     Raises:
         UserInputError: for a name or a file that there is not.
@@ -107,7 +105,7 @@ def load_backends(
     """
     kind, file = parse_judge(judge)
     if detector is None:
-        detector = MODEL if kind == MODEL or pictures == "drawings" else DLIB
+        detector = MODEL if kind == MODEL or own_videos else DLIB
     found_by = _load_detector(detector, model_folder)
     calibration = None
     if kind == MODEL:
@@ -124,9 +122,9 @@ def load_backends(
     text_encoder: TextImageEncoder | None = None
     if clip is not None:
         text_encoder = ClipTextEncoder(clip)
-    elif kind == MODEL:
+    elif kind == MODEL and not own_videos:
         text_encoder = load_model_text_encoder(model_folder)
-    return Backends(
+    return Judges(
         judge=face_judge,
         judge_name=judge,
         detector_name=detector,

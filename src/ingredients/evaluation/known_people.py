@@ -11,19 +11,19 @@ Legend: H/W pixels, P people, R photos of one person, M other people, D embeddin
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ingredients.core.arrays import Float32Array
+from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import UserInputError
+from ingredients.core.faces_types import Face
 from ingredients.core.input_files import open_file
 from ingredients.evaluation.case_record import INCEPTION_DIM
-from ingredients.evaluation.cases import FIRST_DISTRACTOR_SEED, PHOTOS_PER_PERSON, person_photos
+from ingredients.evaluation.cases import FIRST_DISTRACTOR_SEED, PHOTOS_PER_PERSON, Case, Person, person_photos
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo
 from ingredients.evaluation.similarity import average_faces
 from ingredients.media.photos import load_photo
 from ingredients.world.identity import Identity, sample_identity
@@ -35,6 +35,8 @@ and hat with the person."""
 _SEED_STRIDE = 128
 
 _PHOTO_SIZE = 96
+_MISSING_FILE = "missing"
+_NO_FEATURES = np.zeros((0, INCEPTION_DIM), dtype=np.float32)
 
 
 def embed_people(
@@ -90,15 +92,12 @@ class DistractorGallery:
         return np.concatenate([self._random, embed_people(self._judge, alike, seeds)])
 
 
-_MISSING_FILE = "missing"
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KnownPhoto:
     """A photo's face."""
 
     digest: str
-    """Hash of the file."""
+    """Hash of the file, or what is drawn."""
 
     embedding: Float32Array
     """(D,)."""
@@ -114,11 +113,11 @@ class KnownPhoto:
 class KnownPerson:
     """A person as the judge knows them."""
 
-    entry: ManifestPerson
+    entry: Person
     """Who it is."""
 
     photos: tuple[KnownPhoto, ...]
-    """R of them."""
+    """R of them; of a person whose photos are drawn, the one that the generator gets."""
 
     reference: Float32Array
     """(D,): the mean of the photos' embeddings, as a rule."""
@@ -129,42 +128,57 @@ class KnownPerson:
         return self.entry.name == other.entry.name or not digests.isdisjoint(photo.digest for photo in other.photos)
 
 
-class PeopleOfFolder:
-    """Knows the people of all videos of a folder; each photo is looked at once.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OtherPeople:
+    """Whom the people of a case must be told from, beside each other."""
+
+    embeddings: list[Float32Array]
+    """Embeddings (M, D) for each of them."""
+
+    are_few: bool
+    """Whether some are too few: somebody is always ranked first among few, so that it must be by more than a rank."""
+
+
+class KnownPeople:
+    """Knows the people of all cases; each photo is looked at once.
 
     Args:
-        folder: where the photos are.
-        judge: looks at them.
+        judge: looks at the photos.
+        folder: where they are; None for cases of the drawn world, whose photos are drawn.
         inception: InceptionV3's features, for FID.
         use_drawn_world: whether people who carry an `identity_seed` are known, and told from others, as those of the
             drawn world's own cases are: by the same photos with their true landmarks.
+        num_distractors: other people that each of them is ranked among.
     """
 
     def __init__(
         self,
-        folder: Path,
         judge: Judge,
         *,
+        folder: Path | None = None,
         inception: InceptionFeatures | None = None,
-        use_drawn_world: bool = False,
+        use_drawn_world: bool = True,
+        num_distractors: int = NUM_DISTRACTORS,
     ) -> None:
         self._folder = folder
         self._judge = judge
         self._inception = inception
-        self._gallery = DistractorGallery(judge) if use_drawn_world else None
+        self._use_drawn_world = use_drawn_world
+        self._gallery = DistractorGallery(judge, num_distractors=num_distractors)
+        self._people: dict[tuple[Person, ...], list[KnownPerson]] = {}
         self._photos: dict[str, KnownPhoto | UserInputError] = {}
         self._everybody: list[KnownPerson] = []
         self._drawn_others: dict[int, Float32Array] = {}
 
-    def meet(self, videos: Iterable[ManifestVideo]) -> None:
-        """Looks at the photos of all videos, so that each person can be told from everybody else.
+    def meet(self, cases: Iterable[Case]) -> None:
+        """Looks at the photos of all cases, so that each person can be told from everybody else.
 
-        A video with a photo that cannot be used adds nobody; `of_video` says why.
+        A case with a photo that cannot be used adds nobody; `of_case` says why.
         """
         seen: set[tuple[str, ...]] = set()
-        for video in videos:
+        for case in cases:
             try:
-                people = self.of_video(video)
+                people = self.of_case(case)
             except UserInputError:
                 continue
             for person in people:
@@ -175,46 +189,87 @@ class PeopleOfFolder:
 
     @property
     def everybody(self) -> Sequence[KnownPerson]:
-        """The people of all videos that were met, each set of photos once."""
+        """The people of all cases that were met, each set of photos once."""
         return self._everybody
 
-    def of_video(self, video: ManifestVideo) -> list[KnownPerson]:
-        """The people that a video was asked for, in their order.
+    def of_case(self, case: Case) -> list[KnownPerson]:
+        """The people whom a case asks for, in their order.
 
         Raises:
             UserInputError: if a photo is missing, damaged, shows no face or is two people's.
         """
-        people = [self._know(person) for person in video.people]
-        for first, second in itertools.combinations(people, 2):
-            if first.is_same(second):
-                raise UserInputError(
-                    f"{first.entry.name} and {second.entry.name} have the same photo; give each person their own."
-                )
-        return people
+        return self.know(case.people)
 
-    def others(self, person: KnownPerson) -> Float32Array:
-        """Embeddings (M, D) of people beyond the video's own whom a person must be told from."""
-        if self._gallery is not None and person.entry.identity_seed is not None:
-            seed = person.entry.identity_seed
+    def know(self, people: tuple[Person, ...]) -> list[KnownPerson]:
+        """People, in their order; raises as `of_case`."""
+        if people not in self._people:
+            known = [
+                KnownPerson(entry=person, photos=photos, reference=reference)
+                for person, photos, reference in zip(people, *self._look_at(people), strict=True)
+            ]
+            for first, second in itertools.combinations(known, 2):
+                if first.is_same(second):
+                    raise UserInputError(
+                        f"{first.entry.name} and {second.entry.name} have the same photo; give each person their own."
+                    )
+            self._people[people] = known
+        return self._people[people]
+
+    def others(self, people: Sequence[KnownPerson]) -> OtherPeople:
+        """Those beyond a case's own people whom each of these must be told from."""
+        embeddings = [self._others(person) for person in people]
+        return OtherPeople(
+            embeddings=embeddings,
+            are_few=any(
+                len(others) < NUM_DISTRACTORS and not self._is_drawn(person.entry)
+                for person, others in zip(people, embeddings, strict=True)
+            ),
+        )
+
+    def _is_drawn(self, person: Person) -> bool:
+        return self._use_drawn_world and person.identity_seed is not None
+
+    def _others(self, person: KnownPerson) -> Float32Array:
+        entry, seed = person.entry, person.entry.identity_seed
+        if seed is not None and self._is_drawn(entry):
             if seed not in self._drawn_others:
-                self._drawn_others[seed] = self._gallery.for_person(sample_identity(seed, "eval"), seed=seed)
+                self._drawn_others[seed] = self._gallery.for_person(entry.identity, seed=seed)
             return self._drawn_others[seed]
         others = [other.reference for other in self._everybody if not other.is_same(person)]
         return np.array(others, dtype=np.float32).reshape(len(others), len(person.reference))
 
-    def _know(self, person: ManifestPerson) -> KnownPerson:
-        photos = tuple(self._look_at(name, person.name) for name in person.photos)
-        if self._gallery is not None and person.identity_seed is not None:
-            seed = person.identity_seed
-            (reference,) = embed_people(self._judge, [sample_identity(seed, "eval")], [seed])
-        else:
-            reference = average_faces(np.stack([photo.embedding for photo in photos]), measure=self._judge.measure)
-        return KnownPerson(entry=person, photos=photos, reference=reference)
+    def _look_at(self, people: tuple[Person, ...]) -> tuple[list[tuple[KnownPhoto, ...]], list[Float32Array]]:
+        """The photos of people, and what the judge knows them by."""
+        photos = [self._photos_of(person) for person in people]
+        references = [
+            average_faces(np.stack([photo.embedding for photo in of_person]), measure=self._judge.measure)
+            for of_person in photos
+        ]
+        drawn = {index: person for index, person in enumerate(people) if self._is_drawn(person)}
+        if drawn:
+            identities = [person.identity for person in drawn.values()]
+            seeds = [person.identity_seed for person in drawn.values() if person.identity_seed is not None]
+            for index, reference in zip(drawn, embed_people(self._judge, identities, seeds), strict=True):
+                references[index] = reference
+        return photos, references
 
-    def _look_at(self, name: str, whose: str) -> KnownPhoto:
+    def _photos_of(self, person: Person) -> tuple[KnownPhoto, ...]:
+        if person.photos:
+            return tuple(self._read(name, person.name) for name in person.photos)
+        portrait = person.portrait()
+        return (
+            KnownPhoto(
+                digest=f"drawn {person.identity_seed}",
+                embedding=self._judge.embed_landmarks([portrait.image], [portrait.landmarks])[0],
+                landmarks=portrait.landmarks,
+                features=self._features(portrait.image),
+            ),
+        )
+
+    def _read(self, name: str, whose: str) -> KnownPhoto:
         if name not in self._photos:
             try:
-                self._photos[name] = self._read(name, whose)
+                self._photos[name] = self._read_anew(name, whose)
             except UserInputError as error:
                 self._photos[name] = error
         photo = self._photos[name]
@@ -222,19 +277,23 @@ class PeopleOfFolder:
             raise photo
         return photo
 
-    def _read(self, name: str, whose: str) -> KnownPhoto:
+    def _read_anew(self, name: str, whose: str) -> KnownPhoto:
+        assert self._folder is not None  # cases with files come from a folder
         path = self._folder / name
         picture = load_photo(path)
         face = self._judge.find_person(picture, label=f"the photo {path} of {whose}")
-        features = np.zeros((0, INCEPTION_DIM), dtype=np.float32)
-        if self._inception is not None:
-            features = self._inception.embed([cut_face_region(picture, face)])
         return KnownPhoto(
             digest=file_digest(path),
             embedding=self._judge.embed_faces([picture], [face])[0],
             landmarks=face.landmarks,
-            features=features,
+            features=self._features(picture, face),
         )
+
+    def _features(self, picture: UInt8Array, face: Face | None = None) -> Float32Array:
+        if self._inception is None:
+            return _NO_FEATURES
+        faces = self._judge.detector.detect(picture)[:1] if face is None else [face]
+        return self._inception.embed([cut_face_region(picture, each) for each in faces])
 
 
 def file_digest(path: Path) -> str:
@@ -244,8 +303,3 @@ def file_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return _MISSING_FILE
-
-
-def digest_of(values: Mapping[str, object] | Sequence[object]) -> str:
-    """Short hash of plain values."""
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]

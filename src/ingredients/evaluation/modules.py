@@ -14,9 +14,9 @@ from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment
 from ingredients.evaluation.case_record import CaseRecord
 from ingredients.evaluation.cases import make_cases
+from ingredients.evaluation.evaluate import measure_cases, open_folder, open_measurer
 from ingredients.evaluation.evaluation_folder import write_json
-from ingredients.evaluation.generation import GenerationSettings
-from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import NUM_DISTRACTORS
 from ingredients.evaluation.metrics.metric import Metric
 from ingredients.evaluation.metrics.registry import METRICS, find_metrics
@@ -29,10 +29,10 @@ from ingredients.evaluation.parts import (
     MODULE_VARIANTS,
     WHOLE,
     WITH_ADDITION,
-    Variant,
+    Parts,
 )
-from ingredients.evaluation.results import estimate_to_json
-from ingredients.evaluation.runner import open_runner
+from ingredients.evaluation.pipeline_source import GenerationSettings, PipelineSource
+from ingredients.evaluation.result import estimate_to_json
 from ingredients.evaluation.statistics import Estimate, bootstrap_difference, bootstrap_mean
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
@@ -55,7 +55,7 @@ class ModulesResult:
     """The identity metrics of the model whole and in parts, over the same cases and seeds."""
 
     variants: Mapping[str, Mapping[str, Estimate]]
-    """By variant, then by metric."""
+    """Numbers by variant, then by metric."""
 
     conflict_canvas_similarity: Estimate
     """Canvas of A and B, local branch of C and D: similarity to A and B."""
@@ -67,7 +67,8 @@ class ModulesResult:
     """Share of cases whose people change sides when the tokens forced on them do."""
 
     differences: Mapping[str, Mapping[str, Estimate]]
-    """By variant, then by metric: what it has more than `both`, case by case. For the additions, what each brings."""
+    """Numbers by variant, then by metric: what it has more than `both`, case by case; what each
+    addition brings."""
 
     num_cases: int
     """Cases behind each number."""
@@ -144,7 +145,7 @@ class ModulesResult:
 @fills_folder("an evaluation", "output")
 def evaluate_modules(
     pipeline: IngredientsPipeline,
-    judge: Judge,
+    judges: Judges,
     output: str | Path,
     *,
     num_cases: int = 30,
@@ -157,32 +158,32 @@ def evaluate_modules(
 ) -> ModulesResult:
     """Runs the variants of `module_variants` on the same cases of two people; writes `modules.json` and `modules.md`.
 
-    Args and errors are those of `evaluate`; the two can share a folder, and then share the videos of the whole model.
-    Videos that are kept have no manifest: it lists those of one system, and here are several.
+    Args and errors are those of `PipelineSource` and `evaluate`; the two can share a folder, and then share the videos
+    of the whole model. Videos that are kept have no manifest: it lists those of one system, and here are several.
     """
     settings = settings or GenerationSettings()
-    cases = make_cases(num_cases, num_people=_NUM_PEOPLE)
-    runner = open_runner(
-        output,
+    source = PipelineSource(
         pipeline,
-        judge,
+        make_cases(num_cases, num_people=_NUM_PEOPLE),
         settings=settings,
-        needs=frozenset({"people"}),
-        num_people=_NUM_PEOPLE,
-        num_distractors=num_distractors,
         seed=seed,
+        num_distractors=num_distractors,
         batch_size=batch_size,
-        save_videos=save_videos,
     )
+    judges = dataclasses.replace(judges, text_encoder=None, inception=None)  # of faces alone
+    folder = open_folder(source, judges, output)
+    measurer = open_measurer(source, judges, needs=frozenset({"people"}))
     records: dict[str, list[CaseRecord]] = {}
     variants = module_variants(settings)
-    for index, variant in enumerate(variants):
+    for index, parts in enumerate(variants):
 
         def report(completed: int, total: int, done: int = index * num_cases) -> None:
             if progress is not None:
                 progress(done + completed, total * len(variants))
 
-        records[variant.name] = runner.run(variant, cases, progress=report)
+        records[parts.name] = measure_cases(
+            source.with_parts(parts), measurer, folder, save_videos=save_videos, progress=report
+        )
     metrics = find_metrics(_METRIC_NAMES)
     conflict = records[CONFLICT.name]
     result = ModulesResult(
@@ -206,12 +207,12 @@ def evaluate_modules(
         num_cases=num_cases,
         seed=seed,
     )
-    write_json(runner.folder.path / MODULES_RESULT_NAME, result.to_json())
-    write_text(runner.folder.path / MODULES_REPORT_NAME, result.to_markdown())
+    write_json(folder.path / MODULES_RESULT_NAME, result.to_json())
+    write_text(folder.path / MODULES_REPORT_NAME, result.to_markdown())
     return result
 
 
-def module_variants(settings: GenerationSettings) -> list[Variant]:
+def module_variants(settings: GenerationSettings) -> list[Parts]:
     """What `--modules` runs: an addition that the settings do not ask for has no variant."""
     silent = {WITH_ADDITION[addition].name for addition in set(ADDITIONS) - settings.additions}
     if not settings.additions:

@@ -21,7 +21,7 @@ ADDITIONS: tuple[Addition, ...] = get_args(Addition)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
+class Parts:
     """One way of running the model."""
 
     name: str
@@ -49,51 +49,47 @@ class Variant:
     """Whether the local branch gets two other people than the canvas shows."""
 
 
-BOTH = Variant(name="both", description="the paper's method: global and local branch, routed by the router")
-WHOLE = Variant(
-    name="whole", description="as videos are made: both, and every addition", additions=frozenset(ADDITIONS)
-)
-WITH_ADDITION: dict[Addition, Variant] = {
-    "layout": Variant(
+BOTH = Parts(name="both", description="the paper's method: global and local branch, routed by the router")
+WHOLE = Parts(name="whole", description="as videos are made: both, and every addition", additions=frozenset(ADDITIONS))
+WITH_ADDITION: dict[Addition, Parts] = {
+    "layout": Parts(
         name="with_layout",
         description="both, and people planned in columns for the first steps",
         additions=frozenset({"layout"}),
     ),
-    "identity_guidance": Variant(
+    "identity_guidance": Parts(
         name="with_identity_guidance",
         description="both, and guidance by what the identities change",
         additions=frozenset({"identity_guidance"}),
     ),
-    "likeness_guidance": Variant(
+    "likeness_guidance": Parts(
         name="with_likeness_guidance",
         description="both, and steps corrected by the recogniser",
         additions=frozenset({"likeness_guidance"}),
     ),
 }
-TEXT_ONLY = Variant(name="text_only", description="no photos at all", use_canvas=False, use_identities=False)
-GLOBAL_ONLY = Variant(name="global_only", description="canvas alone", use_identities=False)
-LOCAL_ONLY = Variant(name="local_only", description="local branch alone, canvas latents zero", use_canvas=False)
-UNIFORM = Variant(name="both_uniform", description="both branches, identities mixed evenly", routing="uniform")
-RANDOM = Variant(
-    name="both_random", description="both branches, an identity by lot for each token", assignment="random"
-)
-CONFLICT = Variant(
+TEXT_ONLY = Parts(name="text_only", description="no photos at all", use_canvas=False, use_identities=False)
+GLOBAL_ONLY = Parts(name="global_only", description="canvas alone", use_identities=False)
+LOCAL_ONLY = Parts(name="local_only", description="local branch alone, canvas latents zero", use_canvas=False)
+UNIFORM = Parts(name="both_uniform", description="both branches, identities mixed evenly", routing="uniform")
+RANDOM = Parts(name="both_random", description="both branches, an identity by lot for each token", assignment="random")
+CONFLICT = Parts(
     name="conflict", description="canvas of the case's people, local branch of others", other_people_locally=True
 )
-FORCED_LEFT_RIGHT = Variant(
+FORCED_LEFT_RIGHT = Parts(
     name="forced_left_right",
     description="local branch alone, the first person forced left",
     use_canvas=False,
     assignment="left_right",
 )
-FORCED_RIGHT_LEFT = Variant(
+FORCED_RIGHT_LEFT = Parts(
     name="forced_right_left",
     description="local branch alone, the first person forced right",
     use_canvas=False,
     assignment="right_left",
 )
 
-MODULE_VARIANTS: tuple[Variant, ...] = (
+MODULE_VARIANTS: tuple[Parts, ...] = (
     TEXT_ONLY,
     GLOBAL_ONLY,
     LOCAL_ONLY,

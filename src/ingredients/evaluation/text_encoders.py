@@ -33,7 +33,7 @@ class TextImageEncoder(Protocol):
 
     @property
     def name(self) -> TextEncoderName:
-        """Which kind it is."""
+        """The kind of encoder."""
         ...
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.generation import GenerationSettings, VideoRequest
+from ingredients.evaluation.pipeline_source import GenerationSettings, VideoRequest
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels

@@ -16,8 +16,8 @@ from ingredients.studies.variants import Variant
 
 if TYPE_CHECKING:  # a plan needs no PyTorch
     from ingredients.evaluation.case_record import CaseRecord
-    from ingredients.evaluation.generation import VideoMaker
-    from ingredients.evaluation.parts import Variant as Parts
+    from ingredients.evaluation.parts import Parts
+    from ingredients.evaluation.pipeline_source import VideoMaker
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
     from ingredients.studies.pair_tuning import TuningMethod
 
@@ -131,22 +131,24 @@ def _tuning_steps(lab: Lab, method: TuningMethod) -> int:
 def _measure(
     lab: Lab, name: str, pipeline: IngredientsPipeline, *, num_cases: int, video_maker: VideoMaker | None = None
 ) -> None:
-    from ingredients.evaluation.generation import GenerationSettings
-    from ingredients.evaluation.judges import load_model_calibration, load_model_judge
-    from ingredients.evaluation.runner import evaluate
+    from ingredients.evaluation.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases
+    from ingredients.evaluation.evaluate import evaluate
+    from ingredients.evaluation.judges import load_judges
+    from ingredients.evaluation.pipeline_source import GenerationSettings, PipelineSource
 
     with show_progress(f"evaluate-{name}", enabled=lab.show) as progress:
-        evaluate(
+        source = PipelineSource(
             pipeline,
-            load_model_judge(lab.model_folder),
-            evaluation_folder(lab, name),
-            num_cases=num_cases,
-            num_people=_NUM_PEOPLE,
-            benchmark=True,
-            variant=parts_of(name),
-            video_maker=video_maker,
+            drawn_cases(num_cases, num_people=_NUM_PEOPLE),
             settings=GenerationSettings(**config_to_dict(lab.sampling())),
-            calibration=load_model_calibration(lab.model_folder),
+            parts=parts_of(name),
+            cases_version=DRAWN_CASES_VERSION,
+            video_maker=video_maker,
+        )
+        evaluate(
+            source,
+            load_judges(lab.model_folder, own_videos=True),
+            evaluation_folder(lab, name),
             save_videos=True,
             num_report_videos=0,
             progress=progress,

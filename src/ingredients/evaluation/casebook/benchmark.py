@@ -18,6 +18,7 @@ from ingredients.core.config import config_from_dict, config_to_dict, read_recor
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import BadFileError, NotPlainError, read_json_lines, write_json, write_json_lines
 from ingredients.core.paths import parse_path
+from ingredients.evaluation.cases import Case, Person
 
 COUNT_WORDS: dict[int, str] = {
     2: "two",
@@ -39,7 +40,7 @@ class BenchmarkInfo:
     """What the benchmark is."""
 
     name: str
-    """For people to refer to it."""
+    """Name by which people refer to it."""
 
     version: str
     """Raised whenever a case changes: numbers of different versions cannot be compared."""
@@ -48,13 +49,13 @@ class BenchmarkInfo:
     """Where photos and prompts are from."""
 
     licence: str = ""
-    """On which terms they may be used."""
+    """Terms on which they may be used."""
 
     notes: str = ""
     """Whatever else a reader should know."""
 
     num_people: tuple[int, ...] = ()
-    """For how many people there are cases; filled in when the cases are made."""
+    """Numbers of people for which there are cases; filled in when the cases are made."""
 
     held_out_pairs: tuple[tuple[str, str], ...] = ()
     """Pairs (action, background) that a model under test should not have been trained on."""
@@ -126,7 +127,7 @@ class BenchmarkPrompt:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkCase:
-    """One question."""
+    """One question, as a line of `cases.jsonl` has it; `Benchmark.ask` makes a `Case` of it."""
 
     id: str
     """Unique in the benchmark."""
@@ -138,7 +139,7 @@ class BenchmarkCase:
     """Id."""
 
     seed: int
-    """Of the generation."""
+    """Seed of the generation."""
 
     held_out_pair: bool = False
     """Whether its action and background are one of the pairs that training leaves out."""
@@ -163,6 +164,21 @@ class Benchmark:
     def cases_of(self, num_people: int) -> list[BenchmarkCase]:
         """The cases of so many people."""
         return [case for case in self.cases if len(case.identities) == num_people]
+
+    def ask(self, lines: Sequence[BenchmarkCase]) -> list[Case]:
+        """Cases with the people and the sentences that their lines name."""
+        people = {person.id: Person(name=person.id, photos=person.photos) for person in self.identities}
+        prompts = {prompt.id: prompt for prompt in self.prompts}
+        return [
+            Case(
+                index=index,
+                case_id=line.id,
+                prompt=prompts[line.prompt].for_count(len(line.identities)),
+                people=tuple(people[name] for name in line.identities),
+                seed=line.seed,
+            )
+            for index, line in enumerate(lines)
+        ]
 
 
 INFO_NAME = "benchmark.json"

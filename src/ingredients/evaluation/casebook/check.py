@@ -60,7 +60,7 @@ class BenchmarkReport:
     """People."""
 
     num_photos: int
-    """Of all people."""
+    """Photos of all people."""
 
     num_prompts: int
     """Prompts."""
@@ -153,7 +153,7 @@ class BenchmarkLines:
     """Cases."""
 
     problems: list[BenchmarkProblem]
-    """Of single lines, and of ids that two of them share."""
+    """Problems of single lines, and of ids that two of them share."""
 
 
 def read_lines(folder: Path, *, with_cases: bool) -> BenchmarkLines:

@@ -21,8 +21,8 @@ from ingredients.evaluation.casebook.benchmark import (
     BenchmarkInfo,
     BenchmarkPrompt,
 )
-from ingredients.evaluation.casebook.sets import make_cases
-from ingredients.evaluation.cases import PHOTO_STRIDE, PHOTOS_PER_PERSON, Case
+from ingredients.evaluation.casebook.sets import deal_cases
+from ingredients.evaluation.cases import PHOTO_STRIDE, PHOTOS_PER_PERSON, Case, drawn_person
 from ingredients.world import WORLD_VERSION
 from ingredients.world.captions import (
     ACTIONS,
@@ -171,6 +171,9 @@ def _least_used(values: list[str], groups: list[str], uses: Counter[tuple[str, .
 BENCHMARK_VERSION = "1"
 """Raised whenever a person, a prompt or a case changes: numbers of different versions cannot be compared."""
 
+DRAWN_CASES_VERSION = f"benchmark {BENCHMARK_VERSION}"
+"""What an evaluation on these cases calls them."""
+
 DRAWN_COUNTS = (2, 3, 4)
 """People in the sets."""
 
@@ -194,7 +197,7 @@ def drawn_benchmark() -> Benchmark:
         identities=drawn_identities(),
         prompts=drawn_prompts(),
     )
-    cases = [case for num_people in DRAWN_COUNTS for case in make_cases(benchmark, num_people)]
+    cases = [case for num_people in DRAWN_COUNTS for case in deal_cases(benchmark, num_people)]
     return Benchmark(
         info=benchmark.info, identities=benchmark.identities, prompts=benchmark.prompts, cases=tuple(cases)
     )
@@ -219,8 +222,9 @@ def drawn_cases(num_cases: int, *, num_people: int = 2) -> list[Case]:
     return [
         Case(
             index=index,
-            people=tuple(people[name][1] for name in case.identities),
-            portrait_seeds=tuple(people[name][0] for name in case.identities),
+            people=tuple(
+                drawn_person(number, people[name][0]) for number, name in enumerate(case.identities, start=1)
+            ),
             attributes=_for_count(scenes[case.prompt], num_people),
             prompt=prompts[case.prompt].for_count(num_people),
             seed=case.seed,

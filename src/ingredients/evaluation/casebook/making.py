@@ -24,7 +24,7 @@ from ingredients.evaluation.casebook.benchmark import (
 from ingredients.evaluation.casebook.card import check_card_path
 from ingredients.evaluation.casebook.check import read_benchmark
 from ingredients.evaluation.casebook.drawn import drawn_benchmark, drawn_people, photo_seeds
-from ingredients.evaluation.casebook.sets import make_cases
+from ingredients.evaluation.casebook.sets import deal_cases
 from ingredients.media.pictures import write_picture
 from ingredients.world.portraits import render_portrait
 
@@ -90,7 +90,7 @@ def complete_benchmark(folder: Path, counts: Sequence[int]) -> Benchmark:
     if not (folder / INFO_NAME).is_file():
         write_info(folder, BenchmarkInfo(name=folder.resolve().name, version="1"))
     benchmark = read_benchmark(folder, with_cases=(folder / CASES_NAME).is_file())
-    made = {count: make_cases(benchmark, count) for count in dict.fromkeys(counts)}
+    made = {count: deal_cases(benchmark, count) for count in dict.fromkeys(counts)}
     for count, cases in made.items():
         if (there := benchmark.cases_of(count)) and there != cases:
             raise OutputError(

@@ -17,7 +17,7 @@ _FIRST_CASE_SEED = 4_000_000
 _SEEDS_PER_COUNT = 10_000
 
 
-def make_cases(benchmark: Benchmark, num_people: int) -> list[BenchmarkCase]:
+def deal_cases(benchmark: Benchmark, num_people: int) -> list[BenchmarkCase]:
     """As many sets of people as there are identities, and two cases of each set.
 
     The first case of every set comes before the second of any, so that the first half of the cases holds everybody

@@ -6,6 +6,7 @@ videos/CASE.mp4   made once; what is there is not made again; of an odd id, some
 photos/           copies of those that the cases need
 """
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,19 +19,18 @@ from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.shard_writer import clip_key
-from ingredients.evaluation.case_runner import FPS
-from ingredients.evaluation.casebook.benchmark import (
-    Benchmark,
-    BenchmarkCase,
-    BenchmarkIdentity,
-    BenchmarkPrompt,
-    photo_path,
-)
+from ingredients.evaluation.casebook.benchmark import Benchmark, BenchmarkCase, photo_path
+from ingredients.evaluation.cases import Case
 from ingredients.evaluation.evaluation_folder import check_description, fingerprint
-from ingredients.evaluation.generation import GenerationSettings, VideoRequest, generate_videos
-from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo, write_manifest
+from ingredients.evaluation.manifest import write_manifest
 from ingredients.evaluation.parts import WHOLE
-from ingredients.evaluation.runner import model_fingerprint
+from ingredients.evaluation.pipeline_source import (
+    GenerationSettings,
+    VideoRequest,
+    generate_videos,
+    model_fingerprint,
+)
+from ingredients.evaluation.sources import FPS
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
 from ingredients.pipelines.people import identity_photos
@@ -49,7 +49,7 @@ def make_benchmark_videos(
     model_name: str,
     allow_photographs: bool = False,
     progress: ProgressCallback | None = None,
-) -> list[ManifestVideo]:
+) -> list[Case]:
     """Makes the videos that are not there yet, and the manifest of all.
 
     Args:
@@ -79,45 +79,29 @@ def make_benchmark_videos(
             "settings": config_to_dict(settings),
         },
     )
-    people = {person.id: person for person in benchmark.identities}
-    prompts = {prompt.id: prompt for prompt in benchmark.prompts}
-    videos = []
-    for number, case in enumerate(cases, start=1):
-        shown = [people[identity] for identity in case.identities]
-        video = _describe(case, shown, prompts[case.prompt], ordered=settings.layout_share > 0)
-        _copy_photos(folder, output, shown)
-        path = output / video.file_name
-        if not path.exists():
+    made = []
+    for number, case in enumerate(benchmark.ask(cases), start=1):
+        name = f"videos/{clip_key(case.label)}.mp4"
+        _copy_photos(folder, output, case)
+        if not (output / name).exists():
             _make_video(
                 pipeline,
                 output,
-                video,
-                seed=case.seed,
+                name,
+                case,
                 settings=settings,
                 model_name=model_name,
                 allow_photographs=allow_photographs,
             )
-        videos.append(video)
+        made.append(dataclasses.replace(case, file_name=name, ordered=settings.layout_share > 0))
         if progress is not None:
             progress(number, len(cases))
-    write_manifest(output, videos)
-    return videos
+    write_manifest(output, made)
+    return made
 
 
-def _describe(
-    case: BenchmarkCase, people: Sequence[BenchmarkIdentity], prompt: BenchmarkPrompt, *, ordered: bool
-) -> ManifestVideo:
-    return ManifestVideo(
-        file_name=f"videos/{clip_key(case.id)}.mp4",
-        case_id=case.id,
-        prompt=prompt.for_count(len(people)),
-        people=tuple(ManifestPerson(name=person.id, photos=person.photos) for person in people),
-        ordered=ordered,
-    )
-
-
-def _copy_photos(folder: Path, output: Path, people: Sequence[BenchmarkIdentity]) -> None:
-    for person in people:
+def _copy_photos(folder: Path, output: Path, case: Case) -> None:
+    for person in case.people:
         for photo in person.photos:
             source, target = photo_path(folder, photo), output / photo
             if target.exists():
@@ -126,7 +110,7 @@ def _copy_photos(folder: Path, output: Path, people: Sequence[BenchmarkIdentity]
                 content = read_bytes(source)
             except OSError as error:
                 raise UserInputError(
-                    f"The photo {source} of {person.id} cannot be read ({error.strerror}); see everything with: "
+                    f"The photo {source} of {person.name} cannot be read ({error.strerror}); see everything with: "
                     f"ingredients benchmark check {folder}"
                 ) from error
             make_folder(target.parent)
@@ -137,22 +121,22 @@ def _copy_photos(folder: Path, output: Path, people: Sequence[BenchmarkIdentity]
 def _make_video(
     pipeline: IngredientsPipeline,
     output: Path,
-    video: ManifestVideo,
+    name: str,
+    case: Case,
     *,
-    seed: int,
     settings: GenerationSettings,
     model_name: str,
     allow_photographs: bool,
 ) -> None:
-    people = identity_photos({person.name: output / person.photos[0] for person in video.people})
+    people = identity_photos({person.name: output / person.photos[0] for person in case.people})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PhotoWarning)  # `ingredients benchmark check --faces` speaks of them, once
         identities = pipeline.extract_identities(people, allow_photographs=allow_photographs)
-    request = VideoRequest(prompt=video.prompt, seed=seed, canvas_people=identities, local_people=identities)
-    (frames,) = generate_videos(pipeline, [request], variant=WHOLE, settings=settings)
+    request = VideoRequest(prompt=case.prompt, seed=case.seed, canvas_people=identities, local_people=identities)
+    (frames,) = generate_videos(pipeline, [request], parts=WHOLE, settings=settings)
     made_of = Provenance(
-        model=model_name, seed=seed, people=tuple(person.name for person in video.people), prompt=video.prompt
+        model=model_name, seed=case.seed, people=tuple(person.name for person in case.people), prompt=case.prompt
     )
-    path = output / video.file_name
+    path = output / name
     make_folder(path.parent)
     write_video(path, frames, fps=FPS, metadata=made_of.to_tags())

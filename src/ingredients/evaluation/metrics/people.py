@@ -206,7 +206,7 @@ class Variety:
 
 
 def _varieties(record: CaseRecord) -> tuple[float, float] | None:
-    """Of the video's faces and of the real clip's."""
+    """Variety of the video's faces and of the real clip's."""
     if record.changes is None or record.changes.real_variety is None:
         return None
     faces = [face.variety for face in record.changes.faces if face is not None and face.variety is not None]

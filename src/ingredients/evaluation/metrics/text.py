@@ -129,7 +129,7 @@ DUAL_ENCODER_TEXT = _cosine_with_prompt(
 )
 
 _Cosines = tuple[float, NDArray[np.float64]]
-"""With the own prompt, and with those that read otherwise."""
+"""Cosines with the own prompt, and with those that read otherwise."""
 
 
 def _wins(cosines: _Cosines) -> float:

@@ -14,13 +14,21 @@ from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment, SimilarityScale
 from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.compare import compare_results
-from ingredients.evaluation.generation import GenerationSettings, VideoRequest, assign_tokens, generate_videos
+from ingredients.evaluation.evaluate import choose_metrics, evaluate, open_folder
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.modules import evaluate_modules, forced_routing_moves, module_variants
 from ingredients.evaluation.parts import BOTH, GLOBAL_ONLY, MODULE_VARIANTS
+from ingredients.evaluation.pipeline_source import (
+    GenerationSettings,
+    PipelineSource,
+    VideoRequest,
+    assign_tokens,
+    generate_videos,
+    model_fingerprint,
+)
 from ingredients.evaluation.router_probe import balanced_recall, probe_router
-from ingredients.evaluation.runner import choose_metrics, evaluate, model_fingerprint, open_runner
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.scenes import render_scene
@@ -63,8 +71,18 @@ def judge() -> Judge:
     )
 
 
+def evaluate_model(pipeline, judge, output, *, num_cases, metrics=None, save_videos=False, progress=None, **options):
+    source = PipelineSource(pipeline, make_cases(num_cases), **options)
+    judges = named(judge)
+    return evaluate(source, judges, output, metrics=metrics, save_videos=save_videos, progress=progress)
+
+
+def named(judge: Judge) -> Judges:
+    return Judges(judge=judge, judge_name="colour", detector_name="halves")
+
+
 def run(pipeline, judge, output, **options):
-    return evaluate(
+    return evaluate_model(
         pipeline, judge, output, **({"num_cases": 2, "num_distractors": 4, "settings": SETTINGS} | options)
     )
 
@@ -114,7 +132,9 @@ def test_several_videos_at_once_change_no_number(pipeline, judge, tmp_path):
         assert together.metrics[name].value == pytest.approx(estimate.value, abs=2e-3), name
 
 
-RUN = {"needs": frozenset({"people"}), "batch_size": 1, "save_videos": False}
+def open_again(pipeline, judge, output, *, num_people=2, **options):
+    source = PipelineSource(pipeline, make_cases(1, num_people=num_people), **({"settings": SETTINGS} | options))
+    return open_folder(source, named(judge), output)
 
 
 @pytest.mark.parametrize(
@@ -126,16 +146,14 @@ RUN = {"needs": frozenset({"people"}), "batch_size": 1, "save_videos": False}
     ],
 )
 def test_a_folder_of_another_evaluation_is_refused(pipeline, judge, tmp_path, changes, named):
-    same = RUN | {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
-    open_runner(tmp_path, pipeline, judge, **same)
-    open_runner(tmp_path, pipeline, judge, **same)
+    open_again(pipeline, judge, tmp_path)
+    open_again(pipeline, judge, tmp_path)
     with pytest.raises(UserInputError, match=f"differs in {named}; choose another"):
-        open_runner(tmp_path, pipeline, judge, **(same | changes))
+        open_again(pipeline, judge, tmp_path, **changes)
 
 
 def test_other_weights_are_another_model(pipeline, judge, tmp_path):
-    same = RUN | {"settings": SETTINGS, "num_people": 2, "num_distractors": 4, "seed": 0}
-    open_runner(tmp_path, pipeline, judge, **same)
+    open_again(pipeline, judge, tmp_path)
     before = model_fingerprint(pipeline)
     weight = next(pipeline.transformer.parameters())
     with torch.no_grad():
@@ -143,7 +161,7 @@ def test_other_weights_are_another_model(pipeline, judge, tmp_path):
     try:
         assert model_fingerprint(pipeline) != before
         with pytest.raises(UserInputError, match="differs in model"):
-            open_runner(tmp_path, pipeline, judge, **same)
+            open_again(pipeline, judge, tmp_path)
     finally:
         with torch.no_grad():
             weight[0, 0] -= 1
@@ -169,13 +187,14 @@ def test_the_cases_own_people_are_never_refused(pipeline, judge, tmp_path, monke
     assert run(pipeline, judge, tmp_path, num_cases=1, metrics=["normalised_similarity"]).num_errors == 0
 
 
-def test_metrics_that_the_model_cannot_have_are_named(pipeline):
+def test_metrics_that_the_model_cannot_have_are_named(judge):
     base = make_pipeline(face_encoder=None, identity_modules=False, in_channels=3)
-    names = [metric.name for metric in choose_metrics(base, None)]
+    source, judges = PipelineSource(base, make_cases(1)), named(judge)
+    names = [metric.name for metric in choose_metrics(source, judges)]
     assert "router_accuracy" not in names
     assert "text_relevance" not in names
     with pytest.raises(UserInputError, match="router_accuracy needs identity modules"):
-        choose_metrics(base, ["router_accuracy"])
+        choose_metrics(source, judges, ["router_accuracy"])
 
 
 def test_parts_are_measured_without_what_the_paper_does_not_have(pipeline, monkeypatch):
@@ -193,7 +212,7 @@ def test_parts_are_measured_without_what_the_paper_does_not_have(pipeline, monke
     request = VideoRequest(prompt=case.prompt, seed=1, canvas_people=people, local_people=people)
     led = {}
     for variant in MODULE_VARIANTS:
-        generate_videos(pipeline, [request], variant=variant, settings=ALL_ADDITIONS)
+        generate_videos(pipeline, [request], parts=variant, settings=ALL_ADDITIONS)
         options = asked[-1]
         led[variant.name] = (
             options["layout_share"], options["identity_guidance_scale"], options["likeness_guidance_scale"]
@@ -216,7 +235,7 @@ def test_an_addition_that_nobody_asks_for_has_no_row():
 
 def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
     planned = dataclasses.replace(SETTINGS, layout_share=0.5)
-    result = evaluate_modules(pipeline, judge, tmp_path, num_cases=1, num_distractors=4, settings=planned)
+    result = evaluate_modules(pipeline, named(judge), tmp_path, num_cases=1, num_distractors=4, settings=planned)
     written = json.loads((tmp_path / "modules.json").read_text())
     assert list(written["variants"]) == [variant.name for variant in module_variants(planned)]
     assert 0 <= written["forced_routing_moves"]["value"] <= 1
@@ -236,9 +255,9 @@ def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
 def test_what_an_evaluation_writes_can_be_compared(pipeline, judge, tmp_path):
     """The numbers of each case average to the metrics, and a result does not differ from itself."""
     options = {"num_cases": 2, "num_distractors": 4}
-    result = evaluate(pipeline, judge, tmp_path / "a", settings=SETTINGS, **options)
+    result = evaluate_model(pipeline, judge, tmp_path / "a", settings=SETTINGS, **options)
     other = dataclasses.replace(SETTINGS, face_scale=3.0)
-    evaluate(pipeline, judge, tmp_path / "b", settings=other, **options)
+    evaluate_model(pipeline, judge, tmp_path / "b", settings=other, **options)
     compared = compare_results(tmp_path / "a", tmp_path / "b")
     names = {each.name for each in compared.metrics}
     assert {"normalised_similarity", "right_person_rate", "router_accuracy", "text_relevance_action"} <= names
@@ -345,5 +364,5 @@ def test_the_canvas_alone_is_shown_to_a_model_whose_faces_are_joined_after_the_v
         people = pipeline.extract_identities({str(index): photo.image for index, photo in enumerate(portraits)})
         request = VideoRequest(prompt="Two people wave.", seed=1, canvas_people=people, local_people=people)
         for variant in (GLOBAL_ONLY, BOTH):
-            (made[placement, variant.name],) = generate_videos(pipeline, [request], variant=variant, settings=SETTINGS)
+            (made[placement, variant.name],) = generate_videos(pipeline, [request], parts=variant, settings=SETTINGS)
     assert len({video.tobytes() for video in made.values()}) == 4

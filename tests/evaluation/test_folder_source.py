@@ -10,15 +10,14 @@ import pytest
 import torch
 
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation import outputs
-from ingredients.evaluation.case_tables import CASES_NAME, PEOPLE_NAME
+from ingredients.evaluation import evaluate as evaluation
+from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.inception import InceptionFeatures
-from ingredients.evaluation.manifest import ManifestPerson, ManifestVideo
+from ingredients.evaluation.result import Result
+from ingredients.evaluation.tables import CASES_NAME, PEOPLE_NAME
 from ingredients.evaluation.text_encoders import TextImageEncoder
-from ingredients.evaluation.videos import evaluate_videos
-from ingredients.evaluation.videos_result import VideosResult
 from tests.evaluation.stand_ins import make_frames
-from tests.evaluation.video_folders import BLUE, GREEN, LEFT, RED, RIGHT, VideoFolder, make_backends, wave
+from tests.evaluation.video_folders import BLUE, GREEN, LEFT, RED, RIGHT, VideoFolder, judge_videos, make_judges, wave
 from tests.faces.onnx_models import write_mean_colour
 from tests.media.phone_videos import TURNS, shown_by, turn, write_plain
 
@@ -37,20 +36,18 @@ def output(tmp_path):
     return tmp_path / "output"
 
 
-def ask(folder: VideoFolder, name: str, frames: np.ndarray, *people: ManifestPerson, **fields) -> ManifestVideo:
-    return ManifestVideo(
-        file_name=folder.video(f"{name}.mp4", frames), prompt=f"They {name}.", people=people, **fields
-    )
+def ask(folder: VideoFolder, name: str, frames: np.ndarray, *people: Person, **fields) -> Case:
+    return Case(file_name=folder.video(f"{name}.mp4", frames), prompt=f"They {name}.", people=people, **fields)
 
 
-def values(result: VideosResult, *names: str) -> dict[str, float]:
+def values(result: Result, *names: str) -> dict[str, float]:
     return {name: result.metrics[name].value for name in names}
 
 
 def test_everybody_in_place_scores_1_and_confuses_nobody(folder, output):
     ana, ben = folder.person("ana", RED), folder.person("ben", GREEN)
     path = folder.write(ask(folder, "wave", wave({LEFT: RED, RIGHT: GREEN}), ana, ben, ordered=True))
-    result = evaluate_videos(path, make_backends(), output)
+    result = judge_videos(path, make_judges(), output)
     assert values(
         result, "normalised_similarity", "normalised_similarity_minimum", "raw_similarity", "paper_face_similarity"
     ) == pytest.approx(dict.fromkeys(
@@ -79,9 +76,9 @@ def test_a_phones_video_is_judged_as_it_is_shown(folder, output):
     turn(write_plain(folder.path / "on its head.mp4", frames[:, ::-1, ::-1]), TURNS["180"])
     names = ("on its side.mp4", "on its head.mp4")
     path = folder.write(
-        *(ManifestVideo(file_name=name, prompt="They wave.", people=(ana, ben), ordered=True) for name in names)
+        *(Case(file_name=name, prompt="They wave.", people=(ana, ben), ordered=True) for name in names)
     )
-    result = evaluate_videos(path, make_backends(), output)
+    result = judge_videos(path, make_judges(), output)
     assert values(result, "right_person_rate", "found_rate", "swapped_rate") == {
         "right_person_rate": 1, "found_rate": 1, "swapped_rate": 0,
     }  # fmt: skip
@@ -97,7 +94,7 @@ def test_each_confusion_is_seen(folder, output):
         ask(folder, "miss", wave({LEFT: GREEN}), ana, ben),
         ask(folder, "more", wave({LEFT - 4: GREEN, 22: BLUE, RIGHT: RED}), ana, ben),
     )
-    result = evaluate_videos(path, make_backends(), output)
+    result = judge_videos(path, make_judges(), output)
     by_case = {case.record.label: case for case in result.cases}
     assert by_case["swap"].remarks() == ["swapped"]
     assert "blended" in by_case["blend"].remarks()
@@ -115,9 +112,9 @@ def test_permuting_people_permutes_the_answer(folder, output, tmp_path):
     ana, ben = folder.person("ana", RED), folder.person("ben", GREEN, BLUE)
     frames = wave({LEFT: RED, RIGHT: GREEN})
     video = ask(folder, "wave", frames, ana, ben)
-    straight = evaluate_videos(folder.write(video), make_backends(), output)
+    straight = judge_videos(folder.write(video), make_judges(), output)
     mirrored = dataclasses.replace(video, people=(ben, ana))
-    permuted = evaluate_videos(folder.write(mirrored), make_backends(), tmp_path / "permuted")
+    permuted = judge_videos(folder.write(mirrored), make_judges(), tmp_path / "permuted")
     assert permuted.cases[0].record.people.people == straight.cases[0].record.people.people[::-1]
     assert permuted.metrics["normalised_similarity"] == straight.metrics["normalised_similarity"]
     assert straight.cases[0].record.people.people[1].similarity == pytest.approx(np.sqrt(0.5), abs=CLOSE)
@@ -129,17 +126,17 @@ def test_people_are_told_from_those_of_other_videos(folder, output):
         ask(folder, "wave", wave({LEFT: RED}), ana),  # nearer to ben, who is in another video
         ask(folder, "nod", wave({LEFT: RED}), ben),
     )
-    result = evaluate_videos(path, make_backends(), output)
+    result = judge_videos(path, make_judges(), output)
     assert [case.record.people.people[0].right_person for case in result.cases] == [False, True]
-    assert result.num_known_people == 2
+    assert result.judged_by.num_known_people == 2
 
 
 def test_copies_of_a_photo_are_one_person(folder, output):
     ana, again = folder.person("ana", RED), folder.person("ana again", RED)
     path = folder.write(ask(folder, "wave", wave({LEFT: RED}), ana), ask(folder, "nod", wave({LEFT: RED}), again))
-    result = evaluate_videos(path, make_backends(), output)
+    result = judge_videos(path, make_judges(), output)
     assert result.metrics["right_person_rate"].value == 1
-    assert result.num_known_people == 1
+    assert result.judged_by.num_known_people == 1
 
 
 def test_a_still_loses_on_motion(folder, output):
@@ -149,7 +146,7 @@ def test_a_still_loses_on_motion(folder, output):
         ask(folder, "wave", wave({LEFT: RED}), ana, real_video=real),
         ask(folder, "freeze", make_frames(6, {LEFT: RED}), ana, real_video=real),
     )
-    result = evaluate_videos(path, make_backends(), output)
+    result = judge_videos(path, make_judges(), output)
     lively, still = (case.record.motion for case in result.cases)
     assert lively.generated == pytest.approx(lively.real, rel=0.05)
     assert still.generated < 0.05 * still.real
@@ -159,7 +156,7 @@ def test_a_still_loses_on_motion(folder, output):
     assert {"judge_frechet_distance", "variety"} <= set(result.metrics)
 
 
-def spoil(folder: VideoFolder) -> dict[str, ManifestVideo]:
+def spoil(folder: VideoFolder) -> dict[str, Case]:
     """A video each that cannot be judged, by what is wrong with it."""
     ana, ben = folder.person("ana", RED), folder.person("ben", GREEN)
     fine = ask(folder, "fine", wave({LEFT: RED, RIGHT: GREEN}), ana, ben)
@@ -178,7 +175,7 @@ def spoil(folder: VideoFolder) -> dict[str, ManifestVideo]:
         "photo without a face": (ana.photos[0], "photos/black.png"),
         "photo of two people": ben.photos,
     }.items():
-        person = ManifestPerson(name="ana", photos=photos)
+        person = Person(name="ana", photos=photos)
         videos[name] = dataclasses.replace(fine, people=(person, ben), case_id=name)
     videos["no real video"] = dataclasses.replace(fine, real_video="none.mp4", case_id="no real video")
     return videos
@@ -188,7 +185,7 @@ def test_what_cannot_be_judged_counts_as_missing_and_says_why(folder, output):
     videos = spoil(folder)
     ana, ben = folder.person("ana", RED), folder.person("ben", GREEN)
     good = ask(folder, "good", wave({LEFT: RED, RIGHT: GREEN}), ana, ben)
-    result = evaluate_videos(folder.write(good, *videos.values()), make_backends(), output)
+    result = judge_videos(folder.write(good, *videos.values()), make_judges(), output)
     errors = dict(zip(videos, (case.record.error for case in result.cases[1:]), strict=True))
     expected = {
         "no video": "no-video.mp4 does not exist",
@@ -216,25 +213,25 @@ def test_what_cannot_be_judged_counts_as_missing_and_says_why(folder, output):
 def test_or_the_evaluation_stops(folder, output):
     video = spoil(folder)["no photo"]
     with pytest.raises(UserInputError, match=r"Case no photo: The photo .*none\.png does not exist"):
-        evaluate_videos(folder.write(video), make_backends(), output, on_error="stop")
+        judge_videos(folder.write(video), make_judges(), output, on_error="stop")
 
 
 def test_what_is_judged_is_not_judged_again_unless_it_changed(folder, output):
     ana = folder.person("ana", RED)
     videos = [ask(folder, name, wave({LEFT: colour}), ana) for name, colour in (("wave", RED), ("nod", GREEN))]
     path = folder.write(*videos)
-    first = evaluate_videos(path, make_backends(), output)
+    first = judge_videos(path, make_judges(), output)
     records = sorted((output / "cases" / "videos").iterdir())
     times = [record.stat().st_mtime_ns for record in records]
-    assert evaluate_videos(path, make_backends(), output).metrics == first.metrics
+    assert judge_videos(path, make_judges(), output).metrics == first.metrics
     assert [record.stat().st_mtime_ns for record in records] == times
     folder.video("nod.mp4", wave({LEFT: RED}))
-    again = evaluate_videos(path, make_backends(), output)
+    again = judge_videos(path, make_judges(), output)
     assert records[0].stat().st_mtime_ns == times[0]
     assert again.metrics["normalised_similarity"].value == pytest.approx(1, abs=CLOSE)
     folder.photo("ana-0.png", GREEN)
     with pytest.raises(UserInputError, match="differs in photos; choose another output folder"):
-        evaluate_videos(path, make_backends(), output)
+        judge_videos(path, make_judges(), output)
 
 
 def test_a_judge_without_a_scale_gives_cosines_or_takes_one_from_photos(folder, output, tmp_path):
@@ -245,43 +242,43 @@ def test_a_judge_without_a_scale_gives_cosines_or_takes_one_from_photos(folder, 
     ]
     videos = [ask(folder, f"v{index}", wave({LEFT: RED, RIGHT: GREEN}), *pair) for index, pair in enumerate(people)]
     one = folder.write(dataclasses.replace(videos[0], people=(people[0][1],)))
-    raw = evaluate_videos(one, make_backends(scale=None), tmp_path / "raw")
+    raw = judge_videos(one, make_judges(scale=None), tmp_path / "raw")
     assert "normalised_similarity" not in raw.metrics
     assert raw.metrics["raw_similarity"].value == pytest.approx(1, abs=CLOSE)
     assert json.loads((tmp_path / "raw" / "result.json").read_text())["judge"]["scale"] is None
     assert "not calibrated" in (tmp_path / "raw" / "report.md").read_text()
     many = folder.write(*videos)
-    scaled = evaluate_videos(many, make_backends(scale=None), output)
-    assert scaled.folder_scale is not None
-    assert scaled.folder_scale.source == "photos"
+    scaled = judge_videos(many, make_judges(scale=None), output)
+    assert scaled.judged_by.folder_scale is not None
+    assert scaled.judged_by.folder_scale.source == "photos"
     assert scaled.metrics["normalised_similarity"].value > 0.9
     written = json.loads((output / "result.json").read_text())["judge"]
-    assert written["calibration"]["num_same"] == 12 == scaled.folder_scale.num_same
-    assert evaluate_videos(many, make_backends(scale=None), output).folder_scale == scaled.folder_scale
-    handed_over = evaluate_videos(
-        one, make_backends(scale=None), tmp_path / "other", calibration=output / "calibration.json"
+    assert written["calibration"]["num_same"] == 12 == scaled.judged_by.folder_scale.num_same
+    assert judge_videos(many, make_judges(scale=None), output).judged_by.folder_scale == scaled.judged_by.folder_scale
+    handed_over = judge_videos(
+        one, make_judges(scale=None), tmp_path / "other", calibration=output / "calibration.json"
     )
-    assert handed_over.scale == scaled.scale
+    assert handed_over.judged_by.scale == scaled.judged_by.scale
 
 
 def test_real_videos_are_the_better_source_of_a_scale(folder, output):
     ana, ben = folder.person("ana", RED), folder.person("ben", GREEN)
     real = folder.video("real.mp4", wave({LEFT: (200, 60, 0), RIGHT: GREEN}))
     path = folder.write(ask(folder, "wave", wave({LEFT: RED, RIGHT: GREEN}), ana, ben, real_video=real))
-    result = evaluate_videos(path, make_backends(scale=None), output)
-    assert result.folder_scale is not None
-    assert (result.folder_scale.source, result.folder_scale.num_same) == ("real_videos", 12)
+    result = judge_videos(path, make_judges(scale=None), output)
+    assert result.judged_by.folder_scale is not None
+    assert (result.judged_by.folder_scale.source, result.judged_by.folder_scale.num_same) == ("real_videos", 12)
     assert result.metrics["normalised_similarity"].value > 1  # clearer than the real video
 
 
 def test_people_known_by_one_photo_have_a_scale_of_their_own(folder, output, tmp_path):
-    backends = make_backends()
-    backends.judge.one_photo_scale = dataclasses.replace(backends.judge.scale, same_person_mean=0.5)
+    judges = make_judges()
+    judges.judge.one_photo_scale = dataclasses.replace(judges.judge.scale, same_person_mean=0.5)
     one, two = folder.person("ana", RED), folder.person("ben", RED, (250, 0, 0))
     video = ask(folder, "wave", wave({LEFT: RED}), one)
-    assert evaluate_videos(folder.write(video), backends, output).metrics["normalised_similarity"].value > 1.9
+    assert judge_videos(folder.write(video), judges, output).metrics["normalised_similarity"].value > 1.9
     video = dataclasses.replace(video, people=(two,))
-    result = evaluate_videos(folder.write(video), backends, tmp_path / "two")
+    result = judge_videos(folder.write(video), judges, tmp_path / "two")
     assert result.metrics["normalised_similarity"].value == pytest.approx(1, abs=CLOSE)
 
 
@@ -290,7 +287,7 @@ def test_long_videos_can_be_looked_at_in_part(folder, output):
     frames = wave({LEFT: RED}, num_frames=9)
     frames[[1, 3, 5, 7]] = 0
     path = folder.write(ask(folder, "blink", frames, ana))
-    result = evaluate_videos(path, make_backends(), output, max_frames=5)
+    result = judge_videos(path, make_judges(), output, max_frames=5)
     assert result.cases[0].record.people.people[0].frames_found == 5
     assert result.metrics["paper_face_similarity"].value == pytest.approx(1, abs=CLOSE)
 
@@ -299,11 +296,11 @@ def test_fid_needs_inception_and_compares_with_photos_and_real_videos(folder, ou
     weight = np.zeros((3, 2048))
     weight[0, 3] = 1
     network = InceptionFeatures(write_mean_colour(tmp_path / "inception.onnx", weight, size=299))
-    backends = dataclasses.replace(make_backends(), inception=network)
+    judges = dataclasses.replace(make_judges(), inception=network)
     ana = folder.person("ana", RED, RED)
     real = folder.video("real.mp4", make_frames(6, {LEFT: (155, 0, 0)}))
     path = folder.write(ask(folder, "wave", make_frames(6, {LEFT: RED}), ana, real_video=real))
-    result = evaluate_videos(path, backends, output)
+    result = judge_videos(path, judges, output)
     assert result.metrics["paper_fid"].value == pytest.approx(0, abs=2e-3)
     assert result.metrics["fid"].value == pytest.approx((100 / 255) ** 2, rel=0.1)
 
@@ -329,7 +326,7 @@ def test_text_is_judged_by_clip(folder, output):
         dataclasses.replace(ask(folder, "a", wave({LEFT: RED}), ana), prompt="A red one."),
         dataclasses.replace(ask(folder, "b", wave({LEFT: GREEN}), ana), prompt="A red two."),
     ]
-    result = evaluate_videos(folder.write(*videos), dataclasses.replace(make_backends(), text_encoder=encoder), output)
+    result = judge_videos(folder.write(*videos), dataclasses.replace(make_judges(), text_encoder=encoder), output)
     assert result.metrics["paper_clip_text"].value == pytest.approx(0.5)
     assert "dual_encoder_text" not in result.metrics
 
@@ -339,7 +336,7 @@ def test_the_outputs_hold_the_same_cases(folder, output):
     path = folder.write(
         ask(folder, "wave", wave({LEFT: RED, RIGHT: GREEN}), ana, ben), ask(folder, "nod", wave({LEFT: RED}), ana)
     )
-    result = evaluate_videos(path, make_backends(), output)
+    result = judge_videos(path, make_judges(), output)
     written = json.loads((output / "result.json").read_text())
     assert written == json.loads(json.dumps(result.to_json()))
     assert [case["case_id"] for case in written["cases"]] == ["wave", "nod"]
@@ -356,13 +353,13 @@ def test_a_report_that_cannot_be_made_leaves_no_result(folder, output, monkeypat
         raise UserInputError("This report cannot be made.")
 
     path = folder.write(ask(folder, "wave", wave({LEFT: RED}), folder.person("ana", RED)))
-    monkeypatch.setattr(outputs, "html_report", fail)
+    monkeypatch.setattr(evaluation, "html_report", fail)
     with pytest.raises(UserInputError, match="cannot be made"):
-        evaluate_videos(path, make_backends(), output)
+        judge_videos(path, make_judges(), output)
     names = {"result.json", "report.md", "report.html", CASES_NAME, PEOPLE_NAME}
     assert not names & {each.name for each in output.iterdir()}
     monkeypatch.undo()
-    evaluate_videos(path, make_backends(), output)
+    judge_videos(path, make_judges(), output)
     assert names <= {each.name for each in output.iterdir()}
 
 
@@ -373,7 +370,7 @@ def test_no_cell_is_a_formula(folder, output):
         dataclasses.replace(ask(folder, f"v{number}", wave({LEFT: RED}), *people), prompt=prompt)
         for number, prompt in enumerate(evil)
     ]
-    evaluate_videos(folder.write(*videos), make_backends(), output)
+    judge_videos(folder.write(*videos), make_judges(), output)
     with (output / CASES_NAME).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["prompt"] for row in rows] == [f"'{text}" for text in evil[:5]] + [evil[5]]
@@ -384,6 +381,6 @@ def test_no_cell_is_a_formula(folder, output):
 def test_unknown_metrics_and_metrics_that_cannot_be_had_are_named(folder, output):
     path = folder.write(ask(folder, "wave", wave({LEFT: RED}), folder.person("ana", RED)))
     with pytest.raises(UserInputError, match="motion_amount needs real videos, which this evaluation lacks"):
-        evaluate_videos(path, make_backends(), output, metrics=["motion_amount"])
-    only = evaluate_videos(path, make_backends(), output, metrics=["drift"])
+        judge_videos(path, make_judges(), output, metrics=["motion_amount"])
+    only = judge_videos(path, make_judges(), output, metrics=["drift"])
     assert list(only.metrics) == ["drift"]

@@ -9,18 +9,17 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.faces_types import Face
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.cases import make_cases, person_photos
-from ingredients.evaluation.generation import GenerationSettings
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.judges import Backends
+from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.manifest import read_manifest
-from ingredients.evaluation.runner import evaluate
-from ingredients.evaluation.videos import evaluate_videos
+from ingredients.evaluation.pipeline_source import GenerationSettings
 from ingredients.media.photos import load_photo
 from ingredients.media.video import read_video
 from ingredients.world.identity import sample_identity
 from tests.apps.tiny_model import make_calibration
 from tests.evaluation.stand_ins import MeanColourRecogniser
-from tests.evaluation.test_runner import HalvesDetector
+from tests.evaluation.test_pipeline_source import HalvesDetector, evaluate_model
+from tests.evaluation.video_folders import judge_videos
 from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
 
 SETTINGS = GenerationSettings(num_inference_steps=2, guidance_scale=2.0, height=32, width=40)
@@ -32,7 +31,7 @@ class KnowingDetector(HalvesDetector):
     def __init__(self) -> None:
         self.faces: dict[bytes, Face] = {}
         for case in make_cases(2):
-            for person, seed in zip(case.people, case.portrait_seeds, strict=True):
+            for person, seed in zip(case.identities, case.identity_seeds, strict=True):
                 for photo in person_photos(person, seed, size=128):
                     box = np.concatenate([photo.landmarks.min(axis=0), photo.landmarks.max(axis=0)])
                     self.faces[photo.image.tobytes()] = Face(box=box, score=1.0, landmarks=photo.landmarks)
@@ -54,9 +53,9 @@ def judge() -> Judge:
 
 
 def test_a_saved_evaluation_is_read_and_gives_the_same_people(pipeline, judge, tmp_path):
-    own = evaluate(pipeline, judge, tmp_path / "own", num_cases=2, settings=SETTINGS, save_videos=True)
-    backends = Backends(judge=judge, judge_name="colour", detector_name="halves")
-    again = evaluate_videos(tmp_path / "own", backends, tmp_path / "again")
+    own = evaluate_model(pipeline, judge, tmp_path / "own", num_cases=2, settings=SETTINGS, save_videos=True)
+    judges = Judges(judge=judge, judge_name="colour", detector_name="halves")
+    again = judge_videos(tmp_path / "own", judges, tmp_path / "again")
     assert again.num_errors == 0
     for first, second in zip(own.records, again.cases, strict=True):
         assert [person.found for person in second.record.people.people] == [True, True]
@@ -72,9 +71,9 @@ def test_a_saved_evaluation_is_read_and_gives_the_same_people(pipeline, judge, t
 
 def test_people_of_the_drawn_world_are_known_exactly(pipeline, judge, tmp_path):
     """As they are to a judge that ships with a model, which has a calibration."""
-    own = evaluate(pipeline, judge, tmp_path / "own", num_cases=2, settings=SETTINGS, save_videos=True)
-    backends = Backends(judge=judge, judge_name="model", detector_name="model", calibration=make_calibration())
-    again = evaluate_videos(tmp_path / "own", backends, tmp_path / "again")
+    own = evaluate_model(pipeline, judge, tmp_path / "own", num_cases=2, settings=SETTINGS, save_videos=True)
+    judges = Judges(judge=judge, judge_name="model", detector_name="model", calibration=make_calibration())
+    again = judge_videos(tmp_path / "own", judges, tmp_path / "again")
     for first, second in zip(own.records, again.cases, strict=True):
         assert second.record.people == first.people
         assert second.record.paper == first.paper
@@ -83,7 +82,7 @@ def test_people_of_the_drawn_world_are_known_exactly(pipeline, judge, tmp_path):
 
 
 def test_the_folder_holds_what_the_manifest_names(pipeline, judge, tmp_path):
-    evaluate(pipeline, judge, tmp_path, num_cases=2, num_distractors=4, settings=SETTINGS, save_videos=True)
+    evaluate_model(pipeline, judge, tmp_path, num_cases=2, num_distractors=4, settings=SETTINGS, save_videos=True)
     videos = read_manifest(tmp_path)
     assert len(videos) == 2
     for video in videos:
@@ -99,10 +98,10 @@ def test_the_folder_holds_what_the_manifest_names(pipeline, judge, tmp_path):
 
 def test_videos_that_were_not_kept_are_made_again_when_they_should_be(pipeline, judge, tmp_path):
     options = {"num_cases": 1, "num_distractors": 4, "settings": SETTINGS}
-    first = evaluate(pipeline, judge, tmp_path, **options)
+    first = evaluate_model(pipeline, judge, tmp_path, **options)
     assert not (tmp_path / "manifest.jsonl").exists()
     assert not (tmp_path / "videos").exists()
-    second = evaluate(pipeline, judge, tmp_path, save_videos=True, **options)
+    second = evaluate_model(pipeline, judge, tmp_path, save_videos=True, **options)
     assert (tmp_path / "videos" / "whole" / "0000.mp4").is_file()
     assert second.metrics["raw_similarity"] == first.metrics["raw_similarity"]
     assert json.loads((tmp_path / "result.json").read_text())["num_errors"] == 0

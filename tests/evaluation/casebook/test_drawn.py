@@ -21,7 +21,7 @@ from ingredients.evaluation.casebook.drawn import (
     drawn_people,
     drawn_scenes,
 )
-from ingredients.evaluation.casebook.sets import deal_prompts, make_cases, reference_sets, spread_offsets
+from ingredients.evaluation.casebook.sets import deal_cases, deal_prompts, reference_sets, spread_offsets
 from ingredients.evaluation.cases import make_cases as make_default_cases
 from ingredients.world import vocabulary
 from ingredients.world.captions import ACTIONS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES, words
@@ -57,7 +57,7 @@ def test_fifty_people_of_the_evaluation_split_are_spread_over_the_features():
 
 def test_nobody_of_the_benchmark_is_in_the_default_cases():
     people = {person for _, person in drawn_people().values()}
-    assert not people & {person for case in make_default_cases(100) for person in case.people}
+    assert not people & {person for case in make_default_cases(100) for person in case.identities}
 
 
 def test_sixty_prompts_are_balanced():
@@ -108,7 +108,7 @@ def test_cases_of_the_evaluation_are_those_of_the_folder(num_people: int):
     cases = drawn_cases(100, num_people=num_people)
     assert drawn_cases(7, num_people=num_people) == cases[:7]
     for case, written in zip(cases, benchmark.cases_of(num_people), strict=True):
-        assert case.people == tuple(people[name][1] for name in written.identities)
+        assert case.identities == tuple(people[name][1] for name in written.identities)
         assert case.seed == written.seed
         assert case.attributes.count == num_people
         assert set(words(case.prompt)) <= known
@@ -211,7 +211,7 @@ def test_a_set_without_two_fitting_prompts_is_named():
         prompts=(make_prompt("p"), make_prompt("q", text={"3": "Three people wave"})),
     )
     with pytest.raises(UserInputError, match=r'Fewer than 2 prompts fit the 2 people .*a text for "2"'):
-        make_cases(benchmark, 2)
+        deal_cases(benchmark, 2)
 
 
 def test_held_out_pairs_are_stated_in_the_cases():
@@ -220,7 +220,7 @@ def test_held_out_pairs_are_stated_in_the_cases():
         identities=tuple(make_person(name) for name in "abcd"),
         prompts=(make_prompt("p"), make_prompt("q", background="beach")),
     )
-    cases = make_cases(benchmark, 3)
+    cases = deal_cases(benchmark, 3)
     assert {(case.prompt, case.held_out_pair) for case in cases} == {("p", True), ("q", False)}
     unknown = dataclasses.replace(benchmark, info=BenchmarkInfo(name="mine", version="1"))
-    assert not any(case.held_out_pair for case in make_cases(unknown, 3))
+    assert not any(case.held_out_pair for case in deal_cases(unknown, 3))

@@ -9,8 +9,8 @@ import torch
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.evaluation.evaluation_folder import judge_fingerprint
 from ingredients.evaluation.inception import InceptionFeatures
-from ingredients.evaluation.judges import has_own_detector, load_backends, load_model_calibration
-from ingredients.evaluation.results import calibration_table
+from ingredients.evaluation.judges import has_own_detector, load_judges, load_model_calibration
+from ingredients.evaluation.tables import calibration_table
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.dlib_faces import DlibFaceDetector, DlibFaceRecogniser
 from ingredients.faces.drawn_face_stack import save_judge_detector
@@ -34,7 +34,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_models_judge_comes_with_its_scale_its_detector_and_its_text_encoder(model):
-    backends = load_backends(model)
+    backends = load_judges(model)
     assert backends.judge.is_calibrated
     assert backends.calibration is not None
     assert backends.judge.scale == backends.calibration.scale
@@ -47,7 +47,7 @@ def test_the_models_judge_comes_with_its_scale_its_detector_and_its_text_encoder
 def test_the_judge_of_the_model_that_ships_finds_faces_by_a_detector_of_its_own(model, tmp_path):
     """It neither aligns the photos nor steers the generator; a model without one lends the generator's."""
     shipped = default_model_path()
-    judges, generators = load_backends(shipped).judge.detector, load_face_stack(shipped / "face_encoder").detector
+    judges, generators = load_judges(shipped).judge.detector, load_face_stack(shipped / "face_encoder").detector
     assert has_own_detector(shipped)
     assert judges.config.widths != generators.config.widths
     calibration = load_model_calibration(shipped)
@@ -56,7 +56,7 @@ def test_the_judge_of_the_model_that_ships_finds_faces_by_a_detector_of_its_own(
     check = load_people_check(shipped, load_face_stack(shipped / "face_encoder"))
     assert check.judge.detector.config == judges.config  # what is said after `ingredients generate`
     assert not has_own_detector(model)
-    lent = load_backends(model).judge.detector.network.state_dict()
+    lent = load_judges(model).judge.detector.network.state_dict()
     own = load_face_stack(model / "face_encoder").detector.network.state_dict()
     assert all(torch.equal(tensor, lent[name]) for name, tensor in own.items())
     assert "the generator's detector finds" in calibration_table(load_model_calibration(model))
@@ -64,22 +64,22 @@ def test_the_judge_of_the_model_that_ships_finds_faces_by_a_detector_of_its_own(
     save_judge_detector(judges, tmp_path / "half" / "judge")
     (tmp_path / "half" / "judge" / "detector.safetensors").unlink()
     with pytest.raises(ModelFolderError, match="detector"):
-        load_backends(tmp_path / "half")
+        load_judges(tmp_path / "half")
 
 
 def test_dlib_compares_distances_within_its_own_limit(model):
-    backends = load_backends(model, judge="dlib")
+    backends = load_judges(model, judge="dlib")
     assert isinstance(backends.judge.detector, DlibFaceDetector)
     assert isinstance(backends.judge.recogniser, DlibFaceRecogniser)
     assert (backends.judge.measure, backends.judge.is_calibrated) == ("distance", False)
     assert backends.judge.scale.same_person_limit == pytest.approx(0.4)
     assert backends.text_encoder is None
-    drawn = load_backends(model, judge="dlib", pictures="drawings")
+    drawn = load_judges(model, judge="dlib", own_videos=True)
     assert isinstance(drawn.judge.detector, HeatmapFaceDetector)
 
 
 def test_dlib_takes_a_photograph_for_itself(model):
-    judge = load_backends(model, judge="dlib").judge
+    judge = load_judges(model, judge="dlib").judge
     photo = np.asarray(skimage.data.astronaut())[:200, 100:340]
     frames = np.stack([photo[:, ::-1]] * 2)
     (ana,) = judge.assess(frames, [judge.embed_person([photo])]).people
@@ -97,7 +97,7 @@ def test_dlib_takes_a_photograph_for_itself(model):
 )
 def test_onnx_files_are_read_as_what_they_are_called(model, tmp_path, name, kind, size, limit):
     file = write_mean_colour(tmp_path / "net.onnx", WEIGHT, size=size)
-    backends = load_backends(model, judge=f"{name}:{file}")
+    backends = load_judges(model, judge=f"{name}:{file}")
     assert type(backends.judge.recogniser) is kind
     assert (backends.judge.measure, backends.judge.scale.limit) == ("cosine", limit)
     assert isinstance(backends.judge.detector, DlibFaceDetector)
@@ -106,15 +106,15 @@ def test_onnx_files_are_read_as_what_they_are_called(model, tmp_path, name, kind
 def test_a_detector_can_be_named(model, tmp_path):
     scrfd = write_scrfd(tmp_path / "scrfd.onnx")
     judge = f"arcface:{write_mean_colour(tmp_path / 'net.onnx', WEIGHT)}"
-    assert isinstance(load_backends(model, judge=judge, detector=f"scrfd:{scrfd}").judge.detector, ScrfdFaceDetector)
-    assert isinstance(load_backends(model, judge=judge, detector="model").judge.detector, HeatmapFaceDetector)
-    assert isinstance(load_backends(model, detector="dlib").judge.detector, DlibFaceDetector)
+    assert isinstance(load_judges(model, judge=judge, detector=f"scrfd:{scrfd}").judge.detector, ScrfdFaceDetector)
+    assert isinstance(load_judges(model, judge=judge, detector="model").judge.detector, HeatmapFaceDetector)
+    assert isinstance(load_judges(model, detector="dlib").judge.detector, DlibFaceDetector)
 
 
 def test_clip_and_inception_are_files(model, tmp_path):
     write_clip_folder(tmp_path / "clip")
     inception = write_mean_colour(tmp_path / "inception.onnx", np.ones((3, 2048)), size=299)
-    backends = load_backends(model, clip=tmp_path / "clip", inception=inception)
+    backends = load_judges(model, clip=tmp_path / "clip", inception=inception)
     assert backends.text_encoder is not None
     assert backends.text_encoder.name == "clip"
     assert isinstance(backends.inception, InceptionFeatures)
@@ -134,12 +134,12 @@ def test_clip_and_inception_are_files(model, tmp_path):
 )
 def test_what_there_is_not_is_named(model, options, message):
     with pytest.raises(UserInputError, match=message):
-        load_backends(model, **options)
+        load_judges(model, **options)
 
 
 def test_a_model_without_a_judge_is_named(tmp_path):
     with pytest.raises(ModelFolderError):
-        load_backends(tmp_path)
+        load_judges(tmp_path)
 
 
 def test_the_fingerprint_changes_with_the_file_and_with_the_kind(model, tmp_path):
@@ -148,7 +148,7 @@ def test_the_fingerprint_changes_with_the_file_and_with_the_kind(model, tmp_path
     same.write_bytes(one.read_bytes())
     other = write_mean_colour(tmp_path / "other.onnx", WEIGHT + 1)
     prints = {
-        name: judge_fingerprint(load_backends(model, judge=judge).judge)
+        name: judge_fingerprint(load_judges(model, judge=judge).judge)
         for name, judge in {
             "one": f"arcface:{one}",
             "same": f"arcface:{same}",

@@ -1,0 +1,318 @@
+"""What is measured on a video, whoever made it: its record.
+
+Legend: F frames, H/W pixels, N people, M other people, D embedding.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.faces_types import Face
+from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
+from ingredients.evaluation.case_record import (
+    CaseRecord,
+    ChangesRecord,
+    FacesRecord,
+    InceptionRecord,
+    MotionRecord,
+    Need,
+    PaperRecord,
+    RoutingRecord,
+    Vector,
+    pack_features,
+)
+from ingredients.evaluation.cases import Case
+from ingredients.evaluation.changes import FaceChanges, face_variety, find_confusion, measure_changes
+from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
+from ingredients.evaluation.judge import ClipView, Judge
+from ingredients.evaluation.judges import Judges
+from ingredients.evaluation.known_people import KnownPeople, KnownPerson
+from ingredients.evaluation.metrics.motion import frame_changes
+from ingredients.evaluation.similarity import paper_face_similarity
+from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
+
+_DECIMALS = 5
+"""Digits of embeddings in records."""
+
+_OF_REAL_VIDEOS: frozenset[Need] = frozenset({"faces", "routing"})
+"""Parts of a record that there are only where there is a real video."""
+
+_OF_REAL_FACES: frozenset[Need] = frozenset({"faces", "changes", "inception"})
+"""Parts for which the faces of the real video are looked at."""
+
+_OF_REAL_PIXELS: frozenset[Need] = frozenset({"text", "motion"})
+"""Parts that compare with the real video as a whole."""
+
+
+def parts_of_case(case: Case, needs: frozenset[Need]) -> frozenset[Need]:
+    """Which of the parts that are needed a case can have."""
+    return needs if case.has_real_video else needs - _OF_REAL_VIDEOS
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RealView:
+    """What counts of a real video."""
+
+    tracks: Sequence[TrackEmbeddings]
+    """Its faces; none where nobody asks for them."""
+
+    num_frames: int
+    """Frames that were looked at."""
+
+    changes: tuple[float, ...]
+    """Mean change of a pixel at each transition from one frame to the next."""
+
+    text: Vector | None
+    """Embeddings of its frames, averaged; None where nobody judges text."""
+
+    features: str | None
+    """InceptionV3's features of its face regions, packed; None without the network."""
+
+
+class Measurer:
+    """Measures the videos of a source, for all metrics that are wanted.
+
+    Args:
+        judges: everybody who judges; another scale may be given to the judge of faces afterwards.
+        known: the people of the cases.
+        needs: parts of the records to measure.
+        real_frames: a real video (F, H, W, 3) of a case, if there is one.
+        probe_router: what the model's router does, if it is needed.
+        max_frames: frames of a video that are looked at for faces and text, spread evenly; None: all.
+    """
+
+    def __init__(
+        self,
+        judges: Judges,
+        known: KnownPeople,
+        *,
+        needs: frozenset[Need],
+        real_frames: Callable[[Case], UInt8Array | None],
+        probe_router: Callable[[Case], RoutingRecord],
+        max_frames: int | None = None,
+    ) -> None:
+        self.judges = judges
+        self.known = known
+        self.needs = needs
+        self.max_frames = max_frames
+        self._real_frames = real_frames
+        self._probe_router = probe_router
+        self._real_views: dict[str, RealView] = {}
+
+    def measure(
+        self, case: Case, frames: UInt8Array, *, seconds: float = 0.0, source: str | None = None
+    ) -> CaseRecord:
+        """Measures one video.
+
+        Args:
+            case: what it was asked for with.
+            frames: (F, H, W, 3).
+            seconds: time that the generation took.
+            source: hash of the video and of what was asked for, where the video was made elsewhere.
+
+        Raises:
+            UserInputError: if a photo or the real video cannot be used.
+        """
+        needs, judge = parts_of_case(case, self.needs), self.judges.judge
+        people = self.known.of_case(case)
+        references = np.stack([person.reference for person in people])  # (N, D)
+        real = self.view_real(case)
+        seen = self._spread(frames)
+        view = judge.look(seen)
+        record = CaseRecord(
+            index=case.index,
+            prompt=case.prompt,
+            case_id=case.name,
+            source=source,
+            people=self._assess(view, people, num_frames=len(seen)),
+            seconds=round(seconds, 3),
+        )
+        if case.other_people:
+            others = self.known.know(case.other_people)
+            record = dataclasses.replace(record, other_people=self._assess(view, others, num_frames=len(seen)))
+        if "paper" in needs:
+            similarity = paper_face_similarity(view.embeddings, references, measure=judge.measure)
+            record = dataclasses.replace(record, paper=PaperRecord(face_similarity=round(similarity, _DECIMALS)))
+        if "text" in needs:
+            assert self.judges.text_encoder is not None  # `needs` were checked against the judges
+            text = compare_with_prompt(
+                self.judges.text_encoder, seen, case.prompt, real_frames=None if real is None else real.text
+            )
+            record = dataclasses.replace(record, text=text)
+        if "routing" in needs:
+            record = dataclasses.replace(record, routing=self._probe_router(case))
+        if "faces" in needs:
+            assert real is not None  # or the case could not have this part
+            faces = FacesRecord(generated=face_vectors(view.tracks), real=face_vectors(real.tracks))
+            record = dataclasses.replace(record, faces=faces)
+        if "inception" in needs:
+            record = dataclasses.replace(record, inception=self._see_regions(seen, view, people, real))
+        if "changes" in needs:
+            changes = follow_changes(
+                judge, record.people, view.tracks, people, num_frames=len(seen), ordered=case.ordered
+            )
+            if real is not None:
+                changes = dataclasses.replace(changes, real_variety=mean_variety(real.tracks))
+            record = dataclasses.replace(record, changes=changes)
+        if "motion" in needs:
+            motion = measure_motion(frames, None if real is None else real.changes, temporal_ratio=case.temporal_ratio)
+            record = dataclasses.replace(record, motion=motion)
+        return record
+
+    def view_real(self, case: Case, *, with_faces: bool = False) -> RealView | None:
+        """What counts of a case's real video; the file that several cases share is looked at once.
+
+        Args:
+            case: whose.
+            with_faces: whether its faces are looked at where no metric needs them, too.
+
+        Raises:
+            UserInputError: if it cannot be read.
+        """
+        name, with_faces = case.real_video, with_faces or bool(self.needs & _OF_REAL_FACES)
+        if not case.has_real_video or not (with_faces or self.needs & _OF_REAL_PIXELS):
+            return None
+        if name is not None and name in self._real_views:
+            return self._real_views[name]
+        frames = self._real_frames(case)
+        if frames is None:
+            return None
+        seen, encoder, inception = self._spread(frames), self.judges.text_encoder, self.judges.inception
+        looked = self.judges.judge.look(seen) if with_faces else None
+        view = RealView(
+            tracks=[] if looked is None else looked.tracks,
+            num_frames=len(seen),
+            changes=tuple(frame_changes(frames)) if "motion" in self.needs else (),
+            text=embed_clip(encoder, seen) if encoder is not None and "text" in self.needs else None,
+            features=region_features(inception, seen, looked.faces)
+            if inception is not None and looked is not None and "inception" in self.needs
+            else None,
+        )
+        if name is not None:
+            self._real_views[name] = view
+        return view
+
+    def _assess(self, view: ClipView, people: Sequence[KnownPerson], *, num_frames: int) -> ClipAssessment:
+        others = self.known.others(people)
+        return self.judges.judge.assess_tracks(
+            view.tracks,
+            [person.reference for person in people],
+            num_frames=num_frames,
+            distractors=others.embeddings,
+            needs_limit=others.are_few,
+        )
+
+    def _see_regions(
+        self, frames: UInt8Array, view: ClipView, people: Sequence[KnownPerson], real: RealView | None
+    ) -> InceptionRecord:
+        assert self.judges.inception is not None
+        photos: list[Float32Array] = [photo.features for person in people for photo in person.photos]
+        return InceptionRecord(
+            generated=region_features(self.judges.inception, frames, view.faces),
+            photos=pack_features(np.concatenate(photos)),
+            real=None if real is None else real.features,
+        )
+
+    def _spread(self, frames: UInt8Array) -> UInt8Array:
+        if self.max_frames is None or len(frames) <= self.max_frames:
+            return frames
+        chosen = np.linspace(0, len(frames) - 1, num=self.max_frames).round().astype(int)
+        return np.asarray(frames[chosen], dtype=np.uint8)
+
+
+def follow_changes(
+    judge: Judge,
+    assessment: ClipAssessment,
+    tracks: Sequence[TrackEmbeddings],
+    people: Sequence[KnownPerson],
+    *,
+    num_frames: int,
+    ordered: bool,
+) -> ChangesRecord:
+    """Who appears as whom, and how each person's face changes from what it is in the first of their photos.
+
+    Args:
+        judge: whose scale parts the same person from strangers.
+        assessment: of these tracks, against these people.
+        tracks: faces of the video.
+        people: N of them.
+        num_frames: frames of the video.
+        ordered: whether the people were asked for in this order from left to right.
+    """
+    faces: list[FaceChanges | None] = []
+    for assessed, person in zip(assessment.people, people, strict=True):
+        track = None if assessed.track is None else tracks[assessed.track]
+        if track is None or track.landmarks is None:
+            faces.append(None)
+        else:
+            faces.append(
+                measure_changes(
+                    track.embeddings,
+                    track.landmarks,
+                    person.reference,
+                    person.photos[0].landmarks,
+                    measure=judge.measure,
+                )
+            )
+    confusion = find_confusion(
+        tracks,
+        np.stack([person.reference for person in people]),
+        scale=judge.scale,
+        num_frames=num_frames,
+        ordered=ordered,
+        measure=judge.measure,
+    )
+    return ChangesRecord(confusion=confusion, faces=tuple(faces))
+
+
+def measure_motion(
+    frames: UInt8Array, real_changes: Sequence[float] | None, *, temporal_ratio: int | None
+) -> MotionRecord:
+    """What changes from frame to frame of a video (F, H, W, 3).
+
+    Args:
+        frames: of the video.
+        real_changes: `frame_changes` of a real video of the same people and prompt; None without one.
+        temporal_ratio: frames in each latent frame of the video's VAE but the first; None if nobody knows.
+    """
+    changes = frame_changes(frames)
+    return MotionRecord(
+        generated=_mean(changes),
+        real=None if real_changes is None else _mean(real_changes),
+        by_transition=_rounded(changes),
+        real_by_transition=_rounded(real_changes or ()),
+        temporal_ratio=temporal_ratio,
+    )
+
+
+def _mean(changes: Sequence[float]) -> float:
+    return float(np.mean(changes)) if changes else 0.0
+
+
+def _rounded(numbers: Sequence[float]) -> tuple[float, ...]:
+    return tuple(round(number, 6) for number in numbers)
+
+
+def mean_variety(tracks: Sequence[TrackEmbeddings]) -> float | None:
+    """How far the faces of a real video move in themselves; None without a face."""
+    varieties = [face_variety(track.landmarks) for track in tracks if track.landmarks is not None]
+    return float(np.mean(varieties)) if varieties else None
+
+
+def face_vectors(tracks: Sequence[TrackEmbeddings]) -> tuple[Vector, ...]:
+    """The embeddings of all faces of the tracks, rounded."""
+    return tuple(
+        tuple(np.round(row.astype(np.float64), _DECIMALS).tolist()) for track in tracks for row in track.embeddings
+    )
+
+
+def region_features(
+    inception: InceptionFeatures, pictures: Sequence[UInt8Array] | UInt8Array, faces: Sequence[Sequence[Face]]
+) -> str:
+    """Packed features of the face regions of pictures (H, W, 3), one row a face."""
+    regions = [
+        cut_face_region(picture, face) for picture, found in zip(pictures, faces, strict=True) for face in found
+    ]
+    return pack_features(inception.embed(regions))

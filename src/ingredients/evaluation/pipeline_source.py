@@ -1,0 +1,392 @@
+"""A model as the source of an evaluation's videos; the one place of the evaluation that asks the pipeline for them.
+
+Legend: B videos, N identities, F frames, H/W pixels, f/h/w grid of video tokens, S side of a crop.
+"""
+
+import copy
+import dataclasses
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.config import config_to_dict
+from ingredients.core.errors import PhotoError, UserInputError
+from ingredients.core.warnings_told import PhotoWarning
+from ingredients.evaluation.case_record import CaseRecord, Need, RoutingRecord
+from ingredients.evaluation.cases import CASES_VERSION, Case, Person, make_case
+from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerprint, held_modules
+from ingredients.evaluation.judges import Judges
+from ingredients.evaluation.known_people import NUM_DISTRACTORS, KnownPeople
+from ingredients.evaluation.parts import WHOLE, Addition, Parts, TokenAssignment
+from ingredients.evaluation.result import Account, JudgedBy
+from ingredients.evaluation.router_probe import probe_router
+from ingredients.evaluation.sources import DrawnClips, SourceVideo, VideoSource
+from ingredients.evaluation.tables import ReportedCase
+from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncoder
+from ingredients.faces.canvas import compose_canvas
+from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.faces.image_encoder import DualEncoder
+from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.layout import column_layout
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
+from ingredients.pipelines.prompts import PromptWarning
+from ingredients.pipelines.video_shape import VideoShape
+
+_AS_PUBLISHED = SamplingSettings()
+_SETTING: dict[Addition, str] = {
+    "layout": "layout_share",
+    "identity_guidance": "identity_guidance_scale",
+    "likeness_guidance": "likeness_guidance_scale",
+}
+"""The setting by which each addition is asked for."""
+
+_OTHER_PEOPLE = 500_000
+"""Case i's other people are those of case i + this."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationSettings(SamplingSettings):
+    """How the videos are made; everything here changes the numbers."""
+
+    face_scale: float = 1.0
+    """Strength of the local branch (alpha_m of Eq. 4)."""
+
+    num_frames: int | None = None
+    """Frames of a video; None, here and below, takes the model's own."""
+
+    height: int | None = None
+    """Pixels."""
+
+    width: int | None = None
+    """Pixels."""
+
+    speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
+    """How the model runs."""
+
+    @property
+    def additions(self) -> frozenset[Addition]:
+        """What they ask for that the paper does not have."""
+        return frozenset(
+            addition for addition, name in _SETTING.items() if getattr(self, name) != getattr(_AS_PUBLISHED, name)
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VideoRequest:
+    """One video of a batch."""
+
+    prompt: str
+    """What happens."""
+
+    seed: int
+    """Seed of the noise."""
+
+    canvas_people: ExtractedIdentities
+    """Whose crops are on the canvas."""
+
+    local_people: ExtractedIdentities
+    """Whose features the local branch gets; as many people."""
+
+
+class VideoMaker(Protocol):
+    """Makes the videos of cases instead of a pipeline."""
+
+    @property
+    def name(self) -> str:
+        """Says how, in the record of the evaluation: other settings have another name."""
+        ...
+
+    def __call__(self, requests: Sequence[VideoRequest], settings: "GenerationSettings") -> list[UInt8Array]:
+        """The videos (F, H, W, 3)."""
+        ...
+
+
+class PipelineSource(VideoSource):
+    """A `VideoSource`: a model makes the videos of cases of the drawn world.
+
+    Args:
+        pipeline: the model, which then runs with the settings' speed options.
+        cases: what it is asked for, all of one number of people.
+        settings: how videos are made.
+        parts: which of its parts work.
+        seed: added to the cases' own; another one gives other videos of the same people and prompts.
+        cases_version: only numbers of the same version can be compared.
+        num_distractors: other people that each person is ranked among; 98 for numbers that can be compared.
+        batch_size: videos made at once; more is faster where there are many cores, and changes no number.
+        video_maker: makes them instead of the model, whose other parts still say what the metrics ask: for methods
+            that are no pipeline.
+
+    Raises:
+        ShapeError: if the model cannot make videos of the settings' size.
+        SpeedOptionError: if it cannot run with the settings' speed options.
+    """
+
+    whose = "this model"
+
+    def __init__(
+        self,
+        pipeline: IngredientsPipeline,
+        cases: Sequence[Case],
+        *,
+        settings: GenerationSettings | None = None,
+        parts: Parts = WHOLE,
+        seed: int = 0,
+        cases_version: int | str = CASES_VERSION,
+        num_distractors: int = NUM_DISTRACTORS,
+        batch_size: int = 1,
+        video_maker: VideoMaker | None = None,
+    ) -> None:
+        self.pipeline = pipeline
+        self.settings = settings or GenerationSettings()
+        self.seed = seed
+        self.cases_version = cases_version
+        self.num_distractors = num_distractors
+        self.batch_size = batch_size
+        self.video_maker = video_maker
+        self._identities: dict[tuple[Person, ...], ExtractedIdentities | PhotoError] = {}
+        self._take(parts, cases)
+        pipeline.apply_speed_options(self.settings.speed)
+
+    def with_parts(self, parts: Parts) -> "PipelineSource":
+        """The same with other parts of the model at work; people are looked at once for both."""
+        source = copy.copy(self)
+        source._take(parts, self.cases)
+        return source
+
+    def _take(self, parts: Parts, cases: Sequence[Case]) -> None:
+        self.parts, self.name = parts, parts.name
+        self.cases = [self._ask(case) for case in cases]
+        shape = video_shape(self.pipeline, self.settings)
+        self._clips = DrawnClips(
+            self.cases,
+            height=shape.height,
+            width=shape.width,
+            num_frames=shape.num_frames,
+            num_distractors=self.num_distractors,
+            name=parts.name,
+        )
+
+    def _ask(self, case: Case) -> Case:
+        """The case as it is put to this model."""
+        others: tuple[Person, ...] = ()
+        if self.parts.other_people_locally:
+            others = make_case(case.index + _OTHER_PEOPLE, num_people=len(case.people)).people
+        return dataclasses.replace(
+            case,
+            other_people=others,
+            ordered="layout" in self.parts.additions & self.settings.additions,
+            temporal_ratio=self.pipeline.geometry.temporal_ratio,
+        )
+
+    def own_text_encoder(self) -> TextImageEncoder | None:
+        """The model's own image encoder, if it has a text tower."""
+        encoder = None if self.pipeline.face_encoder is None else self.pipeline.face_encoder.image_encoder
+        return DualTextEncoder(encoder) if isinstance(encoder, DualEncoder) else None
+
+    def describe(self) -> Mapping[str, object]:
+        """The model, the settings and the kind of cases; not how many there are, nor how many are made at once."""
+        description: dict[str, object] = {
+            "model": model_fingerprint(self.pipeline),
+            "settings": config_to_dict(self.settings),
+            "number of people": len(self.cases[0].people),
+            "number of distractors": self.num_distractors,
+            "seed": self.seed,
+            "version of the cases": self.cases_version,
+        }
+        if self.video_maker is not None:
+            description["videos made by"] = self.video_maker.name
+        return description
+
+    def lacking(self) -> Mapping[Need, str]:
+        """A base has no router."""
+        return {"routing": "identity modules"} if self.pipeline.transformer.multi_scale_projector is None else {}
+
+    def know_people(self, judges: Judges) -> KnownPeople:
+        """The people, among distractors of the drawn world."""
+        return self._clips.know_people(judges)
+
+    def videos(self, cases: Sequence[Case], known: KnownPeople) -> Iterator[tuple[Case, SourceVideo | UserInputError]]:
+        """Makes the videos, batch by batch; of people in whose photos the model finds no face there is none."""
+        for first in range(0, len(cases), self.batch_size):
+            yield from self._make_batch(cases[first : first + self.batch_size])
+
+    def _make_batch(self, cases: Sequence[Case]) -> Iterator[tuple[Case, SourceVideo | UserInputError]]:
+        requests: dict[Case, VideoRequest] = {}
+        for case in cases:
+            canvas = self.identities(case.people)
+            local = self.identities(case.other_people or case.people)
+            if isinstance(canvas, PhotoError) or isinstance(local, PhotoError):
+                yield case, next(error for error in (canvas, local) if isinstance(error, PhotoError))
+                continue
+            requests[case] = VideoRequest(
+                prompt=case.prompt, seed=case.seed + self.seed, canvas_people=canvas, local_people=local
+            )
+        if not requests:
+            return
+        started = time.monotonic()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PromptWarning)
+            asked = list(requests.values())
+            if self.video_maker is None:
+                videos = generate_videos(self.pipeline, asked, parts=self.parts, settings=self.settings)
+            else:
+                videos = self.video_maker(asked, self.settings)
+        seconds = (time.monotonic() - started) / len(requests)
+        for case, frames in zip(requests, videos, strict=True):
+            yield case, SourceVideo(frames=frames, seconds=seconds)
+
+    def identities(self, people: tuple[Person, ...]) -> ExtractedIdentities | PhotoError:
+        """People as the model sees them in their photos, or why it does not."""
+        if people not in self._identities:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", PhotoWarning)
+                    self._identities[people] = self.pipeline.extract_identities(
+                        {person.name: person.portrait().image for person in people},
+                        allow_photographs=True,  # the world drew them, whatever one of them looks like
+                    )
+            except PhotoError as error:
+                self._identities[people] = error
+        return self._identities[people]
+
+    def real_frames(self, case: Case) -> UInt8Array | None:
+        """The clip that the drawn world's camera filmed, of the video's size."""
+        return self._clips.real_frames(case)
+
+    def probe_router(self, case: Case) -> RoutingRecord:
+        """What the router does with the people, on noised latents of the real clip."""
+        identities = self.identities(case.people)
+        assert isinstance(identities, ExtractedIdentities)  # or there would be no video
+        return probe_router(self.pipeline, identities, self._clips.scene(case), seed=case.seed + self.seed)
+
+    def report(self, case: Case, record: CaseRecord, folder: EvaluationFolder) -> ReportedCase:
+        """The photos, and the video if it was kept."""
+        return self._clips.report(case, record, folder)
+
+    def account(self, records: Sequence[CaseRecord], judged_by: JudgedBy) -> Account:
+        """How the videos were made."""
+        settings, num_people = self.settings, len(self.cases[0].people)
+        made = [record.seconds for record in records if record.error is None]
+        seconds = sum(made) / len(made) if made else 0.0
+        num_errors = len(records) - len(made)
+        model = model_fingerprint(self.pipeline)
+        return Account(
+            title=f"Evaluation: {len(records)} cases of {num_people} people",
+            facts=(
+                f"Cases version {self.cases_version}, seed {self.seed}, {settings.describe()}, "
+                f"{''.join(f'{name}, ' for name in settings.speed.names())}model {model}; "
+                f"{seconds:.1f} s a video, {num_errors} cases without a video.",
+            ),
+            opening=f"{len(records)} cases of {num_people} people, seed {self.seed}",
+            closing=f"time: {seconds:.1f} s a video",
+            values={
+                "seconds_per_video": round(seconds, 3),
+                "seed": self.seed,
+                "cases_version": self.cases_version,
+                "model_fingerprint": model,
+                "settings": config_to_dict(settings),
+                "judge": judged_by.calibration_values(),
+            },
+        )
+
+
+def model_fingerprint(pipeline: IngredientsPipeline) -> str:
+    """A hash of all that makes a video."""
+    extractor = pipeline.facial_extractor
+    faces = () if extractor is None else (extractor.detector, extractor.recogniser, extractor.image_encoder)
+    return fingerprint(
+        [pipeline.transformer, pipeline.vae, pipeline.text_encoder, *held_modules(*faces)],
+        [pipeline.transformer.config, pipeline.vae.config, pipeline.scheduler.config],
+    )
+
+
+def video_shape(pipeline: IngredientsPipeline, settings: GenerationSettings) -> VideoShape:
+    """The size that the settings give with this model.
+
+    Raises:
+        ShapeError: if the model cannot make it.
+    """
+    shape = pipeline.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
+    pipeline.geometry.check(shape)
+    return shape
+
+
+def generate_videos(
+    pipeline: IngredientsPipeline,
+    requests: Sequence[VideoRequest],
+    *,
+    parts: Parts,
+    settings: GenerationSettings,
+) -> list[UInt8Array]:
+    """Makes the videos (F, H, W, 3) of one batch.
+
+    Args:
+        pipeline: makes them.
+        requests: all with the same number of people.
+        parts: which of the model's parts work.
+        settings: steps, guidance, size.
+    """
+    shape = video_shape(pipeline, settings)
+    canvas = None
+    if parts.use_canvas and pipeline.takes_canvas:
+        canvases = [
+            compose_canvas(request.canvas_people.canvas_crops, shape.height, shape.width) for request in requests
+        ]
+        canvas = np.stack(canvases)  # (B, H, W, 3)
+    id_embeds, id_vit_hidden_states = None, None
+    if parts.use_identities or canvas is not None:  # the canvas may need to know how many they are
+        people = [request.local_people for request in requests]
+        id_embeds = torch.stack([each.id_embeds for each in people])  # (B, N, R + S)
+        id_vit_hidden_states = [
+            torch.stack(scale) for scale in zip(*(each.id_vit_hidden_states for each in people), strict=True)
+        ]
+    routing_indices = None
+    if parts.assignment is not None:
+        grid = pipeline.geometry.token_grid(shape)
+        routing_indices = torch.stack(
+            [
+                assign_tokens(parts.assignment, grid, num_people=len(request.local_people), seed=request.seed)
+                for request in requests
+            ]
+        )
+    sampling = {field.name: getattr(settings, field.name) for field in dataclasses.fields(SamplingSettings)}
+    left_out = [name for addition, name in _SETTING.items() if addition not in parts.additions]
+    sampling |= {name: getattr(_AS_PUBLISHED, name) for name in left_out}
+    pipeline.set_progress_bar_config(disable=True)
+    output = pipeline(
+        prompt=[request.prompt for request in requests],
+        height=shape.height,
+        width=shape.width,
+        num_frames=shape.num_frames,
+        **sampling,
+        face_scale=settings.face_scale,
+        generator=[request.seed for request in requests],
+        canvas=canvas,
+        use_canvas=canvas is not None,
+        use_identities=parts.use_identities,
+        id_embeds=id_embeds,
+        id_vit_hidden_states=id_vit_hidden_states,
+        routing=parts.routing,
+        routing_indices=routing_indices,
+        output_type="np",
+    )
+    assert isinstance(output, IngredientsPipelineOutput)  # a tuple only comes when asked for
+    return list(to_pixels(output.frames))
+
+
+def assign_tokens(
+    assignment: TokenAssignment, token_grid: tuple[int, int, int], *, num_people: int, seed: int
+) -> torch.Tensor:
+    """An identity for each token (f, h, w): people in columns from left to right, mirrored, or by lot."""
+    if assignment == "random":
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randint(num_people, token_grid, generator=generator)
+    columns = column_layout(token_grid, num_people)
+    return columns if assignment == "left_right" else num_people - 1 - columns
