@@ -20,6 +20,7 @@ from tests.apps.tiny_model import make_calibration
 from tests.evaluation.stand_ins import MeanColourRecogniser
 from tests.evaluation.test_pipeline_source import HalvesDetector, evaluate_model
 from tests.evaluation.video_folders import judge_videos
+from tests.faces.tiny_faces import classifier_that_says
 from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
 
 SETTINGS = GenerationSettings(num_inference_steps=2, guidance_scale=2.0, height=32, width=40)
@@ -79,6 +80,13 @@ def test_people_of_the_drawn_world_are_known_exactly(pipeline, judge, tmp_path):
         assert second.record.paper == first.paper
         assert second.record.motion == first.motion
         assert second.record.changes.confusion == first.changes.confusion
+
+
+def test_people_whom_the_world_drew_are_never_refused(pipeline, judge, tmp_path):
+    evaluate_model(pipeline, judge, tmp_path / "own", num_cases=1, settings=SETTINGS, save_videos=True)
+    judge.picture_kind = classifier_that_says((0.01, 0.01, 0.98))  # a photograph, it says
+    judges = Judges(judge=judge, judge_name="model", detector_name="model", calibration=make_calibration())
+    assert judge_videos(tmp_path / "own", judges, tmp_path / "again").num_errors == 0
 
 
 def test_the_folder_holds_what_the_manifest_names(pipeline, judge, tmp_path):

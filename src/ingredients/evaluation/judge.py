@@ -130,8 +130,13 @@ class Judge:
             faces = [self._find_again(photo, face) for photo, face in zip(photos, faces, strict=True)]
         return average_faces(self.embed_faces(photos, faces), measure=self.measure)
 
-    def find_person(self, photo: UInt8Array, *, label: str) -> Face:
+    def find_person(self, photo: UInt8Array, *, label: str, allow_photographs: bool = False) -> Face:
         """The face of the person whom a photo (H, W, 3) shows.
+
+        Args:
+            photo: the photo.
+            label: what messages call it.
+            allow_photographs: whether the picture is known to be drawn, whatever it looks like.
 
         Raises:
             NoFaceError: if the detector finds none.
@@ -144,7 +149,7 @@ class Judge:
                 "drawings, `dlib` photographs."
             )
         face = largest_face(found)
-        if self.picture_kind is not None:
+        if self.picture_kind is not None and not allow_photographs:
             look = self.picture_kind.look(photo, face.landmarks)
             if look.kind is PictureKind.PHOTOGRAPH:
                 raise PhotographError(

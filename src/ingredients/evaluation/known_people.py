@@ -255,7 +255,7 @@ class KnownPeople:
 
     def _photos_of(self, person: Person) -> tuple[KnownPhoto, ...]:
         if person.photos:
-            return tuple(self._read(name, person.name) for name in person.photos)
+            return tuple(self._read(name, person) for name in person.photos)
         portrait = person.portrait()
         return (
             KnownPhoto(
@@ -266,7 +266,7 @@ class KnownPeople:
             ),
         )
 
-    def _read(self, name: str, whose: str) -> KnownPhoto:
+    def _read(self, name: str, whose: Person) -> KnownPhoto:
         if name not in self._photos:
             try:
                 self._photos[name] = self._read_anew(name, whose)
@@ -277,11 +277,12 @@ class KnownPeople:
             raise photo
         return photo
 
-    def _read_anew(self, name: str, whose: str) -> KnownPhoto:
+    def _read_anew(self, name: str, whose: Person) -> KnownPhoto:
         assert self._folder is not None  # cases with files come from a folder
         path = self._folder / name
         picture = load_photo(path)
-        face = self._judge.find_person(picture, label=f"the photo {path} of {whose}")
+        label = f"the photo {path} of {whose.name}"
+        face = self._judge.find_person(picture, label=label, allow_photographs=whose.identity_seed is not None)
         return KnownPhoto(
             digest=file_digest(path),
             embedding=self._judge.embed_faces([picture], [face])[0],
