@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from ingredients.core.faces_types import Face
 from ingredients.faces.drawn_face_stack import load_drawn_face_stack
 from ingredients.faces.photo_quality import DRAWN_LIMITS, find_doubts, measure_photo
-from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.places import default_model_path
 from ingredients.world import render_portrait, sample_identity
 

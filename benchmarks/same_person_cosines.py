@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, load_drawn_face_stack
-from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.places import default_model_path
 from ingredients.world import Identity, render_portrait, sample_identity
 

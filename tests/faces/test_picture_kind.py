@@ -23,7 +23,7 @@ from ingredients.faces.picture_kind import (
     PictureKindNetwork,
     edge_share,
 )
-from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.places import default_model_path
 from ingredients.world import render_portrait, render_scene, sample_identity, sample_scene
 from tests.faces.tiny_faces import (

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import constants
 
 from ingredients.core.errors import HubError, ModelFolderError
-from ingredients.model_folders import hub as hub_module
+from ingredients.model_folders import resumable_download
 from ingredients.model_folders.hub import download, fetch, find_downloaded, plan_download, size_on_disk, verify
 from ingredients.model_folders.hub_model import HubModel, format_size, parse_hub_id
 from ingredients.model_folders.known_models import KNOWN_MODELS, find_known_model
@@ -204,7 +204,7 @@ def test_an_interrupted_comparison_leaves_nothing_unproven(hub: Hub, monkeypatch
         raise KeyboardInterrupt
 
     hub.damages = True
-    monkeypatch.setattr(hub_module, "_checksum", interrupt)
+    monkeypatch.setattr(resumable_download, "sha256", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch(MODEL)
     assert find_downloaded(MODEL) is None
@@ -296,7 +296,7 @@ def test_a_repository_of_another_layout(hub: Hub) -> None:
 
 def test_no_room(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     usage: Any = shutil.disk_usage("/")
-    monkeypatch.setattr(hub_module.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(HubError, match=r"has only 0.0 MB free; free some, or set HF_HOME"):
         fetch(MODEL)
     assert size_on_disk(MODEL) == 0

@@ -23,9 +23,9 @@ from PIL import Image
 from ingredients.core.errors import ArgumentError, HubError, ModelFolderError, NotFiniteError, UserInputError
 from ingredients.media.photos import load_photo
 from ingredients.model_folders.sampling_settings import SamplingSettings
-from ingredients.pipelines.canvas_input import canvas_to_tensor
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.inputs import canvas_to_tensor
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import (
     HEIGHT,

@@ -15,7 +15,7 @@ from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets,
 from ingredients.evaluation.case_record import RoutingRecord
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
-from ingredients.pipelines.canvas_input import canvas_to_tensor
+from ingredients.pipelines.inputs import canvas_to_tensor
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.scenes import Scene

@@ -1,9 +1,8 @@
 """Models from the Hugging Face hub: what a download would cost, the download itself, and what is on the disk already.
 
 huggingface_hub does most of the work: it keeps each file once, and honours `HF_HUB_OFFLINE`, `HF_HOME` and
-`HF_ENDPOINT`. Here is decided which files are needed and which commit is meant; large files go on where they stopped,
-which huggingface_hub itself gives up when its process ends; checksums are compared, and what goes wrong becomes one
-sentence.
+`HF_ENDPOINT`. Here is decided which files are needed and which commit is meant; checksums are compared, and what goes
+wrong becomes one sentence. `resumable_download.py` lets large files go on where they stopped.
 
 A repository's commit is settled once: by its pin in `known_models`, by what the user names after `@`, or by what the
 hub calls newest at the first download. Nothing changes under a model that is on the disk.
@@ -11,17 +10,16 @@ hub calls newest at the first download. Nothing changes under a model that is on
 
 import contextlib
 import dataclasses
-import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub import HfApi, constants, file_download
+from huggingface_hub import HfApi, constants
 from huggingface_hub import errors as hub_errors
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
+from huggingface_hub.utils.sha import git_hash
 
 from ingredients.core.errors import HubError, IngredientsError
 from ingredients.core.files import atomic_path, is_disk_full
@@ -30,11 +28,10 @@ from ingredients.core.model_files import name_some
 from ingredients.core.protocols import ProgressCallback
 from ingredients.model_folders.hub_model import HubModel, cache_folder, format_size, repository_folder
 from ingredients.model_folders.needed_files import is_model, needed_files
+from ingredients.model_folders.resumable_download import continue_download, num_bytes_arrived, sha256
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_PARTIAL = "partial"
-_BLOCK = 1 << 22
 
 HTTP_ERROR: type[Exception] = hub_errors.HfHubHTTPError.__bases__[0]
 """What every failed connection raises: httpx2's, which huggingface_hub speaks by from its version 2 on, or httpx's."""
@@ -142,12 +139,15 @@ def download(plan: DownloadPlan) -> Path:
         HubError: If there is no room for it, or the connection breaks; what has arrived is kept.
     """
     _check_room(plan)
+    repo_id = plan.model.repo_id
     with _explained(plan.model):
         for file in plan.files:
-            if not file.is_here and not _is_small(file):
-                _continue_file(plan, file)
+            if file.is_here or _is_small(file):
+                continue
+            if not continue_download(repo_id, file.name, commit=plan.commit, size=file.size, checksum=file.checksum):
+                raise HubError(_damaged(plan, [file.name]))
         folder = huggingface_hub.snapshot_download(
-            plan.model.repo_id, revision=plan.commit, allow_patterns=_exactly([file.name for file in plan.files])
+            repo_id, revision=plan.commit, allow_patterns=_exactly([file.name for file in plan.files])
         )
     _settle_commit(plan)
     return Path(folder)
@@ -267,32 +267,6 @@ def _check_room(plan: DownloadPlan) -> None:
         )
 
 
-def _continue_file(plan: DownloadPlan, file: HubFile) -> None:
-    """Puts a large file where huggingface_hub keeps it, beginning with what an earlier try has left."""
-    folder = repository_folder(plan.model.repo_id)
-    partial, whole = folder / _PARTIAL / file.checksum, folder / "blobs" / file.checksum
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    whole.parent.mkdir(exist_ok=True)
-    with WeakFileLock(partial.with_suffix(".lock")):
-        if not whole.exists():
-            if partial.exists() and partial.stat().st_size > file.size:
-                partial.unlink()
-            with partial.open("ab") as stream:
-                if stream.tell() < file.size:
-                    file_download.http_get(
-                        huggingface_hub.hf_hub_url(plan.model.repo_id, file.name, revision=plan.commit),
-                        stream,
-                        resume_size=stream.tell(),
-                        headers=build_hf_headers(),
-                        expected_size=file.size,
-                        displayed_filename=file.name,
-                    )
-            if _checksum(partial, file) != file.checksum:
-                partial.unlink()
-                raise HubError(_damaged(plan, [file.name]))
-            partial.replace(whole)
-
-
 def _is_small(file: HubFile) -> bool:
     """Whether git keeps it itself, under a checksum of its own."""
     return _COMMIT.fullmatch(file.checksum) is not None
@@ -307,25 +281,17 @@ def _hub_file(model: HubModel, commit: str, listed: RepoFile) -> HubFile:
     linked = huggingface_hub.try_to_load_from_cache(model.repo_id, listed.path, revision=commit)
     folder = repository_folder(model.repo_id)
     is_whole = isinstance(linked, str) or (folder / "blobs" / checksum).is_file()
-    partial = folder / _PARTIAL / checksum
-    num_bytes = partial.stat().st_size if partial.is_file() else 0
+    arrived = num_bytes_arrived(model.repo_id, checksum)
     return HubFile(
         name=listed.path,
         size=listed.size,
         checksum=checksum,
-        num_bytes_here=listed.size if is_whole else max(0, min(num_bytes, listed.size - 1)),
+        num_bytes_here=listed.size if is_whole else max(0, min(arrived, listed.size - 1)),
     )
 
 
 def _checksum(path: Path, file: HubFile) -> str:
-    if _is_small(file):
-        content = path.read_bytes()
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+    return git_hash(path.read_bytes()) if _is_small(file) else sha256(path)
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ class KnownModel:
     """Whether it has identity modules; a base needs some beside it."""
 
     num_parameters: float
-    """Of all networks that are read."""
+    """The parameters of all networks that are read."""
 
     memory: Mapping[MemoryMode, int]
     """Bytes of GPU memory by mode, as `memory_estimate` counts them for a video of two people of its own shape."""

@@ -98,7 +98,7 @@ def _config_in_header(header: Mapping[str, str], where: str) -> dict[str, Any] |
 
 
 def _noted_alpha(noted: Mapping[str, Any], layer: str, where: str) -> float:
-    """Of the pattern that ends the layer's name, as in peft; or the one of all, which is 8 where peft left it."""
+    """The value of the pattern that ends the layer's name, as in peft, or that of all: 8 where peft left it."""
     pattern = noted.get("alpha_pattern") or {}
     if not isinstance(pattern, dict):
         raise _no_value("alpha_pattern", pattern, where)

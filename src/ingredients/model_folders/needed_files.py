@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ingredients.faces.antelope_files import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAMES, RECOGNISER_NAME
-from ingredients.model_folders.layout import (
+from ingredients.model_folders.folder_names import (
     FACE_ENCODER,
     IDENTITY_FOLDER,
     MODEL_INDEX,

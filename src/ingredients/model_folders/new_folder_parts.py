@@ -14,7 +14,7 @@ from ingredients.core.json_yaml import BadFileError, to_json
 from ingredients.core.model_files import read_json
 from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.model_folders.components import load_text_encoder, load_vae
-from ingredients.model_folders.layout import FACE_ENCODER, MODEL_INDEX, PIPELINE_CLASS, TRANSFORMER
+from ingredients.model_folders.folder_names import FACE_ENCODER, MODEL_INDEX, PIPELINE_CLASS, TRANSFORMER
 from ingredients.model_folders.needed_files import needed_files
 from ingredients.model_folders.sampling_settings import SAMPLING_DEFAULTS_NAME
 from ingredients.model_folders.weight_files import (

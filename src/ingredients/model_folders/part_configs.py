@@ -37,7 +37,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "timestep_spacing": ("linspace", "leading", "trailing"),
     "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
 }
-"""Of schedulers, which look at them only when they sample."""
+"""Fields of schedulers, which look at them only when they sample."""
 
 
 def checked_config(part_type: type, path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ingredients.model_folders.components import (
     load_vae,
     transformer_part,
 )
-from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.prompts import encode_prompts
@@ -40,7 +40,7 @@ class EncodingModel:
     """Finds the faces of photos."""
 
     digests: dict[str, str]
-    """Of the parts, by name: clips are of use to a model with the same ones."""
+    """Digests of the parts, by name: clips are of use to a model with the same ones."""
 
     bucket: Bucket
     """Length and size that the transformer was made for."""

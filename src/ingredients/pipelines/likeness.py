@@ -96,7 +96,7 @@ class LikenessGuidance:
         return gradient / gradient[alive].square().mean().sqrt() if bool(alive.any()) else gradient
 
     def _cosines(self, video: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
-        """Of every face in every latent frame with the person that it is taken for."""
+        """The cosine of every face in every latent frame with the person that it is taken for."""
         pictures = decode_pictures(self.vae, video.to(self.vae.dtype)[None])[0]  # (f, 3, H, W)
         pictures = pictures.float().cpu()  # where the face networks are, whatever the others run on
         wanted = F.normalize(embeds.float().cpu(), dim=-1)

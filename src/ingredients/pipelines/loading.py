@@ -11,15 +11,13 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.out_of_memory import explained_out_of_memory
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.model_folders.components import count_weights
-from ingredients.model_folders.places import default_model_path, find_model, find_model_here
+from ingredients.model_folders.places import find_model
 from ingredients.pipelines.execution.execution import check_speed_in_memory_mode
 from ingredients.pipelines.execution.memory_estimate import VideoDemand
 from ingredients.pipelines.execution.memory_plan import gigabytes, plan_memory
 from ingredients.pipelines.execution.model_weights import weigh
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-
-__all__ = ["default_device", "default_dtype", "default_model_path", "find_model", "find_model_here", "load_pipeline"]
 
 
 def default_device() -> torch.device:
@@ -28,7 +26,7 @@ def default_device() -> torch.device:
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
-    """Of weights: float32 on a processor, bfloat16 on a GPU, and float16 on one that is too old for it."""
+    """The type of weights: float32 on a processor, bfloat16 on a GPU, and float16 on one that is too old for it."""
     if device.type == "cpu":
         return torch.float32
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
@@ -56,7 +54,7 @@ def load_pipeline(
     Args:
         model: As `find_model` takes it: in the published layout, in ours, or a CogVideoX of diffusers' as the base.
         device: Where it runs; a GPU if there is one.
-        dtype: Of the weights; by default `default_dtype`.
+        dtype: The type of the weights; by default `default_dtype`.
         identity: Folder of identity weights for a base; by default `identity/` in the base's folder, if it is there.
         drop_learned_positions: Leave out a base's learned positions, which fix the size of the video.
         face_stack: `dlib` has dlib find the faces of the photos; a stack's name insists on it.

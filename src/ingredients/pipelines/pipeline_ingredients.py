@@ -7,7 +7,6 @@ S steps.
 
 import dataclasses
 import inspect
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -38,7 +37,7 @@ from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
 from ingredients.model_folders.components import load_components, max_text_length
-from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.lora_files import normalise_lora, read_header
 from ingredients.model_folders.sampling_settings import (
     SamplingSettings,
@@ -50,7 +49,6 @@ from ingredients.models.backbones import backbone_of_vae
 from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.canvas_input import CanvasInput, canvas_to_tensor
 from ingredients.pipelines.diffusers_arguments import check_dtype, model_folder, without_diffusers_arguments
 from ingredients.pipelines.execution.execution import Execution
 from ingredients.pipelines.execution.memory_modes import fit_tiles
@@ -62,14 +60,22 @@ from ingredients.pipelines.execution.residual_magnitudes import (
 )
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.execution.step_caches import running_step_cache
-from ingredients.pipelines.guidance import for_passes, plan_guidance
-from ingredients.pipelines.guidance_passes import run_passes
-from ingredients.pipelines.layout import planned_indices
+from ingredients.pipelines.guidance import dynamic_guidance, for_passes, plan_guidance, run_passes
+from ingredients.pipelines.inputs import (
+    CanvasInput,
+    GeneratorInput,
+    as_list,
+    canvas_to_tensor,
+    check_inputs,
+    count_people,
+    make_generators,
+    per_video_indices,
+)
 from ingredients.pipelines.likeness import LikenessGuidance
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
-from ingredients.pipelines.prompts import check_prompts, encode_prompts, warn_about_number, warn_about_prompt
-from ingredients.pipelines.random_generators import GeneratorInput, make_generators
+from ingredients.pipelines.planned_layout import planned_indices
+from ingredients.pipelines.prompts import encode_prompts, warn_about_number, warn_about_prompt
 from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps, spell_out
 from ingredients.pipelines.shared_parts import CARRIED, carried_attributes, carry_attribute, one_at_a_time
 from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
@@ -482,12 +488,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
         if prompt_embeds is None:
             assert prompt is not None
-            prompt_embeds = encode(_as_list(prompt))
+            prompt_embeds = encode(as_list(prompt))
         num_prompts = prompt_embeds.shape[0]
         if not do_classifier_free_guidance:
             negative_prompt_embeds = None
         elif negative_prompt_embeds is None:
-            negatives = _as_list(negative_prompt or "")
+            negatives = as_list(negative_prompt or "")
             negatives = negatives * num_prompts if len(negatives) == 1 else negatives
             if len(negatives) != num_prompts:
                 raise ValueError(f"{len(negatives)} negative prompts were given for {num_prompts} prompts.")
@@ -659,7 +665,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             max_sequence_length: Text tokens that are read; by default the model's own number.
             **sampling_overrides: Fields of `SamplingSettings` by name, in place of those of `sampling`:
                 `identity_guidance_scale`, as the module `guidance` has it, needs a model that was trained with
-                `identity_drop`; `layout_share`, as the module `layout`, is without effect where `routing` or
+                `identity_drop`; `layout_share`, as the module `planned_layout`, is without effect where `routing` or
                 `routing_indices` are given; `likeness_guidance_scale`, as the module `likeness`, without people.
 
         Returns:
@@ -676,7 +682,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             ValueError: If arguments contradict each other.
         """
         # 1. Check, and say what will not be read
-        self._check_is_whole()
+        self._check_is_whole(has_prompt=prompt is not None)
         is_likeness_asked_for = (sampling or sampling_overrides.get("likeness_guidance_scale")) is not None
         sampling = (sampling or self.sampling_defaults).override(
             num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, **sampling_overrides
@@ -687,30 +693,28 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         warn_about_shape(geometry, shape)
         if isinstance(callback_on_step_end, PipelineCallback | MultiPipelineCallbacks):
             callback_on_step_end_tensor_inputs = callback_on_step_end.tensor_inputs
-        self._check_inputs(
+        check_inputs(
             people=people,
             prompt=prompt,
             prompt_embeds=prompt_embeds,
             negative_prompt=negative_prompt,
             negative_prompt_embeds=negative_prompt_embeds,
-            id_embeds=id_embeds,
-            id_vit_hidden_states=id_vit_hidden_states,
-            canvas=canvas,
-            output_type=output_type,
-            tensor_inputs=callback_on_step_end_tensor_inputs,
-        )
-        for name, scale in {"face_scale": face_scale, "eta": eta}.items():
-            check_number(name, scale)
-        _check_finite_inputs(
             latents=latents,
-            prompt_embeds=prompt_embeds,
-            negative_prompt_embeds=negative_prompt_embeds,
             id_embeds=id_embeds,
             id_vit_hidden_states=id_vit_hidden_states,
             id_mask=id_mask,
         )
+        if canvas is not None and not self.takes_canvas:
+            raise ValueError("This is a text-to-video model, which takes no canvas.")
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"output_type must be one of {OUTPUT_TYPES}, got {output_type!r}.")
+        known_tensors = self._callback_tensor_inputs
+        if unknown := [name for name in callback_on_step_end_tensor_inputs if name not in known_tensors]:
+            raise ValueError(f"callback_on_step_end_tensor_inputs must be in {known_tensors}, got {unknown}.")
+        for name, scale in {"face_scale": face_scale, "eta": eta}.items():
+            check_number(name, scale)
         num_videos_per_prompt = whole_number("num_videos_per_prompt", num_videos_per_prompt, least=1)
-        for text in _as_list(prompt or []):
+        for text in as_list(prompt or []):
             warn_about_prompt(self.tokenizer, text, max_sequence_length or config.max_text_seq_length)
         device = self._execution_device
         if sampling.identity_guidance_scale != 1 and config.published_guidance_fault:
@@ -746,7 +750,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if people is not None:
             if not isinstance(people, ExtractedIdentities):
                 people = self.extract_identities(people, allow_photographs=allow_photographs)
-            for text in _as_list(prompt or []):
+            for text in as_list(prompt or []):
                 warn_about_number(self.tokenizer, text, len(people), people.names)
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
             if canvas is None and use_canvas and self.takes_canvas:
@@ -781,7 +785,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     "likeness; set the likeness guidance scale to 0."
                 )
         if routing_indices is not None:
-            routing_indices = _per_video_indices(routing_indices, token_grid, batch_size).to(device)
+            routing_indices = per_video_indices(routing_indices, token_grid, batch_size).to(device)
             routing_indices = torch.cat([routing_indices] * len(guidance.passes))
 
         # 4. Latents
@@ -799,7 +803,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 latent_shape,
                 generator=generators,
                 device=device,
-                num_people=None if id_embeds is None else _count_people(id_embeds, id_mask),
+                num_people=None if id_embeds is None else count_people(id_embeds, id_mask),
             )
             if padding:  # copies of the first latent frame, as in front of the video
                 image_latents[:, 1 : padding + 1] = image_latents[:, :1]
@@ -847,7 +851,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     routing=routing,
                 )
                 if use_dynamic_cfg:
-                    self._guidance_scale = _dynamic_guidance(sampling.guidance_scale, timestep.item(), num_steps)
+                    self._guidance_scale = dynamic_guidance(sampling.guidance_scale, timestep.item(), num_steps)
                 prediction = guidance.combine(output.sample.float(), self.guidance_scale)
                 if likeness_guidance is not None:
                     prediction = likeness_guidance(
@@ -891,49 +895,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         )
         return result if return_dict else (result.frames, result.routing_maps)
 
-    def _check_is_whole(self) -> None:
+    def _check_is_whole(self, *, has_prompt: bool) -> None:
         needed = {"vae": self.vae, "transformer": self.transformer, "scheduler": self.scheduler}
         if missing := [name for name, part in needed.items() if part is None]:
             raise ArgumentError(f"The pipeline was made without {' and '.join(missing)}, so it can make no video.")
-
-    def _check_inputs(
-        self,
-        *,
-        people: object,
-        prompt: str | Sequence[str] | None,
-        prompt_embeds: torch.Tensor | None,
-        negative_prompt: str | Sequence[str] | None,
-        negative_prompt_embeds: torch.Tensor | None,
-        id_embeds: torch.Tensor | None,
-        id_vit_hidden_states: Sequence[torch.Tensor] | None,
-        canvas: CanvasInput | None,
-        output_type: str,
-        tensor_inputs: Sequence[str],
-    ) -> None:
-        if (prompt is None) == (prompt_embeds is None):
-            raise ValueError("Give either prompt or prompt_embeds.")
-        if prompt is not None:
-            check_prompts(_as_list(prompt))
-            if self.tokenizer is None or self.text_encoder is None:
-                raise ArgumentError("The pipeline was made without tokenizer and text encoder; give prompt_embeds.")
-        if negative_prompt is not None and negative_prompt_embeds is not None:
-            raise ValueError("Give either negative_prompt or negative_prompt_embeds.")
-        if prompt_embeds is not None and negative_prompt_embeds is not None:
-            shapes = tuple(prompt_embeds.shape), tuple(negative_prompt_embeds.shape)
-            if shapes[0] != shapes[1]:
-                raise ValueError(f"prompt_embeds {shapes[0]} and negative_prompt_embeds {shapes[1]} differ in shape.")
-        if people is not None and id_embeds is not None:
-            raise ValueError("Give either people or id_embeds.")
-        if (id_embeds is None) != (id_vit_hidden_states is None):
-            raise ValueError("id_embeds and id_vit_hidden_states are given together.")
-        if canvas is not None and not self.takes_canvas:
-            raise ValueError("This is a text-to-video model, which takes no canvas.")
-        if output_type not in OUTPUT_TYPES:
-            raise ValueError(f"output_type must be one of {OUTPUT_TYPES}, got {output_type!r}.")
-        if unknown := [name for name in tensor_inputs if name not in self._callback_tensor_inputs]:
-            raise ValueError(
-                f"callback_on_step_end_tensor_inputs must be in {self._callback_tensor_inputs}, got {unknown}."
-            )
+        if has_prompt and (self.tokenizer is None or self.text_encoder is None):
+            raise ArgumentError("The pipeline was made without tokenizer and text encoder; give prompt_embeds.")
 
     def _prepare_identities(
         self,
@@ -1019,63 +986,9 @@ def _check_accelerator(method: str, device: torch.device | str | None) -> None:
         )
 
 
-def _check_finite_inputs(
-    *,
-    latents: torch.Tensor | None,
-    prompt_embeds: torch.Tensor | None,
-    negative_prompt_embeds: torch.Tensor | None,
-    id_embeds: torch.Tensor | None,
-    id_vit_hidden_states: Sequence[torch.Tensor] | None,
-    id_mask: torch.Tensor | None,
-) -> None:
-    check_given("latents", [latents])
-    check_given("prompt_embeds", [prompt_embeds])
-    check_given("negative_prompt_embeds", [negative_prompt_embeds])
-    for name, tensors in {"id_embeds": [id_embeds], "id_vit_hidden_states": id_vit_hidden_states or []}.items():
-        real = [  # padding may hold anything
-            tensor
-            if tensor is None or id_mask is None or tensor.shape[: id_mask.ndim] != id_mask.shape
-            else tensor[id_mask.to(tensor.device)]
-            for tensor in tensors
-        ]
-        check_given(name, real)
-
-
-def _as_list(texts: str | Sequence[str]) -> list[str]:
-    return [texts] if isinstance(texts, str) else list(texts)
-
-
-def _dynamic_guidance(guidance_scale: float, timestep: float, num_inference_steps: int) -> float:
-    """CogVideoX's formula, which mixes up steps and timesteps and is kept so that its videos can be reproduced."""
-    phase = ((num_inference_steps - timestep) / num_inference_steps) ** 5.0
-    return 1 + guidance_scale * ((1 - math.cos(math.pi * phase)) / 2)
-
-
-def _count_people(id_embeds: torch.Tensor, id_mask: torch.Tensor | None) -> list[int]:
-    """People of each row of `id_embeds` (rows, N, R + S), padding left out."""
-    if id_mask is None:
-        return [id_embeds.shape[1]] * len(id_embeds)
-    return [int(number) for number in id_mask.sum(dim=1)]
-
-
 def _routing_map(
     routing_logits: Sequence[torch.Tensor], batch_size: int, token_grid: tuple[int, int, int]
 ) -> torch.Tensor:
     """(B, J, f, h, w): the identity with the largest logit, in the half of the batch that has the prompt."""
     chosen = [logits[-batch_size:].argmax(dim=-1) for logits in routing_logits]  # (B, L) each
     return torch.stack(chosen, dim=1).reshape(batch_size, len(chosen), *token_grid).cpu()
-
-
-def _per_video_indices(
-    routing_indices: torch.Tensor, token_grid: tuple[int, int, int], batch_size: int
-) -> torch.Tensor:
-    """(B, L) of indices given for one video or for each, flat or on the grid of tokens."""
-    if tuple(routing_indices.shape[-3:]) == token_grid:
-        routing_indices = routing_indices.flatten(-3)
-    num_tokens = math.prod(token_grid)
-    if routing_indices.ndim > 2 or routing_indices.shape[-1] != num_tokens:
-        raise ShapeError(
-            f"routing_indices have shape {tuple(routing_indices.shape)}, but these videos have {num_tokens} tokens, "
-            f"{token_grid} by frame, row and column."
-        )
-    return routing_indices.expand(batch_size, num_tokens)

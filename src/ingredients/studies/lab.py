@@ -155,7 +155,7 @@ class Lab:
         import torch
 
         from ingredients.faces.drawn_face_stack import load_drawn_face_stack
-        from ingredients.model_folders.layout import FACE_ENCODER
+        from ingredients.model_folders.folder_names import FACE_ENCODER
         from ingredients.model_folders.transformer import load_transformer
         from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 

@@ -151,7 +151,7 @@ def _num_passes(model: ModelWeights, demand: VideoDemand) -> int:
 
 
 def _num_tokens(model: ModelWeights, demand: VideoDemand) -> int:
-    """Of video and text."""
+    """The number of tokens of video and text."""
     frames, rows, columns = model.geometry.token_grid(demand.shape(model))
     num_text_tokens: int = model.transformer_config["max_text_seq_length"]
     return frames * rows * columns + num_text_tokens

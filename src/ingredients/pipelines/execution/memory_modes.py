@@ -37,7 +37,7 @@ from ingredients.models.transformer_ingredients import IngredientsTransformer3DM
 PROCESSOR = torch.device("cpu")
 
 EIGHT_BIT = torch.float8_e4m3fn
-"""Of the weights in minimal mode. It needs no library and no calibration, and every device casts it."""
+"""The type of the weights in minimal mode. It needs no library and no calibration, and every device casts it."""
 
 FULL_PRECISION = (*DEFAULT_SKIP_MODULES_PATTERN, "time_embedding", "multi_scale_projector", "id_router")
 """What minimal mode leaves alone: small, used once a video, or, as the routers, with a yes or no at its end."""

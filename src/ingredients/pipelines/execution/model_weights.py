@@ -158,7 +158,7 @@ def _weigh_part(part: nn.Module, blocks: Iterable[nn.Module], dtype: torch.dtype
 
 
 def _num_bytes(module: nn.Module, dtype: torch.dtype | None) -> int:
-    """Of parameters and buffers, each once."""
+    """Bytes of parameters and buffers, each counted once."""
     tensors = [*module.parameters(), *module.buffers()]
     return sum(
         tensor.numel() * (dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype).itemsize

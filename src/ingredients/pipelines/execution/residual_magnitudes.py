@@ -25,7 +25,7 @@ RESIDUAL_MAGNITUDES_NAME = "residual_magnitudes.json"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ResidualMagnitudes:
-    """Of one model."""
+    """The magnitudes of one model's residuals."""
 
     timesteps: tuple[int, ...]
     """At which they were measured, from noisy to clean."""

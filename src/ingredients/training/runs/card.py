@@ -8,7 +8,7 @@ import yaml
 
 from ingredients.core.markdown import markdown_table
 from ingredients.model_folders.components import build_vae, transformer_part
-from ingredients.model_folders.layout import TRANSFORMER
+from ingredients.model_folders.folder_names import TRANSFORMER
 from ingredients.model_folders.origin import (
     PartTerms,
     knows_photographs,

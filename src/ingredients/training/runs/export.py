@@ -10,8 +10,8 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import to_json
 from ingredients.core.output_folders import check_new_folder, new_folder
 from ingredients.model_folders.components import transformer_part
+from ingredients.model_folders.folder_names import TRANSFORMER
 from ingredients.model_folders.identity import save_identity_folder
-from ingredients.model_folders.layout import TRANSFORMER
 from ingredients.model_folders.new_folder_parts import check_finite, copy_face_encoder, copy_model_parts, forget_paths
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.models import IngredientsTransformer3DModel

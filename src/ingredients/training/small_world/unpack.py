@@ -13,7 +13,7 @@ from ingredients.core.output_folders import claim_folder
 from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.picture_kind import WEIGHTS_NAME
 from ingredients.model_folders.components import load_text_encoder, load_vae
-from ingredients.model_folders.layout import FACE_ENCODER
+from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ingredients.models.id_router import Routing
-from ingredients.pipelines.layout import column_layout, planned_indices
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.planned_layout import column_layout, planned_indices
 from tests.pipelines.stand_ins import PROMPT, TOKEN_GRID, make_identities, make_pipeline
 
 
