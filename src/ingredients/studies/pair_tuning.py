@@ -22,6 +22,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.data.encode import encode_images
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.stages.lora import add_lora
 from ingredients.training.stages.losses import diffusion_losses
@@ -106,11 +107,10 @@ class PairTuningStage(WholeStepStage):
         self.prompts = prompts
         self.config = config
         self.schedule = transformer.backbone.noise_schedule(transformer.backbone.make_scheduler())
-        ratio = transformer.backbone.spatial_ratio(vae.config)
-        height, width = transformer.config.sample_height * ratio, transformer.config.sample_width * ratio
+        shape = VideoGeometry.of(transformer.backbone, transformer.config, vae.config).own_shape
         everybody = tuple(range(len(photos)))
         self.pictures = [*((person,) for person in everybody), everybody]
-        canvases = [compose_canvas(photos[list(people)], height, width) for people in self.pictures]
+        canvases = [compose_canvas(photos[list(people)], shape.height, shape.width) for people in self.pictures]
         self.latents = encode_images(vae, np.stack(canvases)).float()  # (pictures, 1, C, h, w)
         transformer.requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
