@@ -33,9 +33,9 @@ from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.execution.speed_options import SpeedOptions
-from ingredients.pipelines.layout import column_layout
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
+from ingredients.pipelines.planned_layout import column_layout
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.pipelines.video_shape import VideoShape
 
