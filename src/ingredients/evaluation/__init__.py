@@ -1,1 +1,1 @@
-"""Measuring videos and models: the judge, the metrics, the cases, the runner and its report."""
+"""Measuring videos, whoever made them: cases, sources of videos, judges, metrics and reports."""
