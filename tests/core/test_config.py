@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from ingredients.core.config import config_from_dict, config_to_dict, load_config, save_config
+from ingredients.core.config import config_from_dict, config_to_dict, field_docstrings, load_config, save_config
 from ingredients.core.errors import UserInputError
 
 
@@ -74,3 +74,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_config_becomes_plain_values() -> None:
     assert config_to_dict(Run(steps=1))["optimiser"] == {"learning_rate": 1e-3, "betas": [0.9, 0.95]}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Documented:
+    """What a class says is not what a field says."""
+
+    first: int = 1
+    """A sentence
+    on two lines."""
+
+    second: int = 2
+
+
+def test_what_stands_below_a_field_is_its_docstring() -> None:
+    assert field_docstrings(_Documented) == {"first": "A sentence on two lines."}

@@ -44,3 +44,8 @@ def test_learned_positions_allow_one_shape() -> None:
     fixed.check(OWN)
     with pytest.raises(ShapeError, match="only 49 frames of 480 high and 720 wide, not 49 frames of 720 high"):
         fixed.check(VideoShape(height=720, width=480, num_frames=49))
+
+
+def test_what_is_not_asked_for_is_the_own_of_the_model() -> None:
+    assert PUBLISHED.shape(height=None, width=None, num_frames=None) == OWN
+    assert PUBLISHED.shape(height=240, width=None, num_frames=9) == VideoShape(height=240, width=720, num_frames=9)
