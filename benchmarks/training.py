@@ -24,10 +24,10 @@ from measuring import best_seconds, seconds
 from training_sizes import RANDOM_SIZES, Subject, random_subject, small_subject
 
 from ingredients.apps.quiet_libraries import silence_libraries
+from ingredients.core.training_log import LOG_NAME
 from ingredients.data.clip_encoder import EncoderConfig
 from ingredients.data.clip_example import ClipExample
 from ingredients.data.world_examples import WorldExampleConfig, draw_example
-from ingredients.training.loop.file_names import LOG_NAME
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.loop.throughput import peak_flops, peak_memory
 from ingredients.training.loop.trainer import Trainer, TrainerConfig

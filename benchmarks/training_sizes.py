@@ -9,9 +9,12 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.encoded_clips import EncodedClip, EncodedClips, EncodedPerson, claim_folder, write_shard
+from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import paper
-from ingredients.training.small_world.folders import load_frozen_parts, load_transformer
+from ingredients.training.runs.configuration import AlignRunConfig
+from ingredients.training.runs.run import load_parts
+from ingredients.training.small_world.folders import TrainedParts, drawn_clips, part_folder
 from ingredients.training.small_world.parts import PARTS
 from ingredients.training.stages.diffusion import FrozenParts
 
@@ -119,9 +122,12 @@ def small_subject(runs: Path | None, scratch: Path, *, num_clips: int) -> Subjec
         PARTS["unpack"].run(runs, show=False)
         numbers = [f"num_clips={num_clips}", "num_validation_clips=1"]
         PARTS["latents"].run(runs, overrides=numbers, show=False)
-    parts = load_frozen_parts(runs, with_recogniser=True)
+    trained = TrainedParts(output=runs)
+    parts = load_parts(AlignRunConfig(data=drawn_clips(runs)), trained)
+    parts.recogniser = trained.load_recogniser()
     parts.validation_clips = None  # nothing is measured but time
-    return Subject(parts=parts, make_transformer=lambda dtype: load_transformer(runs, "route").to(dtype), runs=runs)
+    transformer = part_folder(runs, "route", "transformer")
+    return Subject(parts=parts, make_transformer=lambda dtype: load_transformer(transformer, dtype=dtype), runs=runs)
 
 
 def random_subject(size: RandomSize, scratch: Path, *, num_clips: int, device: torch.device) -> Subject:

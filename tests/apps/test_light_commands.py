@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingredients.training.small_world.part_names import PART_NAMES
+from ingredients.training.small_world import PART_NAMES
 from ingredients.training.small_world.parts import PARTS
 
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "peft", "scipy.stats")

@@ -14,7 +14,7 @@ from ingredients.apps.train_samples import TrainingSampler
 from ingredients.core.output_folders import MARKER_NAME, claimed_folder
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.training.runs.run import SamplesConfig
+from ingredients.training.runs.configuration import SamplesConfig
 from ingredients.training.runs.start import base_within
 from ingredients.training.stages.diffusion import FrozenParts
 from tests.apps.conftest import Run

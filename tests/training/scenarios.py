@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 import ingredients
+from ingredients.core.training_log import LOG_NAME
 from ingredients.data.batches import ClipBatch
-from ingredients.training.loop.file_names import LOG_NAME
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
 from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage

@@ -12,15 +12,15 @@ import torch
 from diffusers import CogVideoXTransformer3DModel
 
 from ingredients.data.clip_encoder import EncoderConfig, describe
+from ingredients.data.encode_data_set import encode_into
 from ingredients.data.encoded_clips import claim_folder
-from ingredients.data.encoding_run import encode_into
 from ingredients.data.world_examples import WorldExampleConfig, draw_example
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.pipelines.clip_encoding import load_encoding_model
+from ingredients.pipelines.encoding_model import load_encoding_model
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.runs.run import RUN_KINDS, AlignRunConfig, DataConfig, RouteRunConfig, train_run
-from ingredients.training.runs.start import ModelConfig
+from ingredients.training.runs.configuration import RUN_KINDS, AlignRunConfig, DataConfig, ModelConfig, RouteRunConfig
+from ingredients.training.runs.run import train_run
 from ingredients.training.stages.alignment import AlignmentConfig
 from ingredients.training.stages.router import RouterConfig
 

@@ -100,11 +100,10 @@ def encode(
 
     import torch
 
-    from ingredients.data.clip_encoder import EncoderConfig, describe
-    from ingredients.data.encoded_clips import claim_folder
-    from ingredients.data.encoding_run import encode_into
+    from ingredients.data.clip_encoder import EncoderConfig
+    from ingredients.data.encode_data_set import encode_data_set
     from ingredients.data.source_examples import source_examples
-    from ingredients.pipelines.clip_encoding import load_encoding_model
+    from ingredients.pipelines.encoding_model import load_encoding_model
     from ingredients.pipelines.loading import default_device, default_dtype
     from ingredients.pipelines.video_shape import VideoShape
 
@@ -130,20 +129,16 @@ def encode(
         for each in reading.buckets:
             shape = VideoShape(height=each.height, width=each.width, num_frames=each.num_frames)
             loaded.geometry.check(shape)
-        description = describe(
-            loaded.encoder,
-            parts=loaded.digests,
-            source={"fingerprint": source.fingerprint(), "shard_size": shard_size},
-            reading=dataclasses.asdict(reading) | {"photos": photos},
-        )
-        claim_folder(output, description, loaded.encoder.encode_captions([""])[0])
         num_clips = source.count()
         try:
             with show_progress("Encoding clips") as progress:
-                num_bad = encode_into(
+                num_bad = encode_data_set(
                     output,
                     source_examples(source, reading, detector=loaded.detector if photos else None),
                     loaded.encoder,
+                    parts=loaded.digests,
+                    source={"fingerprint": source.fingerprint(), "shard_size": shard_size},
+                    reading=dataclasses.asdict(reading) | {"photos": photos},
                     shard_size=shard_size,
                     batch_size=batch_size,
                     part=chosen_part,

@@ -88,8 +88,8 @@ def export(
 def _draw_curves(runs: "Sequence[RunFolder]", path: Path) -> bool:
     """Draws the losses of runs, as far as they have a log and matplotlib is there."""
     from ingredients.core.errors import UserInputError
+    from ingredients.core.training_log import LOG_NAME
     from ingredients.media.pictures import write_picture
-    from ingredients.training.loop.file_names import LOG_NAME
     from ingredients.visualisation.curves import read_log, training_curves
 
     logged = [run for run in runs if (run.folder / LOG_NAME).is_file()]

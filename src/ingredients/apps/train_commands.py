@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,7 @@ from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_ex
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
-    from ingredients.training.runs.run import RunConfig, RunKind
+    from ingredients.training.runs.configuration import IdentityRunConfig, RunKind
 
 app = typer.Typer(
     cls=IngredientsGroup,
@@ -100,7 +100,8 @@ def _command(kind_name: str) -> Callable[..., None]:
         if not dry_run:
             check_output_folder(folder, "a training run")
 
-        from ingredients.training.runs.run import RUN_KINDS, train_run  # with PyTorch
+        from ingredients.training.runs.configuration import RUN_KINDS
+        from ingredients.training.runs.run import train_run  # with PyTorch
 
         kind = RUN_KINDS[kind_name]
         overrides = list(settings or ())
@@ -142,7 +143,7 @@ def _command(kind_name: str) -> Callable[..., None]:
     return train
 
 
-def _print_plan(kind: "RunKind[Any]", config: "RunConfig") -> None:
+def _print_plan(kind: "RunKind", config: "IdentityRunConfig") -> None:
     import torch
 
     from ingredients.training.runs.plan import plan_run

@@ -24,7 +24,7 @@ from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, decoding_in_tiles
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.video_shape import ShapeWarning
-from ingredients.training.runs.run import RunConfig, SamplesConfig
+from ingredients.training.runs.configuration import RunConfig, SamplesConfig
 from ingredients.training.stages.diffusion import FrozenParts
 from ingredients.visualisation.contact_sheet import contact_sheet
 from ingredients.visualisation.routing_maps import routing_map_sheet

@@ -15,7 +15,7 @@ from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
-from ingredients.training.small_world.part_names import PART_NAMES
+from ingredients.training.small_world import PART_NAMES
 
 SplitOption = Annotated[
     Literal["train", "judge", "eval"],

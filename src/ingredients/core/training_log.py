@@ -6,6 +6,9 @@ from typing import Any
 
 from ingredients.core.json_yaml import BadFileError, NotPlainError, found, iterate_lines, parse_json, read_json
 
+LOG_NAME = "log.jsonl"
+METRICS_NAME = "metrics.json"
+
 STEP = "step"
 """In each line of a log, the step after which it was written."""
 

@@ -7,7 +7,7 @@ from ingredients.core.protocols import FaceDetector
 from ingredients.data.clip_check import check_item
 from ingredients.data.clip_example import ClipExample
 from ingredients.data.clip_source import ClipItem, ClipSource
-from ingredients.data.encoding_run import ReadExample
+from ingredients.data.encode_data_set import ReadExample
 from ingredients.data.folder_examples import ReadingConfig, read_example
 from ingredients.data.record_json import BadRecordError
 

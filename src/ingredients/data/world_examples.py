@@ -4,14 +4,22 @@ Legend: F frames, N people.
 """
 
 import dataclasses
+import functools
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
+from ingredients.core.protocols import ProgressCallback
 from ingredients.core.ranges import Range, Share, check_ranges
+from ingredients.data.clip_encoder import ClipEncoder
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
+from ingredients.data.encode_data_set import encode_data_set
 from ingredients.data.world_folder import person_id
 from ingredients.world import WORLD_VERSION, Identity, Split, render_portrait, render_scene, sample_scene
+from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 from ingredients.world.styles import STYLES, TOGETHER
 from ingredients.world.visibility import VISIBLE, face_states
 
@@ -78,3 +86,46 @@ def _draw_photo(person: Identity, config: WorldExampleConfig, rng: np.random.Gen
     portrait = render_portrait(person, int(rng.integers(2**40)), size=config.portrait_size)
     error = rng.normal(0, config.landmark_jitter * config.portrait_size, (5, 2)).astype(np.float32)
     return ReferencePhoto(image=portrait.image, landmarks=portrait.landmarks + error, kind="photo")
+
+
+_CLIPS_AT_ONCE = 5  # a single clip takes a path of PyTorch's convolutions that is four times slower
+
+
+def encode_drawn_clips(
+    folder: Path,
+    config: WorldExampleConfig,
+    encoder: ClipEncoder,
+    *,
+    parts: Mapping[str, str],
+    first_seed: int,
+    number: int,
+    without_held_out_pairs: bool = True,
+    shard_size: int = 50,
+    progress: ProgressCallback | None = None,
+) -> None:
+    """Draws clips and encodes them into a folder; shards that are there are kept.
+
+    Args:
+        folder: of the encoded clips.
+        config: what is drawn.
+        encoder: encodes them.
+        parts: digests of the model's parts, by name.
+        first_seed: of the first clip; the others have those that follow.
+        number: of clips.
+        without_held_out_pairs: leaves out the seeds whose scenes show a pair that the benchmark keeps for itself.
+        shard_size: clips of a shard.
+        progress: told of the clips done.
+    """
+    seeds = seeds_without_held_out_pairs(first_seed) if without_held_out_pairs else itertools.count(first_seed)
+    encode_data_set(
+        folder,
+        ((str(seed), functools.partial(draw_example, seed, config)) for seed in itertools.islice(seeds, number)),
+        encoder,
+        parts=parts,
+        source=dataclasses.asdict(config) | {"without_held_out_pairs": without_held_out_pairs},
+        reading={},
+        shard_size=shard_size,
+        batch_size=_CLIPS_AT_ONCE,
+        num_items=number,
+        progress=progress,
+    )

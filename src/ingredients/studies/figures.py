@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.core.training_log import LOG_NAME
 from ingredients.evaluation.case_record import CaseRecord
 from ingredients.evaluation.casebook.card import prompt_contents
 from ingredients.evaluation.casebook.drawn import drawn_benchmark, drawn_cases
@@ -33,7 +34,6 @@ from ingredients.studies.lab import Lab
 from ingredients.studies.measuring import evaluation_folder, read_record, video_file
 from ingredients.studies.routing_claims import TIMESTEPS, claims_of_section_4_4, probe_cases
 from ingredients.studies.variants import FULL, MSE, NO_LOSS
-from ingredients.training.loop.file_names import LOG_NAME
 from ingredients.visualisation.curves import ROUTER_STAGE_LOSSES, read_log, training_curves
 from ingredients.visualisation.distribution import evaluation_set_figure
 from ingredients.visualisation.failures import Failure, correlation_plot, failures_sheet, pearson

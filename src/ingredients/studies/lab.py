@@ -22,15 +22,17 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.json_yaml import to_json
 from ingredients.core.model_files import digest_files, read_json
+from ingredients.core.training_log import METRICS_NAME
 from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.studies.steps import Step
 from ingredients.studies.study_config import StudyConfig
 from ingredients.studies.variants import Alignment, Base, Variant
-from ingredients.training.loop.file_names import METRICS_NAME
 
 if TYPE_CHECKING:
+    from ingredients.models import IngredientsTransformer3DModel
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+    from ingredients.training.runs.configuration import RunConfig, RunKind
 
 SETTINGS_NAME = "settings.json"
 TRANSFORMER_CONFIG = "transformer/config.json"
@@ -202,44 +204,116 @@ class Lab:
             run=functools.partial(self._encode, name, first_seed, number, recognition_maps),
         )
 
-    def _encode(self, name: str, first_seed: int, number: int, recognition_maps: bool) -> None:
-        from ingredients.studies import lab_work  # with PyTorch, as in all that follow: a plan needs none
+    # What the steps do needs PyTorch, which is imported where it is needed: a plan needs none.
 
-        lab_work.encode(self, name, first_seed, number, recognition_maps=recognition_maps)
+    def _encode(self, name: str, first_seed: int, number: int, recognition_maps: bool) -> None:
+        """Draws and encodes clips of the drawn world, without the held-out pairs."""
+        import torch
+
+        from ingredients.core.progress import show_progress
+        from ingredients.data.clip_encoder import EncoderConfig
+        from ingredients.data.world_examples import WorldExampleConfig, encode_drawn_clips
+        from ingredients.pipelines.encoding_model import load_encoding_model
+
+        kept = EncoderConfig(scale_source="recognition_and_clip" if recognition_maps else "clip")
+        with torch.inference_mode(), show_progress(f"clips-{name}", enabled=self.show) as progress:
+            model = load_encoding_model(
+                self.model_folder, kept, allow_photographs=True, device=torch.device("cpu"), dtype=torch.float32
+            )  # nobody need ask what the world drew
+            encode_drawn_clips(
+                self.clips(name),
+                WorldExampleConfig(),
+                model.encoder,
+                parts=model.digests,
+                first_seed=first_seed,
+                number=number,
+                shard_size=SHARD_SIZE,
+                progress=progress,
+            )
 
     def _take_base(self) -> None:
-        from ingredients.studies import lab_work
+        """Takes the text-to-video base out of the model that ships: neither identity modules nor image channels."""
+        from ingredients.training.runs.start import base_within
 
-        lab_work.take_base(self)
-
-    def _train_base(self, base: Base) -> None:
-        from ingredients.studies import lab_work
-
-        lab_work.train_base(self, base)
+        base_within(self._shipped_transformer()).save_pretrained(self.base_folder("t2v") / "transformer")
 
     def _take_aligned(self, alignment: Alignment, seed: int) -> None:
-        from ingredients.studies import lab_work
+        """Takes the model that ships, its routers drawn anew."""
+        import torch
 
-        lab_work.take_aligned(self, alignment, seed)
+        from ingredients.models import IngredientsTransformer3DModel
+        from ingredients.models.presets import small_world
+
+        transformer = self._shipped_transformer()
+        torch.manual_seed(seed)
+        fresh = dict(IngredientsTransformer3DModel(**small_world()).router_parameters())
+        with torch.no_grad():
+            for name, parameter in transformer.router_parameters():
+                parameter.copy_(fresh[name])
+        transformer.save_pretrained(self.align_folder(alignment, seed) / "transformer")
+
+    def _shipped_transformer(self) -> IngredientsTransformer3DModel:
+        import torch
+
+        from ingredients.model_folders.transformer import load_transformer
+
+        return load_transformer(self.model_folder / "transformer", dtype=torch.float32)
+
+    def _train_base(self, base: Base) -> None:
+        from ingredients.studies.recipes import base_recipe
+        from ingredients.training.runs.configuration import BASE_KINDS
+
+        recipe = base_recipe(base, self.config.t2v_steps if base == "t2v" else self.config.i2v_steps)
+        start = None if base == "t2v" else self.base_folder("t2v")
+        self._train(BASE_KINDS[base], recipe, self.base_folder(base), start=start)
 
     def _align(self, alignment: Alignment, seed: int) -> None:
-        from ingredients.studies import lab_work
+        from ingredients.studies.recipes import align_recipe
+        from ingredients.training.runs.configuration import RUN_KINDS
 
-        lab_work.align(self, alignment, seed)
+        assert alignment.base is not None
+        self._train(
+            RUN_KINDS["align"],
+            align_recipe(self.config.align_steps, seed=seed),
+            self.align_folder(alignment, seed),
+            start=self.base_folder(alignment.base),
+            recognition_maps=alignment.recognition_maps,
+            overrides=alignment.overrides,
+        )
 
     def _route(self, variant: Variant, seed: int) -> None:
-        from ingredients.studies import lab_work
+        from ingredients.studies.recipes import route_recipe
+        from ingredients.training.runs.configuration import RUN_KINDS
 
-        lab_work.route(self, variant, seed)
-
-    def data_overrides(self, start: Path, *, recognition_maps: bool) -> tuple[str, ...]:
-        """Settings of a run that begins with another: its clips, and where it starts."""
-        which = _MAPS if recognition_maps else ""
-        return (
-            f'data.train=["{self.clips(f"train{which}")}"]',
-            f'data.validation=["{self.clips(f"validation{which}")}"]',
-            f'model.start="{start}"',
+        self._train(
+            RUN_KINDS["route"],
+            route_recipe(self.config.route_steps, seed=seed),
+            self.route_folder(variant, seed),
+            start=self.align_folder(variant.alignment, seed),
+            recognition_maps=variant.alignment.recognition_maps,
+            overrides=variant.route_overrides,
         )
+
+    def _train(
+        self,
+        kind: RunKind,
+        recipe: RunConfig,
+        folder: Path,
+        *,
+        start: Path | None,
+        recognition_maps: bool = False,
+        overrides: tuple[str, ...] = (),
+    ) -> None:
+        """Trains, or goes on with, a run on the lab's clips that begins with another, or with nothing."""
+        from ingredients.core.config import load_config
+        from ingredients.training.runs.configuration import DataConfig
+        from ingredients.training.runs.run import train_run
+
+        which = _MAPS if recognition_maps else ""
+        recipe.model.start = start
+        recipe.data = DataConfig(train=(self.clips(f"train{which}"),), validation=(self.clips(f"validation{which}"),))
+        config = load_config(type(recipe), overrides=overrides, defaults=recipe)
+        train_run(kind, config, folder, resume=True, show=self.show)
 
 
 def _clips(recognition_maps: bool) -> tuple[str, ...]:

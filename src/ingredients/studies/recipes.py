@@ -5,32 +5,32 @@ weigh three times as much in the diffusion loss. There is no identity loss, and 
 neither.
 """
 
+from ingredients.models.presets import small_world_base
 from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.runs.run import AlignRunConfig, RouteRunConfig
+from ingredients.training.runs.configuration import AlignRunConfig, BaseRunConfig, ModelConfig, RouteRunConfig
 from ingredients.training.stages.alignment import AlignmentConfig
-from ingredients.training.stages.base import BaseConfig
+from ingredients.training.stages.base import BaseConfig, BaseTask
 from ingredients.training.stages.router import RouterConfig
 
 _IMAGES, _CLIPS = 24, 12
 
 
-def base_stage() -> BaseConfig:
-    """Of both bases; the image-to-video one never trains on images, which would be their own first frames."""
-    return BaseConfig(image_batch_size=_IMAGES, batch_size=_CLIPS, image_share=0.7)
-
-
-def base_trainer(num_steps: int) -> TrainerConfig:
-    """Of the text-to-video base."""
-    return _loop(num_steps, optimizer="muon", learning_rate=2e-3, muon_learning_rate=4e-3, ema_decay=0.99)
-
-
-def i2v_trainer(num_steps: int) -> TrainerConfig:
-    """Of the image-to-video base."""
-    return _loop(num_steps, optimizer="muon", learning_rate=1e-3, muon_learning_rate=1.5e-3, ema_decay=0.98)
+def base_recipe(task: BaseTask, num_steps: int) -> BaseRunConfig:
+    """The recipe of a common base; the image-to-video one never trains on images, which would be its first frames."""
+    if task == "t2v":
+        return BaseRunConfig(
+            model=ModelConfig(transformer=small_world_base()),
+            stage=BaseConfig(image_batch_size=_IMAGES, batch_size=_CLIPS, image_share=0.7),
+            trainer=_loop(num_steps, optimizer="muon", learning_rate=2e-3, muon_learning_rate=4e-3, ema_decay=0.99),
+        )
+    return BaseRunConfig(
+        stage=BaseConfig(image_batch_size=_IMAGES, batch_size=_CLIPS),
+        trainer=_loop(num_steps, optimizer="muon", learning_rate=1e-3, muon_learning_rate=1.5e-3, ema_decay=0.98),
+    )
 
 
 def align_recipe(num_steps: int, *, seed: int) -> AlignRunConfig:
-    """Of an alignment."""
+    """The recipe of an alignment."""
     return AlignRunConfig(
         stage=AlignmentConfig(
             tuning="full",
@@ -46,7 +46,7 @@ def align_recipe(num_steps: int, *, seed: int) -> AlignRunConfig:
 
 
 def route_recipe(num_steps: int, *, seed: int) -> RouteRunConfig:
-    """Of a router stage."""
+    """The recipe of a router stage."""
     return RouteRunConfig(
         stage=RouterConfig(
             image_batch_size=_IMAGES,

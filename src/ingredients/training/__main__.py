@@ -21,8 +21,9 @@ from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.warnings_told import TrainingWarning, warnings_told
 from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError
-from ingredients.training.runs.run import RUN_KINDS, train_run
-from ingredients.training.small_world.part_names import PART_NAMES
+from ingredients.training.runs.configuration import RUN_KINDS
+from ingredients.training.runs.run import train_run
+from ingredients.training.small_world import PART_NAMES
 
 _USER_MISTAKE = 2
 

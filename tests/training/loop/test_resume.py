@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from ingredients.training.loop.file_names import METRICS_NAME
+from ingredients.core.training_log import METRICS_NAME
 from tests.training.conftest import TinyWorld
 from tests.training.loop.killed_worker import MOMENTS
 from tests.training.scenarios import TIMES, read_log, run_python

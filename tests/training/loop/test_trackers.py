@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.errors import MissingDependencyError, UserInputError
-from ingredients.training.loop.file_names import LOG_NAME
+from ingredients.core.training_log import LOG_NAME
 from ingredients.training.loop.processes import TRACKERS_FOLDER, MissingTrackerWarning, Processes
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
 from ingredients.training.small_world.parts import (

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.training_log import LOG_NAME, METRICS_NAME
 from ingredients.training.loop.checkpoints import read_checkpoint
 from ingredients.training.loop.ema import ExponentialMovingAverage
-from ingredients.training.loop.file_names import LOG_NAME, METRICS_NAME
 from ingredients.training.loop.loss_watch import TrainingDivergedError
 from ingredients.training.loop.optimizers import build_optimizers
 from ingredients.training.loop.schedules import learning_rate_factor

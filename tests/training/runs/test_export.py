@@ -24,14 +24,13 @@ from ingredients.model_folders.sampling_settings import (
     save_sampling_defaults,
 )
 from ingredients.model_folders.transformer import load_transformer
-from ingredients.pipelines.clip_encoding import model_digests
+from ingredients.pipelines.encoding_model import model_digests
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.training.runs.adapter_chain import adapter_of, join_adapters, trained_beside
-from ingredients.training.runs.export import export_run
+from ingredients.training.runs.export import export_run, read_averages
 from ingredients.training.runs.export_plan import Layout, plan_export
 from ingredients.training.runs.folder import read_run, run_chain
-from ingredients.training.runs.weights import read_averages
 from ingredients.training.stages.alignment import AlignmentConfig
 from ingredients.training.stages.router import RouterConfig
 from tests.apps.tiny_model import save_tiny_model

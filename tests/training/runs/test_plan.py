@@ -14,10 +14,9 @@ from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
 from ingredients.training.loop.throughput import PROCESSOR_CORE_FLOPS
 from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.runs.configuration import RUN_KINDS, AlignRunConfig, ModelConfig, RouteRunConfig
 from ingredients.training.runs.plan import RunPlan, plan_run
 from ingredients.training.runs.planned_stage import build_planned_stage
-from ingredients.training.runs.run import RUN_KINDS, AlignRunConfig, RouteRunConfig
-from ingredients.training.runs.start import ModelConfig
 from ingredients.training.stages.alignment import AlignmentConfig
 from ingredients.training.stages.router import RouterConfig
 

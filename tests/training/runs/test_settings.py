@@ -15,8 +15,8 @@ from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.studies.study_config import StudyConfig
 from ingredients.training.loop.checkpoints import RunPosition
 from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.runs.run import RUN_KINDS, AlignRunConfig
-from ingredients.training.runs.start import ModelConfig, load_start
+from ingredients.training.runs.configuration import RUN_KINDS, AlignRunConfig, ModelConfig
+from ingredients.training.runs.start import load_start
 from ingredients.training.small_world.parts import PARTS
 from tests.training.conftest import TinyWorld
 

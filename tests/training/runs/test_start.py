@@ -10,7 +10,8 @@ import torch
 from ingredients.core.errors import UserInputError
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.training.runs.start import ModelConfig, base_within, load_start
+from ingredients.training.runs.configuration import ModelConfig
+from ingredients.training.runs.start import base_within, load_base_start, load_start
 from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
 from ingredients.training.stages.router import RouterConfig, RouterStage
 from tests.training.conftest import TinyWorld, compute_step
@@ -108,3 +109,39 @@ def test_an_alignment_of_another_kind_begins_with_it(tiny_world: TinyWorld, tmp_
     assert started.config.route_background
     plain = load_start(dataclasses.replace(config, transformer={}), tmp_path, WIDTHS)
     assert plain.config.canvas_placement == "before"
+
+
+def test_a_base_begins_with_nothing_or_with_the_one_before_it(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    fields = {name: value for name, value in tiny_world.transformer().config.items() if not name.startswith("_")}
+    drawn = load_base_start(ModelConfig(transformer=fields), "t2v", seed=7)
+    torch.manual_seed(7)
+    expected = IngredientsTransformer3DModel(**fields | {"identity_modules": False, "in_channels": 3})
+    assert drawn.config.in_channels == 3
+    assert not drawn.config.identity_modules
+    assert all(torch.equal(tensor, expected.state_dict()[name]) for name, tensor in drawn.state_dict().items())
+    drawn.save_pretrained(tmp_path / "transformer")
+    further = load_base_start(ModelConfig(start=tmp_path), "i2v")
+    weights, before = further.state_dict(), drawn.state_dict()
+    patches = weights.pop("patch_embed.proj.weight")
+    assert patches.shape[1] == 6
+    assert torch.equal(patches[:, :3], before.pop("patch_embed.proj.weight"))
+    assert not patches[:, 3:].any()
+    assert weights.keys() == before.keys()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights.items())
+    with pytest.raises(UserInputError, match="no transformer/ to start from"):
+        load_base_start(ModelConfig(start=tmp_path / "elsewhere"), "i2v")
+
+
+def test_with_a_seed_new_weights_do_not_depend_on_what_was_drawn_before(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    base_within(aligned(tiny_world)).save_pretrained(tmp_path / "transformer")
+    config = ModelConfig(start=tmp_path)
+
+    def router(*, num_drawn: int, seed: int | None) -> torch.Tensor:
+        torch.manual_seed(1)
+        torch.rand(num_drawn)
+        started = load_start(config, None, WIDTHS, seed=seed)
+        return torch.cat([parameter.flatten() for _, parameter in started.router_parameters()])
+
+    assert torch.equal(router(num_drawn=0, seed=4), router(num_drawn=9, seed=4))
+    assert not torch.equal(router(num_drawn=0, seed=4), router(num_drawn=0, seed=5))
+    assert not torch.equal(router(num_drawn=0, seed=None), router(num_drawn=9, seed=None))

@@ -9,8 +9,8 @@ from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.core.output_folders import check_output_folder, claimed_folder
 from ingredients.model_folders.places import default_model_path
-from ingredients.training.runs.run import AlignRunConfig, RouteRunConfig
-from ingredients.training.small_world.folders import load_transformer
+from ingredients.model_folders.transformer import build_transformer
+from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
 from ingredients.training.small_world.parts import PARTS, RoutePartConfig
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -75,7 +75,7 @@ def test_a_missing_part_is_named_with_its_command(tmp_path: Path, part: str) -> 
 def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
     """A model folder goes on where it stopped: all weights survive the round trip to the last bit."""
     PARTS["unpack"].run(tmp_path, show=False)
-    assert not load_transformer(tmp_path, "base-t2v").config.identity_modules
+    assert not build_transformer(tmp_path / "base-t2v" / "transformer").config.identity_modules
     for part in tmp_path.iterdir():
         if part.name != "unpack":
             check_output_folder(part, "a training run")  # so that each can be trained further

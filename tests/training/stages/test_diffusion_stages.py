@@ -11,7 +11,6 @@ from ingredients.data.sampling import fixed_draws
 from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from ingredients.training.runs.trained_transformer import exported_transformer
 from ingredients.training.stages.alignment import (
     KEPT_BOTH,
     KEPT_GLOBAL,
@@ -22,6 +21,7 @@ from ingredients.training.stages.alignment import (
 )
 from ingredients.training.stages.base import BaseConfig, BaseStage
 from ingredients.training.stages.diffusion import DiffusionStage, first_frame_only
+from ingredients.training.stages.lora import exported_transformer
 from ingredients.training.stages.router import RouterConfig, RouterStage
 from tests.data.encoding import encode_world
 from tests.training.conftest import TinyWorld, compute_step, measured, tiny_vae

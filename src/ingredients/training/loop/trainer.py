@@ -19,11 +19,10 @@ from ingredients.core.files import append_line, atomic_path, remove_leftovers
 from ingredients.core.json_yaml import NotPlainError, iterate_lines, parse_json
 from ingredients.core.protocols import ValidationCallback
 from ingredients.core.ranges import Count, Decay, LearningRate, Range, Seed, check_ranges
-from ingredients.core.training_log import STEP
+from ingredients.core.training_log import LOG_NAME, METRICS_NAME, STEP
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.training.loop.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
 from ingredients.training.loop.ema import ExponentialMovingAverage
-from ingredients.training.loop.file_names import LOG_NAME, METRICS_NAME
 from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError
 from ingredients.training.loop.loss_watch import LossWatch, TrainingDivergedError
 from ingredients.training.loop.mixed_precision import (

@@ -13,14 +13,15 @@ from ingredients.model_folders.components import transformer_part
 from ingredients.model_folders.folder_names import TRANSFORMER
 from ingredients.model_folders.identity import save_identity_folder
 from ingredients.model_folders.new_folder_parts import check_finite, copy_face_encoder, copy_model_parts, forget_paths
-from ingredients.model_folders.transformer import build_transformer
+from ingredients.model_folders.transformer import build_transformer, load_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.state_dict_adapter import config_to_published, to_published
+from ingredients.training.loop.checkpoints import read_checkpoint
 from ingredients.training.runs.adapter_chain import Adapter, adapter_of, add_adapter, join_adapters, trained_beside
 from ingredients.training.runs.card import CURVES_NAME, run_card
 from ingredients.training.runs.export_plan import RECORD_NAME, ExportPlan
 from ingredients.training.runs.folder import RunFolder, find_checkpoint
-from ingredients.training.runs.weights import read_averages, run_transformer
+from ingredients.training.runs.run import build_stage
 from ingredients.training.small_world.card import MODEL_CARD_NAME
 
 CurvesWriter = Callable[[Sequence[RunFolder], Path], bool]
@@ -109,3 +110,59 @@ def _joined_adapter(plan: ExportPlan) -> Adapter:
     checkpoints = [find_checkpoint(run, "last") for run in plan.chain[:-1]]
     checkpoints.append(plan.checkpoint or find_checkpoint(plan.run, "last"))
     return join_adapters([adapter_of(read_averages(checkpoint)) for checkpoint in checkpoints])
+
+
+def run_transformer(
+    run: RunFolder,
+    *,
+    checkpoint: Path | None = None,
+    dtype: torch.dtype = torch.float32,
+    notice: Callable[[str], None] | None = None,
+) -> IngredientsTransformer3DModel:
+    """The transformer of a run, its LoRA merged, on the processor.
+
+    Args:
+        run: Of which.
+        checkpoint: Whose averages are taken; None: what the run exported at its end.
+        dtype: Of the weights.
+        notice: Told of a download before it begins.
+
+    Raises:
+        UserInputError: If the checkpoint is damaged, or does not fit the run's settings.
+        ModelFolderError: If a part of the model is missing or damaged, or the run has not ended.
+    """
+    if checkpoint is None:
+        return load_transformer(run.transformer, dtype=dtype)
+    transformer = _merged_checkpoint(run, checkpoint, notice=notice)
+    transformer.to(dtype).eval()
+    return transformer
+
+
+def read_averages(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The moving averages in a checkpoint, by the names of their parameters.
+
+    Raises:
+        UserInputError: If the file is missing, damaged or of another kind.
+    """
+    return read_checkpoint(checkpoint, remedy="export another one").averages
+
+
+def _merged_checkpoint(
+    run: RunFolder, checkpoint: Path, *, notice: Callable[[str], None] | None
+) -> IngredientsTransformer3DModel:
+    averages = read_averages(checkpoint)
+    stage, _ = build_stage(run.kind, run.config, device=torch.device("cpu"), notice=notice)
+    trained = {name: each for group in stage.parameter_groups() for name, each in group.parameters.items()}
+    shapes, expected = ({name: each.shape for name, each in tensors.items()} for tensors in (averages, trained))
+    if differing := sorted(name for name in {**shapes, **expected} if shapes.get(name) != expected.get(name)):
+        raise UserInputError(
+            f"{checkpoint} does not fit the settings beside it (first difference: {differing[0]}), so they were "
+            "changed after it was written; put the run's own config.yaml back."
+        )
+    with torch.no_grad():
+        for name, parameter in trained.items():
+            parameter.copy_(averages[name])
+    if run.config.stage.tuning == "lora":
+        stage.transformer.fuse_lora()
+        stage.transformer.unload_lora()
+    return stage.transformer

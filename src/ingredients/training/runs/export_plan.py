@@ -15,7 +15,7 @@ from ingredients.model_folders.new_folder_parts import stored_dtype
 from ingredients.model_folders.origin import ModelOrigin, model_origin
 from ingredients.model_folders.places import find_model
 from ingredients.model_folders.transformer import is_base
-from ingredients.pipelines.clip_encoding import find_face_encoder
+from ingredients.pipelines.encoding_model import find_face_encoder
 from ingredients.training.runs.folder import RunFolder, checkpoint_step, find_checkpoint, read_metrics, run_chain
 
 Layout = Literal["ours", "published", "identity"]

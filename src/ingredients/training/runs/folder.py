@@ -1,19 +1,23 @@
-"""The folder that a run leaves, read again: settings, checkpoints, what was measured, and the runs before it."""
+"""The folder of a run: whose it is before the run begins, and what the run leaves, read again."""
 
+import contextlib
 import dataclasses
+import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ingredients.core.config import load_config
-from ingredients.core.errors import UserInputError
+from ingredients.core.config import config_to_dict, load_config
+from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.json_yaml import BadFileError, MissingFileError, read_yaml
-from ingredients.core.training_log import read_metrics_file, read_training_log
-from ingredients.training.loop.checkpoints import Checkpoints
-from ingredients.training.loop.file_names import LOG_NAME, METRICS_NAME
-from ingredients.training.runs.run import RUN_KINDS, RunConfig, RunKind
-from ingredients.training.runs.settings import CONFIG_NAME
+from ingredients.core.output_folders import claimed_folder, mark_folder
+from ingredients.core.training_log import LOG_NAME, METRICS_NAME, read_metrics_file, read_training_log
+from ingredients.training.loop.checkpoints import Checkpoints, is_checkpoint, read_position
+from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.runs.configuration import RUN_KINDS, IdentityRunConfig, RunKind
 
+CONFIG_NAME = "config.yaml"
 TRANSFORMER_NAME = "transformer"
 _KIND_BY_SETTING = {"alignment_routing": "align", "routing_loss": "route"}
 """A setting of the stage that no other stage has."""
@@ -26,10 +30,10 @@ class RunFolder:
     folder: Path
     """Where."""
 
-    kind: RunKind[Any]
+    kind: RunKind
     """Which stage."""
 
-    config: RunConfig
+    config: IdentityRunConfig
     """Its settings."""
 
     @property
@@ -59,7 +63,7 @@ def read_run(folder: Path) -> RunFolder:
     return RunFolder(folder=folder, kind=kind, config=load_config(kind.config_type, path, defaults=kind.config_type()))
 
 
-def _kind_of(folder: Path) -> RunKind[Any] | None:
+def _kind_of(folder: Path) -> RunKind | None:
     """The stage whose settings lie in a folder; None for those of a part of the small model, such as a base."""
     path = folder / CONFIG_NAME
     try:
@@ -154,3 +158,91 @@ def read_metrics(run: RunFolder, *, step: int | None = None) -> dict[str, Any]:
         if each <= step:
             measured |= values
     return measured
+
+
+@contextlib.contextmanager
+def run_folder(folder: Path, *, resume: bool) -> Iterator[None]:
+    """Has a folder for a run while the block runs, and no other run has it.
+
+    One without the marker of output folders is ours if a run of an earlier version left a checkpoint in it and goes
+    on.
+
+    Raises:
+        OutputError: if the folder holds something else, or another process trains into it.
+    """
+    if resume and any(is_checkpoint(path) for path in Checkpoints(folder, keep=1).paths()):
+        mark_folder(folder, "a training run")
+    with claimed_folder(folder, "a training run"):
+        yield
+
+
+def check_not_read(folder: Path, inputs: Mapping[str, Path | str | None]) -> None:
+    """Refuses a folder for a run that is, or holds, what the run reads.
+
+    Args:
+        folder: of the run.
+        inputs: folders by the names of their settings; names that are no folders here are left out.
+
+    Raises:
+        OutputError: if it is one of them.
+    """
+    real = Path(os.path.realpath(folder))
+    for name, given in inputs.items():
+        if given is not None and os.path.lexists(given):
+            there = Path(os.path.realpath(given))
+            if real == there or real in there.parents:
+                raise OutputError(
+                    f"The output {folder} holds {given}, which the run reads ({name}); choose another folder for it."
+                )
+
+
+def is_finished(folder: Path, config: Any, trainer: TrainerConfig, *, defaults: Any) -> bool:
+    """Whether the run in a folder has nothing left to train, and these are the settings that it had.
+
+    Args:
+        folder: of the run.
+        config: of the run, all of it.
+        trainer: the loop's part of it.
+        defaults: for settings that an earlier version did not have.
+
+    Raises:
+        UserInputError: if other settings are given for a run that has ended: they would change nothing but the record.
+    """
+    paths, record = Checkpoints(folder, keep=1).paths(), folder / CONFIG_NAME
+    if not paths:
+        return False
+    position = read_position(paths[-1])
+    is_over = trainer.minutes is not None and position.seconds >= 60 * trainer.minutes
+    if position.step < trainer.num_steps and not is_over:
+        return False
+    if not record.exists():
+        return False
+    before = _flat(config_to_dict(load_config(type(config), record, defaults=defaults)))
+    now = _flat(config_to_dict(config))
+    if differing := [name for name in now if place(before.get(name)) != place(now[name])]:
+        name = differing[0]
+        raise UserInputError(
+            f"The run {folder} has ended, after step {position.step}, so {name}={as_yaml(now[name])} in place of "
+            f"{as_yaml(before.get(name))} would change nothing; train on with a larger trainer.num_steps (and "
+            "trainer.minutes), or name another folder."
+        )
+    return True
+
+
+def place(value: object) -> object:
+    """A path that exists, in full: it may be named in several ways; anything else as it is."""
+    if isinstance(value, list):
+        return [place(each) for each in value]
+    return os.path.realpath(value) if isinstance(value, str) and os.path.lexists(value) else value
+
+
+def as_yaml(value: object) -> str:
+    """A value as a setting says it."""
+    return "null" if value is None else str(value)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name: value}
+    return flat

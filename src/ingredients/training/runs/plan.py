@@ -26,8 +26,8 @@ from ingredients.pipelines.execution.memory_estimate import (
 from ingredients.pipelines.execution.model_weights import ModelWeights, PartWeights
 from ingredients.pipelines.video_shape import VideoShape
 from ingredients.training.loop.throughput import PEAKS, PROCESSOR_CORE_FLOPS
+from ingredients.training.runs.configuration import IdentityRunConfig, RunKind
 from ingredients.training.runs.planned_stage import PlannedStage, build_planned_stage
-from ingredients.training.runs.run import RunConfig, RunConfigT, RunKind
 
 _BYTES_OF_WEIGHT, _BYTES_OF_GRADIENT, _BYTES_OF_AVERAGE = 4, 4, 4
 _BYTES_OF_MOMENTS = {"adamw": 8, "adamw8bit": 2, "muon": 4}
@@ -163,8 +163,8 @@ class RunPlan:
 
 
 def plan_run(
-    kind: RunKind[RunConfigT],
-    config: RunConfigT,
+    kind: RunKind,
+    config: IdentityRunConfig,
     *,
     num_processes: int = 1,
     notice: Callable[[str], None] | None = None,
@@ -204,7 +204,7 @@ def _by_group(trained: dict[str, int]) -> dict[str, int]:
     return groups
 
 
-def _phases(planned: PlannedStage, config: RunConfig) -> tuple[PlannedPhase, ...]:
+def _phases(planned: PlannedStage, config: IdentityRunConfig) -> tuple[PlannedPhase, ...]:
     num_image_steps = math.ceil(config.stage.image_share * config.trainer.num_steps)
     phases = (
         _phase(planned, "images", num_image_steps, config.stage.image_batch_size),
@@ -237,7 +237,9 @@ def _phase(
     )
 
 
-def _held_bytes(planned: PlannedStage, config: RunConfig, *, num_trained: int, num_processes: int) -> dict[str, float]:
+def _held_bytes(
+    planned: PlannedStage, config: IdentityRunConfig, *, num_trained: int, num_processes: int
+) -> dict[str, float]:
     transformer: Any = planned.stage.transformer
     is_sharded = num_processes > 1 and config.trainer.parallel == "fsdp"
     num_shards = num_processes if is_sharded else 1
@@ -258,7 +260,7 @@ def _held_bytes(planned: PlannedStage, config: RunConfig, *, num_trained: int, n
 
 
 def _bytes_in_turns(
-    planned: PlannedStage, config: RunConfig, phases: tuple[PlannedPhase, ...], *, num_processes: int
+    planned: PlannedStage, config: IdentityRunConfig, phases: tuple[PlannedPhase, ...], *, num_processes: int
 ) -> dict[str, float]:
     """Of a step, of the canvases that are encoded before it, of a look at held-out clips and of a sample."""
     clips, stage = planned.clips, config.stage
@@ -292,7 +294,7 @@ def _bytes_in_turns(
     return in_turns
 
 
-def _step_bytes(planned: PlannedStage, config: RunConfig, phase: PlannedPhase, num_samples: int) -> float:
+def _step_bytes(planned: PlannedStage, config: IdentityRunConfig, phase: PlannedPhase, num_samples: int) -> float:
     """What is kept of a forward pass for the backward pass: of each block its inputs, or all."""
     transformer = planned.stage.transformer.config
     width: int = transformer.num_attention_heads * transformer.attention_head_dim

@@ -18,14 +18,13 @@ from ingredients.model_folders.components import build_vae
 from ingredients.model_folders.known_models import find_known_model
 from ingredients.model_folders.places import find_model, find_model_here
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.pipelines.clip_encoding import model_bucket
+from ingredients.pipelines.encoding_model import model_bucket
 from ingredients.pipelines.video_shape import VideoGeometry
+from ingredients.training.runs.configuration import IdentityRunConfig, RunKind
 from ingredients.training.runs.run import (
-    RunConfig,
-    RunConfigT,
-    RunKind,
+    FolderParts,
     check_positions,
-    load_recogniser,
+    has_identity_loss,
     open_clips,
     trains_patch_embed,
 )
@@ -74,7 +73,7 @@ class PlannedStage:
 
 
 def build_planned_stage(
-    kind: RunKind[RunConfigT], config: RunConfigT, *, notice: Callable[[str], None] | None = None
+    kind: RunKind, config: IdentityRunConfig, *, notice: Callable[[str], None] | None = None
 ) -> PlannedStage:
     """The stage of a run without weights; arguments and errors as `train_run`, which alone needs model and clips.
 
@@ -82,7 +81,8 @@ def build_planned_stage(
     """
     notes = []
     folder = _find_folder(config, notice=notice)
-    clips, validation_clips = open_clips(config, folder)
+    model = None if folder is None else FolderParts(folder=folder, face_encoder=config.model.face_encoder)
+    clips, validation_clips = open_clips(config, model)
     widths = _feature_widths(config, clips)
     with torch.device("meta"):
         vae = AutoencoderKLCogVideoX() if folder is None else build_vae(folder / "vae")
@@ -105,7 +105,7 @@ def build_planned_stage(
         vae=vae,
         clips=clips,
         validation_clips=validation_clips,
-        recogniser=None if folder is None else load_recogniser(config, folder),
+        recogniser=model.load_recogniser() if model is not None and has_identity_loss(config) else None,
     )
     geometry = VideoGeometry.of(transformer.backbone, transformer.config, vae.config)
     if clips is None:
@@ -120,7 +120,7 @@ def build_planned_stage(
     return PlannedStage(stage=stage, clips=planned, geometry=geometry, notes=tuple(notes))
 
 
-def _find_folder(config: RunConfig, *, notice: Callable[[str], None] | None) -> Path | None:
+def _find_folder(config: IdentityRunConfig, *, notice: Callable[[str], None] | None) -> Path | None:
     """Of the model; None for one that is known and not here."""
     folder = find_model_here(config.model.folder)
     if folder is None and find_known_model(str(config.model.folder)) is None:
@@ -128,7 +128,7 @@ def _find_folder(config: RunConfig, *, notice: Callable[[str], None] | None) -> 
     return folder
 
 
-def _feature_widths(config: RunConfig, clips: EncodedClips | None) -> dict[str, int]:
+def _feature_widths(config: IdentityRunConfig, clips: EncodedClips | None) -> dict[str, int]:
     """Of the clips; without any, those of the transformer hold."""
     if clips is not None:
         widths: dict[str, int] = clips.descriptions[0]["widths"]

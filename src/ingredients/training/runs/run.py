@@ -6,10 +6,11 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import ClassVar, Protocol
 
 import psutil
 import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
 from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.errors import OutOfMemoryError, UserInputError
@@ -17,7 +18,6 @@ from ingredients.core.json_yaml import BadFileError, read_yaml
 from ingredients.core.model_files import name_some
 from ingredients.core.out_of_memory import is_out_of_memory
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
-from ingredients.core.ranges import Range, check_ranges
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.clip_encoder import has_shared_frames
 from ingredients.data.encoded_clips import EncodedClips
@@ -26,23 +26,16 @@ from ingredients.model_folders.components import load_scheduler, load_vae
 from ingredients.model_folders.places import find_model
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.backbones import backbone_of_vae
-from ingredients.pipelines.clip_encoding import find_face_encoder, model_digests
+from ingredients.pipelines.encoding_model import find_face_encoder, model_digests
 from ingredients.training.loop.checkpoints import Checkpoints
 from ingredients.training.loop.processes import Processes
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from ingredients.training.runs.settings import (
-    CONFIG_NAME,
-    as_yaml,
-    check_not_read,
-    is_finished,
-    place,
-    run_folder,
-)
-from ingredients.training.runs.start import ModelConfig, load_start
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
-from ingredients.training.stages.diffusion import FrozenParts
-from ingredients.training.stages.identity import IdentityStage
-from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.training.runs.configuration import ModelConfig, RunConfig, RunKind
+from ingredients.training.runs.folder import CONFIG_NAME, as_yaml, check_not_read, is_finished, place, run_folder
+from ingredients.training.runs.start import load_base_start, load_start
+from ingredients.training.stages.alignment import AlignmentConfig
+from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts
+from ingredients.training.stages.identity import IdentityConfig
 
 _MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
 """Of `ModelConfig`, those that say what the frozen weights are."""
@@ -52,116 +45,13 @@ class HeldOutClipsWarning(TrainingWarning):
     """Held-out clips are missing where they are asked for, or are learnt from."""
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class DataConfig:
-    """Encoded clips."""
-
-    train: tuple[Path, ...] = ()
-    """Folders to learn from."""
-
-    validation: tuple[Path, ...] = ()
-    """Folders of held-out clips; none: nothing is measured, and no samples are made."""
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class SamplesConfig:
-    """What is looked at while a run goes on, every `trainer.sample_every` steps."""
-
-    num_clips: Annotated[int, Range(at_least=1, at_most=1000)] = 2
-    """Held-out clips whose people and captions are drawn, the first ones."""
-
-    num_inference_steps: Annotated[int, Range(at_least=1, at_most=1000)] = 25
-    """Steps of a video."""
-
-    guidance_scale: Annotated[float, Range(at_least=0, at_most=100)] = 3.0
-    """Guidance of a video."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        check_ranges(self)
-
-
-def _trainer(**settings: Any) -> TrainerConfig:
-    return TrainerConfig(precision="auto", spike_factor=10.0, trackers=("tensorboard",), **settings)
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class AlignRunConfig:
-    """A run of the alignment stage."""
-
-    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
-    """Where it begins."""
-
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    """What it learns from."""
-
-    stage: AlignmentConfig = dataclasses.field(default_factory=AlignmentConfig)
-    """Batches, conditions and loss."""
-
-    trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: _trainer(num_steps=3000, learning_rate=2e-5, schedule="cosine_with_restarts")
-    )
-    """The loop; the paper's steps and rate (4.1)."""
-
-    samples: SamplesConfig = dataclasses.field(default_factory=SamplesConfig)
-    """What is looked at meanwhile."""
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class RouteRunConfig:
-    """A run of the router stage."""
-
-    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
-    """Where it begins: `start` is a run of the alignment stage, or the folder's transformer is aligned already."""
-
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    """What it learns from."""
-
-    stage: RouterConfig = dataclasses.field(default_factory=RouterConfig)
-    """Batches, conditions and loss."""
-
-    trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: _trainer(num_steps=2000, learning_rate=3e-5, schedule="cosine_with_restarts")
-    )
-    """The loop; the paper's steps and rate (4.1)."""
-
-    samples: SamplesConfig = dataclasses.field(default_factory=SamplesConfig)
-    """What is looked at meanwhile."""
-
-
-RunConfig = AlignRunConfig | RouteRunConfig
-RunConfigT = TypeVar("RunConfigT", AlignRunConfig, RouteRunConfig)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RunKind(Generic[RunConfigT]):
-    """One of the stages, as a command names it."""
-
-    name: str
-    """Of the command."""
-
-    config_type: type[RunConfigT]
-    """Its settings."""
-
-    build: Callable[..., IdentityStage]
-    """The stage, of transformer, parts and settings."""
-
-    needs_aligned: bool
-    """Whether it begins with identity modules that were trained before."""
-
-
-RUN_KINDS: dict[str, RunKind[Any]] = {
-    "align": RunKind(name="align", config_type=AlignRunConfig, build=AlignmentStage, needs_aligned=False),
-    "route": RunKind(name="route", config_type=RouteRunConfig, build=RouterStage, needs_aligned=True),
-}
-
 SamplerFactory = Callable[[RunConfig, FrozenParts, Path], ValidationCallback]
 """Makes what looks at a run's model, from its settings, parts and folder; supplied from above."""
 
 
 def train_run(
-    kind: RunKind[RunConfigT],
-    config: RunConfigT,
+    kind: RunKind,
+    config: RunConfig,
     folder: Path,
     *,
     resume: bool = False,
@@ -209,8 +99,8 @@ def train_run(
 
 
 def _train(
-    kind: RunKind[RunConfigT],
-    config: RunConfigT,
+    kind: RunKind,
+    config: RunConfig,
     folder: Path,
     processes: Processes,
     resume: bool,
@@ -309,30 +199,110 @@ def _check_same_model(folder: Path, config: ModelConfig) -> None:
         )
 
 
+class ModelParts(Protocol):
+    """Where a run finds the parts of its model that it leaves alone."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The model folder whose transformer a run begins with, if it names no other."""
+        ...
+
+    @property
+    def draws_first(self) -> bool:
+        """Whether the transformer's new weights are drawn as if nothing had been drawn for other parts before."""
+        ...
+
+    def load_vae(self) -> AutoencoderKLCogVideoX:
+        """The VAE, in float32."""
+        ...
+
+    def load_scheduler(self) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
+        """The scheduler, whose noise levels are trained on."""
+        ...
+
+    def load_recogniser(self) -> DifferentiableRecogniser | None:
+        """The recogniser; None if gradients cannot flow through it."""
+        ...
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the parts that encode clips, by name."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FolderParts:
+    """The parts of a model folder."""
+
+    folder: Path
+    """The model folder."""
+
+    face_encoder: Path | None = None
+    """Folder of the face networks, where the model's has none."""
+
+    draws_first: ClassVar[bool] = False
+
+    def load_vae(self) -> AutoencoderKLCogVideoX:
+        """The VAE, in float32."""
+        return load_vae(self.folder / "vae", dtype=torch.float32)
+
+    def load_scheduler(self) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
+        """The scheduler, whose noise levels are trained on."""
+        return load_scheduler(self.folder / "scheduler")
+
+    def load_recogniser(self) -> DifferentiableRecogniser | None:
+        """The recogniser; None if gradients cannot flow through it."""
+        found = load_face_stack(find_face_encoder(self.folder, self.face_encoder)).recogniser
+        return found if isinstance(found, DifferentiableRecogniser) else None
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the parts that encode clips, by name."""
+        return model_digests(self.folder, face_encoder=self.face_encoder)
+
+
 def build_stage(
-    kind: RunKind[RunConfigT],
-    config: RunConfigT,
+    kind: RunKind,
+    config: RunConfig,
     *,
     device: torch.device,
+    model: ModelParts | None = None,
     notice: Callable[[str], None] | None = None,
-) -> tuple[IdentityStage, FrozenParts]:
-    """The stage of a run, as it begins, and its frozen parts.
+) -> tuple[DiffusionStage, FrozenParts]:
+    """The stage of a run, as it begins, and its frozen parts: the one way from settings to what is trained.
 
-    Arguments and errors as `train_run`.
+    Args:
+        kind: which stage.
+        config: of the run.
+        device: where it trains.
+        model: where the frozen parts are; None finds the folder that the settings name.
+        notice: told of a download before it begins.
+
+    Raises:
+        UserInputError: as `train_run`.
+        ModelFolderError: as `train_run`.
     """
     torch.manual_seed(config.trainer.seed)
-    folder = find_model(config.model.folder, notice=notice)
-    parts = load_parts(config, folder)
-    assert parts.clips is not None
-    transformer = load_start(
-        config.model,
-        folder,
-        parts.clips.descriptions[0]["widths"],
-        must_be_aligned=kind.needs_aligned,
-        trains_patch_embed=trains_patch_embed(config),
+    model = model or FolderParts(
+        folder=find_model(config.model.folder, notice=notice), face_encoder=config.model.face_encoder
     )
+    parts = load_parts(config, model)
+    assert parts.clips is not None
+    seed = config.trainer.seed if model.draws_first else None
+    if kind.task is not None:
+        transformer = load_base_start(config.model, kind.task, seed=seed)
+    else:
+        transformer = load_start(
+            config.model,
+            model.folder,
+            parts.clips.descriptions[0]["widths"],
+            must_be_aligned=kind.needs_aligned,
+            trains_patch_embed=trains_patch_embed(config),
+            seed=seed,
+        )
     check_positions(transformer, config, parts)
-    return kind.build(transformer.to(device), parts, config.stage), parts
+    if has_identity_loss(config):
+        parts.recogniser = model.load_recogniser()
+    stage: DiffusionStage = kind.build(transformer.to(device), parts, config.stage)
+    return stage, parts
 
 
 def trains_patch_embed(config: RunConfig) -> bool:
@@ -341,8 +311,13 @@ def trains_patch_embed(config: RunConfig) -> bool:
     return not isinstance(stage, AlignmentConfig) or stage.train_patch_embed or stage.tuning == "full"
 
 
-def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
-    """What a run uses and leaves alone.
+def has_identity_loss(config: RunConfig) -> bool:
+    """Whether a run needs the recogniser."""
+    return isinstance(config.stage, IdentityConfig) and config.stage.identity_loss_weight > 0
+
+
+def load_parts(config: RunConfig, model: ModelParts) -> FrozenParts:
+    """What a run uses and leaves alone, but for the recogniser.
 
     Raises:
         UserInputError: if there are no clips, or they were encoded by another model.
@@ -353,22 +328,17 @@ def load_parts(config: RunConfig, folder: Path) -> FrozenParts:
             "There is nothing to learn from; name folders of encoded clips with --data, which `ingredients data "
             "encode` makes."
         )
-    clips, validation_clips = open_clips(config, folder)
-    return FrozenParts(
-        vae=load_vae(folder / "vae", dtype=torch.float32),
-        clips=clips,
-        validation_clips=validation_clips,
-        scheduler=load_scheduler(folder / "scheduler"),
-        recogniser=load_recogniser(config, folder),
-    )
+    vae = model.load_vae()
+    clips, validation_clips = open_clips(config, model)
+    return FrozenParts(vae=vae, clips=clips, validation_clips=validation_clips, scheduler=model.load_scheduler())
 
 
-def open_clips(config: RunConfig, folder: Path | None) -> tuple[EncodedClips | None, EncodedClips | None]:
+def open_clips(config: RunConfig, model: ModelParts | None) -> tuple[EncodedClips | None, EncodedClips | None]:
     """The clips that a run names, to learn from and held out.
 
     Args:
         config: of the run.
-        folder: of the model that must have encoded them; None where that cannot be checked.
+        model: that must have encoded them; None where that cannot be checked.
 
     Raises:
         UserInputError: if a folder holds none, or they were encoded by another model.
@@ -376,20 +346,12 @@ def open_clips(config: RunConfig, folder: Path | None) -> tuple[EncodedClips | N
     clips = EncodedClips(config.data.train) if config.data.train else None
     validation_clips = EncodedClips(config.data.validation) if config.data.validation else None
     opened = [each for each in (clips, validation_clips) if each is not None]
-    digests = model_digests(folder, face_encoder=config.model.face_encoder) if opened and folder is not None else {}
+    digests = model.digests() if opened and model is not None else {}
     for each in opened:
         each.check_parts(digests)
         _check_maps(each, config.model)
         _check_frames(each, config)
     return clips, validation_clips
-
-
-def load_recogniser(config: RunConfig, folder: Path) -> DifferentiableRecogniser | None:
-    """For the identity loss, if the run has one and the model's recogniser can be differentiated."""
-    if config.stage.identity_loss_weight == 0:
-        return None
-    found = load_face_stack(find_face_encoder(folder, config.model.face_encoder)).recogniser
-    return found if isinstance(found, DifferentiableRecogniser) else None
 
 
 def _check_frames(clips: EncodedClips, config: RunConfig) -> None:

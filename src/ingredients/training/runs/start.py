@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import psutil
 import torch
@@ -15,47 +15,19 @@ from accelerate import init_empty_weights
 from ingredients.core.config import config_from_dict, config_to_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range
-from ingredients.faces.facial_extractor import ScaleSource
 from ingredients.model_folders.components import transformer_part
 from ingredients.model_folders.known_models import find_known_model
 from ingredients.model_folders.transformer import build_transformer, is_base, load_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import paper, published
 from ingredients.models.state_dict_adapter import load_base_weights
-
-BaseDtype = Literal["float32", "bfloat16"]
+from ingredients.training.runs.configuration import ModelConfig
+from ingredients.training.stages.base import BaseTask
+from ingredients.training.stages.identity import unseen_canvas
 
 _MOST_LAYERS, _MOST_CHANNELS = 256, 65_536
 _PATCH_WEIGHT = "patch_embed.proj.weight"
 _PAPER_ROUTER = {name: paper()[name] for name in ("router_type", "router_inner_dim", "routing")}
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class ModelConfig:
-    """Where a run's model comes from."""
-
-    folder: str | None = None
-    """A model folder, a name of `ingredients models`, or a repository on the hub; None: the small model. A CogVideoX,
-    text-to-video or image-to-video, is a base to which identity modules are added (Table 2 compares the two)."""
-
-    start: Path | None = None
-    """An earlier run, whose transformer is trained further; the other parts are those of `folder`."""
-
-    face_encoder: Path | None = None
-    """Folder of the face networks, for a base that has none."""
-
-    scale_source: ScaleSource = "clip"
-    """Multi-scale features: the image encoder's alone, or with the recogniser's, if the clips were encoded so."""
-
-    drop_learned_positions: bool = False
-    """Leaves out a base's learned positions, which fix the size of the video."""
-
-    dtype: BaseDtype = "float32"
-    """Of the weights that stay frozen; what is trained is in float32."""
-
-    transformer: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Fields of the transformer that differ from the base's and the paper's: router_type, canvas_placement,
-    route_background and so on."""
 
 
 def load_start(
@@ -66,8 +38,9 @@ def load_start(
     must_be_aligned: bool = False,
     trains_patch_embed: bool = True,
     empty: bool = False,
+    seed: int | None = None,
 ) -> IngredientsTransformer3DModel:
-    """The transformer that a run begins with, on the processor.
+    """The transformer that a run of a stage with people begins with, on the processor.
 
     Args:
         config: of the model.
@@ -76,6 +49,7 @@ def load_start(
         must_be_aligned: whether a base, which has no identity modules, is refused.
         trains_patch_embed: whether the run trains what reads the canvas; False refuses a base without it.
         empty: leave out the weights, on the meta device: for plans.
+        seed: of what is drawn anew, whatever was drawn before; None: it is drawn as the generator stands.
 
     Raises:
         UserInputError: if a field is unknown, a start has other ones, or it should be aligned and is not.
@@ -90,7 +64,7 @@ def load_start(
     base = build_transformer(source, drop_learned_positions=config.drop_learned_positions)
     wanted = _feature_widths(config, widths)
     if base.config.identity_modules:
-        return _load_whole(config, base, source, wanted, dtype=dtype, empty=empty)
+        return _load_whole(config, base, source, wanted, dtype=dtype, empty=empty, seed=seed)
     if must_be_aligned:
         raise UserInputError(
             f"The transformer in {source} has no identity modules; name the run of its alignment with model.start=RUN."
@@ -103,25 +77,42 @@ def load_start(
                 f"The base in {source} has {name}={base.config[name]}, and the clips were encoded for {wanted[name]}; "
                 "encode them by a model with the base's own patches."
             )
-    fields = {name: value for name, value in base.config.items() if not name.startswith("_")}
+    fields = _fields_of(base)
     fields |= _PAPER_ROUTER if is_base(source) else {}
     chosen = _chosen_fields(config)
     fields |= {"identity_modules": True, "in_channels": 2 * fields["out_channels"]} | wanted | chosen
     if chosen and not empty:
         _check_memory(fields, dtype)
-    started = _build(fields, dtype=dtype, empty=empty)
+    started = _build(fields, dtype=dtype, empty=empty, seed=seed)
     if not empty:
         weights = load_transformer(source, dtype=dtype, drop_learned_positions=config.drop_learned_positions)
         load_base_weights(started, weights.state_dict())
     return started
 
 
-def unseen_canvas(what: str) -> UserInputError:
-    """The error for a transformer whose image channels are zero and stay so: no canvas would ever have an effect."""
-    return UserInputError(
-        f"{what} has no image channels yet: they begin at zero, and with stage.train_patch_embed=false they stay so, "
-        "and no canvas has an effect; set stage.train_patch_embed=true, or begin with an image-to-video base."
-    )
+def load_base_start(config: ModelConfig, task: BaseTask, *, seed: int | None = None) -> IngredientsTransformer3DModel:
+    """The transformer that the training of a base begins with: drawn, or an earlier base.
+
+    An image-to-video base that begins with a text-to-video one has image channels of zero.
+
+    Args:
+        config: of the model; without a start, `transformer` has all fields that differ from the defaults.
+        task: of the base.
+        seed: as `load_start`.
+
+    Raises:
+        UserInputError: if a field is unknown, or there is no start where one is named.
+        ModelFolderError: if the start is damaged.
+    """
+    dtype = cast(torch.dtype, getattr(torch, config.dtype))
+    source = None if config.start is None else transformer_of_run(config.start)
+    fields = {} if source is None else _fields_of(build_transformer(source))
+    fields |= _chosen_fields(config)
+    fields |= {"identity_modules": False, "in_channels": (2 if task == "i2v" else 1) * fields["out_channels"]}
+    started = _build(fields, dtype=dtype, empty=False, seed=seed)
+    if source is not None:
+        load_base_weights(started, load_transformer(source, dtype=dtype).state_dict())
+    return started
 
 
 def published_start(
@@ -141,7 +132,11 @@ def published_start(
     return _build(fields, dtype=getattr(torch, config.dtype), empty=True)
 
 
-def _build(fields: Mapping[str, Any], *, dtype: torch.dtype, empty: bool) -> IngredientsTransformer3DModel:
+def _build(
+    fields: Mapping[str, Any], *, dtype: torch.dtype, empty: bool, seed: int | None = None
+) -> IngredientsTransformer3DModel:
+    if seed is not None:
+        torch.manual_seed(seed)
     try:
         with init_empty_weights(include_buffers=False) if empty else contextlib.nullcontext():
             built: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
@@ -149,6 +144,10 @@ def _build(fields: Mapping[str, Any], *, dtype: torch.dtype, empty: bool) -> Ing
         raise UserInputError(f"The transformer cannot be built as model.transformer says: {error}.") from error
     built.to(dtype)
     return built
+
+
+def _fields_of(transformer: IngredientsTransformer3DModel) -> dict[str, Any]:
+    return {name: value for name, value in transformer.config.items() if not name.startswith("_")}
 
 
 def _chosen_fields(config: ModelConfig) -> dict[str, Any]:
@@ -210,8 +209,7 @@ def base_within(transformer: IngredientsTransformer3DModel) -> IngredientsTransf
     It is the base as the stages left it, not the one that they began with: it has learnt along with the people.
     """
     channels = transformer.config.out_channels
-    fields = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
-    fields |= {"identity_modules": False, "in_channels": channels}
+    fields = _fields_of(transformer) | {"identity_modules": False, "in_channels": channels}
     base: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
     weights = {name: tensor for name, tensor in transformer.state_dict().items() if name in base.state_dict()}
     weights[_PATCH_WEIGHT] = weights[_PATCH_WEIGHT][:, :channels]  # those of the noise come first
@@ -237,6 +235,7 @@ def _load_whole(
     *,
     dtype: torch.dtype,
     empty: bool,
+    seed: int | None,
 ) -> IngredientsTransformer3DModel:
     differing = {name: value for name, value in _chosen_fields(config).items() if built.config.get(name) != value}
     if differing:
@@ -252,6 +251,8 @@ def _load_whole(
                 f"The transformer in {source} reads features with {name}={built.config[name]}, and the clips were "
                 f"encoded with {width}; encode them by this model's face networks."
             )
+    if seed is not None:
+        torch.manual_seed(seed)
     transformer = built.to(dtype) if empty else load_transformer(source, dtype=dtype)
     transformer.train()
     return transformer

@@ -1,1 +1,22 @@
 """The small model of the drawn world, part by part."""
+
+PART_NAMES = (
+    "detector",
+    "recogniser",
+    "image-encoder",
+    "picture-kind",
+    "judge",
+    "judge-detector",
+    "acting-judge",
+    "text-encoder",
+    "vae",
+    "vae-decoder",
+    "latents",
+    "base-t2v",
+    "base-i2v",
+    "align",
+    "route",
+    "pack",
+    "unpack",
+)
+"""Names of the parts, in the order in which they need each other; nothing is imported to know them."""

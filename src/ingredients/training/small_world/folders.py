@@ -1,23 +1,23 @@
-"""Where the parts of the small model lie while it is being trained: one folder a part under `runs/small-world`."""
+"""The parts of the small model while it is being trained: one folder a part under `runs/small-world`."""
 
-from collections.abc import Sequence
+import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX
-from transformers import T5EncoderModel, T5Tokenizer
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import digest_files
 from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, vae_digest
-from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.drawn_face_stack import build_recogniser
 from ingredients.faces.image_encoder import load_dual_encoder
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig
-from ingredients.models import IngredientsTransformer3DModel
+from ingredients.model_folders.components import load_text_encoder, load_tokenizer, load_vae
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.presets import small_world
-from ingredients.pipelines.prompts import encode_prompts
-from ingredients.training.stages.diffusion import FrozenParts
+from ingredients.pipelines.encoding_model import caption_encoder
+from ingredients.training.runs.configuration import DataConfig
 
 _CANVAS_CROP_SIZE = 64
 _PATCH_SIZE = 2  # the transformer's default, which the small model keeps
@@ -37,76 +37,64 @@ def part_folder(output: Path, part: str, needed: str) -> Path:
     return path
 
 
-def load_vae(output: Path) -> AutoencoderKLCogVideoX:
-    """The trained VAE, in evaluation mode."""
-    vae: AutoencoderKLCogVideoX = AutoencoderKLCogVideoX.from_pretrained(part_folder(output, "vae", "vae"))
-    return vae.eval()
+def drawn_clips(output: Path) -> DataConfig:
+    """The encoded clips of the drawn world that the diffusion parts learn from."""
+    return DataConfig(train=(output / "latents" / "train",), validation=(output / "latents" / "validation",))
 
 
-def load_transformer(output: Path, part: str) -> IngredientsTransformer3DModel:
-    """The transformer that `part` exported."""
-    folder = part_folder(output, part, "transformer")
-    transformer: IngredientsTransformer3DModel = IngredientsTransformer3DModel.from_pretrained(folder)
-    return transformer
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedParts:
+    """The parts that a diffusion part leaves alone, from the runs that have trained them."""
+
+    output: Path
+    """Folder of all runs."""
+
+    folder: ClassVar[None] = None
+    draws_first: ClassVar[bool] = True
+
+    def load_vae(self) -> AutoencoderKLCogVideoX:
+        """The VAE, in float32."""
+        return load_vae(part_folder(self.output, "vae", "vae"), dtype=torch.float32)
+
+    def load_scheduler(self) -> CogVideoXDPMScheduler:
+        """The scheduler that is packed with the model."""
+        return COGVIDEOX.make_scheduler()
+
+    def load_recogniser(self) -> ArcFaceRecogniser:
+        """The recogniser, frozen."""
+        weights = part_folder(self.output, "recogniser", "recogniser.safetensors")
+        recogniser = build_recogniser(RecogniserConfig(), weights)
+        recogniser.network.requires_grad_(False).eval()
+        return recogniser
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the parts that encode clips, by name."""
+        return {
+            "vae": vae_digest(self.load_vae()),
+            "tokenizer": digest_files(part_folder(self.output, "text-encoder", "tokenizer")),
+            "text_encoder": digest_files(part_folder(self.output, "text-encoder", "text_encoder")),
+            "recogniser": digest_files(part_folder(self.output, "recogniser", "recogniser.safetensors")),
+            "image_encoder": digest_files(part_folder(self.output, "image-encoder", "model.safetensors")),
+        }
 
 
 def load_clip_encoder(output: Path, config: EncoderConfig) -> ClipEncoder:
-    """What encodes clips by the parts that are trained."""
-    text_encoder = T5EncoderModel.from_pretrained(part_folder(output, "text-encoder", "text_encoder")).eval()
-    tokenizer = T5Tokenizer.from_pretrained(part_folder(output, "text-encoder", "tokenizer"))
+    """What encodes clips by the parts that are trained.
 
-    def encode(captions: Sequence[str]) -> torch.Tensor:
-        return encode_prompts(
-            tokenizer,
-            text_encoder,
-            captions,
-            max_sequence_length=small_world()["max_text_seq_length"],
-            device=torch.device("cpu"),
-        )
-
+    Raises:
+        ModelFolderError: if one of them is missing.
+    """
+    parts = TrainedParts(output=output)
     return ClipEncoder(
-        vae=load_vae(output),
-        encode_prompts=encode,
-        recogniser=load_recogniser(output),
+        vae=parts.load_vae(),
+        encode_prompts=caption_encoder(
+            load_tokenizer(part_folder(output, "text-encoder", "tokenizer")),
+            load_text_encoder(part_folder(output, "text-encoder", "text_encoder"), dtype=torch.float32),
+            max_text_seq_length=small_world()["max_text_seq_length"],
+        ),
+        recogniser=parts.load_recogniser(),
         image_encoder=load_dual_encoder(part_folder(output, "image-encoder", "config.json").parent),
         canvas_crop_size=_CANVAS_CROP_SIZE,
         patch_size=_PATCH_SIZE,
         config=config,
     )
-
-
-def load_recogniser(output: Path) -> ArcFaceRecogniser:
-    """The trained recogniser, frozen."""
-    recogniser = build_recogniser(RecogniserConfig(), part_folder(output, "recogniser", "recogniser.safetensors"))
-    recogniser.network.requires_grad_(False).eval()
-    return recogniser
-
-
-def part_digests(output: Path) -> dict[str, str]:
-    """Digests of the parts that encode clips."""
-    return {
-        "vae": vae_digest(load_vae(output)),
-        "tokenizer": digest_files(part_folder(output, "text-encoder", "tokenizer")),
-        "text_encoder": digest_files(part_folder(output, "text-encoder", "text_encoder")),
-        "recogniser": digest_files(part_folder(output, "recogniser", "recogniser.safetensors")),
-        "image_encoder": digest_files(part_folder(output, "image-encoder", "model.safetensors")),
-    }
-
-
-def load_frozen_parts(output: Path, *, with_recogniser: bool = False) -> FrozenParts:
-    """VAE, encoded clips, and the recogniser if the stage has an identity loss.
-
-    Raises:
-        UserInputError: if the clips were encoded by other parts.
-    """
-    parts = FrozenParts(
-        vae=load_vae(output),
-        clips=EncodedClips([output / "latents" / "train"]),
-        validation_clips=EncodedClips([output / "latents" / "validation"]),
-        recogniser=load_recogniser(output) if with_recogniser else None,
-    )
-    digests = part_digests(output)
-    for clips in (parts.clips, parts.validation_clips):
-        assert clips is not None
-        clips.check_parts(digests)
-    return parts

@@ -10,11 +10,12 @@ from diffusers import AutoencoderKLCogVideoX, ConfigMixin
 from transformers import T5EncoderModel, T5Tokenizer
 
 from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.model_folders.transformer import load_transformer
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.training.small_world.card import TRAINED_PARTS, write_model_card
 from ingredients.training.small_world.faces import pack_face_networks
-from ingredients.training.small_world.folders import load_transformer, part_folder
+from ingredients.training.small_world.folders import part_folder
 
 SETTINGS_FOLDER = "training"
 
@@ -58,11 +59,12 @@ def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool =
     del resume, show
     folder = config.folder or output / "packed"
     vae_part = "vae-decoder" if (output / "vae-decoder" / "vae").exists() else "vae"
+    transformer = part_folder(output, config.transformer_part, "transformer")
     pipeline = IngredientsPipeline(
         tokenizer=T5Tokenizer.from_pretrained(part_folder(output, "text-encoder", "tokenizer")),
         text_encoder=_half(T5EncoderModel.from_pretrained(part_folder(output, "text-encoder", "text_encoder"))),
         vae=_half(AutoencoderKLCogVideoX.from_pretrained(part_folder(output, vae_part, "vae"))),
-        transformer=_half(load_transformer(output, config.transformer_part)),
+        transformer=_half(load_transformer(transformer, dtype=torch.float32)),
         scheduler=COGVIDEOX.make_scheduler(),
     )
     pipeline.sampling_defaults = config.sampling

@@ -3,26 +3,30 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import count, islice
 from pathlib import Path
 from typing import Any, Literal
-
-import torch
 
 from ingredients.core.config import load_config, save_config
 from ingredients.core.files import make_folder
 from ingredients.core.progress import show_progress
 from ingredients.core.ranges import Count, check_ranges
-from ingredients.data.clip_encoder import EncoderConfig, describe
-from ingredients.data.encoded_clips import claim_folder
-from ingredients.data.encoding_run import encode_into
-from ingredients.data.world_examples import WorldExampleConfig, draw_example
-from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.presets import small_world, small_world_base
-from ingredients.models.state_dict_adapter import load_base_weights
+from ingredients.data.clip_encoder import EncoderConfig
+from ingredients.data.world_examples import WorldExampleConfig, encode_drawn_clips
+from ingredients.models.presets import small_world_base
+from ingredients.training.loop.processes import Processes
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from ingredients.training.runs.settings import CONFIG_NAME, is_finished, run_folder
+from ingredients.training.runs.configuration import (
+    BASE_KINDS,
+    RUN_KINDS,
+    AlignRunConfig,
+    BaseRunConfig,
+    ModelConfig,
+    RouteRunConfig,
+    RunConfig,
+    RunKind,
+)
+from ingredients.training.runs.folder import CONFIG_NAME, is_finished, run_folder
+from ingredients.training.runs.run import build_stage
 from ingredients.training.small_world.faces.acting import ActingTrainingConfig, train_acting_judge
 from ingredients.training.small_world.faces.detector import (
     DetectorTrainingConfig,
@@ -38,24 +42,16 @@ from ingredients.training.small_world.faces.recognition import (
     train_judge,
     train_recogniser,
 )
-from ingredients.training.small_world.folders import (
-    load_clip_encoder,
-    load_frozen_parts,
-    load_transformer,
-    part_digests,
-)
+from ingredients.training.small_world.folders import TrainedParts, drawn_clips, load_clip_encoder, part_folder
 from ingredients.training.small_world.pack import PackConfig, pack
 from ingredients.training.small_world.text_encoder import TextEncoderConfig, train_text_encoder
 from ingredients.training.small_world.unpack import UnpackConfig, unpack
 from ingredients.training.small_world.vae import VaeConfig, decoder_config, train_vae, train_vae_decoder
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
-from ingredients.training.stages.base import BaseConfig, BaseStage, BaseTask
-from ingredients.training.stages.router import RouterConfig, RouterStage
-from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
+from ingredients.training.stages.alignment import AlignmentConfig
+from ingredients.training.stages.base import BaseConfig, BaseTask
+from ingredients.training.stages.router import RouterConfig
 
 VALIDATION_SEED = 10**9
-
-_ENCODING_BATCH = 5  # a single clip takes a path of PyTorch's convolutions that is four times slower
 
 AlignmentStart = Literal["t2v", "i2v", "route"]
 
@@ -266,25 +262,20 @@ class WorldPart:
 def make_latents(config: LatentsConfig, output: Path, resume: bool = False, *, show: bool = True) -> None:
     """Draws and encodes clips into `output / "latents"`; shards that are there are always kept."""
     del resume
-    encoder = load_clip_encoder(output, config.encoder)
-    source = dataclasses.asdict(config.world) | {"without_held_out_pairs": config.without_held_out_pairs}
-    description = describe(encoder, parts=part_digests(output), source=source, reading={})
-    (empty_prompt_embeds,) = encoder.encode_captions([""])
+    encoder, digests = load_clip_encoder(output, config.encoder), TrainedParts(output=output).digests()
     with show_progress("latents", enabled=show) as report:
-        for name, first_seed, number in (
-            ("validation", VALIDATION_SEED, config.num_validation_clips),
-            ("train", 0, config.num_clips),
+        for folder, first_seed, number in (
+            (output / "latents" / "validation", VALIDATION_SEED, config.num_validation_clips),
+            (output / "latents" / "train", 0, config.num_clips),
         ):
-            folder = output / "latents" / name
-            folder.mkdir(parents=True, exist_ok=True)
-            claim_folder(folder, description, empty_prompt_embeds)
-            seeds = seeds_without_held_out_pairs(first_seed) if config.without_held_out_pairs else count(first_seed)
-            encode_into(
+            encode_drawn_clips(
                 folder,
-                ((str(seed), partial(draw_example, seed, config.world)) for seed in islice(seeds, number)),
+                config.world,
                 encoder,
-                batch_size=_ENCODING_BATCH,
-                num_items=number,
+                parts=digests,
+                first_seed=first_seed,
+                number=number,
+                without_held_out_pairs=config.without_held_out_pairs,
                 progress=report,
             )
 
@@ -293,14 +284,12 @@ def train_base(
     config: BasePartConfig, output: Path, resume: bool = False, *, task: BaseTask = "t2v", show: bool = True
 ) -> dict[str, float]:
     """Trains a base into `output / "base-t2v"` or `"base-i2v"`; image-to-video starts from text-to-video."""
-    torch.manual_seed(config.trainer.seed)
     if task == "t2v":
-        transformer = IngredientsTransformer3DModel(**small_world_base())
+        model = ModelConfig(transformer=small_world_base())
     else:
-        transformer = IngredientsTransformer3DModel(**(small_world() | {"identity_modules": False}))
-        load_base_weights(transformer, load_transformer(output, "base-t2v").state_dict())
-    stage = BaseStage(transformer, load_frozen_parts(output), config.stage, task)
-    return Trainer(stage, output / f"base-{task}", config.trainer).fit(resume=resume, show=show)
+        model = ModelConfig(start=part_folder(output, "base-t2v", "transformer"))
+    run = BaseRunConfig(model=model, data=drawn_clips(output), stage=config.stage, trainer=config.trainer)
+    return _train(BASE_KINDS[task], run, output, resume=resume, show=show)
 
 
 def train_image_to_video(
@@ -314,27 +303,26 @@ def train_alignment(
     config: AlignPartConfig, output: Path, resume: bool = False, *, show: bool = True
 ) -> dict[str, float]:
     """Trains projector and base, in full or by a LoRA, into `output / "align"`."""
-    torch.manual_seed(config.trainer.seed)
-    if config.base == "route":
-        transformer = load_transformer(output, "route")
-    else:
-        transformer = IngredientsTransformer3DModel(**small_world())
-        load_base_weights(transformer, load_transformer(output, f"base-{config.base}").state_dict())
-    has_identity_loss = config.stage.identity_loss_weight > 0
-    parts = load_frozen_parts(output, with_recogniser=has_identity_loss)
-    stage = AlignmentStage(transformer, parts, config.stage)
-    return Trainer(stage, output / "align", config.trainer).fit(resume=resume, show=show)
+    start = part_folder(output, "route" if config.base == "route" else f"base-{config.base}", "transformer")
+    model = ModelConfig(start=start)
+    run = AlignRunConfig(model=model, data=drawn_clips(output), stage=config.stage, trainer=config.trainer)
+    return _train(RUN_KINDS["align"], run, output, resume=resume, show=show)
 
 
 def train_router(
     config: RoutePartConfig, output: Path, resume: bool = False, *, show: bool = True
 ) -> dict[str, float]:
     """Trains routers and a LoRA on the aligned transformer, into `output / "route"`."""
-    torch.manual_seed(config.trainer.seed)
-    transformer = load_transformer(output, "align")
-    parts = load_frozen_parts(output, with_recogniser=config.stage.identity_loss_weight > 0)
-    stage = RouterStage(transformer, parts, config.stage)
-    return Trainer(stage, output / "route", config.trainer).fit(resume=resume, show=show)
+    model = ModelConfig(start=part_folder(output, "align", "transformer"))
+    run = RouteRunConfig(model=model, data=drawn_clips(output), stage=config.stage, trainer=config.trainer)
+    return _train(RUN_KINDS["route"], run, output, resume=resume, show=show)
+
+
+def _train(kind: RunKind, run: RunConfig, output: Path, *, resume: bool, show: bool) -> dict[str, float]:
+    folder = output / kind.name
+    processes = Processes(trackers=run.trainer.trackers, folder=folder)
+    stage, _ = build_stage(kind, run, device=processes.device, model=TrainedParts(output=output))
+    return Trainer(stage, folder, run.trainer, processes=processes).fit(resume=resume, show=show)
 
 
 PARTS: dict[str, WorldPart] = {

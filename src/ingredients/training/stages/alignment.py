@@ -14,9 +14,8 @@ from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.id_router import Routing
 from ingredients.training.loop.stage import Measured, StepOutput
-from ingredients.training.runs.start import unseen_canvas
 from ingredients.training.stages.diffusion import FrozenParts, SumOf, sum_of
-from ingredients.training.stages.identity import IdentityConfig, IdentityStage
+from ingredients.training.stages.identity import IdentityConfig, IdentityStage, unseen_canvas
 from ingredients.training.stages.losses import diffusion_losses
 
 AlignmentRouting = Literal["targets", "uniform", "router"]

@@ -26,7 +26,7 @@ from ingredients.models.flops import training_flops
 from ingredients.pipelines.execution.execution import check_compiler
 from ingredients.training.loop.mixed_precision import mixed_precision, precision_of_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, StepPosition, Work
-from ingredients.training.runs.trained_transformer import exported_transformer
+from ingredients.training.stages.lora import exported_transformer
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 

@@ -197,3 +197,11 @@ class IdentityStage(DiffusionStage):
             routing_indices=routing_indices,
         )
         return output
+
+
+def unseen_canvas(what: str) -> UserInputError:
+    """The error for a transformer whose image channels are zero and stay so: no canvas would ever have an effect."""
+    return UserInputError(
+        f"{what} has no image channels yet: they begin at zero, and with stage.train_patch_embed=false they stay so, "
+        "and no canvas has an effect; set stage.train_patch_embed=true, or begin with an image-to-video base."
+    )

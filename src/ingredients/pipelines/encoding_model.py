@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLCogVideoX
+from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import digest_files
 from ingredients.core.protocols import FaceDetector
 from ingredients.data.buckets import Bucket
-from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, vae_digest
+from ingredients.data.clip_encoder import ClipEncoder, EncodePrompts, EncoderConfig, vae_digest
 from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.model_folders.components import (
@@ -75,21 +76,13 @@ def load_encoding_model(
     face_stack = load_face_stack(faces)
     transformer = build_transformer(folder / transformer_part(folder))
     vae = load_vae(folder / "vae", dtype=dtype).to(device)
-    tokenizer = load_tokenizer(folder / "tokenizer")
-    text_encoder = load_text_encoder(folder / "text_encoder", dtype=dtype).to(device)
-
-    def encode(captions: Sequence[str]) -> torch.Tensor:
-        return encode_prompts(
-            tokenizer,
-            text_encoder,
-            captions,
-            max_sequence_length=transformer.config.max_text_seq_length,
-            device=device,
-        )
-
     encoder = ClipEncoder(
         vae=vae,
-        encode_prompts=encode,
+        encode_prompts=caption_encoder(
+            load_tokenizer(folder / "tokenizer"),
+            load_text_encoder(folder / "text_encoder", dtype=dtype).to(device),
+            max_text_seq_length=transformer.config.max_text_seq_length,
+        ),
         recogniser=face_stack.recogniser,
         image_encoder=face_stack.image_encoder,
         canvas_crop_size=face_stack.canvas_crop_size,
@@ -105,6 +98,19 @@ def load_encoding_model(
         bucket=model_bucket(transformer, vae),
         geometry=VideoGeometry.of(transformer.backbone, transformer.config, vae.config),
     )
+
+
+def caption_encoder(
+    tokenizer: PreTrainedTokenizerBase, text_encoder: T5EncoderModel, *, max_text_seq_length: int
+) -> EncodePrompts:
+    """What encodes captions as the pipeline encodes prompts, padded to the text tokens that the transformer reads."""
+
+    def encode(captions: Sequence[str]) -> torch.Tensor:
+        return encode_prompts(
+            tokenizer, text_encoder, captions, max_sequence_length=max_text_seq_length, device=text_encoder.device
+        )
+
+    return encode
 
 
 def model_digests(folder: Path, *, face_encoder: Path | None = None) -> dict[str, str]:

@@ -1,14 +1,15 @@
-"""The long work of encoding a data set: shard by shard, so that a stopped run goes on and many machines share it."""
+"""Encodes a data set into a folder: shard by shard, so that a stopped run goes on and many machines share it."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import ProgressCallback
-from ingredients.data.clip_encoder import ClipEncoder, encode_all
+from ingredients.data.clip_encoder import ClipEncoder, describe, encode_all
 from ingredients.data.clip_example import ClipExample
-from ingredients.data.encoded_clips import read_shard_size, write_shard
+from ingredients.data.encoded_clips import claim_folder, read_shard_size, write_shard
 from ingredients.data.usable_clips import OnBadClip
 
 ReadExample = Callable[[], ClipExample]
@@ -17,6 +18,39 @@ ReadExample = Callable[[], ClipExample]
 Raises:
     UserInputError: if it cannot be used; the message says why.
 """
+
+
+def encode_data_set(
+    folder: Path,
+    items: Iterable[tuple[str, ReadExample]],
+    encoder: ClipEncoder,
+    *,
+    parts: Mapping[str, str],
+    source: Mapping[str, Any],
+    reading: Mapping[str, Any],
+    **settings: Any,
+) -> int:
+    """Claims a folder for the clips of a data set, and encodes them into it.
+
+    Args:
+        folder: of the encoded clips.
+        items: as `encode_into`.
+        encoder: encodes them.
+        parts: digests of the model's parts, by name.
+        source: the data set, as the folder remembers it.
+        reading: how its clips are read.
+        settings: as `encode_into`.
+
+    Returns:
+        Clips that were left out.
+
+    Raises:
+        UserInputError: if the folder holds other clips, or as `encode_into`.
+        OutputError: if it holds something else, or cannot be written to.
+    """
+    description = describe(encoder, parts=parts, source=source, reading=reading)
+    claim_folder(folder, description, encoder.encode_captions([""])[0])
+    return encode_into(folder, items, encoder, **settings)
 
 
 def encode_into(
