@@ -14,7 +14,7 @@ import torch
 from diffusers import CogVideoXDPMScheduler
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.data.encode import encode_clips, video_to_pixels
+from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.evaluation.cases import Case, make_cases
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people

@@ -5,7 +5,7 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data import canvas_latents
 from ingredients.data.canvas_latents import encode_canvases
-from ingredients.data.encode import encode_images
+from ingredients.data.latents import encode_images
 from ingredients.faces.canvas import canvas_slots, compose_canvas
 
 RATIO = 4

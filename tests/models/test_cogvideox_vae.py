@@ -2,7 +2,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.data.encode import decode_pictures
+from ingredients.data.latents import decode_pictures
 from ingredients.models.cogvideox_vae import keep_present_frame_taps, single_frame_convolutions
 
 

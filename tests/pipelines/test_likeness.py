@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.data.encode import decode_pictures
+from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 from ingredients.pipelines.likeness import LAST_TIMESTEP, NOISIEST_TIMESTEP, LikenessGuidance
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline

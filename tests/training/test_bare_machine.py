@@ -68,7 +68,9 @@ def test_what_a_test_needs_is_found_through_what_it_imports() -> None:
     needs = missing_libraries._needs
     assert {"typer", "skimage"} <= needs(ROOT / "tests" / "apps" / "test_generate_command.py")
     assert "typer" in needs(ROOT / "tests" / "apps" / "test_faces_command.py")  # by its conftest alone
-    assert needs(ROOT / "tests" / "pipelines" / "test_memory_on_gpu.py").isdisjoint(missing_libraries.LIBRARIES)
+    assert needs(ROOT / "tests" / "pipelines" / "execution" / "test_memory_on_gpu.py").isdisjoint(
+        missing_libraries.LIBRARIES
+    )
 
 
 @pytest.mark.parametrize(

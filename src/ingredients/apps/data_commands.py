@@ -101,9 +101,9 @@ def show_clips(
     """Makes a picture of some clips."""
     from ingredients.core.errors import UserInputError
     from ingredients.core.files import check_not_an_input
+    from ingredients.data.clip_check import select_usable
     from ingredients.data.clip_source import open_clip_source
     from ingredients.data.record_json import BadRecordError
-    from ingredients.data.usable_clips import select_usable
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.visualisation.clip_sheet import clip_sheet
 

@@ -102,7 +102,7 @@ def encode(
 
     from ingredients.data.clip_encoder import EncoderConfig
     from ingredients.data.encode_data_set import encode_data_set
-    from ingredients.data.source_examples import source_examples
+    from ingredients.data.folder_examples import source_examples
     from ingredients.pipelines.encoding_model import load_encoding_model
     from ingredients.pipelines.loading import default_device, default_dtype
     from ingredients.pipelines.video_shape import VideoShape

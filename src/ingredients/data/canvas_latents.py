@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.data.encode import video_to_pixels
+from ingredients.data.latents import video_to_pixels
 from ingredients.faces.canvas import canvas_slots, compose_canvas
 from ingredients.models.backbones import backbone_of_vae
 

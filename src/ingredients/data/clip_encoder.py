@@ -20,8 +20,8 @@ from ingredients.core.errors import PhotographError, UserInputError
 from ingredients.core.protocols import FaceRecogniser, ImageEncoder
 from ingredients.core.ranges import Range, Seed, check_ranges
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
-from ingredients.data.encode import encode_clips, video_to_pixels
 from ingredients.data.encoded_clips import EncodedClip, EncodedPerson
+from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import (
     boxes_to_masks,
     decide_routing_targets,

@@ -4,6 +4,7 @@ Legend: F frames, N people, H/W pixels.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 from ingredients.core.arrays import BoolArray, Float32Array, UInt8Array
@@ -64,3 +65,11 @@ class ClipExample:
     def num_people(self) -> int:
         """N."""
         return len(self.person_ids)
+
+
+ReadExample = Callable[[], ClipExample]
+"""Reads a clip when it is its turn.
+
+Raises:
+    UserInputError: if it cannot be used; the message says why.
+"""

@@ -7,17 +7,10 @@ from typing import Any
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import ProgressCallback
+from ingredients.data.clip_check import OnBadClip
 from ingredients.data.clip_encoder import ClipEncoder, describe, encode_all
-from ingredients.data.clip_example import ClipExample
+from ingredients.data.clip_example import ClipExample, ReadExample
 from ingredients.data.encoded_clips import claim_folder, read_shard_size, write_shard
-from ingredients.data.usable_clips import OnBadClip
-
-ReadExample = Callable[[], ClipExample]
-"""Reads a clip when it is its turn.
-
-Raises:
-    UserInputError: if it cannot be used; the message says why.
-"""
 
 
 def encode_data_set(

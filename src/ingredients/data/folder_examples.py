@@ -5,6 +5,7 @@ Legend: F frames, N people, H/W pixels.
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,8 +13,11 @@ from ingredients.core.arrays import BoolArray, Float32Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import FaceDetector
 from ingredients.data.buckets import Bucket, Framing, choose_bucket, frame_bucket
-from ingredients.data.clip_example import ClipExample, ReferencePhoto
+from ingredients.data.clip_check import check_item
+from ingredients.data.clip_example import ClipExample, ReadExample, ReferencePhoto
+from ingredients.data.clip_source import ClipItem, ClipSource
 from ingredients.data.mask_files import read_masks
+from ingredients.data.record_json import BadRecordError
 from ingredients.data.schema import NUM_LANDMARKS, ClipRecord, PersonTrack
 from ingredients.faces.face_choice import largest_face
 from ingredients.media.photos import load_photo
@@ -121,3 +125,32 @@ def _read_photos(person: PersonTrack, detector: FaceDetector | None) -> tuple[Re
         if faces := detector.detect(image):
             photos.append(ReferencePhoto(image=image, landmarks=largest_face(faces).landmarks, kind="photo"))
     return tuple(photos)
+
+
+def source_examples(
+    source: ClipSource, config: ReadingConfig, *, detector: FaceDetector | None
+) -> Iterator[tuple[str, ReadExample]]:
+    """Each clip's name, and what reads it.
+
+    Args:
+        source: the data set.
+        config: lengths and sizes.
+        detector: finds the faces of photos; None leaves photos out.
+    """
+    for where, record in source:
+        name = where if isinstance(record, BadRecordError) else record.clip_id
+
+        def read(item: ClipItem = (where, record)) -> ClipExample:
+            return _read_checked(source, item, config, detector)
+
+        yield name, read
+
+
+def _read_checked(
+    source: ClipSource, item: ClipItem, config: ReadingConfig, detector: FaceDetector | None
+) -> ClipExample:
+    where, record = item
+    fatal = [found.problem for found in check_item(source, where, record) if found.is_fatal]
+    if isinstance(record, BadRecordError) or fatal:
+        raise UserInputError(" ".join(fatal))
+    return read_example(record, config, detector=detector)

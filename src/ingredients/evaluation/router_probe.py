@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import Int64Array
-from ingredients.data.encode import encode_clips, video_to_pixels
+from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets, token_coverage
 from ingredients.evaluation.case_record import RoutingRecord
 from ingredients.faces.canvas import compose_canvas

@@ -23,7 +23,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import DifferentiableRecogniser, FaceDetector
-from ingredients.data.encode import decode_pictures
+from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 
 NOISIEST_TIMESTEP = 800

@@ -31,7 +31,7 @@ from ingredients.core.out_of_memory import explained_out_of_memory
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.canvas_latents import encode_slots
-from ingredients.data.encode import decode_clips
+from ingredients.data.latents import decode_clips
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.face_stack_name import FaceStackName

@@ -19,7 +19,7 @@ from diffusers import AutoencoderKLCogVideoX
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.data.encode import encode_images
+from ingredients.data.latents import encode_images
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.video_shape import VideoGeometry

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from ingredients.training.loop.file_names import LOG_NAME
 from safetensors.torch import load_file
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.training_log import LOG_NAME
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.stages.alignment import KEPT_GLOBAL, draw_kept_features

@@ -11,8 +11,7 @@ from ingredients.core.training_log import LOG_NAME, METRICS_NAME
 from ingredients.training.loop.checkpoints import read_checkpoint
 from ingredients.training.loop.ema import ExponentialMovingAverage
 from ingredients.training.loop.loss_watch import TrainingDivergedError
-from ingredients.training.loop.optimizers import build_optimizers
-from ingredients.training.loop.schedules import learning_rate_factor
+from ingredients.training.loop.optimizers import build_optimizers, learning_rate_factor
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.loop.trainer import LeftOutStepWarning, Trainer, TrainerConfig
 

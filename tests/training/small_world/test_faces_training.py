@@ -16,7 +16,6 @@ from ingredients.faces.judge_recogniser import JudgeConfig
 from ingredients.faces.picture_kind import PictureKindConfig
 from ingredients.faces.recogniser import RecogniserConfig
 from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.small_world.faces import pack_face_networks
 from ingredients.training.small_world.faces.detector import (
     DetectorStage,
     DetectorTrainingConfig,
@@ -34,6 +33,7 @@ from ingredients.training.small_world.faces.recognition import (
     train_judge,
     train_recogniser,
 )
+from ingredients.training.small_world.pack import pack_face_networks
 from ingredients.world import Scene
 from ingredients.world.visibility import HIDDEN, VISIBLE, face_states
 

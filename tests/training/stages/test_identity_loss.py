@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ingredients.core.errors import UserInputError
-from ingredients.data.encode import decode_pictures
+from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
 from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage

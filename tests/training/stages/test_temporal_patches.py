@@ -12,9 +12,9 @@ from diffusers import AutoencoderKLCogVideoX
 from ingredients.core.errors import UserInputError
 from ingredients.core.token_time import front_padding, token_frames
 from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, describe
-from ingredients.data.encode import decode_clips, encode_clips, encode_images, video_to_pixels
+from ingredients.data.encode_data_set import encode_into
 from ingredients.data.encoded_clips import EncodedClips, claim_folder
-from ingredients.data.encoding_run import encode_into
+from ingredients.data.latents import decode_clips, encode_clips, encode_images, video_to_pixels
 from ingredients.data.world_examples import draw_example
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.training.loop.stage import StepPosition

@@ -1,5 +1,6 @@
-"""Optimisers: AdamW, its moments in 32 or 8 bit; or Muon for the hidden matrices, and AdamW for the rest."""
+"""Optimisers, AdamW with moments in 32 or 8 bit, or Muon for the hidden matrices beside AdamW; and their rates."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,6 +12,7 @@ from ingredients.training.loop.muon import Muon
 from ingredients.training.loop.stage import ParameterGroup
 
 OptimizerName = Literal["adamw", "adamw8bit", "muon"]
+ScheduleName = Literal["constant", "cosine", "cosine_with_restarts", "trapezoid"]
 
 
 def build_optimizers(
@@ -88,3 +90,35 @@ def make_states(optimizers: Sequence[torch.optim.Optimizer]) -> None:
                 parameter.grad = torch.zeros_like(parameter)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+
+def learning_rate_factor(
+    name: ScheduleName,
+    *,
+    step: int,
+    progress: float,
+    num_warmup_steps: int = 0,
+    num_cycles: int = 1,
+    final_factor: float = 0.0,
+) -> float:
+    """Factor on the learning rate at one step.
+
+    Args:
+        name: `cosine_with_restarts` is what the paper trains with (4.1); `trapezoid` is constant up to 60 % of the
+            run and falls linearly from there.
+        step: the step's number, from 0; the factor rises linearly over the first `num_warmup_steps` steps.
+        progress: share of the run that is done, in [0, 1].
+        num_warmup_steps: length of the rise.
+        num_cycles: cycles of `cosine_with_restarts`.
+        final_factor: what the fall ends at.
+    """
+    warmup = min(1.0, (step + 1) / num_warmup_steps) if num_warmup_steps else 1.0
+    if name == "constant":
+        return warmup
+    if name == "trapezoid":
+        fall = min(1.0, (1 - progress) / 0.4)
+    else:
+        cycles = num_cycles if name == "cosine_with_restarts" else 1
+        within_cycle = 1.0 if progress >= 1 else progress * cycles % 1
+        fall = 0.5 * (1 + math.cos(math.pi * within_cycle))
+    return warmup * (final_factor + (1 - final_factor) * fall)

@@ -32,10 +32,15 @@ from ingredients.training.loop.mixed_precision import (
     precision_of_weights,
     resolve_precision,
 )
-from ingredients.training.loop.optimizers import OptimizerName, build_optimizers, scale_learning_rates
+from ingredients.training.loop.optimizers import (
+    OptimizerName,
+    ScheduleName,
+    build_optimizers,
+    learning_rate_factor,
+    scale_learning_rates,
+)
 from ingredients.training.loop.processes import Parallel, Processes, local, whole
 from ingredients.training.loop.progress_report import ProgressReport, reporting
-from ingredients.training.loop.schedules import ScheduleName, learning_rate_factor
 from ingredients.training.loop.stage import Measured, Stage, StepPosition
 from ingredients.training.loop.throughput import Throughput, peak_flops
 

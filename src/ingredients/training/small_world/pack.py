@@ -1,4 +1,4 @@
-"""Assembles the trained parts of the small model into a model folder in the published layout, with its card."""
+"""Between the parts' runs and a model folder in the published layout: packs them with a card, and unpacks them."""
 
 import dataclasses
 import shutil
@@ -9,15 +9,41 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, ConfigMixin
 from transformers import T5EncoderModel, T5Tokenizer
 
+from ingredients.core.config import load_config
+from ingredients.core.errors import ModelFolderError, OutputError
+from ingredients.core.output_folders import claim_folder
+from ingredients.faces.detector import HeatmapFaceDetector
+from ingredients.faces.drawn_face_stack import (
+    PICTURE_KIND_FOLDER,
+    DrawnFaceStack,
+    DrawnFaceStackConfig,
+    build_judge,
+    build_recogniser,
+    save_judge,
+    save_judge_detector,
+)
+from ingredients.faces.image_encoder import load_dual_encoder
+from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
+from ingredients.faces.picture_kind import WEIGHTS_NAME
+from ingredients.faces.recogniser import ArcFaceRecogniser
+from ingredients.model_folders.components import load_text_encoder, load_vae
+from ingredients.model_folders.folder_names import FACE_ENCODER
+from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.model_folders.transformer import load_transformer
+from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines import IngredientsPipeline
+from ingredients.training.runs.start import base_within
 from ingredients.training.small_world.card import TRAINED_PARTS, write_model_card
-from ingredients.training.small_world.faces import pack_face_networks
+from ingredients.training.small_world.faces import detector, image_encoder, picture_kind, recognition
 from ingredients.training.small_world.folders import part_folder
 
+JUDGE_FOLDER = "judge"
 SETTINGS_FOLDER = "training"
+
+_UNPACKED_PARTS = ("vae", "vae-decoder", "text-encoder", "align", "route", "base-t2v")
+"""Those that are written whatever the model folder says of its training."""
 
 _ModuleT = TypeVar("_ModuleT", bound=torch.nn.Module)
 
@@ -94,3 +120,134 @@ def _half(module: _ModuleT) -> _ModuleT:
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} does not fit into half precision")
     return module
+
+
+def load_trained_face_stack(output: Path) -> DrawnFaceStack:
+    """Detector, recogniser, image encoder, and what tells drawings from photographs, from the runs in `output`.
+
+    Raises:
+        ModelFolderError: if one of them is not trained yet.
+    """
+    _require(output, detector.PART, recognition.RECOGNISER_PART, image_encoder.PART, picture_kind.PART)
+    detector_config = load_config(detector.DetectorTrainingConfig, output / detector.PART / detector.CONFIG_NAME)
+    recogniser_folder = output / recognition.RECOGNISER_PART
+    recogniser_config = load_config(
+        recognition.RecogniserTrainingConfig, recogniser_folder / recognition.CONFIG_NAME
+    ).recogniser
+    found: HeatmapFaceDetector = detector.load_trained_detector(output)
+    return DrawnFaceStack(
+        config=DrawnFaceStackConfig(detector=detector_config.detector, recogniser=recogniser_config),
+        detector=found,
+        recogniser=build_recogniser(recogniser_config, recogniser_folder / recognition.RECOGNISER_WEIGHTS_NAME),
+        image_encoder=load_dual_encoder(output / image_encoder.PART),
+        picture_kind=picture_kind.load_trained_picture_kind(output),
+    )
+
+
+def load_trained_judge(output: Path) -> ArcFaceRecogniser:
+    """The judge from its run in `output`.
+
+    Raises:
+        ModelFolderError: if it is not trained yet.
+    """
+    _require(output, recognition.JUDGE_PART)
+    folder = output / recognition.JUDGE_PART
+    config = load_config(recognition.JudgeTrainingConfig, folder / recognition.CONFIG_NAME).judge
+    return build_judge(config, folder / recognition.JUDGE_WEIGHTS_NAME)
+
+
+def pack_face_networks(output: Path, model_folder: Path) -> None:
+    """Writes `face_encoder/` and `judge/` into a model folder from the runs in `output`, in half precision.
+
+    A judge without a detector of its own finds faces by the one that conditions the generator.
+
+    Raises:
+        ModelFolderError: if a part is not trained yet.
+    """
+    load_trained_face_stack(output).save(model_folder / FACE_ENCODER)
+    judge = load_trained_judge(output)
+    assert isinstance(judge.network, DepthwiseFaceNetwork)
+    config = load_config(
+        recognition.JudgeTrainingConfig, output / recognition.JUDGE_PART / recognition.CONFIG_NAME
+    ).judge
+    save_judge(judge.network, config, model_folder / JUDGE_FOLDER)
+    if (output / detector.JUDGE_PART / detector.WEIGHTS_NAME).is_file():
+        own = detector.load_trained_detector(output, part=detector.JUDGE_PART)
+        save_judge_detector(own, model_folder / JUDGE_FOLDER)
+
+
+def _require(output: Path, *parts: str) -> None:
+    for part in parts:
+        if not (output / part / "metrics.json").is_file():
+            raise ModelFolderError(
+                f"The part {part} is not trained in {output}; run: ingredients world train {part} --output {output}"
+            )
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class UnpackConfig:
+    """Which model folder is laid out."""
+
+    folder: Path | None = None
+    """The model folder; None takes the one that ships."""
+
+
+def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bool = True) -> Path:
+    """Writes a part's folder for each part in a model folder: weights, settings and what its training measured.
+
+    The transformer becomes that of `route` and of `align` alike, and the base inside it that of `base-t2v`, so that an
+    alignment of another kind has something to begin with. That is not the base whose settings and metrics lie beside
+    it: the stages have trained it further. An image-to-video base, encoded clips, optimisers and logs are not in a
+    model folder; what needs them says which command makes them.
+
+    Args:
+        config: which model.
+        output: folder of all runs; must not hold a trained part yet.
+        resume: changes nothing; here for the parts' common form.
+        show: as `resume`.
+
+    Raises:
+        ModelFolderError: if the folder lacks a part or says nothing about its training.
+        OutputError: if a trained part is there already, or something else.
+    """
+    del resume, show
+    folder = config.folder or default_model_path()
+    settings = sorted((folder / SETTINGS_FOLDER).glob("*.yaml"))
+    if not settings:
+        raise ModelFolderError(
+            f"{folder} has no {SETTINGS_FOLDER}/, which says how its parts were trained; take a folder that "
+            "`ingredients world train pack` wrote."
+        )
+    if trained := sorted(path.parent.name for path in output.glob("*/metrics.json")):
+        raise OutputError(f"{output} holds trained parts already ({', '.join(trained)}); choose another --output.")
+    for name in {*_UNPACKED_PARTS, *(path.stem for path in settings)}:
+        claim_folder(output / name, "a training run")
+    for path in settings:
+        part = output / path.stem
+        shutil.copyfile(path, part / "config.yaml")
+        if path.with_suffix(".json").exists():
+            shutil.copyfile(path.with_suffix(".json"), part / "metrics.json")
+    vae: AutoencoderKLCogVideoX = load_vae(folder / "vae", dtype=torch.float32)
+    for name in ("vae", "vae-decoder"):
+        vae.save_pretrained(output / name / "vae")
+    text_encoder: T5EncoderModel = load_text_encoder(folder / "text_encoder", dtype=torch.float32)
+    text_encoder.save_pretrained(output / "text-encoder" / "text_encoder")
+    shutil.copytree(folder / "tokenizer", output / "text-encoder" / "tokenizer", dirs_exist_ok=True)
+    transformer: IngredientsTransformer3DModel = load_transformer(folder / "transformer", dtype=torch.float32)
+    for name in ("align", "route"):
+        transformer.save_pretrained(output / name / "transformer")
+    base_within(transformer).save_pretrained(output / "base-t2v" / "transformer")
+    for part_name, home, weights in (
+        (detector.PART, FACE_ENCODER, detector.WEIGHTS_NAME),
+        (recognition.RECOGNISER_PART, FACE_ENCODER, recognition.RECOGNISER_WEIGHTS_NAME),
+        (recognition.JUDGE_PART, JUDGE_FOLDER, recognition.JUDGE_WEIGHTS_NAME),
+        (detector.JUDGE_PART, JUDGE_FOLDER, detector.WEIGHTS_NAME),
+    ):
+        if part_name == detector.JUDGE_PART and not (folder / home / weights).exists():
+            continue  # models from before the judge had a detector of its own
+        shutil.copyfile(folder / home / weights, output / part_name / weights)
+    shutil.copytree(folder / FACE_ENCODER / "image_encoder", output / image_encoder.PART, dirs_exist_ok=True)
+    kind_weights = folder / FACE_ENCODER / PICTURE_KIND_FOLDER / WEIGHTS_NAME
+    if kind_weights.exists():  # older models have none
+        shutil.copyfile(kind_weights, output / picture_kind.PART / WEIGHTS_NAME)
+    return output

@@ -43,9 +43,8 @@ from ingredients.training.small_world.faces.recognition import (
     train_recogniser,
 )
 from ingredients.training.small_world.folders import TrainedParts, drawn_clips, load_clip_encoder, part_folder
-from ingredients.training.small_world.pack import PackConfig, pack
+from ingredients.training.small_world.pack import PackConfig, UnpackConfig, pack, unpack
 from ingredients.training.small_world.text_encoder import TextEncoderConfig, train_text_encoder
-from ingredients.training.small_world.unpack import UnpackConfig, unpack
 from ingredients.training.small_world.vae import VaeConfig, decoder_config, train_vae, train_vae_decoder
 from ingredients.training.stages.alignment import AlignmentConfig
 from ingredients.training.stages.base import BaseConfig, BaseTask

@@ -14,7 +14,7 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
-from ingredients.data.encode import video_to_pixels
+from ingredients.data.latents import video_to_pixels
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models.cogvideox_vae import TimeTaps, keep_present_frame_taps, single_frame_convolutions

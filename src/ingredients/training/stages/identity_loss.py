@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.protocols import DifferentiableRecogniser
-from ingredients.data.encode import decode_pictures
+from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 
 
