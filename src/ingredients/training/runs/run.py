@@ -209,7 +209,10 @@ class ModelParts(Protocol):
 
     @property
     def draws_first(self) -> bool:
-        """Whether the transformer's new weights are drawn as if nothing had been drawn for other parts before."""
+        """Whether the transformer's new weights are drawn before a recogniser is built, which draws as well.
+
+        What stays frozen of a run is drawn again whenever the run goes on, so the order is for good.
+        """
         ...
 
     def load_vae(self) -> AutoencoderKLCogVideoX:
@@ -286,6 +289,8 @@ def build_stage(
     )
     parts = load_parts(config, model)
     assert parts.clips is not None
+    if has_identity_loss(config) and not model.draws_first:
+        parts.recogniser = model.load_recogniser()
     seed = config.trainer.seed if model.draws_first else None
     if kind.task is not None:
         transformer = load_base_start(config.model, kind.task, seed=seed)
@@ -299,7 +304,7 @@ def build_stage(
             seed=seed,
         )
     check_positions(transformer, config, parts)
-    if has_identity_loss(config):
+    if has_identity_loss(config) and model.draws_first:
         parts.recogniser = model.load_recogniser()
     stage: DiffusionStage = kind.build(transformer.to(device), parts, config.stage)
     return stage, parts
