@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, cast
 import typer
 
 from ingredients.core.config import field_docstrings
+from ingredients.core.errors import ArgumentError
 from ingredients.core.numbers import check_number
 from ingredients.core.ranges import declared_range
 from ingredients.model_folders.sampling_settings import SamplingSettings
@@ -29,6 +30,19 @@ def finite(option: typer.CallbackParam, value: float | None) -> float | None:
     return None if value is None else check_number(f"--{(option.name or '').replace('_', '-')}", value)
 
 
+def _in_range(option: typer.CallbackParam, value: float | None) -> float | None:
+    """A sampling option's number, which must be one, and in the range of its setting."""
+    if value is None:
+        return None
+    finite(option, value)
+    name = option.name or ""
+    if value not in (allowed := declared_range(SamplingSettings, name)):
+        raise ArgumentError(
+            f"--{name.replace('_', '-')} must lie in [{allowed.at_least}, {allowed.at_most}], not {value}."
+        )
+    return value
+
+
 def takes_sampling(command: _CommandT) -> _CommandT:
     """Gives a command the sampling options; its parameter `sampling` gets those that were given, by name."""
     docs = field_docstrings(SamplingSettings)
@@ -36,9 +50,8 @@ def takes_sampling(command: _CommandT) -> _CommandT:
     for name, kind in typing.get_type_hints(SamplingSettings).items():
         allowed, doc = declared_range(SamplingSettings, name), docs[name]
         option = typer.Option(
-            min=allowed.at_least,
-            max=allowed.at_most,
-            callback=None if kind is int else finite,
+            metavar=f"{allowed.at_least} to {allowed.at_most}",
+            callback=_in_range,
             help=doc if options else f"{doc} Default, here and below: the model's own.",
         )
         options[name] = inspect.Parameter(
