@@ -90,7 +90,7 @@ class ClipBatch:
     for padding."""
 
     num_padding_frames: int = 0
-    """Of F, copies of the first latent frame in front, which temporal patches need."""
+    """How many of F are copies of the first latent frame in front, which temporal patches need."""
 
     def __len__(self) -> int:
         return len(self.draws)

@@ -77,10 +77,10 @@ class Framing:
     """Top edge of it."""
 
     height: int
-    """Of the cut."""
+    """Height of the cut."""
 
     width: int
-    """Of it."""
+    """Width of the cut."""
 
     def frames(self, frames: UInt8Array) -> UInt8Array:
         """Frames (F, height, width, 3) of the bucket's size, filtered; those that fit already are not touched."""

@@ -20,7 +20,7 @@ from ingredients.models.backbones import backbone_of_vae
 CanvasPlacement = Literal["before", "after"]
 
 _PIXELS_AT_ONCE = 480 * 720
-"""Of the pictures that the VAE encodes together: one as large as the published model's videos, or many small ones."""
+"""Pixels of the pictures that the VAE encodes together: one as large as the published model's, or many small ones."""
 
 EncodePictures = Callable[[torch.Tensor], torch.Tensor]
 """Pictures (B, 3, H, W) in [-1, 1] to scaled latents (B, C, h, w)."""

@@ -52,7 +52,7 @@ class DataReport:
     """Usable clips by how many people they show."""
 
     num_frames: int
-    """Of all usable clips."""
+    """Frames of all usable clips."""
 
     problems: tuple[ClipProblem, ...]
     """In the order of the data set."""

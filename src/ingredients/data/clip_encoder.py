@@ -60,7 +60,7 @@ class EncoderConfig:
     of labels (3.3), which between two labels invents those that lie between them."""
 
     dtype: StorageType = "float16"
-    """Of everything that is encoded."""
+    """Type of everything that is encoded."""
 
     seed: Seed = 0
     """Draws the frames."""

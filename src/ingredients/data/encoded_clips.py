@@ -176,7 +176,7 @@ class _PersonEntry:
     """Where each reference is from."""
 
     frames: tuple[int | None, ...] | None = None
-    """Of which frame of the clip each one is; None in a shard of an earlier version."""
+    """The frame of the clip that each one is; None in a shard of an earlier version."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +216,7 @@ class _ShardIndex:
     """Clips that belong there and could not be used, with the reason."""
 
     checksums: dict[str, str] | None = None
-    """Of each tensor, by name; None in a shard that was written before there were any."""
+    """Checksum of each tensor, by name; None in a shard that was written before there were any."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -422,7 +422,7 @@ class EncodedClips:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Of the clips' names and shapes, in their order."""
+        """A digest of the clips' names and shapes, in their order."""
         names = repr([(entry.clip_id, entry.latent_shape) for entry in self.entries])
         return hashlib.sha256(names.encode()).hexdigest()[:16]
 

@@ -20,7 +20,7 @@ class SampleDraw:
     """One clip in one epoch, and the source of its randomness."""
 
     index: int
-    """Of the clip."""
+    """Number of the clip."""
 
     clip_id: str
     """Its name."""

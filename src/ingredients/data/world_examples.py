@@ -53,7 +53,7 @@ class WorldExampleConfig:
     """Standard deviation of the error put on a photo's landmarks, in parts of its side: a detector errs as well."""
 
     world_version: str = WORLD_VERSION
-    """Of the drawings; goes into the record of what encoded clips were made from."""
+    """Version of the drawings; goes into the record of what encoded clips were made from."""
 
     def __post_init__(self) -> None:
         """Checks ranges."""

@@ -138,15 +138,15 @@ class Lab:
         )
 
     def base_folder(self, base: Base) -> Path:
-        """Of a base."""
+        """Folder of a base."""
         return self.folder / "bases" / base
 
     def align_folder(self, alignment: Alignment, seed: int) -> Path:
-        """Of an alignment."""
+        """Folder of an alignment."""
         return self.folder / "align" / f"{alignment.label}-s{seed}"
 
     def route_folder(self, variant: Variant, seed: int) -> Path:
-        """Of a variant."""
+        """Folder of a variant."""
         return self.folder / "route" / f"{variant.name}-s{seed}"
 
     def pipeline(self, run: Path) -> IngredientsPipeline:
@@ -191,7 +191,7 @@ class Lab:
         )
 
     def clips(self, name: str) -> Path:
-        """Of `train` or `validation`; with `-maps` behind it, those with feature maps."""
+        """Folder of the clips `train` or `validation`; with `-maps` behind it, those with feature maps."""
         return self.folder / "encoded" / name
 
     def _clips_step(self, name: str, first_seed: int, number: int, recognition_maps: bool) -> Step:

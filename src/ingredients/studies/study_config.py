@@ -17,20 +17,20 @@ class StudyConfig:
     """Held out."""
 
     t2v_steps: Annotated[int, Range(at_least=0, at_most=10**9)] = 0
-    """Of the text-to-video base, from nothing (900 make a fair one); 0 takes it out of the model that ships, whose
-    identity modules and image channels are left behind."""
+    """Steps of the text-to-video base, from nothing (900 make a fair one); 0 takes it out of the model that ships,
+    whose identity modules and image channels are left behind."""
 
     i2v_steps: Count = 80
-    """Of the image-to-video base, which goes on from it."""
+    """Steps of the image-to-video base, which goes on from it."""
 
     align_steps: Count = 240
-    """Of each alignment."""
+    """Steps of each alignment."""
 
     route_steps: Count = 150
-    """Of each router stage."""
+    """Steps of each router stage."""
 
     num_cases: Count = 30
-    """Of the benchmark, for each model; its first ones."""
+    """Cases of the benchmark, for each model; its first ones."""
 
     num_seeds: Count = 3
     """Runs of the rows that matter, at most; the others have one."""
@@ -39,16 +39,16 @@ class StudyConfig:
     """Pairs of people for which the tuned baselines are tuned."""
 
     inversion_steps: Count = 100
-    """Of textual inversion, for a pair."""
+    """Steps of textual inversion, for a pair."""
 
     lora_steps: Count = 60
-    """Of a LoRA, for a pair."""
+    """Steps of a LoRA, for a pair."""
 
     num_inference_steps: Annotated[int, Range(at_least=1, at_most=1000)] = 25
-    """Of every video."""
+    """Steps of every video."""
 
     guidance_scale: Annotated[float, Range(at_least=0, at_most=100)] = 2.0
-    """Of every video."""
+    """Guidance of every video."""
 
     def __post_init__(self) -> None:
         """Checks ranges."""

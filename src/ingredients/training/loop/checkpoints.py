@@ -42,7 +42,7 @@ _DIRECTIONS = {"validation_loss": -1.0, "recall": 1.0}
 
 _FORMAT = "ingredients-training-checkpoint-4"
 _FORMAT_OF_TENSORS = "ingredients-training-checkpoint-3"
-"""Of earlier versions: the checksum is of the tensors alone."""
+"""Format of earlier versions: the checksum is of the tensors alone."""
 
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
 _NotNegative = Annotated[int, Range(at_least=0)]

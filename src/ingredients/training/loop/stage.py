@@ -50,7 +50,7 @@ class StepPosition:
     """Share of the run that is done, in [0, 1)."""
 
     seed: int
-    """Of the run."""
+    """Seed of the run."""
 
     process_index: int = 0
     """Which process this is."""
@@ -102,7 +102,7 @@ class Stage(Protocol):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the matrices that stay frozen; what is trained is in float32."""
+        """Type of the matrices that stay frozen; what is trained is in float32."""
         ...
 
     @property

@@ -23,7 +23,7 @@ Adapter = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 _NAME = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.[^.]+\.weight")
 _ROUNDINGS = 16
-"""Of float32, that summing in another order may cost."""
+"""Roundings of float32 that summing in another order may cost."""
 
 
 def adapter_of(averages: Mapping[str, torch.Tensor]) -> Adapter:

@@ -39,7 +39,7 @@ class ModelConfig:
     """Leaves out a base's learned positions, which fix the size of the video."""
 
     dtype: BaseDtype = "float32"
-    """Of the weights that stay frozen; what is trained is in float32."""
+    """Type of the weights that stay frozen; what is trained is in float32."""
 
     transformer: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Fields of the transformer that differ from the base's and the paper's: router_type, canvas_placement,

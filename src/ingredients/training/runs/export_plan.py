@@ -39,10 +39,10 @@ class ExportPlan:
     """In which form."""
 
     dtype: torch.dtype
-    """Of the trained weights."""
+    """Type of the trained weights."""
 
     dtype_of_parts: torch.dtype | None
-    """Of the other parts' weights; None leaves them in theirs."""
+    """Type of the other parts' weights; None leaves them in theirs."""
 
     checkpoint: Path | None
     """Whose averages are taken; None: what the run exported at its end."""

@@ -31,7 +31,7 @@ from ingredients.training.runs.planned_stage import PlannedStage, build_planned_
 
 _BYTES_OF_WEIGHT, _BYTES_OF_GRADIENT, _BYTES_OF_AVERAGE = 4, 4, 4
 _BYTES_OF_MOMENTS = {"adamw": 8, "adamw8bit": 2, "muon": 4}
-"""Of a trained number, which is in float32."""
+"""Bytes of a trained number's moments, which is in float32."""
 
 _BYTES_PER_TOKEN_AND_CHANNEL = 34
 """What a block's forward pass keeps of a token in 16 bit, a channel, with fused attention (Korthikanti et al. 2022,
@@ -65,10 +65,10 @@ class PlannedPhase:
     """Samples of a step."""
 
     num_tokens: int
-    """Of a sample, text included."""
+    """Tokens of a sample, text included."""
 
     step_flops: float
-    """Of a step, forward and backward."""
+    """Operations of a step, forward and backward."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class RunPlan:
 
     @property
     def flops(self) -> float:
-        """Of the run."""
+        """Operations of the run."""
         return sum(phase.num_steps * phase.step_flops for phase in self.phases)
 
     def to_text(self, *, has_gpu: bool) -> str:
@@ -262,7 +262,7 @@ def _held_bytes(
 def _bytes_in_turns(
     planned: PlannedStage, config: IdentityRunConfig, phases: tuple[PlannedPhase, ...], *, num_processes: int
 ) -> dict[str, float]:
-    """Of a step, of the canvases that are encoded before it, of a look at held-out clips and of a sample."""
+    """Bytes of a step, of the canvases that are encoded before it, of a look at held-out clips and of a sample."""
     clips, stage = planned.clips, config.stage
     at_once = stage.micro_batch_size or math.inf
     in_step = {phase: int(min(at_once, -(-phase.batch_size // num_processes))) for phase in phases}

@@ -46,7 +46,7 @@ class PlannedClips:
     """Most in a clip."""
 
     num_text_tokens: int
-    """Of a caption."""
+    """Tokens of a caption."""
 
     number: int | None
     """How many there are; None: it is not known."""
@@ -121,7 +121,7 @@ def build_planned_stage(
 
 
 def _find_folder(config: IdentityRunConfig, *, notice: Callable[[str], None] | None) -> Path | None:
-    """Of the model; None for one that is known and not here."""
+    """The folder of the model; None for one that is known and not here."""
     folder = find_model_here(config.model.folder)
     if folder is None and find_known_model(str(config.model.folder)) is None:
         return find_model(config.model.folder, notice=notice)
@@ -129,7 +129,7 @@ def _find_folder(config: IdentityRunConfig, *, notice: Callable[[str], None] | N
 
 
 def _feature_widths(config: IdentityRunConfig, clips: EncodedClips | None) -> dict[str, int]:
-    """Of the clips; without any, those of the transformer hold."""
+    """Widths of the clips' features; without any clips, those of the transformer hold."""
     if clips is not None:
         widths: dict[str, int] = clips.descriptions[0]["widths"]
         return widths

@@ -38,7 +38,7 @@ from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts
 from ingredients.training.stages.identity import IdentityConfig
 
 _MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
-"""Of `ModelConfig`, those that say what the frozen weights are."""
+"""Settings of `ModelConfig` that say what the frozen weights are."""
 
 
 class HeldOutClipsWarning(TrainingWarning):

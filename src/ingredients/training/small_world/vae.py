@@ -43,10 +43,10 @@ class VaeConfig:
     """Share of the run that sees single frames; all of it with a `temporal_compression_ratio` of 1."""
 
     height: Annotated[int, Range(at_least=16, at_most=2160)] = 64
-    """Of the drawn pictures, in pixels."""
+    """Height of the drawn pictures, in pixels."""
 
     width: Annotated[int, Range(at_least=16, at_most=3840)] = 96
-    """Of the drawn pictures, in pixels."""
+    """Width of the drawn pictures, in pixels."""
 
     style: str = TOGETHER.name
     """How scenes are cast, framed and played, a key of `STYLES`."""
