@@ -97,7 +97,7 @@ def _command(kind_name: str) -> Callable[..., None]:
         check_settings(config, overrides=settings or ())
         check_folders([*(data or ()), *(validation_data or ())], "folder of encoded clips")
         folder = output or Path("runs") / kind_name
-        if not dry_run:
+        if not dry_run and not folder.is_dir():  # what is in a folder is judged by the run, which knows its inputs
             check_output_folder(folder, "a training run")
 
         from ingredients.training.runs.configuration import RUN_KINDS
