@@ -41,7 +41,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def packed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three clips in two shards."""
     folder = tmp_path_factory.mktemp("packed") / "shards"
-    pack_clips(open_clip_source(drawn), folder, clips_per_shard=2, on_bad="stop", report=never)
+    pack_clips(open_clip_source(drawn), folder, clips_per_shard=2, on_bad="stop", on_bad_input=never)
     return folder
 
 

@@ -164,7 +164,7 @@ def test_a_clip_that_cannot_be_used_is_left_out_or_ends_the_run(
         encode_into(tmp_path, items(), encoder, on_bad="stop")
     assert not shard_paths(tmp_path)
     for _ in range(2):  # the second time from what is there
-        assert encode_into(tmp_path, items(), encoder, report=lambda *report: reports.append(report)) == 1
+        assert encode_into(tmp_path, items(), encoder, on_bad_input=lambda *report: reports.append(report)) == 1
     assert reports == [("clip 1", "It has no caption.")] * 2
     assert read_shard_size(shard_paths(tmp_path)[0]) == (2, {"clip 1": "It has no caption."})
     assert len(EncodedClips([tmp_path])) == 2

@@ -157,7 +157,7 @@ def pack(
             output,
             clips_per_shard=clips_per_shard,
             on_bad=on_bad_clip,
-            report=_say_skipped,
+            on_bad_input=_say_skipped,
             progress=progress,
         )
     say(f"{open_clip_source(output).count()} of {source.count()} clips in {len(shards)} shards")

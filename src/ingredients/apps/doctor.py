@@ -240,7 +240,7 @@ class Software:
     """Version."""
 
     version: str
-    """Of this package."""
+    """Version of this package."""
 
     libraries: tuple[Library, ...]
     """Those that everything needs."""

@@ -143,7 +143,7 @@ def encode(
                     batch_size=batch_size,
                     part=chosen_part,
                     on_bad=on_bad_clip,
-                    report=lambda name, problem: say(f"Left out: {name}: {problem}"),
+                    on_bad_input=lambda name, problem: say(f"Left out: {name}: {problem}"),
                     num_items=num_clips,
                     progress=progress,
                 )

@@ -7,7 +7,9 @@ import logging
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+
+from ingredients.core.warnings_told import Notice
 
 _LOGGING_MODULES = ("diffusers.utils.logging", "transformers.utils.logging")
 """Each has switches for its library's loading bars and hints."""
@@ -28,8 +30,8 @@ def silence_libraries() -> None:
 
 
 @contextlib.contextmanager
-def only_our_words(tell: Callable[[str], None]) -> Iterator[None]:
-    """Silences libraries, and hands warnings of this package to `tell` while the block runs; theirs are dropped.
+def only_our_words(notice: Notice) -> Iterator[None]:
+    """Silences libraries, and hands warnings of this package to `notice` while the block runs; theirs are dropped.
 
     Who asks Python for warnings, by `-W` or PYTHONWARNINGS, gets them as Python shows them.
     """
@@ -41,7 +43,7 @@ def only_our_words(tell: Callable[[str], None]) -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
             if category.__module__.partition(".")[0] == __name__.partition(".")[0]:
-                tell(str(message))
+                notice(str(message))
 
         warnings.showwarning = show
         yield

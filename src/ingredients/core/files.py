@@ -191,7 +191,7 @@ def is_temporary(path: Path) -> bool:
 
 
 def _temporary_name(path: Path) -> Path:
-    """Of the same length whatever the path, so that a long name does not become too long."""
+    """A name of the same length whatever the path, so that a long name does not become too long."""
     return path.with_name(f"{_TEMPORARY_PREFIX}{uuid.uuid4().hex}")
 
 

@@ -6,8 +6,8 @@ Legend: B batch, H/W pixels, S side of a square crop, D embedding, P image-encod
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.faces_types import Face
@@ -99,6 +99,10 @@ class ProgressCallback(Protocol):
     def __call__(self, completed: int, total: int) -> None:
         """Called after `completed` of `total` steps are done."""
         ...
+
+
+OnBadInput: TypeAlias = Callable[[str, str], None]
+"""Told of each input that is left out, by its name and the reason."""
 
 
 class ValidationCallback(Protocol):

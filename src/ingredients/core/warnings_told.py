@@ -3,7 +3,10 @@
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
+
+Notice: TypeAlias = Callable[[str], None]
+"""Told at once, in a sentence, of each thing that is worth knowing and stops nothing."""
 
 
 class PhotoWarning(UserWarning):
@@ -15,8 +18,8 @@ class TrainingWarning(UserWarning):
 
 
 @contextlib.contextmanager
-def warnings_told(tell: Callable[[str], None], *kinds: type[Warning]) -> Iterator[None]:
-    """Hands each warning of some kinds to `tell` while the block runs; others go on."""
+def warnings_told(notice: Notice, *kinds: type[Warning]) -> Iterator[None]:
+    """Hands each warning of some kinds to `notice` while the block runs; others go on."""
     with warnings.catch_warnings():
         for kind in kinds:
             warnings.simplefilter("always", kind)
@@ -24,7 +27,7 @@ def warnings_told(tell: Callable[[str], None], *kinds: type[Warning]) -> Iterato
 
         def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
             if issubclass(category, kinds):
-                tell(str(message))
+                notice(str(message))
             else:
                 show_elsewhere(message, category, *rest, **named)
 

@@ -4,12 +4,12 @@ Legend: F frames, H/W pixels.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from ingredients.core.arrays import BoolArray
 from ingredients.core.errors import UserInputError
-from ingredients.core.protocols import ProgressCallback
+from ingredients.core.protocols import OnBadInput, ProgressCallback
 from ingredients.data.clip_source import ClipItem, ClipSource
 from ingredients.data.mask_files import read_masks
 from ingredients.data.record_json import BadRecordError
@@ -237,22 +237,22 @@ OnBadClip = Literal["skip", "stop"]
 """Whether a clip that cannot be used is reported and left out, or ends the work."""
 
 
-def iterate_usable(source: ClipSource, on_bad: OnBadClip, report: Callable[[str, str], None]) -> Iterator[ClipRecord]:
+def iterate_usable(source: ClipSource, on_bad: OnBadClip, on_bad_input: OnBadInput) -> Iterator[ClipRecord]:
     """The clips of a data set that can be used, each checked when its turn comes.
 
     Args:
         source: the data set. The files of a record exist until the next one is asked for.
         on_bad: what to do about a clip that cannot be used.
-        report: told, under "skip", where a bad clip is and everything that is wrong with it.
+        on_bad_input: told, under "skip", where a bad clip is and everything that is wrong with it.
 
     Raises:
         UserInputError: under "stop", for the first clip that cannot be used.
     """
-    return select_usable(source, source, on_bad, report)
+    return select_usable(source, source, on_bad, on_bad_input)
 
 
 def select_usable(
-    source: ClipSource, items: Iterable[ClipItem], on_bad: OnBadClip, report: Callable[[str, str], None]
+    source: ClipSource, items: Iterable[ClipItem], on_bad: OnBadClip, on_bad_input: OnBadInput
 ) -> Iterator[ClipRecord]:
     """The usable ones of some items of a data set; everything else is as in `iterate_usable`."""
     for where, record in items:
@@ -266,4 +266,4 @@ def select_usable(
             raise UserInputError(
                 f"The clip {name} of {source.path} cannot be used: {problem} Repair it, or choose to skip such clips."
             )
-        report(name, problem)
+        on_bad_input(name, problem)

@@ -1,12 +1,12 @@
 """Encodes a data set into a folder: shard by shard, so that a stopped run goes on and many machines share it."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ingredients.core.errors import UserInputError
-from ingredients.core.protocols import ProgressCallback
+from ingredients.core.protocols import OnBadInput, ProgressCallback
 from ingredients.data.clip_check import OnBadClip
 from ingredients.data.clip_encoder import ClipEncoder, describe, encode_all
 from ingredients.data.clip_example import ClipExample, ReadExample
@@ -55,7 +55,7 @@ def encode_into(
     batch_size: int = 1,
     part: tuple[int, int] = (0, 1),
     on_bad: OnBadClip = "skip",
-    report: Callable[[str, str], None] | None = None,
+    on_bad_input: OnBadInput | None = None,
     num_items: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> int:
@@ -69,7 +69,7 @@ def encode_into(
         batch_size: clips encoded at once, where they follow each other in one size.
         part: (i, n) does every n-th shard from shard i on, for n machines on one disk.
         on_bad: whether a clip that cannot be used is left out, or ends the run.
-        report: told the name of each that is left out, and why, also of those that an earlier run left out.
+        on_bad_input: told the name of each that is left out, and why, also of those that an earlier run left out.
         num_items: how many clips there are, for the progress.
         progress: told of the clips done.
 
@@ -107,8 +107,8 @@ def encode_into(
             num_there = len(clips) + len(skipped)
         done += num_there
         for name, problem in skipped.items():
-            if report is not None:
-                report(name, problem)
+            if on_bad_input is not None:
+                on_bad_input(name, problem)
         num_bad += len(skipped)
         if progress is not None and num_items is not None:
             progress(done, num_items)

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ingredients.core.errors import OutputError, UserInputError
@@ -12,7 +12,7 @@ from ingredients.core.files import atomic_path
 from ingredients.core.json_yaml import to_json
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.output_folders import fills_folder
-from ingredients.core.protocols import ProgressCallback
+from ingredients.core.protocols import OnBadInput, ProgressCallback
 from ingredients.data.clip_check import OnBadClip, select_usable
 from ingredients.data.clip_shards import RECORD_SUFFIX, SHARD_SUFFIX, count_clips, list_shards
 from ingredients.data.clip_source import ClipItem, ClipSource
@@ -31,7 +31,7 @@ def pack_clips(
     *,
     clips_per_shard: int,
     on_bad: OnBadClip,
-    report: Callable[[str, str], None],
+    on_bad_input: OnBadInput,
     progress: ProgressCallback | None = None,
 ) -> list[Path]:
     """Packs a data set into `clips-000000.tar` and so on; complete shards are kept, so that a stopped run goes on.
@@ -42,7 +42,7 @@ def pack_clips(
         clips_per_shard: clips of the data set for each shard. One that is skipped leaves its shard smaller, so that
             the other clips stand in the same shards whatever is skipped.
         on_bad: what to do about a clip that cannot be used.
-        report: told of those that are skipped.
+        on_bad_input: told of those that are skipped.
         progress: told of the clips done.
 
     Returns:
@@ -62,7 +62,7 @@ def pack_clips(
         shard = folder / f"clips-{number:06d}{SHARD_SUFFIX}"
         block = itertools.islice(items, clips_per_shard)
         if not shard.is_file():
-            _write_shard(webdataset, shard, select_usable(source, block, on_bad, report))
+            _write_shard(webdataset, shard, select_usable(source, block, on_bad, on_bad_input))
         for _ in block:
             pass
         if shard.is_file():

@@ -57,7 +57,7 @@ class DetectorConfig:
     """Lowest heatmap value that counts as a face."""
 
     iou_threshold: Annotated[float, Range(above=0, below=1)] = 0.4
-    """Of two boxes that overlap more than this, the lower scored is dropped."""
+    """Overlap of two boxes above which the lower scored is dropped."""
 
     max_faces: Width = 32
     """Most faces in one image."""

@@ -27,7 +27,7 @@ from ingredients.faces.weights import fill_network, read_tensors
 _NORM_EPS = 1e-6
 _ROPE_BASE = 10_000.0
 _ROPE_TOLERANCE = 2e-3
-"""Of rotary tables that a checkpoint holds, which may be in half precision."""
+"""Difference from rotary tables that a checkpoint holds, which may be in half precision."""
 
 _PREFIXES = ("visual.trunk.", "visual.", "")
 _OTHER_TOWER = ("text.", "logit_scale", "logit_bias", "token_embedding.", "positional_embedding", "ln_final.",

@@ -40,7 +40,7 @@ ScaleSource = Literal["clip", "recognition_and_clip"]
 DEFAULT_SAME_FACE_THRESHOLD = 0.75
 
 DEFAULT_DIFFERENT_FACE_THRESHOLD = 0.6
-"""Of the drawn world: 0.1 % of pairs of photos of one person are below it, and all but 0.03 % of strangers'."""
+"""Threshold of the drawn world: 0.1 % of pairs of photos of one person are below, and all but 0.03 % of strangers'."""
 
 DRAWN_FACES_ONLY = (
     "The small model knows drawn faces only: draw one with `ingredients world portrait --seed 7`, or load the "

@@ -50,7 +50,7 @@ class PhotoLimits:
     """Pixels."""
 
     min_confidence: float | None
-    """Of the detector; told where nothing else explains it."""
+    """Confidence of the detector; told where nothing else explains it."""
 
     max_turn: float | None
     """Degrees to either side."""

@@ -32,7 +32,7 @@ _LIT = (12, 242)
 """Brightness of the darkest and the brightest parts of an evenly lit crop."""
 
 _LEAST_CONTRAST = 20
-"""Of a crop that is lit evenly."""
+"""Contrast of a crop that is lit evenly."""
 
 
 class PictureKind(enum.IntEnum):
@@ -58,7 +58,7 @@ class PictureKindConfig:
     refused."""
 
     min_edge_share: Annotated[float, Range(above=0, below=1)] = 0.6
-    """Of a drawing in another style, the least `PictureLook.edge_share`; below it nothing is flat enough for one."""
+    """The least `PictureLook.edge_share` of a drawing in another style; below it nothing is flat enough for one."""
 
     def __post_init__(self) -> None:
         """Checks counts and ranges."""

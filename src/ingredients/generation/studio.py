@@ -17,7 +17,7 @@ import torch
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, PhotoError, UserInputError
 from ingredients.core.memory_mode import MemoryMode
-from ingredients.core.warnings_told import PhotoWarning, warnings_told
+from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
@@ -35,9 +35,6 @@ from ingredients.pipelines.video_shape import ShapeWarning, VideoShape
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
 from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import routing_map_sheet
-
-OnNotice = Callable[[str], None]
-"""Told at once of each thing worth knowing."""
 
 
 class CancelledError(UserInputError):
@@ -139,7 +136,7 @@ class Studio:
         memory: MemoryMode | str = MemoryMode.AUTO,
         speed: SpeedOptions | None = None,
         demand: VideoDemand | None = None,
-        notice: OnNotice | None = None,
+        notice: Notice | None = None,
     ) -> Self:
         """Loads a model, the shipped one by default, and whoever judges its videos.
 
@@ -179,7 +176,7 @@ class Studio:
             people_check = load_people_check(folder, pipeline.face_encoder)
         return cls(pipeline, folder, people_check, notices=tuple(notices))
 
-    def check_shape(self, request: StudioRequest, *, notice: OnNotice | None = None) -> VideoShape:
+    def check_shape(self, request: StudioRequest, *, notice: Notice | None = None) -> VideoShape:
         """The shape of the video that a request is for.
 
         Args:
@@ -193,7 +190,7 @@ class Studio:
             return self._check_shape(request)
 
     def read_people(
-        self, people: PeopleInput, *, allow_photographs: bool = False, notice: OnNotice | None = None
+        self, people: PeopleInput, *, allow_photographs: bool = False, notice: Notice | None = None
     ) -> ExtractedIdentities:
         """Reads the photos of some people, once for all videos of them.
 
@@ -214,7 +211,7 @@ class Studio:
         request: StudioRequest,
         *,
         on_step: OnStep | None = None,
-        notice: OnNotice | None = None,
+        notice: Notice | None = None,
         is_cancelled: Callable[[], bool] | None = None,
     ) -> StudioResult:
         """Makes a video and has the judge look for each person in it.
@@ -341,7 +338,7 @@ def _warn_of_photographs(pipeline: IngredientsPipeline, face_stack: FaceStackNam
 
 
 @contextlib.contextmanager
-def _collected(notices: list[str], notice: OnNotice | None) -> Iterator[OnNotice]:
+def _collected(notices: list[str], notice: Notice | None) -> Iterator[Notice]:
     """Takes the pipeline's warnings of photos, prompts and shapes, and what the block tells; other warnings go on."""
 
     def tell(message: str) -> None:

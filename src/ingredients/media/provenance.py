@@ -29,7 +29,7 @@ class Provenance:
     """Name of the model's folder."""
 
     seed: int
-    """Of the noise."""
+    """Seed of the noise."""
 
     people: tuple[str, ...]
     """Names of the people, as they were given."""
@@ -38,7 +38,7 @@ class Provenance:
     """What was asked for; None where it is kept out of the file."""
 
     version: str = VERSION
-    """Of this package."""
+    """Version of this package."""
 
     def to_json(self) -> str:
         """One line of ASCII."""

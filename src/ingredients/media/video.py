@@ -34,7 +34,7 @@ else:
     av = LazyLibrary("av", install="av")
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".gif")
-"""Of videos that can be written; everything that `_CONTAINERS` names can be read."""
+"""Suffixes of videos that can be written; everything that `_CONTAINERS` names can be read."""
 
 MAX_FRAME_PIXELS = 7680 * 4320
 """Frames with more pixels than this are not decoded."""

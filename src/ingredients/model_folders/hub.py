@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import huggingface_hub
@@ -26,6 +26,7 @@ from ingredients.core.files import atomic_path, is_disk_full
 from ingredients.core.input_files import read_text
 from ingredients.core.model_files import name_some
 from ingredients.core.protocols import ProgressCallback
+from ingredients.core.warnings_told import Notice
 from ingredients.model_folders.hub_model import HubModel, cache_folder, format_size, repository_folder
 from ingredients.model_folders.needed_files import is_model, needed_files
 from ingredients.model_folders.resumable_download import continue_download, num_bytes_arrived, sha256
@@ -153,7 +154,7 @@ def download(plan: DownloadPlan) -> Path:
     return Path(folder)
 
 
-def fetch(model: HubModel, *, notice: Callable[[str], None] | None = None) -> Path:
+def fetch(model: HubModel, *, notice: Notice | None = None) -> Path:
     """The folder of a model, downloaded and verified first if it is not on the disk yet.
 
     Args:

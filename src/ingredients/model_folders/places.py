@@ -1,11 +1,11 @@
 """Where a model is: the shipped one, a folder, or one of the hub, which is asked only where it must be."""
 
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
 from ingredients.core.errors import HubError, ModelFolderError
 from ingredients.core.paths import parse_path
+from ingredients.core.warnings_told import Notice
 from ingredients.model_folders.hub_model import HubModel, parse_hub_id
 from ingredients.model_folders.known_models import KNOWN_MODELS, SMALL_WORLD, find_known_model
 
@@ -24,7 +24,7 @@ def default_model_path() -> Path:
     return path
 
 
-def find_model(model: str | Path | None = None, *, notice: Callable[[str], None] | None = None) -> Path:
+def find_model(model: str | Path | None = None, *, notice: Notice | None = None) -> Path:
     """The folder of a model: the shipped one, one on the disk, or one of the hub, which is downloaded the first time.
 
     Args:

@@ -68,10 +68,10 @@ class _Metric:
     """None where it is infinite."""
 
     low: float | None
-    """Of its interval."""
+    """Lower end of its interval."""
 
     high: float | None
-    """Of its interval."""
+    """Upper end of its interval."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,5 +150,5 @@ def _is_measured(metric: Mapping[str, float | None] | None) -> bool:
 
 
 def mean_similarity(case: Mapping[str, Any]) -> float:
-    """Of a case's people."""
+    """Mean similarity of a case's people."""
     return float(np.mean([person["similarity"] for person in case["people"]]))

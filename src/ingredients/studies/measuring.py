@@ -67,7 +67,7 @@ def tuned_step(lab: Lab, method: TuningMethod) -> Step:
 
 
 def evaluation_folder(lab: Lab, name: str) -> Path:
-    """Of a model's evaluation."""
+    """Folder of a model's evaluation."""
     return lab.folder / "evaluations" / name
 
 

@@ -165,4 +165,4 @@ class PairTuningStage(WholeStepStage):
 
 
 _CAPTIONS = ("A person in a room.", "Two people in a room.")
-"""Of a photo alone, and of several side by side."""
+"""Captions of a photo alone, and of several side by side."""

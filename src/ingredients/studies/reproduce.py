@@ -1,7 +1,7 @@
 """One command for every table and figure: `ingredients reproduce`."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from ingredients.core.files import atomic_path
 from ingredients.core.json_yaml import finite_or_none, to_json
 from ingredients.core.model_files import read_json
 from ingredients.core.output_folders import fills_folder
+from ingredients.core.warnings_told import Notice
 from ingredients.evaluation.names import RESULT_NAME
 from ingredients.studies.comparison import ModelResult, read_result
 from ingredients.studies.lab import Lab
@@ -81,7 +82,7 @@ def plan_study(lab: Lab, target: Target) -> StudyPlan:
     return StudyPlan(steps=tuple(order_steps(steps, wanted)))
 
 
-def run_study(lab: Lab, plan: StudyPlan, *, minutes: float | None = None, notice: Callable[[str], None]) -> list[Step]:
+def run_study(lab: Lab, plan: StudyPlan, *, minutes: float | None = None, notice: Notice) -> list[Step]:
     """Does what a plan still needs; gives the steps for which there was no time.
 
     Args:
@@ -94,7 +95,7 @@ def run_study(lab: Lab, plan: StudyPlan, *, minutes: float | None = None, notice
 
 
 @fills_folder("results of studies", "output")
-def write_results(lab: Lab, target: Target, output: Path, *, notice: Callable[[str], None]) -> Path:
+def write_results(lab: Lab, target: Target, output: Path, *, notice: Notice) -> Path:
     """Writes the page of results: tables beside the paper's numbers, and figures, as far as their models are there.
 
     Every table is written, whichever target was asked for, so that none is lost; figures are drawn again where the
@@ -150,9 +151,7 @@ _FIGURES = (
 )
 
 
-def _draw_figures(
-    lab: Lab, output: Path, results: dict[str, ModelResult], notice: Callable[[str], None]
-) -> dict[str, Any]:
+def _draw_figures(lab: Lab, output: Path, results: dict[str, ModelResult], notice: Notice) -> dict[str, Any]:
     from ingredients.studies import figures  # with PyTorch, which a plan does without
 
     gallery, methods, worst, error, routing, accuracy, losses, evaluation_set = (output / name for name, _ in _FIGURES)

@@ -11,6 +11,7 @@ import psutil
 from ingredients.core.config import read_record
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import BadFileError, to_json
+from ingredients.core.warnings_told import Notice
 
 _LOCKS = "locks"
 _PATIENCE = 5.0
@@ -79,7 +80,7 @@ def run_steps(
     folder: Path,
     *,
     minutes: float | None = None,
-    notice: Callable[[str], None],
+    notice: Notice,
 ) -> list[Step]:
     """Does what is to be done, in order; several processes may do so in one folder and share the work.
 

@@ -41,7 +41,7 @@ class PaperTable:
     """A table."""
 
     name: str
-    """Of the command: table1, table2, table3."""
+    """Name of the command: table1, table2, table3."""
 
     title: str
     """What it shows."""

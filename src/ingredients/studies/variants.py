@@ -12,7 +12,7 @@ Base = Literal["t2v", "i2v"]
 
 FULL_SEEDS = (0, 1, 2)
 ALIGNED_SEEDS = (0, 1)
-"""Of variants that need an alignment of their own, three times the cost of a router stage."""
+"""Seeds of variants that need an alignment of their own, three times the cost of a router stage."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Alignment:
     """Settings that differ."""
 
     label: str = "i2v"
-    """Of its folder."""
+    """Label in the name of its folder."""
 
     recognition_maps: bool = False
     """Whether it learns from clips that hold the recogniser's feature maps, too (3.2), which are encoded apart."""

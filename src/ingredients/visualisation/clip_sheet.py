@@ -25,7 +25,7 @@ FRAME_HEIGHT = 128
 
 _TINT = 0.45
 _PALE_TINT = 0.2
-"""Of a person beside the face."""
+"""Tint of a person beside the face."""
 
 _MAX_COLUMNS = 5
 """Frames that are shown of a drawn scene."""

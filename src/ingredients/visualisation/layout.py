@@ -53,7 +53,7 @@ def identity_colour(index: int) -> Colour:
 
 @functools.cache
 def _further_colour(index: int) -> Colour:
-    """Of the web's 216 colours, the one furthest from those of the earlier identities, from white and from black."""
+    """The web's colour, among 216, that is furthest from the earlier identities', from white and from black."""
     earlier = np.array([WHITE, (0, 0, 0), *map(identity_colour, range(index))], np.float32)
     candidates = np.array(list(itertools.product(_LEVELS, repeat=3)), np.float32)  # (216, 3)
     differences = candidates[:, None] - earlier  # (216, index + 2, 3)

@@ -110,7 +110,7 @@ def _commonness(person: Identity, uses: Counter[tuple[str, str]]) -> float:
 NUM_PROMPTS = 60
 
 _SEED = 53
-"""Of the draws 0 to 399, the one that spreads expressions and light most evenly over actions and places."""
+"""Among the draws 0 to 399, the one that spreads expressions and light most evenly over actions and places."""
 
 
 @functools.cache
@@ -158,7 +158,7 @@ def drawn_prompts() -> tuple[BenchmarkPrompt, ...]:
 
 
 def _least_used(values: list[str], groups: list[str], uses: Counter[tuple[str, ...]], rng: np.random.Generator) -> str:
-    """Of the values that were used least, the one that was used least in these groups of prompts; counts it."""
+    """Among the values that were used least, the one that these groups of prompts used least; counts it."""
     order: list[int] = rng.permutation(len(values)).tolist()
     best = min(
         [values[index] for index in order],

@@ -9,6 +9,7 @@ from huggingface_hub import save_torch_state_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import to_json
 from ingredients.core.output_folders import check_new_folder, new_folder
+from ingredients.core.warnings_told import Notice
 from ingredients.model_folders.components import transformer_part
 from ingredients.model_folders.folder_names import TRANSFORMER
 from ingredients.model_folders.identity import save_identity_folder
@@ -36,7 +37,7 @@ def export_run(
     *,
     repo_id: str | None = None,
     draw_curves: CurvesWriter | None = None,
-    notice: Callable[[str], None] | None = None,
+    notice: Notice | None = None,
 ) -> None:
     """Writes the folder, whole or not at all.
 
@@ -117,7 +118,7 @@ def run_transformer(
     *,
     checkpoint: Path | None = None,
     dtype: torch.dtype = torch.float32,
-    notice: Callable[[str], None] | None = None,
+    notice: Notice | None = None,
 ) -> IngredientsTransformer3DModel:
     """The transformer of a run, its LoRA merged, on the processor.
 
@@ -147,9 +148,7 @@ def read_averages(checkpoint: Path) -> dict[str, torch.Tensor]:
     return read_checkpoint(checkpoint, remedy="export another one").averages
 
 
-def _merged_checkpoint(
-    run: RunFolder, checkpoint: Path, *, notice: Callable[[str], None] | None
-) -> IngredientsTransformer3DModel:
+def _merged_checkpoint(run: RunFolder, checkpoint: Path, *, notice: Notice | None) -> IngredientsTransformer3DModel:
     averages = read_averages(checkpoint)
     stage, _ = build_stage(run.kind, run.config, device=torch.device("cpu"), notice=notice)
     trained = {name: each for group in stage.parameter_groups() for name, each in group.parameters.items()}

@@ -1,7 +1,6 @@
 """What an export of a run takes from where, settled before anything is loaded or written."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ import torch
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import BadFileError, read_json
 from ingredients.core.model_files import digest_files
+from ingredients.core.warnings_told import Notice
 from ingredients.model_folders.components import transformer_part
 from ingredients.model_folders.new_folder_parts import stored_dtype
 from ingredients.model_folders.origin import ModelOrigin, model_origin
@@ -90,7 +90,7 @@ def plan_export(
     layout: Layout = "ours",
     dtype: WeightType | None = None,
     checkpoint: str | None = None,
-    notice: Callable[[str], None] | None = None,
+    notice: Notice | None = None,
 ) -> ExportPlan:
     """Settles what an export takes.
 

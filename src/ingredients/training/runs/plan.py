@@ -5,13 +5,14 @@ Legend: L video tokens, T text tokens, D width.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
 
 from ingredients.core.durations import duration_in_words
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.warnings_told import Notice
 from ingredients.data.canvas_latents import pictures_at_once
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models.flops import training_flops
@@ -167,7 +168,7 @@ def plan_run(
     config: IdentityRunConfig,
     *,
     num_processes: int = 1,
-    notice: Callable[[str], None] | None = None,
+    notice: Notice | None = None,
 ) -> RunPlan:
     """Builds a run's stage without its weights and works out what it would cost; errors as `train_run`.
 

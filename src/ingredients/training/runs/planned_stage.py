@@ -5,13 +5,13 @@ length and size that the model was made for.
 """
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.warnings_told import Notice
 from ingredients.data.buckets import Bucket
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.model_folders.components import build_vae
@@ -72,9 +72,7 @@ class PlannedStage:
     """What was assumed, a sentence each."""
 
 
-def build_planned_stage(
-    kind: RunKind, config: IdentityRunConfig, *, notice: Callable[[str], None] | None = None
-) -> PlannedStage:
+def build_planned_stage(kind: RunKind, config: IdentityRunConfig, *, notice: Notice | None = None) -> PlannedStage:
     """The stage of a run without weights; arguments and errors as `train_run`, which alone needs model and clips.
 
     A model that is neither on this machine nor known by name is downloaded.
@@ -120,7 +118,7 @@ def build_planned_stage(
     return PlannedStage(stage=stage, clips=planned, geometry=geometry, notes=tuple(notes))
 
 
-def _find_folder(config: IdentityRunConfig, *, notice: Callable[[str], None] | None) -> Path | None:
+def _find_folder(config: IdentityRunConfig, *, notice: Notice | None) -> Path | None:
     """The folder of the model; None for one that is known and not here."""
     folder = find_model_here(config.model.folder)
     if folder is None and find_known_model(str(config.model.folder)) is None:

@@ -18,7 +18,7 @@ from ingredients.core.json_yaml import BadFileError, read_yaml
 from ingredients.core.model_files import name_some
 from ingredients.core.out_of_memory import is_out_of_memory
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
-from ingredients.core.warnings_told import TrainingWarning
+from ingredients.core.warnings_told import Notice, TrainingWarning
 from ingredients.data.clip_encoder import has_shared_frames
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
@@ -57,7 +57,7 @@ def train_run(
     resume: bool = False,
     show: bool = True,
     sampler_factory: SamplerFactory | None = None,
-    notice: Callable[[str], None] | None = None,
+    notice: Notice | None = None,
 ) -> Mapping[str, float]:
     """Trains a stage into a folder: checkpoints, log, metrics, and at the end the merged transformer.
 
@@ -106,7 +106,7 @@ def _train(
     resume: bool,
     show: bool,
     sampler_factory: SamplerFactory | None,
-    notice: Callable[[str], None] | None,
+    notice: Notice | None,
 ) -> Mapping[str, float]:
     if resume:
         _check_same_model(folder, config.model)
@@ -268,7 +268,7 @@ def build_stage(
     *,
     device: torch.device,
     model: ModelParts | None = None,
-    notice: Callable[[str], None] | None = None,
+    notice: Notice | None = None,
 ) -> tuple[DiffusionStage, FrozenParts]:
     """The stage of a run, as it begins, and its frozen parts: the one way from settings to what is trained.
 
