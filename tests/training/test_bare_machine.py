@@ -85,7 +85,7 @@ def test_mistakes_are_one_sentence(
     tmp_path: Path, arguments: tuple[str, ...], part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--output", str(tmp_path / "run")]) == 2
-    told = capsys.readouterr().err
+    lines = capsys.readouterr().err.splitlines()
+    (told,) = [line for line in lines if not line.startswith("TensorBoard is not installed")]  # where it is not
     assert told.startswith("Error: ")
     assert part in told
-    assert told.count("\n") == 1
