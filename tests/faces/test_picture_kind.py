@@ -2,31 +2,38 @@
 
 import dataclasses
 import io
+import json
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import skimage
 import skimage.data
 import torch
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import ModelFolderError, NoFaceError, PhotographError
-from ingredients.faces.drawn_face_stack import DrawnFaceStack, load_drawn_face_stack
+from ingredients.faces.alignment import ARCFACE_TEMPLATE
+from ingredients.faces.drawn_face_stack import DrawnFaceStack, load_drawn_face_stack, load_picture_kind
 from ingredients.faces.face_choice import choose_face, largest_face
 from ingredients.faces.facial_extractor import FacialExtractor
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.faces.picture_kind import (
+    DETAIL,
+    CloseUpClassifier,
     PictureKind,
     PictureKindClassifier,
     PictureKindNetwork,
+    cut_pieces,
     edge_share,
 )
 from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.places import default_model_path
 from ingredients.world import render_portrait, render_scene, sample_identity, sample_scene
 from tests.faces.tiny_faces import (
+    TINY_CLOSE_UPS,
     TINY_KIND,
     PlacedFaces,
     classifier_that_says,
@@ -47,11 +54,11 @@ def flat_crop() -> UInt8Array:
     ("scores", "is_flat", "kind"),
     [
         ((0.6, 0.3, 0.1), False, PictureKind.DRAWN_WORLD),
-        ((0.01, 0.9, 0.09), True, PictureKind.OTHER_STYLE),
-        ((0.01, 0.9, 0.09), False, PictureKind.PHOTOGRAPH),  # no drawing is so textured
+        ((0.008, 0.9, 0.092), True, PictureKind.OTHER_STYLE),
+        ((0.008, 0.9, 0.092), False, PictureKind.PHOTOGRAPH),  # no drawing is so textured
         ((0.02, 0.4, 0.58), True, PictureKind.PHOTOGRAPH),
         ((0.4, 0.45, 0.15), False, PictureKind.OTHER_STYLE),
-        ((0.1, 0.6, 0.3), False, PictureKind.OTHER_STYLE),  # not sure enough to refuse
+        ((0.09, 0.1, 0.81), False, PictureKind.OTHER_STYLE),  # not sure enough to refuse
     ],
 )
 def test_the_kind_goes_by_scores_and_by_flatness(
@@ -70,6 +77,84 @@ def test_the_share_of_edges() -> None:
     num_differences = 2 * 24 * 23  # half of them are 0: those from row to row
     assert edge_share(ramp) == pytest.approx(num_differences // 10 / (num_differences / 2))
     assert edge_share(np.full((24, 24, 3), 7, np.uint8)) == 0.0
+
+
+SIDE = DETAIL * TINY_CLOSE_UPS.crop_size
+LANDMARKS = np.asarray(ARCFACE_TEMPLATE, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind", "drawn_world"),
+    [
+        ((0.6, 0.3, 0.1), (0.01, 0.01, 0.98), PictureKind.PHOTOGRAPH, 0.01),  # the second's scores with its word
+        ((0.6, 0.3, 0.1), (0.01, 0.9, 0.09), PictureKind.DRAWN_WORLD, 0.6),
+        ((0.2, 0.7, 0.1), (0.98, 0.01, 0.01), PictureKind.OTHER_STYLE, 0.2),
+        ((0.01, 0.01, 0.98), (0.98, 0.01, 0.01), PictureKind.PHOTOGRAPH, 0.01),
+        ((0.2, 0.1, 0.7), (0.25, 0.05, 0.7), PictureKind.OTHER_STYLE, 0.2),  # neither is sure
+    ],
+)
+def test_a_photograph_is_what_either_network_is_sure_of(
+    first: tuple[float, float, float], second: tuple[float, float, float], kind: PictureKind, drawn_world: float
+) -> None:
+    classifier = classifier_that_says(first)
+    classifier.second = CloseUpClassifier(classifier_that_says(second).network, TINY_CLOSE_UPS)
+    photo = noise_photo(0, 60, 80)
+    for look in (classifier.look(photo, LANDMARKS * 30 + 20), classifier.look_at_whole(photo)):
+        assert look.kind is kind
+        assert look.drawn_world == pytest.approx(drawn_world, abs=1e-5)
+
+
+def test_pieces_are_cut_from_where_they_lie() -> None:
+    crops = np.stack([noise_photo(seed, SIDE, SIDE) for seed in range(2)])
+    np.testing.assert_array_equal(cut_pieces(crops, (0.25, 0.75), 0.5), crops[:, 24:48, 0:24])
+    np.testing.assert_array_equal(cut_pieces(crops, (0.5, 0.5), 0.5), crops[:, 12:36, 12:36])
+    np.testing.assert_array_equal(cut_pieces(crops, (0.0, 1.0), 0.5), crops[:, 24:48, 0:24])  # moved into the crop
+    ramp = np.repeat(np.arange(SIDE, dtype=np.uint8)[None, None, :, None], SIDE, axis=1).repeat(3, axis=3)
+    np.testing.assert_allclose(cut_pieces(ramp, (0.5, 0.5), 1.0)[0, 5, 2:-2, 0], np.arange(24)[2:-2] * 2 + 0.5, atol=1)
+
+
+class Roughness(torch.nn.Module):
+    """Says "a photograph" the more surely, the more neighbouring pixels differ."""
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        rough = pixel_values.diff(dim=-1).abs().mean((1, 2, 3))
+        return torch.stack([torch.zeros_like(rough), torch.zeros_like(rough), 10 * rough], dim=1)
+
+
+def test_a_face_is_looked_at_from_close_up_as_well() -> None:
+    """What two neighbouring pixels say is gone once a face is as small as the network sees it as a whole."""
+    stripes = np.full((1, SIDE, SIDE, 3), 100, np.uint8)
+    stripes[:, :, ::2] = 120
+    network, plain = Roughness(), np.full_like(stripes, 100)
+    close_ups = CloseUpClassifier(network, TINY_CLOSE_UPS)  # type: ignore[arg-type]
+    (look,) = close_ups.look_at_crops(stripes)
+    assert look.photograph > 3 * look.drawn_world
+    (of_plain,) = close_ups.look_at_crops(plain)
+    assert of_plain.photograph == pytest.approx(of_plain.drawn_world)
+    (of_whole,) = PictureKindClassifier(network, TINY_KIND).look_at_crops(  # type: ignore[arg-type]
+        cut_pieces(stripes, (0.5, 0.5), 1.0)
+    )
+    assert of_whole.photograph < 1.1 * of_whole.drawn_world
+
+
+class Redness(torch.nn.Module):
+    """Takes red for a photograph and everything else for another style."""
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        red = pixel_values[:, 0].mean((1, 2)) - pixel_values[:, 1].mean((1, 2))  # -2..2
+        return torch.stack([torch.full_like(red, -20.0), 5 - 5 * red, 5 * red], dim=1)
+
+
+@pytest.mark.parametrize(("around", "kind"), [((0, 255), "OTHER_STYLE"), ((255, 0), "PHOTOGRAPH")])
+def test_a_piece_of_a_drawing_is_told_by_what_is_around_it(around: tuple[int, int], kind: str) -> None:
+    """An eye of a cartoon that was taken for a face."""
+    drawing = np.zeros((200, 300, 3), np.uint8)
+    drawing[..., :2] = around
+    drawing[90:114, 150:174] = (255, 0, 0)
+    classifier = CloseUpClassifier(Redness(), TINY_CLOSE_UPS)  # type: ignore[arg-type]
+    look = classifier.look(drawing, LANDMARKS * 24 + np.float32([150, 90]))
+    assert look.photograph > 10 * look.other_style  # by the face alone
+    assert look.kind is PictureKind[kind]
 
 
 def extractor(look: PictureKindClassifier | None, *places: tuple[float, float, float]) -> FacialExtractor:
@@ -125,22 +210,49 @@ def test_the_largest_face_is_among_the_surest() -> None:
     assert largest_face(faces[:1]) is faces[0]
 
 
-def test_a_stack_with_it_comes_back_as_it_was(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_second", [False, True])
+def test_a_stack_with_it_comes_back_as_it_was(tmp_path: Path, has_second: bool) -> None:
     torch.manual_seed(6)
+    second = CloseUpClassifier(PictureKindNetwork(TINY_CLOSE_UPS), TINY_CLOSE_UPS) if has_second else None
     stack = dataclasses.replace(
-        tiny_stack(), picture_kind=PictureKindClassifier(PictureKindNetwork(TINY_KIND), TINY_KIND)
+        tiny_stack(), picture_kind=PictureKindClassifier(PictureKindNetwork(TINY_KIND), TINY_KIND, second)
     )
     stack.save(tmp_path)
-    loaded = load_drawn_face_stack(tmp_path).picture_kind
+    loaded = load_picture_kind(tmp_path)
     assert stack.picture_kind is not None
     assert loaded is not None
     assert loaded.config == TINY_KIND
+    if second is None:
+        assert loaded.second is None
+    else:
+        assert isinstance(loaded.second, CloseUpClassifier)
+        assert loaded.second.config == TINY_CLOSE_UPS
+        large = np.stack([noise_photo(seed, SIDE, SIDE) for seed in range(2)])
+        for before, after in zip(second.look_at_crops(large), loaded.second.look_at_crops(large), strict=True):
+            assert after.photograph == pytest.approx(before.photograph, abs=0.01)
+        for name in ("close_ups.json", "close_ups.safetensors"):
+            hidden = (tmp_path / "picture_kind" / name).rename(tmp_path / "elsewhere")
+            with pytest.raises(ModelFolderError, match=name):
+                load_picture_kind(tmp_path)
+            hidden.rename(tmp_path / "picture_kind" / name)
     crops = np.stack([noise_photo(seed, 24, 24) for seed in range(3)])
     for before, after in zip(stack.picture_kind.look_at_crops(crops), loaded.look_at_crops(crops), strict=True):
         assert after.drawn_world == pytest.approx(before.drawn_world, abs=0.01)
     (tmp_path / "picture_kind" / "model.safetensors").unlink()
     with pytest.raises(ModelFolderError, match="picture_kind"):
         load_drawn_face_stack(tmp_path)
+
+
+def test_a_folder_from_before_there_was_a_second_network_is_read(tmp_path: Path) -> None:
+    dataclasses.replace(tiny_stack(), picture_kind=classifier_that_says((0.01, 0.01, 0.98))).save(tmp_path)
+    path = tmp_path / "picture_kind" / "config.json"
+    settings = json.loads(path.read_text())
+    for name in ("close_ups", "max_drawing_odds"):
+        del settings[name]
+    path.write_text(json.dumps(settings))
+    loaded = load_picture_kind(tmp_path)
+    assert loaded is not None
+    assert (loaded.config, loaded.second) == (TINY_KIND, None)
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +305,27 @@ def test_photographs_are_never_taken(shipped: DrawnFaceStack, name: str) -> None
     photo = Image.open(files[0])
     for each in (photo, ImageOps.mirror(photo.convert("RGB")), as_jpeg(photo, 40)):
         assert kind_of(shipped, each) in (PictureKind.PHOTOGRAPH, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda photo: photo, id="as it is"),
+        pytest.param(lambda photo: photo.filter(ImageFilter.GaussianBlur(4)), id="blurred"),
+        pytest.param(lambda photo: photo.resize((photo.width // 4, photo.height // 4)), id="small"),
+    ],
+)
+def test_a_portrait_with_cap_and_glasses_is_a_photograph(shipped: DrawnFaceStack, change: object) -> None:
+    """The network that sees whole crops alone takes or doubts it, but for the first."""
+    assert callable(change)
+    portrait = Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg")
+    assert kind_of(shipped, change(portrait)) is PictureKind.PHOTOGRAPH
+
+
+def test_bricks_are_a_photograph(shipped: DrawnFaceStack) -> None:
+    """They are flat, with mortar as bright as a drawing's lines, and have a face with more contrast only."""
+    bricks = Image.fromarray(np.asarray(skimage.data.brick())).convert("RGB")
+    assert kind_of(shipped, ImageEnhance.Contrast(bricks).enhance(1.5)) is PictureKind.PHOTOGRAPH
 
 
 def test_drawn_people_are_never_refused(shipped: DrawnFaceStack) -> None:

@@ -31,6 +31,7 @@ IMAGE_ENCODER = ImageEncoderConfig(
 )
 
 TINY_KIND = PictureKindConfig(crop_size=24, widths=(3, 4, 5, 6))
+TINY_CLOSE_UPS = PictureKindConfig(crop_size=24, widths=(3, 4, 5, 6), close_ups=True)
 
 
 class PlacedFaces:

@@ -5,7 +5,8 @@ config.json                how the parts are built and joined
 detector.safetensors
 recogniser.safetensors
 image_encoder/             config.json, vocabulary.json, model.safetensors
-picture_kind/              config.json, model.safetensors; nothing in it changes what a face's features are
+picture_kind/              config.json, model.safetensors, and where a second network looks from close up
+                           close_ups.json, close_ups.safetensors; nothing in it changes what a face's features are
 judge/
 config.json
 judge.safetensors
@@ -43,9 +44,11 @@ from ingredients.faces.weights import load_weights, save_weights
 
 IMAGE_ENCODER_FOLDER = "image_encoder"
 PICTURE_KIND_FOLDER = "picture_kind"
+CLOSE_UPS_NAME = "close_ups.safetensors"
 CONFIG_NAME = "config.json"
 _DETECTOR_NAME, _RECOGNISER_NAME, _JUDGE_NAME = "detector.safetensors", "recogniser.safetensors", "judge.safetensors"
 _JUDGE_DETECTOR_CONFIG_NAME = "detector.json"
+_CLOSE_UPS_CONFIG_NAME = "close_ups.json"
 
 _ConfigT = TypeVar("_ConfigT", "DrawnFaceStackConfig", JudgeConfig, DetectorConfig, PictureKindConfig)
 
@@ -136,6 +139,9 @@ class DrawnFaceStack:
             (folder / PICTURE_KIND_FOLDER).mkdir(exist_ok=True)
             save_config(self.picture_kind.config, folder / PICTURE_KIND_FOLDER / CONFIG_NAME)
             save_weights(self.picture_kind.network, folder / PICTURE_KIND_FOLDER / WEIGHTS_NAME)
+            if (second := self.picture_kind.second) is not None:
+                save_config(second.config, folder / PICTURE_KIND_FOLDER / _CLOSE_UPS_CONFIG_NAME)
+                save_weights(second.network, folder / PICTURE_KIND_FOLDER / CLOSE_UPS_NAME)
 
 
 def build_detector(config: DetectorConfig, weights: Path) -> HeatmapFaceDetector:
@@ -173,12 +179,16 @@ def load_picture_kind(face_encoder: Path) -> PictureKindClassifier | None:
     """Reads what tells drawings from photographs out of a `face_encoder/` folder; None if it has nothing of the kind.
 
     Raises:
-        ModelFolderError: if it is damaged.
+        ModelFolderError: if it is damaged, or one of the second network's two files is missing.
     """
     folder = face_encoder / PICTURE_KIND_FOLDER
     if not folder.is_dir():
         return None
-    return build_picture_kind(_read_config(PictureKindConfig, folder), folder / WEIGHTS_NAME)
+    second = None
+    if (folder / _CLOSE_UPS_CONFIG_NAME).exists() or (folder / CLOSE_UPS_NAME).exists():
+        config = _read_config(PictureKindConfig, folder, _CLOSE_UPS_CONFIG_NAME)
+        second = build_picture_kind(config, folder / CLOSE_UPS_NAME)
+    return build_picture_kind(_read_config(PictureKindConfig, folder), folder / WEIGHTS_NAME, second)
 
 
 def build_judge(config: JudgeConfig, weights: Path) -> ArcFaceRecogniser:

@@ -1,14 +1,19 @@
 """Tells the drawn world from photographs and from drawings of other styles, by one aligned face.
 
 The face networks of the small model know drawn people only, and find somebody in every photograph all the same: a
-face, a collar, a coffee cup. This network looks at the aligned crop of what was found, so that the rest of the picture
-says nothing, and says what kind of picture it is from.
+face, a collar, a coffee cup. Two networks look at what was found, and a photograph is what either of them is sure of,
+for they overlook different ones. The first sees the aligned crop as a whole. The second sees pieces of it from close
+up as well: a face with cap and glasses has lines of its own and may be drawn, as long as it is 64 pixels wide; from
+twice as near its skin is shaded. The rest of the picture never makes a photograph of a face, for somebody drawn may be
+before one; it only tells the second that what was found is a piece of a drawing.
 
-Legend: B batch, S side of a crop, C channels, h/w cells of a feature map.
+Legend: B batch, S side of what a network sees, T side of an aligned crop (S, or DETAIL * S from close up), C channels,
+h/w cells of a feature map.
 """
 
 import dataclasses
 import enum
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +24,25 @@ from torch import Tensor, nn
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.ranges import Range, Width, check_ranges
-from ingredients.faces.alignment import crop_arcface
+from ingredients.faces.alignment import ARCFACE_TEMPLATE, crop_arcface
 from ingredients.faces.detector import ConvBlock
 from ingredients.faces.photo_quality import PhotoDoubt
 from ingredients.faces.recogniser import crops_to_pixel_values
 from ingredients.faces.weights import load_weights, use_channels_last
 
 WEIGHTS_NAME = "model.safetensors"
+
+DETAIL = 2
+"""How many times as wide as a piece from close up the aligned crop is that it is cut out of."""
+
+_CLOSE_UPS = ((0.36, 0.46), (0.64, 0.46), (0.5, 0.56), (0.5, 0.72))
+"""Middles of the pieces, x and y in parts of the crop's side: both eyes, the nose, the mouth; all within a face."""
+
+_CLOSE_WEIGHT = 0.7
+"""Weight of what the pieces say, against the whole crop's."""
+
+_WIDER = (2.0, 4.0)
+"""How many times as wide as the aligned crop the surroundings are that are looked at."""
 
 _NEARER = 1.15
 _LIT = (12, 242)
@@ -48,17 +65,25 @@ class PictureKindConfig:
     """Architecture of `PictureKindNetwork` and the way it is used."""
 
     crop_size: Annotated[int, Range(at_least=8, at_most=2048)] = 64
-    """Side of the aligned crop in pixels."""
+    """Side in pixels of what the network sees: an aligned crop, or a piece of one from close up."""
 
     widths: tuple[Width, ...] = (12, 24, 40, 64)
     """Channels at strides 1, 2, 4 and 8."""
 
-    min_photograph_odds: Annotated[float, Range(above=0, at_most=1000)] = 5.0
+    close_ups: bool = False
+    """Whether it sees pieces of the crop from close up, too, as `CloseUpClassifier` shows them."""
+
+    min_photograph_odds: Annotated[float, Range(above=0, at_most=1000)] = 10.0
     """How many times a photograph's score must be the drawn world's for a picture to be one: nobody drawn is to be
     refused."""
 
-    min_edge_share: Annotated[float, Range(above=0, below=1)] = 0.6
-    """The least `PictureLook.edge_share` of a drawing in another style; below it nothing is flat enough for one."""
+    min_edge_share: Annotated[float, Range(above=0, below=1)] = 0.65
+    """The least `edge_share` of a drawing in another style; below it nothing is flat enough for one. With `close_ups`
+    the odds below take its place."""
+
+    max_drawing_odds: Annotated[float, Range(above=0, at_most=1000)] = 5.0
+    """How many times another style's score may be a photograph's where a photograph is seen with `close_ups`, as the
+    geometric mean over a face and its surroundings."""
 
     def __post_init__(self) -> None:
         """Checks counts and ranges."""
@@ -110,63 +135,174 @@ class PictureLook:
     photograph: float
     """Score of a photograph."""
 
-    edge_share: float
-    """Share of all differences between neighbouring pixels that the strongest tenth of them makes up: where colours
-    are flat, nearly everything lies at edges, and where they are shaded and textured, a good part does not."""
-
 
 class PictureKindClassifier:
-    """Looks at faces that a detector found."""
+    """Looks at faces that a detector found, by a network and by a second one, where there is one."""
 
-    def __init__(self, network: PictureKindNetwork, config: PictureKindConfig) -> None:
+    def __init__(
+        self, network: PictureKindNetwork, config: PictureKindConfig, second: "PictureKindClassifier | None" = None
+    ) -> None:
+        """Joins the networks.
+
+        Args:
+            network: sees aligned crops.
+            config: how it is used.
+            second: looks again at what is no photograph, and makes one of what it is sure of; the first says what
+                everything else is.
+        """
         self.network = network.eval().requires_grad_(False)
         self.config = config
+        self.second = second
 
-    def look_at_whole(self, image: UInt8Array) -> PictureLook:
-        """Looks at the middle of an RGB image (H, W, 3) in which no face was found."""
-        size = (self.config.crop_size, self.config.crop_size)
-        picture = ImageOps.fit(Image.fromarray(image), size, Image.Resampling.BILINEAR)
-        return self.look_at_crops(np.asarray(picture)[None])[0]
+    @property
+    def crop_side(self) -> int:
+        """Side T in pixels of the aligned crops that this network looks at."""
+        return self.config.crop_size
 
     def look(self, image: UInt8Array, landmarks: Float32Array) -> PictureLook:
         """Looks at the face with landmarks (5, 2) of an RGB image (H, W, 3)."""
-        return self.look_at_crops(crop_arcface(image, landmarks, size=self.config.crop_size)[None])[0]
+        look = self._look_alone(image, landmarks)
+        if self.second is None or look.kind is PictureKind.PHOTOGRAPH:
+            return look
+        again = self.second.look(image, landmarks)
+        return again if again.kind is PictureKind.PHOTOGRAPH else look
+
+    def look_at_whole(self, image: UInt8Array) -> PictureLook:
+        """Looks at the middle of an RGB image (H, W, 3) in which no face was found."""
+        size = (self.crop_side, self.crop_side)
+        picture = ImageOps.fit(Image.fromarray(image), size, Image.Resampling.BILINEAR)
+        (look,) = self.look_at_crops(np.asarray(picture)[None])
+        if self.second is None or look.kind is PictureKind.PHOTOGRAPH:
+            return look
+        again = self.second.look_at_whole(image)
+        return again if again.kind is PictureKind.PHOTOGRAPH else look
+
+    def look_at_crops(self, crops: UInt8Array) -> list[PictureLook]:
+        """Looks at aligned crops (B, T, T, 3) of which nothing else is known, by this network alone."""
+        looks = []
+        size = self.crop_side
+        inset = (size - round(size / _NEARER)) // 2
+        nearer = _resized(crops[:, inset : size - inset, inset : size - inset], size)
+        all_scores = self.mean_log_scores(_views(crops, nearer)).softmax(-1).tolist()
+        for scores, crop in zip(all_scores, crops, strict=True):
+            is_flat = edge_share(crop) >= self.config.min_edge_share
+            is_drawing = is_flat and scores[PictureKind.OTHER_STYLE] > scores[PictureKind.PHOTOGRAPH]
+            looks.append(self._decide(scores, is_drawing=is_drawing))
+        return looks
+
+    def _look_alone(self, image: UInt8Array, landmarks: Float32Array) -> PictureLook:
+        return self.look_at_crops(crop_arcface(image, landmarks, size=self.crop_side)[None])[0]
 
     @torch.no_grad()
-    def look_at_crops(self, crops: UInt8Array) -> list[PictureLook]:
-        """Looks at aligned crops (B, S, S, 3)."""
-        views = [crops_to_pixel_values(view) for view in _views(crops)]
-        views += [pixel_values.flip(-1) for pixel_values in views]
-        scores = torch.stack([self.network(view).float().log_softmax(-1) for view in views]).mean(0).softmax(-1)
-        return [self._decide(of_crop, edge_share(crop)) for of_crop, crop in zip(scores.tolist(), crops, strict=True)]
+    def mean_log_scores(self, views: list[UInt8Array]) -> Tensor:
+        """Log scores (B, kinds), the mean over views (B, S, S, 3) and their mirror images."""
+        pixel_values = [crops_to_pixel_values(view) for view in views]
+        pixel_values += [mirrored.flip(-1) for mirrored in pixel_values]
+        return torch.stack([self.network(view).float().log_softmax(-1) for view in pixel_values]).mean(0)
 
-    def _decide(self, scores: list[float], edges: float) -> PictureLook:
+    def _is_no_drawn_face(self, scores: list[float]) -> bool:
+        return scores[PictureKind.PHOTOGRAPH] > self.config.min_photograph_odds * scores[PictureKind.DRAWN_WORLD]
+
+    def _decide(self, scores: list[float], *, is_drawing: bool) -> PictureLook:
+        """Says what a face with such scores is of, unless it is known to be drawn in some style."""
         drawn_world, other_style, photograph = (scores[kind] for kind in PictureKind)
-        is_flat = other_style > photograph and edges >= self.config.min_edge_share
         kind = PictureKind.OTHER_STYLE
-        if photograph > self.config.min_photograph_odds * drawn_world and not is_flat:
+        if self._is_no_drawn_face(scores) and not is_drawing:
             kind = PictureKind.PHOTOGRAPH
         elif drawn_world > max(other_style, photograph):
             kind = PictureKind.DRAWN_WORLD
-        return PictureLook(
-            kind=kind, drawn_world=drawn_world, other_style=other_style, photograph=photograph, edge_share=edges
-        )
+        return PictureLook(kind=kind, drawn_world=drawn_world, other_style=other_style, photograph=photograph)
 
 
-def _views(crops: UInt8Array) -> list[UInt8Array]:
+class CloseUpClassifier(PictureKindClassifier):
+    """Looks at crops as wholes and at pieces of them from close up, and around a face that may be photographed."""
+
+    @property
+    def crop_side(self) -> int:
+        """Side T in pixels of the aligned crops that pieces are cut out of."""
+        return DETAIL * self.config.crop_size
+
+    def look_at_crops(self, crops: UInt8Array) -> list[PictureLook]:
+        """Looks at aligned crops (B, T, T, 3) of which nothing else is known, by this network alone."""
+        return [self._decide_among(of_crop[None]) for of_crop in self._log_scores(crops)]
+
+    def _look_alone(self, image: UInt8Array, landmarks: Float32Array) -> PictureLook:
+        log_scores = self._log_scores(crop_arcface(image, landmarks, size=self.crop_side)[None])  # (1, kinds)
+        if self._is_no_drawn_face(log_scores[0].exp().tolist()):
+            wider = [_cut_surroundings(image, landmarks, times, self.crop_side) for times in _WIDER]
+            log_scores = torch.cat([log_scores, self._log_scores(np.stack(wider))])
+        return self._decide_among(log_scores)
+
+    def _log_scores(self, crops: UInt8Array) -> Tensor:
+        """Log scores (B, kinds) of crops (B, T, T, 3), wholes and pieces together."""
+        middle = (0.5, 0.5)
+        wholes = _views(cut_pieces(crops, middle, 1.0), cut_pieces(crops, middle, 1 / _NEARER))
+        whole = self.mean_log_scores(wholes)
+        pieces = [cut_pieces(crops, place, 1 / DETAIL) for place in _CLOSE_UPS]
+        close = self.mean_log_scores(pieces + [_without_colour(_evenly_lit(piece)) for piece in pieces])
+        return torch.lerp(whole, close, _CLOSE_WEIGHT).log_softmax(-1)
+
+    def _decide_among(self, log_scores: Tensor) -> PictureLook:
+        """Says what a face is of by log scores (looks, kinds): its own, then those of its surroundings.
+
+        A detector takes an eye or a corner of a drawing for a face, which says little of it.
+        """
+        drawing_odds = log_scores[:, PictureKind.OTHER_STYLE] - log_scores[:, PictureKind.PHOTOGRAPH]
+        is_drawing = float(drawing_odds.mean()) > math.log(self.config.max_drawing_odds)
+        return self._decide(log_scores[0].exp().tolist(), is_drawing=is_drawing)
+
+
+def _cut_surroundings(image: UInt8Array, landmarks: Float32Array, times: float, side: int) -> UInt8Array:
+    """A square (side, side, 3) of a picture (H, W, 3) around a face, so many times as wide as its aligned crop.
+
+    It is the largest that there is where the picture is smaller, and never reaches out of it.
+    """
+    height, width = image.shape[:2]
+    (left_eye, _), (right_eye, _) = ARCFACE_TEMPLATE[:2]
+    crop_width = float(np.linalg.norm(landmarks[1] - landmarks[0])) / (right_eye - left_eye)
+    extent = max(1, int(min(times * crop_width, height, width)))
+    middle = landmarks.mean(axis=0)
+    left = int(np.clip(middle[0] - extent / 2, 0, width - extent))
+    top = int(np.clip(middle[1] - extent / 2, 0, height - extent))
+    square = Image.fromarray(image[top : top + extent, left : left + extent])
+    return np.asarray(square.resize((side, side), Image.Resampling.BILINEAR))
+
+
+def cut_pieces(crops: UInt8Array, middle: tuple[float, float], part: float) -> UInt8Array:
+    """Square pieces (B, S, S, 3) of crops (B, DETAIL * S, DETAIL * S, 3), S wide whatever part of a crop they show.
+
+    Args:
+        crops: aligned crops.
+        middle: x and y in parts of the crop's side; a piece that would reach out of the crop is moved into it.
+        part: side of the piece in parts of the crop's side.
+    """
+    size = crops.shape[1]
+    side = min(max(round(part * size), 1), size)
+    left, top = (min(max(round(place * size - side / 2), 0), size - side) for place in middle)
+    return _resized(crops[:, top : top + side, left : left + side], size // DETAIL)
+
+
+def _resized(crops: UInt8Array, size: int) -> UInt8Array:
+    if crops.shape[1] == size:
+        return crops
+    resized = [Image.fromarray(crop).resize((size, size), Image.Resampling.BILINEAR) for crop in crops]
+    return np.stack([np.asarray(crop) for crop in resized])
+
+
+def _views(crops: UInt8Array, nearer: UInt8Array) -> list[UInt8Array]:
     """Crops (B, S, S, 3) as they are, from nearer, and evenly lit, the first and the last without colour, too.
 
     Their mean is surer than any of them: a tint, faint light or a cap says less.
     """
-    size = crops.shape[1]
-    inset = (size - round(size / _NEARER)) // 2
-    near = [Image.fromarray(crop[inset : size - inset, inset : size - inset]) for crop in crops]
-    nearer = np.stack([np.asarray(each.resize((size, size), Image.Resampling.BILINEAR)) for each in near])
+    lit = _evenly_lit(crops)
+    return [crops, nearer, lit, _without_colour(crops), _without_colour(lit)]
+
+
+def _evenly_lit(crops: UInt8Array) -> UInt8Array:
     brightness = crops.astype(np.float32).mean(axis=-1)
     low, high = np.percentile(brightness, (2, 98), axis=(1, 2))[:, :, None, None, None]
     gain = (_LIT[1] - _LIT[0]) / np.maximum(high - low, _LEAST_CONTRAST)
-    lit = np.clip((crops - low) * gain + _LIT[0], 0, 255).astype(np.uint8)
-    return [crops, nearer, lit, _without_colour(crops), _without_colour(lit)]
+    return np.asarray(np.clip((crops - low) * gain + _LIT[0], 0, 255), np.uint8)
 
 
 def _without_colour(crops: UInt8Array) -> UInt8Array:
@@ -175,7 +311,10 @@ def _without_colour(crops: UInt8Array) -> UInt8Array:
 
 
 def edge_share(crop: UInt8Array) -> float:
-    """`PictureLook.edge_share` of a crop (S, S, 3)."""
+    """Share of all differences between neighbouring pixels of a crop (S, S, 3) that their strongest tenth makes up.
+
+    Where colours are flat, nearly everything lies at edges; where they are shaded and textured, a good part does not.
+    """
     values = crop.astype(np.int16)
     differences = np.concatenate([np.abs(np.diff(values, axis=axis)).max(axis=-1).ravel() for axis in (0, 1)])
     differences.sort()
@@ -213,8 +352,10 @@ def explain_photograph(label: str) -> str:
     )
 
 
-def build_picture_kind(config: PictureKindConfig, weights: Path) -> PictureKindClassifier:
+def build_picture_kind(
+    config: PictureKindConfig, weights: Path, second: PictureKindClassifier | None = None
+) -> PictureKindClassifier:
     """Makes the classifier from its weights; raises `ModelFolderError` as `load_weights` does."""
     network = PictureKindNetwork(config)
     load_weights(network, weights)
-    return PictureKindClassifier(network, config)
+    return (CloseUpClassifier if config.close_ups else PictureKindClassifier)(network, config, second)

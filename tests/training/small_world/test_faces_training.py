@@ -13,7 +13,7 @@ from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.image_encoder import ImageEncoderConfig
 from ingredients.faces.judge_recogniser import JudgeConfig
-from ingredients.faces.picture_kind import PictureKindConfig
+from ingredients.faces.picture_kind import CloseUpClassifier, PictureKindConfig
 from ingredients.faces.recogniser import RecogniserConfig
 from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.detector import (
@@ -24,7 +24,14 @@ from ingredients.training.small_world.faces.detector import (
     train_judge_detector,
 )
 from ingredients.training.small_world.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
-from ingredients.training.small_world.faces.picture_kind import PictureKindTrainingConfig, train_picture_kind
+from ingredients.training.small_world.faces.picture_kind import (
+    PictureKindTrainingConfig,
+    close_up_config,
+    load_trained_picture_kind,
+    render_pool,
+    train_close_ups,
+    train_picture_kind,
+)
 from ingredients.training.small_world.faces.pools import Pool, cached_pool
 from ingredients.training.small_world.faces.recognition import (
     JudgeTrainingConfig,
@@ -105,20 +112,21 @@ def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None
     with pytest.raises(ModelFolderError, match="ingredients world train picture-kind"):
         pack_face_networks(tmp_path, tmp_path / "model")
     kinds = PictureKindConfig(crop_size=24, widths=(2, 3, 4, 5))
-    kind_metrics = train_picture_kind(
-        PictureKindTrainingConfig(
-            picture_kind=kinds,
-            trainer=_trainer(),
-            num_portraits=2,
-            num_scenes=2,
-            num_foreign=3,
-            batch_size=6,
-            num_validation=2,
-        ),
-        tmp_path,
-        show=False,
+    close_ups = PictureKindConfig(crop_size=16, widths=(3, 4, 5, 2), close_ups=True, min_photograph_odds=2.0)
+    kind_config = PictureKindTrainingConfig(
+        picture_kind=kinds,
+        trainer=_trainer(),
+        num_portraits=2,
+        num_scenes=2,
+        num_foreign=3,
+        batch_size=6,
+        num_validation=2,
     )
-    assert kind_metrics.keys() >= {"drawn_world_refused", "photograph_right", "other_style_right"}
+    kind_metrics = train_picture_kind(kind_config, tmp_path, show=False)
+    assert load_trained_picture_kind(tmp_path).second is None  # a model may have one alone
+    close_metrics = train_close_ups(dataclasses.replace(kind_config, picture_kind=close_ups), tmp_path, show=False)
+    for metrics in (kind_metrics, close_metrics):
+        assert metrics.keys() >= {"drawn_world_refused", "photograph_right", "other_style_right"}
 
     (tmp_path / "model").mkdir()
     pack_face_networks(tmp_path, tmp_path / "model")
@@ -128,10 +136,13 @@ def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None
     assert load_judge(tmp_path / "model" / "judge").embedding_dim == 7
     assert stack.picture_kind is not None
     assert stack.picture_kind.config == kinds
+    assert isinstance(stack.picture_kind.second, CloseUpClassifier)
+    assert stack.picture_kind.second.config == close_ups
     judge_detector = load_judge_detector(tmp_path / "model" / "judge")
     assert judge_detector is not None
     assert judge_detector.config == own.detector != stack.detector.config
-    for part in ("detector", "recogniser", "judge", "judge-detector", "image-encoder", "picture-kind"):
+    kind_parts = ("picture-kind", "picture-kind-close-ups")
+    for part in ("detector", "recogniser", "judge", "judge-detector", "image-encoder", *kind_parts):
         assert json.loads((tmp_path / part / "metrics.json").read_text())["steps"] == 3
         lines = [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
@@ -214,3 +225,20 @@ def test_a_covered_face_is_hidden() -> None:
     np.testing.assert_array_equal(face_states(scene), [[VISIBLE, HIDDEN]])
     landmarks[0, 0, :2] = -3.0  # two landmarks outside the picture
     np.testing.assert_array_equal(face_states(scene), [[HIDDEN, HIDDEN]])
+
+
+def test_pieces_from_close_up_are_learnt_beside_wholes() -> None:
+    config = dataclasses.replace(
+        close_up_config(),
+        picture_kind=dataclasses.replace(close_up_config().picture_kind, crop_size=16),
+        num_portraits=2,
+        num_scenes=1,
+        num_foreign=3,
+        num_spoilt=2,
+    )
+    pool = render_pool(config)
+    assert pool["PHOTOGRAPH"].shape == (6, 2, 16, 16, 3)
+    whole, piece = pool["DRAWN_WORLD"][0].astype(int)
+    assert abs(whole - piece).mean() > 5
+    wholes_alone = dataclasses.replace(config, picture_kind=PictureKindConfig(crop_size=16))
+    assert render_pool(wholes_alone)["OTHER_STYLE"].shape == (6, 1, 16, 16, 3)

@@ -22,6 +22,7 @@ def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:
         "recogniser",
         "image-encoder",
         "picture-kind",
+        "picture-kind-close-ups",
         "judge",
         "judge-detector",
         "acting-judge",

@@ -5,6 +5,7 @@ PART_NAMES = (
     "recogniser",
     "image-encoder",
     "picture-kind",
+    "picture-kind-close-ups",
     "judge",
     "judge-detector",
     "acting-judge",

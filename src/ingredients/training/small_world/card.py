@@ -10,6 +10,7 @@ TRAINED_PARTS = {
     "recogniser": "face recogniser (ArcFace loss)",
     "image-encoder": "CLIP-style dual encoder",
     "picture-kind": "what tells the drawn world from photographs and other drawings",
+    "picture-kind-close-ups": "a second one of these, which looks from close up",
     "judge": "another recogniser, which only measures",
     "judge-detector": "another face detector, which only measures",
     "text-encoder": "T5 encoder over the world's words",

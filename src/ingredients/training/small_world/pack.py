@@ -14,6 +14,7 @@ from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.core.output_folders import claim_folder
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import (
+    CLOSE_UPS_NAME,
     PICTURE_KIND_FOLDER,
     DrawnFaceStack,
     DrawnFaceStackConfig,
@@ -247,7 +248,8 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
             continue  # models from before the judge had a detector of its own
         shutil.copyfile(folder / home / weights, output / part_name / weights)
     shutil.copytree(folder / FACE_ENCODER / "image_encoder", output / image_encoder.PART, dirs_exist_ok=True)
-    kind_weights = folder / FACE_ENCODER / PICTURE_KIND_FOLDER / WEIGHTS_NAME
-    if kind_weights.exists():  # older models have none
-        shutil.copyfile(kind_weights, output / picture_kind.PART / WEIGHTS_NAME)
+    for part_name, weights in ((picture_kind.PART, WEIGHTS_NAME), (picture_kind.CLOSE_UP_PART, CLOSE_UPS_NAME)):
+        kind_weights = folder / FACE_ENCODER / PICTURE_KIND_FOLDER / weights
+        if kind_weights.exists():  # older models have none, or one
+            shutil.copyfile(kind_weights, output / part_name / WEIGHTS_NAME)
     return output

@@ -35,7 +35,12 @@ from ingredients.training.small_world.faces.detector import (
     train_judge_detector,
 )
 from ingredients.training.small_world.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
-from ingredients.training.small_world.faces.picture_kind import PictureKindTrainingConfig, train_picture_kind
+from ingredients.training.small_world.faces.picture_kind import (
+    PictureKindTrainingConfig,
+    close_up_config,
+    train_close_ups,
+    train_picture_kind,
+)
 from ingredients.training.small_world.faces.recognition import (
     JudgeTrainingConfig,
     RecogniserTrainingConfig,
@@ -354,6 +359,14 @@ PARTS: dict[str, WorldPart] = {
             config_type=PictureKindTrainingConfig,
             minutes_key="trainer.minutes",
             train=train_picture_kind,
+        ),
+        WorldPart(
+            name="picture-kind-close-ups",
+            makes="a second network of that kind, which looks from close up",
+            config_type=PictureKindTrainingConfig,
+            minutes_key="trainer.minutes",
+            train=train_close_ups,
+            defaults=close_up_config,
         ),
         WorldPart(
             name="judge",

@@ -2,8 +2,8 @@
 
 No photograph is at hand to train from, and none is needed: what tells a photograph from flat drawings is shading,
 texture and soft focus, which random pictures have as well (dead leaves and coloured noise stand in for natural images
-in Baradad et al., "Learning to See by Looking at Noise", 2021). Half of the pictures show something like a face where
-an aligned crop has it.
+in Baradad et al., "Learning to See by Looking at Noise", 2021). More than half of the pictures show something like a
+face where an aligned crop has it.
 
 Legend: S side of a picture; coordinates of a crop in parts of its side.
 """
@@ -26,13 +26,15 @@ _Rgb = tuple[int, int, int]
 
 
 def draw_photographic(rng: _Generator, size: int) -> UInt8Array:
-    """A picture (S, S, 3) with the shading, texture and focus of a photograph; every second shows a kind of face."""
+    """A picture (S, S, 3) with the shading, texture and focus of a photograph; more than half show a kind of face."""
     kind = rng.random()
-    if kind < 0.5:
+    if kind < 0.58:
         picture = _photographic_face(rng, size)
-    elif kind < 0.72:
+    elif kind < 0.74:
         picture = _lit_objects(rng, size)
-    elif kind < 0.92:
+    elif kind < 0.82:
+        picture = _courses(rng, size)
+    elif kind < 0.95:
         picture = _leaves(rng, size, flat=False)
     else:
         picture = _coloured_noise(rng, size)
@@ -46,7 +48,10 @@ def photographic_from(drawing: UInt8Array, rng: _Generator) -> UInt8Array:
     picture = _blur(picture, float(rng.uniform(0.005, 0.02)) * size)
     picture *= np.exp(float(rng.uniform(0.15, 0.5)) * noise_field(rng, size, float(rng.uniform(1.6, 2.4))))[..., None]
     texture = noise_field(rng, size, float(rng.uniform(0.6, 1.5)))
-    picture *= 1.0 + float(rng.uniform(0.05, 0.2)) * texture[..., None]
+    picture *= 1.0 + float(rng.uniform(0.02, 0.2)) * texture[..., None]
+    if rng.random() < 0.4:  # a round head in light from one side
+        across, down = _grid(size)
+        picture *= _head_shading(rng, (across - 0.5) / 0.62, (down - 0.55) / 0.8)[..., None]
     return expose(picture, rng)
 
 
@@ -82,14 +87,20 @@ def restyled(drawing: UInt8Array, rng: _Generator) -> UInt8Array:
 
 
 def expose(picture: Float32Array, rng: _Generator) -> UInt8Array:
-    """What a camera does to a scene (S, S, 3) in 0..1: focus, faint colours, vignette, a response curve, grain."""
+    """What a camera does to a scene (S, S, 3): focus, exposure, colours, vignette, a response curve, grain."""
     size = len(picture)
+    if rng.random() < 0.6:  # the scene fills the range, or more than that
+        low, high = np.percentile(picture, (3, 97))
+        picture = (picture - low) / max(float(high - low), 0.1) * float(rng.uniform(0.6, 1.1)) + float(
+            rng.uniform(-0.05, 0.15)
+        )
     grey = picture.mean(axis=-1, keepdims=True)
-    picture = grey + (picture - grey) * float(rng.uniform(0.2, 1.0))
+    picture = grey + (picture - grey) * float(rng.uniform(0.2, 1.0) if rng.random() < 0.7 else rng.uniform(1.0, 1.6))
     if rng.random() < 0.5:
         picture = _blur(picture, float(np.exp(rng.uniform(np.log(0.003), np.log(0.04)))) * size)
     across, down = _grid(size)
-    light = 1.0 + float(rng.uniform(-0.5, 0.5)) * (across - 0.5) + float(rng.uniform(-0.5, 0.5)) * (down - 0.5)
+    slope = rng.uniform(-0.5, 0.5, 2)
+    light = 1.0 + float(slope[0]) * (across - 0.5) + float(slope[1]) * (down - 0.5)
     picture = np.clip(picture * light[..., None], 0.0, 1.0) ** float(np.exp(rng.uniform(-0.4, 0.4)))
     grain = float(rng.uniform(0.0, 0.03))
     return _to_uint8(picture + grain * rng.normal(size=picture.shape).astype(np.float32))
@@ -166,6 +177,52 @@ def _leaves(rng: _Generator, size: int, *, flat: bool) -> Float32Array:
     return np.asarray(np.clip(picture, 0, 1), np.float32)
 
 
+def _courses(rng: _Generator, size: int) -> Float32Array:
+    """Rows of like pieces with joints or gaps between them: bricks, tiles, planks, pleats, ribbons."""
+    across, down = _grid(size)
+    angle = float(rng.uniform(0, math.pi))
+    u = (across - 0.5) * math.cos(angle) + (down - 0.5) * math.sin(angle)
+    v = (down - 0.5) * math.cos(angle) - (across - 0.5) * math.sin(angle)
+    bend = float(rng.uniform(0.0, 0.03))
+    u, v = u + bend * noise_field(rng, size, 2.0), v + bend * noise_field(rng, size, 2.0)
+    height = float(np.exp(rng.uniform(np.log(0.06), np.log(0.6))))
+    width = height * float(np.exp(rng.uniform(np.log(0.8), np.log(8.0))))
+    row = np.floor(v / height)
+    along = u / width + row * float(rng.choice((0.0, 0.5, 0.37)))
+    piece = np.floor(along)
+    to_edge = np.minimum(
+        np.minimum(along - piece, 1 - along + piece) * width,
+        np.minimum(v / height - row, 1 - v / height + row) * height,
+    )
+    joint = height * float(rng.uniform(0.03, 0.2))
+    palette = _palette(rng)
+    tones = rng.uniform(0.6, 1.3, 64)
+    tone = tones[(row * 7 + piece * 13).astype(int) % 64] if rng.random() < 0.7 else np.ones_like(u)
+    texture = noise_field(rng, size, float(rng.uniform(0.5, 1.5)))
+    shading = tone * (1 + float(rng.uniform(0.02, 0.25)) * texture)
+    bevel = np.clip(to_edge / (joint * float(rng.uniform(1.0, 4.0))), 0, 1) ** 0.5
+    shading = shading * (1 - float(rng.uniform(0.0, 0.5)) * (1 - bevel))
+    surface = palette[0] * shading[..., None]
+    between = palette[1] * (1 + float(rng.uniform(0.02, 0.2)) * texture)[..., None]
+    cover = _soft(to_edge - joint / 2, max(float(rng.uniform(0.2, 1.0)) * joint, 1.0 / size))
+    picture = _over(between.astype(np.float32), surface.astype(np.float32), cover)
+    return _lit(picture, noise_field(rng, size, 2.2), float(rng.uniform(0.0, 0.2)))
+
+
+def _head_shading(rng: _Generator, u: Floats, v: Floats) -> Float32Array:
+    """How bright a round head, whose edge is where u and v have length 1, is in light from one side."""
+    depth = np.sqrt(np.clip(1.0 - u**2 - v**2, 0.0, 1.0))
+    light = rng.normal(0, 1, 3)
+    if rng.random() < 0.4:  # from the camera
+        light[:2] *= 0.3
+    light[2] = abs(light[2]) + 0.4
+    light /= np.linalg.norm(light)
+    lit = np.clip(u * light[0] + v * light[1] + depth * light[2], 0, 1)
+    ambient = float(rng.uniform(0.25, 0.75))
+    shine = 0.25 * lit ** float(rng.uniform(6, 30)) * float(rng.random())
+    return np.asarray(ambient + (1 - ambient) * lit + shine, np.float32)
+
+
 def _lit_objects(rng: _Generator, size: int) -> Float32Array:
     """A few smooth things with sharp edges, lit from one side: cups, fruit, folds, boxes."""
     across, down = _grid(size)
@@ -216,13 +273,7 @@ def _photographic_face(rng: _Generator, size: int) -> Float32Array:
     hair_shade = np.clip(1.0 + float(rng.uniform(0.2, 0.6)) * hair_field, 0.1, 2.5)[..., None]
     hair_cover = _soft(float(rng.uniform(1.1, 1.5)) - np.hypot(u, v + float(rng.uniform(0.0, 0.4))), 0.08)
     picture = _over(picture, hair.astype(np.float32) * hair_shade, hair_cover)
-    depth = np.sqrt(np.clip(1.0 - u**2 - v**2, 0.0, 1.0))
-    light = rng.normal(0, 1, 3)
-    light[2] = abs(light[2]) + 0.4
-    light /= np.linalg.norm(light)
-    lit = np.clip(u * light[0] + v * light[1] + depth * light[2], 0, 1)
-    ambient = float(rng.uniform(0.25, 0.75))
-    shading = ambient + (1 - ambient) * lit + 0.25 * lit ** float(rng.uniform(6, 30)) * float(rng.random())
+    shading = _head_shading(rng, u, v)
     shading = shading * (1 + float(rng.uniform(0.01, 0.08)) * noise_field(rng, size, float(rng.uniform(0.3, 1.2))))
     shading = shading * np.exp(float(rng.uniform(0.03, 0.2)) * noise_field(rng, size, 2.0))
     face = skin * shading[..., None]
@@ -253,7 +304,8 @@ def _photographic_face(rng: _Generator, size: int) -> Float32Array:
     for direction in (-1, 1):
         nostril = _blob(across - nose_x - direction * 0.04, down - nose_y - 0.03, 0.018, 0.01)
         face = _lit(face, nostril, -float(rng.uniform(0.2, 0.8)))
-    lips = (skin * np.array([0.9, 0.5, 0.5], np.float32) * float(rng.uniform(0.5, 1.0))).astype(np.float32)
+    redness = float(rng.uniform(0.25, 0.6))
+    lips = (skin * np.array([0.9, redness, redness], np.float32) * float(rng.uniform(0.5, 1.0))).astype(np.float32)
     bend = float(rng.uniform(-0.6, 1.2)) * (across - _MOUTH[0]) ** 2
     mouth = _blob(across - _MOUTH[0], down - _MOUTH[1] + bend, 0.13, float(rng.uniform(0.015, 0.04)))
     face = _over(face, lips, mouth * float(rng.uniform(0.3, 0.9)))
@@ -271,19 +323,54 @@ def _photographic_face(rng: _Generator, size: int) -> Float32Array:
         stubble = _blob(across - _MOUTH[0], down - _MOUTH[1] - 0.05, 0.3, 0.2) * np.clip(0.6 + 0.5 * hair_field, 0, 1)
         face = _over(face, hair.astype(np.float32), stubble * float(rng.uniform(0.2, 0.9)))
     picture = _over(picture, face, _soft(1.0 - np.hypot(u, v), float(rng.uniform(0.02, 0.12))))
-    if rng.random() < 0.25:
-        for x, y in (_LEFT_EYE, _RIGHT_EYE):
-            rim = np.abs(np.hypot((across - x) / 1.2, down - y) - 0.1) - 0.008
-            picture = _over(picture, rng.uniform(0, 0.4, 3).astype(np.float32), _soft(-rim, 0.01))
-    if rng.random() < 0.25:  # a cap
-        cloth = rng.uniform(0.02, 0.8, 3) * np.clip(1 + 0.5 * u, 0.2, 2.0)[..., None]
-        edge = float(rng.uniform(0.05, 0.28)) + float(rng.uniform(-0.3, 0.3)) * (across - 0.5) ** 2
-        picture = _over(picture, cloth.astype(np.float32), _soft(edge - down, 0.02))
-        picture = _lit(picture, _blob(across - 0.5, down - edge - 0.03, 0.5, 0.03), -float(rng.uniform(0.1, 0.6)))
+    if rng.random() < 0.3:
+        picture = _glasses(rng, picture, across, down)
+    if rng.random() < 0.3:
+        picture = _cap(rng, picture, across, down, u)
     elif rng.random() < 0.5:  # hair over the forehead
         fringe = _soft(float(rng.uniform(0.05, 0.3)) + 0.1 * hair_field - down, 0.06)
         picture = _over(picture, hair.astype(np.float32) * hair_shade, fringe)
     return _bend(picture, rng, amount=float(rng.uniform(0.0, 0.02)) * size)
+
+
+def _glasses(rng: _Generator, picture: Float32Array, across: Floats, down: Floats) -> Float32Array:
+    """Rims of any thickness and shape, darker above, with lenses that tint and shine."""
+    power, half_width = float(rng.uniform(2.0, 5.0)), float(rng.uniform(0.1, 0.15))
+    half_height, thickness = half_width * float(rng.uniform(0.6, 1.0)), float(rng.uniform(0.004, 0.018))
+    colour, brow = rng.uniform(0, 0.5, 3) * np.array([1.0, 0.8, 0.6]), float(rng.uniform(0.0, 0.02))
+    tint = float(rng.uniform(-0.5, 0.1))
+    for x, y in (_LEFT_EYE, _RIGHT_EYE):
+        side = -1.0 if x < 0.5 else 1.0
+        to_x, to_y = across - x - 0.01 * side, down - y - 0.01
+        reach = (np.abs(to_x / half_width) ** power + np.abs(to_y / half_height) ** power) ** (1 / power)
+        inside = half_width * (1.0 - reach)
+        picture = _lit(picture, _soft(inside, 0.02), tint)
+        glare = _blob(to_x - float(rng.normal(0, 0.04)), to_y - float(rng.normal(0, 0.03)), 0.03, 0.015)
+        picture = _over(picture, np.ones(3, np.float32), glare * _soft(inside, 0.02) * float(rng.uniform(0, 0.7)))
+        rim = thickness + brow * _soft(-to_y, 0.05) - np.abs(inside)
+        shade = np.clip(1 - 6 * to_y, 0.4, 2.0)[..., None]
+        picture = _over(picture, (colour * shade).astype(np.float32), _soft(rim, float(rng.uniform(0.008, 0.02))))
+        temple = thickness - np.abs(to_y + 0.03)
+        beyond = _soft(side * to_x - half_width, 0.01)
+        picture = _over(picture, colour.astype(np.float32), _soft(temple, 0.01) * beyond)
+    bridge = thickness - np.abs(down - _LEFT_EYE[1] + 0.02)
+    between = _soft(_RIGHT_EYE[0] - _LEFT_EYE[0] - 2 * half_width - 2 * np.abs(across - 0.5), 0.01)
+    return _over(picture, colour.astype(np.float32), _soft(bridge, 0.01) * between)
+
+
+def _cap(rng: _Generator, picture: Float32Array, across: Floats, down: Floats, u: Floats) -> Float32Array:
+    """Cloth above the forehead with a shadow below, and sometimes something shiny on it."""
+    cloth = rng.uniform(0.02, 0.8, 3) * np.clip(1 + 0.5 * u, 0.2, 2.0)[..., None]
+    edge = float(rng.uniform(0.05, 0.28)) + float(rng.uniform(-0.3, 0.3)) * (across - 0.5) ** 2
+    cover = _soft(edge - down, 0.02)
+    picture = _over(picture, cloth.astype(np.float32), cover)
+    if rng.random() < 0.4:
+        pattern = noise_field(rng, len(picture), float(rng.uniform(0.5, 1.2)))
+        badge = _soft(pattern - float(rng.uniform(0.0, 1.0)), 0.4) * _blob(
+            across - 0.5, down - float(rng.uniform(0.0, 0.12)), float(rng.uniform(0.08, 0.4)), 0.06
+        )
+        picture = _over(picture, np.array([0.9, 0.8, 0.5], np.float32) * (1 + 0.3 * pattern)[..., None], badge * cover)
+    return _lit(picture, _blob(across - 0.5, down - edge - 0.03, 0.5, 0.03), -float(rng.uniform(0.1, 0.6)))
 
 
 def _cartoon(rng: _Generator, size: int) -> UInt8Array:

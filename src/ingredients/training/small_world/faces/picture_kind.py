@@ -1,10 +1,11 @@
-"""Trains the network that tells the drawn world from photographs and other drawings, without a photograph.
+"""Trains the two networks that tell the drawn world from photographs and other drawings, without a photograph.
 
 Drawn people are spoilt in every way that photos of them may be: enlarged, shrunk, blurred, in other light, grey, as a
-JPEG, before another backdrop. What is no drawn person is made (`foreign_pictures.py`) and spoilt in the same ways, so
-that none of them gives the kind away.
+JPEG, turned, before another backdrop. What is no drawn person is made (`foreign_pictures.py`) and spoilt in the same
+ways, so that none of them gives the kind away. The first network learns from whole crops, the second from pieces from
+close up as well.
 
-Legend: B batch, M crops of a pool, S side of a crop, H/W pixels.
+Legend: B batch, M crops of a pool, V views of a crop, S side of what a network sees, H/W pixels.
 """
 
 import copy
@@ -28,12 +29,15 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.core.ranges import Count, Range, check_ranges
 from ingredients.faces.alignment import ARCFACE_TEMPLATE, crop_arcface
 from ingredients.faces.picture_kind import (
+    DETAIL,
     WEIGHTS_NAME,
+    CloseUpClassifier,
     PictureKind,
     PictureKindClassifier,
     PictureKindConfig,
     PictureKindNetwork,
     build_picture_kind,
+    cut_pieces,
 )
 from ingredients.faces.recogniser import crops_to_pixel_values
 from ingredients.faces.weights import save_weights
@@ -52,7 +56,7 @@ from ingredients.world import Split, render_portrait, render_scene, sample_ident
 from ingredients.world.styles import STYLES
 from ingredients.world.visibility import VISIBLE, face_states
 
-PART = "picture-kind"
+PART, CLOSE_UP_PART = "picture-kind", "picture-kind-close-ups"
 CONFIG_NAME = "config.yaml"
 
 _HELD_OUT_SEED = 1_000_000_000
@@ -99,7 +103,7 @@ class PictureKindTrainingConfig:
     """Times that each is spoilt in another way."""
 
     batch_size: Annotated[int, Range(at_least=len(PictureKind), at_most=65_536)] = 60
-    """Crops in a step, a third of each kind."""
+    """Crops in a step, a third of each kind; with close-ups about half of them are pieces."""
 
     num_validation: Count = 300
     """Held-out pictures of each kind."""
@@ -107,6 +111,17 @@ class PictureKindTrainingConfig:
     def __post_init__(self) -> None:
         """Checks counts."""
         check_ranges(self)
+
+
+def close_up_config() -> PictureKindTrainingConfig:
+    """Settings of the second network: wider, on more pictures, for longer."""
+    defaults = PictureKindTrainingConfig()
+    return dataclasses.replace(
+        defaults,
+        picture_kind=PictureKindConfig(close_ups=True, widths=(12, 24, 48, 80), min_photograph_odds=3.3),
+        trainer=dataclasses.replace(defaults.trainer, num_steps=2500),
+        num_foreign=4200,
+    )
 
 
 class PictureKindStage(WholeStepStage):
@@ -121,6 +136,7 @@ class PictureKindStage(WholeStepStage):
         key = {
             name: getattr(config, name) for name in ("num_portraits", "num_scenes", "num_foreign", "num_spoilt")
         } | {"seed": config.trainer.seed, "size": config.picture_kind.crop_size}
+        key |= {"close_ups": config.picture_kind.close_ups}
         self.pool = cached_pool(folder / "crops.npz", key, lambda: render_pool(config))
 
     def parameter_groups(self) -> list[ParameterGroup]:
@@ -141,7 +157,9 @@ class PictureKindStage(WholeStepStage):
         """What is told of held-out people and pictures."""
         generators = (step_generator(self.config.trainer.seed, -1 - index) for index in range(24))
         recalibrate_batch_norm(self.network, (self._batch(generator)[0] for generator in generators))
-        classifier = PictureKindClassifier(copy.deepcopy(self.network), self.config.picture_kind)
+        has_close_ups = self.config.picture_kind.close_ups
+        classifier_type = CloseUpClassifier if has_close_ups else PictureKindClassifier
+        classifier = classifier_type(copy.deepcopy(self.network), self.config.picture_kind)
         return measure_picture_kind(classifier, number=self.config.num_validation)
 
     def export(self, folder: Path) -> None:
@@ -154,7 +172,8 @@ class PictureKindStage(WholeStepStage):
         for kind in PictureKind:
             pool = self.pool[kind.name]
             number = self.config.batch_size // len(PictureKind)
-            crops.append(pool[torch.randint(len(pool), (number,), generator=generator).numpy()])
+            chosen = torch.randint(len(pool), (number,), generator=generator).numpy()
+            crops.append(pool[chosen, torch.randint(pool.shape[1], (number,), generator=generator).numpy()])
             kinds += [int(kind)] * number
         pixel_values = crops_to_pixel_values(np.concatenate(crops))
         mirrored = torch.rand(len(kinds), 1, 1, 1, generator=generator) < 0.5
@@ -163,8 +182,8 @@ class PictureKindStage(WholeStepStage):
 
 
 def render_pool(config: PictureKindTrainingConfig) -> Pool:
-    """Crops (M, S, S, 3) of each kind, by its name."""
-    seed, size = config.trainer.seed, config.picture_kind.crop_size
+    """Crops (M, V, S, S, 3) of each kind, by its name: a face as a whole, and with close-ups a piece of it."""
+    seed = config.trainer.seed
     pictures: dict[PictureKind, Iterable[Picture]] = {
         PictureKind.DRAWN_WORLD: itertools.chain(
             draw_portraits(seed * config.num_portraits, config.num_portraits),
@@ -174,9 +193,23 @@ def render_pool(config: PictureKindTrainingConfig) -> Pool:
     for kind in (PictureKind.OTHER_STYLE, PictureKind.PHOTOGRAPH):
         pictures[kind] = draw_foreign(kind, seed * config.num_foreign, config.num_foreign)
     return {
-        kind.name: _spoilt_crops(of_kind, np.random.default_rng([seed, 53, kind]), size, config.num_spoilt)
+        kind.name: _render_views(of_kind, np.random.default_rng([seed, 53, kind]), config)
         for kind, of_kind in pictures.items()
     }
+
+
+def _render_views(
+    pictures: Iterable[Picture], rng: np.random.Generator, config: PictureKindTrainingConfig
+) -> UInt8Array:
+    size = config.picture_kind.crop_size
+    if not config.picture_kind.close_ups:
+        return np.stack([crop[None] for crop in _spoilt_crops(pictures, rng, size, config.num_spoilt)])
+    views = []
+    for crop in _spoilt_crops(pictures, rng, DETAIL * size, config.num_spoilt):
+        middle = (float(rng.uniform(0.3, 0.7)), float(rng.uniform(0.32, 0.75)))
+        whole = cut_pieces(crop[None], (0.5, 0.5), float(rng.uniform(0.85, 1.0)))
+        views.append(np.concatenate([whole, cut_pieces(crop[None], middle, 1 / DETAIL)]))
+    return np.stack(views)
 
 
 def measure_picture_kind(classifier: PictureKindClassifier, *, number: int) -> dict[str, float]:
@@ -195,7 +228,8 @@ def measure_picture_kind(classifier: PictureKindClassifier, *, number: int) -> d
         pictures[kind] = draw_foreign(kind, _HELD_OUT_SEED, number, split="eval")
     metrics: dict[str, float] = {}
     for kind, of_kind in pictures.items():
-        crops = _spoilt_crops(of_kind, np.random.default_rng([_HELD_OUT_SEED, kind]), classifier.config.crop_size, 1)
+        rng = np.random.default_rng([_HELD_OUT_SEED, kind])
+        crops = np.stack(list(_spoilt_crops(of_kind, rng, classifier.crop_side, 1)))
         looks = classifier.look_at_crops(crops)
         metrics[f"{kind.name.lower()}_right"] = float(np.mean([look.kind is kind for look in looks]))
         if kind is PictureKind.DRAWN_WORLD:
@@ -205,14 +239,14 @@ def measure_picture_kind(classifier: PictureKindClassifier, *, number: int) -> d
     return metrics
 
 
-def _spoilt_crops(pictures: Iterable[Picture], rng: np.random.Generator, size: int, num_spoilt: int) -> UInt8Array:
-    """Aligned crops (M, S, S, 3); one of ten as it is."""
-    crops = []
+def _spoilt_crops(
+    pictures: Iterable[Picture], rng: np.random.Generator, side: int, num_spoilt: int
+) -> Iterator[UInt8Array]:
+    """Aligned crops (side, side, 3); one of ten as it is."""
     for picture in pictures:
         for _ in range(num_spoilt):
             image, landmarks = spoil(picture, rng) if rng.random() < 0.9 else picture
-            crops.append(crop_arcface(image, landmarks, size=size))
-    return np.stack(crops)
+            yield crop_arcface(image, landmarks, size=side)
 
 
 def train_picture_kind(
@@ -229,37 +263,55 @@ def train_picture_kind(
     Returns:
         The metrics on held-out people and pictures.
     """
-    config = config or PictureKindTrainingConfig()
-    folder = output / PART
+    return _train(config or PictureKindTrainingConfig(), output / PART, resume=resume, show=show)
+
+
+def train_close_ups(
+    config: PictureKindTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
+) -> dict[str, float]:
+    """Trains the second network, as `train_picture_kind` does the first, into `output / "picture-kind-close-ups"`."""
+    return _train(config or close_up_config(), output / CLOSE_UP_PART, resume=resume, show=show)
+
+
+def _train(config: PictureKindTrainingConfig, folder: Path, *, resume: bool, show: bool) -> dict[str, float]:
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder / CONFIG_NAME)
     return Trainer(PictureKindStage(config, folder), folder, config.trainer).fit(resume=resume, show=show)
 
 
 def load_trained_picture_kind(output: Path) -> PictureKindClassifier:
-    """The network that `train_picture_kind` left in `output`; raises `ModelFolderError` if there is none."""
-    folder = output / PART
-    if not (folder / WEIGHTS_NAME).is_file():
+    """The network that `train_picture_kind` left in `output`, and the second one if there is one.
+
+    Raises:
+        ModelFolderError: if there is no first one.
+    """
+    if not (output / PART / WEIGHTS_NAME).is_file():
         raise ModelFolderError(
             f"The part {PART} is not trained in {output}; run: ingredients world train {PART} --output {output}"
         )
+    has_second = (output / CLOSE_UP_PART / WEIGHTS_NAME).is_file()
+    return _load_part(output / PART, _load_part(output / CLOSE_UP_PART) if has_second else None)
+
+
+def _load_part(folder: Path, second: PictureKindClassifier | None = None) -> PictureKindClassifier:
     config = load_config(PictureKindTrainingConfig, folder / CONFIG_NAME)
-    return build_picture_kind(config.picture_kind, folder / WEIGHTS_NAME)
+    return build_picture_kind(config.picture_kind, folder / WEIGHTS_NAME, second)
 
 
 _PORTRAIT_SIZES = (48, 64, 96, 128, 192, 256)
 _SCENE_SIZES = ((64, 96), (64, 96), (128, 192))
-_FOREIGN_SIZES = (64, 64, 96)
+_FOREIGN_SIZES = {PictureKind.OTHER_STYLE: (48, 64, 96, 128, 192), PictureKind.PHOTOGRAPH: (64, 96, 128)}
+_BACKDROP_CHANCE = 0.35
 
 
 def draw_portraits(first_seed: int, number: int, *, split: Split = "train") -> Iterator[Picture]:
-    """Portraits, every fourth before a backdrop that is no drawing."""
+    """Portraits, every third before a backdrop that is no drawing."""
     for seed in range(first_seed, first_seed + number):
         rng = np.random.default_rng([seed, 41])
         size = int(rng.choice(_PORTRAIT_SIZES))
         portrait = render_portrait(sample_identity(seed, split), seed, size=size)
         image = portrait.image
-        if rng.random() < 0.25:
+        if rng.random() < _BACKDROP_CHANCE:
             image = np.where(portrait.person_mask[..., None], image, draw_photographic(rng, size))
         yield image, portrait.landmarks
 
@@ -273,7 +325,7 @@ def draw_frames(first_seed: int, number: int, *, split: Split = "train") -> Iter
         spec = sample_scene(seed, split=split, style=style)
         scene = render_scene(spec, height=height, width=width, num_frames=2, fps=1.0)
         frame = scene.frames[1]
-        if rng.random() < 0.25:
+        if rng.random() < _BACKDROP_CHANCE:
             backdrop = draw_photographic(rng, width)[:height]
             frame = np.where(scene.person_masks[1].any(0)[..., None], frame, backdrop)
         for person in np.flatnonzero(face_states(scene)[1] == VISIBLE):
@@ -284,9 +336,9 @@ def draw_foreign(kind: PictureKind, first_seed: int, number: int, *, split: Spli
     """Pictures that are not of the drawn world, and something in them that a detector may have taken for a face."""
     for seed in range(first_seed, first_seed + number):
         rng = np.random.default_rng([seed, 47, kind])
-        size = int(rng.choice(_FOREIGN_SIZES))
+        size = int(rng.choice(_FOREIGN_SIZES[kind]))
         template = np.asarray(ARCFACE_TEMPLATE, np.float32)
-        is_from_the_world = rng.random() < 0.3
+        is_from_the_world = rng.random() < 0.35
         if is_from_the_world:
             portrait = render_portrait(sample_identity(seed, split), seed, size=2 * size)
             change = photographic_from if kind is PictureKind.PHOTOGRAPH else restyled
@@ -312,6 +364,8 @@ def spoil(picture: Picture, rng: np.random.Generator) -> Picture:
         stretch = np.array([size[0] / photo.width, size[1] / photo.height], np.float32)
         photo, landmarks = photo.resize(size, _FILTERS[int(rng.integers(len(_FILTERS)))]), landmarks * stretch
         face_size *= scale
+    if rng.random() < 0.12:
+        photo, landmarks = _turn(photo, landmarks, float(rng.uniform(-20, 20)), rng)
     if rng.random() < 0.2:  # cut off close to the face
         low, high = landmarks.min(axis=0), landmarks.max(axis=0)
         left, top = np.clip(low - rng.uniform(0.2, 1.0, 2) * face_size, 0, None).astype(int).tolist()
@@ -328,7 +382,7 @@ def spoil(picture: Picture, rng: np.random.Generator) -> Picture:
         if rng.random() < 0.3:
             photo = enhancer(photo).enhance(float(rng.uniform(low, high)))
     if rng.random() < 0.3:
-        gains = rng.uniform(0.75, 1.25, 3)
+        gains = rng.uniform(0.65, 1.3, 3)
         photo = Image.fromarray(np.clip(np.asarray(photo) * gains, 0, 255).astype(np.uint8))
     if rng.random() < 0.3:
         photo = photo.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.005, 0.05)) * face_size))
@@ -337,10 +391,22 @@ def spoil(picture: Picture, rng: np.random.Generator) -> Picture:
         photo = Image.fromarray(np.clip(np.asarray(photo) + noise, 0, 255).astype(np.uint8))
     if rng.random() < 0.5:
         stored = io.BytesIO()
-        photo.save(stored, "JPEG", quality=int(rng.integers(25, 96)))
+        photo.save(stored, "JPEG", quality=int(rng.integers(20, 96)))
         photo = Image.open(stored)
     error = rng.normal(0, 0.025 * face_size, (5, 2)) + rng.normal(0, 0.02 * face_size, 2)
     return np.asarray(photo), (landmarks + error).astype(np.float32)
+
+
+def _turn(
+    photo: Image.Image, landmarks: Float32Array, degrees: float, rng: np.random.Generator
+) -> tuple[Image.Image, Float32Array]:
+    """A picture turned about its middle; its corners show one colour."""
+    corners = (0, 0, 0) if rng.random() < 0.6 else tuple(rng.integers(0, 256, 3).tolist())
+    angle = math.radians(degrees)
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    middle = np.array([photo.width, photo.height]) / 2
+    turned = photo.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=corners)
+    return turned, ((landmarks - middle) @ turn.T + middle).astype(np.float32)
 
 
 _FILTERS = (
