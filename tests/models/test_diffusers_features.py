@@ -1,5 +1,6 @@
 """What diffusers offers for a transformer works on ours, identities included."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -290,3 +291,20 @@ def test_compiled_blocks(model: IngredientsTransformer3DModel) -> None:
     model.compile_repeated_blocks()
     for form, sample in expected.items():
         torch.testing.assert_close(generate(model, form).sample, sample, rtol=1e-3, atol=1e-4)
+
+
+def test_casting_says_nothing_where_there_is_nothing_to_say() -> None:
+    """diffusers warns at every `to(dtype)` of modules that should be kept in float32, which are none here."""
+    logger, records = logging.getLogger("diffusers.models.modeling_utils"), list[logging.LogRecord]()
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        model = tiny_transformer(num_layers=1)
+        model.to(torch.float16)
+        assert not records
+        model._keep_in_fp32_modules = ["norm"]
+        model.to(torch.float16)
+        assert "kept in float32: ['norm']" in records[0].getMessage()
+    finally:
+        logger.removeHandler(handler)

@@ -4,6 +4,7 @@ Legend: B batch, F latent frames, H/W latent grid, L video tokens (ordered frame
 N identities, P image-encoder tokens, K query tokens per identity, C channels.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -34,11 +35,20 @@ from ingredients.models.step_cache_hooks import (
 )
 
 _OFFSET = 2.0
+"""What the pipeline of CogVideoX 1.5 image-to-video gives as `ofs`."""
 
 MAX_COMPILED_BLOCKS = 64
 """Kinds of blocks that are compiled before PyTorch runs new ones as they are: shapes, guidance passes, routings."""
 
 LORA_TARGETS = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    """Whether a line of diffusers does: every `to(dtype)` warns of modules to be kept in float32, and of none, too."""
+    return "kept in float32: []" not in record.getMessage()
+
+
+logging.getLogger("diffusers.models.modeling_utils").addFilter(_says_something)
 
 
 @dataclass
