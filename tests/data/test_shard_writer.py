@@ -21,7 +21,7 @@ def pack(folder: Path, output: Path, **options: Any) -> list[Path]:
     return pack_clips(
         open_clip_source(folder),
         output,
-        **({"clips_per_shard": 2, "on_bad": "stop", "report": lambda name, problem: None} | options),
+        **({"clips_per_shard": 2, "on_bad": "stop", "on_bad_input": lambda name, problem: None} | options),
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,20 @@ class SignalledStage(LineStage):
     def export(self, folder: Path) -> None:
         self.signal("exporting")
         super().export(folder)
+
+
+@pytest.fixture(autouse=True)
+def heeded_signals() -> Iterator[None]:
+    """As on a terminal: what runs behind `nohup` or in a shell's background inherits signals that are ignored."""
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def interrupt(stage: SignalledStage, folder: Path, *, resume: bool = False) -> TrainingInterruptedError:
