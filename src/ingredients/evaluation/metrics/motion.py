@@ -172,9 +172,3 @@ def frame_changes(frames: UInt8Array) -> list[float]:
     return [
         float(np.abs(after.astype(np.int16) - before).mean() / 255) for before, after in itertools.pairwise(frames)
     ]
-
-
-def mean_frame_change(frames: UInt8Array) -> float:
-    """Mean of `frame_changes`; 0 for a single frame."""
-    changes = frame_changes(frames)
-    return float(np.mean(changes)) if changes else 0.0
