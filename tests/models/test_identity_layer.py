@@ -1,5 +1,6 @@
 """The identity layer in a transformer that has nothing in common with CogVideoX."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from diffusers.configuration_utils import FrozenDict
 from torch import nn
 
-from ingredients.models.identity_features import IdentityFeatures
+from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
 from ingredients.models.identity_layer import IdentityLayer
 from ingredients.models.identity_model import IdentityModelMixin
 from tests.models.tiny import CONFIG, tiny_identities
@@ -32,9 +33,11 @@ class ToyTransformer(IdentityModelMixin, nn.Module):
         self, video: torch.Tensor, features: IdentityFeatures | None = None, **options: Any
     ) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
         tokens = video.flatten(1, 3)  # (B, L, D)
-        people, options["routing_indices"] = self.identity_inputs(
-            features, options.pop("routing_indices", None), tokens.shape[:2]
-        )
+        people: Sequence[BlockIdentityFeatures | None] = [None] * len(self.blocks)
+        if features is not None:
+            people, options["routing_indices"] = self.identity_inputs(
+                features, options.pop("routing_indices", None), tokens.shape[:2]
+            )
         logits = []
         for block, layer, identity in zip(self.blocks, self.identities, people, strict=True):
             tokens, routed = layer.add_identities(block(tokens), identity, **options)

@@ -161,14 +161,14 @@ class IdentityModelMixin:
 
     def identity_inputs(
         self,
-        identity_features: IdentityFeatures | None,
+        identity_features: IdentityFeatures,
         routing_indices: torch.Tensor | None,
         batch_and_tokens: torch.Size,
-    ) -> tuple[list[BlockIdentityFeatures | None], torch.Tensor | None]:
+    ) -> tuple[tuple[BlockIdentityFeatures, ...], torch.Tensor | None]:
         """What each layer of `identity_layers` is given in one forward pass.
 
         Args:
-            identity_features: What `prepare_identities` gave, with B rows; None for none.
+            identity_features: What `prepare_identities` gave, with B rows.
             routing_indices: (B, L) long, an identity forced on each token, -1 for none.
             batch_and_tokens: (B, L) of the video tokens.
 
@@ -179,8 +179,6 @@ class IdentityModelMixin:
         Raises:
             ValueError: Identities and latents have different batch sizes, or an argument is out of range.
         """
-        if identity_features is None:
-            return [None] * len(self.identity_layers), routing_indices
         batch_size = batch_and_tokens[0]
         if self.multi_scale_projector is None:
             raise ValueError("this transformer was built with identity_modules=False and takes no identities")
@@ -194,7 +192,7 @@ class IdentityModelMixin:
         if self.config.published_guidance_fault:
             identity_features = identity_features.first_row()
             routing_indices = None if routing_indices is None else routing_indices[:1]
-        return list(identity_features.blocks), routing_indices
+        return identity_features.blocks, routing_indices
 
     def _check_identities(
         self, id_embeds: torch.Tensor, id_vit_hidden_states: Sequence[torch.Tensor], id_mask: torch.Tensor | None

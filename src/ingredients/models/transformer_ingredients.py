@@ -24,7 +24,7 @@ from ingredients.models.block_ingredients import IngredientsBlock
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.context_parallel import CONTEXT_PARALLEL_PLAN
 from ingredients.models.id_router import RouterType, Routing
-from ingredients.models.identity_features import IdentityFeatures
+from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
 from ingredients.models.identity_model import IdentityModelMixin, check_routing
 from ingredients.models.lora_scale import takes_lora_scale
 from ingredients.models.step_cache_hooks import (
@@ -283,8 +283,12 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         )  # (B, T, D), (B, L, D)
 
         # 3. Blocks, identities within
-        of_layers, routing_indices = self.identity_inputs(identity_features, routing_indices, hidden_states.shape[:2])
-        of_blocks = dict(zip(self.routed_blocks, of_layers, strict=True))
+        of_blocks: dict[int, BlockIdentityFeatures] = {}
+        if identity_features is not None:
+            of_layers, routing_indices = self.identity_inputs(
+                identity_features, routing_indices, hidden_states.shape[:2]
+            )
+            of_blocks = dict(zip(self.routed_blocks, of_layers, strict=True))
         routing_logits = []
         zeros_if_skipped = isinstance(self._cache_config, TaylorSeerCacheConfig) and self._cache_config.use_lite_mode
         for index, block in enumerate(self.transformer_blocks):
@@ -313,7 +317,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         # 4. Output
         hidden_states = self.norm_out(self.norm_final(hidden_states), temb=temb)
         sample = self._unpatchify(self.proj_out(hidden_states), grid)
-        complete = identity_features is not None and len(routing_logits) == len(of_blocks)
+        complete = len(routing_logits) == len(of_blocks) > 0
         output = IngredientsTransformerOutput(
             sample=sample, routing_logits=tuple(routing_logits) if complete else None
         )
