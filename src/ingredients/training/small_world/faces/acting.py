@@ -4,6 +4,7 @@ Legend: B batch, M tracks of a pool, F frames, S side of a crop.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -22,8 +23,9 @@ from ingredients.faces.acting_judge import (
     save_acting_judge,
 )
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb
+from ingredients.training.small_world.faces.part_run import train_part
 from ingredients.training.small_world.faces.pools import Pool, cached_pool
 from ingredients.world import EACH_OWN, Scene, SceneSpec, Split, render_scene, sample_scene
 from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
@@ -247,5 +249,5 @@ def train_acting_judge(
     """
     config = config or ActingTrainingConfig()
     folder = output / PART
-    folder.mkdir(parents=True, exist_ok=True)
-    return Trainer(ActingStage(config, folder), folder, config.trainer).fit(resume=resume, show=show)
+    make_stage = functools.partial(ActingStage, config, folder)
+    return train_part(make_stage, config, config.trainer, folder, resume=resume, show=show)

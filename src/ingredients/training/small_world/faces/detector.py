@@ -17,8 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.config import load_config, save_config
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.config import load_config
 from ingredients.core.faces_types import Face
 from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.faces.detector import (
@@ -32,9 +31,10 @@ from ingredients.faces.detector import (
 from ingredients.faces.drawn_face_stack import build_detector
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.small_world.faces.batch_norm import recalibrate_batch_norm
+from ingredients.training.small_world.faces.part_run import train_part, trained_part
 from ingredients.training.small_world.faces.pools import Pool, cached_pool
 from ingredients.world import MAX_PEOPLE, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.identity import Split
@@ -382,17 +382,11 @@ def train_judge_detector(
 
 
 def _train(config: DetectorTrainingConfig, folder: Path, *, resume: bool, show: bool) -> dict[str, float]:
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / CONFIG_NAME)
-    return Trainer(DetectorStage(config, folder), folder, config.trainer).fit(resume=resume, show=show)
+    return train_part(lambda: DetectorStage(config, folder), config, config.trainer, folder, resume=resume, show=show)
 
 
 def load_trained_detector(output: Path, *, part: str = PART) -> HeatmapFaceDetector:
     """The detector that training left in `output / part`; raises `ModelFolderError` if there is none."""
-    folder = output / part
-    if not (folder / WEIGHTS_NAME).is_file():
-        raise ModelFolderError(
-            f"The part {part} is not trained in {output}; run: ingredients world train {part} --output {output}"
-        )
+    folder = trained_part(output, part, WEIGHTS_NAME)
     config = load_config(DetectorTrainingConfig, folder / CONFIG_NAME)
     return build_detector(config.detector, folder / WEIGHTS_NAME)

@@ -9,6 +9,7 @@ Legend: B batch, M pictures of a pool, S side of a picture, D embedding, C chann
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.config import save_config
 from ingredients.core.ranges import Count, Range, Weight, check_ranges
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.image_encoder import (
@@ -32,9 +32,10 @@ from ingredients.faces.image_encoder import (
 )
 from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer, split_words
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead, SceneAttributeHead
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
+from ingredients.training.small_world.faces.part_run import train_part
 from ingredients.training.small_world.faces.pools import Pool, cached_pool
 from ingredients.world import (
     Identity,
@@ -329,6 +330,5 @@ def train_image_encoder(
     """
     config = config or ImageEncoderTrainingConfig()
     folder = output / PART
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / CONFIG_NAME)
-    return Trainer(ImageEncoderStage(config, folder), folder, config.trainer).fit(resume=resume, show=show)
+    make_stage = functools.partial(ImageEncoderStage, config, folder)
+    return train_part(make_stage, config, config.trainer, folder, resume=resume, show=show)

@@ -10,6 +10,7 @@ Legend: B batch, M crops of a pool, V views of a crop, S side of what a network 
 
 import copy
 import dataclasses
+import functools
 import io
 import itertools
 import math
@@ -24,8 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.config import load_config, save_config
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.config import load_config
 from ingredients.core.ranges import Count, Range, check_ranges
 from ingredients.faces.alignment import ARCFACE_TEMPLATE, crop_arcface
 from ingredients.faces.picture_kind import (
@@ -42,7 +42,7 @@ from ingredients.faces.picture_kind import (
 from ingredients.faces.recogniser import crops_to_pixel_values
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb
 from ingredients.training.small_world.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.small_world.faces.foreign_pictures import (
@@ -51,6 +51,7 @@ from ingredients.training.small_world.faces.foreign_pictures import (
     photographic_from,
     restyled,
 )
+from ingredients.training.small_world.faces.part_run import train_part, trained_part
 from ingredients.training.small_world.faces.pools import Pool, cached_pool
 from ingredients.world import Split, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.styles import STYLES
@@ -274,9 +275,8 @@ def train_close_ups(
 
 
 def _train(config: PictureKindTrainingConfig, folder: Path, *, resume: bool, show: bool) -> dict[str, float]:
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / CONFIG_NAME)
-    return Trainer(PictureKindStage(config, folder), folder, config.trainer).fit(resume=resume, show=show)
+    make_stage = functools.partial(PictureKindStage, config, folder)
+    return train_part(make_stage, config, config.trainer, folder, resume=resume, show=show)
 
 
 def load_trained_picture_kind(output: Path) -> PictureKindClassifier:
@@ -285,12 +285,9 @@ def load_trained_picture_kind(output: Path) -> PictureKindClassifier:
     Raises:
         ModelFolderError: if there is no first one.
     """
-    if not (output / PART / WEIGHTS_NAME).is_file():
-        raise ModelFolderError(
-            f"The part {PART} is not trained in {output}; run: ingredients world train {PART} --output {output}"
-        )
+    folder = trained_part(output, PART, WEIGHTS_NAME)
     has_second = (output / CLOSE_UP_PART / WEIGHTS_NAME).is_file()
-    return _load_part(output / PART, _load_part(output / CLOSE_UP_PART) if has_second else None)
+    return _load_part(folder, _load_part(output / CLOSE_UP_PART) if has_second else None)
 
 
 def _load_part(folder: Path, second: PictureKindClassifier | None = None) -> PictureKindClassifier:

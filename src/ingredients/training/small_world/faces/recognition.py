@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.config import save_config
 from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.faces.alignment import crop_arcface
 from ingredients.faces.detector import HeatmapFaceDetector
@@ -32,11 +31,12 @@ from ingredients.faces.recogniser import (
 )
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
 from ingredients.training.small_world.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.small_world.faces.detector import load_trained_detector
+from ingredients.training.small_world.faces.part_run import train_part
 from ingredients.training.small_world.faces.pools import Pool, cached_pool
 from ingredients.training.small_world.faces.verification import measure_recogniser
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_identity, sample_scene
@@ -389,18 +389,19 @@ def _train(
 ) -> dict[str, float]:
     detector = load_trained_detector(output)
     folder = output / name
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / CONFIG_NAME)
-    torch.manual_seed(config.recognition.trainer.seed)
-    stage = RecognitionStage(
-        build_network(),
-        config.recognition,
-        name=name,
-        weights_name=weights_name,
-        split=split,
-        crop_size=sizes.crop_size,
-        embedding_dim=sizes.embedding_dim,
-        folder=folder,
-        detector=detector,
-    )
-    return Trainer(stage, folder, config.recognition.trainer).fit(resume=resume, show=show)
+
+    def make_stage() -> RecognitionStage:
+        torch.manual_seed(config.recognition.trainer.seed)
+        return RecognitionStage(
+            build_network(),
+            config.recognition,
+            name=name,
+            weights_name=weights_name,
+            split=split,
+            crop_size=sizes.crop_size,
+            embedding_dim=sizes.embedding_dim,
+            folder=folder,
+            detector=detector,
+        )
+
+    return train_part(make_stage, config, config.recognition.trainer, folder, resume=resume, show=show)
