@@ -7,6 +7,7 @@ import pytest
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.faces_types import Face
+from ingredients.core.token_time import token_frames
 from ingredients.visualisation.clip_sheet import FRAME_HEIGHT, clip_row
 from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread, mark_reference
 from ingredients.visualisation.faces_sheet import MAX_WIDTH, PHOTO_HEIGHT, faces_sheet, mark_faces, photo_row
@@ -22,7 +23,7 @@ from ingredients.visualisation.layout import (
     text_line,
     text_width,
 )
-from ingredients.visualisation.routing_maps import majority, overlay_map, paint_map, routing_map_sheet
+from ingredients.visualisation.routing_maps import majority, middle_frames, overlay_map, paint_map, routing_map_sheet
 
 RNG = np.random.default_rng(0)
 FRAMES = RNG.integers(0, 256, size=(9, 20, 30, 3), dtype=np.uint8)
@@ -282,3 +283,11 @@ def test_a_person_is_tinted_and_the_face_more_strongly():
     change = np.abs(picture - 128).sum(-1)
     assert change[30, 30] > 1.5 * change[30, 50] > 0
     assert change[100, 100] == 0
+
+
+def test_maps_are_laid_over_the_frames_that_their_tokens_stand_for() -> None:
+    """Without being told, those of the causal VAE; with temporal patches, others."""
+    assert middle_frames(9, 3) == [0, 3, 7]
+    assert middle_frames(9, 3) == middle_frames(9, 3, token_frames(9, temporal_ratio=4))
+    assert middle_frames(20, 5, token_frames(20, temporal_ratio=1, patch_size_t=4)) == [2, 6, 10, 14, 18]
+    assert middle_frames(1, 1) == [0]

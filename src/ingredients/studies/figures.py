@@ -170,7 +170,12 @@ def _routed_video(pipeline: IngredientsPipeline, case: Case) -> RoutedVideo:
     )
     assert isinstance(output, IngredientsPipelineOutput)
     assert output.routing_maps is not None
-    return RoutedVideo(frames=to_pixels(output.frames)[0], routing_maps=output.routing_maps[0].numpy())
+    frames = to_pixels(output.frames)[0]
+    return RoutedVideo(
+        frames=frames,
+        routing_maps=output.routing_maps[0].numpy(),
+        token_frames=pipeline.geometry.token_frames(len(frames)),
+    )
 
 
 def _canvas(lab: Lab, case: Case) -> UInt8Array:

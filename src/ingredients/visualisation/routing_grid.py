@@ -22,7 +22,7 @@ from ingredients.visualisation.layout import (
     with_margin,
 )
 from ingredients.visualisation.people_and_frames import photo_block
-from ingredients.visualisation.routing_maps import check_maps, frame_of_latent, overlay_map
+from ingredients.visualisation.routing_maps import check_maps, middle_frames, overlay_map
 
 CELL_HEIGHT = 56
 """Pixels of a map on the sheet."""
@@ -42,6 +42,9 @@ class RoutedVideo:
 
     routing_maps: Int64Array
     """(S, J, f, h, w), the identity of each token; a negative one is nobody's."""
+
+    token_frames: Sequence[range] | None = None
+    """The frames that each of f stands for; by default those of the causal VAE."""
 
 
 def routing_grid(
@@ -143,10 +146,8 @@ def _model_grid(
 ) -> UInt8Array:
     num_steps, num_blocks, num_latent_frames = video.routing_maps.shape[:3]
     latent_frames = range(0, num_latent_frames, frame_stride)
-    shown = [
-        fit_height(video.frames[frame_of_latent(index, len(video.frames), num_latent_frames)], cell_height)
-        for index in latent_frames
-    ]
+    frame_of = middle_frames(len(video.frames), num_latent_frames, video.token_frames)
+    shown = [fit_height(video.frames[frame_of[index]], cell_height) for index in latent_frames]
     if not over_frames:
         shown = [np.full_like(frame, 255) for frame in shown]
     columns = []

@@ -57,9 +57,7 @@ def routing_map_sheet(
     """
     check_maps(routing_maps, num_names=len(names))
     num_steps, num_blocks, num_latent_frames = routing_maps.shape[:3]
-    frame_of = [frame_of_latent(index, len(frames), num_latent_frames) for index in range(num_latent_frames)]
-    if token_frames is not None:
-        frame_of = [each.start + len(each) // 2 for each in token_frames]
+    frame_of = middle_frames(len(frames), num_latent_frames, token_frames)
     votes = majority(routing_maps[-1, num_blocks // 2 :], num_identities=len(names))  # (f, h, w)
     height = shown_height(frames.shape[1], usual=_FRAME_HEIGHT)
     overlays = in_row(
@@ -131,12 +129,20 @@ def overlay_map(
     return np.asarray(mixed.round().astype(np.uint8))
 
 
-def frame_of_latent(latent_frame: int, num_frames: int, num_latent_frames: int) -> int:
-    """The causal VAE's first latent frame is the first frame, each later one a group; here the group's middle."""
-    if latent_frame == 0 or num_latent_frames == 1:
-        return 0
-    group = (num_frames - 1) / (num_latent_frames - 1)
-    return min(int((latent_frame - 1) * group + 1 + group / 2), num_frames - 1)
+def middle_frames(num_frames: int, num_token_frames: int, token_frames: Sequence[range] | None = None) -> list[int]:
+    """The frame in the middle of those that each frame of tokens stands for.
+
+    Args:
+        num_frames: F.
+        num_token_frames: f.
+        token_frames: the frames that each of f stands for; by default those of the causal VAE, whose first latent
+            frame is the first frame, and each later one a group.
+    """
+    if token_frames is not None:
+        return [each.start + len(each) // 2 for each in token_frames]
+    group = (num_frames - 1) / max(num_token_frames - 1, 1)
+    later = [int(index * group + 1 + group / 2) for index in range(num_token_frames - 1)]
+    return [0, *(min(frame, num_frames - 1) for frame in later)]
 
 
 def check_maps(routing_maps: Int64Array, *, num_names: int) -> None:
