@@ -57,7 +57,9 @@ def encode_captions(captions: Sequence[str]) -> torch.Tensor:
     return torch.stack([torch.randn(20, 8, generator=generator) for generator in rows])
 
 
-def tiny_encoder(vae: AutoencoderKLCogVideoX, config: EncoderConfig | None = None) -> ClipEncoder:
+def tiny_encoder(
+    vae: AutoencoderKLCogVideoX, config: EncoderConfig | None = None, *, patch_size_t: int | None = None
+) -> ClipEncoder:
     return ClipEncoder(
         vae=vae,
         encode_prompts=encode_captions,
@@ -65,17 +67,25 @@ def tiny_encoder(vae: AutoencoderKLCogVideoX, config: EncoderConfig | None = Non
         image_encoder=ColourImageEncoder(),
         canvas_crop_size=16,
         patch_size=2,
+        patch_size_t=patch_size_t,
         config=config or EncoderConfig(dtype="float32"),
     )
 
 
 def encode_world(
-    folder: Path, vae: AutoencoderKLCogVideoX, *, number: int, first_seed: int = 0, **settings: Any
+    folder: Path,
+    vae: AutoencoderKLCogVideoX,
+    *,
+    number: int,
+    first_seed: int = 0,
+    world: WorldExampleConfig = WORLD,
+    patch_size_t: int | None = None,
+    **settings: Any,
 ) -> None:
     """Draws and encodes clips into shards of four."""
-    encoder = tiny_encoder(vae, EncoderConfig(dtype="float32", **settings))
+    encoder = tiny_encoder(vae, EncoderConfig(dtype="float32", **settings), patch_size_t=patch_size_t)
     description = describe(encoder, parts={"vae": "tiny"}, source={"seeds": "all"}, reading={})
     claim_folder(folder, description, encoder.encode_captions([""])[0])
     seeds = range(first_seed, first_seed + number)
-    items = ((str(seed), functools.partial(draw_example, seed, WORLD)) for seed in seeds)
+    items = ((str(seed), functools.partial(draw_example, seed, world)) for seed in seeds)
     encode_into(folder, items, encoder, batch_size=3, shard_size=4)

@@ -7,21 +7,12 @@ from diffusers import AutoencoderKL, AutoencoderKLCogVideoX
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.noise_schedule import NoiseSchedule
+from tests.models.tiny import tiny_cogvideox_vae
 
 
 @pytest.fixture(scope="module")
 def vae() -> AutoencoderKLCogVideoX:
-    torch.manual_seed(0)
-    return AutoencoderKLCogVideoX(
-        down_block_types=("CogVideoXDownBlock3D",) * 3,
-        up_block_types=("CogVideoXUpBlock3D",) * 3,
-        block_out_channels=(4, 6, 8),
-        latent_channels=3,
-        layers_per_block=1,
-        norm_num_groups=2,
-        temporal_compression_ratio=2,
-        scaling_factor=0.7,
-    ).eval()
+    return tiny_cogvideox_vae(block_out_channels=(4, 6, 8), temporal_compression_ratio=2, scaling_factor=0.7)
 
 
 def test_a_vae_says_which_backbone_it_is_of(vae: AutoencoderKLCogVideoX) -> None:

@@ -77,16 +77,18 @@ def tiny_call(batch_size: int) -> dict[str, Any]:
     }
 
 
-def tiny_cogvideox_vae() -> AutoencoderKLCogVideoX:
+def tiny_cogvideox_vae(**changes: Any) -> AutoencoderKLCogVideoX:
+    """A VAE of four pixels a latent cell, and four frames a latent frame unless `changes` say otherwise."""
     torch.manual_seed(0)
-    return AutoencoderKLCogVideoX(
-        block_out_channels=(4, 4, 4),
-        down_block_types=("CogVideoXDownBlock3D",) * 3,
-        up_block_types=("CogVideoXUpBlock3D",) * 3,
-        latent_channels=3,
-        layers_per_block=1,
-        norm_num_groups=2,
-        sample_height=64,
-        sample_width=96,
-        scaling_factor=2.0,
-    ).eval()
+    config: dict[str, Any] = {
+        "block_out_channels": (4, 4, 4),
+        "down_block_types": ("CogVideoXDownBlock3D",) * 3,
+        "up_block_types": ("CogVideoXUpBlock3D",) * 3,
+        "latent_channels": 3,
+        "layers_per_block": 1,
+        "norm_num_groups": 2,
+        "sample_height": 64,
+        "sample_width": 96,
+        "scaling_factor": 2.0,
+    }
+    return AutoencoderKLCogVideoX(**config | changes).eval()

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.loop.stage import StepOutput, StepPosition
 from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts
 from tests.data.encoding import encode_world
+from tests.models.tiny import tiny_cogvideox_vae
 
 
 @dataclasses.dataclass
@@ -55,29 +55,16 @@ class TinyWorld:
         return IngredientsTransformer3DModel(**(config | overrides))
 
 
-def tiny_vae() -> AutoencoderKLCogVideoX:
-    torch.manual_seed(0)
-    return AutoencoderKLCogVideoX(
-        block_out_channels=(4, 4, 4),
-        down_block_types=("CogVideoXDownBlock3D",) * 3,
-        up_block_types=("CogVideoXUpBlock3D",) * 3,
-        latent_channels=3,
-        layers_per_block=1,
-        norm_num_groups=2,
-        scaling_factor=2.0,
-    ).eval()
-
-
 def open_world(folder: Path) -> TinyWorld:
     """The world whose clips were encoded into a folder, in any process."""
     clips = EncodedClips([folder])
-    return TinyWorld(parts=FrozenParts(vae=tiny_vae(), clips=clips, validation_clips=clips), folder=folder)
+    return TinyWorld(parts=FrozenParts(vae=tiny_cogvideox_vae(), clips=clips, validation_clips=clips), folder=folder)
 
 
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
     folder: Path = tmp_path_factory.mktemp("encoded")
-    encode_world(folder, tiny_vae(), number=5)
+    encode_world(folder, tiny_cogvideox_vae(), number=5)
     return open_world(folder)
 
 

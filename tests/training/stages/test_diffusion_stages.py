@@ -24,7 +24,8 @@ from ingredients.training.stages.diffusion import DiffusionStage, first_frame_on
 from ingredients.training.stages.lora import exported_transformer
 from ingredients.training.stages.router import RouterConfig, RouterStage
 from tests.data.encoding import encode_world
-from tests.training.conftest import TinyWorld, compute_step, measured, tiny_vae
+from tests.models.tiny import tiny_cogvideox_vae
+from tests.training.conftest import TinyWorld, compute_step, measured
 from tests.training.scenarios import align, route
 
 Build = Callable[..., DiffusionStage]
@@ -55,7 +56,7 @@ def test_a_base_trains_everything(tiny_world: TinyWorld, tmp_path: Path) -> None
 
 
 def test_a_run_goes_on_with_the_clips_that_it_had(tiny_world: TinyWorld, tmp_path: Path) -> None:
-    encode_world(tmp_path, tiny_vae(), number=5, first_seed=7)
+    encode_world(tmp_path, tiny_cogvideox_vae(), number=5, first_seed=7)
 
     def stage(*folders: Path) -> BaseStage:
         parts = dataclasses.replace(tiny_world.parts, clips=EncodedClips(folders))

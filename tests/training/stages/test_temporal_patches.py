@@ -1,19 +1,15 @@
 """Temporal patches, and a VAE that knows no time, from clips to a video: encode, align, route, denoise."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.token_time import front_padding, token_frames
-from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, describe
-from ingredients.data.encode_data_set import encode_into
-from ingredients.data.encoded_clips import EncodedClips, claim_folder
+from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.latents import decode_clips, encode_clips, encode_images, video_to_pixels
 from ingredients.data.world_examples import draw_example
 from ingredients.models.cogvideox import COGVIDEOX
@@ -23,7 +19,8 @@ from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStag
 from ingredients.training.stages.base import BaseConfig, BaseStage
 from ingredients.training.stages.diffusion import FrozenParts
 from ingredients.training.stages.router import RouterConfig, RouterStage
-from tests.data.encoding import WORLD, ColourImageEncoder, ColourRecogniser, encode_captions
+from tests.data.encoding import WORLD, encode_world
+from tests.models.tiny import tiny_cogvideox_vae
 from tests.pipelines.stand_ins import make_pipeline
 from tests.training.conftest import TinyWorld, compute_step
 
@@ -33,45 +30,14 @@ Case = tuple[int, int, int]
 CASES = [(1, 2, 7), (1, 4, 12), (1, 4, 9), (4, 2, 9), (2, 2, 13)]
 
 
-def vae_of(temporal_ratio: int) -> AutoencoderKLCogVideoX:
-    torch.manual_seed(0)
-    return AutoencoderKLCogVideoX(
-        block_out_channels=(4, 4, 4),
-        down_block_types=("CogVideoXDownBlock3D",) * 3,
-        up_block_types=("CogVideoXUpBlock3D",) * 3,
-        latent_channels=3,
-        layers_per_block=1,
-        norm_num_groups=2,
-        temporal_compression_ratio=temporal_ratio,
-        scaling_factor=2.0,
-    ).eval()
-
-
-def encode(folder: Path, vae: AutoencoderKLCogVideoX, *, patch_size_t: int, num_frames: int) -> EncodedClips:
-    encoder = ClipEncoder(
-        vae=vae,
-        encode_prompts=encode_captions,
-        recogniser=ColourRecogniser(),
-        image_encoder=ColourImageEncoder(),
-        canvas_crop_size=16,
-        patch_size=2,
-        patch_size_t=patch_size_t,
-        config=EncoderConfig(dtype="float32"),
-    )
-    world = dataclasses.replace(WORLD, num_frames=num_frames)
-    description = describe(encoder, parts={"vae": "tiny"}, source={"seeds": "all"}, reading={})
-    claim_folder(folder, description, encoder.encode_captions([""])[0])
-    items = ((str(seed), functools.partial(draw_example, seed, world)) for seed in range(4))
-    encode_into(folder, items, encoder, batch_size=2, shard_size=4)
-    return EncodedClips([folder])
-
-
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, FrozenParts]:
     temporal_ratio, patch_size_t, num_frames = request.param
-    vae = vae_of(temporal_ratio)
+    vae = tiny_cogvideox_vae(temporal_compression_ratio=temporal_ratio)
     folder = tmp_path_factory.mktemp("clips")
-    clips = encode(folder, vae, patch_size_t=patch_size_t, num_frames=num_frames)
+    world = dataclasses.replace(WORLD, num_frames=num_frames)
+    encode_world(folder, vae, number=4, world=world, patch_size_t=patch_size_t)
+    clips = EncodedClips([folder])
     return request.param, FrozenParts(vae=vae, clips=clips, validation_clips=clips)
 
 
@@ -161,7 +127,7 @@ def test_a_video_of_temporal_patches(case: tuple[Case, FrozenParts], tiny_world:
 
 
 def test_a_vae_without_compression_in_time_treats_frames_as_pictures() -> None:
-    vae = vae_of(1)
+    vae = tiny_cogvideox_vae(temporal_compression_ratio=1)
     frames = np.random.default_rng(0).integers(0, 255, (2, 11, 16, 24, 3), dtype=np.uint8)
     latents = encode_clips(vae, video_to_pixels(frames))
     assert latents.shape == (2, 11, 3, 4, 6)
