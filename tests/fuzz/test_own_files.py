@@ -52,7 +52,7 @@ from tests.data import drawn_clips
 from tests.data.encoding import encode_world
 from tests.fuzz.damage import damaged_bytes, damaged_json
 from tests.fuzz.harness import empty_folder, fuzzed, value_or_sentence
-from tests.training.conftest import tiny_vae
+from tests.models.tiny import tiny_cogvideox_vae
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,7 +264,7 @@ def test_a_models_card_is_read_or_left_out(damage: st.DataObject) -> None:
 @pytest.fixture(scope="session")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> Files:
     folder = tmp_path_factory.mktemp("encoded")
-    encode_world(folder, tiny_vae(), number=2)
+    encode_world(folder, tiny_cogvideox_vae(), number=2)
     return Files({path.name: path.read_bytes() for path in folder.iterdir()})
 
 
