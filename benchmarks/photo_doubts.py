@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.faces.drawn_face_stack import load_drawn_face_stack
 from ingredients.faces.photo_quality import DRAWN_LIMITS, find_doubts, measure_photo
 from ingredients.model_folders.folder_names import FACE_ENCODER

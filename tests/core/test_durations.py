@@ -1,6 +1,6 @@
 import pytest
 
-from ingredients.core.durations import duration_in_words
+from ingredients.core.progress import duration_in_words
 
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86_400, 365 * 86_400
 

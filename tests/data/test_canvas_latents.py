@@ -3,9 +3,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.data import canvas_latents
-from ingredients.data.canvas_latents import encode_canvases
-from ingredients.data.latents import encode_images
+from ingredients.data import latents
+from ingredients.data.latents import encode_canvases, encode_images
 from ingredients.faces.canvas import canvas_slots, compose_canvas
 
 RATIO = 4
@@ -34,7 +33,7 @@ def test_large_canvases_are_encoded_one_after_the_other(
     together = encode(tiny_vae, samples, "before")
     sizes: list[int] = []
     hook = tiny_vae.encoder.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
-    monkeypatch.setattr(canvas_latents, "_PIXELS_AT_ONCE", 64 * 96 - 1)
+    monkeypatch.setattr(latents, "_PIXELS_AT_ONCE", 64 * 96 - 1)
     one_by_one = encode(tiny_vae, samples, "before")
     hook.remove()
     assert sizes == [1, 1, 1]

@@ -18,10 +18,10 @@ from ingredients.core.errors import OutputError, UserInputError
 from ingredients.data import clip_shards
 from ingredients.data.clip_check import check_clips
 from ingredients.data.clip_folder import METADATA_NAME
+from ingredients.data.clip_shards import INDEX_NAME
 from ingredients.data.clip_source import open_clip_source
 from ingredients.data.record_json import BadRecordError
 from ingredients.data.schema import ClipRecord
-from ingredients.data.shard_index import INDEX_NAME
 from ingredients.data.shard_writer import pack_clips
 from tests.data.drawn_clips import IDS, change, check, values_of
 

@@ -10,9 +10,9 @@ import webdataset
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.data.clip_check import iterate_usable
 from ingredients.data.clip_folder import read_clip_folder
+from ingredients.data.clip_shards import INDEX_NAME, read_index
 from ingredients.data.clip_source import open_clip_source
 from ingredients.data.schema import ClipRecord
-from ingredients.data.shard_index import INDEX_NAME, read_index
 from ingredients.data.shard_writer import pack_clips
 from tests.data.drawn_clips import IDS, change, check, people_of
 

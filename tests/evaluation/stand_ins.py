@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 
 COLOURS = {
     "red": (255, 0, 0),

@@ -6,7 +6,7 @@ import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import ModelFolderError
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.evaluation.calibrate import calibrate_judge, reconstruct_clip
 from ingredients.evaluation.calibration import JudgeCalibration, load_calibration, save_calibration
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.cases import make_cases, person_photos
 from ingredients.evaluation.judge import Judge

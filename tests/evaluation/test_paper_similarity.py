@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ingredients.evaluation.similarity import paper_face_similarity
+from ingredients.evaluation.assessment import paper_face_similarity
 
 ANA, BEN, CLEO = np.eye(3, dtype=np.float32)
 PEOPLE = np.stack([ANA, BEN])

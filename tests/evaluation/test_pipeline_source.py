@@ -10,7 +10,7 @@ import torch
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment, SimilarityScale
 from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.compare import compare_results
@@ -25,10 +25,11 @@ from ingredients.evaluation.pipeline_source import (
     PipelineSource,
     VideoRequest,
     assign_tokens,
+    balanced_recall,
     generate_videos,
     model_fingerprint,
+    probe_router,
 )
-from ingredients.evaluation.router_probe import balanced_recall, probe_router
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.scenes import render_scene

@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings, assess_tracks
+from ingredients.evaluation.assessment import (
+    SimilarityScale,
+    TrackEmbeddings,
+    assess_tracks,
+    average_faces,
+    compare_faces,
+    greedy_matches,
+)
 from ingredients.evaluation.changes import STRANGER, find_confusion
-from ingredients.evaluation.similarity import average_faces, compare_faces, greedy_matches
 
 FACES = np.array([[3, 0, 0, 0], [0, 4, 0, 0], [3, 4, 0, 0]], dtype=np.float32)
 

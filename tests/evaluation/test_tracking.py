@@ -1,6 +1,6 @@
 import pytest
 
-from ingredients.evaluation.tracking import TrackingConfig, track_faces
+from ingredients.evaluation.judge import TrackingConfig, track_faces
 from tests.evaluation.stand_ins import make_face
 
 

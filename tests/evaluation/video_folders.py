@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.evaluate import evaluate

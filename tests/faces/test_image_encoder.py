@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from ingredients.faces.image_encoder import ImageEncoderConfig, evenly_spaced_layers, preprocess
-from ingredients.faces.word_tokenizer import BEGIN_ID, END_ID, PAD_ID, UNKNOWN_ID, WordTokenizer
+from ingredients.faces.image_encoder import (
+    BEGIN_ID,
+    END_ID,
+    PAD_ID,
+    UNKNOWN_ID,
+    ImageEncoderConfig,
+    WordTokenizer,
+    evenly_spaced_layers,
+    preprocess,
+)
 
 from .tiny_faces import noise_photo, tiny_encoder
 

@@ -8,7 +8,7 @@ import skimage.data
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.faces.alignment import ARCFACE_TEMPLATE
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.dlib_faces import DlibFaceDetector

@@ -6,14 +6,13 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.faces.alignment import FFHQ_TEMPLATE
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig
-from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip
+from ingredients.faces.image_encoder import SPECIAL_WORDS, DualEncoder, ImageEncoderConfig, WordTokenizer, build_clip
 from ingredients.faces.picture_kind import PictureKindClassifier, PictureKindConfig, PictureKindNetwork
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
-from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer
 
 WORDS = ("a", "beach", "on", "people", "two", "wave")
 DETECTOR = DetectorConfig(widths=(4, 6, 8, 10, 12), head_width=6)

@@ -14,8 +14,8 @@ from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.json_yaml import write_json, write_json_lines
 from ingredients.core.output_folders import MARKER_NAME, claim_folder
 from ingredients.data.clip_folder import METADATA_NAME, iterate_records, read_clip_folder
+from ingredients.data.clip_shards import INDEX_NAME, ShardIndex, read_index, write_index
 from ingredients.data.encoded_clips import DESCRIPTION_NAME, EMPTY_PROMPT_NAME, EncodedClips, shard_paths
-from ingredients.data.shard_index import INDEX_NAME, ShardIndex, read_index, write_index
 from ingredients.data.world_folder import write_world_folder
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.calibration import load_calibration, save_calibration

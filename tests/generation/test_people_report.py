@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from ingredients.core.errors import NoFaceError
-from ingredients.core.faces_types import Face
-from ingredients.evaluation.assessment import SimilarityScale
+from ingredients.core.protocols import Face
+from ingredients.evaluation.assessment import SimilarityScale, average_faces
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.similarity import average_faces
 from ingredients.generation.people_report import PersonReport, report_people
 from tests.evaluation.stand_ins import (
     COLOURS,

@@ -13,13 +13,12 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.faces.alignment import FFHQ_TEMPLATE
 from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig
-from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, build_clip
+from ingredients.faces.image_encoder import SPECIAL_WORDS, DualEncoder, ImageEncoderConfig, WordTokenizer, build_clip
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
-from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ingredients.pipelines.prompt_numbers import count_people, says_who
+from ingredients.pipelines.prompts import count_people, says_who
 from ingredients.world import describe_scene, sample_scene
 
 

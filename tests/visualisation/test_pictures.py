@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ingredients.core.errors import UserInputError
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.core.token_time import token_frames
 from ingredients.visualisation.clip_sheet import FRAME_HEIGHT, clip_row
 from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread, mark_reference

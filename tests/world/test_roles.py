@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from ingredients.world import EACH_OWN, TOGETHER, Scene, SceneSpec, render_scene, sample_identity, sample_scene
-from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS, role_vocabulary, vocabulary, words
+from ingredients.world.captions import EXPRESSIONS, NAMES, ROLE_ACTIONS, role_vocabulary, vocabulary, words
 from ingredients.world.identity import HAIR_COLOURS, SKINS
-from ingredients.world.names import NAMES
 
 
 def scenes(count: int, *, num_people: int | None = None, action: str | None = None) -> list[SceneSpec]:

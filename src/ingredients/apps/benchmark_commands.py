@@ -201,7 +201,7 @@ def run(
 def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
     """Writes card and figure; where matplotlib is missing, the card goes without."""
     from ingredients.evaluation.casebook.benchmark import FIGURE_NAME
-    from ingredients.evaluation.casebook.card import prompt_contents, write_card
+    from ingredients.evaluation.casebook.making import prompt_contents, write_card
     from ingredients.media.pictures import write_picture
     from ingredients.visualisation.distribution import evaluation_set_figure
 

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.faces.alignment import crop_ffhq
-from ingredients.faces.face_choice import from_left, largest_face
+from ingredients.faces.face_choice import from_left, largest_face, without_flat
 from ingredients.faces.face_stack import FaceReader
 from ingredients.faces.facial_extractor import check_embeds
-from ingredients.faces.flat_places import without_flat
 from ingredients.faces.photo_quality import PhotoDoubt, find_doubts, measure_photo
 from ingredients.faces.picture_kind import PictureKind, PictureLook, doubts_about
 from ingredients.visualisation.faces_sheet import faces_sheet, photo_row

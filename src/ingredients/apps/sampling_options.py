@@ -14,8 +14,7 @@ import typer
 
 from ingredients.core.config import field_docstrings
 from ingredients.core.errors import ArgumentError
-from ingredients.core.numbers import check_number
-from ingredients.core.ranges import declared_range
+from ingredients.core.ranges import check_number, declared_range
 from ingredients.model_folders.sampling_settings import SamplingSettings
 
 _CommandT = TypeVar("_CommandT", bound=Callable[..., None])

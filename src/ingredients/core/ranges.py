@@ -1,15 +1,18 @@
-"""The range of a setting as a part of its declaration, such as `Annotated[int, Range(at_least=1)]`.
+"""Numbers and what they may be: ranges as parts of declarations, such as `Annotated[int, Range(at_least=1)]`.
 
-A number that is declared without one must still be finite.
+A number that is declared without one must still be finite. Nothing heavy is imported here, so that options are checked
+at once.
 """
 
 import dataclasses
 import functools
 import math
+import operator
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, SupportsFloat, SupportsIndex
 
+from ingredients.core.errors import ArgumentError
 from ingredients.core.json_yaml import found
 
 Number = int | float
@@ -156,3 +159,39 @@ def _said(bound: Number) -> str:
         sign = "-" if bound < 0 else ""
         return f"{sign}2**{power}" + (" - 1" if bound > 0 else "")
     return f"{bound:,}"
+
+
+LARGEST_NUMBER = 3.4028234663852886e38
+"""In single precision, in which models compute."""
+
+
+def check_number(name: str, value: SupportsFloat) -> float:
+    """A number that is finite, also in single precision.
+
+    Raises:
+        ArgumentError: if it is none.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if math.isnan(number) or isinstance(value, bool | str):
+        raise ArgumentError(f"{name} must be a number, not {str(value)[:40]}.")
+    if abs(number) > LARGEST_NUMBER:
+        raise ArgumentError(f"{name} is {str(value)[:40]}, which is more than a model can count to; make it smaller.")
+    return number
+
+
+def whole_number(name: str, value: SupportsIndex, *, least: int) -> int:
+    """A whole number, also one of numpy's or PyTorch's.
+
+    Raises:
+        ArgumentError: if it is none, or smaller than `least`.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise ArgumentError(f"{name} must be a whole number, {least} or more, not {str(value)[:40]}.")
+    return number

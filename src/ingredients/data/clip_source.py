@@ -8,10 +8,16 @@ from typing import ClassVar
 
 from ingredients.core.errors import UserInputError
 from ingredients.data.clip_folder import METADATA_NAME, iterate_lines, iterate_records
-from ingredients.data.clip_shards import SHARD_SUFFIX, count_clips, iterate_shard, list_shards
+from ingredients.data.clip_shards import (
+    INDEX_NAME,
+    SHARD_SUFFIX,
+    count_clips,
+    counted_clips,
+    iterate_shard,
+    list_shards,
+)
 from ingredients.data.record_json import BadRecordError
 from ingredients.data.schema import ClipRecord
-from ingredients.data.shard_index import INDEX_NAME, counted_clips
 
 ClipItem = tuple[str, ClipRecord | BadRecordError]
 """Where something stands (a line, or a shard and its sample), and the record or what is wrong with it."""

@@ -14,11 +14,18 @@ from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import OnBadInput, ProgressCallback
 from ingredients.data.clip_check import OnBadClip, select_usable
-from ingredients.data.clip_shards import RECORD_SUFFIX, SHARD_SUFFIX, count_clips, list_shards
+from ingredients.data.clip_shards import (
+    RECORD_SUFFIX,
+    SHARD_SUFFIX,
+    ShardIndex,
+    count_clips,
+    list_shards,
+    read_index,
+    write_index,
+)
 from ingredients.data.clip_source import ClipItem, ClipSource
 from ingredients.data.record_json import record_to_json
 from ingredients.data.schema import ClipRecord
-from ingredients.data.shard_index import ShardIndex, read_index, write_index
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 _PLAIN_SUFFIX = re.compile(r"[a-z0-9]{1,8}")

@@ -20,8 +20,8 @@ from ingredients.data.encode_data_set import encode_data_set
 from ingredients.data.world_folder import person_id
 from ingredients.world import WORLD_VERSION, Identity, Split, render_portrait, render_scene, sample_scene
 from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
+from ingredients.world.scenes import VISIBLE, face_states
 from ingredients.world.styles import STYLES, TOGETHER
-from ingredients.world.visibility import VISIBLE, face_states
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

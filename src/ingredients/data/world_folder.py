@@ -20,9 +20,8 @@ from ingredients.data.schema import ClipRecord, PersonTrack
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_video
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_scene
-from ingredients.world.scenes import Scene
+from ingredients.world.scenes import VISIBLE, Scene, face_states
 from ingredients.world.styles import TOGETHER, SceneStyle
-from ingredients.world.visibility import VISIBLE, face_states
 
 _CRF = 4
 """Nearly lossless: what is drawn is what is learnt."""

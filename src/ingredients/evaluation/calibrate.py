@@ -13,8 +13,7 @@ from diffusers import AutoencoderKLCogVideoX
 from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.faces_types import Face
-from ingredients.core.protocols import ProgressCallback
+from ingredients.core.protocols import Face, ProgressCallback
 from ingredients.data.latents import decode_clips, encode_clips, video_to_pixels
 from ingredients.evaluation.assessment import ClipAssessment, SimilarityScale
 from ingredients.evaluation.calibration import ClipSummary, JudgeCalibration, VaeMotion, save_calibration

@@ -26,8 +26,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import Float32Array
-from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings, mean_similarities
-from ingredients.evaluation.similarity import Measure, compare_faces
+from ingredients.evaluation.assessment import (
+    Measure,
+    SimilarityScale,
+    TrackEmbeddings,
+    compare_faces,
+    mean_similarities,
+)
 
 STRANGER = -1
 MISSING = -2

@@ -24,9 +24,15 @@ from scipy.optimize import linear_sum_assignment
 from ingredients.core.arrays import Float32Array
 from ingredients.core.config import load_config, save_config
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings, mean_similarities
+from ingredients.evaluation.assessment import (
+    Measure,
+    SimilarityScale,
+    TrackEmbeddings,
+    average_faces,
+    compare_faces,
+    mean_similarities,
+)
 from ingredients.evaluation.known_people import KnownPerson
-from ingredients.evaluation.similarity import Measure, average_faces, compare_faces
 
 MIN_COMPARISONS = 10
 """Fewer comparisons of the same person, or of strangers, make no scale."""

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import UserInputError
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.evaluation.case_record import INCEPTION_DIM
 from ingredients.faces.onnx_faces import OnnxNetwork
 

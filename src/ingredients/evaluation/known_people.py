@@ -18,13 +18,13 @@ import numpy as np
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import UserInputError
-from ingredients.core.faces_types import Face
 from ingredients.core.input_files import open_file
+from ingredients.core.protocols import Face
+from ingredients.evaluation.assessment import average_faces
 from ingredients.evaluation.case_record import INCEPTION_DIM
 from ingredients.evaluation.cases import FIRST_DISTRACTOR_SEED, PHOTOS_PER_PERSON, Case, Person, person_photos
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.similarity import average_faces
 from ingredients.media.photos import load_photo
 from ingredients.world.identity import Identity, sample_identity
 

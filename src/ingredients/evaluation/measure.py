@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.faces_types import Face
-from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
+from ingredients.core.protocols import Face
+from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings, paper_face_similarity
 from ingredients.evaluation.case_record import (
     CaseRecord,
     ChangesRecord,
@@ -30,7 +30,6 @@ from ingredients.evaluation.judge import ClipView, Judge
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import KnownPeople, KnownPerson
 from ingredients.evaluation.metrics.motion import frame_changes
-from ingredients.evaluation.similarity import paper_face_similarity
 from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
 
 _DECIMALS = 5

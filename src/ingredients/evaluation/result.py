@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ingredients.core.config import config_to_dict
-from ingredients.evaluation.assessment import SimilarityScale
+from ingredients.evaluation.assessment import Measure, SimilarityScale
 from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.case_record import RECORD_PARTS, CaseRecord, TextEncoderName
 from ingredients.evaluation.changes import Confusion, confusion_matrix
@@ -14,7 +14,6 @@ from ingredients.evaluation.folder_scale import FolderScale
 from ingredients.evaluation.metrics.motion import motion_by_transition
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.metrics.router import mean_recall_table
-from ingredients.evaluation.similarity import Measure
 from ingredients.evaluation.statistics import Estimate
 from ingredients.evaluation.tables import (
     ReportedCase,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.core.ranges import Range, Width, check_ranges
 from ingredients.faces.weights import use_channels_last
 

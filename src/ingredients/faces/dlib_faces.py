@@ -18,8 +18,8 @@ import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import MissingDependencyError
-from ingredients.core.faces_types import Face
 from ingredients.core.optional_dependencies import import_optional
+from ingredients.core.protocols import Face
 from ingredients.faces.alignment import Template, align_face
 from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
 

@@ -1,11 +1,18 @@
-"""Which of the faces in a photo is meant: by size, by side, or by number from left to right."""
+"""Which of the faces in a photo is meant: by size, by side, or by number from left to right; and where none can be.
+
+A network says something of every input, and some say "a face" of pure black: its embedding, the same for every black
+picture, would then have a likeness to somebody. So no face is found in a black frame, or on a wall of one colour.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
+import numpy as np
+
+from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import PhotoError, UserInputError
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 
 FaceChoice: TypeAlias = Literal["largest", "left", "right"] | int
 """A number counts from 1, from left to right, as `ingredients faces` shows them."""
@@ -71,3 +78,21 @@ def choose_face(faces: Sequence[Face], choice: FaceChoice, *, label: str) -> Fac
 
 def _middle(face: Face) -> float:
     return float(face.box[0] + face.box[2])
+
+
+_FLAT = 2.0
+"""Standard deviation of a colour, of 255, up to which a place is flat: chosen low, not measured; values that differ by
+less than four steps stay below it."""
+
+
+def without_flat(image: UInt8Array, faces: Iterable[Face]) -> list[Face]:
+    """The faces in whose box an RGB image (H, W, 3) shows anything."""
+    return [face for face in faces if not _is_flat(image, face)]
+
+
+def _is_flat(image: UInt8Array, face: Face) -> bool:
+    height, width = image.shape[:2]
+    left, right = np.clip([face.box[0], face.box[2] + 1], 0, width).astype(int)
+    top, bottom = np.clip([face.box[1], face.box[3] + 1], 0, height).astype(int)
+    inside = image[top:bottom, left:right]
+    return inside.size == 0 or float(inside.reshape(-1, inside.shape[-1]).std(axis=0).max()) <= _FLAT

@@ -19,12 +19,10 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import NoFaceError, NotFiniteError, PhotographError, UserInputError
-from ingredients.core.faces_types import Face
 from ingredients.core.finite import all_finite
-from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder, ImageFeatures
+from ingredients.core.protocols import Face, FaceDetector, FaceRecogniser, ImageEncoder, ImageFeatures
 from ingredients.faces.alignment import crop_ffhq, sharpness
-from ingredients.faces.face_choice import choose_face
-from ingredients.faces.flat_places import without_flat
+from ingredients.faces.face_choice import choose_face, without_flat
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.faces.photo_quality import DRAWN_LIMITS, PhotoLimits, PhotoQuality, find_doubts, measure_photo
 from ingredients.faces.picture_kind import (

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, NotFiniteError
-from ingredients.core.faces_types import Face
 from ingredients.core.optional_dependencies import import_optional
+from ingredients.core.protocols import Face
 from ingredients.faces.alignment import crop_arcface, crop_ffhq
 from ingredients.faces.onnx_maps import NUM_MAPS, with_map_outputs
 from ingredients.faces.recogniser import maps_to_tokens

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.faces.alignment import ARCFACE_TEMPLATE, crop_arcface, similarity_transform
 
 _NOSE_DEPTH = 0.43

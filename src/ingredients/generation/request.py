@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ingredients.core.errors import PromptError, UserInputError
-from ingredients.core.numbers import check_number
 from ingredients.core.printable import check_letters, printable
+from ingredients.core.ranges import check_number
 from ingredients.model_folders.sampling_settings import SamplingOverrides, SamplingSettings
 from ingredients.pipelines.prompts import check_prompts
 

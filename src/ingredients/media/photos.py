@@ -4,9 +4,12 @@ Legend: H/W pixels.
 """
 
 import contextlib
+import functools
 import io
 import logging
+import os
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +17,92 @@ from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import PhotoError
 from ingredients.core.input_files import open_input
-from ingredients.core.native_lines import native_lines_hidden
 from ingredients.core.warnings_told import PhotoWarning
-from ingredients.media.colour_profiles import BadProfileError, to_srgb
+
+_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+"""ICC's names for the colour spaces of Pillow's modes."""
+
+_SAME = 1
+"""Levels by which a profile's colours may differ from sRGB's and are left as they are: rounding."""
+
+
+class BadProfileError(ValueError):
+    """A profile that cannot be used, and why."""
+
+
+def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Gives a picture (mode L, RGB or CMYK) as RGB in the colours of sRGB.
+
+    A profile that is sRGB itself leaves every value as it is.
+
+    Raises:
+        BadProfileError: if the profile is broken, or belongs to pictures of another kind.
+    """
+    try:
+        transform = _transform(profile, image.mode)
+        if image.mode == "RGB" and _changes_nothing(transform):
+            return image
+        converted = transform.apply(image)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, BadProfileError):
+            raise
+        raise BadProfileError(" ".join(str(error).split()) or type(error).__name__) from error
+    return converted
+
+
+@functools.lru_cache(maxsize=8)  # photos of one camera carry one profile
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    space = source.profile.xcolor_space.strip()
+    if space != _SPACES[mode]:
+        raise BadProfileError(f"it is for {space}, and the picture is {_SPACES[mode]}")
+    return ImageCms.buildTransform(
+        source,
+        ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
+        renderingIntent=ImageCms.Intent.PERCEPTUAL,
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    levels: UInt8Array = np.linspace(0, 255, 9).round().astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    shown = np.asarray(transform.apply(Image.fromarray(colours)))
+    return int(np.abs(shown.astype(int) - colours).max()) <= _SAME
+
+
+_STANDARD_ERROR = 2
+_one_at_a_time = threading.RLock()  # two that overlapped would leave standard error closed for good
+
+
+@contextlib.contextmanager
+def native_lines_hidden() -> Iterator[None]:
+    """Drops what the whole process writes to standard error while the block runs: for short calls into a library.
+
+    What such a library has to say comes as an exception as well, which is turned into a sentence of ours.
+    """
+    with _one_at_a_time:
+        try:
+            kept = os.dup(_STANDARD_ERROR)
+        except OSError:  # it is closed already
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, _STANDARD_ERROR)
+            yield
+        finally:
+            os.dup2(kept, _STANDARD_ERROR)
+            os.close(nowhere)
+            os.close(kept)
+
 
 MAX_PHOTO_PIXELS = 64_000_000
 """More pixels than this are refused before anything is decoded (phones make up to 50 million)."""

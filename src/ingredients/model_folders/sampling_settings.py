@@ -12,8 +12,7 @@ from typing import Annotated, Any, Self, TypeAlias
 from ingredients.core.config import save_config
 from ingredients.core.errors import ArgumentError
 from ingredients.core.model_files import read_model_record
-from ingredients.core.numbers import check_number, whole_number
-from ingredients.core.ranges import Range, Share, declared_range
+from ingredients.core.ranges import Range, Share, check_number, declared_range, whole_number
 
 SAMPLING_DEFAULTS_NAME = "sampling_defaults.json"
 

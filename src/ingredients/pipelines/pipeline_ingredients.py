@@ -26,12 +26,11 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 from ingredients.core.errors import ArgumentError, ModelFolderError, ShapeError
 from ingredients.core.finite import check_given, check_made
 from ingredients.core.json_yaml import to_json
-from ingredients.core.numbers import check_number, whole_number
 from ingredients.core.out_of_memory import explained_out_of_memory
 from ingredients.core.protocols import DifferentiableRecogniser
+from ingredients.core.ranges import check_number, whole_number
 from ingredients.core.warnings_told import PhotoWarning
-from ingredients.data.canvas_latents import encode_slots
-from ingredients.data.latents import decode_clips
+from ingredients.data.latents import decode_clips, encode_slots
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.face_stack_name import FaceStackName

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.training_log import LOG_NAME
 from ingredients.evaluation.case_record import CaseRecord
-from ingredients.evaluation.casebook.card import prompt_contents
 from ingredients.evaluation.casebook.drawn import drawn_benchmark, drawn_cases
+from ingredients.evaluation.casebook.making import prompt_contents
 from ingredients.evaluation.cases import Case
 from ingredients.evaluation.metrics.router import last_half_recall
 from ingredients.faces.canvas import compose_canvas

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingredients.evaluation.casebook.drawn import drawn_cases
-from ingredients.evaluation.router_probe import probe_router
+from ingredients.evaluation.pipeline_source import probe_router
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.world.scenes import render_scene

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.visualisation.fonts import load_font
 from ingredients.visualisation.layout import (
     Colour,

@@ -6,8 +6,7 @@ the right of the picture, v down. F is the number of frames.
 
 import numpy as np
 
-from ingredients.world.features import draw_features
-from ingredients.world.hair import draw_hair_behind, draw_hair_in_front, draw_hat
+from ingredients.world.features import draw_features, draw_hair_behind, draw_hair_in_front, draw_hat
 from ingredients.world.identity import CLOTH_COLOURS, HAIR_COLOURS, SKINS, Identity
 from ingredients.world.performance import FACE_HALF_HEIGHT, Performance
 from ingredients.world.shapes import (

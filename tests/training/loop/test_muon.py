@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ingredients.training.loop.muon import Muon, orthogonalise
+from ingredients.training.loop.optimizers import Muon, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(5, 9), (9, 5), (7, 7)])

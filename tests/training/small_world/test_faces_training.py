@@ -24,6 +24,7 @@ from ingredients.training.small_world.faces.detector import (
     train_judge_detector,
 )
 from ingredients.training.small_world.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.picture_kind import (
     PictureKindTrainingConfig,
     close_up_config,
@@ -32,7 +33,6 @@ from ingredients.training.small_world.faces.picture_kind import (
     train_close_ups,
     train_picture_kind,
 )
-from ingredients.training.small_world.faces.pools import Pool, cached_pool
 from ingredients.training.small_world.faces.recognition import (
     JudgeTrainingConfig,
     RecogniserTrainingConfig,
@@ -42,7 +42,7 @@ from ingredients.training.small_world.faces.recognition import (
 )
 from ingredients.training.small_world.pack import pack_face_networks
 from ingredients.world import Scene
-from ingredients.world.visibility import HIDDEN, VISIBLE, face_states
+from ingredients.world.scenes import HIDDEN, VISIBLE, face_states
 
 
 def _trainer(num_steps: int = 3) -> TrainerConfig:

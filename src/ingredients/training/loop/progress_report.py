@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ingredients.core.durations import duration_in_words
+from ingredients.core.progress import duration_in_words
 
 
 class ProgressReport:

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import torch
 
-from ingredients.core.durations import duration_in_words
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.progress import duration_in_words
 from ingredients.core.warnings_told import Notice
-from ingredients.data.canvas_latents import pictures_at_once
+from ingredients.data.latents import pictures_at_once
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models.flops import training_flops
 from ingredients.pipelines.execution.memory_estimate import (

@@ -16,8 +16,8 @@ from ingredients.core.files import atomic_folder
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.core.ranges import Count, Range, Share, Width, check_ranges
 from ingredients.data.batches import ClipBatch, ReferenceSource, draw_batch
-from ingredients.data.canvas_latents import encode_canvases
 from ingredients.data.encoded_clips import EncodedClips
+from ingredients.data.latents import encode_canvases
 from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
 from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
 from ingredients.models import IngredientsTransformer3DModel

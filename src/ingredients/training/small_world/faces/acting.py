@@ -25,11 +25,10 @@ from ingredients.faces.acting_judge import (
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb
-from ingredients.training.small_world.faces.part_run import train_part
-from ingredients.training.small_world.faces.pools import Pool, cached_pool
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
 from ingredients.world import EACH_OWN, Scene, SceneSpec, Split, render_scene, sample_scene
 from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
-from ingredients.world.visibility import VISIBLE, face_states
+from ingredients.world.scenes import VISIBLE, face_states
 
 PART = "acting-judge"
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.config import load_config
-from ingredients.core.faces_types import Face
+from ingredients.core.protocols import Face
 from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.faces.detector import (
     STRIDE,
@@ -33,12 +33,16 @@ from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
 from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
-from ingredients.training.small_world.faces.batch_norm import recalibrate_batch_norm
-from ingredients.training.small_world.faces.part_run import train_part, trained_part
-from ingredients.training.small_world.faces.pools import Pool, cached_pool
+from ingredients.training.small_world.faces.part_run import (
+    Pool,
+    cached_pool,
+    recalibrate_batch_norm,
+    train_part,
+    trained_part,
+)
 from ingredients.world import MAX_PEOPLE, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.identity import Split
-from ingredients.world.visibility import ABSENT, HIDDEN, VISIBLE, face_states
+from ingredients.world.scenes import ABSENT, HIDDEN, VISIBLE, face_states
 
 PART, JUDGE_PART = "detector", "judge-detector"
 WEIGHTS_NAME = "detector.safetensors"

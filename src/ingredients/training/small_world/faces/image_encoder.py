@@ -23,20 +23,21 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.ranges import Count, Range, Weight, check_ranges
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.image_encoder import (
+    SPECIAL_WORDS,
     DualEncoder,
     ImageEncoderConfig,
+    WordTokenizer,
     build_clip,
     preprocess,
     save_dual_encoder,
+    split_words,
     text_embeds,
 )
-from ingredients.faces.word_tokenizer import SPECIAL_WORDS, WordTokenizer, split_words
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead, SceneAttributeHead
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
-from ingredients.training.small_world.faces.part_run import train_part
-from ingredients.training.small_world.faces.pools import Pool, cached_pool
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
 from ingredients.world import (
     Identity,
     SceneSpec,
@@ -48,7 +49,7 @@ from ingredients.world import (
     sample_scene,
     vocabulary,
 )
-from ingredients.world.visibility import VISIBLE, face_states
+from ingredients.world.scenes import VISIBLE, face_states
 
 PART = "image-encoder"
 CONFIG_NAME = "config.yaml"

@@ -44,18 +44,22 @@ from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
 from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb
-from ingredients.training.small_world.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.small_world.faces.foreign_pictures import (
     draw_other_style,
     draw_photographic,
     photographic_from,
     restyled,
 )
-from ingredients.training.small_world.faces.part_run import train_part, trained_part
-from ingredients.training.small_world.faces.pools import Pool, cached_pool
+from ingredients.training.small_world.faces.part_run import (
+    Pool,
+    cached_pool,
+    recalibrate_batch_norm,
+    train_part,
+    trained_part,
+)
 from ingredients.world import Split, render_portrait, render_scene, sample_identity, sample_scene
+from ingredients.world.scenes import VISIBLE, face_states
 from ingredients.world.styles import STYLES
-from ingredients.world.visibility import VISIBLE, face_states
 
 PART, CLOSE_UP_PART = "picture-kind", "picture-kind-close-ups"
 CONFIG_NAME = "config.yaml"

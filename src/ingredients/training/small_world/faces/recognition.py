@@ -34,13 +34,11 @@ from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeSte
 from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead
 from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
-from ingredients.training.small_world.faces.batch_norm import recalibrate_batch_norm
 from ingredients.training.small_world.faces.detector import load_trained_detector
-from ingredients.training.small_world.faces.part_run import train_part
-from ingredients.training.small_world.faces.pools import Pool, cached_pool
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool, recalibrate_batch_norm, train_part
 from ingredients.training.small_world.faces.verification import measure_recogniser
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_identity, sample_scene
-from ingredients.world.visibility import VISIBLE, face_states
+from ingredients.world.scenes import VISIBLE, face_states
 
 RECOGNISER_PART, JUDGE_PART = "recogniser", "judge"
 RECOGNISER_WEIGHTS_NAME, JUDGE_WEIGHTS_NAME = "recogniser.safetensors", "judge.safetensors"

@@ -12,7 +12,7 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.faces.detector import HeatmapFaceDetector, intersection_over_union
 from ingredients.faces.recogniser import ArcFaceRecogniser
 from ingredients.world import Identity, render_portrait, render_scene, sample_identity, sample_scene
-from ingredients.world.visibility import VISIBLE, face_states
+from ingredients.world.scenes import VISIBLE, face_states
 
 NUM_DISTRACTORS = 98
 """Held-out people that a face is ranked among; half of them share skin, hair colour and hat (DESIGN: right person)."""
