@@ -113,7 +113,7 @@ def step_of(trainer: Trainer, batches: Batches) -> Callable[[], object]:
 def time_caches(subject: Subject, batch_size: int, step_seconds: float, rounds: int) -> None:
     """Prints what a step would cost that encoded its clips itself, each person by one photo."""
     assert subject.runs is not None
-    encoder = load_clip_encoder(subject.runs, EncoderConfig(num_frame_references=0))
+    encoder = load_clip_encoder(subject.runs, EncoderConfig(num_frame_references=0), model="small_world")
     examples = [with_one_photo(draw_example(seed, WorldExampleConfig())) for seed in range(batch_size)]
     captions = [example.caption for example in examples]
     config = dataclasses.replace(AlignPartConfig().stage, batch_size=batch_size, image_share=0.0)

@@ -57,12 +57,23 @@ def encode_captions(captions: Sequence[str]) -> torch.Tensor:
     return torch.stack([torch.randn(20, 8, generator=generator) for generator in rows])
 
 
+def find_words(caption: str, phrases: Sequence[str | None]) -> torch.Tensor:
+    """(N, 20) of the words of a caption, as if each were a token: where those of each phrase are."""
+    words = caption.lower().split()
+    found = torch.zeros(len(phrases), 20, dtype=torch.bool)
+    for person, phrase in enumerate(phrases):
+        for index, word in enumerate(words[:20]):
+            found[person, index] = phrase is not None and word.strip(".,:") in phrase.lower().split()
+    return found
+
+
 def tiny_encoder(
     vae: AutoencoderKLCogVideoX, config: EncoderConfig | None = None, *, patch_size_t: int | None = None
 ) -> ClipEncoder:
     return ClipEncoder(
         vae=vae,
         encode_prompts=encode_captions,
+        find_phrases=find_words,
         recogniser=ColourRecogniser(),
         image_encoder=ColourImageEncoder(),
         canvas_crop_size=16,

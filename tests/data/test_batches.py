@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -9,7 +10,9 @@ from ingredients.data.batches import draw_batch, draw_reference
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import SampleDraw, SampleOrder
 from ingredients.data.world_examples import draw_example
-from tests.data.encoding import WORLD, encode_world
+from ingredients.world import EACH_OWN
+from tests.data.encoding import WORLD, encode_world, find_words
+from tests.models.tiny import tiny_cogvideox_vae
 
 
 def draws(clips: EncodedClips, number: int, *, seed: int = 0) -> list[SampleDraw]:
@@ -141,3 +144,54 @@ def test_clips_of_earlier_versions_have_no_frames_to_draw_together(clips: Encode
     """There, the people are taken from frames of the clip, each from its own."""
     for sample in draws(clips, 12):
         assert draw_reference(clips, sample, 0, source="same_frame")[0] == sample.index
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> EncodedClips:
+    """Clips of roles, each latent frame of which is a picture, in patches of two."""
+    folder = tmp_path_factory.mktemp("pictures")
+    world = dataclasses.replace(WORLD, num_frames=5, style=EACH_OWN.name)
+    vae = tiny_cogvideox_vae(temporal_compression_ratio=1)
+    encode_world(folder, vae, number=4, world=world, patch_size_t=2)
+    return EncodedClips([folder])
+
+
+def test_words_that_stand_for_people_follow_the_order_of_the_photos(pictures: EncodedClips) -> None:
+    world = dataclasses.replace(WORLD, num_frames=5, style=EACH_OWN.name)
+    examples = [draw_example(index, world) for index in range(4)]
+    assert any(phrase for example in examples for phrase in example.phrases)
+    for sample in draws(pictures, 12):
+        batch = draw_batch(pictures, [sample], patch_size_t=2)
+        example = examples[sample.index]
+        assert batch.phrase_tokens is not None
+        people = torch.randperm(len(example.phrases), generator=sample.generator("order"))
+        assert torch.equal(batch.phrase_tokens[0], find_words(example.caption, example.phrases)[people])
+    whole = draw_batch(pictures, draws(pictures, 4), patch_size_t=2)
+    assert whole.phrase_tokens is not None
+    assert whole.phrase_tokens.shape == (4, whole.people.id_mask.shape[1], 20)
+    assert not whole.phrase_tokens[~whole.people.id_mask].any()
+    dropped = draw_batch(pictures, draws(pictures, 4), patch_size_t=2, caption_drop=1.0)
+    assert dropped.phrase_tokens is not None
+    assert not dropped.phrase_tokens.any()
+
+
+def test_an_image_is_any_frame_of_a_clip_of_pictures(pictures: EncodedClips) -> None:
+    shown = set()
+    for sample in draws(pictures, 60):
+        batch = draw_batch(pictures, [sample], is_image=True, patch_size_t=2)
+        latents = pictures.tensor(sample.index, "latents")
+        assert torch.equal(batch.latents[0, 0], batch.latents[0, 1])
+        (frame,) = [index for index, each in enumerate(latents) if torch.equal(each, batch.latents[0, 0])]
+        shown.add(frame)
+        order = torch.randperm(len(batch.references[0]), generator=sample.generator("order"))
+        landmarks = pictures.tensor(sample.index, "frame_landmarks")[frame][order]
+        assert torch.equal(batch.face_landmarks[0].nan_to_num(-1), landmarks.nan_to_num(-1))
+        stored = pictures.tensor(sample.index, "routing_targets").view(3, -1)[(frame + 1) // 2]  # one copy in front
+        for identity, person in enumerate(order.tolist()):
+            assert torch.equal(batch.routing_targets[0] == identity, stored == person)
+    assert shown == set(range(5))
+
+
+def test_clips_without_phrases_say_so(clips: EncodedClips) -> None:
+    assert draw_batch(clips, draws(clips, 3)).phrase_tokens is None
+    assert clips.entries[0].also == ()

@@ -7,7 +7,7 @@ import torch
 
 from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from tests.models.tiny import NUM_TOKENS, tiny_call, tiny_identities, tiny_transformer
+from tests.models.tiny import NUM_TEXT_TOKENS, NUM_TOKENS, tiny_call, tiny_identities, tiny_transformer
 
 ROUTINGS = ["argmax", "softmax", "uniform"]
 FORMS = ["plain", "folded"]
@@ -299,3 +299,57 @@ def test_wrong_inputs_are_named(model: IngredientsTransformer3DModel) -> None:
 
 def same_bits(first: torch.Tensor, second: torch.Tensor) -> bool:
     return torch.equal(first.view(torch.int32), second.view(torch.int32))
+
+
+@pytest.fixture(scope="module")
+def named_model() -> IngredientsTransformer3DModel:
+    model = tiny_transformer(id_phrases=True).requires_grad_(False)
+    torch.nn.init.normal_(model.phrase_proj.weight, generator=torch.Generator().manual_seed(5))
+    return model
+
+
+def phrase_tokens(*said: tuple[int, int, int]) -> torch.Tensor:
+    """(2, 3, T), True at (row, identity, token)."""
+    tokens = torch.zeros(2, 3, NUM_TEXT_TOKENS, dtype=torch.bool)
+    for place in said:
+        tokens[place] = True
+    return tokens
+
+
+def test_the_words_that_stand_for_a_person_hear_of_the_photos(named_model: IngredientsTransformer3DModel) -> None:
+    said = phrase_tokens((0, 1, 2), (0, 1, 3), (1, 0, 5), (1, 2, 5))
+    features = prepare(named_model, 2, 3, phrase_tokens=said)
+    known = named_model.phrase_proj(features.id_tokens.mean(dim=2))
+    expected = torch.zeros(2, NUM_TEXT_TOKENS, 48)
+    expected[0, 2] = expected[0, 3] = known[0, 1]
+    expected[1, 5] = known[1, 0] + known[1, 2]
+    torch.testing.assert_close(features.phrases, expected)
+    plain = named_model(**tiny_call(2), identity_features=prepare(named_model, 2, 3)).sample
+    named = named_model(**tiny_call(2), identity_features=features).sample
+    assert not torch.allclose(plain, named, atol=1e-3)
+    nothing = named_model(**tiny_call(2), identity_features=prepare(named_model, 2, 3, phrase_tokens=phrase_tokens()))
+    assert torch.equal(nothing.sample, plain)
+    without = named_model(**tiny_call(2)).sample
+    assert torch.equal(named_model(**tiny_call(2), identity_features=features, face_scale=0.0).sample, without)
+
+
+def test_whoever_is_not_shown_is_not_named(named_model: IngredientsTransformer3DModel) -> None:
+    said = phrase_tokens((0, 1, 2), (1, 0, 4))
+    id_mask = torch.tensor([[True, False, True], [True, True, True]])
+    features = prepare(named_model, 2, 3, id_mask=id_mask, phrase_tokens=said)
+    assert not features.phrases[0].any()
+    assert features.phrases[1, 4].any()
+    passes = features.repeat_for_guidance((False, True, True), prompted=(False, False, True))
+    assert not passes.phrases[:4].any()
+    assert torch.equal(passes.phrases[4:], features.phrases)
+    shown = features.repeat_for_guidance((True, True), prompted=(False, True))
+    assert not shown.phrases[:2].any()
+    assert torch.equal(shown.phrases[2:], features.phrases)
+
+
+def test_words_change_nothing_before_training() -> None:
+    fresh = tiny_transformer(id_phrases=True).requires_grad_(False)
+    features = prepare(fresh, 2, 3, phrase_tokens=phrase_tokens((0, 1, 2)))
+    assert not features.phrases.any()
+    with pytest.raises(ValueError, match=r"phrase_tokens must be bool \(2, 3, 'T'\)"):
+        prepare(fresh, 2, 3, phrase_tokens=phrase_tokens()[:, :2])

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ingredients.models import presets
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.state_dict_adapter import (
     config_from_published,
     config_to_published,
@@ -17,6 +18,7 @@ from ingredients.models.state_dict_adapter import (
     to_published,
 )
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.training.runs.start import base_within
 from tests.models.tiny import tiny_call, tiny_identities, tiny_transformer
 
 
@@ -97,6 +99,21 @@ def test_text_to_video_base_becomes_an_identity_model() -> None:
         torch.testing.assert_close(model(**call).sample, expected, rtol=1e-5, atol=1e-6)
     assert all(torch.equal(model.state_dict()[key], tensor) for key, tensor in identity_weights.items())
     assert not model.patch_embed.proj.weight[:, 5:].any()
+
+
+def test_a_base_of_temporal_patches_becomes_an_identity_model() -> None:
+    """A patch is a row of numbers there, and what the image latents add comes after all of the noise's."""
+    base = tiny_transformer(identity_modules=False, in_channels=5, patch_size_t=2)
+    torch.manual_seed(7)
+    model = tiny_transformer(patch_size_t=2, id_phrases=True)
+    load_base_weights(model, base.state_dict())
+    latents = torch.randn(2, 4, 8, 4, 10, generator=torch.Generator().manual_seed(8))
+    positions = COGVIDEOX.positions(model.config, num_frames=4, height=4, width=10)
+    call = tiny_call(2) | {"image_rotary_emb": positions}
+    with torch.no_grad():
+        expected = base(**call | {"hidden_states": latents[:, :, :5]}).sample
+        torch.testing.assert_close(model(**call | {"hidden_states": latents}).sample, expected, rtol=1e-5, atol=1e-6)
+    assert torch.equal(base_within(model).state_dict()["patch_embed.proj.weight"], base.patch_embed.proj.weight)
 
 
 def test_an_identity_model_is_taken_over_whole() -> None:

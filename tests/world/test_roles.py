@@ -5,7 +5,16 @@ import itertools
 import numpy as np
 import pytest
 
-from ingredients.world import EACH_OWN, TOGETHER, Scene, SceneSpec, render_scene, sample_identity, sample_scene
+from ingredients.world import (
+    EACH_OWN,
+    TOGETHER,
+    Scene,
+    SceneSpec,
+    phrase_of,
+    render_scene,
+    sample_identity,
+    sample_scene,
+)
 from ingredients.world.captions import EXPRESSIONS, NAMES, ROLE_ACTIONS, role_vocabulary, vocabulary, words
 from ingredients.world.identity import HAIR_COLOURS, SKINS
 
@@ -165,3 +174,24 @@ def test_parts_are_dealt_evenly() -> None:
 def test_unknown_actions_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="unknown action 'fly'; known: stand"):
         sample_scene(1, action="fly", style=EACH_OWN)
+
+
+def test_the_words_that_stand_for_a_person_are_found_in_the_sentence() -> None:
+    found = 0
+    for spec in scenes(300):
+        phrases = [phrase_of(spec.caption, spec.roles[index]) for index in spec.cast]
+        said = [phrase for phrase in phrases if phrase is not None]
+        assert all(phrase in spec.caption for phrase in said)
+        assert len({phrase.lower() for phrase in said}) == len(said), spec.caption
+        names = [spec.roles[index].name for index in spec.cast]
+        if any(name in words_of(spec.caption) for name in names):
+            assert phrases == names
+        elif "person" in spec.caption.lower() and len(spec.cast) > 1:
+            assert all(phrase is not None and phrase.lower().startswith("the person") for phrase in phrases)
+        found += len(said)
+    assert found > 300
+    assert phrase_of("Two people wave on a beach.", scenes(1)[0].roles[0]) is None
+
+
+def words_of(sentence: str) -> list[str]:
+    return [word.strip(".,:") for word in sentence.split()]

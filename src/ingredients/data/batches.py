@@ -89,6 +89,10 @@ class ClipBatch:
     """(B, N, 5, 2) pixels of the first frame, in the order of the references; NaN for a face that cannot be seen, and
     for padding."""
 
+    phrase_tokens: torch.Tensor | None = None
+    """(B, N, T) bool, the text tokens that stand for each identity, in the order of the references; none of a dropped
+    caption. None where the clips do not say."""
+
     num_padding_frames: int = 0
     """How many of F are copies of the first latent frame in front, which temporal patches need."""
 
@@ -151,12 +155,13 @@ def draw_batch(
         supervision: whether routing targets come from the faces' masks or their boxes.
         reference_source: where the faces come from.
         vit_dim: keeps the first channels of the hidden states only, where the recogniser's follow them.
-        is_image: keeps the first frame of tokens only, so that training is on images.
+        is_image: keeps one frame of tokens only, so that training is on images: the first, or where each latent frame
+            is a picture by itself, a still clip of one that is drawn.
         patch_size_t: latent frames of a frame of tokens; copies of the first one make them fit, in front.
     """
     latents, noise, captions, prompt_embeds, routing_targets, nearest_targets = [], [], [], [], [], []
     references: list[list[ReferenceKey]] = []
-    face_landmarks, padding = [], 0
+    face_landmarks, phrase_tokens, padding = [], [], 0
     for draw in draws:
         entry = clips.entries[draw.index]
         order = torch.randperm(len(entry.person_ids), generator=draw.generator("order"))
@@ -166,17 +171,25 @@ def draw_batch(
         clip_latents = torch.cat([clip_latents[:1].expand(padding, -1, -1, -1), clip_latents])
         patch = patch_size_t or 1
         tokens_a_frame = len(clips.tensor(draw.index, "routing_targets")) // (len(clip_latents) // patch)
+        frame_landmarks = clips.optional_tensor(draw.index, "frame_landmarks") if is_image else None
+        landmarks, first_token = clips.tensor(draw.index, "face_landmarks"), 0
+        if frame_landmarks is not None:  # each latent frame is a picture
+            frame = int(draw.chance("frame") * len(frame_landmarks))
+            landmarks, first_token = frame_landmarks[frame], (padding + frame) // patch * tokens_a_frame
+            clip_latents = clip_latents[padding + frame].expand(patch, -1, -1, -1)
         latents.append(clip_latents[: patch if is_image else None].float())
         noise.append(torch.randn(latents[-1].shape, generator=draw.generator("noise")))
-        num_tokens = tokens_a_frame * len(latents[-1]) // patch
+        tokens = slice(first_token, first_token + tokens_a_frame * len(latents[-1]) // patch)
         targets = "routing_targets" if supervision == "segment" else "box_targets"
-        routing_targets.append(_reorder(clips.tensor(draw.index, targets)[:num_tokens], order))
-        nearest_targets.append(_reorder(clips.tensor(draw.index, "nearest_targets")[:num_tokens], order))
-        face_landmarks.append(clips.tensor(draw.index, "face_landmarks")[order])
+        routing_targets.append(_reorder(clips.tensor(draw.index, targets)[tokens], order))
+        nearest_targets.append(_reorder(clips.tensor(draw.index, "nearest_targets")[tokens], order))
+        face_landmarks.append(landmarks[order])
         is_dropped = draw.chance("caption") < caption_drop
         captions.append("" if is_dropped else clips.caption(draw.index))
         embeds = clips.empty_prompt_embeds if is_dropped else clips.tensor(draw.index, "prompt_embeds")
         prompt_embeds.append(embeds.float())
+        said = clips.optional_tensor(draw.index, "phrase_tokens")
+        phrase_tokens.append(None if said is None else said[order] & (not is_dropped))
     return ClipBatch(
         draws=draws,
         latents=torch.stack(latents),
@@ -192,8 +205,17 @@ def draw_batch(
             torch.stack([clips.reference(*key, "canvas_crop") for key in keys]).numpy() for keys in references
         ],
         face_landmarks=pad_sequence(face_landmarks, batch_first=True, padding_value=torch.nan),
+        phrase_tokens=_join_phrases(phrase_tokens, prompt_embeds[0].shape[0]),
         num_padding_frames=padding,
     )
+
+
+def _join_phrases(phrase_tokens: Sequence[torch.Tensor | None], num_tokens: int) -> torch.Tensor | None:
+    """(B, N, T), padded; clips that say nothing stand for nobody beside others that do."""
+    if all(said is None for said in phrase_tokens):
+        return None
+    nothing = torch.zeros(1, num_tokens, dtype=torch.bool)
+    return pad_sequence([nothing if said is None else said for said in phrase_tokens], batch_first=True)
 
 
 def draw_reference(clips: EncodedClips, draw: SampleDraw, person: int, *, source: ReferenceSource) -> ReferenceKey:

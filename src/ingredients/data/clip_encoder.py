@@ -39,6 +39,8 @@ FrameChoice = Literal["each", "shared"]
 MaskResize = Literal["coverage", "trilinear"]
 EncodePrompts = Callable[[Sequence[str]], torch.Tensor]
 """Captions to their embeddings (B, T, D)."""
+FindPhrases = Callable[[str, Sequence[str | None]], torch.Tensor]
+"""A caption, and the words in it that stand for each of N people, to the text tokens (N, T) that do."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,7 @@ class ClipEncoder:
     Args:
         vae: encodes frames.
         encode_prompts: encodes captions.
+        find_phrases: finds the text tokens that stand for people; None keeps none.
         recogniser: embeds faces.
         image_encoder: gives the semantic embedding and the hidden states.
         canvas_crop_size: side of the crops for the canvas.
@@ -92,6 +95,7 @@ class ClipEncoder:
         *,
         vae: AutoencoderKLCogVideoX,
         encode_prompts: EncodePrompts,
+        find_phrases: FindPhrases | None = None,
         recogniser: FaceRecogniser,
         image_encoder: ImageEncoder,
         canvas_crop_size: int,
@@ -104,6 +108,7 @@ class ClipEncoder:
             scale_recogniser(recogniser)
         self.vae = vae
         self.encode_prompts = encode_prompts
+        self.find_phrases = find_phrases
         self.recogniser = recogniser
         self.image_encoder = image_encoder
         self.canvas_crop_size = canvas_crop_size
@@ -161,6 +166,8 @@ class ClipEncoder:
                 latents=latents[row].to("cpu", self.dtype),
                 prompt_embeds=prompt_embeds[row],
                 face_landmarks=torch.from_numpy(example.landmarks[0]),
+                frame_landmarks=torch.from_numpy(example.landmarks) if self._keeps_frames else None,
+                phrase_tokens=self._phrase_tokens(example),
                 people=tuple(
                     _join_references(person_id, kept, [next(people) for _ in kept])
                     for person_id, kept in zip(example.person_ids, references[row], strict=True)
@@ -199,6 +206,16 @@ class ClipEncoder:
             embeds = self.encode_prompts(unknown).to("cpu", self.dtype)
             self._prompt_embeds |= dict(zip(unknown, (row.clone() for row in embeds), strict=True))
         return [self._prompt_embeds[caption] for caption in captions]
+
+    @property
+    def _keeps_frames(self) -> bool:
+        """Whether each latent frame is a picture by itself, which training on images can take any of."""
+        return backbone_of_vae(self.vae).temporal_ratio(self.vae.config) == 1
+
+    def _phrase_tokens(self, example: ClipExample) -> torch.Tensor | None:
+        if self.find_phrases is None or not example.phrases:
+            return None
+        return self.find_phrases(example.caption, example.phrases)
 
     def _references(self, example: ClipExample, person: int) -> list[ReferencePhoto]:
         in_view = np.asarray(np.isfinite(example.landmarks).all(axis=(2, 3)))  # (F, N)

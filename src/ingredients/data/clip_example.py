@@ -61,6 +61,10 @@ class ClipExample:
     references: tuple[tuple[ReferencePhoto, ...], ...]
     """For each person, at least one."""
 
+    phrases: tuple[str | None, ...] = ()
+    """For each person, the words of the caption that stand for them, None where there are none; empty where nobody
+    knows."""
+
     @property
     def num_people(self) -> int:
         """N."""

@@ -55,6 +55,7 @@ _METADATA = {*_OLD_METADATA, "checksums", "checksum"}
 _EMPTY_PROMPT = "prompt_embeds"
 _REFERENCE_TENSORS = ("embeds", "hidden_states", "canvas_crop")
 _CLIP_TENSORS = ("latents", "prompt_embeds", "face_landmarks", "routing_targets", "box_targets", "nearest_targets")
+_OPTIONAL_TENSORS = ("frame_landmarks", "phrase_tokens")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -111,6 +112,12 @@ class EncodedClip:
     people: tuple[EncodedPerson, ...]
     """N."""
 
+    frame_landmarks: torch.Tensor | None = None
+    """(F, N, 5, 2) as `face_landmarks`, of each frame; kept where each latent frame is a picture by itself."""
+
+    phrase_tokens: torch.Tensor | None = None
+    """(N, T) bool, the text tokens that stand for each person; None where nobody knows."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClipEntry:
@@ -127,6 +134,9 @@ class ClipEntry:
 
     kinds: tuple[tuple[ReferenceKind, ...], ...]
     """For each person, where the references are from."""
+
+    also: tuple[str, ...]
+    """Which of the tensors that a clip may lack it has."""
 
     frames: tuple[tuple[int | None, ...], ...]
     """For each person, of which frame of the clip each reference is; None for photos, and where nobody knows."""
@@ -195,9 +205,12 @@ class _ClipEntry:
     people: tuple[_PersonEntry, ...]
     """Who is in it."""
 
+    also: tuple[str, ...] = ()
+    """Tensors that a clip may lack, and this one has."""
+
     def tensor_names(self, position: int) -> set[str]:
         """All that a shard holds of the clip at a position."""
-        return {f"{position}/{name}" for name in _CLIP_TENSORS} | {
+        return {f"{position}/{name}" for name in (*_CLIP_TENSORS, *self.also)} | {
             f"{position}/{index}/{number}/{name}"
             for index, person in enumerate(self.people)
             for number in range(len(person.kinds))
@@ -259,7 +272,8 @@ def write_shard(path: Path, clips: Sequence[EncodedClip], *, skipped: Mapping[st
     tensors: dict[str, torch.Tensor] = {}
     entries = []
     for position, clip in enumerate(clips):
-        tensors |= {f"{position}/{name}": _own(getattr(clip, name)) for name in _CLIP_TENSORS}
+        also = [name for name in _OPTIONAL_TENSORS if getattr(clip, name) is not None]
+        tensors |= {f"{position}/{name}": _own(getattr(clip, name)) for name in (*_CLIP_TENSORS, *also)}
         for index, person in enumerate(clip.people):
             for number in range(len(person.kinds)):
                 prefix = f"{position}/{index}/{number}/"
@@ -275,6 +289,7 @@ def write_shard(path: Path, clips: Sequence[EncodedClip], *, skipped: Mapping[st
                     {"person_id": person.person_id, "kinds": person.kinds, "frames": person.frames or None}
                     for person in clip.people
                 ],
+                **({"also": also} if also else {}),
             }
         )
     metadata = {
@@ -344,10 +359,16 @@ def _check_index(index: _ShardIndex, file: Any) -> None:
     for position, clip in enumerate(index.clips):
         if any(person.frames is not None and len(person.frames) != len(person.kinds) for person in clip.people):
             raise ValueError(f"the references of {clip.clip_id} are of another number of frames")
-        for name, shape in (
-            ("latents", list(clip.latent_shape)),
-            ("face_landmarks", [len(clip.people), NUM_LANDMARKS, 2]),
-        ):
+        if unknown := set(clip.also) - set(_OPTIONAL_TENSORS):
+            raise ValueError(f"{clip.clip_id} has the unknown tensors {name_some(sorted(unknown))}")
+        landmarks = [len(clip.people), NUM_LANDMARKS, 2]
+        shapes = [("latents", list(clip.latent_shape)), ("face_landmarks", landmarks)]
+        if "frame_landmarks" in clip.also:
+            shapes.append(("frame_landmarks", [clip.latent_shape[0], *landmarks]))
+        if "phrase_tokens" in clip.also:
+            num_tokens = file.get_slice(f"{position}/prompt_embeds").get_shape()[0]
+            shapes.append(("phrase_tokens", [len(clip.people), num_tokens]))
+        for name, shape in shapes:
             if (found := file.get_slice(f"{position}/{name}").get_shape()) != shape:
                 raise ValueError(f"the {name} of {clip.clip_id} have the shape {found}, not {shape}")
 
@@ -439,6 +460,10 @@ class EncodedClips:
         entry = self.entries[index]
         return self._open(entry.shard).read(f"{entry.position}/{name}")
 
+    def optional_tensor(self, index: int, name: str) -> torch.Tensor | None:
+        """One of the tensors that a clip may lack; None if it does."""
+        return self.tensor(index, name) if name in self.entries[index].also else None
+
     def reference(self, index: int, person: int, number: int, name: str) -> torch.Tensor:
         """`embeds`, `hidden_states` or `canvas_crop` of one reference."""
         return self.tensor(index, f"{person}/{number}/{name}")
@@ -490,6 +515,7 @@ class EncodedClips:
                     latent_shape=clip.latent_shape,
                     person_ids=tuple(person.person_id for person in clip.people),
                     kinds=tuple(person.kinds for person in clip.people),
+                    also=clip.also,
                     frames=tuple(person.frames or (None,) * len(person.kinds) for person in clip.people),
                     shard=path,
                     position=position,

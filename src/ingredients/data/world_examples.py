@@ -18,7 +18,15 @@ from ingredients.data.clip_encoder import ClipEncoder
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
 from ingredients.data.encode_data_set import encode_data_set
 from ingredients.data.world_folder import person_id
-from ingredients.world import WORLD_VERSION, Identity, Split, render_portrait, render_scene, sample_scene
+from ingredients.world import (
+    WORLD_VERSION,
+    Identity,
+    Split,
+    phrase_of,
+    render_portrait,
+    render_scene,
+    sample_scene,
+)
 from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 from ingredients.world.scenes import VISIBLE, face_states
 from ingredients.world.styles import STYLES, TOGETHER
@@ -79,6 +87,7 @@ def draw_example(seed: int, config: WorldExampleConfig) -> ClipExample:
         references=tuple(
             tuple(_draw_photo(spec.people[index], config, rng) for _ in range(config.num_photos)) for index in cast
         ),
+        phrases=tuple(phrase_of(scene.caption, spec.roles[index]) for index in cast) if spec.roles else (),
     )
 
 

@@ -1,7 +1,7 @@
 """What is known about the people of a video before denoising starts, computed once and handed to every step.
 
 Legend: B batch, N identities, K query tokens per identity, C identity token width, D video width, H heads,
-E head width, I router width.
+E head width, I router width, T text tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,11 +81,14 @@ class IdentityFeatures:
         id_tokens: Q-former output, (B, N, K, C).
         id_mask: (B, N) bool, True = a real identity.
         blocks: Keys and values of each block that has identity modules, in order.
+        phrases: What the words that stand for a person know of that person's photos, to be added to the text tokens
+            (B, T, D); None where no words do.
     """
 
     id_tokens: torch.Tensor
     id_mask: torch.Tensor
     blocks: tuple[BlockIdentityFeatures, ...]
+    phrases: torch.Tensor | None = None
 
     @property
     def form(self) -> IdentityForm:
@@ -102,23 +105,31 @@ class IdentityFeatures:
         """N, padding included."""
         return self.id_mask.shape[1]
 
-    def repeat_for_guidance(self, shown: Sequence[bool] = (True, True)) -> "IdentityFeatures":
+    def repeat_for_guidance(
+        self, shown: Sequence[bool] = (True, True), *, prompted: Sequence[bool] | None = None
+    ) -> "IdentityFeatures":
         """The people for each pass of a guided batch: B becomes B times the passes.
 
         Args:
             shown: For each pass, whether it sees the people; by default both of [negative, positive] do.
+            prompted: For each pass, whether it reads the prompt whose words stand for the people, and not another
+                one; None where all do.
         """
         num_passes = len(shown)
         if self.batch_size == 1:
             repeated = self._map(lambda tensor: tensor.expand(num_passes, *tensor.shape[1:]))
         else:
             repeated = self._map(lambda tensor: torch.cat([tensor] * num_passes))
+        if repeated.phrases is not None:
+            reads = [seen and said for seen, said in zip(shown, prompted or [True] * num_passes, strict=True)]
+            kept = torch.tensor(reads, device=repeated.phrases.device).repeat_interleave(self.batch_size)
+            repeated = replace(repeated, phrases=repeated.phrases * kept[:, None, None])
         if all(shown):
             return repeated
         is_shown = torch.tensor(shown, device=self.id_mask.device).repeat_interleave(self.batch_size)
         id_mask = repeated.id_mask & is_shown[:, None]
         blocks = tuple(replace(block, id_mask=id_mask, every_row_has_identity=False) for block in repeated.blocks)
-        return IdentityFeatures(id_tokens=repeated.id_tokens, id_mask=id_mask, blocks=blocks)
+        return replace(repeated, id_mask=id_mask, blocks=blocks)
 
     def repeat_interleave(self, num_repeats: int) -> "IdentityFeatures":
         """Each row `num_repeats` times in a row, for several videos of one prompt: B becomes B * num_repeats."""
@@ -151,4 +162,5 @@ class IdentityFeatures:
             id_tokens=function(self.id_tokens),
             id_mask=function(self.id_mask),
             blocks=tuple(block.map(function) for block in self.blocks),
+            phrases=None if self.phrases is None else function(self.phrases),
         )

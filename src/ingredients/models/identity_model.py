@@ -20,7 +20,7 @@ from ingredients.models.identity_layer import IdentityLayer
 from ingredients.models.lora_scale import takes_lora_scale
 from ingredients.models.multi_scale_projector import IdentityCrossAttention, MultiScaleProjector
 
-PROJECTOR_MODULES = ("multi_scale_projector", "id_attn")
+PROJECTOR_MODULES = ("multi_scale_projector", "id_attn", "phrase_proj")
 ROUTER_MODULES = ("id_router",)
 
 
@@ -34,6 +34,7 @@ class IdentityModelMixin:
     config: Any
     dtype: torch.dtype
     multi_scale_projector: MultiScaleProjector | None
+    phrase_proj: nn.Linear | None
 
     def make_projector(self) -> MultiScaleProjector | None:
         """The projector that the config describes; None without identity modules."""
@@ -54,6 +55,18 @@ class IdentityModelMixin:
             num_queries=config.id_num_queries,
             token_dim=config.id_token_dim,
         )
+
+    def make_phrase_projection(self, dim: int) -> nn.Linear | None:
+        """What tells the words that stand for a person about the photos, from width C to D = `dim`; it begins at zero.
+
+        The paper has none: its text does not know whose photo is whose.
+        """
+        if not (self.config.identity_modules and self.config.id_phrases):
+            return None
+        projection = nn.Linear(self.config.id_token_dim, dim)
+        nn.init.zeros_(projection.weight)
+        nn.init.zeros_(projection.bias)
+        return projection
 
     def make_identity_modules(self, dim: int) -> tuple[IdentityCrossAttention, IDRouter]:
         """Cross-attention and router of one block of width D = `dim`."""
@@ -113,6 +126,7 @@ class IdentityModelMixin:
         id_vit_hidden_states: Sequence[torch.Tensor],
         id_mask: torch.Tensor | None = None,
         *,
+        phrase_tokens: torch.Tensor | None = None,
         form: Literal["plain", "folded", "auto"] = "auto",
         attention_kwargs: Mapping[str, Any] | None = None,
     ) -> IdentityFeatures:
@@ -122,6 +136,8 @@ class IdentityModelMixin:
             id_embeds: (B, N, recognition + semantic dim).
             id_vit_hidden_states: `id_num_scales` tensors (B, N, P, id_vit_dim), shallow to deep.
             id_mask: (B, N) bool, True = a real identity; None where all are.
+            phrase_tokens: (B, N, T) bool, True = a text token that stands for the identity; a model without a map for
+                them leaves them out.
             form: `plain` keeps the video side's projections in the blocks; `folded` folds them into the keys and
                 values; `auto` takes what costs fewer FLOPs a step, and `plain` while gradients are recorded.
             attention_kwargs: Those of the steps; `scale` is the LoRA scale, which must be the same in them.
@@ -134,7 +150,7 @@ class IdentityModelMixin:
         """
         if self.multi_scale_projector is None:
             raise ValueError("this transformer was built with identity_modules=False and takes no identities")
-        self._check_identities(id_embeds, id_vit_hidden_states, id_mask)
+        self._check_identities(id_embeds, id_vit_hidden_states, id_mask, phrase_tokens)
         batch_size, num_identities, _ = id_embeds.shape
         if id_mask is None:
             id_mask = torch.ones(batch_size, num_identities, dtype=torch.bool, device=id_embeds.device)
@@ -150,14 +166,25 @@ class IdentityModelMixin:
             real_tokens = self.multi_scale_projector(
                 id_embeds[is_real].to(self.dtype), [states[is_real].to(self.dtype) for states in id_vit_hidden_states]
             )  # (real identities, K, C)
-        id_mask = id_mask.to(real_tokens.device)
-        id_tokens = real_tokens.new_zeros(batch_size, num_identities, *real_tokens.shape[1:])  # (B, N, K, C)
-        id_tokens[id_mask] = real_tokens
+            id_mask = id_mask.to(real_tokens.device)
+            id_tokens = real_tokens.new_zeros(batch_size, num_identities, *real_tokens.shape[1:])  # (B, N, K, C)
+            id_tokens[id_mask] = real_tokens
+            phrases = self._phrases(id_tokens, id_mask, phrase_tokens)
         blocks = []
         for layer in layers:
             with onloaded(layer):
                 blocks.append(layer.prepare_identities(id_tokens, id_mask, form))
-        return IdentityFeatures(id_tokens=id_tokens, id_mask=id_mask, blocks=tuple(blocks))
+        return IdentityFeatures(id_tokens=id_tokens, id_mask=id_mask, blocks=tuple(blocks), phrases=phrases)
+
+    def _phrases(
+        self, id_tokens: torch.Tensor, id_mask: torch.Tensor, phrase_tokens: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """What is added to the text tokens (B, T, D): at those that stand for a person, the mean of the person's."""
+        if self.phrase_proj is None or phrase_tokens is None:
+            return None
+        said = self.phrase_proj(id_tokens.mean(dim=2))  # (B, N, D)
+        weights = (phrase_tokens.to(id_mask.device) & id_mask[..., None]).to(said)
+        return torch.einsum("bnt,bnd->btd", weights, said)
 
     def identity_inputs(
         self,
@@ -195,7 +222,11 @@ class IdentityModelMixin:
         return identity_features.blocks, routing_indices
 
     def _check_identities(
-        self, id_embeds: torch.Tensor, id_vit_hidden_states: Sequence[torch.Tensor], id_mask: torch.Tensor | None
+        self,
+        id_embeds: torch.Tensor,
+        id_vit_hidden_states: Sequence[torch.Tensor],
+        id_mask: torch.Tensor | None,
+        phrase_tokens: torch.Tensor | None,
     ) -> None:
         embed_dim = self.config.id_recognition_dim + self.config.id_semantic_dim
         if id_embeds.ndim != 3 or id_embeds.shape[-1] != embed_dim:
@@ -209,6 +240,10 @@ class IdentityModelMixin:
                 raise ValueError(
                     f"id_vit_hidden_states must be {(*rows, 'P', vit_dim)} as id_embeds, got {tuple(states.shape)}"
                 )
+        if phrase_tokens is not None and (phrase_tokens.dtype != torch.bool or tuple(phrase_tokens.shape[:2]) != rows):
+            raise ValueError(
+                f"phrase_tokens must be bool {(*rows, 'T')}, got {phrase_tokens.dtype} {tuple(phrase_tokens.shape)}"
+            )
         if id_mask is not None and (id_mask.dtype != torch.bool or tuple(id_mask.shape) != rows):
             raise ValueError(f"id_mask must be bool {rows}, got {id_mask.dtype} {tuple(id_mask.shape)}")
 

@@ -145,9 +145,10 @@ def load_base_weights(
 
     if _PATCH_WEIGHT in weights:
         patches = weights[_PATCH_WEIGHT]
-        missing_channels = target[_PATCH_WEIGHT].shape[1] - patches.shape[1]
-        if patches.ndim == 4 and missing_channels > 0:
-            zeros = patches.new_zeros(patches.shape[0], missing_channels, *patches.shape[2:])
+        # A temporal patch is a row of numbers, channels slowest: more channels are more numbers at its end.
+        missing = target[_PATCH_WEIGHT].shape[1] - patches.shape[1]
+        if patches.ndim == target[_PATCH_WEIGHT].ndim and missing > 0:
+            zeros = patches.new_zeros(patches.shape[0], missing, *patches.shape[2:])
             weights[_PATCH_WEIGHT] = torch.cat([patches, zeros], dim=1)
 
     expected = set(target)
@@ -178,7 +179,7 @@ def _check_linear_router(model: IngredientsTransformer3DModel) -> None:
 
 
 def _is_identity_key(key: str) -> bool:
-    return key.startswith("multi_scale_projector.") or ".id_attn." in key or ".id_router." in key
+    return key.startswith(("multi_scale_projector.", "phrase_proj.")) or ".id_attn." in key or ".id_router." in key
 
 
 def _check_keys(source: str, keys: Iterable[str], expected: Iterable[str]) -> None:

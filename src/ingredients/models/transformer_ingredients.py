@@ -94,6 +94,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         router_type: `mlp` (Eq. 3) or `linear` (published code).
         router_inner_dim: Width in which the router compares tokens and identities.
         routing: `argmax` (Eq. 3), `softmax` (published code) or `uniform`; a call can override it.
+        id_phrases: Whether the words that stand for a person hear of the photos; the paper's text knows of none.
         published_guidance_fault: Route and refine every batch element as batch element 0, as the published code does.
         route_background: Whether a token may belong to nobody, whose routing logit is 0; the paper has no such class.
         canvas_placement: Whether the faces were joined to a canvas `before` the VAE or `after` it (Table 2); what
@@ -158,6 +159,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         router_type: RouterType = "linear",
         router_inner_dim: int = 2048,
         routing: Routing = "softmax",
+        id_phrases: bool = False,
         published_guidance_fault: bool = False,
         route_background: bool = False,
         canvas_placement: Literal["before", "after"] = "before",
@@ -201,6 +203,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
 
         self.whole_routing = nn.Identity()  # where context parallelism puts routing logits together
         self.multi_scale_projector = self.make_projector()
+        self.phrase_proj = self.make_phrase_projection(inner_dim)
         for index in range(num_layers):
             id_attn, id_router = None, None
             if identity_modules and index % cross_attn_interval == 0:
@@ -289,6 +292,10 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
                 identity_features, routing_indices, hidden_states.shape[:2]
             )
             of_blocks = dict(zip(self.routed_blocks, of_layers, strict=True))
+            if identity_features.phrases is not None and face_scale != 0:
+                encoder_hidden_states = encoder_hidden_states + face_scale * identity_features.phrases.to(
+                    encoder_hidden_states
+                )
         routing_logits = []
         zeros_if_skipped = isinstance(self._cache_config, TaylorSeerCacheConfig) and self._cache_config.use_lite_mode
         for index, block in enumerate(self.transformer_blocks):

@@ -1,6 +1,7 @@
 """The parts of a model folder that encode clips for training: everything but the transformer."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import digest_files
 from ingredients.core.protocols import FaceDetector
 from ingredients.data.buckets import Bucket
-from ingredients.data.clip_encoder import ClipEncoder, EncodePrompts, EncoderConfig, vae_digest
+from ingredients.data.clip_encoder import ClipEncoder, EncodePrompts, EncoderConfig, FindPhrases, vae_digest
 from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.model_folders.components import (
@@ -26,7 +27,7 @@ from ingredients.model_folders.components import (
 from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.pipelines.prompts import encode_prompts
+from ingredients.pipelines.prompts import encode_prompts, find_phrases
 from ingredients.pipelines.video_shape import VideoGeometry
 
 
@@ -76,13 +77,15 @@ def load_encoding_model(
     face_stack = load_face_stack(faces)
     transformer = build_transformer(folder / transformer_part(folder))
     vae = load_vae(folder / "vae", dtype=dtype).to(device)
+    tokenizer = load_tokenizer(folder / "tokenizer")
     encoder = ClipEncoder(
         vae=vae,
         encode_prompts=caption_encoder(
-            load_tokenizer(folder / "tokenizer"),
+            tokenizer,
             load_text_encoder(folder / "text_encoder", dtype=dtype).to(device),
             max_text_seq_length=transformer.config.max_text_seq_length,
         ),
+        find_phrases=phrase_finder(tokenizer, max_text_seq_length=transformer.config.max_text_seq_length),
         recogniser=face_stack.recogniser,
         image_encoder=face_stack.image_encoder,
         canvas_crop_size=face_stack.canvas_crop_size,
@@ -111,6 +114,11 @@ def caption_encoder(
         )
 
     return encode
+
+
+def phrase_finder(tokenizer: PreTrainedTokenizerBase, *, max_text_seq_length: int) -> FindPhrases:
+    """What finds, among the text tokens that the transformer reads, those that stand for people."""
+    return functools.partial(find_phrases, tokenizer, max_sequence_length=max_text_seq_length)
 
 
 def model_digests(folder: Path, *, face_encoder: Path | None = None) -> dict[str, str]:

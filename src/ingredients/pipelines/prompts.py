@@ -237,5 +237,35 @@ def encode_prompts(
     return prompt_embeds
 
 
+def find_phrases(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, phrases: Sequence[str | None], *, max_sequence_length: int
+) -> torch.Tensor:
+    """Which tokens of a prompt stand for each person.
+
+    Args:
+        tokenizer: of the text encoder.
+        prompt: one prompt.
+        phrases: N, the words that stand for each, wherever the prompt has them as whole words, in capitals or not;
+            None for a person whom it does not mention.
+        max_sequence_length: T.
+
+    Returns:
+        (N, T) bool.
+    """
+    import torch
+
+    tokens = tokenizer(
+        prompt, padding="max_length", max_length=max_sequence_length, truncation=True, return_offsets_mapping=True
+    )
+    found = torch.zeros(len(phrases), max_sequence_length, dtype=torch.bool)
+    for person, phrase in enumerate(phrases):
+        if phrase is None:
+            continue
+        for match in re.finditer(rf"(?<!\w){re.escape(phrase)}(?!\w)", prompt, flags=re.IGNORECASE):
+            for index, (start, end) in enumerate(tokens["offset_mapping"]):
+                found[person, index] |= start < end and start < match.end() and match.start() < end
+    return found
+
+
 def _token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False).input_ids)

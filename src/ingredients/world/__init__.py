@@ -1,6 +1,14 @@
 """The drawn world: people, portraits and clips made from a seed, with their exact truth."""
 
-from ingredients.world.captions import Role, SceneAttributes, describe_portrait, describe_scene, vocabulary
+from ingredients.world.captions import (
+    Role,
+    SceneAttributes,
+    describe_portrait,
+    describe_scene,
+    phrase_of,
+    role_vocabulary,
+    vocabulary,
+)
 from ingredients.world.identity import Identity, Split, sample_identity
 from ingredients.world.portraits import Portrait, render_portrait
 from ingredients.world.scenes import MAX_PEOPLE, Scene, SceneSpec, render_scene, sample_scene
@@ -25,8 +33,10 @@ __all__ = [
     "Split",
     "describe_portrait",
     "describe_scene",
+    "phrase_of",
     "render_portrait",
     "render_scene",
+    "role_vocabulary",
     "sample_identity",
     "sample_scene",
     "vocabulary",

@@ -315,6 +315,24 @@ def describe_roles(
     )
 
 
+def phrase_of(sentence: str, role: Role) -> str | None:
+    """The words by which a sentence of `describe_roles` calls a person, as they stand in it.
+
+    Args:
+        sentence: of a scene.
+        role: of one of its people.
+
+    Returns:
+        The name, or words of place such as "the person on the left"; None where the sentence speaks of all together,
+        or of strangers.
+    """
+    places = [f"the person {where}".strip() for where in SPOTS[role.spot]]
+    for phrase in (role.name, *sorted(places, key=len, reverse=True)):
+        if found := re.search(rf"\b{re.escape(phrase)}\b", sentence, flags=re.IGNORECASE):
+            return found.group()
+    return None
+
+
 def _called(role: Role, manner: Manner, rng: np.random.Generator) -> str:
     where = str(rng.choice(SPOTS[role.spot]))
     if manner == "name":

@@ -12,6 +12,7 @@ from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
 from ingredients.training.small_world.parts import PARTS, RoutePartConfig
+from ingredients.training.small_world.text_encoder import TextEncoderConfig, TextEncoderStage
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -122,3 +123,20 @@ def test_a_part_has_its_folder_for_itself_and_keeps_its_settings_when_it_has_end
 def test_a_folder_that_says_nothing_of_its_training_is_not_unpacked(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="which says how its parts were trained"):
         PARTS["unpack"].run(tmp_path / "runs", overrides=[f"folder={tmp_path}"], show=False)
+
+
+def test_the_text_encoder_reads_what_each_person_does() -> None:
+    """Targets stand at the words of each person: reading another one's words would not help."""
+    stage = TextEncoderStage(TextEncoderConfig(style="each-own", max_length=48, d_model=8, num_heads=2, batch_size=24))
+    input_ids, phrase_tokens, targets = stage._draw(torch.Generator().manual_seed(3), 24)
+    assert phrase_tokens.shape == (24, 4, 48)
+    assert (input_ids != stage.tokenizer.unk_token_id).all()
+    said = phrase_tokens.any(dim=-1)
+    assert torch.equal(targets["role_action"] != -100, said)
+    assert ((targets["role_expression"] == -100) | said).all()
+    assert (targets["role_expression"] != -100).any()
+    step = stage.training_step(torch.Generator().manual_seed(3), progress=0.0)
+    step.loss.backward()
+    assert stage.reader.to_attributes["role_action"].weight.grad.any()
+    measured = stage.validate()
+    assert {"accuracy_role_action", "accuracy_role_expression", "accuracy_place", "accuracy_light"} <= set(measured)

@@ -212,7 +212,8 @@ def base_within(transformer: IngredientsTransformer3DModel) -> IngredientsTransf
     fields = _fields_of(transformer) | {"identity_modules": False, "in_channels": channels}
     base: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
     weights = {name: tensor for name, tensor in transformer.state_dict().items() if name in base.state_dict()}
-    weights[_PATCH_WEIGHT] = weights[_PATCH_WEIGHT][:, :channels]  # those of the noise come first
+    kept = base.state_dict()[_PATCH_WEIGHT].shape[1]  # those of the noise come first
+    weights[_PATCH_WEIGHT] = weights[_PATCH_WEIGHT][:, :kept]
     load_base_weights(base, weights)
     return base
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
@@ -15,12 +15,14 @@ from ingredients.faces.image_encoder import load_dual_encoder
 from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig
 from ingredients.model_folders.components import load_text_encoder, load_tokenizer, load_vae
 from ingredients.models.cogvideox import COGVIDEOX
-from ingredients.models.presets import small_world
-from ingredients.pipelines.encoding_model import caption_encoder
+from ingredients.models.presets import SMALL_WORLDS
+from ingredients.pipelines.encoding_model import caption_encoder, phrase_finder
 from ingredients.training.runs.configuration import DataConfig
 
 _CANVAS_CROP_SIZE = 64
-_PATCH_SIZE = 2  # the transformer's default, which the small model keeps
+
+SmallWorldName = Literal["small_world", "acting_world"]
+"""A key of `SMALL_WORLDS`: which small model the parts are for."""
 
 
 def part_folder(output: Path, part: str, needed: str) -> Path:
@@ -78,23 +80,27 @@ class TrainedParts:
         }
 
 
-def load_clip_encoder(output: Path, config: EncoderConfig) -> ClipEncoder:
-    """What encodes clips by the parts that are trained.
+def load_clip_encoder(output: Path, config: EncoderConfig, *, model: SmallWorldName) -> ClipEncoder:
+    """What encodes clips for a model by the parts that are trained.
 
     Raises:
         ModelFolderError: if one of them is missing.
     """
     parts = TrainedParts(output=output)
+    preset = SMALL_WORLDS[model]()
+    tokenizer = load_tokenizer(part_folder(output, "text-encoder", "tokenizer"))
     return ClipEncoder(
         vae=parts.load_vae(),
         encode_prompts=caption_encoder(
-            load_tokenizer(part_folder(output, "text-encoder", "tokenizer")),
+            tokenizer,
             load_text_encoder(part_folder(output, "text-encoder", "text_encoder"), dtype=torch.float32),
-            max_text_seq_length=small_world()["max_text_seq_length"],
+            max_text_seq_length=preset["max_text_seq_length"],
         ),
+        find_phrases=phrase_finder(tokenizer, max_text_seq_length=preset["max_text_seq_length"]),
         recogniser=parts.load_recogniser(),
         image_encoder=load_dual_encoder(part_folder(output, "image-encoder", "config.json").parent),
         canvas_crop_size=_CANVAS_CROP_SIZE,
-        patch_size=_PATCH_SIZE,
+        patch_size=preset["patch_size"],
+        patch_size_t=preset.get("patch_size_t"),
         config=config,
     )

@@ -12,7 +12,7 @@ from ingredients.core.progress import show_progress
 from ingredients.core.ranges import Count, check_ranges
 from ingredients.data.clip_encoder import EncoderConfig
 from ingredients.data.world_examples import WorldExampleConfig, encode_drawn_clips
-from ingredients.models.presets import small_world_base
+from ingredients.models.presets import SMALL_WORLDS, base_of
 from ingredients.training.loop.processes import Processes
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
 from ingredients.training.runs.configuration import (
@@ -47,7 +47,13 @@ from ingredients.training.small_world.faces.recognition import (
     train_judge,
     train_recogniser,
 )
-from ingredients.training.small_world.folders import TrainedParts, drawn_clips, load_clip_encoder, part_folder
+from ingredients.training.small_world.folders import (
+    SmallWorldName,
+    TrainedParts,
+    drawn_clips,
+    load_clip_encoder,
+    part_folder,
+)
 from ingredients.training.small_world.pack import PackConfig, UnpackConfig, pack, unpack
 from ingredients.training.small_world.text_encoder import TextEncoderConfig, train_text_encoder
 from ingredients.training.small_world.vae import VaeConfig, decoder_config, train_vae, train_vae_decoder
@@ -80,6 +86,9 @@ class LatentsConfig:
     num_clips: Count = 5000
     """Clips to train from; more can be added later."""
 
+    model: SmallWorldName = "small_world"
+    """The model that will read them, a preset: its text tokens and patches."""
+
     num_validation_clips: Count = 100
     """Held-out clips, of other people."""
 
@@ -100,6 +109,9 @@ class LatentsConfig:
 @dataclasses.dataclass(slots=True, kw_only=True)
 class BasePartConfig:
     """A base and its loop."""
+
+    model: SmallWorldName = "small_world"
+    """What is built, a preset; image-to-video takes what text-to-video was built as."""
 
     stage: BaseConfig = dataclasses.field(
         default_factory=lambda: BaseConfig(image_batch_size=24, batch_size=12, image_share=0.7)
@@ -266,7 +278,8 @@ class WorldPart:
 def make_latents(config: LatentsConfig, output: Path, resume: bool = False, *, show: bool = True) -> None:
     """Draws and encodes clips into `output / "latents"`; shards that are there are always kept."""
     del resume
-    encoder, digests = load_clip_encoder(output, config.encoder), TrainedParts(output=output).digests()
+    encoder = load_clip_encoder(output, config.encoder, model=config.model)
+    digests = TrainedParts(output=output).digests()
     with show_progress("latents", enabled=show) as report:
         for folder, first_seed, number in (
             (output / "latents" / "validation", VALIDATION_SEED, config.num_validation_clips),
@@ -289,7 +302,7 @@ def train_base(
 ) -> dict[str, float]:
     """Trains a base into `output / "base-t2v"` or `"base-i2v"`; image-to-video starts from text-to-video."""
     if task == "t2v":
-        model = ModelConfig(transformer=small_world_base())
+        model = ModelConfig(transformer=base_of(SMALL_WORLDS[config.model]()))
     else:
         model = ModelConfig(start=part_folder(output, "base-t2v", "transformer"))
     run = BaseRunConfig(model=model, data=drawn_clips(output), stage=config.stage, trainer=config.trainer)

@@ -1,7 +1,8 @@
 """Trains the small model's text encoder: a small T5 over the words of the drawn world's captions.
 
 It learns to name a caption's attributes and to fill in hidden words, so that its states carry what a caption says;
-afterwards it stays frozen, as T5 does in CogVideoX. As there, padding tokens are read like any others (no mask).
+where people have roles of their own, also to say of each, at the words that stand for the person, what the person
+does. Afterwards it stays frozen, as T5 does in CogVideoX. As there, padding tokens are read like any others (no mask).
 
 Legend: B batch, T text tokens, D width.
 """
@@ -17,10 +18,28 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from ingredients.core.ranges import Count, Layers, Share, Width, check_ranges
+from ingredients.pipelines.prompts import find_phrases
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from ingredients.world import SceneAttributes, describe_scene, vocabulary
-from ingredients.world.captions import ACTIONS, COUNTS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES
+from ingredients.world import (
+    STYLES,
+    TOGETHER,
+    SceneAttributes,
+    SceneSpec,
+    describe_scene,
+    phrase_of,
+    role_vocabulary,
+    sample_scene,
+    vocabulary,
+)
+from ingredients.world.captions import (
+    ACTIONS,
+    COUNTS,
+    EXPRESSIONS,
+    LIGHT_PHRASES,
+    PLACE_PHRASES,
+    ROLE_ACTIONS,
+)
 
 PUNCTUATION = ".,:;!?-'"
 ATTRIBUTE_VALUES: dict[str, tuple[str | int, ...]] = {
@@ -30,6 +49,11 @@ ATTRIBUTE_VALUES: dict[str, tuple[str | int, ...]] = {
     "place": tuple(PLACE_PHRASES),
     "light": tuple(LIGHT_PHRASES),
 }
+ROLE_VALUES: dict[str, tuple[str, ...]] = {"role_action": tuple(ROLE_ACTIONS), "role_expression": tuple(EXPRESSIONS)}
+"""What is read of each person whom a caption of roles mentions."""
+
+_NOT_SAID = -100
+"""Target of what a caption leaves open; `cross_entropy` leaves it out."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -47,6 +71,9 @@ class TextEncoderConfig:
 
     max_length: Width = 32
     """Tokens that a prompt is padded or cut to."""
+
+    style: str = TOGETHER.name
+    """How the scenes are played that the captions describe, a key of `STYLES`."""
 
     batch_size: Width = 64
     """Captions in a step."""
@@ -66,13 +93,15 @@ class TextEncoderConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.style not in STYLES:
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {self.style}.")
         if self.d_model % self.num_heads:
             raise ValueError(f"d_model {self.d_model} must be a multiple of num_heads {self.num_heads}.")
 
 
-def build_tokenizer() -> T5Tokenizer:
-    """One piece for each word of the world, small and capitalised, and for each punctuation mark."""
-    words = vocabulary()
+def build_tokenizer(style: str = TOGETHER.name) -> T5Tokenizer:
+    """One piece for each word of a style's captions, small and capitalised, and for each punctuation mark."""
+    words = vocabulary() if style == TOGETHER.name else role_vocabulary()
     pieces = [f"▁{word}" for word in words] + [f"▁{word.capitalize()}" for word in words] + list(PUNCTUATION)
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     return T5Tokenizer(vocab=special + [(piece, -1.0) for piece in dict.fromkeys(pieces)], extra_ids=0)
@@ -96,14 +125,29 @@ class CaptionReader(nn.Module):
         width, num_tokens = encoder.config.d_model, encoder.config.vocab_size
         self.to_words = nn.Linear(width, num_tokens)
         self.to_attributes = nn.ModuleDict(
-            {name: nn.Linear(width, len(values)) for name, values in ATTRIBUTE_VALUES.items()}
+            {name: nn.Linear(width, len(values)) for name, values in (ATTRIBUTE_VALUES | ROLE_VALUES).items()}
         )
 
-    def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Word logits (B, T, vocabulary), and the logits of each attribute (B, values) from the mean state."""
+    def forward(
+        self, input_ids: torch.Tensor, phrase_tokens: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Reads captions.
+
+        Args:
+            input_ids: (B, T).
+            phrase_tokens: (B, N, T) bool, the tokens that stand for each person.
+
+        Returns:
+            Word logits (B, T, vocabulary), and logits by attribute: of a caption (B, values) from the mean state, of
+            a role (B, N, values) from the mean state of the person's tokens.
+        """
         hidden_states = self.encoder(input_ids).last_hidden_state  # (B, T, D)
-        pooled = hidden_states.mean(dim=1)
-        return self.to_words(hidden_states), {name: head(pooled) for name, head in self.to_attributes.items()}
+        caption = hidden_states.mean(dim=1)
+        weights = phrase_tokens.to(hidden_states)
+        person = (weights @ hidden_states) / weights.sum(dim=-1, keepdim=True).clamp(min=1)  # (B, N, D)
+        return self.to_words(hidden_states), {
+            name: head(person if name in ROLE_VALUES else caption) for name, head in self.to_attributes.items()
+        }
 
 
 class TextEncoderStage(WholeStepStage):
@@ -114,7 +158,7 @@ class TextEncoderStage(WholeStepStage):
     def __init__(self, config: TextEncoderConfig) -> None:
         torch.manual_seed(config.trainer.seed)
         self.config = config
-        self.tokenizer = build_tokenizer()
+        self.tokenizer = build_tokenizer(config.style)
         encoder_config = T5Config(
             vocab_size=len(self.tokenizer),
             d_model=config.d_model,
@@ -136,15 +180,18 @@ class TextEncoderStage(WholeStepStage):
     def training_step(self, generator: torch.Generator, *, progress: float) -> StepOutput:
         """Cross-entropy of hidden words and of the attributes."""
         del progress
-        input_ids, attributes = self._draw(generator, self.config.batch_size)
+        input_ids, phrase_tokens, attributes = self._draw(generator, self.config.batch_size)
         is_word = input_ids > 2
         is_hidden = is_word & (torch.rand(input_ids.shape, generator=generator) < self.config.masked_share)
         masked_ids = input_ids.masked_fill(is_hidden, int(self.tokenizer.unk_token_id))
-        word_logits, _ = self.reader(masked_ids)
+        word_logits, _ = self.reader(masked_ids, phrase_tokens)
         word_loss = F.cross_entropy(word_logits[is_hidden], input_ids[is_hidden])
-        _, attribute_logits = self.reader(input_ids)
+        _, attribute_logits = self.reader(input_ids, phrase_tokens)
         attribute_loss = torch.stack(
-            [F.cross_entropy(attribute_logits[name], target) for name, target in attributes.items()]
+            [
+                F.cross_entropy(attribute_logits[name].flatten(0, -2), target.flatten())
+                for name, target in attributes.items()
+            ]
         ).mean()
         metrics: dict[str, torch.Tensor | float] = {
             "word_loss": word_loss.detach(),
@@ -152,8 +199,13 @@ class TextEncoderStage(WholeStepStage):
         }
         return StepOutput(loss=word_loss + attribute_loss, metrics=metrics)
 
-    def _draw(self, generator: torch.Generator, num_captions: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _draw(
+        self, generator: torch.Generator, num_captions: int
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """Token ids (B, T), the tokens of each person (B, N, T), and the target of each attribute, (B,) or (B, N)."""
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        if self.config.style != TOGETHER.name:
+            return self._draw_roles(rng, num_captions)
         drawn = {name: rng.integers(len(values), size=num_captions) for name, values in ATTRIBUTE_VALUES.items()}
         captions = []
         for index in range(num_captions):
@@ -161,15 +213,43 @@ class TextEncoderStage(WholeStepStage):
             caption = describe_scene(SceneAttributes(**values), rng, complete=True)
             captions.append(_vary_spelling(caption, rng))
         input_ids = tokenize(self.tokenizer, captions, max_length=self.config.max_length)
-        return input_ids, {name: torch.from_numpy(row) for name, row in drawn.items()}
+        nobody = torch.zeros(num_captions, 0, self.config.max_length, dtype=torch.bool)
+        return input_ids, nobody, {name: torch.from_numpy(row) for name, row in drawn.items()}
+
+    def _draw_roles(
+        self, rng: np.random.Generator, num_captions: int
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        captions: list[str] = []
+        phrase_tokens = torch.zeros(num_captions, max(COUNTS), self.config.max_length, dtype=torch.bool)
+        targets = {name: torch.full((num_captions,), _NOT_SAID) for name in ("place", "light")} | {
+            name: torch.full(phrase_tokens.shape[:2], _NOT_SAID) for name in ROLE_VALUES
+        }
+        for index in range(num_captions):
+            spec = sample_scene(int(rng.integers(2**40)), style=STYLES[self.config.style])
+            captions.append(_vary_spelling(spec.caption, rng))
+            targets["place"][index] = ATTRIBUTE_VALUES["place"].index(spec.attributes.place)
+            is_lit = _says_one_of(spec.caption, LIGHT_PHRASES[spec.attributes.light])
+            light = spec.attributes.light if is_lit else "plain"
+            targets["light"][index] = ATTRIBUTE_VALUES["light"].index(light)
+            phrases = [phrase_of(captions[-1], spec.roles[person]) for person in spec.cast]
+            phrase_tokens[index, : len(phrases)] = find_phrases(
+                self.tokenizer, captions[-1], phrases, max_sequence_length=self.config.max_length
+            )
+            for person, said in enumerate(_said_of_roles(spec)):
+                if phrase_tokens[index, person].any():
+                    for name, value in said.items():
+                        targets[name][index, person] = ROLE_VALUES[name].index(value)
+        input_ids = tokenize(self.tokenizer, captions, max_length=self.config.max_length)
+        return input_ids, phrase_tokens, targets
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
         """Share of the attributes read correctly from unseen captions."""
-        input_ids, attributes = self._draw(torch.Generator().manual_seed(2**40), self.config.num_validation_captions)
-        _, logits = self.reader(input_ids)
+        generator = torch.Generator().manual_seed(2**40)
+        input_ids, phrase_tokens, attributes = self._draw(generator, self.config.num_validation_captions)
+        _, logits = self.reader(input_ids, phrase_tokens)
         accuracies = {
-            f"accuracy_{name}": float((logits[name].argmax(dim=-1) == target).float().mean())
+            f"accuracy_{name}": float((logits[name].argmax(dim=-1) == target)[target != _NOT_SAID].float().mean())
             for name, target in attributes.items()
         }
         return accuracies | {
@@ -180,6 +260,19 @@ class TextEncoderStage(WholeStepStage):
         """Writes `text_encoder/` and `tokenizer/` into the folder."""
         self.reader.encoder.save_pretrained(folder / "text_encoder")
         self.tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def _says_one_of(sentence: str, phrases: Sequence[str]) -> bool:
+    return any(phrase and phrase in sentence.lower() for phrase in phrases)
+
+
+def _said_of_roles(spec: SceneSpec) -> list[dict[str, str]]:
+    """What a caption says of each person of the cast; an expression that it does not name is left open."""
+    return [
+        {"role_action": role.action}
+        | ({"role_expression": role.expression} if _says_one_of(spec.caption, EXPRESSIONS[role.expression]) else {})
+        for role in (spec.roles[index] for index in spec.cast)
+    ]
 
 
 def _vary_spelling(caption: str, rng: np.random.Generator) -> str:

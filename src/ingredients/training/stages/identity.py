@@ -185,7 +185,11 @@ class IdentityStage(DiffusionStage):
             routing_indices: (B, L), identities forced on the tokens.
         """
         features = self.transformer.prepare_identities(
-            batch.people.id_embeds, batch.people.id_vit_hidden_states, id_mask, form="plain"
+            batch.people.id_embeds,
+            batch.people.id_vit_hidden_states,
+            id_mask,
+            phrase_tokens=batch.phrase_tokens,
+            form="plain",
         )
         output: IngredientsTransformerOutput = self.transformer(
             torch.cat([noisy, image_latents], dim=2),
