@@ -14,6 +14,7 @@ from ingredients.apps import (
     faces_command,
     generate_command,
     info_command,
+    judge_command,
     models_command,
     reproduce_command,
     train_commands,
@@ -44,6 +45,7 @@ app.command("info", help=info_command.HELP)(info_command.info)
 app.command("models", help=models_command.HELP)(models_command.models)
 app.command("download", help=download_command.HELP)(download_command.download)
 app.command("evaluate", help=evaluate_command.HELP)(evaluate_command.evaluate)
+app.command("judge", help=judge_command.HELP)(judge_command.judge)
 app.command("compare", help=compare_command.HELP)(compare_command.compare)
 app.command("reproduce", help=reproduce_command.HELP)(reproduce_command.reproduce)
 app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)

@@ -121,6 +121,9 @@ class TrackEmbeddings:
     landmarks: Float32Array | None = None
     """(frames, 5, 2) pixels; None where they are not known."""
 
+    boxes: Float32Array | None = None
+    """(frames, 4) pixels: left, top, right, bottom; None where they are not known."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PersonAssessment:

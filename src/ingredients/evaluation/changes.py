@@ -102,7 +102,7 @@ def find_confusion(
     """
     lasting = [track for track in tracks if len(track.frame_indices) >= _LASTING * num_frames]
     cosines = mean_similarities(lasting, references, measure=measure)  # (T, N)
-    seen = [_most_alike(row, scale.same_person_limit) for row in cosines]
+    seen = [most_alike(row, scale.same_person_limit) for row in cosines]
     rows, columns = linear_sum_assignment(cosines, maximize=True)
     track_of = dict(zip(columns.tolist(), rows.tolist(), strict=True))
     seen_as = tuple(seen[track_of[person]] if person in track_of else MISSING for person in range(len(references)))
@@ -113,7 +113,7 @@ def find_confusion(
         swapped=across != sorted(across) if ordered and all_right else None,
         num_extra=max(0, len(lasting) - len(references)),
         switching=any(
-            _is_switching(compare_faces(track.embeddings, references, measure=measure), scale.same_person_limit)
+            is_switching(compare_faces(track.embeddings, references, measure=measure), scale.same_person_limit)
             for track in lasting
         ),
     )
@@ -134,14 +134,15 @@ def confusion_matrix(confusions: Sequence[Confusion], num_people: int) -> list[l
     return matrix
 
 
-def _most_alike(cosines: Float32Array, limit: float) -> int:
+def most_alike(cosines: Float32Array, limit: float) -> int:
+    """The person to whom a face is most alike, compared with each (N,); `STRANGER` if nobody lies above the limit."""
     best = int(cosines.argmax())
     return best if cosines[best] > limit else STRANGER
 
 
-def _is_switching(cosines: Float32Array, limit: float) -> bool:
+def is_switching(cosines: Float32Array, limit: float) -> bool:
     """Whether a track's frames (rows), compared with each person, show several people in turn."""
-    seen = [_most_alike(row, limit) for row in cosines]
+    seen = [most_alike(row, limit) for row in cosines]
     people = [person for person in seen if person != STRANGER]
     if not people:
         return False

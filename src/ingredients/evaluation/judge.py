@@ -26,7 +26,7 @@ from ingredients.evaluation.assessment import (
     average_faces,
 )
 from ingredients.faces.detector import intersection_over_union
-from ingredients.faces.face_choice import largest_face, without_flat
+from ingredients.faces.face_choice import FaceChoice, choose_face, without_flat
 from ingredients.faces.picture_kind import PictureKind, PictureKindClassifier
 
 
@@ -228,16 +228,25 @@ class Judge:
             faces = [self._find_again(photo, face) for photo, face in zip(photos, faces, strict=True)]
         return average_faces(self.embed_faces(photos, faces), measure=self.measure)
 
-    def find_person(self, photo: UInt8Array, *, label: str, allow_photographs: bool = False) -> Face:
+    def find_person(
+        self,
+        photo: UInt8Array,
+        *,
+        label: str,
+        choice: FaceChoice = "largest",
+        allow_photographs: bool = False,
+    ) -> Face:
         """The face of the person whom a photo (H, W, 3) shows.
 
         Args:
             photo: the photo.
             label: what messages call it.
+            choice: which of its faces.
             allow_photographs: whether the picture is known to be drawn, whatever it looks like.
 
         Raises:
             NoFaceError: if the detector finds none.
+            PhotoError: if it finds fewer than the choice asks for.
             PhotographError: if it is a photograph, and the recogniser knows drawings only.
         """
         found = without_flat(photo, self.detector.detect(photo))
@@ -246,7 +255,7 @@ class Judge:
                 f"The judge finds no face in {label}; give a larger one, or another judge or detector: `model` knows "
                 "drawings, `dlib` photographs."
             )
-        face = largest_face(found)
+        face = choose_face(found, choice, label=label)
         if self.picture_kind is not None and not allow_photographs:
             look = self.picture_kind.look(photo, face.landmarks)
             if look.kind is PictureKind.PHOTOGRAPH:
@@ -289,6 +298,7 @@ class Judge:
                     ),
                     centre=_relative_centre(track, height, width),
                     landmarks=np.stack([face.landmarks for face in track.faces]),
+                    boxes=np.stack([face.box for face in track.faces]),
                 )
                 for track in track_faces(faces, config=self.tracking)
             ],

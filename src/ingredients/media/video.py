@@ -50,6 +50,8 @@ _LOSSLESS_FORMAT = "bgr0"  # RGB as FFV1 takes it
 _BT709 = 1  # FFmpeg's number for the primaries, the transfer function and the matrix alike
 
 _FASTEST_RATE = 1000
+_A_MOMENT = 0.002
+"""Seconds by which a frame may come early: files round the times of their frames."""
 _PLAIN_TAGS = {"title", "comment"}
 """Tags for which MP4 and MOV have a place of their own."""
 
@@ -91,6 +93,20 @@ class VideoSize:
 
     fps: float
     """Frames a second."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TimedFrame:
+    """A frame of a video that is being read."""
+
+    index: int
+    """Which frame of the file, from 0."""
+
+    seconds: float
+    """When it is shown, counted from the first."""
+
+    pixels: UInt8Array
+    """(H, W, 3), RGB."""
 
 
 def check_video_path(path: str | Path, *, overwrite: bool = True) -> Path:
@@ -312,6 +328,36 @@ def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:
     if len({frame.shape for frame in frames}) > 1:
         raise _changing_size(path)
     return Video(frames=np.stack(frames), fps=float(rate), metadata=metadata)
+
+
+def iterate_video(path: str | Path, *, most_per_second: float | None = None) -> Iterator[TimedFrame]:
+    """Reads a video frame by frame, as a player shows it, and keeps none of them.
+
+    Args:
+        path: the file.
+        most_per_second: frames of each second that are read, spread evenly; None: all.
+
+    Raises:
+        UserInputError: as `read_video`.
+    """
+    is_empty, size = True, None
+    with _open_video(path) as opened:
+        rate, start, due = opened.rate or Fraction(1), None, 0.0
+        for index, frame in enumerate(opened.container.decode(opened.stream)):
+            by_count = float(index / rate)
+            seconds = by_count if frame.time is None or opened.gif_rate is not None else float(frame.time)
+            start = seconds if start is None else start
+            is_empty, size = False, size or shown_size(frame, opened.stream)
+            if shown_size(frame, opened.stream) != size:
+                raise _changing_size(path)
+            if seconds - start < due - _A_MOMENT:
+                continue
+            _check_frame_size(path, *size)
+            yield TimedFrame(index=index, seconds=seconds - start, pixels=shown_frame(frame, opened.stream))
+            if most_per_second is not None:
+                due = max(due + 1 / most_per_second, seconds - start)
+    if is_empty:
+        raise UserInputError(f"The video {path} holds no frames.")
 
 
 def measure_video(path: str | Path, *, most_frames: int) -> VideoSize:

@@ -1,0 +1,212 @@
+"""Videos in which people are patches of one colour, so that every verdict is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import NoFaceError
+from ingredients.evaluation.assessment import Measure, SimilarityScale
+from ingredients.evaluation.cases import Case
+from ingredients.evaluation.judge import Judge
+from ingredients.faces.dlib_faces import DlibFaceDetector, DlibFaceRecogniser
+from ingredients.generation.judging import (
+    Judgement,
+    judge_frames,
+    judge_video,
+    know_people,
+    load_video_judge,
+    read_frames,
+)
+from ingredients.media.video import write_lossless_video
+from ingredients.model_folders.places import default_model_path
+from ingredients.pipelines.people import PhotoFile
+from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_frames
+from tests.evaluation.video_folders import LEFT, RIGHT, VideoFolder, judge_videos, make_judges, wave
+from tests.faces.onnx_models import write_mean_colour, write_scrfd
+
+RED, GREEN, BLUE = COLOURS.values()
+PHOTOS = {"ana": make_frames(1, {20: RED})[0], "ben": make_frames(1, {20: GREEN})[0]}
+MIXTURE = (200, 200, 0)
+FPS = 8.0
+
+
+def make_judge(measure: Measure = "cosine") -> Judge:
+    return Judge(
+        detector=ColourPatchDetector(),
+        recogniser=MeanColourRecogniser(),
+        scale=SimilarityScale(same_person_mean=1.0, stranger_mean=0.0) if measure == "cosine" else None,
+        measure=measure,
+    )
+
+
+def judge_clip(frames: UInt8Array, *, ordered: bool = False) -> Judgement:
+    judge = make_judge()
+    return judge_frames(frames, judge, know_people(judge, PHOTOS), fps=FPS, ordered=ordered)
+
+
+def test_who_is_there_is_told_with_times():
+    frames = make_frames(16, {LEFT: RED, RIGHT: GREEN})
+    frames[6:, :, 30:] = 0  # the green one leaves
+    judged = judge_clip(frames)
+    ana, ben = judged.people
+    assert (ana.status, ana.frames_seen, ana.spans) == ("right", 16, ((0.0, 2.0),))
+    assert (ben.status, ben.frames_seen, ben.spans) == ("partly", 6, ((0.0, 0.75),))
+    assert judged.verdict(ana) == "right, similarity 1.00"
+    assert judged.verdict(ben) == "seen in only 38% of the frames, similarity 1.00"
+    assert judged.remarks == []
+    assert [face.seen_as for face in judged.faces] == [0, 1]
+    assert [mark.label for mark in judged.marks(0)] == ["ana 1.00", "ben 1.00"]
+    assert [mark.label for mark in judged.marks(10)] == ["ana 1.00"]
+    assert judged.marks(0)[0].box.tolist() == [LEFT, 6, LEFT + 12, 18]
+
+
+def test_a_short_gap_ends_no_span():
+    frames = make_frames(12, {LEFT: RED})
+    frames[4:6] = 0
+    frames[9:] = 0
+    assert judge_clip(frames).people[0].spans == ((0.0, 9 / FPS),)
+
+
+def test_the_missing_the_strangers_and_those_in_whose_place_is_another():
+    missing = judge_clip(make_frames(6, {LEFT: RED}))
+    assert [person.status for person in missing.people] == ["right", "missing"]
+    assert missing.to_json()["missing"] == ["ben"]
+    stranger = judge_clip(make_frames(6, {LEFT: RED, RIGHT: BLUE}))
+    assert [person.status for person in stranger.people] == ["right", "stranger"]
+    assert stranger.remarks == ["A stranger: face 2 is nobody of those asked for."]
+    assert stranger.marks(0)[1].label == "stranger"
+    twice = judge_clip(make_frames(6, {LEFT: RED, RIGHT: RED}))
+    assert [person.status for person in twice.people] == ["right", "replaced"]
+    assert twice.people[1].in_their_place == "ana"
+    assert twice.doubled == (("ana", 0.0),)
+    assert "Doubled: two faces are ana at the same time, from 0.0 s on." in twice.remarks
+    nobody = judge_clip(make_frames(6, {}))
+    assert [person.status for person in nobody.people] == ["missing", "missing"]
+    assert nobody.remarks == ["No face was followed in the video at all."]
+
+
+@pytest.mark.parametrize(("left", "right", "swapped"), [(RED, GREEN, False), (GREEN, RED, True)])
+def test_who_stands_in_another_order_is_swapped_if_an_order_was_asked_for(left, right, swapped):
+    frames = make_frames(6, {LEFT: left, RIGHT: right})
+    assert judge_clip(frames, ordered=True).swapped is swapped
+    assert judge_clip(frames).swapped is None
+
+
+def test_a_blend_is_like_both_and_a_face_that_changes_is_told_with_times():
+    blended = judge_clip(make_frames(6, {LEFT: MIXTURE}))
+    assert blended.to_json()["blended"] is True
+    assert blended.remarks == ["Blended: face 1 is like ana and ben at once."]
+    frames = np.concatenate([make_frames(5, {LEFT: RED}), make_frames(4, {LEFT: GREEN})])
+    switching = judge_clip(frames)
+    assert switching.faces[0].is_switching
+    assert "Switching: face 1 is ana from 0.0 s, ben from 0.6 s." in switching.remarks
+
+
+def test_faces_are_not_followed_across_a_cut(tmp_path: Path):
+    """Without cuts, the left face would turn from red to green at 1.25 s."""
+    first, second = make_frames(10, {LEFT: RED}), make_frames(10, {LEFT: GREEN})
+    second[:, :, 30:] = (90, 120, 200)
+    second[:, :, 25:30] = 0
+    write_lossless_video(tmp_path / "film.mkv", np.concatenate([first, second]), fps=FPS)
+    judge = make_judge()
+    judged = judge_video(tmp_path / "film.mkv", judge, know_people(judge, PHOTOS))
+    assert judged.cuts == (1.25,)
+    ana, ben = judged.people
+    assert ana.spans == ((0.0, 1.25),)
+    assert ben.spans == ((1.25, 2.5),)
+    assert (ana.status, ben.status) == ("right", "right")
+    assert not any(face.is_switching for face in judged.faces)
+
+
+def test_one_video_is_judged_as_an_evaluation_judges_it(tmp_path: Path):
+    """The same definitions decide, so that the two cannot say different things."""
+    folder = VideoFolder(tmp_path)
+    people = (folder.person("ana", RED), folder.person("ben", GREEN))
+    frames = wave({LEFT: (250, 40, 60), RIGHT: (90, 240, 40)}, num_frames=9)
+    folder.write(Case(file_name=folder.video("a.mp4", frames), prompt="Two wave.", people=people, ordered=True))
+    judges = make_judges()
+    evaluated = judge_videos(tmp_path, judges, tmp_path / "out").records[0].people.people
+    photos = {person.name: [PhotoFile(path=tmp_path / photo) for photo in person.photos] for person in people}
+    asked = know_people(judges.judge, photos)
+    judged = judge_video(tmp_path / "a.mp4", judges.judge, asked, ordered=True, looks_per_second=None)
+    for person, record in zip(judged.people, evaluated, strict=True):
+        assert person.likeness == pytest.approx(record.cosine, abs=1e-5)
+        assert person.frames_matched == record.frames_found
+        assert (person.status == "right") is record.right_person
+
+
+def test_so_many_frames_of_each_second_are_looked_at_and_the_picked_ones_are_read_again(tmp_path: Path):
+    frames = make_frames(30, {LEFT: RED})
+    frames[:, 10, LEFT + 4, 2] = np.arange(30)  # each its own
+    write_lossless_video(tmp_path / "a.mkv", frames, fps=30)
+    judge = make_judge()
+    judged = judge_video(tmp_path / "a.mkv", judge, know_people(judge, PHOTOS), looks_per_second=10)
+    assert judged.frame_numbers == tuple(range(0, 30, 3))
+    assert judged.seconds == pytest.approx(1.0)
+    picked = judged.picked_frames(4)
+    again = read_frames(tmp_path / "a.mkv", judged, picked)
+    assert [int(again[index][10, LEFT + 4, 2]) for index in picked] == [
+        judged.frame_numbers[index] for index in picked
+    ]
+
+
+def test_the_sheet_shows_people_timeline_and_frames():
+    frames = make_frames(6, {LEFT: RED, RIGHT: BLUE})
+    judged = judge_clip(frames)
+    sheet = judged.sheet({index: frames[index] for index in judged.picked_frames()}, title="a.mp4")
+    assert sheet.shape[1] <= 1120
+    assert (sheet == (230, 159, 0)).all(axis=-1).sum() > 1000  # ana's colour: bar, frames and boxes
+    assert (sheet == (120, 120, 120)).all(axis=-1).sum() > 1000  # a stranger's
+    assert not (sheet == (86, 180, 233)).all(axis=-1).sum() > 10_000  # ben is not in the frames
+
+
+def test_photos_are_told_of_where_they_leave_a_doubt():
+    judge, told = make_judge(), []
+    group = make_frames(1, {LEFT: RED, RIGHT: GREEN})[0]
+    know_people(judge, {"ana": group}, notice=told.append)
+    assert told == ["photo 1 of ana shows 2 faces, of which the largest is taken."]
+    told.clear()
+    know_people(judge, {"ana": PHOTOS["ana"], "eve": make_frames(1, {20: (250, 30, 0)})[0]}, notice=told.append)
+    assert "ana and eve look like one person" in told[0]
+    with pytest.raises(NoFaceError, match="of ana"):
+        know_people(judge, {"ana": np.zeros((24, 60, 3), np.uint8)})
+
+
+def test_distances_are_called_distances():
+    judge = make_judge("distance")
+    judged = judge_frames(make_frames(3, {LEFT: RED}), judge, know_people(judge, PHOTOS), fps=FPS)
+    assert judged.verdict(judged.people[0]) == "right, distance 0.00"
+    assert judged.to_json()["people"][0]["distance"] == pytest.approx(0.0)
+    assert "below" in judged.explanation
+
+
+def test_photographs_are_judged_by_dlib_where_nobody_is_named():
+    astronaut = np.asarray(skimage.data.astronaut())[:256, 96:352]
+    told: list[str] = []
+    judges, asked = load_video_judge(default_model_path(), {"eileen": astronaut}, notice=told.append)
+    assert isinstance(judges.judge.detector, DlibFaceDetector)
+    assert isinstance(judges.judge.recogniser, DlibFaceRecogniser)
+    assert any("dlib judges" in each for each in told)
+    frames = np.stack([np.roll(astronaut, shift, axis=1) for shift in (0, 3, 6)])
+    judged = judge_frames(frames, judges.judge, asked, fps=FPS)
+    assert judged.people[0].status == "right"
+    assert judged.people[0].likeness is not None
+    assert judged.people[0].likeness > 0.6
+
+
+def test_the_networks_of_antelopev2_judge_too(tmp_path: Path):
+    write_scrfd(tmp_path / "detector.onnx")
+    write_mean_colour(tmp_path / "arcface.onnx", np.random.default_rng(0).normal(size=(3, 5)))
+    photo = np.full((128, 128, 3), 90, np.uint8)
+    photo[40:64, 40:64] = (255, 0, 0)
+    judges, asked = load_video_judge(
+        default_model_path(), {"ana": photo}, judge=f"arcface:{tmp_path}/arcface.onnx",
+        detector=f"scrfd:{tmp_path}/detector.onnx",
+    )  # fmt: skip
+    write_lossless_video(tmp_path / "a.mkv", np.stack([photo] * 4), fps=FPS)
+    judged = judge_video(tmp_path / "a.mkv", judges.judge, asked)
+    assert judged.number_name == "cosine"
+    assert judged.people[0].status == "right"
