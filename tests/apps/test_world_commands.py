@@ -35,6 +35,18 @@ def test_a_scene_is_drawn_with_its_masks(run: Run) -> None:
     assert np.asarray(Image.open("three-masks.png")).std() > 0
 
 
+def test_films_are_drawn_with_their_truth(run: Run) -> None:
+    size = ("--minutes", 0.05, "--fps", 4, "--height", 48, "--width", 60)
+    result = run("world", "film", *size, "--seed", 1, "--output", "little")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "little\n"
+    assert "5 films of " in result.stderr
+    assert len(list(Path("little/films").iterdir())) == len(list(Path("little/truth").iterdir())) == 5
+    again = run("world", "film", *size, "--seed", 2, "--output", "little")
+    assert again.exit_code == 2
+    assert "other settings" in again.stderr
+
+
 def test_the_words_are_listed(run: Run) -> None:
     result = run("world", "words")
     assert result.exit_code == 0, result.output
@@ -46,6 +58,7 @@ def test_the_words_are_listed(run: Run) -> None:
     [
         (("scene", "--place", "moon"), "unknown place 'moon'"),
         (("scene", "--height", "65"), "must be even"),
+        (("film", "--height", "50"), "multiples of 12"),
         (("portrait", "--output", "new/a.png"), "mkdir -p new"),
         (("portrait", "--output", "a.txt"), "a.txt must have a name that ends in .png"),
         (("train", "hands"), "no part 'hands' to train; choose one of detector"),

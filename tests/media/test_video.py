@@ -20,6 +20,7 @@ from ingredients.media.video import (
     plays_in_browsers,
     read_video,
     read_video_metadata,
+    write_long_video,
     write_lossless_video,
     write_video,
 )
@@ -51,6 +52,35 @@ def test_frames_rate_and_words_come_back(tmp_path: Path, frames: np.ndarray, fps
     for index in range(NUM_FRAMES):  # a frame too many, or one late, would move the square
         square = video.frames[index, 24:32, 4 * index + 4 : 4 * index + 12].mean((0, 1))
         np.testing.assert_allclose(square, (220, 30, 40), atol=6)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
+def test_a_film_is_written_as_it_comes_and_shown_upright(
+    tmp_path: Path, frames: np.ndarray, suffix: str, quarter_turns: int
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    write_long_video(path, iter(frames), fps=24, quarter_turns=quarter_turns)
+    video = read_video(path)
+    assert video.frames.shape == frames.shape
+    assert np.abs(video.frames.astype(int) - frames).mean() < 3
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == ((HEIGHT, WIDTH) if quarter_turns % 2 else (WIDTH, HEIGHT))
+
+
+def test_a_film_of_wide_pixels_is_shown_in_its_width(tmp_path: Path, frames: np.ndarray) -> None:
+    write_long_video(tmp_path / "a.mov", frames[:, :, ::2], fps=24, pixel_aspect=2.0)
+    assert read_video(tmp_path / "a.mov").frames.shape == frames.shape
+
+
+def test_a_film_needs_frames_of_one_size(tmp_path: Path, frames: np.ndarray) -> None:
+    for bad in ([], [frames[0], frames[1, :32]], [frames[0, :33]]):
+        with pytest.raises(ShapeError):
+            write_long_video(tmp_path / "a.mp4", bad, fps=24)
+    with pytest.raises(OutputError, match="GIF"):
+        write_long_video(tmp_path / "a.gif", iter(frames), fps=24)
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_player_can_show_it(tmp_path: Path, frames: np.ndarray) -> None:

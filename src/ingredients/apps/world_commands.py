@@ -37,6 +37,7 @@ app = typer.Typer(
         "The drawn world: make photos and clips to play with, and train the small model again.",
         "ingredients world portrait --seed 7 --output ana.png",
         "ingredients world scene --seed 3 --people 2",
+        "ingredients world film --minutes 5 --seed 1",
         "ingredients world words",
         "ingredients world train recogniser --minutes 20",
     ),
@@ -183,6 +184,45 @@ def clips(
             progress=progress,
         )
     say(f"{len(records)} clips")
+    show(output)
+
+
+@app.command(
+    help=with_examples(
+        "Draws raw films as a curator meets them: hard cuts and dissolves, one-person and empty shots, strangers, "
+        "people who leave and come back, letterbox, a station's sign, stills, repeated shots, a phone's turned and an "
+        "anamorphic format. OUTPUT/films holds the films, OUTPUT/truth what should be found in them "
+        "(docs/world.md). A stopped run goes on with the films that are missing.",
+        "ingredients world film --minutes 5 --seed 1 --output my-films",
+        "ingredients world film --minutes 0.5 --fps 12 --output little",
+    )
+)
+def film(
+    output: Annotated[Path, typer.Option(parser=parse_path, help="Folder of the films.")] = Path("world-films"),
+    minutes: Annotated[
+        float, typer.Option(callback=finite, min=0.05, max=600, help="Length of all five films together.")
+    ] = 5.0,
+    seed: Annotated[int, typer.Option(help="Which films: any integer.")] = 0,
+    height: Annotated[int, typer.Option(min=48, max=720, help="Pixels of the picture; a multiple of 12.")] = 96,
+    width: Annotated[int, typer.Option(min=48, max=1284, help="Pixels of the picture; a multiple of 12.")] = 144,
+    fps: Annotated[float, typer.Option(callback=finite, min=4, max=120, help="Frames a second.")] = 24.0,
+    split: SplitOption = "eval",
+) -> None:
+    """Draws raw films and their truth."""
+    from ingredients.core.progress import show_progress
+    from ingredients.world.film import FilmSettings
+    from ingredients.world.film_folder import write_films
+
+    try:
+        settings = FilmSettings(seed=seed, minutes=minutes, height=height, width=width, fps=fps, split=split)
+    except ValueError as error:
+        raise UserInputError(f"These films cannot be drawn: {error}.") from error
+    with show_progress("Drawing shots") as progress:
+        truths = write_films(output, settings, progress=progress)
+    num_shots = sum(len(truth.shots) for truth in truths)
+    say(
+        f"{len(truths)} films of {sum(truth.num_frames for truth in truths) / fps / 60:.1f} minutes, {num_shots} shots"
+    )
     show(output)
 
 

@@ -31,6 +31,7 @@ Contents = Literal[
     "encoded clips",
     "a data set of clips",
     "shards of clips",
+    "raw films",
     "studies",
     "results of studies",
     "runs of the small model",

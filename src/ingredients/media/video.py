@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -158,9 +159,67 @@ def write_video(
         with atomic_path(path) as temporary:
             _write_gif(temporary, pixels, rate, tags)
         return
-    height, width = pixels.shape[1:3]
+    _write_stream(path, pixels, rate, tags, constant_rate_factor)
+
+
+def write_long_video(
+    path: str | Path,
+    frames: Iterable[UInt8Array],
+    *,
+    fps: float,
+    constant_rate_factor: int = 14,
+    quarter_turns: int = 0,
+    pixel_aspect: float = 1.0,
+) -> None:
+    """Writes frames (H, W, 3) as they come, so that a film of any length needs the memory of a few.
+
+    Args:
+        path: file to write, no GIF; it appears when it is complete.
+        frames: RGB, as a player should show them but for `pixel_aspect`; at least one.
+        fps: frames a second.
+        constant_rate_factor: as in `write_video`.
+        quarter_turns: how often a player is told to turn the picture clockwise by 90 degrees, as phones do; it is
+            stored turned the other way.
+        pixel_aspect: how wide a player is told to show a pixel, by its height.
+
+    Raises:
+        ShapeError: for frames of another shape, of different sizes or of odd ones.
+        UserInputError: as `write_video`.
+        OutputError: as `write_video`.
+    """
+    path = check_video_path(path)
+    if path.suffix.lower() == ".gif":
+        raise OutputError(f"The video {path} is written as it comes, and a GIF's colours need all of it; take an MP4.")
+    turned = (np.rot90(frame, quarter_turns) for frame in frames)  # counterclockwise, which the player undoes
+    _write_stream(
+        path,
+        turned,
+        _to_rate(fps),
+        {},
+        constant_rate_factor,
+        quarter_turns=quarter_turns,
+        pixel_aspect=Fraction(pixel_aspect).limit_denominator(255),
+    )
+
+
+def _write_stream(
+    path: Path,
+    frames: Iterable[UInt8Array],
+    rate: Fraction,
+    tags: Mapping[str, str],
+    constant_rate_factor: int,
+    *,
+    quarter_turns: int = 0,
+    pixel_aspect: Fraction | None = None,
+) -> None:
+    coming = iter(frames)
+    first = next(coming, None)
+    if first is None:
+        raise ShapeError("A video needs at least one frame.")
+    height, width = first.shape[:2]
     if height % 2 or width % 2:
         raise ShapeError(f"A video's height and width must be even, not {height} x {width}; a GIF takes any.")
+    suffix = path.suffix.lower()
     with (
         atomic_path(path) as temporary,
         av.open(_url(temporary), "w", options=_container_options(suffix, tags)) as container,
@@ -177,11 +236,17 @@ def write_video(
             # memory.
             stream.options = {"crf": str(constant_rate_factor), "x264-params": "mbtree=0"}
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        if quarter_turns % 4:
+            stream.set_display_rotation(-90 * quarter_turns)  # FFmpeg counts counterclockwise
         context = stream.codec_context
+        if pixel_aspect is not None:
+            context.sample_aspect_ratio = pixel_aspect
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         colours = av.video.reformatter
         context.color_range = colours.ColorRange.MPEG
-        for picture in pixels:
+        for picture in itertools.chain([first], coming):
+            if picture.shape != first.shape:
+                raise ShapeError(f"A video needs frames of one size, not {first.shape} and then {picture.shape}.")
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame = frame.reformat(
                 format="yuv420p",

@@ -4,6 +4,7 @@ Legend: F frames.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -87,6 +88,35 @@ class Stand:
     heading: float
     towards: float = 0.0
     waves_inside: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    """A way that a person goes besides the action, and back: out of the picture, or across another person's place.
+
+    Attributes:
+        goal: where it leads: "out" of the picture on the nearer side, or "across", to where the next person stands.
+        leaves: seconds at which the person sets out.
+        returns: seconds at which the person sets out for the way back; None if never.
+        lasts: seconds that each way takes.
+    """
+
+    goal: Literal["out", "across"]
+    leaves: float
+    returns: float | None
+    lasts: float = 0.8
+
+    def travel(self, stand: Stand, seconds: Floats, *, next_stand: Stand) -> Floats:
+        """How far aside the person is, in pixels, each (F,)."""
+        away = self._done(seconds - self.leaves)
+        if self.returns is not None:
+            away = away - self._done(seconds - self.returns)
+        return np.asarray(away * (stand.way_out if self.goal == "out" else next_stand.x - stand.x), np.float32)
+
+    def _done(self, since: Floats) -> Floats:
+        """Share of a way that is done: it begins and ends gently."""
+        part = np.clip(since / self.lasts, 0.0, 1.0)
+        return np.asarray(part * part * (3 - 2 * part), np.float32)
 
 
 def perform(

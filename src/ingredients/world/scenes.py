@@ -24,7 +24,7 @@ from ingredients.world.captions import (
     describe_scene,
 )
 from ingredients.world.identity import Identity, Split, sample_identity
-from ingredients.world.performance import WAY_OUT, Stand, perform
+from ingredients.world.performance import WAY_OUT, Journey, Stand, perform
 from ingredients.world.person import draw_person
 from ingredients.world.portraits import mask_box, to_uint8
 from ingredients.world.shapes import Canvas, Floats
@@ -59,6 +59,7 @@ class SceneSpec:
         roles: what each person does, and where; empty where all do what `attributes` say.
         style: how the scene is framed and played.
         zoom: size of the faces, against those of the style.
+        journeys: ways that people go besides their actions, each with the index of the person.
     """
 
     people: tuple[Identity, ...]
@@ -68,6 +69,7 @@ class SceneSpec:
     roles: tuple[Role, ...] = ()
     style: SceneStyle = TOGETHER
     zoom: float = 1.0
+    journeys: tuple[tuple[int, Journey], ...] = ()
 
     @property
     def cast(self) -> tuple[int, ...]:
@@ -107,6 +109,7 @@ def sample_scene(
     place: str | None = None,
     light: str | None = None,
     style: SceneStyle = TOGETHER,
+    num_extras: int = 0,
 ) -> SceneSpec:
     """Draws scene number `seed`.
 
@@ -114,12 +117,13 @@ def sample_scene(
         seed: any integer.
         split: whose identities take part.
         num_people: 1 to 4; drawn if None and no `people` are given.
-        people: the people themselves; none of them is an extra then.
+        people: the people themselves; none of them is an extra then, but the last `num_extras`.
         action: fixes what everybody does; likewise `expression`, `place` and `light`.
         expression: see `action`.
         place: see `action`.
         light: see `action`.
         style: how the scene is cast, framed and played.
+        num_extras: how many of the given `people` are extras, where the style deals roles.
 
     Raises:
         ValueError: an attribute or a number of people that the world does not know.
@@ -143,7 +147,8 @@ def sample_scene(
     )
     if style is not TOGETHER:
         rng = np.random.default_rng([abs(seed), int(seed < 0), 13])
-        roles = _cast(attributes, style, rng, action=action, expression=expression, extras=not given)
+        known_extras = num_extras if given else None
+        roles = _cast(attributes, style, rng, action=action, expression=expression, num_extras=known_extras)
         return _with_roles(tuple(people), attributes, roles, style, seed, rng)
     return SceneSpec(people=tuple(people), attributes=attributes, caption=describe_scene(attributes, rng), seed=seed)
 
@@ -155,14 +160,15 @@ def _cast(
     *,
     action: str | None,
     expression: str | None,
-    extras: bool,
+    num_extras: int | None,
 ) -> tuple[Role, ...]:
-    """Deals spots, names, actions and expressions."""
+    """Deals spots, names, actions and expressions; the number of extras as well, where it is None."""
     count = attributes.count
     spots = _DEPTH_SPOTS if count == 2 and rng.random() < style.behind_share else _SPOTS[count]
     dealt = [spots[slot] for slot in rng.permutation(count)]
     names = [str(name) for name in rng.choice(NAMES, count, replace=False)]
-    num_extras = int(rng.integers(1, count)) if extras and count > 1 and rng.random() < style.extra_share else 0
+    if num_extras is None:
+        num_extras = int(rng.integers(1, count)) if count > 1 and rng.random() < style.extra_share else 0
     each_own = count - num_extras == 1 or rng.random() < style.own_share
     if action is not None:
         check_action(action, style)
@@ -247,6 +253,9 @@ def render_scene(
         [(spec.attributes.action, spec.attributes.expression)] * count
     )
     performances = [perform(*parts[index], stands[index], seconds, rng, spec.style.motion) for index in range(count)]
+    for index, journey in spec.journeys:
+        way = journey.travel(stands[index], seconds, next_stand=stands[(index + 1) % count])
+        performances[index].x = np.asarray(performances[index].x + way, np.float32)
     for index in depths:
         landmarks[:, index] = draw_person(canvas, index, spec.people[index], performances[index])
     apply_light(canvas.image, spec.attributes.light, rng)
