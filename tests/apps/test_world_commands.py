@@ -36,7 +36,7 @@ def test_a_scene_is_drawn_with_its_masks(run: Run) -> None:
 
 
 def test_films_are_drawn_with_their_truth(run: Run) -> None:
-    size = ("--minutes", 0.05, "--fps", 4, "--height", 48, "--width", 60)
+    size = ("--minutes", 0.05, "--fps", 4, "--height", 48, "--width", 64)
     result = run("world", "film", *size, "--seed", 1, "--output", "little")
     assert result.exit_code == 0, result.output
     assert result.stdout == "little\n"
@@ -58,7 +58,7 @@ def test_the_words_are_listed(run: Run) -> None:
     [
         (("scene", "--place", "moon"), "unknown place 'moon'"),
         (("scene", "--height", "65"), "must be even"),
-        (("film", "--height", "50"), "multiples of 12"),
+        (("film", "--height", "50"), "multiples of 8"),
         (("portrait", "--output", "new/a.png"), "mkdir -p new"),
         (("portrait", "--output", "a.txt"), "a.txt must have a name that ends in .png"),
         (("train", "hands"), "no part 'hands' to train; choose one of detector"),

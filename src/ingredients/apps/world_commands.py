@@ -203,15 +203,15 @@ def film(
         float, typer.Option(callback=finite, min=0.05, max=600, help="Length of all five films together.")
     ] = 5.0,
     seed: Annotated[int, typer.Option(help="Which films: any integer.")] = 0,
-    height: Annotated[int, typer.Option(min=48, max=720, help="Pixels of the picture; a multiple of 12.")] = 96,
-    width: Annotated[int, typer.Option(min=48, max=1284, help="Pixels of the picture; a multiple of 12.")] = 144,
+    height: Annotated[int, typer.Option(min=48, max=720, help="Pixels of the picture; a multiple of 8.")] = 96,
+    width: Annotated[int, typer.Option(min=48, max=1280, help="Pixels of the picture; a multiple of 8.")] = 144,
     fps: Annotated[float, typer.Option(callback=finite, min=4, max=120, help="Frames a second.")] = 24.0,
     split: SplitOption = "eval",
 ) -> None:
     """Draws raw films and their truth."""
     from ingredients.core.progress import show_progress
+    from ingredients.data.film_folder import write_films
     from ingredients.world.film import FilmSettings
-    from ingredients.world.film_folder import write_films
 
     try:
         settings = FilmSettings(seed=seed, minutes=minutes, height=height, width=width, fps=fps, split=split)

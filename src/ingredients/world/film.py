@@ -112,10 +112,10 @@ class FilmSettings:
     """Length of all films together; the last shot of each is drawn to its end."""
 
     height: int = 96
-    """Height of the picture in pixels without its bars; the phone's film has this width. A multiple of 12."""
+    """Height of the picture in pixels without its bars; the phone's film has this width. A multiple of 8."""
 
     width: int = 144
-    """Width of the picture; the phone's film has this height. A multiple of 12."""
+    """Width of the picture; the phone's film has this height. A multiple of 8."""
 
     fps: float = 24.0
     """Frames a second."""
@@ -125,9 +125,9 @@ class FilmSettings:
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
-        if self.height % 12 or self.width % 12 or min(self.height, self.width) < 48:
+        if self.height % 8 or self.width % 8 or min(self.height, self.width) < 48:
             raise ValueError(
-                f"a film's height and width are multiples of 12 from 48 on, not {self.width}x{self.height}"
+                f"a film's height and width are multiples of 8 from 48 on, not {self.width}x{self.height}"
             )
         if self.minutes <= 0 or not 4 <= self.fps <= 120:
             raise ValueError(

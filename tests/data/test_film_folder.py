@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ingredients.core.errors import OutputError
+from ingredients.data.film_folder import film_file, read_films, write_films
 from ingredients.media.video import read_video
 from ingredients.world.film import FILM_FORMATS, FilmSettings, Shot, draw_shot, plan_films
-from ingredients.world.film_folder import film_file, read_films, write_films
 from ingredients.world.film_truth import FilmTruth
 
 SETTINGS = FilmSettings(seed=4, minutes=0.35, height=48, width=72, fps=8)
