@@ -29,7 +29,7 @@ def truths(folder: Path) -> tuple[FilmTruth, ...]:
 
 def find(kind: str, *, fps: float = 8) -> tuple[Shot, np.ndarray, object]:
     """A shot of a kind, with whether each face is in view."""
-    from ingredients.world.visibility import VISIBLE, face_states
+    from ingredients.world.scenes import VISIBLE, face_states
 
     films = plan_films(dataclasses.replace(SETTINGS, minutes=8, fps=fps))
     number = next(index for index, shot in enumerate(films[0].shots) if shot.kind == kind)

@@ -21,7 +21,7 @@ from ingredients.world.film import (
     draw_shot,
     plan_films,
 )
-from ingredients.world.visibility import VISIBLE, face_states
+from ingredients.world.scenes import VISIBLE, face_states
 
 Transition = Literal["start", "cut", "dissolve"]
 _REMEDY = "draw the films again with: ingredients world film"
