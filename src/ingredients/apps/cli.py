@@ -7,6 +7,7 @@ import typer
 from ingredients.apps import (
     benchmark_commands,
     compare_command,
+    curate_commands,
     data_commands,
     doctor_command,
     download_command,
@@ -50,6 +51,7 @@ app.command("compare", help=compare_command.HELP)(compare_command.compare)
 app.command("reproduce", help=reproduce_command.HELP)(reproduce_command.reproduce)
 app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
 app.add_typer(benchmark_commands.app, name="benchmark")
+app.add_typer(curate_commands.app, name="curate")
 app.add_typer(data_commands.app, name="data")
 app.add_typer(train_commands.app, name="train")
 app.add_typer(world_commands.app, name="world")

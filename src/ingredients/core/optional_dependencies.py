@@ -19,6 +19,19 @@ def import_optional(module: str, *, extra: str) -> types.ModuleType:
     return _import(module, install=f'"ingredients[{extra}]"')
 
 
+def import_library(module: str, *, install: str) -> types.ModuleType:
+    """Imports `module` of a library that is in none of this package's extras.
+
+    Args:
+        module: its name.
+        install: what `pip install` takes.
+
+    Raises:
+        MissingDependencyError: as `import_optional`.
+    """
+    return _import(module, install=install)
+
+
 class LazyLibrary(types.ModuleType):
     """Stands for a library that is imported with its first attribute, so that who never uses it need not have it.
 

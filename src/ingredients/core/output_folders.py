@@ -32,6 +32,7 @@ Contents = Literal[
     "a data set of clips",
     "shards of clips",
     "raw films",
+    "a curated data set",
     "studies",
     "results of studies",
     "runs of the small model",

@@ -28,9 +28,19 @@ _NEARLY_SQUARE = Fraction(1, 100)
 """Pixels that are no further from squares are squares: sizes that were rounded to even numbers leave such ratios."""
 
 
-def shown_frame(frame: av.VideoFrame, stream: VideoStream) -> UInt8Array:
-    """The picture (H, W, 3), RGB, that a player shows of a decoded frame."""
+def shown_frame(frame: av.VideoFrame, stream: VideoStream, *, longest_side: int | None = None) -> UInt8Array:
+    """The picture (H, W, 3), RGB, that a player shows of a decoded frame.
+
+    Args:
+        frame: as it was decoded.
+        stream: that it is of.
+        longest_side: a picture with a longer side is scaled down to it, which is quick.
+    """
     height, width = _square_size(frame, stream)
+    is_smaller = longest_side is not None and max(height, width) > longest_side
+    if longest_side is not None and is_smaller:
+        scale = longest_side / max(height, width)
+        height, width = max(round(height * scale), 1), max(round(width * scale), 1)
     colourspace = None
     if frame.colorspace == _UNSPECIFIED and (frame.width >= _HD_WIDTH or frame.height > _SD_HEIGHT):
         colourspace = "ITU709"
@@ -41,7 +51,7 @@ def shown_frame(frame: av.VideoFrame, stream: VideoStream) -> UInt8Array:
         height=height,
         format="rgb48le" if wide else "rgb24",
         src_colorspace=colourspace,
-        interpolation="BICUBIC" if is_scaled else None,
+        interpolation="AREA" if is_smaller else "BICUBIC" if is_scaled else None,
     ).to_ndarray()
     if wide:
         pixels = to_screen_colours(pixels.astype(np.uint16, copy=False), transfer=frame.color_trc)

@@ -378,7 +378,7 @@ def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:
         UserInputError: if the file is missing, holds no video that can be read, changes its size or is too large.
     """
     frames: list[UInt8Array] = []
-    with _open_video(path) as opened:
+    with open_video(path) as opened:
         for frame in opened.container.decode(opened.stream):
             _check_frame_size(path, *shown_size(frame, opened.stream))
             frames.append(shown_frame(frame, opened.stream))
@@ -436,7 +436,7 @@ def measure_video(path: str | Path, *, most_frames: int) -> VideoSize:
         UserInputError: as `read_video`, or if a frame has more than `MAX_FRAME_PIXELS`.
     """
     num_frames, sizes = 0, set()
-    with _open_video(path) as opened:
+    with open_video(path) as opened:
         codec = opened.stream.codec_context
         _check_frame_size(path, codec.height, codec.width)
         for frame in opened.container.decode(opened.stream):
@@ -468,19 +468,19 @@ def _changing_size(path: str | Path) -> UserInputError:
 
 def read_video_metadata(path: str | Path) -> dict[str, str]:
     """What a video file says about itself, without decoding it; raises as `read_video`."""
-    with _open_video(path) as opened:
+    with open_video(path) as opened:
         return opened.tags
 
 
 def plays_in_browsers(path: str | Path) -> bool:
     """Whether every browser plays a video file as it is: H.264 in yuv420p in MP4; raises as `read_video`."""
-    with _open_video(path) as opened:
+    with open_video(path) as opened:
         codec = opened.stream.codec_context
         return Path(path).suffix.lower() == ".mp4" and codec.name == "h264" and codec.pix_fmt in _WEB_PIXEL_FORMATS
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _OpenVideo:
+class OpenVideo:
     """A video that is being read."""
 
     container: InputContainer
@@ -510,7 +510,12 @@ class _OpenVideo:
 
 
 @contextlib.contextmanager
-def _open_video(path: str | Path) -> Iterator[_OpenVideo]:
+def open_video(path: str | Path) -> Iterator[OpenVideo]:
+    """Opens a video for who reads it in another way than `read_video` does.
+
+    Raises:
+        UserInputError: as `read_video`, also for what FFmpeg finds while the block runs.
+    """
     with open_input(path, "video", example="a video file") as file:
         gif_tags, gif_rate = read_tags(file) if file.read(3) == b"GIF" and not file.seek(0) else ({}, None)
         file.seek(0)
@@ -520,7 +525,7 @@ def _open_video(path: str | Path) -> Iterator[_OpenVideo]:
             with av.open(
                 file, "r", metadata_errors="replace", container_options={"format_whitelist": ",".join(_CONTAINERS)}
             ) as container:
-                yield _OpenVideo(
+                yield OpenVideo(
                     container=container, stream=_shown_stream(path, container), gif_tags=gif_tags, gif_rate=gif_rate
                 )
         except av.ArgumentError as error:  # what FFmpeg says of a kind that is not on the list

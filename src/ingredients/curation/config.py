@@ -1,0 +1,238 @@
+"""All settings of curation, a group for each step; beside each default stands where it comes from."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from ingredients.core.ranges import Count, Range, Share, check_ranges
+
+Seconds = Annotated[float, Range(at_least=0, at_most=86_400)]
+Side = Annotated[int, Range(at_least=16, at_most=8192)]
+Rate = Annotated[float, Range(above=0, at_most=1000)]
+Level = Annotated[float, Range(at_least=0, at_most=255)]
+Speed = Annotated[float, Range(at_least=0, at_most=1000)]
+Score = Annotated[float, Range(at_least=0, at_most=1e6)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeConfig:
+    """Which files are looked into at all."""
+
+    min_short_side: Side = 240
+    """Pixels of the shorter side. Half of the paper's 480 (4.1): what is enlarged more than twice teaches blur."""
+
+    min_seconds: Seconds = 2.0
+    """Length of the file: that of the shortest clip."""
+
+    max_bytes: Annotated[int, Range(at_least=1, at_most=2**50)] = 2**40
+    """Largest file, a terabyte: a guard against what is no film."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SignalsConfig:
+    """What is measured of every frame while a source is decoded once, on frames scaled down."""
+
+    longest_side: Side = 320
+    """Pixels of the small frames. PySceneDetect scales to about as many by itself; a step of motion of one pixel is
+    0.3 % of the width."""
+
+    motion: Literal["codec", "flow"] = "codec"
+    """Motion from the codec's vectors, which cost next to nothing (as in NVIDIA's cosmos-curate), with dense optical
+    flow in their place where a codec gives none; or always from optical flow, which does not depend on an encoder."""
+
+    blur_side: Side = 720
+    """Pixels of the longer side of the frames on which sharpness is measured: the width of the paper's (4.1)."""
+
+    blur_every: Annotated[float, Range(above=0, at_most=60)] = 0.5
+    """Seconds between frames on which sharpness is measured: it changes slowly, and costs more than the rest."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShotsConfig:
+    """Where one shot ends and the next begins, and which part of a shot is a clip."""
+
+    detector: Literal["adaptive", "content", "transnet"] = "adaptive"
+    """PySceneDetect's adaptive detector (content changes more than in the frames around, so that fast camera motion is
+    no cut), its plain one, or TransNetV2 (an extra)."""
+
+    adaptive_threshold: Score = 3.0
+    """How many times the change of the frames around; PySceneDetect's default."""
+
+    min_content: Score = 15.0
+    """Least change of content that the adaptive detector takes for a cut; PySceneDetect's default."""
+
+    content_threshold: Score = 27.0
+    """Change of content that the plain detector takes for a cut; PySceneDetect's default."""
+
+    transnet_threshold: Share = 0.4
+    """Probability that TransNetV2 takes for a cut: below its authors' 0.5, as a cut that is missed costs a clip that
+    jumps, and one too many only a shorter clip."""
+
+    dissolves: bool = True
+    """Whether dissolves and fades end shots, too; the detectors of cuts miss them."""
+
+    dissolve_residual: Share = 0.22
+    """How much of the change across a dissolve its middle may lie off the mean of both ends; measured on drawn films
+    (docs/curation.md)."""
+
+    dissolve_change: Level = 7.0
+    """Least mean change, in grey levels, across a dissolve; measured on drawn films."""
+
+    dissolve_ratio: Score = 1.5
+    """How many times more a picture changes across a dissolve than in as much time before and after."""
+
+    dissolve_likeness: Annotated[float, Range(at_least=-1, at_most=1)] = 0.92
+    """Largest correlation of the pictures before and after: where they correlate more, only the light changed."""
+
+    min_seconds: Seconds = 2.0
+    """Shortest clip: 49 frames at 24 frames a second."""
+
+    max_seconds: Annotated[float, Range(above=0, at_most=86_400)] = 10.0
+    """Longest clip; a longer shot becomes several of equal length. One caption holds for about as long."""
+
+    trim_seconds: Seconds = 0.5
+    """Cut off at both ends of each shot: remains of transitions."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+        if self.max_seconds < self.min_seconds:
+            raise ValueError(f"max_seconds is {self.max_seconds:g}, below min_seconds, {self.min_seconds:g}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class QualityConfig:
+    """Which clips are worth looking at people in. Measured on small frames, all but text."""
+
+    min_brightness: Level = 24.0
+    """Least mean grey level: below, a picture is black with a few lights. A fifth of middle grey."""
+
+    max_brightness: Level = 240.0
+    """Largest mean grey level: above, a picture is white."""
+
+    min_contrast: Level = 8.0
+    """Least standard deviation of grey levels within a frame: below, there is a wall, fog or a colour card."""
+
+    max_clipped: Share = 0.6
+    """Largest part of a frame that is black or white without a difference, bars left out."""
+
+    min_sharpness: Score = 0.002
+    """Least variance of the Laplacian by the variance of the grey levels, at 720 pixels: its value falls by the
+    fourth power of the blur's width. Measured on drawn films and photographs blurred by known amounts."""
+
+    min_motion: Speed = 0.002
+    """Least mean motion, in picture heights a second: below, a clip is a photograph."""
+
+    max_motion: Speed = 1.5
+    """Largest mean motion, in picture heights a second: a camera thrown about."""
+
+    min_patch_motion: Speed = 0.0
+    """Least motion of the stillest of sixteen parts of the picture. Off, as most clips of talking people are from a
+    camera that stands; cosmos-curate has it to find slides and frames around pictures."""
+
+    max_still_share: Share = 0.5
+    """Largest part of the steps from frame to frame in which nothing changes: stills, slides, videos that hang."""
+
+    still_change: Level = 0.35
+    """Mean change of grey levels from frame to frame up to which nothing changes: below the noise of a camera and of
+    encoders."""
+
+    max_bars: Share = 0.5
+    """Largest part of the picture that bars may take; they are cut off, and what is left is the clip."""
+
+    bar_brightness: Level = 24.0
+    """Brightest grey level of a bar: black of video (16) and some noise."""
+
+    max_text_share: Share = 0.004
+    """Largest part of the picture that burnt-in text and marks may cover."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicatesConfig:
+    """Clips that show the same."""
+
+    max_distance: Share = 0.2
+    """Part of a perceptual hash's bits by which two frames that may be the same differ at most. Generous, as flat
+    places of a picture give bits by lot: what looks alike is looked at more closely."""
+
+    hash_size: Annotated[int, Range(at_least=4, at_most=16)] = 16
+    """Rows and columns of the difference hash: 256 bits."""
+
+    min_overlap: Annotated[float, Range(above=0, at_most=1)] = 0.5
+    """Part of the shorter clip's frames that must be in the other one for it to be a duplicate."""
+
+    max_difference: Level = 4.0
+    """Largest mean difference of thumbnails of the same footage, in grey levels: encoded again, with a small mark."""
+
+    max_changed: Share = 0.5
+    """Largest part of the change within a quarter of a second by which the same footage may differ: people who sit in
+    the same place at another time differ by all of it."""
+
+    noise: Level = 0.7
+    """Grey levels up to which any two clips are the same, also where nothing changes: what encoding again costs."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CutConfig:
+    """Which frames of a clip are written, and how."""
+
+    num_frames: Count | None = 49
+    """Frames of each clip, from its middle, at the stride (4.1); a shorter clip has fewer. None takes all."""
+
+    stride: Count = 2
+    """Every which frame is taken (4.1)."""
+
+    min_frames: Count = 17
+    """Fewest frames: five latent frames of CogVideoX's VAE."""
+
+    max_fps: Rate = 30.0
+    """Sources with a higher rate are first thinned out to at most this one: at 60 frames a second, 49 frames at a
+    stride of 2 are less than two seconds. The paper does not say; its videos were of usual rates."""
+
+    short_side: Side = 480
+    """Pixels of the shorter side; larger clips are scaled down, smaller ones stay. The paper's height (4.1)."""
+
+    constant_rate_factor: Annotated[int, Range(at_least=0, at_most=51)] = 14
+    """Quality of the H.264 that is written: no difference is seen."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CurationConfig:
+    """Everything that decides what becomes of raw videos."""
+
+    probe: ProbeConfig = ProbeConfig()
+    """Which files are looked into."""
+
+    signals: SignalsConfig = SignalsConfig()
+    """What is measured of each frame."""
+
+    shots: ShotsConfig = ShotsConfig()
+    """Where shots and clips begin and end."""
+
+    quality: QualityConfig = QualityConfig()
+    """Which clips are good enough."""
+
+    duplicates: DuplicatesConfig = DuplicatesConfig()
+    """Which clips show the same."""
+
+    cut: CutConfig = CutConfig()
+    """Which frames are written."""

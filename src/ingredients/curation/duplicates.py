@@ -1,0 +1,185 @@
+"""Clips that show the same footage, within a source and across sources.
+
+A difference hash of a few frames a second finds clips that look alike; whether they are the same footage, and not only
+the same place and the same people, is then said by the thumbnails: those of the same footage change alike over time.
+
+Legend: F frames.
+"""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.optional_dependencies import import_optional
+from ingredients.curation.config import DuplicatesConfig
+from ingredients.curation.signals import Signals
+from ingredients.curation.step import Clip, ClipStep, Crop, Measured, Rejection, Span
+
+STEP = "duplicates"
+_HASHES_A_SECOND = 4.0
+_BAND_BYTES = 2
+"""A hash is found again by any two bytes of it that are the same."""
+
+_CHANGE_SECONDS = 0.25
+_MOST_ALIKE = 64
+"""Clips that are held against one, the most alike first."""
+
+Thumbs: TypeAlias = Callable[[str], tuple[Float32Array, float]]
+"""Gives the thumbnails (F, rows, columns) of a clip, and their rate, by the clip's name."""
+
+
+class Hashes(ClipStep):
+    """Perceptual hashes, by which duplicates are found later."""
+
+    name, cost, title = "hashes", "cheap", "Hashes"
+
+    def measure(self, clip: Clip) -> Measured:
+        """Difference hashes as hexadecimal numbers, four a second."""
+        return {"hashes": frame_hashes(clip.signals, clip.span, clip.crop, self.config.duplicates)}
+
+    def decide(self, measured: Measured) -> Rejection | None:
+        """Hashes decide nothing by themselves."""
+        return None
+
+
+def frame_hashes(signals: Signals, span: Span, crop: Crop, config: DuplicatesConfig) -> list[str]:
+    """Difference hashes of frames at even times, without the picture's bars."""
+    imagehash = import_optional("imagehash", extra="curate")
+    from PIL import Image
+
+    step = max(round(signals.fps / _HASHES_A_SECOND), 1)
+    thumbs = without_bars(signals.thumbs[span.first : span.end : step], signals, crop)
+    return [
+        np.packbits(imagehash.dhash(Image.fromarray(thumb), hash_size=config.hash_size).hash).tobytes().hex()
+        for thumb in thumbs
+    ]
+
+
+def without_bars(thumbs: UInt8Array, signals: Signals, crop: Crop) -> UInt8Array:
+    """The part of thumbnails (F, rows, columns) that lies within the crop."""
+    rows, columns = thumbs.shape[1] / signals.height, thumbs.shape[2] / signals.width
+    top, bottom = round(crop.top * rows), round((crop.top + crop.height) * rows)
+    left, right = round(crop.left * columns), round((crop.left + crop.width) * columns)
+    return np.ascontiguousarray(thumbs[:, top : max(bottom, top + 2), left : max(right, left + 2)])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HashedClip:
+    """A clip among those that are compared."""
+
+    clip_id: str
+    """Its name."""
+
+    shot: str
+    """Names its shot: parts of one shot are no duplicates of each other."""
+
+    num_pixels: int
+    """Of a frame: of two that show the same, the larger one stays."""
+
+    hashes: Sequence[str]
+    """Hexadecimal numbers."""
+
+
+def find_duplicates(clips: Sequence[HashedClip], thumbs: Thumbs, config: DuplicatesConfig) -> dict[str, Rejection]:
+    """Clips that show what another one does, by name.
+
+    Args:
+        clips: in the order of the data set; of the same footage the largest stays, and of the same size the first.
+        thumbs: gives the thumbnails of a clip.
+        config: what counts as the same.
+    """
+    order = sorted(range(len(clips)), key=lambda index: (-clips[index].num_pixels, index))
+    kept: dict[bytes, list[int]] = collections.defaultdict(list)
+    packed = [np.array([list(bytes.fromhex(each)) for each in clip.hashes], np.uint8) for clip in clips]
+    rejections: dict[str, Rejection] = {}
+    for index in order:
+        clip = clips[index]
+        for other in _alike(index, packed, kept, config):
+            if clips[other].shot == clip.shot:
+                continue
+            if (difference := _difference(thumbs(clip.clip_id), thumbs(clips[other].clip_id), config)) is not None:
+                rejections[clip.clip_id] = Rejection(
+                    step=STEP, reason="shows the same as another clip", value=f"{clips[other].clip_id}, {difference}"
+                )
+                break
+        else:
+            for band in _bands(packed[index]):
+                kept[band].append(index)
+    return rejections
+
+
+def _bands(hashes: UInt8Array) -> set[bytes]:
+    """What is looked up of hashes (number, bytes): each pair of bytes, with its place."""
+    return {
+        bytes([place]) + row[place : place + _BAND_BYTES].tobytes()
+        for row in hashes
+        for place in range(0, hashes.shape[1], _BAND_BYTES)
+    }
+
+
+def _alike(
+    index: int, packed: Sequence[UInt8Array], kept: Mapping[bytes, Sequence[int]], config: DuplicatesConfig
+) -> list[int]:
+    """Clips of which enough frames look like one of this clip's, the most alike first."""
+    votes = collections.Counter(itertools.chain.from_iterable(kept.get(band, ()) for band in _bands(packed[index])))
+    found: list[tuple[float, int]] = []
+    mine = packed[index]
+    for other, _ in votes.most_common(_MOST_ALIKE):
+        theirs = packed[other]
+        bits = np.bitwise_count(mine[:, None] ^ theirs[None]).sum(axis=-1, dtype=int)  # (mine, theirs)
+        is_same = bits <= config.max_distance * mine.shape[1] * 8
+        overlap = max(is_same.any(axis=1).mean(), is_same.any(axis=0).mean())
+        if overlap >= config.min_overlap:
+            found.append((-float(overlap), other))
+    return [other for _, other in sorted(found)]
+
+
+def _difference(
+    mine: tuple[Float32Array, float], theirs: tuple[Float32Array, float], config: DuplicatesConfig
+) -> str | None:
+    """In words, how little clips of the same footage differ; None if they are not.
+
+    Both are laid over each other at each offset in time that leaves enough of the shorter one. The same footage
+    differs by less than a part of how much it changes itself within a quarter of a second.
+    """
+    (first, rate), (second, second_rate) = mine, theirs
+    if first.shape[1:] != second.shape[1:]:
+        rows, columns = min(first.shape[1], second.shape[1]), min(first.shape[2], second.shape[2])
+        first, second = _resized(first, rows, columns), _resized(second, rows, columns)
+    places = np.arange(int(len(second) * rate / second_rate)) * second_rate / rate
+    second = second[np.minimum(places.round().astype(int), len(second) - 1)]
+    first, second = _levelled(first), _levelled(second)
+    least = max(int(min(len(first), len(second)) * config.min_overlap), 2)
+    best, best_change = np.inf, 0.0
+    step = max(round(rate * _CHANGE_SECONDS), 1)
+    for offset in range(least - len(second), len(first) - least + 1):
+        start, end = max(offset, 0), min(len(first), offset + len(second))
+        mine_now, theirs_now = first[start:end], second[start - offset : end - offset]
+        difference = float(np.abs(mine_now - theirs_now).mean())
+        if difference < best:
+            best = difference
+            best_change = float(np.abs(mine_now[step:] - mine_now[:-step]).mean()) if len(mine_now) > step else 0.0
+    limit = min(config.max_difference, max(config.max_changed * best_change, config.noise))
+    return f"{best:.2g} grey levels apart (limit {limit:.2g})" if best <= limit else None
+
+
+def _levelled(thumbs: Float32Array) -> Float32Array:
+    """Thumbnails of the same mean, whatever the exposure."""
+    return thumbs - thumbs.mean(axis=(1, 2), keepdims=True)
+
+
+def _resized(thumbs: Float32Array, rows: int, columns: int) -> Float32Array:
+    cv2 = import_optional("cv2", extra="curate")
+    size, area = (columns, rows), cv2.INTER_AREA
+    return np.stack([np.asarray(cv2.resize(each, size, interpolation=area), np.float32) for each in thumbs])
+
+
+def clip_thumbs(signals: Signals, span: Span, crop: Crop) -> tuple[Float32Array, float]:
+    """What `find_duplicates` looks at of a clip."""
+    thumbs = without_bars(signals.thumbs[span.first : span.end], signals, crop)
+    return thumbs.astype(np.float32), signals.fps

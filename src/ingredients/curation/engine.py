@@ -1,0 +1,321 @@
+"""Curation from raw videos to a data set: which work is done in which order, and that none of it is lost.
+
+Sources are surveyed one by one, their clips compared with each other, people looked at in those that are left, and the
+data set written from the store in the order of the sources: it is the same, row for row, however often the work was
+interrupted and however many processes did it.
+"""
+
+import dataclasses
+import functools
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ingredients.core.arrays import Float32Array
+from ingredients.core.config import config_from_dict
+from ingredients.core.files import make_folder, remove_leftovers
+from ingredients.core.json_yaml import NotPlainError, read_json_lines, write_json_lines
+from ingredients.curation import probe
+from ingredients.curation.config import CurationConfig
+from ingredients.curation.duplicates import HashedClip, clip_thumbs, find_duplicates
+from ingredients.curation.probe import FileState
+from ingredients.curation.signals import Signals
+from ingredients.curation.source_work import (
+    SIGNALS,
+    ClipState,
+    SourceState,
+    SourceTask,
+    annotate,
+    digest_file,
+    source_signals,
+    survey,
+)
+from ingredients.curation.sources import Source
+from ingredients.curation.step import Rejection
+from ingredients.curation.store import SourceStore
+from ingredients.curation.workers import do_all
+
+WORK_NAME = ".curation"
+"""Folder of the store within the data set's."""
+
+_FILES_NAME = "files.jsonl"
+
+
+class Watcher(Protocol):
+    """Told how far the work has come."""
+
+    def step(self, name: str, done: float, total: float | None, note: str = "") -> None:
+        """A step has done so much of so much; without a total, nobody knows how much there is."""
+        ...
+
+    def clip(self, line: str) -> None:
+        """A line for the log: what became of a clip or of a source."""
+        ...
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class CuratedSource:
+    """A source, and what became of it."""
+
+    source: Source
+    """The file, and what was said of it."""
+
+    digest: str
+    """Of its content; empty where it cannot be read."""
+
+    num_bytes: int
+    """Its size."""
+
+    state: SourceState
+    """What is known of it."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Curated:
+    """What became of all sources and clips."""
+
+    config: CurationConfig
+    """By which settings."""
+
+    sources: list[CuratedSource]
+    """All of them, in order."""
+
+    work: Path
+    """Folder of the store."""
+
+    @property
+    def clips(self) -> list[tuple[CuratedSource, ClipState]]:
+        """All clips with their sources, in order."""
+        return [(source, clip) for source in self.sources for clip in source.state.clips]
+
+    @property
+    def kept(self) -> list[tuple[CuratedSource, ClipState]]:
+        """The clips of the data set."""
+        return [(source, clip) for source, clip in self.clips if clip.rejection is None]
+
+
+def curate(
+    sources: Sequence[Source],
+    config: CurationConfig,
+    work: Path,
+    *,
+    num_workers: int,
+    watcher: Watcher,
+) -> Curated:
+    """Takes all steps of the chain; what the store has is not measured again.
+
+    Args:
+        sources: raw videos, each file once.
+        config: all settings.
+        work: folder of the store, made if it is not there; nobody else may be working in it.
+        num_workers: processes, with a source at a time each; 0 does it all in this one.
+        watcher: told how far it has come.
+
+    Raises:
+        OutputError: if the store cannot be written.
+    """
+    make_folder(work)
+    remove_leftovers(work)
+    curated = Curated(config=config, sources=_identified(sources, work, num_workers, watcher), work=work)
+    _survey_all(curated, num_workers, watcher)
+    _drop_duplicates(curated, watcher)
+    _annotate_all(curated, num_workers, watcher)
+    return curated
+
+
+def _identified(sources: Sequence[Source], work: Path, num_workers: int, watcher: Watcher) -> list[CuratedSource]:
+    """The sources with their digests: known ones by size and time of the file; of the same file twice, the first."""
+    known = _read_files(work / _FILES_NAME)
+    found: list[CuratedSource] = []
+    unread: list[int] = []
+    states: dict[int, FileState] = {}
+    for source in sources:
+        each = CuratedSource(source=source, digest="", num_bytes=0, state=SourceState())
+        found.append(each)
+        state = probe.file_state(source.path)
+        if isinstance(state, Rejection):
+            each.state.rejection = state
+        elif source.problem is not None:
+            each.state.rejection = Rejection(
+                step=probe.STEP, reason="what is said beside it cannot be read", value=source.problem
+            )
+        else:
+            each.num_bytes = state.num_bytes
+            states[len(found) - 1] = state
+            if state in known:
+                each.digest = known[state]
+            else:
+                unread.append(len(found) - 1)
+    paths = [found[place].source.path for place in unread]
+    for done, (place, outcome) in enumerate(
+        do_all(digest_file, paths, num_workers=num_workers, report=lambda step, amount: None), start=1
+    ):
+        each = found[unread[place]]
+        if isinstance(outcome, str):
+            each.digest = outcome
+            known[states[unread[place]]] = outcome
+        else:
+            each.state.rejection = (
+                outcome
+                if isinstance(outcome, Rejection)
+                else Rejection(step=probe.STEP, reason="cannot be opened", value=str(outcome))
+            )
+        watcher.step("reading", done, len(unread))
+    if unread:
+        write_json_lines(
+            work / _FILES_NAME, ({**dataclasses.asdict(state), "digest": digest} for state, digest in known.items())
+        )
+    first_of: dict[str, CuratedSource] = {}
+    for each in found:
+        if each.digest and (first := first_of.setdefault(each.digest, each)) is not each:
+            each.state.rejection = Rejection(
+                step=probe.STEP, reason="the same file as another one", value=str(first.source.path)
+            )
+    return found
+
+
+def _read_files(path: Path) -> dict[FileState, str]:
+    known: dict[FileState, str] = {}
+    if path.is_file():
+        for _, values in read_json_lines(path, remedy="delete it, and the videos are read again"):
+            if not isinstance(values, NotPlainError):
+                digest = values.pop("digest")
+                known[config_from_dict(FileState, values)] = digest
+    return known
+
+
+def _tasks(curated: Curated, num_workers: int) -> dict[int, SourceTask]:
+    """What is to be done with each source that is left, by its number."""
+    num_threads = max((os.cpu_count() or 1) // num_workers, 1) if num_workers > 1 else 0
+    return {
+        number: SourceTask(
+            path=each.source.path,
+            digest=each.digest,
+            num_bytes=each.num_bytes,
+            work=curated.work,
+            config=curated.config,
+            num_threads=num_threads,
+        )
+        for number, each in enumerate(curated.sources)
+        if each.state.rejection is None
+    }
+
+
+def _survey_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
+    tasks = _tasks(curated, num_workers)
+    numbers = list(tasks)
+    seconds = 0.0
+    done = num_clips = num_rejected = 0
+
+    def note() -> str:
+        return f"{done} of {len(numbers)} videos, {num_clips} clips, {num_rejected} left out"
+
+    def report(step: str, amount: float) -> None:
+        nonlocal seconds
+        if step == SIGNALS:
+            seconds += amount
+            watcher.step("survey", seconds, None, note())
+
+    watcher.step("videos", 0, len(numbers), note())
+    for place, outcome in do_all(survey, [tasks[each] for each in numbers], num_workers=num_workers, report=report):
+        each = curated.sources[numbers[place]]
+        each.state = outcome if isinstance(outcome, SourceState) else _failed(outcome)
+        done += 1
+        num_clips += len(each.state.clips)
+        num_rejected += sum(clip.rejection is not None for clip in each.state.clips)
+        watcher.step("videos", done, len(numbers), note())
+        if each.state.rejection is not None:
+            watcher.clip(
+                f"{each.source.path}: left out at {each.state.rejection.step}: {each.state.rejection.sentence}"
+            )
+        for clip in each.state.clips:
+            _log(clip, watcher)
+
+
+def _failed(error: object) -> SourceState:
+    return SourceState(rejection=Rejection(step=SIGNALS, reason="cannot be decoded", value=str(error)))
+
+
+def _log(clip: ClipState, watcher: Watcher, *, is_final: bool = False) -> None:
+    where = f"{clip.clip_id} ({clip.span.start_seconds:.2f} to {clip.span.end_seconds:.2f} s)"
+    if clip.rejection is not None:
+        watcher.clip(f"{where}: left out at {clip.rejection.step}: {clip.rejection.sentence}")
+    elif is_final:
+        watcher.clip(f"{where}: kept")
+
+
+def _drop_duplicates(curated: Curated, watcher: Watcher) -> None:
+    """Leaves out clips that show what others do."""
+    of_clip = {clip.clip_id: (source, clip) for source, clip in curated.kept}
+
+    @functools.lru_cache(maxsize=8)
+    def signals_of(digest: str) -> Signals:
+        source = next(each for each in curated.sources if each.digest == digest and each.state.clips)
+        task = SourceTask(
+            path=source.source.path,
+            digest=digest,
+            num_bytes=source.num_bytes,
+            work=curated.work,
+            config=curated.config,
+            num_threads=0,
+        )
+        signals = source_signals(task, SourceStore(curated.work, digest), lambda step, amount: None)
+        assert isinstance(signals, Signals), "it was decoded before"
+        return signals
+
+    def thumbs(clip_id: str) -> tuple[Float32Array, float]:
+        source, clip = of_clip[clip_id]
+        return clip_thumbs(signals_of(source.digest), clip.span, clip.crop)
+
+    hashed = [
+        HashedClip(
+            clip_id=clip.clip_id,
+            shot=f"{source.digest}-{clip.shot}",
+            num_pixels=clip.crop.height * clip.crop.width,
+            hashes=clip.measured["hashes"]["hashes"],
+        )
+        for source, clip in of_clip.values()
+    ]
+    rejections = find_duplicates(hashed, thumbs, curated.config.duplicates)
+    for clip_id, rejection in rejections.items():
+        of_clip[clip_id][1].rejection = rejection
+        _log(of_clip[clip_id][1], watcher)
+    watcher.step("duplicates", len(hashed), len(hashed), f"{len(rejections)} left out")
+
+
+def _annotate_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
+    tasks = {
+        number: dataclasses.replace(
+            task,
+            clip_ids=tuple(clip.clip_id for clip in curated.sources[number].state.clips if clip.rejection is None),
+        )
+        for number, task in _tasks(curated, num_workers).items()
+    }
+    numbers = [number for number, task in tasks.items() if task.clip_ids]
+    num_clips = sum(len(tasks[number].clip_ids) for number in numbers)
+    done: Counter[str] = Counter()
+
+    def report(step: str, amount: float) -> None:
+        done[step] += int(amount)
+        if step.endswith(" rejected"):
+            done["rejected"] += 1
+        else:
+            watcher.step(
+                step, done[step], max(num_clips - done["rejected"], done[step]), f"{done['rejected']} left out"
+            )
+
+    work = [tasks[number] for number in numbers]
+    for place, outcome in do_all(annotate, work, num_workers=num_workers, report=report):
+        state = curated.sources[numbers[place]].state
+        if isinstance(outcome, Exception):
+            for clip in state.clips:
+                if clip.rejection is None:
+                    clip.rejection = Rejection(step="cut", reason="cannot be read", value=str(outcome))
+                    _log(clip, watcher)
+            continue
+        annotated = {clip.clip_id: clip for clip in outcome}
+        state.clips = [annotated.get(clip.clip_id, clip) for clip in state.clips]
+        for clip in annotated.values():
+            _log(clip, watcher, is_final=True)

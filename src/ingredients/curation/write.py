@@ -1,0 +1,147 @@
+"""The data set that training reads, written from the store, and beside it what became of every clip.
+
+metadata.jsonl, videos/, masks/, references/    the data set (`data/clip_folder.py`)
+provenance.jsonl              a line for each of its clips: source, time span, licence, creator, consent
+clips.jsonl, sources.jsonl    a line for every clip and every source, kept or not, and why
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ingredients.core.files import atomic_path, make_folder
+from ingredients.core.json_yaml import write_json_lines
+from ingredients.curation.engine import Curated, CuratedSource
+from ingredients.curation.source_work import ClipState, scalars
+from ingredients.curation.step import Rejection
+from ingredients.curation.store import SourceStore
+from ingredients.data.clip_folder import write_metadata
+from ingredients.data.schema import ClipRecord, PersonTrack
+
+CLIPS_NAME, SOURCES_NAME, PROVENANCE_NAME = "clips.jsonl", "sources.jsonl", "provenance.jsonl"
+_FOLDERS = ("videos", "masks", "references")
+
+
+def write_data_set(folder: Path, curated: Curated) -> list[ClipRecord]:
+    """Writes the data set: files first, then the table that names them, so that it is whole at any moment.
+
+    Files of clips that an earlier run had and this one has not are removed.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    for name in _FOLDERS:
+        make_folder(folder / name)
+    records = [_record(folder, curated, source, clip) for source, clip in curated.kept]
+    write_json_lines(folder / SOURCES_NAME, (_source_line(source) for source in curated.sources))
+    write_json_lines(folder / CLIPS_NAME, (_clip_line(source, clip) for source, clip in curated.clips))
+    write_json_lines(folder / PROVENANCE_NAME, (_provenance_line(source, clip) for source, clip in curated.kept))
+    write_metadata(folder, records)
+    named = {path for record in records for path in record.files}
+    for name in _FOLDERS:
+        for path in (folder / name).iterdir():
+            if path not in named:
+                path.unlink()
+    return records
+
+
+def _record(folder: Path, curated: Curated, source: CuratedSource, clip: ClipState) -> ClipRecord:
+    store = SourceStore(curated.work, source.digest)
+    cut = clip.measured["cut"]
+    video = folder / "videos" / f"{clip.clip_id}.mp4"
+    _place(store.clips / cut["video"], video)
+    return ClipRecord(
+        clip_id=clip.clip_id,
+        video=video,
+        fps=cut["fps"],
+        num_frames=cut["num_frames"],
+        height=cut["height"],
+        width=cut["width"],
+        caption=clip.measured.get("captions", {}).get("caption", ""),
+        people=tuple(_people(folder, store, clip)),
+    )
+
+
+def _people(folder: Path, store: SourceStore, clip: ClipState) -> Iterator[PersonTrack]:
+    tracks = clip.measured.get("people", {}).get("tracks", [])
+    masks = clip.measured.get("masks", {})
+    for number, track in enumerate(tracks):
+        face_masks = folder / "masks" / f"{clip.clip_id}-{number}.png"
+        _place(store.clips / masks["face_masks"][number], face_masks)
+        person_masks = None
+        if name := (masks.get("person_masks") or {number: None})[number]:
+            person_masks = folder / "masks" / f"{clip.clip_id}-{number}-person.png"
+            _place(store.clips / name, person_masks)
+        yield PersonTrack(
+            person_id=track.get("person_id"),
+            boxes=tuple(None if box is None else tuple(box) for box in track["boxes"]),
+            landmarks=tuple(
+                None if points is None else tuple(tuple(point) for point in points) for points in track["landmarks"]
+            ),
+            face_masks=face_masks,
+            person_masks=person_masks,
+        )
+
+
+def _place(source: Path, target: Path) -> None:
+    """Puts a file of the store into the data set: as the same file where the disk can, otherwise as a copy."""
+    with contextlib.suppress(OSError):
+        if source.samefile(target):
+            return
+    with atomic_path(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
+def _source_line(each: CuratedSource) -> dict[str, Any]:
+    state = each.state
+    return {
+        "path": str(each.source.path),
+        "digest": each.digest,
+        **_verdict(state.rejection),
+        "damage": state.damage,
+        "seconds": round(state.seconds, 3),
+        "num_shots": state.num_shots,
+        "num_clips": len(state.clips),
+        "num_kept": sum(clip.rejection is None for clip in state.clips),
+        "provenance": dict(each.source.provenance),
+    }
+
+
+def _clip_line(source: CuratedSource, clip: ClipState) -> dict[str, Any]:
+    return {
+        "clip_id": clip.clip_id,
+        "source": str(source.source.path),
+        "start_seconds": round(clip.span.start_seconds, 4),
+        "end_seconds": round(clip.span.end_seconds, 4),
+        **_verdict(clip.rejection),
+        "measured": scalars(clip.measured),
+    }
+
+
+def _provenance_line(source: CuratedSource, clip: ClipState) -> dict[str, Any]:
+    return {
+        "clip_id": clip.clip_id,
+        "source": str(source.source.path),
+        "source_digest": source.digest,
+        "start_seconds": round(clip.span.start_seconds, 4),
+        "end_seconds": round(clip.span.end_seconds, 4),
+        "said": dict(source.source.provenance),
+    }
+
+
+def _verdict(rejection: Rejection | None) -> dict[str, Any]:
+    if rejection is None:
+        return {"kept": True}
+    return {
+        "kept": False,
+        "step": rejection.step,
+        "reason": rejection.reason,
+        "value": rejection.value,
+        "threshold": rejection.threshold,
+    }

@@ -1,0 +1,78 @@
+"""From films to a data set, again and again, with the same outcome."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ingredients.core.config import load_config
+from ingredients.curation.config import CurationConfig
+from ingredients.curation.engine import Curated, curate
+from ingredients.curation.sources import find_sources
+from ingredients.curation.write import write_data_set
+from ingredients.data.clip_folder import read_clip_folder
+from ingredients.media.video import measure_video
+from tests.curation.films import SETTINGS, shot, write_film
+
+
+class Watcher:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def step(self, name: str, done: float, total: float | None, note: str = "") -> None:
+        """Nobody looks."""
+
+    def clip(self, line: str) -> None:
+        """Keeps a line."""
+        self.lines.append(line)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two films; the second shows a shot of the first again."""
+    folder = tmp_path_factory.mktemp("films")
+    write_film(folder / "a.mp4", [shot(0), shot(1, 70)])
+    write_film(folder / "b.mp4", [shot(2), shot(1, 70)])
+    (folder / "a.json").write_text(json.dumps({"licence": "CC-BY-4.0", "creator": "Ana"}))
+    (folder / "notes.mp4").write_text("no film")
+    return folder
+
+
+def run(films: Path, output: Path, *settings: str, num_workers: int = 0) -> tuple[Curated, Watcher]:
+    watcher = Watcher()
+    config = load_config(CurationConfig, overrides=[*SETTINGS, *settings])
+    output.mkdir(exist_ok=True)
+    curated = curate(find_sources([films]), config, output / ".curation", num_workers=num_workers, watcher=watcher)
+    write_data_set(output, curated)
+    return curated, watcher
+
+
+def test_films_become_clips_and_each_says_why(films: Path, tmp_path: Path) -> None:
+    curated, watcher = run(films, tmp_path)
+    records = read_clip_folder(tmp_path)
+    assert [record.clip_id.split("-")[0] for record in records] == ["a", "a", "b"]
+    for record in records:
+        size = measure_video(record.video, most_frames=100)
+        assert (size.num_frames, size.height, size.width) == (record.num_frames, record.height, record.width)
+        assert size.fps == record.fps == 12
+    [dropped] = [clip for _, clip in curated.clips if clip.rejection is not None]
+    assert dropped.rejection is not None
+    assert dropped.rejection.step == "duplicates"
+    assert records[1].clip_id in str(dropped.rejection.value)
+    [bad] = [source for source in curated.sources if source.state.rejection is not None]
+    assert bad.source.path.name == "notes.mp4"
+    assert any("notes.mp4: left out at probe" in line for line in watcher.lines)
+    said = [json.loads(line) for line in (tmp_path / "provenance.jsonl").read_text().splitlines()]
+    assert [line["said"].get("licence") for line in said] == ["CC-BY-4.0", "CC-BY-4.0", None]
+
+
+def test_thresholds_decide_anew_on_what_was_measured(films: Path, tmp_path: Path) -> None:
+    run(films, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / ".curation").rglob("*") if path.is_file()}
+    curated, _ = run(films, tmp_path, "shots.min_seconds=1.8")
+    assert len(curated.kept) == 1
+    assert [path.name for path in (tmp_path / "videos").iterdir()] == [f"{curated.kept[0][1].clip_id}.mp4"]
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / ".curation").rglob("*") if path.is_file()}
+    assert after == before
