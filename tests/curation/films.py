@@ -9,7 +9,7 @@ from ingredients.media.video import write_video
 
 HEIGHT, WIDTH, FPS = 96, 144, 24
 _PATCH = 24
-SETTINGS = ("probe.min_short_side=64", "shots.min_seconds=1", "cut.min_frames=9")
+SETTINGS = ("probe.min_short_side=64", "shots.min_seconds=1", "cut.min_frames=9", "quality.max_still_share=0.9")
 """Settings under which such films have clips."""
 
 
@@ -19,7 +19,8 @@ def shot(seed: int, num_frames: int = 60, *, height: int = HEIGHT, width: int = 
     rows, columns = (height + num_frames) // _PATCH + 2, (width + num_frames) // _PATCH + 2
     patches = generator.integers(30, 226, size=(rows, columns, 3), dtype=np.uint8)
     picture = patches.repeat(_PATCH, axis=0).repeat(_PATCH, axis=1)
-    return np.stack([picture[frame : frame + height, frame : frame + width] for frame in range(num_frames)])
+    starts = [frame // 4 for frame in range(num_frames)]
+    return np.stack([picture[start : start + height, start : start + width] for start in starts])
 
 
 def dissolve(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import collections
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -170,13 +170,15 @@ def _difference(
 
 def _levelled(thumbs: Float32Array) -> Float32Array:
     """Thumbnails of the same mean, whatever the exposure."""
-    return thumbs - thumbs.mean(axis=(1, 2), keepdims=True)
+    levelled: Float32Array = thumbs - thumbs.mean(axis=(1, 2), keepdims=True)
+    return levelled
 
 
 def _resized(thumbs: Float32Array, rows: int, columns: int) -> Float32Array:
-    cv2 = import_optional("cv2", extra="curate")
-    size, area = (columns, rows), cv2.INTER_AREA
-    return np.stack([np.asarray(cv2.resize(each, size, interpolation=area), np.float32) for each in thumbs])
+    cv2: Any = import_optional("cv2", extra="curate")
+    resized = [cv2.resize(each, (columns, rows), interpolation=cv2.INTER_AREA) for each in thumbs]
+    stacked: Float32Array = np.asarray(resized, np.float32)
+    return stacked
 
 
 def clip_thumbs(signals: Signals, span: Span, crop: Crop) -> tuple[Float32Array, float]:

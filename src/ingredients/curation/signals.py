@@ -31,6 +31,9 @@ _DARK, _BRIGHT = 12, 248
 """Grey levels up to and from which a place is black or white without a difference."""
 
 _FIRST_ROOM = 1024
+_RATE_OF_ONE_FRAME = 25.0
+_ROUNDED = 0.03
+"""How far times of frames may lie off each other for rounding, as in Matroska."""
 
 Scorer = Callable[[UInt8Array], float]
 """Told of each small frame (h, w, 3), RGB, in order; gives how much its content differs from the one before."""
@@ -53,7 +56,7 @@ class Signals:
     """Pixels of the small frames."""
 
     fps: float
-    """Frames a second, measured: by the median time of a frame."""
+    """Frames a second, measured by the times of the frames."""
 
     motion_source: str
     """`codec` or `flow`."""
@@ -223,14 +226,12 @@ class _Measuring:
     def finish(self, damage: str, shot_scores: Float32Array | None) -> Signals:
         """All that was measured."""
         rows = {name: values[: self.num_frames] for name, values in self._rows.items()}
-        steps = np.diff(rows["times"])
-        fps = 1 / float(np.median(steps)) if len(steps) and np.median(steps) > 0 else 25.0
         return Signals(
             height=self._shown[0],
             width=self._shown[1],
             small_height=self._small_size[0],
             small_width=self._small_size[1],
-            fps=round(fps, 3),
+            fps=_rate(rows["times"]),
             motion_source="codec" if self._has_vectors else "flow",
             damage=damage,
             shot_scores=np.zeros(0, np.float32) if shot_scores is None else shot_scores,
@@ -286,6 +287,15 @@ class _Measuring:
             length, (MOTION_COLUMNS, MOTION_ROWS), interpolation=self._cv2.INTER_AREA
         )
         return resized
+
+
+def _rate(times: NDArray[np.float64]) -> float:
+    """Frames a second: by the mean time of a frame, unless a few stand for much longer than the others."""
+    steps = np.diff(times)
+    if not len(steps):
+        return _RATE_OF_ONE_FRAME
+    mean, median = float(steps.mean()), float(np.median(steps))
+    return round(1 / (mean if abs(mean - median) <= _ROUNDED * median else median), 3)
 
 
 def _mean_in_parts(vectors: Float32Array) -> Float32Array:

@@ -406,7 +406,7 @@ def iterate_video(path: str | Path, *, most_per_second: float | None = None) -> 
         UserInputError: as `read_video`.
     """
     is_empty, size = True, None
-    with _open_video(path) as opened:
+    with open_video(path) as opened:
         rate, start, due = opened.rate or Fraction(1), None, 0.0
         for index, frame in enumerate(opened.container.decode(opened.stream)):
             by_count = float(index / rate)
