@@ -25,15 +25,17 @@ from training_sizes import RANDOM_SIZES, Subject, random_subject, small_subject
 
 from ingredients.apps.quiet_libraries import silence_libraries
 from ingredients.core.training_log import LOG_NAME
-from ingredients.data.clip_encoder import EncoderConfig
 from ingredients.data.clip_example import ClipExample
-from ingredients.data.world_examples import WorldExampleConfig, draw_example
+from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
+from ingredients.data.world_examples import draw_example
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.loop.throughput import peak_flops, peak_memory
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import Trainer
 from ingredients.training.small_world.folders import load_clip_encoder
-from ingredients.training.small_world.parts import AlignPartConfig
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.small_world.settings import AlignPartConfig
+from ingredients.training.stages.alignment import AlignmentStage
+from ingredients.training.stages.settings import AlignmentConfig
 
 Batches = Sequence[Any]
 

@@ -16,6 +16,7 @@ from ingredients.training.runs.configuration import AlignRunConfig
 from ingredients.training.runs.run import load_parts
 from ingredients.training.small_world.folders import TrainedParts, drawn_clips, part_folder
 from ingredients.training.small_world.parts import PARTS
+from ingredients.training.small_world.settings import PART_SETTINGS
 from ingredients.training.stages.diffusion import FrozenParts
 
 NUM_PEOPLE = 2
@@ -121,7 +122,7 @@ def small_subject(runs: Path | None, scratch: Path, *, num_clips: int) -> Subjec
         runs = scratch / "runs"
         PARTS["unpack"].run(runs, show=False)
         numbers = [f"num_clips={num_clips}", "num_validation_clips=1"]
-        PARTS["latents"].run(runs, overrides=numbers, show=False)
+        PARTS["latents"].run(runs, PART_SETTINGS["latents"].load(overrides=numbers), show=False)
     trained = TrainedParts(output=runs)
     parts = load_parts(AlignRunConfig(data=drawn_clips(runs)), trained)
     parts.recogniser = trained.load_recogniser()

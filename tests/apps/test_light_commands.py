@@ -9,6 +9,7 @@ import pytest
 
 from ingredients.training.small_world import PART_NAMES
 from ingredients.training.small_world.parts import PARTS
+from ingredients.training.small_world.settings import PART_SETTINGS
 
 HEAVY = ("torch", "diffusers", "transformers", "accelerate", "peft", "scipy.stats")
 
@@ -85,9 +86,17 @@ MISTAKEN = (
     ["train", "align", "--data", "nowhere", "--dry-run"],
     ["train", "align", "--output", "scene-0.mp4"],
     ["train", "route", "learning_rate"],
+    ["train", "align", "nonsense=1"],
+    ["train", "align", "trainer.learning_rate=nan"],
+    ["train", "route", "stage.routing_loss=l1", "--dry-run"],
+    ["train", "align", "--config", "wrong.yaml"],
     ["train", "export", "nowhere", "--output", "model"],
     ["world", "train", "nothing"],
     ["world", "train", "detector", "--config", "nowhere.yaml"],
+    *(["world", "train", part, "nonsense=1"] for part in PART_NAMES),
+    ["world", "train", "vae", "width=abc"],
+    ["world", "train", "vae", "height=65"],
+    ["world", "train", "align", "--config", "wrong.yaml"],
     ["world", "scene", "--action", "nothing"],
     ["world", "calibrate", "nowhere"],
     ["doctor", "--model", "nowhere"],
@@ -98,6 +107,7 @@ MISTAKEN = (
 
 def test_light_commands_and_mistakes_do_not_wait_for_torch(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"Dear Ana")
+    (tmp_path / "wrong.yaml").write_text("stage: {batch: 3}")
     lines = [*LIGHT, *MISTAKEN]
     finished = subprocess.run(
         [sys.executable, "-c", _SCRIPT, json.dumps(lines), json.dumps(HEAVY)],
@@ -132,7 +142,7 @@ def test_the_package_is_light_and_offers_what_documents_use() -> None:
 
 
 def test_the_names_of_the_parts_are_those_of_the_parts() -> None:
-    assert tuple(PARTS) == PART_NAMES
+    assert tuple(PARTS) == tuple(PART_SETTINGS) == PART_NAMES
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -8,11 +8,10 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from ingredients.core.config import load_config
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
 from ingredients.model_folders.places import default_model_path
-from ingredients.training.small_world.parts import PARTS
+from ingredients.training.small_world.settings import PART_SETTINGS
 from tests.apps.conftest import Run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -125,5 +124,4 @@ def test_saved_videos_give_the_same_people_when_they_are_judged_from_their_files
 )
 def test_the_settings_of_each_part_can_be_trained_with(path: Path) -> None:
     """As the card says; a setting that has gone would be refused."""
-    part = PARTS[path.stem]
-    load_config(part.config_type, path, defaults=(part.defaults or part.config_type)())
+    PART_SETTINGS[path.stem].load(path)

@@ -12,12 +12,19 @@ from transformers import T5Config, T5EncoderModel
 
 from ingredients.evaluation.calibration import ClipSummary, JudgeCalibration, save_calibration
 from ingredients.evaluation.judges import JUDGE_FOLDER, calibration_path
-from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
+from ingredients.faces.detector import FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig, load_drawn_face_stack, save_judge
-from ingredients.faces.image_encoder import DualEncoder, ImageEncoderConfig, WordTokenizer, build_clip
-from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
-from ingredients.faces.picture_kind import PictureKindClassifier, PictureKindConfig, PictureKindNetwork
-from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
+from ingredients.faces.image_encoder import DualEncoder, WordTokenizer, build_clip
+from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
+from ingredients.faces.network_settings import (
+    DetectorConfig,
+    ImageEncoderConfig,
+    JudgeConfig,
+    PictureKindConfig,
+    RecogniserConfig,
+)
+from ingredients.faces.picture_kind import PictureKindClassifier, PictureKindNetwork
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
 from ingredients.models.presets import small_world
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline

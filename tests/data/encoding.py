@@ -11,10 +11,11 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import ImageFeatures
-from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, describe
+from ingredients.data.clip_encoder import ClipEncoder, describe
 from ingredients.data.encode_data_set import encode_into
 from ingredients.data.encoded_clips import claim_folder
-from ingredients.data.world_examples import WorldExampleConfig, draw_example
+from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
+from ingredients.data.world_examples import draw_example
 from ingredients.faces.alignment import crop_arcface
 
 WORLD = WorldExampleConfig(portrait_size=48)

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import UserInputError
-from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, encode_all, vae_digest
+from ingredients.data.clip_encoder import ClipEncoder, encode_all, vae_digest
 from ingredients.data.encode_data_set import encode_into
 from ingredients.data.encoded_clips import (
     DESCRIPTION_NAME,
@@ -24,6 +24,7 @@ from ingredients.data.encoded_clips import (
     read_shard_size,
     shard_paths,
 )
+from ingredients.data.encoding_settings import EncoderConfig
 from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.world_examples import draw_example
 from ingredients.faces.alignment import crop_ffhq

@@ -11,12 +11,12 @@ from ingredients.faces.acting_judge import (
     CONFIG_NAME,
     WEIGHTS_NAME,
     ActingJudge,
-    ActingJudgeConfig,
     ActingNetwork,
     cut_track,
     load_acting_judge,
     save_acting_judge,
 )
+from ingredients.faces.network_settings import ActingJudgeConfig
 
 NAN = float("nan")
 

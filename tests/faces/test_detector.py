@@ -4,7 +4,6 @@ import torch
 
 from ingredients.faces.detector import (
     STRIDE,
-    DetectorConfig,
     FaceHeatmapNetwork,
     HeatmapFaceDetector,
     decode_faces,
@@ -13,6 +12,7 @@ from ingredients.faces.detector import (
     intersection_over_union,
     to_pixel_values,
 )
+from ingredients.faces.network_settings import DetectorConfig
 
 CONFIG = DetectorConfig(widths=(4, 6, 8, 10, 12), head_width=6)
 

@@ -13,7 +13,8 @@ from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.drawn_face_stack import load_judge, save_judge
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.identity_photos import IdentityPhotos
-from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
+from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
+from ingredients.faces.network_settings import JudgeConfig
 
 from .tiny_faces import noise_photo, tiny_stack
 

@@ -7,11 +7,11 @@ from ingredients.faces.image_encoder import (
     END_ID,
     PAD_ID,
     UNKNOWN_ID,
-    ImageEncoderConfig,
     WordTokenizer,
     evenly_spaced_layers,
     preprocess,
 )
+from ingredients.faces.network_settings import ImageEncoderConfig
 
 from .tiny_faces import noise_photo, tiny_encoder
 

@@ -8,11 +8,12 @@ import torch
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import Face
 from ingredients.faces.alignment import FFHQ_TEMPLATE
-from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
+from ingredients.faces.detector import FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig
-from ingredients.faces.image_encoder import SPECIAL_WORDS, DualEncoder, ImageEncoderConfig, WordTokenizer, build_clip
-from ingredients.faces.picture_kind import PictureKindClassifier, PictureKindConfig, PictureKindNetwork
-from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
+from ingredients.faces.image_encoder import SPECIAL_WORDS, DualEncoder, WordTokenizer, build_clip
+from ingredients.faces.network_settings import DetectorConfig, ImageEncoderConfig, PictureKindConfig, RecogniserConfig
+from ingredients.faces.picture_kind import PictureKindClassifier, PictureKindNetwork
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
 
 WORDS = ("a", "beach", "on", "people", "two", "wave")
 DETECTOR = DetectorConfig(widths=(4, 6, 8, 10, 12), head_width=6)

@@ -44,8 +44,8 @@ from ingredients.studies import steps
 from ingredients.studies.comparison import read_result
 from ingredients.training.loop.checkpoints import BEST_NAME, CHECKPOINTS_FOLDER, Checkpoints
 from ingredients.training.loop.trainer import LOG_NAME, METRICS_NAME, _forget_lines
-from ingredients.training.runs.configuration import RUN_KINDS
 from ingredients.training.runs.folder import CONFIG_NAME, read_metrics, read_run
+from ingredients.training.runs.kinds import RUN_KINDS
 from ingredients.visualisation.curves import read_log
 from tests.apps.tiny_model import make_calibration
 from tests.data import drawn_clips

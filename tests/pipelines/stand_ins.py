@@ -15,10 +15,11 @@ from transformers import T5Config, T5EncoderModel, T5Tokenizer
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import Face
 from ingredients.faces.alignment import FFHQ_TEMPLATE
-from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
+from ingredients.faces.detector import FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig
-from ingredients.faces.image_encoder import SPECIAL_WORDS, DualEncoder, ImageEncoderConfig, WordTokenizer, build_clip
-from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
+from ingredients.faces.image_encoder import SPECIAL_WORDS, DualEncoder, WordTokenizer, build_clip
+from ingredients.faces.network_settings import DetectorConfig, ImageEncoderConfig, RecogniserConfig
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 

@@ -6,7 +6,8 @@ import torch
 from transformers import T5Config, T5EncoderModel
 
 from ingredients.studies.pair_tuning import PairTuningConfig, PairTuningStage, PlaceholderPrompts
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.loop.trainer import Trainer
 from ingredients.training.small_world.text_encoder import build_tokenizer
 from tests.training.conftest import TinyWorld, tiny_world  # noqa: F401 - a fixture
 

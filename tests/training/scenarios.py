@@ -15,11 +15,13 @@ from safetensors.torch import load_file
 import ingredients
 from ingredients.core.training_log import LOG_NAME
 from ingredients.data.batches import ClipBatch
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import StepPosition
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.loop.trainer import Trainer
+from ingredients.training.stages.alignment import AlignmentStage
 from ingredients.training.stages.diffusion import DiffusionStage
-from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.training.stages.router import RouterStage
+from ingredients.training.stages.settings import AlignmentConfig, RouterConfig
 from tests.training.conftest import TinyWorld
 
 NUM_STEPS = 4

@@ -13,8 +13,9 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
 from ingredients.training.loop.stage import StepPosition
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.stages.alignment import AlignmentStage
 from ingredients.training.stages.diffusion import FrozenParts
+from ingredients.training.stages.settings import AlignmentConfig
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import run_python
 

@@ -11,18 +11,19 @@ import numpy as np
 import torch
 from diffusers import CogVideoXTransformer3DModel
 
-from ingredients.data.clip_encoder import EncoderConfig, describe
+from ingredients.data.clip_encoder import describe
 from ingredients.data.encode_data_set import encode_into
 from ingredients.data.encoded_clips import claim_folder
-from ingredients.data.world_examples import WorldExampleConfig, draw_example
+from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
+from ingredients.data.world_examples import draw_example
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.encoding_model import load_encoding_model
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.runs.configuration import RUN_KINDS, AlignRunConfig, DataConfig, ModelConfig, RouteRunConfig
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.runs.configuration import AlignRunConfig, DataConfig, ModelConfig, RouteRunConfig
+from ingredients.training.runs.kinds import RUN_KINDS
 from ingredients.training.runs.run import train_run
-from ingredients.training.stages.alignment import AlignmentConfig
-from ingredients.training.stages.router import RouterConfig
+from ingredients.training.stages.settings import AlignmentConfig, RouterConfig
 
 HEIGHT, WIDTH, NUM_FRAMES = 32, 48, 9
 IDENTITY_WIDTHS = {

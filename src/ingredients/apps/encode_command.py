@@ -100,8 +100,8 @@ def encode(
 
     import torch
 
-    from ingredients.data.clip_encoder import EncoderConfig
     from ingredients.data.encode_data_set import encode_data_set
+    from ingredients.data.encoding_settings import EncoderConfig
     from ingredients.data.folder_examples import source_examples
     from ingredients.pipelines.encoding_model import load_encoding_model
     from ingredients.pipelines.loading import default_device, default_dtype

@@ -17,7 +17,8 @@ from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_ex
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
-    from ingredients.training.runs.configuration import IdentityRunConfig, RunKind
+    from ingredients.training.runs.configuration import IdentityRunConfig
+    from ingredients.training.runs.kinds import RunKind
 
 app = typer.Typer(
     cls=IngredientsGroup,
@@ -91,19 +92,11 @@ def _command(kind_name: str) -> Callable[..., None]:
         ] = False,
     ) -> None:
         """Trains a stage."""
-        from ingredients.core.config import check_settings, load_config
+        from ingredients.core.config import load_config
         from ingredients.core.output_folders import check_output_folder
+        from ingredients.training.runs.configuration import RUN_CONFIGS
 
-        check_settings(config, overrides=settings or ())
-        check_folders([*(data or ()), *(validation_data or ())], "folder of encoded clips")
-        folder = output or Path("runs") / kind_name
-        if not dry_run and not folder.is_dir():  # what is in a folder is judged by the run, which knows its inputs
-            check_output_folder(folder, "a training run")
-
-        from ingredients.training.runs.configuration import RUN_KINDS
-        from ingredients.training.runs.run import train_run  # with PyTorch
-
-        kind = RUN_KINDS[kind_name]
+        config_type = RUN_CONFIGS[kind_name]
         overrides = list(settings or ())
         for key, value in (
             ("data.train", _listed(data)),
@@ -113,7 +106,16 @@ def _command(kind_name: str) -> Callable[..., None]:
         ):
             if value is not None:
                 overrides.insert(0, f"{key}={value}")
-        loaded = load_config(kind.config_type, config, overrides=overrides, defaults=kind.config_type())
+        loaded = load_config(config_type, config, overrides=overrides, defaults=config_type())
+        check_folders([*(data or ()), *(validation_data or ())], "folder of encoded clips")
+        folder = output or Path("runs") / kind_name
+        if not dry_run and not folder.is_dir():  # what is in a folder is judged by the run, which knows its inputs
+            check_output_folder(folder, "a training run")
+
+        from ingredients.training.runs.kinds import RUN_KINDS
+        from ingredients.training.runs.run import train_run  # with PyTorch
+
+        kind = RUN_KINDS[kind_name]
         is_main = os.environ.get("RANK", "0") == "0"  # under torchrun, one process speaks for all
         if dry_run:
             if is_main:

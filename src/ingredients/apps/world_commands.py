@@ -271,12 +271,12 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Trains one part of the small model."""
-    from ingredients.core.config import check_settings
     from ingredients.core.warnings_told import TrainingWarning, warnings_told
+    from ingredients.training.small_world.settings import PART_SETTINGS
 
     if part not in PART_NAMES:
         raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}.")
-    check_settings(config, overrides=settings or ())
+    loaded = PART_SETTINGS[part].load(config, settings or (), minutes)
 
     from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError  # with PyTorch
     from ingredients.training.small_world.parts import PARTS
@@ -284,9 +284,7 @@ def train(
     stop = StopRequest(says=False)
     try:
         with stop.listening(), warnings_told(note, TrainingWarning):
-            result = PARTS[part].run(
-                output, config_file=config, overrides=settings or (), minutes=minutes, resume=resume
-            )
+            result = PARTS[part].run(output, loaded, resume=resume)
     except TrainingInterruptedError as interruption:
         say(interruption.sentence("the same command with --resume"))
         raise typer.Exit(interruption.exit_code) from interruption

@@ -131,15 +131,6 @@ def load_config(
         raise UserInputError(f"{origin or config_type.__name__}: {error}") from error
 
 
-def check_settings(paths: str | Path | Sequence[str | Path] | None = None, *, overrides: Sequence[str] = ()) -> None:
-    """Says whether `load_config` can read files and overrides, whatever config they are for.
-
-    Raises:
-        UserInputError: for the first that cannot be read.
-    """
-    _read_settings({}, paths, overrides)
-
-
 def _read_settings(
     values: dict[str, Any], paths: str | Path | Sequence[str | Path] | None, overrides: Sequence[str]
 ) -> dict[str, str]:

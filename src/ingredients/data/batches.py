@@ -7,7 +7,7 @@ T text tokens, D text width, E embedding width, P image-encoder tokens, H/W pixe
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -15,12 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.token_time import front_padding
 from ingredients.data.encoded_clips import EncodedClips
-from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
+from ingredients.data.encoding_settings import ReferenceSource, RoutingSupervision
+from ingredients.data.routing_targets import BACKGROUND
 from ingredients.data.sampling import SampleDraw
-
-ReferenceSource = Literal["same_clip", "same_frame", "other", "any"]
-"""Where a person's face is taken from: a frame of the clip itself; one frame of the clip, from which all its people
-are taken, as in the paper (3.3); a photo or another clip of the person, where there is one; or any of them."""
 
 ReferenceKey = tuple[int, int, int]
 """Clip, person of that clip, and number of the reference."""

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,9 +18,9 @@ from diffusers import AutoencoderKLCogVideoX
 from ingredients.core.arrays import BoolArray, Float32Array, Int64Array
 from ingredients.core.errors import PhotographError, UserInputError
 from ingredients.core.protocols import FaceRecogniser, ImageEncoder
-from ingredients.core.ranges import Range, Seed, check_ranges
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
 from ingredients.data.encoded_clips import EncodedClip, EncodedPerson
+from ingredients.data.encoding_settings import EncoderConfig
 from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import (
     boxes_to_masks,
@@ -30,45 +30,14 @@ from ingredients.data.routing_targets import (
     trilinear_routing_targets,
 )
 from ingredients.faces.alignment import crop_ffhq
-from ingredients.faces.facial_extractor import ScaleSource, scale_recogniser
+from ingredients.faces.facial_extractor import scale_recogniser
 from ingredients.faces.picture_kind import PictureKind, PictureKindClassifier
 from ingredients.models.backbones import backbone_of_vae
 
-StorageType = Literal["float16", "bfloat16", "float32"]
-FrameChoice = Literal["each", "shared"]
-MaskResize = Literal["coverage", "trilinear"]
 EncodePrompts = Callable[[Sequence[str]], torch.Tensor]
 """Captions to their embeddings (B, T, D)."""
 FindPhrases = Callable[[str, Sequence[str | None]], torch.Tensor]
 """A caption, and the words in it that stand for each of N people, to the text tokens (N, T) that do."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderConfig:
-    """What is kept of a clip; part of the record of what made it."""
-
-    num_frame_references: Annotated[int, Range(at_least=0, at_most=1025)] = 1
-    """Frames of the clip from which each person's face is taken as a reference (3.3), drawn at random."""
-
-    scale_source: ScaleSource = "clip"
-    """Multi-scale features: the image encoder's hidden states, or the recogniser's feature maps behind them."""
-
-    frame_choice: FrameChoice = "each"
-    """Whether each person has frames of the own, or frames of the clip are drawn for all, those first that show the
-    most people: the paper draws a frame, from which all references come (3.3)."""
-
-    mask_resize: MaskResize = "coverage"
-    """How masks become routing targets: each identity's share of a token, or the paper's trilinear resize of one map
-    of labels (3.3), which between two labels invents those that lie between them."""
-
-    dtype: StorageType = "float16"
-    """Type of everything that is encoded."""
-
-    seed: Seed = 0
-    """Draws the frames."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 class ClipEncoder:

@@ -3,8 +3,6 @@
 Legend: F frames, N identities, H/W pixels, f/h/w token grid, L = f * h * w video tokens.
 """
 
-from typing import Literal
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,7 +11,6 @@ from ingredients.core.arrays import BoolArray, Float32Array, Int64Array
 from ingredients.core.token_time import token_frames
 
 BACKGROUND = -1
-RoutingSupervision = Literal["segment", "box"]
 
 
 def token_coverage(

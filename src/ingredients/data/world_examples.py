@@ -8,20 +8,17 @@ import functools
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 
 from ingredients.core.protocols import ProgressCallback
-from ingredients.core.ranges import Range, Share, check_ranges
 from ingredients.data.clip_encoder import ClipEncoder
 from ingredients.data.clip_example import ClipExample, ReferencePhoto
 from ingredients.data.encode_data_set import encode_data_set
+from ingredients.data.encoding_settings import WorldExampleConfig
 from ingredients.data.world_folder import person_id
 from ingredients.world import (
-    WORLD_VERSION,
     Identity,
-    Split,
     phrase_of,
     render_portrait,
     render_scene,
@@ -29,43 +26,7 @@ from ingredients.world import (
 )
 from ingredients.world.held_out_pairs import seeds_without_held_out_pairs
 from ingredients.world.scenes import VISIBLE, face_states
-from ingredients.world.styles import STYLES, TOGETHER
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class WorldExampleConfig:
-    """What is drawn."""
-
-    split: Split = "train"
-    """Whose identities take part."""
-
-    height: Annotated[int, Range(at_least=32, at_most=2160)] = 64
-    """Pixels."""
-
-    width: Annotated[int, Range(at_least=32, at_most=3840)] = 96
-    """Pixels."""
-
-    num_frames: Annotated[int, Range(at_least=1, at_most=1025)] = 9
-    """Frames of a clip, 8k + 1."""
-
-    style: str = TOGETHER.name
-    """How scenes are cast, framed and played, a key of `STYLES`."""
-
-    portrait_size: Annotated[int, Range(at_least=32, at_most=4096)] = 128
-    """Side of the photos."""
-
-    num_photos: Annotated[int, Range(at_least=1, at_most=100)] = 2
-    """Photos of each person, with other poses, expressions and light than the clip's."""
-
-    landmark_jitter: Share = 0.01
-    """Standard deviation of the error put on a photo's landmarks, in parts of its side: a detector errs as well."""
-
-    world_version: str = WORLD_VERSION
-    """Version of the drawings; goes into the record of what encoded clips were made from."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        check_ranges(self)
+from ingredients.world.styles import STYLES
 
 
 def draw_example(seed: int, config: WorldExampleConfig) -> ClipExample:

@@ -6,7 +6,6 @@ Legend: F frames, T frames that the network reads, S side of a crop in pixels, C
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.config import load_config, save_config
-from ingredients.core.ranges import Range, Width, check_ranges
+from ingredients.faces.network_settings import ActingJudgeConfig
 from ingredients.faces.weights import load_weights, save_weights
 
 WEIGHTS_NAME, CONFIG_NAME = "acting.safetensors", "acting.yaml"
@@ -25,31 +24,6 @@ NUM_PATH_FEATURES = 5
 
 _REACH = 0.95
 """Half side of the square that a crop shows, in heights of the face: the head, the shoulders and a raised hand."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ActingJudgeConfig:
-    """Architecture of `ActingNetwork`, and what it tells apart."""
-
-    actions: tuple[str, ...]
-    """What people do."""
-
-    expressions: tuple[str, ...]
-    """How they look."""
-
-    crop_size: Annotated[int, Range(at_least=4, at_most=2048)] = 64
-    """S."""
-
-    widths: tuple[Width, ...] = (24, 48, 72, 72)
-    """Channels at strides 2, 4, 8 and 16."""
-
-    dim: Width = 96
-    """Channels along time."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.crop_size % 2 ** len(self.widths):
-            raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths)} times")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -20,7 +20,8 @@ from ingredients.core.model_files import read_model_record
 from ingredients.faces.antelope_files import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAME, EVA_NAMES, RECOGNISER_NAME
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.eva_clip import EvaClipConfig, EvaClipImageEncoder, load_eva_clip
-from ingredients.faces.facial_extractor import PHOTOGRAPH_REMEDY, FacialExtractor, ScaleSource
+from ingredients.faces.facial_extractor import PHOTOGRAPH_REMEDY, FacialExtractor
+from ingredients.faces.network_settings import ScaleSource
 from ingredients.faces.onnx_faces import OnnxFaceRecogniser, RecognitionInput, ScrfdFaceDetector
 from ingredients.faces.photo_quality import PHOTOGRAPH_LIMITS, PhotoLimits
 

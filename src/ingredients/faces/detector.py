@@ -6,11 +6,9 @@ each peak the network also says how large the face's box is and where its five l
 Legend: B batch, H/W pixels, h/w heatmap cells (H / 4, W / 4), C channels.
 """
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face
-from ingredients.core.ranges import Range, Width, check_ranges
+from ingredients.faces.network_settings import DetectorConfig
 from ingredients.faces.weights import use_channels_last
 
 STRIDE = 4
@@ -34,46 +32,6 @@ NUM_GEOMETRY_CHANNELS = 14
 
 _MEAN_FACE_SIZE = 24.0
 """Pixels; a size channel of 0 means this size."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorConfig:
-    """Architecture of `FaceHeatmapNetwork` and the way it is used."""
-
-    widths: tuple[Width, ...] = (16, 32, 48, 64, 96)
-    """Channels at strides 2, 4, 8, 16 and 32."""
-
-    head_width: Width = 40
-    """Channels of the joined feature map that the heads read."""
-
-    working_sizes: tuple[Width, ...] = (128, 256)
-    """Long side in pixels that larger images are scaled down to; a later size is tried where no earlier one shows a
-    face."""
-
-    min_working_size: Width = 96
-    """Long side in pixels that smaller images are scaled up to."""
-
-    score_threshold: Annotated[float, Range(above=0, below=1)] = 0.4
-    """Lowest heatmap value that counts as a face."""
-
-    iou_threshold: Annotated[float, Range(above=0, below=1)] = 0.4
-    """Overlap of two boxes above which the lower scored is dropped."""
-
-    max_faces: Width = 32
-    """Most faces in one image."""
-
-    def __post_init__(self) -> None:
-        """Checks counts and ranges."""
-        check_ranges(self)
-        if len(self.widths) != 5:
-            raise ValueError(f"widths must hold five numbers of channels, not {self.widths}")
-        if not self.working_sizes or list(self.working_sizes) != sorted(self.working_sizes):
-            raise ValueError(f"working_sizes must be ascending and not empty, not {self.working_sizes}")
-        if self.min_working_size > self.working_sizes[0]:
-            raise ValueError(
-                f"min_working_size must be in 1..{self.working_sizes[0]}, the first working size, "
-                f"not {self.min_working_size}"
-            )
 
 
 class ConvBlock(nn.Sequential):

@@ -21,25 +21,26 @@ from typing import TypeVar
 from ingredients.core.config import save_config
 from ingredients.core.model_files import read_model_record
 from ingredients.core.protocols import FaceDetector
-from ingredients.faces.detector import DetectorConfig, FaceHeatmapNetwork, HeatmapFaceDetector
+from ingredients.faces.detector import FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.facial_extractor import (
     DEFAULT_DIFFERENT_FACE_THRESHOLD,
     DEFAULT_SAME_FACE_THRESHOLD,
     DRAWN_FACES_ONLY,
     PHOTOGRAPH_REMEDY,
     FacialExtractor,
-    ScaleSource,
 )
 from ingredients.faces.image_encoder import DualEncoder, load_dual_encoder, save_dual_encoder
-from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
-from ingredients.faces.photo_quality import DRAWN_LIMITS, PHOTOGRAPH_LIMITS, PhotoLimits
-from ingredients.faces.picture_kind import (
-    WEIGHTS_NAME,
-    PictureKindClassifier,
+from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
+from ingredients.faces.network_settings import (
+    DetectorConfig,
+    JudgeConfig,
     PictureKindConfig,
-    build_picture_kind,
+    RecogniserConfig,
+    ScaleSource,
 )
-from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
+from ingredients.faces.photo_quality import DRAWN_LIMITS, PHOTOGRAPH_LIMITS, PhotoLimits
+from ingredients.faces.picture_kind import WEIGHTS_NAME, PictureKindClassifier, build_picture_kind
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
 from ingredients.faces.weights import load_weights, save_weights
 
 IMAGE_ENCODER_FOLDER = "image_encoder"

@@ -10,7 +10,7 @@ H/W pixels of a photo.
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from ingredients.core.protocols import Face, FaceDetector, FaceRecogniser, Image
 from ingredients.faces.alignment import crop_ffhq, sharpness
 from ingredients.faces.face_choice import choose_face, without_flat
 from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.faces.network_settings import ScaleSource
 from ingredients.faces.photo_quality import DRAWN_LIMITS, PhotoLimits, PhotoQuality, find_doubts, measure_photo
 from ingredients.faces.picture_kind import (
     PictureKind,
@@ -32,8 +33,6 @@ from ingredients.faces.picture_kind import (
     doubts_about,
     explain_photograph,
 )
-
-ScaleSource = Literal["clip", "recognition_and_clip"]
 
 DEFAULT_SAME_FACE_THRESHOLD = 0.75
 

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.core.files import atomic_path
 from ingredients.core.model_files import building_from, read_json, read_model_record
 from ingredients.core.protocols import ImageFeatures
-from ingredients.core.ranges import Layers, Range, Width, check_ranges
+from ingredients.faces.network_settings import NUM_HIDDEN_STATES, ImageEncoderConfig
 from ingredients.faces.weights import load_weights, save_weights
 
 PAD, BEGIN, UNKNOWN, END = "<pad>", "<begin>", "<unknown>", "<end>"
@@ -73,59 +72,8 @@ def split_words(sentence: str) -> list[str]:
     return _WORD.findall(sentence.lower())
 
 
-NUM_HIDDEN_STATES = 5
-
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ImageEncoderConfig:
-    """Sizes of both towers."""
-
-    crop_size: Annotated[int, Range(at_least=1, at_most=2048)] = 64
-    """Side of the square input in pixels."""
-
-    patch_size: Annotated[int, Range(at_least=1, at_most=2048)] = 8
-    """Side of a patch in pixels."""
-
-    hidden_size: Width = 128
-    """Width of both towers."""
-
-    intermediate_size: Width = 256
-    """Width of the feed-forward layers."""
-
-    num_layers: Layers = 6
-    """Layers of the image tower."""
-
-    num_text_layers: Layers = 2
-    """Layers of the text tower."""
-
-    num_attention_heads: Width = 4
-    """Heads of both towers."""
-
-    projection_dim: Width = 128
-    """Width of the joint embedding."""
-
-    max_text_length: Annotated[int, Range(at_least=3, at_most=65_536)] = 40
-    """Words of a sentence that are read, two marks included."""
-
-    def __post_init__(self) -> None:
-        """Checks divisibility and depth."""
-        check_ranges(self)
-        if self.crop_size % self.patch_size:
-            raise ValueError(f"crop_size {self.crop_size} is no multiple of patch_size {self.patch_size}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"hidden_size {self.hidden_size} is no multiple of num_attention_heads {self.num_attention_heads}"
-            )
-        if self.num_layers < NUM_HIDDEN_STATES:
-            raise ValueError(f"num_layers must be at least {NUM_HIDDEN_STATES}, not {self.num_layers}")
-
-    @property
-    def num_patches(self) -> int:
-        """P: patches and the class token."""
-        return (self.crop_size // self.patch_size) ** 2 + 1
 
 
 def build_clip(config: ImageEncoderConfig, *, vocab_size: int) -> CLIPModel:

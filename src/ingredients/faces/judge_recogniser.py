@@ -5,40 +5,9 @@ After Liu et al., "A ConvNet for the 2020s" (2022): patches, wide depthwise conv
 Legend: B batch, S side of a crop, D embedding, C channels, h/w cells of a feature map.
 """
 
-import dataclasses
-from typing import Annotated
-
 from torch import Tensor, nn
 
-from ingredients.core.ranges import Layers, Range, Width, check_ranges
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeConfig:
-    """Architecture of `DepthwiseFaceNetwork`."""
-
-    crop_size: Annotated[int, Range(at_least=4, at_most=2048)] = 64
-    """Side of the aligned crop in pixels."""
-
-    embedding_dim: Width = 128
-    """Width of the embedding."""
-
-    widths: tuple[Width, ...] = (64, 128, 192)
-    """Channels at strides 4, 8 and 16."""
-
-    depths: tuple[Layers, ...] = (1, 2, 2)
-    """Blocks at each stride."""
-
-    expansion: Annotated[int, Range(at_least=1, at_most=64)] = 2
-    """Width of a block's middle, in parts of its channels."""
-
-    def __post_init__(self) -> None:
-        """Checks counts."""
-        check_ranges(self)
-        if len(self.widths) != len(self.depths) or not self.widths:
-            raise ValueError(f"widths and depths must be equally long, not {self.widths} and {self.depths}")
-        if self.crop_size % (4 * 2 ** (len(self.widths) - 1)):
-            raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths) + 1} times")
+from ingredients.faces.network_settings import JudgeConfig
 
 
 class _DepthwiseBlock(nn.Module):

@@ -15,7 +15,6 @@ import dataclasses
 import enum
 import math
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -23,9 +22,9 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.ranges import Range, Width, check_ranges
 from ingredients.faces.alignment import ARCFACE_TEMPLATE, crop_arcface
 from ingredients.faces.detector import ConvBlock
+from ingredients.faces.network_settings import PictureKindConfig
 from ingredients.faces.photo_quality import PhotoDoubt
 from ingredients.faces.recogniser import crops_to_pixel_values
 from ingredients.faces.weights import load_weights, use_channels_last
@@ -58,40 +57,6 @@ class PictureKind(enum.IntEnum):
     DRAWN_WORLD = 0
     OTHER_STYLE = 1
     PHOTOGRAPH = 2
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PictureKindConfig:
-    """Architecture of `PictureKindNetwork` and the way it is used."""
-
-    crop_size: Annotated[int, Range(at_least=8, at_most=2048)] = 64
-    """Side in pixels of what the network sees: an aligned crop, or a piece of one from close up."""
-
-    widths: tuple[Width, ...] = (12, 24, 40, 64)
-    """Channels at strides 1, 2, 4 and 8."""
-
-    close_ups: bool = False
-    """Whether it sees pieces of the crop from close up, too, as `CloseUpClassifier` shows them."""
-
-    min_photograph_odds: Annotated[float, Range(above=0, at_most=1000)] = 10.0
-    """How many times a photograph's score must be the drawn world's for a picture to be one: nobody drawn is to be
-    refused."""
-
-    min_edge_share: Annotated[float, Range(above=0, below=1)] = 0.65
-    """The least `edge_share` of a drawing in another style; below it nothing is flat enough for one. With `close_ups`
-    the odds below take its place."""
-
-    max_drawing_odds: Annotated[float, Range(above=0, at_most=1000)] = 5.0
-    """How many times another style's score may be a photograph's where a photograph is seen with `close_ups`, as the
-    geometric mean over a face and its surroundings."""
-
-    def __post_init__(self) -> None:
-        """Checks counts and ranges."""
-        check_ranges(self)
-        if len(self.widths) != 4:
-            raise ValueError(f"widths must hold four numbers of channels, not {self.widths}")
-        if self.crop_size % 8:
-            raise ValueError(f"crop_size must be a multiple of 8, not {self.crop_size}")
 
 
 class PictureKindNetwork(nn.Module):

@@ -5,9 +5,7 @@ After Deng et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognit
 Legend: B batch, S side of a crop, D embedding, P image-encoder tokens, C channels, h/w cells of a feature map.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -15,31 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.ranges import Range, Width, check_ranges
 from ingredients.faces.alignment import crop_arcface
+from ingredients.faces.network_settings import RecogniserConfig
 from ingredients.faces.weights import use_channels_last
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RecogniserConfig:
-    """Architecture of `ResidualFaceNetwork`."""
-
-    crop_size: Annotated[int, Range(at_least=16, at_most=2048)] = 64
-    """Side of the aligned crop in pixels."""
-
-    embedding_dim: Width = 128
-    """Width of the embedding."""
-
-    widths: tuple[Width, ...] = (24, 48, 96, 160)
-    """Channels at strides 2, 4, 8 and 16."""
-
-    def __post_init__(self) -> None:
-        """Checks counts."""
-        check_ranges(self)
-        if len(self.widths) != 4:
-            raise ValueError(f"widths must hold four numbers of channels, not {self.widths}")
-        if self.crop_size % 16:
-            raise ValueError(f"crop_size must be a multiple of 16, not {self.crop_size}")
 
 
 class _ResidualBlock(nn.Module):

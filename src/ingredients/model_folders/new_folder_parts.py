@@ -12,7 +12,7 @@ from ingredients.core import json_yaml
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.json_yaml import BadFileError, to_json
 from ingredients.core.model_files import read_json
-from ingredients.faces.facial_extractor import ScaleSource
+from ingredients.faces.network_settings import ScaleSource
 from ingredients.model_folders.components import load_text_encoder, load_vae
 from ingredients.model_folders.folder_names import FACE_ENCODER, MODEL_INDEX, PIPELINE_CLASS, TRANSFORMER
 from ingredients.model_folders.needed_files import needed_files

@@ -13,7 +13,8 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import digest_files
 from ingredients.core.protocols import FaceDetector
 from ingredients.data.buckets import Bucket
-from ingredients.data.clip_encoder import ClipEncoder, EncodePrompts, EncoderConfig, FindPhrases, vae_digest
+from ingredients.data.clip_encoder import ClipEncoder, EncodePrompts, FindPhrases, vae_digest
+from ingredients.data.encoding_settings import EncoderConfig
 from ingredients.faces.drawn_face_stack import PICTURE_KIND_FOLDER
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.model_folders.components import (

@@ -12,7 +12,8 @@ from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.studies.pair_tuning import PairTuningConfig, PairTuningStage, PlaceholderPrompts
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.loop.trainer import Trainer
 
 
 class TunedBaseline:

@@ -32,7 +32,8 @@ from ingredients.studies.variants import Alignment, Base, Variant
 if TYPE_CHECKING:
     from ingredients.models import IngredientsTransformer3DModel
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-    from ingredients.training.runs.configuration import RunConfig, RunKind
+    from ingredients.training.runs.configuration import RunConfig
+    from ingredients.training.runs.kinds import RunKind
 
 SETTINGS_NAME = "settings.json"
 TRANSFORMER_CONFIG = "transformer/config.json"
@@ -211,8 +212,8 @@ class Lab:
         import torch
 
         from ingredients.core.progress import show_progress
-        from ingredients.data.clip_encoder import EncoderConfig
-        from ingredients.data.world_examples import WorldExampleConfig, encode_drawn_clips
+        from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
+        from ingredients.data.world_examples import encode_drawn_clips
         from ingredients.pipelines.encoding_model import load_encoding_model
 
         kept = EncoderConfig(scale_source="recognition_and_clip" if recognition_maps else "clip")
@@ -261,7 +262,7 @@ class Lab:
 
     def _train_base(self, base: Base) -> None:
         from ingredients.studies.recipes import base_recipe
-        from ingredients.training.runs.configuration import BASE_KINDS
+        from ingredients.training.runs.kinds import BASE_KINDS
 
         recipe = base_recipe(base, self.config.t2v_steps if base == "t2v" else self.config.i2v_steps)
         start = None if base == "t2v" else self.base_folder("t2v")
@@ -269,7 +270,7 @@ class Lab:
 
     def _align(self, alignment: Alignment, seed: int) -> None:
         from ingredients.studies.recipes import align_recipe
-        from ingredients.training.runs.configuration import RUN_KINDS
+        from ingredients.training.runs.kinds import RUN_KINDS
 
         assert alignment.base is not None
         self._train(
@@ -283,7 +284,7 @@ class Lab:
 
     def _route(self, variant: Variant, seed: int) -> None:
         from ingredients.studies.recipes import route_recipe
-        from ingredients.training.runs.configuration import RUN_KINDS
+        from ingredients.training.runs.kinds import RUN_KINDS
 
         self._train(
             RUN_KINDS["route"],

@@ -6,11 +6,9 @@ neither.
 """
 
 from ingredients.models.presets import small_world_base
-from ingredients.training.loop.trainer import TrainerConfig
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.runs.configuration import AlignRunConfig, BaseRunConfig, ModelConfig, RouteRunConfig
-from ingredients.training.stages.alignment import AlignmentConfig
-from ingredients.training.stages.base import BaseConfig, BaseTask
-from ingredients.training.stages.router import RouterConfig
+from ingredients.training.stages.settings import AlignmentConfig, BaseConfig, BaseTask, RouterConfig
 
 _IMAGES, _CLIPS = 24, 12
 

@@ -21,7 +21,7 @@ from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.warnings_told import TrainingWarning, warnings_told
 from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError
-from ingredients.training.runs.configuration import RUN_KINDS
+from ingredients.training.runs.kinds import RUN_KINDS
 from ingredients.training.runs.run import train_run
 from ingredients.training.small_world import PART_NAMES
 
@@ -106,13 +106,9 @@ def _train_stage(parsed: argparse.Namespace) -> Any:
 def _train_part(parsed: argparse.Namespace) -> Any:
     from ingredients.training.small_world.parts import PARTS
 
-    return PARTS[parsed.part].run(
-        parsed.output,
-        config_file=parsed.config,
-        overrides=parsed.settings,
-        minutes=parsed.minutes,
-        resume=parsed.resume,
-    )
+    part = PARTS[parsed.part]
+    config = part.settings.load(parsed.config, parsed.settings, parsed.minutes)
+    return part.run(parsed.output, config, resume=parsed.resume)
 
 
 def _say(message: str) -> None:

@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 
 from ingredients.data.batches import ClipBatch
 from ingredients.training.loop.loss_watch import LossWatch, TrainingDivergedError
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, StepPosition, WholeStepStage
-from ingredients.training.loop.trainer import EVENTS_NAME, LeftOutStepWarning, Trainer, TrainerConfig
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.training.loop.trainer import EVENTS_NAME, LeftOutStepWarning, Trainer
+from ingredients.training.stages.alignment import AlignmentStage
+from ingredients.training.stages.settings import AlignmentConfig
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import read_log
 

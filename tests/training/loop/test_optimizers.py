@@ -11,8 +11,9 @@ from torch._dynamo.utils import counters
 
 from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.training.loop.optimizers import build_optimizers, make_states, scale_learning_rates
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import ParameterGroup
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import Trainer
 from tests.training.loop.test_trainer import LineStage, config
 
 WIDTH = 1024

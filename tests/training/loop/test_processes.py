@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.training_log import LOG_NAME
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import StepPosition
-from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.stages.alignment import KEPT_GLOBAL, draw_kept_features
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import (

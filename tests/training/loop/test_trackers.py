@@ -9,8 +9,9 @@ import pytest
 from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.training_log import LOG_NAME
 from ingredients.training.loop.processes import TRACKERS_FOLDER, MissingTrackerWarning, Processes
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from ingredients.training.small_world.parts import (
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.loop.trainer import Trainer
+from ingredients.training.small_world.settings import (
     AlignPartConfig,
     BasePartConfig,
     ImageToVideoPartConfig,

@@ -12,8 +12,9 @@ from ingredients.training.loop.checkpoints import read_checkpoint
 from ingredients.training.loop.ema import ExponentialMovingAverage
 from ingredients.training.loop.loss_watch import TrainingDivergedError
 from ingredients.training.loop.optimizers import build_optimizers, learning_rate_factor
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import LeftOutStepWarning, Trainer, TrainerConfig
+from ingredients.training.loop.trainer import LeftOutStepWarning, Trainer
 
 
 class LineStage(WholeStepStage):

@@ -10,8 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ingredients.training.loop.processes import Processes
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import StepPosition
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import Trainer
 from ingredients.training.stages.diffusion import DiffusionStage
 from tests.training.conftest import TinyWorld
 from tests.training.scenarios import SCENARIOS

@@ -31,8 +31,7 @@ from ingredients.training.runs.adapter_chain import adapter_of, join_adapters, t
 from ingredients.training.runs.export import export_run, read_averages
 from ingredients.training.runs.export_plan import Layout, plan_export
 from ingredients.training.runs.folder import read_run, run_chain
-from ingredients.training.stages.alignment import AlignmentConfig
-from ingredients.training.stages.router import RouterConfig
+from ingredients.training.stages.settings import AlignmentConfig, RouterConfig
 from tests.apps.tiny_model import save_tiny_model
 from tests.training.tiny_runs import (
     IDENTITY_WIDTHS,

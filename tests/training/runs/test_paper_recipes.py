@@ -8,7 +8,8 @@ import pytest
 from ingredients.core.config import config_to_dict, load_config
 from ingredients.data.buckets import Bucket
 from ingredients.model_folders.sampling_settings import SamplingSettings
-from ingredients.training.runs.configuration import RUN_KINDS, RunConfig
+from ingredients.training.runs.configuration import RunConfig
+from ingredients.training.runs.kinds import RUN_KINDS
 from ingredients.training.runs.planned_stage import build_planned_stage
 
 CONFIGS = Path(__file__).parents[3] / "configs"

@@ -12,13 +12,13 @@ from ingredients.core.errors import HubError, ModelFolderError, UserInputError
 from ingredients.model_folders.places import default_model_path
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.throughput import PROCESSOR_CORE_FLOPS
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.runs.configuration import RUN_KINDS, AlignRunConfig, ModelConfig, RouteRunConfig
+from ingredients.training.runs.configuration import AlignRunConfig, ModelConfig, RouteRunConfig
+from ingredients.training.runs.kinds import RUN_KINDS
 from ingredients.training.runs.plan import RunPlan, plan_run
 from ingredients.training.runs.planned_stage import build_planned_stage
-from ingredients.training.stages.alignment import AlignmentConfig
-from ingredients.training.stages.router import RouterConfig
+from ingredients.training.stages.settings import AlignmentConfig, RouterConfig
 
 RECIPES = Path(__file__).parents[3] / "configs"
 ALIGN, ROUTE = RUN_KINDS["align"], RUN_KINDS["route"]

@@ -14,16 +14,17 @@ from ingredients.core.ranges import Range
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.studies.study_config import StudyConfig
 from ingredients.training.loop.checkpoints import RunPosition
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.runs.configuration import RUN_KINDS, AlignRunConfig, ModelConfig
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.runs.configuration import AlignRunConfig, ModelConfig
+from ingredients.training.runs.kinds import RUN_KINDS
 from ingredients.training.runs.start import load_start
-from ingredients.training.small_world.parts import PARTS
+from ingredients.training.small_world.settings import PART_SETTINGS
 from tests.training.conftest import TinyWorld
 
 
 def config_types() -> list[type[Any]]:
     """All that commands read settings into, and what is inside them."""
-    waiting = [kind.config_type for kind in RUN_KINDS.values()] + [part.config_type for part in PARTS.values()]
+    waiting = [kind.config_type for kind in RUN_KINDS.values()] + [part.config_type for part in PART_SETTINGS.values()]
     waiting += [StudyConfig, RunPosition]
     found: list[type[Any]] = []
     while waiting:

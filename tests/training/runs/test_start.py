@@ -12,8 +12,9 @@ from ingredients.core.warnings_told import TrainingWarning
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.runs.configuration import ModelConfig
 from ingredients.training.runs.start import base_within, load_base_start, load_start
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
-from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.training.stages.alignment import AlignmentStage
+from ingredients.training.stages.router import RouterStage
+from ingredients.training.stages.settings import AlignmentConfig, RouterConfig
 from tests.training.conftest import TinyWorld, compute_step
 
 WIDTHS = {"id_recognition_dim": 6, "id_semantic_dim": 3, "id_vit_dim": 5}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ingredients.faces.acting_judge import ActingJudgeConfig
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.small_world.faces.acting import ActingStage, ActingTrainingConfig, draw_tracks
+from ingredients.faces.network_settings import ActingJudgeConfig
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.small_world.faces.acting import ActingStage, draw_tracks
+from ingredients.training.small_world.faces.settings import ActingTrainingConfig
 from ingredients.world import EACH_OWN, sample_scene
 from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
 

@@ -7,11 +7,12 @@ from torch.nn import functional as F
 
 from ingredients.faces.detector import decode_geometry
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead
-from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
+from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
 from ingredients.training.small_world.faces.detector import focal_loss, make_targets
 from ingredients.training.small_world.faces.image_encoder import contrastive_loss, rank_share
 from ingredients.training.small_world.faces.part_run import recalibrate_batch_norm
 from ingredients.training.small_world.faces.recognition import ArcFaceHead, draw_people
+from ingredients.training.small_world.faces.settings import AugmentationConfig
 from ingredients.world.scenes import ABSENT, HIDDEN, VISIBLE
 
 

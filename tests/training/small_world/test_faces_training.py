@@ -8,37 +8,36 @@ import torch
 from safetensors.torch import load_file
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.faces.detector import DetectorConfig
 from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector
 from ingredients.faces.face_stack import load_face_stack
-from ingredients.faces.image_encoder import ImageEncoderConfig
-from ingredients.faces.judge_recogniser import JudgeConfig
-from ingredients.faces.picture_kind import CloseUpClassifier, PictureKindConfig
-from ingredients.faces.recogniser import RecogniserConfig
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.small_world.faces.detector import (
-    DetectorStage,
-    DetectorTrainingConfig,
-    judge_detector_config,
-    train_detector,
-    train_judge_detector,
+from ingredients.faces.network_settings import (
+    DetectorConfig,
+    ImageEncoderConfig,
+    JudgeConfig,
+    PictureKindConfig,
+    RecogniserConfig,
 )
-from ingredients.training.small_world.faces.image_encoder import ImageEncoderTrainingConfig, train_image_encoder
+from ingredients.faces.picture_kind import CloseUpClassifier
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.small_world.faces.detector import DetectorStage, train_detector, train_judge_detector
+from ingredients.training.small_world.faces.image_encoder import train_image_encoder
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.picture_kind import (
-    PictureKindTrainingConfig,
-    close_up_config,
     load_trained_picture_kind,
     render_pool,
     train_close_ups,
     train_picture_kind,
 )
-from ingredients.training.small_world.faces.recognition import (
+from ingredients.training.small_world.faces.recognition import train_judge, train_recogniser
+from ingredients.training.small_world.faces.settings import (
+    DetectorTrainingConfig,
+    ImageEncoderTrainingConfig,
     JudgeTrainingConfig,
+    PictureKindTrainingConfig,
     RecogniserTrainingConfig,
     RecognitionTrainingConfig,
-    train_judge,
-    train_recogniser,
+    close_up_config,
+    judge_detector_config,
 )
 from ingredients.training.small_world.pack import pack_face_networks
 from ingredients.world import Scene

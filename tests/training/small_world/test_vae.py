@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.small_world.vae import VaeConfig, VaeStage, change_kept, train_vae
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.small_world.settings import VaeConfig
+from ingredients.training.small_world.vae import VaeStage, change_kept, train_vae
 
 
 def tiny(**settings: object) -> VaeConfig:

@@ -11,8 +11,9 @@ from ingredients.core.output_folders import check_output_folder, claimed_folder
 from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
-from ingredients.training.small_world.parts import PARTS, RoutePartConfig
-from ingredients.training.small_world.text_encoder import TextEncoderConfig, TextEncoderStage
+from ingredients.training.small_world.parts import PARTS
+from ingredients.training.small_world.settings import PART_SETTINGS, RoutePartConfig, TextEncoderConfig
+from ingredients.training.small_world.text_encoder import TextEncoderStage
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 
@@ -56,7 +57,9 @@ def test_every_config_file_fits_its_stage(path: Path) -> None:
 
 def test_settings_keep_the_rest_of_their_group(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="ingredients world train align"):
-        PARTS["route"].run(tmp_path, overrides=["trainer.learning_rate=5e-4"], minutes=3.0, show=False)
+        PARTS["route"].run(
+            tmp_path, PART_SETTINGS["route"].load(overrides=["trainer.learning_rate=5e-4"], minutes=3.0), show=False
+        )
     saved = yaml.safe_load((tmp_path / "route" / "config.yaml").read_text())
     assert saved["trainer"]["learning_rate"] == 5e-4
     assert saved["trainer"]["minutes"] == 3.0
@@ -65,7 +68,7 @@ def test_settings_keep_the_rest_of_their_group(tmp_path: Path) -> None:
 
 def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match="no setting 'batch'"):
-        PARTS["align"].run(tmp_path, overrides=["stage.batch=3"])
+        PARTS["align"].run(tmp_path, PART_SETTINGS["align"].load(overrides=["stage.batch=3"]))
 
 
 @pytest.mark.parametrize("part", ["latents", "base-t2v", "base-i2v", "align", "route", "pack"])
@@ -99,30 +102,42 @@ def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
 def test_a_part_has_its_folder_for_itself_and_keeps_its_settings_when_it_has_ended(tmp_path: Path) -> None:
     tiny = ("d_model=8", "num_heads=2", "num_layers=1", "batch_size=2", "num_validation_captions=2")
     settings = (*tiny, "trainer.num_steps=1")
-    PARTS["text-encoder"].run(tmp_path, overrides=settings, show=False)
+    PARTS["text-encoder"].run(tmp_path, PART_SETTINGS["text-encoder"].load(overrides=settings), show=False)
     record = (tmp_path / "text-encoder" / "config.yaml").read_bytes()
     with pytest.raises(UserInputError, match=r"has ended, after step 1, so trainer\.learning_rate=0\.1 in place of"):
         PARTS["text-encoder"].run(
-            tmp_path, overrides=(*settings, "trainer.learning_rate=0.1"), resume=True, show=False
+            tmp_path,
+            PART_SETTINGS["text-encoder"].load(overrides=(*settings, "trainer.learning_rate=0.1")),
+            resume=True,
+            show=False,
         )
     with (
         claimed_folder(tmp_path / "text-encoder", "a training run"),
         pytest.raises(OutputError, match="Another process is writing into the folder"),
     ):
-        PARTS["text-encoder"].run(tmp_path, overrides=(*tiny, "trainer.num_steps=2"), resume=True, show=False)
+        PARTS["text-encoder"].run(
+            tmp_path,
+            PART_SETTINGS["text-encoder"].load(overrides=(*tiny, "trainer.num_steps=2")),
+            resume=True,
+            show=False,
+        )
     assert (tmp_path / "text-encoder" / "config.yaml").read_bytes() == record
     notes = tmp_path / "vae" / "config.yaml"
     notes.parent.mkdir()
     notes.write_text("mine: 1")
     with pytest.raises(OutputError, match="vae holds something already"):
-        PARTS["vae"].run(tmp_path, overrides=("num_pool_images=1", "num_pool_clips=1"), show=False)
+        PARTS["vae"].run(
+            tmp_path, PART_SETTINGS["vae"].load(overrides=("num_pool_images=1", "num_pool_clips=1")), show=False
+        )
     assert [path.name for path in notes.parent.iterdir()] == ["config.yaml"]
     assert notes.read_text() == "mine: 1"
 
 
 def test_a_folder_that_says_nothing_of_its_training_is_not_unpacked(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="which says how its parts were trained"):
-        PARTS["unpack"].run(tmp_path / "runs", overrides=[f"folder={tmp_path}"], show=False)
+        PARTS["unpack"].run(
+            tmp_path / "runs", PART_SETTINGS["unpack"].load(overrides=[f"folder={tmp_path}"]), show=False
+        )
 
 
 def test_the_text_encoder_reads_what_each_person_does() -> None:

@@ -9,20 +9,21 @@ from ingredients.core.errors import UserInputError
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import fixed_draws
 from ingredients.models.state_dict_adapter import load_base_weights
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import StepPosition
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import Trainer
 from ingredients.training.stages.alignment import (
     KEPT_BOTH,
     KEPT_GLOBAL,
     KEPT_LOCAL,
-    AlignmentConfig,
     AlignmentStage,
     draw_kept_features,
 )
-from ingredients.training.stages.base import BaseConfig, BaseStage
+from ingredients.training.stages.base import BaseStage
 from ingredients.training.stages.diffusion import DiffusionStage, first_frame_only
 from ingredients.training.stages.lora import exported_transformer
-from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.training.stages.router import RouterStage
+from ingredients.training.stages.settings import AlignmentConfig, BaseConfig, RouterConfig
 from tests.data.encoding import encode_world
 from tests.models.tiny import tiny_cogvideox_vae
 from tests.training.conftest import TinyWorld, compute_step, measured

@@ -8,10 +8,12 @@ import torch
 from ingredients.core.errors import UserInputError
 from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
-from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig, ResidualFaceNetwork
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
+from ingredients.faces.network_settings import RecogniserConfig
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
+from ingredients.training.stages.alignment import AlignmentStage
 from ingredients.training.stages.identity_loss import IdentityLoss
-from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.training.stages.router import RouterStage
+from ingredients.training.stages.settings import AlignmentConfig, RouterConfig
 from tests.training.conftest import TinyWorld, compute_step, measured
 
 

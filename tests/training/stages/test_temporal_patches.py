@@ -15,10 +15,11 @@ from ingredients.data.world_examples import draw_example
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.runs.start import ModelConfig, load_start
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
-from ingredients.training.stages.base import BaseConfig, BaseStage
+from ingredients.training.stages.alignment import AlignmentStage
+from ingredients.training.stages.base import BaseStage
 from ingredients.training.stages.diffusion import FrozenParts
-from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.training.stages.router import RouterStage
+from ingredients.training.stages.settings import AlignmentConfig, BaseConfig, RouterConfig
 from tests.data.encoding import WORLD, encode_world
 from tests.models.tiny import tiny_cogvideox_vae
 from tests.pipelines.stand_ins import make_pipeline

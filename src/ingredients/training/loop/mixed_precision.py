@@ -2,14 +2,12 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ingredients.core.errors import UserInputError
-
-Precision = Literal["auto", "float32", "bfloat16"]
+from ingredients.training.loop.settings import Precision
 
 
 def resolve_precision(precision: Precision, device: torch.device, weights: torch.dtype = torch.float32) -> Precision:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.pipelines.execution.execution import check_compiler
+from ingredients.training.loop.settings import OptimizerName, ScheduleName
 from ingredients.training.loop.stage import ParameterGroup
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -81,10 +82,6 @@ def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
         gram = wide @ wide.T
         wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=cubic, alpha=quintic), wide, beta=linear)
     return wide.T if matrix.shape[0] > matrix.shape[1] else wide
-
-
-OptimizerName = Literal["adamw", "adamw8bit", "muon"]
-ScheduleName = Literal["constant", "cosine", "cosine_with_restarts", "trapezoid"]
 
 
 def build_optimizers(

@@ -11,7 +11,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -23,10 +23,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.warnings_told import TrainingWarning
+from ingredients.training.loop.settings import Parallel
 from ingredients.training.loop.stage import Stage, StepOutput
-
-Parallel = Literal["ddp", "fsdp"]
-"""Every process with all weights, gradients averaged; or weights, gradients and optimiser in shards (FSDP2)."""
 
 TRACKERS_FOLDER = "trackers"
 

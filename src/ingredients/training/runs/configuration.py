@@ -1,19 +1,19 @@
 """Settings of a run: where its model comes from, what it learns from, its stage and its loop."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from ingredients.core.ranges import Range, check_ranges
-from ingredients.faces.facial_extractor import ScaleSource
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.stages.alignment import AlignmentConfig, AlignmentStage
-from ingredients.training.stages.base import BaseConfig, BaseStage, BaseTask
-from ingredients.training.stages.diffusion import DiffusionConfig
-from ingredients.training.stages.identity import IdentityConfig
-from ingredients.training.stages.router import RouterConfig, RouterStage
+from ingredients.faces.network_settings import ScaleSource
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.stages.settings import (
+    AlignmentConfig,
+    BaseConfig,
+    DiffusionConfig,
+    IdentityConfig,
+    RouterConfig,
+)
 
 BaseDtype = Literal["float32", "bfloat16"]
 
@@ -141,36 +141,5 @@ class RouteRunConfig(IdentityRunConfig):
     """The loop; the paper's steps and rate (4.1)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RunKind:
-    """A kind of run: its settings, its stage, and what it begins with."""
-
-    name: str
-    """Name of its stage, and of its command where it has one."""
-
-    config_type: type[Any]
-    """Type of its settings."""
-
-    build: Callable[..., Any]
-    """Makes the stage of transformer, parts and settings."""
-
-    task: BaseTask | None = None
-    """The task of a base, which shows nobody; None for a stage with people."""
-
-    needs_aligned: bool = False
-    """Whether it begins with identity modules that were trained before."""
-
-
-RUN_KINDS: dict[str, RunKind] = {
-    "align": RunKind(name="align", config_type=AlignRunConfig, build=AlignmentStage),
-    "route": RunKind(name="route", config_type=RouteRunConfig, build=RouterStage, needs_aligned=True),
-}
-"""The two stages of the paper, by their commands."""
-
-BASE_KINDS: dict[BaseTask, RunKind] = {
-    task: RunKind(
-        name=f"base-{task}", config_type=BaseRunConfig, build=functools.partial(BaseStage, task=task), task=task
-    )
-    for task in get_args(BaseTask)
-}
-"""The bases, which the small model and the studies train for themselves."""
+RUN_CONFIGS: dict[str, type[IdentityRunConfig]] = {"align": AlignRunConfig, "route": RouteRunConfig}
+"""Settings of the two stages of the paper, by their commands."""

@@ -14,8 +14,9 @@ from ingredients.core.json_yaml import BadFileError, MissingFileError, read_yaml
 from ingredients.core.output_folders import claimed_folder, mark_folder
 from ingredients.core.training_log import LOG_NAME, METRICS_NAME, read_metrics_file, read_training_log
 from ingredients.training.loop.checkpoints import Checkpoints, is_checkpoint, read_position
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.runs.configuration import RUN_KINDS, IdentityRunConfig, RunKind
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.runs.configuration import IdentityRunConfig
+from ingredients.training.runs.kinds import RUN_KINDS, RunKind
 
 CONFIG_NAME = "config.yaml"
 TRANSFORMER_NAME = "transformer"

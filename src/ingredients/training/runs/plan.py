@@ -27,7 +27,8 @@ from ingredients.pipelines.execution.memory_estimate import (
 from ingredients.pipelines.execution.model_weights import ModelWeights, PartWeights
 from ingredients.pipelines.video_shape import VideoShape
 from ingredients.training.loop.throughput import PEAKS, PROCESSOR_CORE_FLOPS
-from ingredients.training.runs.configuration import IdentityRunConfig, RunKind
+from ingredients.training.runs.configuration import IdentityRunConfig
+from ingredients.training.runs.kinds import RunKind
 from ingredients.training.runs.planned_stage import PlannedStage, build_planned_stage
 
 _BYTES_OF_WEIGHT, _BYTES_OF_GRADIENT, _BYTES_OF_AVERAGE = 4, 4, 4

@@ -20,7 +20,8 @@ from ingredients.model_folders.places import find_model, find_model_here
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.encoding_model import model_bucket
 from ingredients.pipelines.video_shape import VideoGeometry
-from ingredients.training.runs.configuration import IdentityRunConfig, RunKind
+from ingredients.training.runs.configuration import IdentityRunConfig
+from ingredients.training.runs.kinds import RunKind
 from ingredients.training.runs.run import (
     FolderParts,
     check_positions,

@@ -29,13 +29,14 @@ from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.encoding_model import find_face_encoder, model_digests
 from ingredients.training.loop.checkpoints import Checkpoints
 from ingredients.training.loop.processes import Processes
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from ingredients.training.runs.configuration import ModelConfig, RunConfig, RunKind
+from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.loop.trainer import Trainer
+from ingredients.training.runs.configuration import ModelConfig, RunConfig
 from ingredients.training.runs.folder import CONFIG_NAME, as_yaml, check_not_read, is_finished, place, run_folder
+from ingredients.training.runs.kinds import RunKind
 from ingredients.training.runs.start import load_base_start, load_start
-from ingredients.training.stages.alignment import AlignmentConfig
 from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts
-from ingredients.training.stages.identity import IdentityConfig
+from ingredients.training.stages.settings import AlignmentConfig, IdentityConfig
 
 _MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
 """Settings of `ModelConfig` that say what the frozen weights are."""

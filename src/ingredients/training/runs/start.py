@@ -22,8 +22,8 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import paper, published
 from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.training.runs.configuration import ModelConfig
-from ingredients.training.stages.base import BaseTask
 from ingredients.training.stages.identity import unseen_canvas
+from ingredients.training.stages.settings import BaseTask
 
 _MOST_LAYERS, _MOST_CHANNELS = 256, 65_536
 _PATCH_WEIGHT = "patch_embed.proj.weight"

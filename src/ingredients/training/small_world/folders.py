@@ -2,27 +2,27 @@
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import digest_files
-from ingredients.data.clip_encoder import ClipEncoder, EncoderConfig, vae_digest
+from ingredients.data.clip_encoder import ClipEncoder, vae_digest
+from ingredients.data.encoding_settings import EncoderConfig
 from ingredients.faces.drawn_face_stack import build_recogniser
 from ingredients.faces.image_encoder import load_dual_encoder
-from ingredients.faces.recogniser import ArcFaceRecogniser, RecogniserConfig
+from ingredients.faces.network_settings import RecogniserConfig
+from ingredients.faces.recogniser import ArcFaceRecogniser
 from ingredients.model_folders.components import load_text_encoder, load_tokenizer, load_vae
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.presets import SMALL_WORLDS
 from ingredients.pipelines.encoding_model import caption_encoder, phrase_finder
 from ingredients.training.runs.configuration import DataConfig
+from ingredients.training.small_world.settings import SmallWorldName
 
 _CANVAS_CROP_SIZE = 64
-
-SmallWorldName = Literal["small_world", "acting_world"]
-"""A key of `SMALL_WORLDS`: which small model the parts are for."""
 
 
 def part_folder(output: Path, part: str, needed: str) -> Path:

@@ -1,6 +1,5 @@
 """Between the parts' runs and a model folder in the published layout: packs them with a card, and unpacks them."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 from typing import TypeVar
@@ -30,7 +29,6 @@ from ingredients.faces.recogniser import ArcFaceRecogniser
 from ingredients.model_folders.components import load_text_encoder, load_vae
 from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.places import default_model_path
-from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX
@@ -38,7 +36,13 @@ from ingredients.pipelines import IngredientsPipeline
 from ingredients.training.runs.start import base_within
 from ingredients.training.small_world.card import TRAINED_PARTS, write_model_card
 from ingredients.training.small_world.faces import detector, image_encoder, picture_kind, recognition
+from ingredients.training.small_world.faces.settings import (
+    DetectorTrainingConfig,
+    JudgeTrainingConfig,
+    RecogniserTrainingConfig,
+)
 from ingredients.training.small_world.folders import part_folder
+from ingredients.training.small_world.settings import PackConfig, UnpackConfig
 
 JUDGE_FOLDER = "judge"
 SETTINGS_FOLDER = "training"
@@ -47,28 +51,6 @@ _UNPACKED_PARTS = ("vae", "vae-decoder", "text-encoder", "align", "route", "base
 """Those that are written whatever the model folder says of its training."""
 
 _ModuleT = TypeVar("_ModuleT", bound=torch.nn.Module)
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class PackConfig:
-    """Where the model folder goes and what goes in."""
-
-    folder: Path | None = None
-    """The model folder; None takes `OUTPUT/packed`."""
-
-    transformer_part: str = "route"
-    """The part whose transformer goes in."""
-
-    sampling: SamplingSettings = dataclasses.field(
-        default_factory=lambda: SamplingSettings(
-            num_inference_steps=25,
-            guidance_scale=2.0,
-            identity_guidance_scale=2.0,
-            layout_share=0.3,
-            likeness_guidance_scale=1.0,
-        )
-    )
-    """How the model is sampled by default."""
 
 
 def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool = True) -> Path:
@@ -130,11 +112,9 @@ def load_trained_face_stack(output: Path) -> DrawnFaceStack:
         ModelFolderError: if one of them is not trained yet.
     """
     _require(output, detector.PART, recognition.RECOGNISER_PART, image_encoder.PART, picture_kind.PART)
-    detector_config = load_config(detector.DetectorTrainingConfig, output / detector.PART / detector.CONFIG_NAME)
+    detector_config = load_config(DetectorTrainingConfig, output / detector.PART / detector.CONFIG_NAME)
     recogniser_folder = output / recognition.RECOGNISER_PART
-    recogniser_config = load_config(
-        recognition.RecogniserTrainingConfig, recogniser_folder / recognition.CONFIG_NAME
-    ).recogniser
+    recogniser_config = load_config(RecogniserTrainingConfig, recogniser_folder / recognition.CONFIG_NAME).recogniser
     found: HeatmapFaceDetector = detector.load_trained_detector(output)
     return DrawnFaceStack(
         config=DrawnFaceStackConfig(detector=detector_config.detector, recogniser=recogniser_config),
@@ -153,7 +133,7 @@ def load_trained_judge(output: Path) -> ArcFaceRecogniser:
     """
     _require(output, recognition.JUDGE_PART)
     folder = output / recognition.JUDGE_PART
-    config = load_config(recognition.JudgeTrainingConfig, folder / recognition.CONFIG_NAME).judge
+    config = load_config(JudgeTrainingConfig, folder / recognition.CONFIG_NAME).judge
     return build_judge(config, folder / recognition.JUDGE_WEIGHTS_NAME)
 
 
@@ -168,9 +148,7 @@ def pack_face_networks(output: Path, model_folder: Path) -> None:
     load_trained_face_stack(output).save(model_folder / FACE_ENCODER)
     judge = load_trained_judge(output)
     assert isinstance(judge.network, DepthwiseFaceNetwork)
-    config = load_config(
-        recognition.JudgeTrainingConfig, output / recognition.JUDGE_PART / recognition.CONFIG_NAME
-    ).judge
+    config = load_config(JudgeTrainingConfig, output / recognition.JUDGE_PART / recognition.CONFIG_NAME).judge
     save_judge(judge.network, config, model_folder / JUDGE_FOLDER)
     if (output / detector.JUDGE_PART / detector.WEIGHTS_NAME).is_file():
         own = detector.load_trained_detector(output, part=detector.JUDGE_PART)
@@ -183,14 +161,6 @@ def _require(output: Path, *parts: str) -> None:
             raise ModelFolderError(
                 f"The part {part} is not trained in {output}; run: ingredients world train {part} --output {output}"
             )
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class UnpackConfig:
-    """Which model folder is laid out."""
-
-    folder: Path | None = None
-    """The model folder; None takes the one that ships."""
 
 
 def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bool = True) -> Path:

@@ -7,7 +7,6 @@ does. Afterwards it stays frozen, as T5 does in CogVideoX. As there, padding tok
 Legend: B batch, T text tokens, D width.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,10 +16,10 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-from ingredients.core.ranges import Count, Layers, Share, Width, check_ranges
 from ingredients.pipelines.prompts import find_phrases
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import Trainer
+from ingredients.training.small_world.settings import TextEncoderConfig
 from ingredients.world import (
     STYLES,
     TOGETHER,
@@ -54,49 +53,6 @@ ROLE_VALUES: dict[str, tuple[str, ...]] = {"role_action": tuple(ROLE_ACTIONS), "
 
 _NOT_SAID = -100
 """Target of what a caption leaves open; `cross_entropy` leaves it out."""
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class TextEncoderConfig:
-    """The text encoder's shape and training."""
-
-    d_model: Width = 128
-    """Width of the states."""
-
-    num_layers: Layers = 3
-    """Transformer layers."""
-
-    num_heads: Width = 4
-    """Attention heads of `d_model / num_heads` channels."""
-
-    max_length: Width = 32
-    """Tokens that a prompt is padded or cut to."""
-
-    style: str = TOGETHER.name
-    """How the scenes are played that the captions describe, a key of `STYLES`."""
-
-    batch_size: Width = 64
-    """Captions in a step."""
-
-    masked_share: Share = 0.2
-    """Share of the words that are hidden."""
-
-    num_validation_captions: Count = 512
-    """Captions of the final measurement."""
-
-    trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=1200, minutes=3.0, learning_rate=2e-3, num_warmup_steps=50, ema_decay=0.99
-        )
-    )
-    """The loop's settings."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.style not in STYLES:
-            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {self.style}.")
-        if self.d_model % self.num_heads:
-            raise ValueError(f"d_model {self.d_model} must be a multiple of num_heads {self.num_heads}.")
 
 
 def build_tokenizer(style: str = TOGETHER.name) -> T5Tokenizer:

@@ -6,114 +6,20 @@ Legend: B batch, F frames, H/W pixels, C channels.
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.data.latents import video_to_pixels
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models.cogvideox_vae import TimeTaps, keep_present_frame_taps, single_frame_convolutions
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
-from ingredients.world import STYLES, TOGETHER, Split, render_portrait, render_scene, sample_scene
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class VaeConfig:
-    """The VAE's shape and how it is trained: images first, which are cheap, then clips."""
-
-    block_out_channels: tuple[Width, ...] = (16, 32, 64)
-    """Channels from fine to coarse; three blocks compress 4x in space, four 8x."""
-
-    temporal_compression_ratio: Annotated[int, Range(at_least=1, at_most=4)] = 4
-    """Frames to a latent frame. With 1 every frame is a picture by itself: training sees single frames only."""
-
-    latent_channels: Width = 8
-    """Channels of the latents."""
-
-    norm_num_groups: Width = 8
-    """Groups of the group norms; divides every entry of `block_out_channels`."""
-
-    image_share: Share = 0.6
-    """Share of the run that sees single frames; all of it with a `temporal_compression_ratio` of 1."""
-
-    height: Annotated[int, Range(at_least=16, at_most=2160)] = 64
-    """Height of the drawn pictures, in pixels."""
-
-    width: Annotated[int, Range(at_least=16, at_most=3840)] = 96
-    """Width of the drawn pictures, in pixels."""
-
-    style: str = TOGETHER.name
-    """How scenes are cast, framed and played, a key of `STYLES`."""
-
-    crop_size: Annotated[int, Range(at_least=4, at_most=2048)] = 48
-    """Side of the training crops in pixels; a multiple of the compression in space."""
-
-    image_batch_size: Width = 16
-    """Crops in a step on single frames."""
-
-    clip_batch_size: Width = 4
-    """Crops in a step on clips."""
-
-    num_frames: Annotated[int, Range(at_least=9, at_most=1025)] = 9
-    """Frames of a clip, 8k + 1."""
-
-    num_pool_images: Count = 1500
-    """Frames and canvases drawn before training."""
-
-    num_pool_clips: Count = 400
-    """Clips drawn before training."""
-
-    face_weight: Weight = 3.0
-    """Weight of a face's pixels, against 1 elsewhere: eyes and mouths are small and matter most."""
-
-    edge_weight: Weight = 1.0
-    """Weight of the differences between neighbouring pixels, which keep outlines sharp."""
-
-    kl_weight: Weight = 3e-4
-    """Weight of the Kullback-Leibler term, a mean over the latents."""
-
-    train_encoder: bool = True
-    """Whether the encoder learns too; False trains the decoder alone, and every encoded clip stays valid."""
-
-    num_validation_clips: Count = 24
-    """Held-out clips for the PSNR."""
-
-    trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=20_000,
-            minutes=18.0,
-            learning_rate=2e-3,
-            schedule="trapezoid",
-            num_warmup_steps=100,
-            weight_decay=0.0,
-            ema_decay=0.998,
-        )
-    )
-    """The loop's settings."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        ratio = 2 ** (len(self.block_out_channels) - 1)
-        for name in ("crop_size", "height", "width"):
-            if getattr(self, name) % ratio:
-                raise ValueError(f"{name} must be a multiple of {ratio}, not {getattr(self, name)}.")
-        if self.temporal_compression_ratio not in (1, 2, 4):
-            raise ValueError(f"temporal_compression_ratio must be 1, 2 or 4, not {self.temporal_compression_ratio}.")
-        if self.style not in STYLES:
-            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {self.style}.")
-        if any(channels % self.norm_num_groups for channels in self.block_out_channels):
-            raise ValueError(
-                f"norm_num_groups {self.norm_num_groups} must divide each of block_out_channels "
-                f"{self.block_out_channels}."
-            )
-        if self.num_frames % 8 != 1:
-            raise ValueError(f"num_frames must be 8k + 1, not {self.num_frames}.")
+from ingredients.training.loop.trainer import Trainer
+from ingredients.training.small_world.settings import VaeConfig, decoder_config
+from ingredients.world import STYLES, Split, render_portrait, render_scene, sample_scene
 
 
 def build_vae(config: VaeConfig) -> AutoencoderKLCogVideoX:
@@ -372,11 +278,3 @@ def train_vae_decoder(
     config = config or decoder_config()
     vae = AutoencoderKLCogVideoX.from_pretrained(output / "vae" / "vae")
     return Trainer(VaeStage(config, vae), output / "vae-decoder", config.trainer).fit(resume=resume, show=show)
-
-
-def decoder_config() -> VaeConfig:
-    """Defaults of the decoder's own training: on clips from the start."""
-    config = VaeConfig(train_encoder=False, image_share=0.4)
-    config.trainer.minutes = 20.0
-    config.trainer.learning_rate = 1e-3
-    return config

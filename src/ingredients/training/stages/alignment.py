@@ -3,44 +3,20 @@
 Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N identities.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 
-from ingredients.core.ranges import Share
 from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.id_router import Routing
 from ingredients.training.loop.stage import Measured, StepOutput
 from ingredients.training.stages.diffusion import FrozenParts, SumOf, sum_of
-from ingredients.training.stages.identity import IdentityConfig, IdentityStage, unseen_canvas
+from ingredients.training.stages.identity import IdentityStage, unseen_canvas
 from ingredients.training.stages.losses import diffusion_losses
+from ingredients.training.stages.settings import AlignmentConfig
 
-AlignmentRouting = Literal["targets", "uniform", "router"]
 KEPT_GLOBAL, KEPT_LOCAL, KEPT_BOTH = range(3)
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class AlignmentConfig(IdentityConfig):
-    """Settings of the alignment stage."""
-
-    alignment_routing: AlignmentRouting = "targets"
-    """By what tokens choose identities while the router is untrained: the true masks, a uniform mixture, or the
-    router's softmax."""
-
-    kept_shares: tuple[Share, Share, Share] = (1 / 3, 1 / 3, 1 / 3)
-    """Dropping regularisation: shares of the samples that keep the global features only, the local only, both."""
-
-    train_patch_embed: bool = True
-    """Whether the patch embedding learns too: its image channels have seen first frames, never canvases, and those of
-    a text-to-video base begin at zero, so that it must."""
-
-    def __post_init__(self) -> None:
-        IdentityConfig.__post_init__(self)
-        if abs(sum(self.kept_shares) - 1) > 1e-6:
-            raise ValueError(f"kept_shares must be shares that sum to 1, not {self.kept_shares}.")
 
 
 class AlignmentStage(IdentityStage):

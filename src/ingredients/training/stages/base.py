@@ -3,38 +3,16 @@
 Legend: B batch, F latent frames, C channels, H/W latent grid.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Literal
 
 import torch
 
-from ingredients.core.ranges import Range, Share
 from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.loop.stage import ParameterGroup, StepOutput
-from ingredients.training.stages.diffusion import (
-    DiffusionConfig,
-    DiffusionStage,
-    FrozenParts,
-    SumOf,
-    first_frame_only,
-    sum_of,
-)
+from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts, SumOf, first_frame_only, sum_of
 from ingredients.training.stages.losses import diffusion_losses
-
-BaseTask = Literal["t2v", "i2v"]
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class BaseConfig(DiffusionConfig):
-    """Settings of base training."""
-
-    image_noise: Annotated[float, Range(at_least=0, at_most=10)] = 0.1
-    """Largest standard deviation of the noise put on the first frame that image-to-video starts from."""
-
-    image_drop: Share = 0.1
-    """Share of the samples whose first frame is hidden, so that zero image latents mean: nothing given."""
+from ingredients.training.stages.settings import BaseConfig, BaseTask
 
 
 class BaseStage(DiffusionStage):

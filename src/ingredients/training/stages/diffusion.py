@@ -6,7 +6,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from diffusers import AutoencoderKLCogVideoX
@@ -14,11 +14,10 @@ from diffusers import AutoencoderKLCogVideoX
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_folder
 from ingredients.core.protocols import DifferentiableRecogniser
-from ingredients.core.ranges import Count, Range, Share, Width, check_ranges
-from ingredients.data.batches import ClipBatch, ReferenceSource, draw_batch
+from ingredients.data.batches import ClipBatch, draw_batch
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.latents import encode_canvases
-from ingredients.data.routing_targets import BACKGROUND, RoutingSupervision
+from ingredients.data.routing_targets import BACKGROUND
 from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX
@@ -27,53 +26,12 @@ from ingredients.pipelines.execution.execution import check_compiler
 from ingredients.training.loop.mixed_precision import mixed_precision, precision_of_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, StepPosition, Work
 from ingredients.training.stages.lora import exported_transformer
+from ingredients.training.stages.settings import DiffusionConfig
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
 
 SumOf = tuple[float, int]
 """A sum, and of how many."""
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class DiffusionConfig:
-    """Batches and loss of a diffusion stage."""
-
-    batch_size: Width = 16
-    """Clips in a step, over all processes and backward passes."""
-
-    micro_batch_size: Width | None = None
-    """Clips in one backward pass, and in one look at held-out clips; None: all that fall to a process at once."""
-
-    image_batch_size: Width = 32
-    """Images in a step, while the run trains on images."""
-
-    image_share: Share = 0.0
-    """Share of the run, at its start, that trains on the clips' first frames alone: a third of the tokens, and all
-    that there is to learn about looks."""
-
-    caption_drop: Share = 0.1
-    """Share of the captions that become empty, for guidance."""
-
-    face_weight: Annotated[float, Range(above=0, at_most=1e4)] = 1.0
-    """Weight of the places on faces in the diffusion loss, against 1 elsewhere."""
-
-    supervision: RoutingSupervision = "segment"
-    """Whether face tokens come from masks or from boxes (section 4.3)."""
-
-    reference_source: ReferenceSource = "other"
-    """Where the photos of the people come from; the paper takes a frame of the same clip (3.3)."""
-
-    gradient_checkpointing: bool = False
-    """Keeps less of the forward pass, and computes it again in the backward pass: a third more arithmetic."""
-
-    compile: bool = False
-    """Compiles the transformer's blocks."""
-
-    num_validation_batches: Count = 4
-    """Batches of the held-out loss."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)

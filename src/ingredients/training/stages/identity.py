@@ -3,54 +3,17 @@
 Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N identities.
 """
 
-import dataclasses
-from typing import Annotated, Literal
-
 import torch
 
 from ingredients.core.errors import UserInputError
-from ingredients.core.ranges import Range, Share, Weight
 from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel, IngredientsTransformerOutput
 from ingredients.models.id_router import Routing
 from ingredients.training.loop.stage import ParameterGroup, StepOutput
-from ingredients.training.stages.diffusion import DiffusionConfig, DiffusionStage, FrozenParts
+from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts
 from ingredients.training.stages.identity_loss import IdentityLoss
-from ingredients.training.stages.lora import LORA_MODULES, add_lora
-
-Tuning = Literal["lora", "full"]
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class IdentityConfig(DiffusionConfig):
-    """Settings that both stages have."""
-
-    tuning: Tuning = "lora"
-    """How the base follows: by a LoRA, as in the paper, which keeps what a large base has learnt; or in full, for a
-    small base that has still to learn most of it."""
-
-    lora_rank: Annotated[int, Range(at_least=1, at_most=4096)] = 64
-    """Rank of the LoRA."""
-
-    lora_modules: tuple[str, ...] = LORA_MODULES
-    """Which of a block's modules have one, by the ends of their names."""
-
-    base_learning_rate_scale: Annotated[float, Range(at_least=0, at_most=1e3)] = 1.0
-    """Learning rate of the LoRA, or of the base's own weights, against that of the stage's modules."""
-
-    identity_drop: Share = 0.0
-    """Share of the samples that lose all identity features, so that the finished model can also tell what it would
-    draw of nobody in particular: what `identity_guidance_scale` leads away from. The paper has none."""
-
-    image_noise: Annotated[float, Range(at_least=0, at_most=10)] = 0.0
-    """Largest standard deviation of the noise put on the canvas's latents, as image-to-video training puts it on first
-    frames; the paper names none."""
-
-    identity_loss_weight: Weight = 0.0
-    """Weight of the identity loss; the paper has none."""
-
-    identity_loss_max_timestep: Annotated[int, Range(at_least=0, at_most=1000)] = 600
-    """Noise level from which on a prediction is too blurred for the identity loss."""
+from ingredients.training.stages.lora import add_lora
+from ingredients.training.stages.settings import IdentityConfig
 
 
 class IdentityStage(DiffusionStage):

@@ -20,8 +20,7 @@ from torch.distributed.tensor import DTensor
 
 from ingredients.core.errors import UserInputError
 from ingredients.models import IngredientsTransformer3DModel
-
-LORA_MODULES = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ff.net.0.proj", "ff.net.2")
+from ingredients.training.stages.settings import LORA_MODULES
 
 
 def add_lora(

@@ -3,15 +3,12 @@
 Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N identities.
 """
 
-import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
 
 import torch
 
 from ingredients.core.errors import UserInputError
-from ingredients.core.ranges import Range, Share, Weight
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.batches import ClipBatch
 from ingredients.data.routing_targets import BACKGROUND
@@ -19,38 +16,16 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.id_router import with_nobody
 from ingredients.training.loop.stage import StepOutput
 from ingredients.training.stages.diffusion import FrozenParts, SumOf, sum_of
-from ingredients.training.stages.identity import IdentityConfig, IdentityStage
+from ingredients.training.stages.identity import IdentityStage
 from ingredients.training.stages.losses import (
     diffusion_losses,
     routing_cross_entropy,
     routing_mse,
     routing_recalls,
 )
+from ingredients.training.stages.settings import RouterConfig
 
-RoutingLoss = Literal["cross_entropy", "mse", "none"]
-Background = Literal["ignored", "class"]
 IGNORED = BACKGROUND
-
-
-@dataclasses.dataclass(slots=True, kw_only=True)
-class RouterConfig(IdentityConfig):
-    """Settings of the router stage."""
-
-    routing_loss: RoutingLoss = "cross_entropy"
-    """Supervision of the router; `none` leaves it to the diffusion loss through the mixture (Table 3)."""
-
-    routing_loss_weight: Weight = 0.1
-    """Lambda of Eq. 5, which the paper does not give."""
-
-    background: Background = "ignored"
-    """Whether tokens off the faces say nothing about the router, as in the paper, or belong to nobody: a class of its
-    own, whose logit is 0. The transformer must have `route_background` then."""
-
-    canvas_drop: Share = 0.2
-    """Share of the samples without the canvas: the router must also work from local features alone."""
-
-    lora_rank: Annotated[int, Range(at_least=1, at_most=4096)] = 16
-    """Rank of this stage's own LoRA; the alignment's is merged before."""
 
 
 class RouterStage(IdentityStage):

@@ -3,11 +3,9 @@
 Legend: B batch, M tracks of a pool, F frames, S side of a crop.
 """
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -15,78 +13,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.ranges import Count, Range, Share, Width, check_ranges
-from ingredients.faces.acting_judge import (
-    ActingJudgeConfig,
-    ActingNetwork,
-    cut_track,
-    save_acting_judge,
-)
+from ingredients.faces.acting_judge import ActingNetwork, cut_track, save_acting_judge
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb
+from ingredients.training.small_world.faces.augmentation import disturb
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
+from ingredients.training.small_world.faces.settings import NUM_FRAMES, ActingTrainingConfig
 from ingredients.world import EACH_OWN, Scene, SceneSpec, Split, render_scene, sample_scene
-from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
 from ingredients.world.scenes import VISIBLE, face_states
 
 PART = "acting-judge"
 
-_FRAMES = 17
 _SIZES = ((128, 192), (96, 144), (64, 96))
 """Heights and widths of the clips, from which the tracks are cut."""
 
 _HELD_OUT_SEED = 1_000_000_000
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ActingTrainingConfig:
-    """Data and loop of the training."""
-
-    judge: ActingJudgeConfig = dataclasses.field(
-        default_factory=lambda: ActingJudgeConfig(actions=tuple(ROLE_ACTIONS), expressions=tuple(EXPRESSIONS))
-    )
-    """What is trained, and what it tells apart."""
-
-    trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=3000,
-            learning_rate=2e-3,
-            weight_decay=0.05,
-            num_warmup_steps=50,
-            max_grad_norm=5.0,
-            ema_decay=0.995,
-            seed=29,
-            precision="auto",
-        )
-    )
-    """The loop."""
-
-    augmentation: AugmentationConfig = dataclasses.field(
-        default_factory=lambda: AugmentationConfig(noise=0.04, blur_chance=0.6, max_shrink=2.5)
-    )
-    """Light, blur and noise, the same for all frames of a track."""
-
-    num_clips: Count = 2500
-    """Clips in the pool; every person of one gives a track."""
-
-    batch_size: Width = 16
-    """Tracks in a step."""
-
-    shortest: Annotated[int, Range(at_least=2, at_most=_FRAMES)] = 9
-    """Fewest frames of a track that a step reads; up to all of them are drawn."""
-
-    box_jitter: Share = 0.03
-    """Standard deviation of the boxes' errors, in heights of the face: a detector errs as well."""
-
-    missing_share: Share = 0.05
-    """Share of frames in which the face is not found."""
-
-    num_validation_clips: Count = 200
-    """Held-out clips of held-out people."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 class ActingStage(WholeStepStage):
@@ -166,8 +106,8 @@ class ActingStage(WholeStepStage):
         """Stretches of tracks (B, T, 3, S, S), their paths (B, T, 5), and their rows in the pool."""
         config = self.config
         rows = torch.randint(len(self.pool["actions"]), (config.batch_size,), generator=generator).numpy()
-        length = int(torch.randint(config.shortest, _FRAMES + 1, (1,), generator=generator))
-        first = int(torch.randint(_FRAMES - length + 1, (1,), generator=generator))
+        length = int(torch.randint(config.shortest, NUM_FRAMES + 1, (1,), generator=generator))
+        first = int(torch.randint(NUM_FRAMES - length + 1, (1,), generator=generator))
         window = slice(first, first + length)
         pixel_values = _to_pixel_values(self.pool["crops"][rows, window])  # (B, T, 3, S, S)
         path = torch.from_numpy(self.pool["path"][rows, window]).clone()
@@ -209,7 +149,7 @@ def draw_tracks(
         rng = np.random.default_rng([seed, 31])
         height, width = size or _SIZES[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
         spec = sample_scene(seed, split=split, style=EACH_OWN)
-        scene = render_scene(spec, height=height, width=width, num_frames=_FRAMES)
+        scene = render_scene(spec, height=height, width=width, num_frames=NUM_FRAMES)
         for index, boxes in seen_boxes(spec, scene, rng, config):
             track = cut_track(scene.frames, boxes, fps=8.0, size=config.judge.crop_size)
             rows["crops"].append(track.crops)

@@ -4,40 +4,12 @@ Legend: B batch, H/W pixels.
 """
 
 import dataclasses
-from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ingredients.core.ranges import Range, Share, check_ranges
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentationConfig:
-    """How much pictures are changed; chances are per picture or per batch, as said."""
-
-    brightness: Share = 0.25
-    """Largest change of the brightness, as a factor about 1."""
-
-    contrast: Share = 0.25
-    """Largest change of the contrast, as a factor about 1."""
-
-    colour: Share = 0.08
-    """Largest change of each channel's gain."""
-
-    noise: Share = 0.06
-    """Largest standard deviation of noise, in parts of the full range."""
-
-    blur_chance: Share = 0.4
-    """Chance for a batch's picture to be blurred or shrunk and enlarged, as a VAE's decoder does."""
-
-    max_shrink: Annotated[float, Range(at_least=1, at_most=16)] = 2.2
-    """Strongest shrinking before enlarging again."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        check_ranges(self)
+from ingredients.training.small_world.faces.settings import AugmentationConfig
 
 
 def uniform(generator: torch.Generator, shape: tuple[int, ...], low: float, high: float) -> Tensor:

@@ -6,10 +6,8 @@ Legend: B batch, M pictures of a pool, N faces of a picture (padded), H/W pixels
 """
 
 import copy
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,10 +17,8 @@ from torch.nn import functional as F
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.config import load_config
 from ingredients.core.protocols import Face
-from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.faces.detector import (
     STRIDE,
-    DetectorConfig,
     FaceHeatmapNetwork,
     HeatmapFaceDetector,
     encode_geometry,
@@ -31,14 +27,17 @@ from ingredients.faces.detector import (
 from ingredients.faces.drawn_face_stack import build_detector
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
+from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
 from ingredients.training.small_world.faces.part_run import (
     Pool,
     cached_pool,
     recalibrate_batch_norm,
     train_part,
     trained_part,
+)
+from ingredients.training.small_world.faces.settings import (
+    DetectorTrainingConfig,
+    judge_detector_config,
 )
 from ingredients.world import MAX_PEOPLE, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.identity import Split
@@ -51,68 +50,6 @@ CONFIG_NAME = "config.yaml"
 _HELD_OUT_SEED = 1_000_000_000
 _CENTRE_SHARE = 0.4
 """Cells whose heatmap target is above this say where the box and the landmarks are."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorTrainingConfig:
-    """Data and loop of a detector's training."""
-
-    detector: DetectorConfig = dataclasses.field(default_factory=DetectorConfig)
-    """What is trained."""
-
-    trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=1300, learning_rate=3e-3, weight_decay=0.01, num_warmup_steps=50, max_grad_norm=5.0
-        )
-    )
-    """The loop."""
-
-    augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
-    """Light, blur and noise."""
-
-    split: Split = "train"
-    """Whose faces it learns from; `judge` for the detector that only measures."""
-
-    num_scenes: Count = 1400
-    """Scenes in the pool, three frames of each."""
-
-    num_portraits: Count = 1200
-    """Portraits in the pool."""
-
-    portrait_size: Annotated[int, Range(at_least=32, at_most=4096)] = 128
-    """Side of the portraits in pixels."""
-
-    scene_batch_size: Width = 24
-    """Frames in a step that trains on scenes."""
-
-    portrait_batch_size: Width = 10
-    """Pictures in a step that trains on portraits."""
-
-    portrait_share: Share = 0.35
-    """Share of the steps that train on portraits."""
-
-    geometry_weight: Weight = 4.0
-    """Weight of the L1 loss on box and landmarks."""
-
-    num_validation_scenes: Count = 120
-    """Held-out scenes, three frames of each."""
-
-    def __post_init__(self) -> None:
-        """Checks counts."""
-        check_ranges(self)
-        if self.split == "eval":
-            raise ValueError("split must be train or judge: the people of eval are kept to measure with")
-
-
-def judge_detector_config() -> DetectorTrainingConfig:
-    """The detector that only measures: narrower, with another seed, on the judge's people."""
-    return DetectorTrainingConfig(
-        detector=DetectorConfig(widths=(12, 24, 36, 56, 72), head_width=32),
-        trainer=TrainerConfig(
-            num_steps=1300, seed=17, learning_rate=3e-3, weight_decay=0.01, num_warmup_steps=50, max_grad_norm=5.0
-        ),
-        split="judge",
-    )
 
 
 class DetectorStage(WholeStepStage):

@@ -8,11 +8,9 @@ Legend: B batch, M pictures of a pool, S side of a picture, D embedding, C chann
 """
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -20,12 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.ranges import Count, Range, Weight, check_ranges
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.image_encoder import (
     SPECIAL_WORDS,
     DualEncoder,
-    ImageEncoderConfig,
     WordTokenizer,
     build_clip,
     preprocess,
@@ -34,10 +30,10 @@ from ingredients.faces.image_encoder import (
     text_embeds,
 )
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead, SceneAttributeHead
-from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
+from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
+from ingredients.training.small_world.faces.settings import ImageEncoderTrainingConfig
 from ingredients.world import (
     Identity,
     SceneSpec,
@@ -57,55 +53,6 @@ CONFIG_NAME = "config.yaml"
 _HELD_OUT_SEED = 3_000_000_000
 _NUM_SURVEYED = 3000
 """People whose descriptions are written to know their words."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ImageEncoderTrainingConfig:
-    """Data, loss and loop of the dual encoder's training."""
-
-    image_encoder: ImageEncoderConfig = dataclasses.field(default_factory=ImageEncoderConfig)
-    """What is trained."""
-
-    trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=3000,
-            learning_rate=1.5e-3,
-            weight_decay=0.05,
-            num_warmup_steps=40,
-            ema_decay=0.995,
-            precision="auto",
-        )
-    )
-    """The loop."""
-
-    augmentation: AugmentationConfig = dataclasses.field(
-        default_factory=lambda: AugmentationConfig(
-            brightness=0.1, contrast=0.1, colour=0.03, noise=0.03, blur_chance=0.3
-        )
-    )
-    """Blur, noise and a little light, which captions speak of."""
-
-    num_scenes: Count = 3000
-    """Scenes in the pool: two frames of each, and the faces in the first."""
-
-    num_portraits: Count = 3000
-    """Portraits in the pool."""
-
-    face_batch_size: Annotated[int, Range(at_least=2, at_most=65_536)] = 48
-    """Faces in a step."""
-
-    frame_batch_size: Annotated[int, Range(at_least=2, at_most=65_536)] = 24
-    """Frames in a step."""
-
-    attribute_weight: Weight = 1.0
-    """Weight of the attribute heads' loss beside the contrastive losses."""
-
-    num_validation_pairs: Count = 200
-    """Held-out pairs of each kind."""
-
-    def __post_init__(self) -> None:
-        """Checks counts: a contrastive batch needs at least two pairs."""
-        check_ranges(self)
 
 
 class ImageEncoderStage(WholeStepStage):

@@ -18,8 +18,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ingredients.core.config import save_config
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.files import atomic_path
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import Stage
-from ingredients.training.loop.trainer import Trainer, TrainerConfig
+from ingredients.training.loop.trainer import Trainer
 from ingredients.training.runs.folder import CONFIG_NAME
 from ingredients.world import WORLD_VERSION
 

@@ -9,14 +9,12 @@ Legend: B batch, M crops of a pool, V views of a crop, S side of what a network 
 """
 
 import copy
-import dataclasses
 import functools
 import io
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -26,7 +24,6 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.config import load_config
-from ingredients.core.ranges import Count, Range, check_ranges
 from ingredients.faces.alignment import ARCFACE_TEMPLATE, crop_arcface
 from ingredients.faces.picture_kind import (
     DETAIL,
@@ -34,7 +31,6 @@ from ingredients.faces.picture_kind import (
     CloseUpClassifier,
     PictureKind,
     PictureKindClassifier,
-    PictureKindConfig,
     PictureKindNetwork,
     build_picture_kind,
     cut_pieces,
@@ -42,8 +38,7 @@ from ingredients.faces.picture_kind import (
 from ingredients.faces.recogniser import crops_to_pixel_values
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
-from ingredients.training.loop.trainer import TrainerConfig
-from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb
+from ingredients.training.small_world.faces.augmentation import disturb
 from ingredients.training.small_world.faces.foreign_pictures import (
     draw_other_style,
     draw_photographic,
@@ -57,6 +52,10 @@ from ingredients.training.small_world.faces.part_run import (
     train_part,
     trained_part,
 )
+from ingredients.training.small_world.faces.settings import (
+    PictureKindTrainingConfig,
+    close_up_config,
+)
 from ingredients.world import Split, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.scenes import VISIBLE, face_states
 from ingredients.world.styles import STYLES
@@ -68,65 +67,6 @@ _HELD_OUT_SEED = 1_000_000_000
 
 Picture = tuple[UInt8Array, Float32Array]
 """RGB (H, W, 3), and the landmarks (5, 2) by which its face is cut out."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PictureKindTrainingConfig:
-    """Data and loop of the training."""
-
-    picture_kind: PictureKindConfig = dataclasses.field(default_factory=PictureKindConfig)
-    """What is trained."""
-
-    trainer: TrainerConfig = dataclasses.field(
-        default_factory=lambda: TrainerConfig(
-            num_steps=1000,
-            learning_rate=3e-3,
-            weight_decay=0.02,
-            num_warmup_steps=50,
-            max_grad_norm=5.0,
-            ema_decay=0.995,
-            precision="auto",
-        )
-    )
-    """The loop."""
-
-    augmentation: AugmentationConfig = dataclasses.field(
-        default_factory=lambda: AugmentationConfig(noise=0.02, blur_chance=0.15, max_shrink=2.0)
-    )
-    """What every step does to the crops beside."""
-
-    num_portraits: Count = 2400
-    """Portraits of the drawn world in the pool."""
-
-    num_scenes: Count = 800
-    """Scenes of the drawn world, a frame each."""
-
-    num_foreign: Count = 2800
-    """Pictures of each other kind."""
-
-    num_spoilt: Count = 2
-    """Times that each is spoilt in another way."""
-
-    batch_size: Annotated[int, Range(at_least=len(PictureKind), at_most=65_536)] = 60
-    """Crops in a step, a third of each kind; with close-ups about half of them are pieces."""
-
-    num_validation: Count = 300
-    """Held-out pictures of each kind."""
-
-    def __post_init__(self) -> None:
-        """Checks counts."""
-        check_ranges(self)
-
-
-def close_up_config() -> PictureKindTrainingConfig:
-    """Settings of the second network: wider, on more pictures, for longer."""
-    defaults = PictureKindTrainingConfig()
-    return dataclasses.replace(
-        defaults,
-        picture_kind=PictureKindConfig(close_ups=True, widths=(12, 24, 48, 80), min_photograph_odds=3.3),
-        trainer=dataclasses.replace(defaults.trainer, num_steps=2500),
-        num_foreign=4200,
-    )
 
 
 class PictureKindStage(WholeStepStage):

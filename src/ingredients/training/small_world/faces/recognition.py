@@ -11,7 +11,6 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
@@ -19,23 +18,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.faces.alignment import crop_arcface
 from ingredients.faces.detector import HeatmapFaceDetector
-from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork, JudgeConfig
-from ingredients.faces.recogniser import (
-    ArcFaceRecogniser,
-    RecogniserConfig,
-    ResidualFaceNetwork,
-    crops_to_pixel_values,
-)
+from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
+from ingredients.faces.network_settings import JudgeConfig, RecogniserConfig
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork, crops_to_pixel_values
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
-from ingredients.training.loop.trainer import TrainerConfig
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead
-from ingredients.training.small_world.faces.augmentation import AugmentationConfig, disturb, draw_framing
+from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
 from ingredients.training.small_world.faces.detector import load_trained_detector
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool, recalibrate_batch_norm, train_part
+from ingredients.training.small_world.faces.settings import (
+    FAMILY_SIZE,
+    JudgeTrainingConfig,
+    RecogniserTrainingConfig,
+    RecognitionTrainingConfig,
+)
 from ingredients.training.small_world.faces.verification import measure_recogniser
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.scenes import VISIBLE, face_states
@@ -44,98 +43,8 @@ RECOGNISER_PART, JUDGE_PART = "recogniser", "judge"
 RECOGNISER_WEIGHTS_NAME, JUDGE_WEIGHTS_NAME = "recogniser.safetensors", "judge.safetensors"
 CONFIG_NAME = "config.yaml"
 
-_FAMILY_SIZE = 4
 _TWIN_SEED_STEP = 10_000_000
 _PORTRAIT_SIZES = (48, 64, 96, 128, 192)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RecognitionTrainingConfig:
-    """Data, loss and loop of one recogniser's training."""
-
-    trainer: TrainerConfig
-    """The loop."""
-
-    num_people: Annotated[int, Range(at_least=8, at_most=10**7)] = 4000
-    """Classes, in families of four who share skin, hair colour and hat; two of the four also hair style, glasses and
-    beard."""
-
-    num_group_scenes: Annotated[int, Range(at_least=0, at_most=10**6)] = 3
-    """Scenes of four that each person appears in, two frames each."""
-
-    num_pair_scenes: Annotated[int, Range(at_least=0, at_most=10**6)] = 2
-    """Scenes of two that each person appears in, two frames each."""
-
-    num_portraits: Annotated[int, Range(at_least=0, at_most=10**6)] = 3
-    """Portraits of each person, at many sizes."""
-
-    batch_size: Width = 96
-    """Crops in a step."""
-
-    margin: Annotated[float, Range(at_least=0, below=math.pi / 2)] = 0.35
-    """Radians that the angle to the own class is enlarged by (m of ArcFace)."""
-
-    scale: Annotated[float, Range(above=0, at_most=1e4)] = 24.0
-    """Length of the normalised embedding in the loss (s of ArcFace)."""
-
-    margin_warmup: Share = 0.25
-    """Share of the run over which the margin grows from 0."""
-
-    attribute_weight: Weight = 1.0
-    """Weight of the loss on the drawn attributes, which tell lookalikes apart."""
-
-    augmentation: AugmentationConfig = dataclasses.field(
-        default_factory=lambda: AugmentationConfig(noise=0.03, blur_chance=0.3, max_shrink=2.0)
-    )
-    """Light, blur and noise."""
-
-    num_validation_clips: Count = 30
-    """Held-out clips of two people."""
-
-    def __post_init__(self) -> None:
-        """Checks that people fill whole scenes, and the margin."""
-        check_ranges(self)
-        if self.num_people % _FAMILY_SIZE:
-            raise ValueError(f"num_people must be a multiple of {_FAMILY_SIZE}, not {self.num_people}.")
-
-
-def _recognition_trainer(*, seed: int) -> TrainerConfig:
-    """The loop of both recognisers; their seeds, and with them their people, differ."""
-    return TrainerConfig(
-        num_steps=4000,
-        learning_rate=3e-3,
-        weight_decay=0.05,
-        max_grad_norm=5.0,
-        ema_decay=0.998,
-        seed=seed,
-        precision="auto",
-    )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RecogniserTrainingConfig:
-    """How the recogniser that conditions the videos is trained."""
-
-    recogniser: RecogniserConfig = dataclasses.field(default_factory=RecogniserConfig)
-    """What is trained."""
-
-    recognition: RecognitionTrainingConfig = dataclasses.field(
-        default_factory=lambda: RecognitionTrainingConfig(trainer=_recognition_trainer(seed=0))
-    )
-    """Data, loss and loop."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeTrainingConfig:
-    """How the recogniser that judges the videos is trained."""
-
-    judge: JudgeConfig = dataclasses.field(default_factory=JudgeConfig)
-    """What is trained."""
-
-    recognition: RecognitionTrainingConfig = dataclasses.field(
-        default_factory=lambda: RecognitionTrainingConfig(trainer=_recognition_trainer(seed=17))
-    )
-    """Data, loss and loop."""
 
 
 class ArcFaceHead(nn.Module):
@@ -265,9 +174,9 @@ def draw_people(num_people: int, *, first_seed: int, split: Split) -> list[Ident
     """
     people: list[Identity] = []
     for index in range(num_people):
-        place = index % _FAMILY_SIZE
+        place = index % FAMILY_SIZE
         first = people[index - place] if place else None
-        if first is not None and place == _FAMILY_SIZE - 1:
+        if first is not None and place == FAMILY_SIZE - 1:
             people.append(_draw_twin(first, first_seed + index, split))
         else:
             people.append(sample_identity(first_seed + index, split, like=first))
