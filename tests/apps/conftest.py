@@ -4,19 +4,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import torch
 from typer.testing import CliRunner, Result
 
 from ingredients.apps.cli import app
 from ingredients.media.pictures import write_picture
 from ingredients.world import render_portrait, sample_identity
-from tests.apps.tiny_model import save_tiny_model
 
 Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
 def shared_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.apps.tiny_model import save_tiny_model  # with PyTorch, which tests of the server do without
+
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_tiny_model(folder)
     return folder
@@ -48,6 +48,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(folder)
 
     def run_command(*arguments: object) -> Result:
+        import torch
+
         with torch.random.fork_rng():
             return CliRunner().invoke(app, [str(argument) for argument in arguments])
 

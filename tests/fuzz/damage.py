@@ -2,6 +2,8 @@
 
 import copy
 import json
+import struct
+import zlib
 from typing import Any
 
 from hypothesis import strategies as st
@@ -87,3 +89,13 @@ def _places(values: Any) -> list[tuple[Any, Any]]:
             found += [(holder, key) for key, _ in items]
             waiting += [value for _, value in items]
     return found
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A picture of a few bytes that says that it is large."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")

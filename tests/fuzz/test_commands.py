@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from ingredients.pipelines.loading import load_pipeline
 from ingredients.world import render_portrait, sample_identity
 from tests.apps.tiny_model import save_tiny_model
 from tests.data import drawn_clips
-from tests.fuzz.damage import JUNK, damaged_bytes, damaged_json
+from tests.fuzz.damage import JUNK, damaged_bytes, damaged_json, huge_png
 from tests.fuzz.harness import empty_folder, fuzzed, run_command, value_or_sentence
 
 NO_NUMBERS = ["nan", "inf", "-inf", "1e999", "abc", "", " ", "1,5", "0x10", "--", "1" * 5000, "\x1b[31m"]
@@ -50,16 +48,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_tiny_model(folder / "model")
     write_world_folder(folder / "clips", drawn_clips.SEEDS[:1], num_references=1, **drawn_clips.SIZE)
     return folder
-
-
-def huge_png(width: int, height: int) -> bytes:
-    """A picture of a few bytes that says that it is large."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 def lay_out(place: Path, *names: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ingredients.core.errors import ArgumentError, PromptError
 from ingredients.generation import Studio, StudioRequest
-from ingredients.generation.studio import CancelledError, StepDone
+from ingredients.generation.progress import CancelledError, StepDone
 from ingredients.media.pictures import write_picture
 from ingredients.world import render_portrait, sample_identity
 from tests.apps.tiny_model import save_tiny_model

@@ -16,8 +16,10 @@ from ingredients.apps import (
     generate_command,
     info_command,
     judge_command,
+    keys_commands,
     models_command,
     reproduce_command,
+    serve_command,
     train_commands,
     world_commands,
 )
@@ -41,6 +43,7 @@ app = typer.Typer(
     ),
 )
 app.command("generate", cls=SeedsCommand, help=generate_command.HELP)(generate_command.generate)
+app.command("serve", help=serve_command.HELP)(serve_command.serve)
 app.command("faces", help=faces_command.HELP)(faces_command.faces)
 app.command("info", help=info_command.HELP)(info_command.info)
 app.command("models", help=models_command.HELP)(models_command.models)
@@ -53,6 +56,7 @@ app.command("doctor", help=doctor_command.HELP)(doctor_command.doctor)
 app.add_typer(benchmark_commands.app, name="benchmark")
 app.add_typer(curate_commands.app, name="curate")
 app.add_typer(data_commands.app, name="data")
+app.add_typer(keys_commands.app, name="keys")
 app.add_typer(train_commands.app, name="train")
 app.add_typer(world_commands.app, name="world")
 

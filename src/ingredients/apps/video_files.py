@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ingredients.core.errors import OutputError, PhotoError, ShapeError, UserInputError
 from ingredients.core.files import check_not_an_input, check_output_path
 from ingredients.generation.request import FPS
-from ingredients.media.pictures import check_picture_path, write_picture
-from ingredients.media.video import MAX_FRAME_PIXELS, check_video_path, write_video
+from ingredients.generation.result_files import write_result
+from ingredients.media.pictures import check_picture_path
+from ingredients.media.video import MAX_FRAME_PIXELS, check_video_path
 
 if TYPE_CHECKING:
-    from ingredients.core.arrays import UInt8Array
     from ingredients.generation.studio import StudioResult
     from ingredients.pipelines.people import PhotoFile
     from ingredients.pipelines.video_shape import VideoShape
@@ -89,19 +89,14 @@ class VideoFiles:
 
     def write(self, result: StudioResult) -> None:
         """Writes them; all is drawn before anything is written."""
-        from ingredients.visualisation.layout import enlarge
-
-        prompt = result.provenance.prompt if self.prompt_metadata else None
-        provenance = dataclasses.replace(result.provenance, prompt=prompt)
-        pictures: dict[Path, UInt8Array | None] = {}
-        if self.contact_sheet is not None:
-            pictures[self.contact_sheet] = result.contact_sheet(with_prompt=self.prompt_metadata)
-        if self.routing_map is not None:
-            pictures[self.routing_map] = result.routing_sheet()
-        write_video(self.output, enlarge(result.frames, self.scale), fps=FPS, metadata=provenance.to_tags())
-        for path, picture in pictures.items():
-            if picture is not None:
-                write_picture(path, picture, description=provenance.to_json())
+        write_result(
+            result,
+            video=self.output,
+            contact_sheet=self.contact_sheet,
+            routing_map=self.routing_map,
+            scale=self.scale,
+            with_prompt=self.prompt_metadata,
+        )
 
     def to_json(
         self,

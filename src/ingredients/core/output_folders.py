@@ -36,6 +36,7 @@ Contents = Literal[
     "studies",
     "results of studies",
     "runs of the small model",
+    "jobs of a server",
 ]
 """What a folder is for, as sentences say it."""
 

@@ -15,12 +15,14 @@ from typing import Any, Self, cast
 import torch
 
 from ingredients.core.arrays import Int64Array, UInt8Array
-from ingredients.core.errors import ModelFolderError, PhotoError, UserInputError
+from ingredients.core.errors import ModelFolderError, PhotoError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
+from ingredients.generation.progress import CancelledError, OnStep, StepDone
 from ingredients.generation.request import StudioRequest
 from ingredients.media.provenance import Provenance
 from ingredients.model_folders.places import find_model
@@ -35,27 +37,6 @@ from ingredients.pipelines.video_shape import ShapeWarning, VideoShape
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
 from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import routing_map_sheet
-
-
-class CancelledError(UserInputError):
-    """A video is not made, for it was cancelled."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class StepDone:
-    """A denoising step was taken."""
-
-    step: int
-    """Which, from 1."""
-
-    total: int
-    """How many there are."""
-
-    seconds_left: float
-    """Time until the last of them, at the pace so far."""
-
-
-OnStep = Callable[[StepDone], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -175,6 +156,18 @@ class Studio:
             _warn_of_photographs(pipeline, face_stack)
             people_check = load_people_check(folder, pipeline.face_encoder)
         return cls(pipeline, folder, people_check, notices=tuple(notices))
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What front ends have to know of the model."""
+        assert self.pipeline.face_encoder is not None
+        return ModelFacts(
+            name=self.folder.resolve().name,
+            geometry=self.pipeline.geometry,
+            sampling=self.pipeline.sampling_defaults,
+            reads_photographs=self.pipeline.face_encoder.reads_photographs,
+            has_judge=self.people_check.judge is not None,
+        )
 
     def check_shape(self, request: StudioRequest, *, notice: Notice | None = None) -> VideoShape:
         """The shape of the video that a request is for.

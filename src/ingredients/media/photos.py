@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import PhotoError
 from ingredients.core.input_files import open_input
-from ingredients.core.warnings_told import PhotoWarning
+from ingredients.core.warnings_told import PhotoWarning, warnings_ignored
 
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 """ICC's names for the colour spaces of Pillow's modes."""
@@ -110,6 +110,17 @@ MAX_PHOTO_PIXELS = 64_000_000
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """Formats whose readers are Pillow's own; others, such as EPS, would start outside programs."""
 
+_SUFFIXES = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",  # several JPEGs in a file, as some cameras write them
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "GIF": ".gif",
+    "PPM": ".ppm",
+}
+
 MemoryPhoto: TypeAlias = bytes | Image.Image | NDArray[np.generic]
 """A photo that is in memory already: the bytes of a file, a Pillow image, or pixels."""
 
@@ -171,6 +182,28 @@ def read_photo(photo: MemoryPhoto, label: str) -> UInt8Array:
     return _converted(Image.fromarray(np.ascontiguousarray(pixels)), label)
 
 
+def check_photo_file(content: bytes, label: str, *, most_pixels: int = MAX_PHOTO_PIXELS) -> str:
+    """Says whether a stranger's bytes are a photo, by its header first and then by reading all of it.
+
+    Args:
+        content: of the file.
+        label: what to call it.
+        most_pixels: more than this are refused before anything is decoded.
+
+    Returns:
+        The ending that a file of its format has, such as `.png`.
+
+    Raises:
+        PhotoError: as `load_photo`.
+    """
+    with warnings_ignored(), _opened(io.BytesIO(content), label) as image:
+        if image.width * image.height > min(most_pixels, MAX_PHOTO_PIXELS):
+            raise PhotoError(_too_large(label, _size_in_words(image), most_pixels))
+        suffix = _SUFFIXES[image.format or ""]
+        _converted(image, label)
+    return suffix
+
+
 def _to_integers(photo: NDArray[np.generic], label: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
     shape = photo.shape
     fits = photo.ndim == 2 or (photo.ndim == 3 and shape[2] in (1, 3, 4))
@@ -193,13 +226,18 @@ def _to_integers(photo: NDArray[np.generic], label: str) -> NDArray[np.uint8] | 
 
 
 def _decode(file: BinaryIO, label: str) -> UInt8Array:
+    with _opened(file, label) as image:
+        return _converted(image, label)
+
+
+def _opened(file: BinaryIO, label: str) -> Image.Image:
+    """A file whose header was read, and nothing else."""
     if not file.read(1):
         raise PhotoError(f"The {label} is an empty file; copy or export it again.")
     file.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large images; we refuse them below
-            image = Image.open(file, formats=PHOTO_FORMATS)
+        with warnings_ignored():  # Pillow warns of large images; we refuse them below
+            return Image.open(file, formats=PHOTO_FORMATS)
     except Image.DecompressionBombError as error:
         raise PhotoError(_too_large(label, "more than 170 million pixels")) from error
     except UnidentifiedImageError as error:
@@ -208,15 +246,12 @@ def _decode(file: BinaryIO, label: str) -> UInt8Array:
         ) from error
     except _READING_ERRORS as error:
         raise _damaged(label, error) from error
-    with image:
-        return _converted(image, label)
 
 
 def _converted(image: Image.Image, label: str) -> UInt8Array:
     """What a Pillow image shows, whether a file was opened or the caller opened it."""
     if image.width * image.height > MAX_PHOTO_PIXELS:
-        millions = image.width * image.height / 1e6
-        raise PhotoError(_too_large(label, f"{image.width} x {image.height} = {millions:.0f} million pixels"))
+        raise PhotoError(_too_large(label, _size_in_words(image)))
     if image.mode == "F":
         raise PhotoError(f"The {label} holds floating-point pixels; save it as an 8-bit PNG or JPEG file.")
     try:
@@ -239,10 +274,9 @@ def _converted(image: Image.Image, label: str) -> UInt8Array:
 @contextlib.contextmanager
 def _quietly(image: Image.Image) -> Iterator[None]:
     with (
-        warnings.catch_warnings(),
+        warnings_ignored(),
         native_lines_hidden() if image.format == "TIFF" else contextlib.nullcontext(),  # libtiff writes them
     ):
-        warnings.simplefilter("ignore")
         yield
 
 
@@ -290,6 +324,10 @@ def _damaged(label: str, error: Exception) -> PhotoError:
     return PhotoError(f"The {label} is cut off or damaged ({reason}); copy or export it again.")
 
 
-def _too_large(label: str, size: str) -> str:
-    limit = MAX_PHOTO_PIXELS // 1_000_000
+def _size_in_words(image: Image.Image) -> str:
+    return f"{image.width} x {image.height} = {image.width * image.height / 1e6:.0f} million pixels"
+
+
+def _too_large(label: str, size: str, most_pixels: int = MAX_PHOTO_PIXELS) -> str:
+    limit = most_pixels // 1_000_000
     return f"The {label} has {size}, more than the {limit} million that are read; scale it down first."

@@ -1,7 +1,6 @@
 """Writes pictures, and reads what they say about themselves; a picture is either complete or not there."""
 
 import struct
-import warnings
 from pathlib import Path
 
 from PIL import Image
@@ -10,6 +9,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path, check_output_path
 from ingredients.core.input_files import open_input
+from ingredients.core.warnings_told import warnings_ignored
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 PROVENANCE_TAG = 0x010E
@@ -72,8 +72,7 @@ def read_description(path: str | Path) -> str | None:
     """
     with open_input(path, "picture", example="an image file") as file:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with warnings_ignored():
                 picture = Image.open(file, formats=("PNG", "JPEG", "WEBP"))
                 description = picture.getexif().get(PROVENANCE_TAG)
         except Image.DecompressionBombError as error:

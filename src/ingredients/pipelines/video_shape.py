@@ -1,12 +1,16 @@
 """Which sizes and lengths a model can make, and the grids that follow from them."""
 
+from __future__ import annotations
+
 import dataclasses
 import warnings
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ingredients.core.errors import ShapeError
 from ingredients.core.token_time import front_padding, token_frames
-from ingredients.models.backbone import Backbone, Config
+
+if TYPE_CHECKING:
+    from ingredients.models.backbone import Backbone, Config
 
 
 class ShapeWarning(UserWarning):

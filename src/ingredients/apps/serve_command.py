@@ -1,0 +1,165 @@
+"""`ingredients serve`: one warm model, asked over HTTP."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ingredients.apps.model_options import FaceStack, FaceStackOption, Identity, Memory, Model
+from ingredients.apps.sampling_options import takes_sampling, takes_speed
+from ingredients.apps.terminal import note, show, with_examples
+from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.paths import parse_path
+from ingredients.model_folders.sampling_settings import SamplingOverrides
+
+if TYPE_CHECKING:
+    from ingredients.generation.worker import Maker
+
+HELP = with_examples(
+    "Serves one warm model over HTTP, in the shape of /v1/videos, with a page at its address. Videos that were asked "
+    "for lie on disk and survive a restart. Sampling options are defaults for what a request leaves out. Without keys "
+    "it listens on this machine only.",
+    "ingredients serve",
+    "ingredients serve --port 8000 --store ~/videos --num-inference-steps 20",
+    "ingredients keys add ana --keys keys.json",
+    "ingredients serve --host 0.0.0.0 --keys keys.json --model published --keep-days 2",
+    "curl -F prompt='A person waves on a beach.' -F people=ana -F input_references=@ana.png \\",
+    "  http://127.0.0.1:8080/v1/videos",
+)
+
+_MEGA = 1_000_000
+_MIB = 2**20
+_GIB = 2**30
+
+
+@takes_sampling
+@takes_speed
+def serve(
+    *,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's own need --keys.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes any that is free.")] = 8080,
+    model: Model = None,
+    identity: Identity = None,
+    drop_learned_positions: Annotated[
+        bool,
+        typer.Option(
+            "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
+        ),
+    ] = False,
+    face_stack: FaceStack = FaceStackOption.MODEL,
+    memory: Memory = MemoryMode.AUTO,
+    store: Annotated[
+        Path, typer.Option(parser=parse_path, metavar="FOLDER", help="Where videos and their photos are kept.")
+    ] = Path("ingredients-videos"),
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_path, metavar="FILE", help="Keys that callers must have, made by `ingredients keys add`."
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="A page of another server that may ask, such as https://studio.example."),
+    ] = None,
+    sampling: SamplingOverrides,
+    negative_prompt: Annotated[str | None, typer.Option(help="What videos are led away from, by default.")] = None,
+    num_frames: Annotated[int | None, typer.Option(min=1, help="Length in frames, by default.")] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Pixels, by default.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Pixels, by default.")] = None,
+    scale: Annotated[
+        int, typer.Option(min=1, max=16, help="By how many whole pixels each is enlarged, by default.")
+    ] = 1,
+    speed: dict[str, Any],
+    keep_days: Annotated[
+        float, typer.Option(min=0, max=36_500, help="How long videos are kept when they are done; 0: until removed.")
+    ] = 7,
+    most_queued: Annotated[int, typer.Option(min=1, help="Videos that may wait at once.")] = 200,
+    most_queued_each: Annotated[int, typer.Option(min=1, help="The same for each key.")] = 100,
+    requests_per_minute: Annotated[
+        int, typer.Option(min=1, help="Videos that may be asked for in a minute, for each key.")
+    ] = 60,
+    most_people: Annotated[int, typer.Option(min=1, help="People in a video.")] = 8,
+    most_photos: Annotated[int, typer.Option(min=1, help="Photos of all people of a video.")] = 24,
+    most_photo_megapixels: Annotated[int, typer.Option(min=1, max=64, help="Size of a photo.")] = 40,
+    most_upload_mib: Annotated[int, typer.Option(min=1, help="Size of a request.")] = 64,
+    most_video_megapixels: Annotated[
+        int, typer.Option(min=1, help="Width times height times frames of a video, in millions.")
+    ] = 50,
+    most_steps: Annotated[int, typer.Option(min=1, help="Denoising steps of a video.")] = 200,
+    least_free_gib: Annotated[
+        float, typer.Option(min=0, help="Room that must be left on the disk for another video to be taken.")
+    ] = 1,
+) -> None:
+    """Serves a model over HTTP."""
+    from ingredients.core.errors import ModelFolderError
+    from ingredients.core.optional_dependencies import import_optional
+    from ingredients.generation.job_store import StoreLimits
+    from ingredients.model_folders.places import find_model
+    from ingredients.pipelines.execution.speed_options import SpeedOptions
+
+    for library in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
+        import_optional(library, extra="studio")
+
+    from ingredients.apps.server.run import check_host, log_to_standard_error, run_server
+    from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+
+    speed_options = SpeedOptions(**speed)
+    check_host(host, has_keys=keys is not None)
+    if identity is not None and not identity.is_dir():
+        raise ModelFolderError(f"There is no folder of identity weights {identity}; check the name.")
+    folder = find_model(model, notice=note)
+
+    def load() -> "Maker":
+        from ingredients.generation.studio import Studio  # with PyTorch, whose import takes seconds
+
+        return Studio.load(
+            folder,
+            identity=identity,
+            drop_learned_positions=drop_learned_positions,
+            face_stack=face_stack.value,
+            memory=memory,
+            speed=speed_options,
+            notice=note,
+        )
+
+    def tell(address: str) -> None:
+        show(address)
+        if keys is None:
+            note("There are no keys: everybody on this machine can use the server, and nobody else.")
+        note(f"Videos are kept in {store}. Ctrl-C ends the server; what is not done then goes on at the next start.")
+
+    log_to_standard_error()
+    run_server(
+        store,
+        load,
+        host=host,
+        port=port,
+        keys=keys,
+        request_limits=RequestLimits(
+            most_upload_bytes=most_upload_mib * _MIB,
+            most_photo_pixels=most_photo_megapixels * _MEGA,
+            most_people=most_people,
+            most_photos=most_photos,
+            most_video_pixels=most_video_megapixels * _MEGA,
+            most_steps=most_steps,
+            requests_per_minute=requests_per_minute,
+        ),
+        store_limits=StoreLimits(
+            most_queued=most_queued,
+            most_queued_each=most_queued_each,
+            least_free_bytes=int(least_free_gib * _GIB),
+            keep_seconds=keep_days * 86_400 or None,
+        ),
+        defaults=ServerDefaults(
+            negative_prompt=negative_prompt,
+            sampling=sampling,
+            num_frames=num_frames,
+            height=height,
+            width=width,
+            scale=scale,
+        ),
+        allowed_origins=allow_origin or (),
+        on_listening=tell,
+    )

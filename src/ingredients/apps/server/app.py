@@ -1,0 +1,506 @@
+"""The server's addresses, in the shape of `/v1/videos` that clients of other video servers know."""
+
+import asyncio
+import dataclasses
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, FastAPI, Header, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+
+from ingredients.apps.server.errors import ApiError, add_error_handlers
+from ingredients.apps.server.examples import request_body
+from ingredients.apps.server.guard import Guard
+from ingredients.apps.server.keys import KeyRing
+from ingredients.apps.server.metrics import CONTENT_TYPE, Metrics
+from ingredients.apps.server.requests import check_settings, fit, plan_job, read_json_body, read_request
+from ingredients.apps.server.schemas import (
+    VARIANT_FILES,
+    ErrorBody,
+    Health,
+    ModelList,
+    RemixFields,
+    Variant,
+    VideoDeleted,
+    VideoList,
+    VideoRecord,
+    describe_job,
+    describe_model,
+)
+from ingredients.apps.server.settings import RateLimiter, RequestLimits, ServerDefaults
+from ingredients.core.version import VERSION
+from ingredients.generation.job_store import JobStore, NewPerson
+from ingredients.generation.jobs import JOB_STATES, PREVIEW, PREVIEW_ROUTING, Job, JobState
+from ingredients.generation.model_facts import ModelFacts
+
+STATIC = Path(__file__).parent / "static"
+
+_ID = re.compile(r"video_[0-9a-f]{24}")
+_PREVIEWS: dict[Variant, str] = {"preview": PREVIEW, "preview_routing": PREVIEW_ROUTING}
+_SECONDS_BETWEEN_LOOKS = 0.2  # at a job that somebody waits for
+_SECONDS_BETWEEN_SIGNS = 15.0  # of life on a stream of events, for what stands in between closes silent ones
+_MOST_UPLOADS = 8  # at once: each is held in memory
+_MOST_UPLOAD_SECONDS = 120
+_MOST_PHOTO_CHECKS = 2  # at once: each may hold a large photo in memory
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": what}
+    for status, what in (
+        (400, "It cannot be made; the sentence says why."),
+        (401, "The key is missing or wrong."),
+        (404, "There is no such video."),
+        (413, "The request is too large."),
+        (422, "The request has another form."),
+        (429, "Too many wait, or too many were asked for."),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """Whether the server works; whoever runs it knows."""
+
+    is_stopping: Callable[[], bool] = lambda: False
+    """Whether it is about to end, so that streams should."""
+
+    has_failed: Callable[[], bool] = lambda: False
+    """Whether there will be no model."""
+
+
+def create_app(
+    store: JobStore,
+    *,
+    limits: RequestLimits | None = None,
+    defaults: ServerDefaults | None = None,
+    keys: KeyRing | None = None,
+    state: ServerState | None = None,
+    any_host: bool = False,
+    allowed_origins: Sequence[str] = (),
+) -> FastAPI:
+    """The app.
+
+    Args:
+        store: of jobs, on which somebody works.
+        limits: of requests.
+        defaults: for what requests leave out.
+        keys: that callers must have; None: everybody who reaches the server may do everything.
+        state: of the server.
+        any_host: as `Guard` takes it, like the argument after it.
+        allowed_origins: pages of other servers that may ask.
+    """
+    app = FastAPI(
+        title="Ingredients",
+        version=VERSION,
+        description="Photos of several people and a sentence in; a video out in which each of them appears.",
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere; ours is in `static`
+        redoc_url=None,
+    )
+    metrics = Metrics(store)
+    service = _Service(
+        store=store,
+        limits=limits or RequestLimits(),
+        defaults=defaults or ServerDefaults(),
+        keys=keys,
+        state=state or ServerState(),
+        metrics=metrics,
+    )
+    add_error_handlers(app, store)
+    app.include_router(service.router())
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(Guard, metrics=metrics, any_host=any_host, allowed_origins=allowed_origins)
+    return app
+
+
+class _StoredFile(FileResponse):
+    """A file of a job, which may be removed while it is asked for."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except (FileNotFoundError, RuntimeError) as error:  # RuntimeError: Starlette's word for it
+            if isinstance(error, RuntimeError) and "does not exist" not in str(error):
+                raise
+            body = {"error": {"code": "not_found", "message": "This video was removed."}}
+            await JSONResponse(body, status_code=404)(scope, receive, send)
+
+
+class _Service:
+    """What the addresses do."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        limits: RequestLimits,
+        defaults: ServerDefaults,
+        keys: KeyRing | None,
+        state: ServerState,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._limits = limits
+        self._defaults = defaults
+        self._keys = keys
+        self._state = state
+        self._metrics = metrics
+        self._rate = RateLimiter(limits.requests_per_minute)
+        self._uploads = asyncio.Semaphore(_MOST_UPLOADS)
+        self._checks = asyncio.Semaphore(_MOST_PHOTO_CHECKS)
+
+    def router(self) -> APIRouter:
+        """All addresses."""
+        router = APIRouter(responses=_REFUSALS)
+        add = router.add_api_route
+        add("/v1/videos", self.create, methods=["POST"], response_model=VideoRecord, openapi_extra=request_body())
+        add(
+            "/v1/videos/sync",
+            self.create_and_wait,
+            methods=["POST"],
+            response_class=_StoredFile,
+            responses={200: {"content": {"video/mp4": {}}, "description": "The video."}},
+            openapi_extra=request_body(),
+        )
+        add("/v1/videos", self.list_videos, methods=["GET"], response_model=VideoList)
+        add("/v1/videos/{video_id}", self.retrieve, methods=["GET"], response_model=VideoRecord)
+        add("/v1/videos/{video_id}", self.delete, methods=["DELETE"], response_model=VideoDeleted)
+        add("/v1/videos/{video_id}/cancel", self.cancel, methods=["POST"], response_model=VideoRecord)
+        add(
+            "/v1/videos/{video_id}/remix",
+            self.remix,
+            methods=["POST"],
+            response_model=VideoRecord,
+            openapi_extra={
+                "requestBody": {
+                    "content": {
+                        "application/json": {"schema": RemixFields.model_json_schema(), "example": {"seed": 7}}
+                    }
+                }
+            },
+        )
+        add(
+            "/v1/videos/{video_id}/content",
+            self.content,
+            methods=["GET"],
+            response_class=_StoredFile,
+            responses={
+                200: {"content": {"video/mp4": {}, "image/png": {}}, "description": "The file; ranges are served."},
+                409: {"model": ErrorBody, "description": "It is not there yet, or never will be."},
+            },
+        )
+        add("/v1/videos/{video_id}/photos/{number}", self.photo, methods=["GET"], response_class=_StoredFile)
+        add(
+            "/v1/videos/{video_id}/events",
+            self.events,
+            methods=["GET"],
+            response_class=StreamingResponse,
+            responses={200: {"content": {"text/event-stream": {}}, "description": "A record for each change."}},
+        )
+        add("/v1/models", self.models, methods=["GET"], response_model=ModelList)
+        add("/healthz", self.health, methods=["GET"], response_model=Health, responses={503: {"model": Health}})
+        add("/metrics", self.show_metrics, methods=["GET"], response_class=Response)
+        add("/docs", self.docs, methods=["GET"], include_in_schema=False)
+        add("/", self.page, methods=["GET"], include_in_schema=False)
+        return router
+
+    # Who asks
+
+    def _owner(self, authorization: str | None) -> str:
+        """Whose key it is; nobody's, where the server has no keys."""
+        if self._keys is None:
+            return ""
+        kind, _, key = (authorization or "").partition(" ")
+        owner = self._keys.owner(key.strip()) if kind.lower() == "bearer" and key else None
+        if owner is None:
+            raise ApiError(
+                401,
+                "key",
+                "This server wants a key, in the header Authorization: Bearer KEY; its operator makes one with "
+                "`ingredients keys add`.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return owner
+
+    def _facts(self) -> ModelFacts:
+        facts = self._store.facts()
+        if facts is None:
+            raise ApiError(
+                503,
+                "loading",
+                "The model is still being loaded; try again in a few seconds.",
+                headers={"Retry-After": "3"},
+            )
+        return facts
+
+    def _job(self, video_id: str, owner: str) -> Job:
+        job = self._store.get(video_id, owner=owner) if _ID.fullmatch(video_id) else None
+        if job is None:
+            raise ApiError(404, "not_found", "There is no such video; it may have expired or been removed.")
+        return job
+
+    def _record(self, job: Job) -> VideoRecord:
+        previews: tuple[Variant, ...] = ()
+        if job.state == "in_progress":
+            folder = self._store.folder_of(job.id)
+            previews = tuple(variant for variant, file in _PREVIEWS.items() if (folder / file).is_file())
+        return describe_job(job, self._store.facts(), previews=previews)
+
+    # Videos
+
+    async def _add(self, request: Request, owner: str, request_key: str | None) -> Job:
+        facts = self._facts()
+        self._rate.take(owner)
+        self._store.check_room(owner)
+        try:
+            async with self._uploads, asyncio.timeout(_MOST_UPLOAD_SECONDS):
+                sent = await read_request(request, self._limits)
+        except TimeoutError as error:
+            raise ApiError(
+                408, "too_slow", f"The request did not arrive within {_MOST_UPLOAD_SECONDS} s; send smaller photos."
+            ) from error
+        async with self._checks:
+            settings, people = await run_in_threadpool(
+                plan_job, sent, facts=facts, limits=self._limits, defaults=self._defaults
+            )
+            return await run_in_threadpool(self._store.add, settings, people, owner=owner, request_key=request_key)
+
+    async def create(
+        self,
+        request: Request,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+        idempotency_key: Annotated[
+            str | None, Header(max_length=200, description="The same request sent again is taken once.")
+        ] = None,
+    ) -> VideoRecord:
+        """Asks for a video, and returns at once; look at the record, or listen to its events, until it is done."""
+        return self._record(await self._add(request, self._owner(authorization), idempotency_key))
+
+    async def create_and_wait(
+        self,
+        request: Request,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> Response:
+        """Asks for a video, and returns it when it is done; whoever hangs up cancels it."""
+        job: Job | None = await self._add(request, self._owner(authorization), None)
+        assert job is not None
+        job_id = job.id
+        while not job.has_ended:
+            if await request.is_disconnected() or self._state.is_stopping():
+                await run_in_threadpool(self._store.remove, job_id)
+                raise ApiError(503, "stopping", "The server stops; ask again when it is back.")
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+            job = await run_in_threadpool(self._store.get, job_id)
+            if job is None:
+                raise ApiError(409, "cancelled", "The video was removed before it was done.")
+        if job.state != "completed":
+            error = job.error
+            message = "The video was cancelled." if error is None else error.message
+            is_ours = error is not None and error.code in ("server_error", "gave_up")
+            raise ApiError(500 if is_ours else 400, "cancelled" if error is None else error.code, message)
+        return self._file(job, "video")
+
+    def list_videos(
+        self,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+        after: Annotated[str | None, Query(max_length=40, description="Videos that follow this one.")] = None,
+        limit: Annotated[int, Query(ge=1, le=100, description="Videos at most.")] = 20,
+        order: Annotated[
+            Literal["asc", "desc"], Query(description="By the time at which they were asked for.")
+        ] = "desc",
+        status: Annotated[list[JobState] | None, Query(description="Those that are listed; by default all.")] = None,
+    ) -> VideoList:
+        """The videos of the caller, a page at a time."""
+        owner = self._owner(authorization)
+        if after is not None:
+            self._job(after, owner)
+        page = self._store.page(
+            owner=owner, after=after, limit=limit, newest_first=order == "desc", states=status or JOB_STATES
+        )
+        records = [self._record(job) for job in page.jobs]
+        return VideoList(
+            data=records,
+            first_id=records[0].id if records else None,
+            last_id=records[-1].id if records else None,
+            has_more=page.has_more,
+        )
+
+    def retrieve(
+        self, video_id: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+    ) -> VideoRecord:
+        """A video, however far it is."""
+        return self._record(self._job(video_id, self._owner(authorization)))
+
+    def delete(
+        self, video_id: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+    ) -> VideoDeleted:
+        """Cancels a video if it is not done, and removes it, its photos and its files."""
+        owner = self._owner(authorization)
+        self._store.remove(self._job(video_id, owner).id, owner=owner)
+        return VideoDeleted(id=video_id)
+
+    def cancel(
+        self, video_id: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+    ) -> VideoRecord:
+        """Cancels a video, and keeps its record; nothing changes where it has ended."""
+        owner = self._owner(authorization)
+        job = self._store.cancel(self._job(video_id, owner).id, owner=owner)
+        return self._record(job or self._job(video_id, owner))
+
+    async def remix(
+        self,
+        request: Request,
+        video_id: str,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> VideoRecord:
+        """Asks for another video of the same people: with another seed, or another sentence."""
+        owner = self._owner(authorization)
+        facts = self._facts()
+        self._rate.take(owner)
+        self._store.check_room(owner)
+        job = self._job(video_id, owner)
+        asked = fit(RemixFields, await read_json_body(request, self._limits))
+        settings = dataclasses.replace(
+            job.settings,
+            prompt=job.settings.prompt if asked.prompt is None else asked.prompt,
+            seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
+        )
+        check_settings(settings, facts=facts, limits=self._limits)
+
+        def add_again() -> Job:
+            folder = self._store.folder_of(job.id)
+            try:
+                people = [
+                    NewPerson(
+                        name=person.name,
+                        photos=tuple(
+                            ((folder / photo.file).read_bytes(), Path(photo.file).suffix) for photo in person.photos
+                        ),
+                        faces=tuple(photo.face for photo in person.photos),
+                    )
+                    for person in job.settings.people
+                ]
+            except FileNotFoundError as error:
+                raise ApiError(404, "not_found", "The photos of this video were removed.") from error
+            return self._store.add(settings, people, owner=owner)
+
+        return self._record(await run_in_threadpool(add_again))
+
+    def content(
+        self,
+        video_id: str,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+        variant: Annotated[Variant, Query(description="Which of the files.")] = "video",
+    ) -> Response:
+        """The video, its contact sheet or its routing map; previews while it is being made."""
+        job = self._job(video_id, self._owner(authorization))
+        if variant in _PREVIEWS:
+            try:
+                content = (self._store.folder_of(job.id) / _PREVIEWS[variant]).read_bytes()
+            except OSError as error:
+                raise ApiError(
+                    409, "no_preview", "There is a preview only while a video is made, from its first step on."
+                ) from error
+            return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})
+        if job.outcome is None or VARIANT_FILES[variant] not in job.outcome.files:
+            if job.state == "completed":
+                raise ApiError(409, "no_file", f"This video has no {variant.replace('_', ' ')}.")
+            far = f"{job.state.replace('_', ' ')}, {job.progress} %" if not job.has_ended else job.state
+            reason = "it is not done yet" if not job.has_ended else "it never was made"
+            raise ApiError(409, "not_done", f"The video is {far}, so there is no file: {reason}.")
+        return self._file(job, variant)
+
+    def photo(
+        self,
+        video_id: str,
+        number: int,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> Response:
+        """A photo that the video was asked for with, counted from 0 over all people in their order."""
+        job = self._job(video_id, self._owner(authorization))
+        files = [photo.file for person in job.settings.people for photo in person.photos]
+        if not 0 <= number < len(files):
+            raise ApiError(404, "not_found", f"This video has {len(files)} photos, counted from 0.")
+        return _StoredFile(
+            self._store.folder_of(job.id) / files[number], headers={"Cache-Control": "private, max-age=3600"}
+        )
+
+    def _file(self, job: Job, variant: Variant) -> Response:
+        path = self._store.folder_of(job.id) / VARIANT_FILES[variant]
+        return _StoredFile(
+            path,
+            filename=f"{job.id}{'' if variant == 'video' else f'-{variant}'}{path.suffix}",
+            content_disposition_type="inline",
+            headers={"Cache-Control": "private, max-age=3600", "X-Video-Id": job.id},
+        )
+
+    def events(
+        self, video_id: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+    ) -> Response:
+        """The record of a video each time that it changes, as server-sent events named `video`; `end` is the last."""
+        owner = self._owner(authorization)
+        self._job(video_id, owner)
+        return StreamingResponse(
+            self._stream(video_id, owner),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    async def _stream(self, video_id: str, owner: str) -> AsyncIterator[str]:
+        last, silent = "", 0.0
+        yield "retry: 2000\n\n"
+        while not self._state.is_stopping():
+            job = await run_in_threadpool(self._store.get, video_id, owner=owner)
+            if job is None:
+                yield 'event: end\ndata: {"id": "' + video_id + '", "status": "deleted"}\n\n'
+                return
+            record = (await run_in_threadpool(self._record, job)).model_dump_json()
+            if record != last:
+                last, silent = record, 0.0
+                yield f"event: video\ndata: {record}\n\n"
+            if job.has_ended:
+                yield f'event: end\ndata: {{"id": "{video_id}", "status": "{job.state}"}}\n\n'
+                return
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+            silent += _SECONDS_BETWEEN_LOOKS
+            if silent >= _SECONDS_BETWEEN_SIGNS:
+                silent = 0.0
+                yield ": still here\n\n"
+
+    # The rest
+
+    def models(self, authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> ModelList:
+        """The model that makes the videos, and what holds where a request says nothing."""
+        self._owner(authorization)
+        facts = self._store.facts()
+        if facts is None:
+            return ModelList(data=[])
+        sampling = dataclasses.asdict(facts.sampling.override(**self._defaults.sampling))
+        return ModelList(data=[describe_model(facts, sampling)])
+
+    def health(self) -> Response:
+        """Whether the server can work; anybody may ask."""
+        facts = self._store.facts()
+        status: Literal["ok", "loading", "failed", "stopping"] = "ok" if facts is not None else "loading"
+        if self._state.has_failed():
+            status = "failed"
+        elif self._state.is_stopping():
+            status = "stopping"
+        health = Health(status=status, model=None if facts is None else facts.name)
+        return JSONResponse(health.model_dump(), status_code=200 if status in ("ok", "loading") else 503)
+
+    def show_metrics(self, authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> Response:
+        """Numbers for Prometheus."""
+        self._owner(authorization)
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE)
+
+    def docs(self) -> Response:
+        """The addresses, for people."""
+        return FileResponse(STATIC / "docs.html")
+
+    def page(self) -> Response:
+        """The first page."""
+        return FileResponse(STATIC / "index.html")

@@ -1,0 +1,126 @@
+"""What goes wrong with a request: JSON with a code and a sentence, never a traceback or a path of the server."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from ingredients.core.errors import UserInputError
+from ingredients.core.json_yaml import found, shorten
+from ingredients.core.printable import printable
+from ingredients.generation.job_store import JobStore, QueueFullError, StoreFullError
+from ingredients.generation.jobs import JobError, error_code, explain_error, private_folders
+
+_LOG = logging.getLogger(__name__)
+
+_TYPES = {
+    "string": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "an object",
+}
+
+
+class ApiError(UserInputError):
+    """A request that is refused."""
+
+    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = dict(headers or {})
+
+
+def error_response(status: int, error: JobError, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The response that says what went wrong."""
+    return JSONResponse(
+        {"error": {"code": error.code, "message": error.message}},
+        status_code=status,
+        headers=None if headers is None else dict(headers),
+    )
+
+
+def add_error_handlers(app: FastAPI, store: JobStore) -> None:
+    """Has an app answer every error in this form."""
+    private = private_folders(store.folder)
+
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, ApiError):
+            return error_response(error.status, JobError(code=error.code, message=str(error)), headers=error.headers)
+        assert isinstance(error, UserInputError)
+        explained = explain_error(error, job_id=request.url.path, private=private)
+        if isinstance(error, QueueFullError):
+            return error_response(429, explained, headers={"Retry-After": "10"})
+        if isinstance(error, StoreFullError):
+            return error_response(507, explained)
+        if explained.code != error_code(error):  # no fault of the request
+            _LOG.error("%s: %s", request.url.path, error)
+            return error_response(500, explained)
+        return error_response(400, explained)
+
+    async def unfit(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return error_response(422, JobError(code="invalid_request", message=unfit_sentence(error.errors())))
+
+    async def not_served(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        sentences = {
+            404: ("not_found", f"There is nothing at {printable(request.url.path, most=200)}; /docs lists what is."),
+            405: ("method_not_allowed", f"This address does not take {printable(request.method, most=20)}."),
+            416: ("range", "The file has no such range."),
+        }
+        code, message = sentences.get(
+            error.status_code, ("invalid_request", "The request cannot be read; /docs shows the form of requests.")
+        )
+        return error_response(error.status_code, JobError(code=code, message=message), headers=error.headers)
+
+    async def broken(request: Request, error: Exception) -> JSONResponse:
+        _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return error_response(
+            500,
+            JobError(code="server_error", message="The server failed; its operator finds the reason in the log."),
+        )
+
+    app.add_exception_handler(UserInputError, refused)
+    app.add_exception_handler(RequestValidationError, unfit)
+    app.add_exception_handler(HTTPException, not_served)
+    app.add_exception_handler(Exception, broken)
+
+
+def unfit_sentence(problems: Any, *, fields: Mapping[str, Any] | None = None) -> str:
+    """One sentence about the first thing that does not fit a schema.
+
+    Args:
+        problems: as pydantic lists them.
+        fields: the fields that there are, by name.
+    """
+    problem = problems[0]
+    place = ".".join(str(each) for each in problem["loc"] if each not in ("body", "query", "path"))
+    name, kind = shorten(place)[:100] or "the request", problem["type"]
+    value, context = found(problem.get("input")), problem.get("ctx") or {}
+    if kind == "extra_forbidden":
+        known = f"; the fields are {', '.join(fields)}" if fields else ""
+        return f"There is no field {name}{known}."
+    if kind == "missing":
+        return f"The field {name} is missing."
+    bounds = {
+        "greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"),
+        "greater_than": ("gt", "more than"), "less_than": ("lt", "less than"),
+    }  # fmt: skip
+    if kind in bounds:
+        key, words = bounds[kind]
+        return f"{name} must be {words} {context[key]}, not {value}."
+    if kind in ("too_long", "string_too_long"):
+        return f"{name} is too long; it may have {context['max_length']} {'letters' if 'string' in kind else 'items'}."
+    if kind in ("string_pattern_mismatch", "literal_error", "enum"):
+        return f"{name} cannot be {value}; it must be {context.get('expected') or context.get('pattern')}."
+    for prefix, words in _TYPES.items():
+        if kind.startswith(prefix):
+            return f"{name} must be {words}, not {value}."
+    return f"{name} cannot be {value}: {shorten(str(problem.get('msg', '')))}."

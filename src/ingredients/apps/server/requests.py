@@ -1,0 +1,350 @@
+"""From the bytes of a request to a job: read within limits, checked against schema, model and images, in that order.
+
+Nothing is written before all of it fits, and no name that a caller gives becomes the name of a file.
+"""
+
+import base64
+import binascii
+import dataclasses
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from ingredients.apps.server.errors import ApiError, unfit_sentence
+from ingredients.apps.server.schemas import SAMPLING_FIELDS, VideoFields, VideoRequest
+from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.core.errors import PhotoError, UserInputError
+from ingredients.core.json_yaml import NotPlainError, parse_json
+from ingredients.core.printable import check_letters, printable
+from ingredients.faces.face_choice import parse_face_choice
+from ingredients.generation.job_store import NewPerson
+from ingredients.generation.jobs import JobSettings
+from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.request import StudioRequest
+from ingredients.media.photos import check_photo_file
+
+PHOTOS = ("input_references", "input_reference")
+_LISTS = ("people", "faces")
+_MOST_FIELDS = 400
+_MOST_NAME_LETTERS = 80
+_DATA_URL = re.compile(r"data:[\w.+-]{1,60}/[\w.+-]{1,60}(?:;[\w=.+-]{1,60}){0,3};base64,", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,5})\s*[xX]\s*([0-9]{1,5})")
+_SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,6})?")
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SentRequest:
+    """What a caller sent, read but not looked at."""
+
+    fields: Mapping[str, Any]
+    """Everything but photos."""
+
+    photos: tuple[bytes, ...]
+    """Content of the files."""
+
+    is_form: bool
+    """Whether all fields are texts, as in a form."""
+
+
+async def read_request(request: Request, limits: RequestLimits) -> SentRequest:
+    """Reads a form or JSON, but not more than it may have.
+
+    Raises:
+        ApiError: for another kind of body, one that is too large, or none.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json":
+        return await _read_json(request, limits)
+    if kind == "multipart/form-data":
+        return await _read_form(request, limits)
+    raise ApiError(
+        415, "content_type", "Send a form with files (multipart/form-data), or JSON (application/json) with data URLs."
+    )
+
+
+async def read_json_body(request: Request, limits: RequestLimits) -> dict[str, Any]:
+    """The object of a JSON body; an empty body is an empty one.
+
+    Raises:
+        ApiError: for anything else, or too much.
+    """
+    content = b"".join([part async for part in _stream(request, limits.most_upload_bytes)])
+    if not content.strip():
+        return {}
+    try:
+        values = parse_json(content)
+    except NotPlainError as error:
+        raise ApiError(400, "json", f"The request is no JSON that can be read ({error}).") from error
+    if not isinstance(values, dict):
+        raise ApiError(422, "invalid_request", "The request must be a JSON object, with fields such as prompt.")
+    return values
+
+
+def fit(model: type[_ModelT], fields: Mapping[str, Any], *, is_form: bool = False) -> _ModelT:
+    """The fields as a schema wants them.
+
+    Args:
+        model: the schema.
+        fields: by name.
+        is_form: whether numbers are texts.
+
+    Raises:
+        ApiError: with status 422, for the first that does not fit.
+    """
+    try:
+        return model.model_validate(dict(fields), strict=not is_form)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        sentence = unfit_sentence(problems, fields=model.model_fields)
+        raise ApiError(422, "invalid_request", sentence) from error
+
+
+def plan_job(
+    sent: SentRequest, *, facts: ModelFacts, limits: RequestLimits, defaults: ServerDefaults
+) -> tuple[JobSettings, list[NewPerson]]:
+    """Checks a request, photos last, and says what is to be made; a field of the request beats the server's default.
+
+    Raises:
+        ApiError: if it does not fit the schema or the limits.
+        UserInputError: if the pipeline could not make it, or a photo is none.
+    """
+    asked = fit(VideoRequest, sent.fields, is_form=sent.is_form)
+    if asked.model is not None and asked.model != facts.name:
+        raise ApiError(
+            400, "model", f"There is no model {printable(asked.model, most=80)} here; this server has {facts.name}."
+        )
+    sampling = dict(defaults.sampling) | {
+        name: value for name in SAMPLING_FIELDS if (value := getattr(asked, name)) is not None
+    }
+    width, height = _size(asked, defaults)
+    settings = JobSettings(
+        prompt=asked.prompt,
+        people=(),
+        seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
+        negative_prompt=asked.negative_prompt if asked.negative_prompt is not None else defaults.negative_prompt,
+        sampling=sampling,
+        face_scale=asked.face_scale,
+        num_frames=_num_frames(asked, facts, defaults),
+        height=height,
+        width=width,
+        fps=asked.fps,
+        scale=asked.scale if asked.scale is not None else defaults.scale,
+        allow_photographs=asked.allow_photographs,
+    )
+    check_settings(settings, facts=facts, limits=limits)
+    return settings, _people(asked, sent.photos, limits)
+
+
+def check_settings(settings: JobSettings, *, facts: ModelFacts, limits: RequestLimits) -> None:
+    """Checks what a video is to be, but for its people.
+
+    Raises:
+        ApiError: if it is more than this server makes.
+        UserInputError: if no model could make it, or this one cannot.
+    """
+    StudioRequest(
+        people={},
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        sampling=settings.sampling,
+        face_scale=settings.face_scale,
+    ).check()
+    shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
+    pixels = shape.height * shape.width * shape.num_frames
+    if pixels > limits.most_video_pixels or pixels * settings.scale**2 > 16 * limits.most_video_pixels:
+        raise ApiError(
+            400,
+            "limit",
+            f"A video of {shape.num_frames} frames of {shape.width}x{shape.height}"
+            + (f", enlarged {settings.scale} times," if settings.scale > 1 else "")
+            + f" is larger than this server makes ({limits.most_video_pixels / 1e6:g} million pixels in all); make it "
+            "smaller or shorter.",
+        )
+    steps = settings.sampling.get("num_inference_steps") or facts.sampling.num_inference_steps
+    if steps > limits.most_steps:
+        raise ApiError(400, "limit", f"This server takes at most {limits.most_steps} steps for a video, not {steps}.")
+    facts.geometry.check(shape)
+
+
+def _size(asked: VideoFields, defaults: ServerDefaults) -> tuple[int | None, int | None]:
+    """Width and height."""
+    if asked.size is None:
+        return (
+            asked.width if asked.width is not None else defaults.width,
+            asked.height if asked.height is not None else defaults.height,
+        )
+    if asked.width is not None or asked.height is not None:
+        raise ApiError(
+            422, "invalid_request", "The fields size, and width and height, say the same; give one of them."
+        )
+    match = _SIZE.fullmatch(asked.size.strip())
+    if match is None or 0 in (int(match[1]), int(match[2])):
+        raise ApiError(
+            422, "invalid_request", f"The size {printable(asked.size)} must be a width and a height, such as 96x64."
+        )
+    return int(match[1]), int(match[2])
+
+
+def _num_frames(asked: VideoFields, facts: ModelFacts, defaults: ServerDefaults) -> int | None:
+    if asked.seconds is None:
+        return asked.num_frames if asked.num_frames is not None else defaults.num_frames
+    if asked.num_frames is not None:
+        raise ApiError(422, "invalid_request", "The fields seconds and num_frames say the same; give one of them.")
+    text = str(asked.seconds).strip()
+    if not (_SECONDS.fullmatch(text) and 0 < float(text) <= 3600):
+        raise ApiError(
+            422, "invalid_request", f"seconds must be a number above 0, and at most 3600, not {printable(text)[:40]}."
+        )
+    step = facts.geometry.frame_step
+    return max(0, round((float(text) * asked.fps - 1) / step)) * step + 1
+
+
+def _people(asked: VideoFields, files: Sequence[bytes], limits: RequestLimits) -> list[NewPerson]:
+    photos = [*files, *(_from_data_url(url, number) for number, url in enumerate(asked.input_references, start=1))]
+    if not photos:
+        raise PhotoError("No photo was sent; send at least one person's photo in input_references.")
+    if len(photos) > limits.most_photos:
+        raise ApiError(400, "limit", f"This server takes at most {limits.most_photos} photos, not {len(photos)}.")
+    names = asked.people or [f"person {number}" for number in range(1, len(photos) + 1)]
+    if len(names) != len(photos):
+        raise ApiError(
+            400,
+            "people",
+            f"{len(photos)} photos were sent for {len(names)} names; send a name for each photo, in the same order, "
+            "and a name again for a second photo of one person.",
+        )
+    if asked.faces and len(asked.faces) != len(photos):
+        raise ApiError(
+            400, "faces", f"{len(photos)} photos were sent, but {len(asked.faces)} faces; send one for each, or none."
+        )
+    names = [_name(name) for name in names]
+    if len(set(names)) > limits.most_people:
+        raise ApiError(
+            400, "limit", f"This server makes videos of at most {limits.most_people} people, not {len(set(names))}."
+        )
+    faces = [_face(face) for face in asked.faces] or [None] * len(photos)
+    people: dict[str, list[tuple[bytes, str, str | None]]] = {}
+    for name, photo, face in zip(names, photos, faces, strict=True):
+        of_person = people.setdefault(name, [])
+        label = f"photo {len(of_person) + 1} of {name}"
+        suffix = check_photo_file(photo, label, most_pixels=limits.most_photo_pixels)
+        of_person.append((photo, suffix, face))
+    return [
+        NewPerson(
+            name=name,
+            photos=tuple((content, suffix) for content, suffix, _ in of_person),
+            faces=tuple(face for _, _, face in of_person),
+        )
+        for name, of_person in people.items()
+    ]
+
+
+def _name(name: str) -> str:
+    """The name of a person, a label that is shown and never a path."""
+    check_letters(name, "A name", kind=UserInputError)
+    name = name.strip()
+    if not name or len(name) > _MOST_NAME_LETTERS or printable(name, most=None) != name:
+        raise UserInputError(
+            f"A name must have 1 to {_MOST_NAME_LETTERS} letters on one line, not {printable(name, most=80)!r}."
+        )
+    return name
+
+
+def _face(face: str) -> str | None:
+    if not face.strip():
+        return None
+    return str(parse_face_choice(face.strip()))
+
+
+def _from_data_url(url: str, number: int) -> bytes:
+    if re.match(r"\s*(?:[a-z][a-z0-9+.-]*:)?//", url[:40], re.IGNORECASE):
+        raise ApiError(
+            400, "url", f"Photo {number} is an address, and this server fetches none; send the photo itself."
+        )
+    match = _DATA_URL.match(url[:400])
+    if match is None:
+        raise ApiError(
+            400, "data_url", f"Photo {number} must be a text such as data:image/png;base64,... with the file in it."
+        )
+    try:
+        return base64.b64decode(url[match.end() :], validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ApiError(400, "data_url", f"Photo {number} is no base64 that can be read; encode the file again.") from (
+            error
+        )
+
+
+async def _read_json(request: Request, limits: RequestLimits) -> SentRequest:
+    return SentRequest(fields=await read_json_body(request, limits), photos=(), is_form=False)
+
+
+async def _read_form(request: Request, limits: RequestLimits) -> SentRequest:
+    parser = MultiPartParser(
+        request.headers,
+        _stream(request, limits.most_upload_bytes),  # type: ignore[arg-type] # it is read, nothing else
+        max_files=limits.most_photos + 1,
+        max_fields=_MOST_FIELDS,
+        max_part_size=8 * 2**20,
+    )
+    parser.spool_max_size = limits.most_upload_bytes + 1  # in memory, so that nothing is written outside the store
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        if "Too many files" in str(error.message):
+            raise ApiError(
+                400, "limit", f"This server takes at most {limits.most_photos} photos in a request."
+            ) from error
+        raise ApiError(400, "form", "The form cannot be read; send it as multipart/form-data again.") from error
+    except (KeyError, UnicodeError, LookupError, AssertionError) as error:  # a boundary or a charset that is none
+        raise ApiError(400, "form", "The form cannot be read; send it as multipart/form-data again.") from error
+    fields: dict[str, Any] = {}
+    photos: list[bytes] = []
+    try:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                if name not in PHOTOS:
+                    raise ApiError(
+                        422, "invalid_request", f"A file was sent as {printable(name, most=80)}; send photos as "
+                        "input_references."
+                    )  # fmt: skip
+                photos.append(await value.read())
+            elif name in _LISTS:
+                fields.setdefault(name, []).append(value)
+            elif name in PHOTOS:
+                fields.setdefault("input_references", []).append(value)
+            elif name in fields:
+                raise ApiError(422, "invalid_request", f"The field {printable(name, most=80)} was sent twice.")
+            elif value != "":  # an input that was left empty says nothing
+                fields[name] = value
+    finally:
+        await form.close()
+    return SentRequest(fields=fields, photos=tuple(photos), is_form=True)
+
+
+async def _stream(request: Request, most_bytes: int) -> AsyncIterator[bytes]:
+    """The body, but not more of it than it may have."""
+    length = request.headers.get("content-length", "")
+    read = int(length) if length.isdecimal() and len(length) < 20 else 0
+    too_large = ApiError(
+        413,
+        "too_large",
+        f"The request has more than {most_bytes / 2**20:g} MiB, which is all that this server takes; scale the photos "
+        "down.",
+        headers={"Connection": "close"},
+    )
+    if read > most_bytes:
+        raise too_large
+    read = 0
+    async for part in request.stream():
+        read += len(part)
+        if read > most_bytes:
+            raise too_large
+        yield part

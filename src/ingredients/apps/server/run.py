@@ -1,0 +1,196 @@
+"""Runs the server: takes the store, starts the worker, listens, and ends in good order."""
+
+import contextlib
+import logging
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from ingredients.apps.server.app import ServerState, create_app
+from ingredients.apps.server.guard import LOOPBACK_HOSTS
+from ingredients.apps.server.keys import KeyRing
+from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.core.errors import UserInputError
+from ingredients.core.output_folders import claimed_folder
+from ingredients.core.printable import printable_lines
+from ingredients.generation.job_store import JobStore, StoreLimits
+from ingredients.generation.worker import Maker, Worker
+
+_LOG = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_TIDYINGS = 60.0
+_SECONDS_TO_STOP = 60.0  # for the step that the worker is at
+_SECONDS_TO_HANG_UP = 5
+
+
+def run_server(
+    folder: Path,
+    load: Callable[[], Maker],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    keys: Path | None = None,
+    request_limits: RequestLimits | None = None,
+    store_limits: StoreLimits | None = None,
+    defaults: ServerDefaults | None = None,
+    allowed_origins: Sequence[str] = (),
+    on_listening: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serves until a signal says to stop; the job that is being made then goes back into the queue.
+
+    Args:
+        folder: of the store, which is made if it is not there.
+        load: gives what makes the videos; called once, in the worker's thread.
+        host: address to listen on; without keys one of this machine's own.
+        port: to listen on; 0 takes any that is free.
+        keys: file of the keys that callers must have.
+        request_limits: what a request may ask for.
+        store_limits: what the store takes.
+        defaults: for what requests leave out.
+        allowed_origins: pages of other servers that may ask.
+        on_listening: told the address, once requests are answered.
+
+    Raises:
+        UserInputError: if it cannot listen there, the store is another's, or the model cannot be loaded.
+    """
+    ring = None if keys is None else KeyRing(keys)
+    check_host(host, has_keys=ring is not None)
+    with claimed_folder(folder, "jobs of a server"), contextlib.closing(_listen(host, port)) as listening:
+        store = JobStore(folder, store_limits)
+        with contextlib.closing(store):
+            store.set_facts(None)
+            again = store.recover()
+            store.tidy(at_start=True)
+            if again:
+                _LOG.info("%d videos that were being made are in the queue again", again)
+            server: _Server
+            worker = Worker(store, load, name=f"worker-{uuid.uuid4().hex}", on_failure=lambda: server.stop())
+            app = create_app(
+                store,
+                limits=request_limits,
+                defaults=defaults,
+                keys=ring,
+                state=ServerState(
+                    is_stopping=lambda: server.should_exit, has_failed=lambda: worker.failure is not None
+                ),
+                any_host=ring is not None,
+                allowed_origins=allowed_origins,
+            )
+            server = _Server(_config(app))
+            worker.start()
+            stop_tidying = threading.Event()
+            tidying = threading.Thread(target=_tidy, args=(store, stop_tidying), daemon=True)
+            tidying.start()
+            try:
+                on_listening(_address(host, listening.getsockname()[1]))
+                server.run(sockets=[listening])
+            finally:
+                stop_tidying.set()
+                worker.stop()
+                if not worker.join(_SECONDS_TO_STOP):
+                    _LOG.warning("The step of a video takes long; it is made again at the next start")
+                tidying.join()
+            if worker.failure is not None:
+                raise worker.failure
+
+
+def check_host(host: str, *, has_keys: bool) -> None:
+    """Refuses to let everybody in.
+
+    Raises:
+        UserInputError: without keys, for an address that others can reach.
+    """
+    if not has_keys and host not in LOOPBACK_HOSTS:
+        raise UserInputError(
+            f"Without keys the server listens on this machine only, not on {host}; make a key with `ingredients keys "
+            "add NAME --keys FILE` and give --keys FILE, or leave --host out."
+        )
+
+
+def log_to_standard_error() -> None:
+    """Has what the server notes go to standard error, a line each with the time, fit for a terminal."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    for name, level in (("ingredients", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+class _PrintableFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
+class _Server(uvicorn.Server):
+    """Ends by itself on a signal, without passing it on to whoever started it; a second one ends it at once."""
+
+    def stop(self) -> None:
+        """Ends it, from any thread."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listens to signals while the server runs."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _config(app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SECONDS_TO_HANG_UP,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket at an address that nobody else listens on."""
+    bare = host.strip("[]")
+    family = socket.AF_INET6 if ":" in bare else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((bare, port))
+        listening.set_inheritable(False)
+    except OSError as error:
+        listening.close()
+        raise UserInputError(
+            f"The server cannot listen on {host}, port {port} ({error.strerror or error}); choose another by --port, "
+            "or --port 0 for any that is free."
+        ) from error
+    return listening
+
+
+def _address(host: str, port: int) -> str:
+    shown = f"[{host.strip('[]')}]" if ":" in host else host
+    return f"http://{shown}:{port}"
+
+
+def _tidy(store: JobStore, stop: threading.Event) -> None:
+    while not stop.wait(_SECONDS_BETWEEN_TIDYINGS):
+        try:
+            store.tidy()
+        except Exception:
+            _LOG.exception("The store could not be tidied")

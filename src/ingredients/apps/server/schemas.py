@@ -1,0 +1,297 @@
+"""The forms of requests and records, as they travel."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from ingredients.core.config import field_docstrings
+from ingredients.core.ranges import declared_range
+from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, Job, JobState
+from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.request import FPS
+from ingredients.model_folders.sampling_settings import SamplingSettings
+
+MOST_PROMPT_LETTERS = 4000
+SAMPLING_FIELDS = tuple(SamplingSettings.__dataclass_fields__)
+
+Variant = Literal["video", "contact_sheet", "routing_map", "preview", "preview_routing"]
+
+Side = Annotated[int, Field(ge=1, le=16_384)]
+_Text = Annotated[str, Field(max_length=MOST_PROMPT_LETTERS)]
+
+
+class VideoFields(BaseModel):
+    """What is to be made. A form has the photos as files, JSON as data URLs; what is left out the server chooses."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    prompt: Annotated[_Text, Field(description="What happens, in a sentence.")]
+    model: Annotated[str | None, Field(description="The server's model, as /v1/models names it.")] = None
+    people: Annotated[
+        list[str],
+        Field(
+            description="A name for each of `input_references`, in their order; a name that stands twice has two "
+            "photos. Without names they are person 1, person 2, ..."
+        ),
+    ] = []
+    input_references: Annotated[
+        list[str],
+        Field(description="Photos: files in a form, `data:image/png;base64,...` in JSON. No addresses are fetched."),
+    ] = []
+    faces: Annotated[
+        list[str],
+        Field(
+            description="Which face of each photo: largest, left, right, or a number from the left. Empty: largest."
+        ),
+    ] = []
+    negative_prompt: Annotated[_Text | None, Field(description="What the video is led away from.")] = None
+    seconds: Annotated[
+        float | str | None,
+        Field(description="Length, of which the nearest is made that the model can. Not beside `num_frames`."),
+    ] = None
+    num_frames: Annotated[int | None, Field(ge=1, le=100_000, description="Length in frames.")] = None
+    size: Annotated[
+        str | None,
+        Field(max_length=20, description="Width and height, such as 96x64. Not beside `width` and `height`."),
+    ] = None
+    width: Annotated[Side | None, Field(description="Pixels.")] = None
+    height: Annotated[Side | None, Field(description="Pixels.")] = None
+    fps: Annotated[float, Field(ge=1, le=60, description="Frames a second of the file.")] = FPS
+    scale: Annotated[
+        int | None, Field(ge=1, le=16, description="By how many whole pixels each pixel is enlarged in the file.")
+    ] = None
+    seed: Annotated[
+        int | None,
+        Field(ge=-(2**63), le=2**63 - 1, description="The same request makes the same video. Without one: any."),
+    ] = None
+    face_scale: Annotated[float, Field(ge=0, le=100, description="Strength of the faces' local features.")] = 1.0
+    allow_photographs: Annotated[
+        bool, Field(description="Whether a model that knows drawn people only takes photographs all the same.")
+    ] = False
+
+
+def _sampling_fields() -> dict[str, Any]:
+    """A field for each of `SamplingSettings`, in its range."""
+    docs, fields = field_docstrings(SamplingSettings), {}
+    for name in SAMPLING_FIELDS:
+        allowed = declared_range(SamplingSettings, name)
+        kind = type(getattr(SamplingSettings(), name))
+        info = Field(ge=allowed.at_least, le=allowed.at_most, description=docs[name])
+        fields[name] = (Annotated[kind | None, info], None)
+    return fields
+
+
+VideoRequest: type[VideoFields] = create_model("VideoRequest", __base__=VideoFields, **_sampling_fields())
+"""`VideoFields` and the fields of `SamplingSettings`."""
+
+
+class RemixFields(BaseModel):
+    """What is to be another way in a second video of the same people; the rest is as it was."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    prompt: Annotated[_Text | None, Field(description="What happens.")] = None
+    seed: Annotated[int | None, Field(ge=-(2**63), le=2**63 - 1, description="Without one: any other.")] = None
+
+
+class ErrorRecord(BaseModel):
+    """Why there is no video, or why a request is refused."""
+
+    code: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """What the server answers where it refuses."""
+
+    error: ErrorRecord
+
+
+class PersonRecord(BaseModel):
+    """A person of a video."""
+
+    name: str
+    photos: Annotated[int, Field(description="How many there are.")]
+    found: Annotated[bool | None, Field(description="Whether the person was found in the video.")] = None
+    similarity: Annotated[
+        float | None, Field(description="0 is a stranger, 1 the same person in a real clip; by the model's judge.")
+    ] = None
+    distance: Annotated[float | None, Field(description="Below 0.6 it is one person; by dlib.")] = None
+    verdict: Annotated[str | None, Field(description="The same in words.")] = None
+
+
+class VideoRecord(BaseModel):
+    """A video that was asked for."""
+
+    id: str
+    object: Literal["video"] = "video"
+    model: str | None
+    status: JobState
+    progress: Annotated[int, Field(description="Percent.")]
+    step: Annotated[int, Field(description="Denoising steps taken.")]
+    num_steps: Annotated[int | None, Field(description="Denoising steps in all.")]
+    seconds_left: Annotated[float | None, Field(description="Until it is done, as far as can be told.")]
+    place: Annotated[int | None, Field(description="In the queue, from 1, while it is queued.")]
+    created_at: Annotated[int, Field(description="Seconds since 1970, as for the next three.")]
+    started_at: int | None
+    completed_at: int | None
+    expires_at: int | None
+    prompt: str
+    negative_prompt: str | None
+    seed: int
+    size: Annotated[str | None, Field(description="Width and height of the file.")]
+    seconds: Annotated[str | None, Field(description="Length.")]
+    num_frames: int | None
+    fps: float
+    settings: Annotated[dict[str, Any], Field(description="The sampling settings that were asked for.")]
+    people: list[PersonRecord]
+    judge: Annotated[str | None, Field(description="Who looked for the people in the video.")]
+    seconds_taken: float | None
+    notices: Annotated[list[str], Field(description="Doubts about photos, words and sizes.")]
+    variants: Annotated[list[Variant], Field(description="What /content has by now.")]
+    error: ErrorRecord | None
+
+
+class VideoList(BaseModel):
+    """A page of videos."""
+
+    object: Literal["list"] = "list"
+    data: list[VideoRecord]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class VideoDeleted(BaseModel):
+    """A video that is gone."""
+
+    id: str
+    object: Literal["video.deleted"] = "video.deleted"
+    deleted: Literal[True] = True
+
+
+class ModelRecord(BaseModel):
+    """The model of the server."""
+
+    id: str
+    object: Literal["model"] = "model"
+    owned_by: Literal["this server"] = "this server"
+    size: Annotated[str, Field(description="Width and height that it was made for.")]
+    num_frames: Annotated[int, Field(description="Frames that it was made for.")]
+    seconds: str
+    fps: float
+    size_multiple: Annotated[int, Field(description="What width and height must be a multiple of.")]
+    frame_step: Annotated[int, Field(description="Frames must be one more than a multiple of this.")]
+    reads_photographs: Annotated[bool, Field(description="Whether it knows people of photographs, not drawn ones.")]
+    has_judge: Annotated[bool, Field(description="Whether similarities are measured.")]
+    sampling: Annotated[dict[str, Any], Field(description="What holds where a request says nothing.")]
+
+
+class ModelList(BaseModel):
+    """The models of the server, of which there is one; none while it is loaded."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelRecord]
+
+
+class Health(BaseModel):
+    """Whether the server can work."""
+
+    status: Literal["ok", "loading", "failed", "stopping"]
+    model: str | None
+
+
+VARIANT_FILES: dict[str, str] = {"video": VIDEO, "contact_sheet": CONTACT_SHEET, "routing_map": ROUTING_MAP}
+
+
+def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant, ...] = ()) -> VideoRecord:
+    """The record of a job.
+
+    Args:
+        job: as the store knows it.
+        facts: of the model.
+        previews: those that are there.
+    """
+    settings, outcome = job.settings, job.outcome
+    own = None if facts is None else facts.geometry.own_shape
+    if outcome is not None:
+        width, height, num_frames = outcome.width, outcome.height, outcome.num_frames
+        size: str | None = f"{width}x{height}"
+    else:
+        shape = None if facts is None else facts.geometry.shape(
+            height=settings.height, width=settings.width, num_frames=settings.num_frames
+        )  # fmt: skip
+        num_frames = settings.num_frames or (0 if own is None else own.num_frames)
+        size = None if shape is None else f"{shape.width * settings.scale}x{shape.height * settings.scale}"
+    fared = {} if outcome is None else {person.name: person for person in outcome.people}
+    made: tuple[Variant, ...] = ()
+    if outcome is not None:
+        made = tuple(variant for variant in _VARIANTS if VARIANT_FILES[variant] in outcome.files)
+    return VideoRecord(
+        id=job.id,
+        model=None if facts is None else facts.name,
+        status=job.state,
+        progress=job.progress,
+        step=job.step,
+        num_steps=job.num_steps,
+        seconds_left=None if job.seconds_left is None or job.has_ended else round(job.seconds_left, 1),
+        place=job.place,
+        created_at=int(job.created_at),
+        started_at=_whole(job.started_at),
+        completed_at=_whole(job.ended_at),
+        expires_at=_whole(job.expires_at),
+        prompt=settings.prompt,
+        negative_prompt=settings.negative_prompt,
+        seed=settings.seed,
+        size=size,
+        seconds=f"{num_frames / settings.fps:g}" if num_frames else None,
+        num_frames=num_frames or None,
+        fps=settings.fps,
+        settings=dict(settings.sampling),
+        people=[
+            PersonRecord(
+                name=person.name,
+                photos=len(person.photos),
+                found=fared[person.name].found if person.name in fared else None,
+                similarity=fared[person.name].similarity if person.name in fared else None,
+                distance=fared[person.name].distance if person.name in fared else None,
+                verdict=fared[person.name].verdict if person.name in fared else None,
+            )
+            for person in settings.people
+        ],
+        judge=None if outcome is None else outcome.judge,
+        seconds_taken=None if outcome is None else outcome.seconds_taken,
+        notices=[] if outcome is None else list(outcome.notices),
+        variants=[*made, *previews],
+        error=None if job.error is None else ErrorRecord(code=job.error.code, message=job.error.message),
+    )
+
+
+_VARIANTS: tuple[Variant, ...] = ("video", "contact_sheet", "routing_map")
+
+
+def describe_model(facts: ModelFacts, sampling: dict[str, Any]) -> ModelRecord:
+    """The record of the model.
+
+    Args:
+        facts: what is known of it.
+        sampling: what holds where a request says nothing.
+    """
+    geometry = facts.geometry
+    own = geometry.own_shape
+    return ModelRecord(
+        id=facts.name,
+        size=f"{own.width}x{own.height}",
+        num_frames=own.num_frames,
+        seconds=f"{own.num_frames / FPS:g}",
+        fps=FPS,
+        size_multiple=geometry.size_multiple,
+        frame_step=geometry.frame_step,
+        reads_photographs=facts.reads_photographs,
+        has_judge=facts.has_judge,
+        sampling=sampling,
+    )
+
+
+def _whole(moment: float | None) -> int | None:
+    return None if moment is None else int(moment)

@@ -1,0 +1,255 @@
+"""A video that somebody waits for: what was asked, how far it is, what became of it; nothing here needs PyTorch."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from ingredients.core.errors import (
+    HubError,
+    MissingDependencyError,
+    ModelFolderError,
+    OutputError,
+    SpeedOptionError,
+    UserInputError,
+)
+from ingredients.generation.request import FPS
+
+JobState: TypeAlias = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+JOB_STATES: tuple[JobState, ...] = get_args(JobState)
+
+ENDED: frozenset[JobState] = frozenset({"completed", "failed", "cancelled"})
+"""States that nothing follows."""
+
+VIDEO, CONTACT_SHEET, ROUTING_MAP = "video.mp4", "contact_sheet.png", "routing_map.png"
+"""Files of a video that was made, in the folder of its job."""
+
+PREVIEW, PREVIEW_ROUTING = "preview.png", "preview_routing.png"
+"""Files of a video that is being made: the frames so far side by side, and the same below the people's colours."""
+
+SERVER_ERROR = "server_error"
+"""Code of what is no fault of the request."""
+
+_SERVER_KINDS = (HubError, MissingDependencyError, ModelFolderError, OutputError, SpeedOptionError)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobPhoto:
+    """A photo of a person."""
+
+    file: str
+    """Its name in the folder of the job, given by the store."""
+
+    face: str | None = None
+    """Which of its faces is meant, as `parse_face_choice` reads it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobPerson:
+    """Somebody who is to appear."""
+
+    name: str
+    """As given."""
+
+    photos: tuple[JobPhoto, ...]
+    """At least one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """What is to be made; None leaves it to the model."""
+
+    prompt: str
+    """What happens."""
+
+    people: tuple[JobPerson, ...]
+    """In the order given."""
+
+    seed: int
+    """Of the noise; a job that is run again has the same."""
+
+    negative_prompt: str | None = None
+    """What the video is led away from."""
+
+    sampling: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Fields of `SamplingSettings` that differ from the model's own, by name."""
+
+    face_scale: float = 1.0
+    """Strength of the faces' local features."""
+
+    num_frames: int | None = None
+    """Length in frames."""
+
+    height: int | None = None
+    """Pixels."""
+
+    width: int | None = None
+    """Pixels."""
+
+    fps: float = FPS
+    """Frames a second of the file."""
+
+    scale: int = 1
+    """By how many whole pixels each pixel is enlarged in the file."""
+
+    allow_photographs: bool = False
+    """Whether a model that knows drawn people only takes photographs."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PersonOutcome:
+    """How one person fared."""
+
+    name: str
+    """As given."""
+
+    found: bool | None
+    """Whether a face of the video was matched to the person; None if nobody looked."""
+
+    similarity: float | None
+    """By the model's judge: 0 is a stranger, 1 the same person in a real clip."""
+
+    distance: float | None
+    """By dlib: below 0.6 it takes them for one person."""
+
+    verdict: str
+    """The same in words."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutcome:
+    """A video that was made."""
+
+    num_frames: int
+    """Length in frames."""
+
+    height: int
+    """Pixels of the file."""
+
+    width: int
+    """Pixels of the file."""
+
+    seconds_taken: float
+    """Time that it took."""
+
+    judge: str | None
+    """Who looked for the people; None if nobody could."""
+
+    people: tuple[PersonOutcome, ...]
+    """In the order of the request."""
+
+    files: tuple[str, ...]
+    """Names of its files in the folder of the job."""
+
+    notices: tuple[str, ...] = ()
+    """Doubts about photos, words that the model does not know, sizes that it was not made for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class JobError:
+    """Why there is no video."""
+
+    code: str
+    """For programs."""
+
+    message: str
+    """For people: one sentence."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as the store knows it."""
+
+    id: str
+    """For its owner to name it by; it cannot be guessed."""
+
+    owner: str
+    """Name of the key that it was asked for with; empty without keys."""
+
+    state: JobState
+    """How far it is."""
+
+    settings: JobSettings
+    """What is to be made."""
+
+    created_at: float
+    """Seconds since 1970, here and below."""
+
+    started_at: float | None = None
+    """When it was begun the last time."""
+
+    ended_at: float | None = None
+    """When it was completed, failed or was cancelled."""
+
+    expires_at: float | None = None
+    """When it is removed."""
+
+    step: int = 0
+    """Denoising steps taken."""
+
+    num_steps: int | None = None
+    """Denoising steps in all, once that is known."""
+
+    seconds_left: float | None = None
+    """Time until the last step; of a queued job, a guess by those before it."""
+
+    place: int | None = None
+    """Place in the queue, from 1, of a queued job."""
+
+    outcome: JobOutcome | None = None
+    """What was made."""
+
+    error: JobError | None = None
+    """Why nothing was."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in ENDED
+
+    @property
+    def progress(self) -> int:
+        """Percent: 100 only once the files are there."""
+        if self.state == "completed":
+            return 100
+        return min(99, 100 * self.step // self.num_steps) if self.num_steps else 0
+
+
+def explain_error(error: UserInputError, *, job_id: str, private: Mapping[str, str] | None = None) -> JobError:
+    """What the owner of a job is told of an error of the pipeline.
+
+    Args:
+        error: whose sentence is about the request, or about the machine.
+        job_id: under which the operator finds it in the log.
+        private: what must not be said, such as folders, and what is said in its place.
+    """
+    if isinstance(error, _SERVER_KINDS):
+        return server_error(job_id)
+    message = str(error)
+    for secret, word in (private or {}).items():
+        message = message.replace(secret, word)
+    return JobError(code=error_code(error), message=message)
+
+
+def server_error(job_id: str) -> JobError:
+    """What the owner is told where only the operator can help."""
+    return JobError(
+        code=SERVER_ERROR,
+        message=f"The server could not make this video, for a reason that is not in the request; its operator finds "
+        f"it in the log at {job_id}.",
+    )
+
+
+def error_code(error: UserInputError) -> str:
+    """A short name of an error's kind, such as `no_face` for a `NoFaceError`."""
+    if type(error) is UserInputError:
+        return "invalid_request"
+    name = type(error).__name__.removesuffix("Error")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def private_folders(*folders: Path) -> dict[str, str]:
+    """Names of folders that no error may say, the longest first, for `explain_error`."""
+    named = {str(each) for folder in (*folders, Path.home(), Path.cwd()) for each in (folder, folder.resolve())}
+    return {name: "..." for name in sorted(named, key=len, reverse=True) if len(name) > 1}

@@ -1,0 +1,303 @@
+"""A thread that owns one model and does one job of the store after the other; nothing here needs PyTorch.
+
+What makes the videos is anything that can: `Studio`, or in tests something written by hand.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ingredients.core.arrays import Int64Array, UInt8Array
+from ingredients.core.errors import IngredientsError, OutputError, UserInputError
+from ingredients.core.input_files import read_bytes
+from ingredients.core.warnings_told import Notice
+from ingredients.faces.face_choice import parse_face_choice
+from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.generation.job_store import JobStore
+from ingredients.generation.jobs import (
+    CONTACT_SHEET,
+    PREVIEW,
+    PREVIEW_ROUTING,
+    ROUTING_MAP,
+    VIDEO,
+    Job,
+    JobOutcome,
+    PersonOutcome,
+    explain_error,
+    private_folders,
+    server_error,
+)
+from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
+from ingredients.generation.request import StudioRequest
+from ingredients.generation.result_files import MadeVideo, write_result
+from ingredients.media.photos import MAX_PHOTO_PIXELS, read_photo
+from ingredients.media.pictures import write_picture
+from ingredients.visualisation.layout import resize
+from ingredients.visualisation.routing_maps import overlay_map
+
+_LOG = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_NOTES = 0.2
+_SECONDS_BETWEEN_LOOKS = 0.5  # for jobs that another process added
+_PREVIEW_HEIGHT = 128
+_MOST_PREVIEW_FRAMES = 4
+
+
+class SeenPerson(Protocol):
+    """How one person fared in a video; `PersonReport` is one."""
+
+    @property
+    def name(self) -> str:
+        """As given."""
+
+    @property
+    def found(self) -> bool | None:
+        """Whether a face of the video was matched to the person."""
+
+    @property
+    def similarity(self) -> float | None:
+        """By the model's judge."""
+
+    @property
+    def distance(self) -> float | None:
+        """By dlib."""
+
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+
+
+class JudgedVideo(MadeVideo, Protocol):
+    """A video, and how well each person was kept in it; `StudioResult` is one."""
+
+    @property
+    def people(self) -> Sequence[SeenPerson]:
+        """In the order of the request."""
+
+    @property
+    def judge(self) -> str | None:
+        """Who looked for them."""
+
+    @property
+    def seconds(self) -> float:
+        """Time that it took."""
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Doubts about photos, words that the model does not know, sizes that it was not made for."""
+
+
+class Maker(Protocol):
+    """What makes videos; `Studio` is one."""
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The model that it has."""
+
+    def make(
+        self,
+        request: StudioRequest,
+        *,
+        on_step: OnStep | None = None,
+        notice: Notice | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> JudgedVideo:
+        """Makes a video, as `Studio.make` does."""
+
+
+class Worker:
+    """Does the jobs of a store, until it is stopped."""
+
+    def __init__(
+        self, store: JobStore, load: Callable[[], Maker], *, name: str, on_failure: Callable[[], None] = lambda: None
+    ) -> None:
+        """Notes what the thread needs.
+
+        Args:
+            store: whose jobs are done.
+            load: gives what makes the videos; called in the thread.
+            name: of the worker, unlike all others that ever worked on the store.
+            on_failure: called if the thread has to end, for `failure`.
+        """
+        self.name = name
+        self.failure: BaseException | None = None
+        self._store = store
+        self._load = load
+        self._on_failure = on_failure
+        self._private = private_folders(store.folder)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begins to load the model, and then to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks the thread to end after the step that it is at; its job goes back into the queue."""
+        self._stopping.set()
+        self._store.wake()
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Waits for the thread to end, or so long; whether it has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it works, or could."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            maker = self._load()
+            self._store.set_facts(maker.facts)
+            while not self._stopping.is_set():
+                job = self._store.claim(self.name)
+                if job is None:
+                    self._store.wait(_SECONDS_BETWEEN_LOOKS)
+                else:
+                    self._do(job, maker)
+        except BaseException as error:  # whoever started the worker has to know, whatever it was
+            self.failure = error
+            if not isinstance(error, UserInputError):
+                _LOG.exception("The worker %s ends", self.name)
+            self._on_failure()
+
+    def _do(self, job: Job, maker: Maker) -> None:
+        """Does one job; what goes wrong with it is said in the job, and ends no worker."""
+        try:
+            result = maker.make(
+                self._read_request(job),
+                on_step=self._stepper(job),
+                is_cancelled=lambda: self._stopping.is_set() or not self._store.holds(job.id, self.name),
+            )
+            self._write(job, result)
+        except CancelledError:  # by who asked for it, who has noted that, or because the worker has to stop
+            self._store.give_back(job.id, self.name)
+        except UserInputError as error:
+            if isinstance(error, OutputError) and not self._store.holds(job.id, self.name):
+                return  # it was removed while it was written
+            explained = explain_error(error, job_id=job.id, private=self._private)
+            _LOG.info("%s failed: %s", job.id, error)
+            self._store.fail(job.id, self.name, explained)
+        except (Exception, IngredientsError):
+            _LOG.exception("%s failed", job.id)
+            self._store.fail(job.id, self.name, server_error(job.id))
+        finally:
+            folder = self._store.folder_of(job.id)
+            for name in (PREVIEW, PREVIEW_ROUTING):
+                (folder / name).unlink(missing_ok=True)
+
+    def _read_request(self, job: Job) -> StudioRequest:
+        settings, folder = job.settings, self._store.folder_of(job.id)
+        people = []
+        for person in settings.people:
+            labels = [f"photo {number} of {person.name}" for number in range(1, len(person.photos) + 1)]
+            people.append(
+                IdentityPhotos(
+                    name=person.name,
+                    images=[
+                        read_photo(read_bytes(folder / photo.file, most_bytes=4 * MAX_PHOTO_PIXELS), label)
+                        for photo, label in zip(person.photos, labels, strict=True)
+                    ],
+                    labels=labels,
+                    faces=[None if photo.face is None else parse_face_choice(photo.face) for photo in person.photos],
+                )
+            )
+        return StudioRequest(
+            people=people,
+            prompt=settings.prompt,
+            negative_prompt=settings.negative_prompt,
+            seed=settings.seed,
+            sampling=settings.sampling,
+            face_scale=settings.face_scale,
+            num_frames=settings.num_frames,
+            height=settings.height,
+            width=settings.width,
+            allow_photographs=settings.allow_photographs,
+            with_routing_maps=True,
+        )
+
+    def _stepper(self, job: Job) -> OnStep:
+        """Writes down how far a job is, a few times a second at most."""
+        noted = -_SECONDS_BETWEEN_NOTES
+
+        def note(done: StepDone) -> None:
+            nonlocal noted
+            now = time.monotonic()
+            if now - noted < _SECONDS_BETWEEN_NOTES and done.step < done.total:
+                return
+            noted = now
+            if done.preview is not None:
+                _write_preview(done.preview, self._store.folder_of(job.id))
+            self._store.note_step(
+                job.id, self.name, step=done.step, num_steps=done.total, seconds_left=done.seconds_left
+            )
+
+        return note
+
+    def _write(self, job: Job, result: JudgedVideo) -> None:
+        folder, settings = self._store.folder_of(job.id), job.settings
+        write_result(
+            result,
+            video=folder / VIDEO,
+            contact_sheet=folder / CONTACT_SHEET,
+            routing_map=folder / ROUTING_MAP,
+            fps=settings.fps,
+            scale=settings.scale,
+        )
+        num_frames, height, width, _ = result.frames.shape
+        outcome = JobOutcome(
+            num_frames=num_frames,
+            height=height * settings.scale,
+            width=width * settings.scale,
+            seconds_taken=round(result.seconds, 3),
+            judge=result.judge,
+            people=tuple(
+                PersonOutcome(
+                    name=person.name,
+                    found=person.found,
+                    similarity=_rounded(person.similarity),
+                    distance=_rounded(person.distance),
+                    verdict=person.verdict,
+                )
+                for person in result.people
+            ),
+            files=tuple(name for name in (VIDEO, CONTACT_SHEET, ROUTING_MAP) if (folder / name).is_file()),
+            notices=tuple(result.notices),
+        )
+        self._store.complete(job.id, self.name, outcome)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(float(number), 4)
+
+
+def _write_preview(preview: StepPreview, folder: Path) -> None:
+    """Writes both pictures of a video that is being made; a folder that is gone belongs to a job that was removed."""
+    chosen = np.unique(
+        np.linspace(0, len(preview.frames) - 1, num=min(len(preview.frames), _MOST_PREVIEW_FRAMES)).round().astype(int)
+    )
+    try:
+        write_picture(folder / PREVIEW, _strip([preview.frames[index] for index in chosen], None))
+        if preview.routing_map is not None:
+            maps = [preview.routing_map[index * len(preview.routing_map) // len(preview.frames)] for index in chosen]
+            write_picture(folder / PREVIEW_ROUTING, _strip([preview.frames[index] for index in chosen], maps))
+    except OutputError as error:
+        _LOG.info("A preview is not written: %s", error)
+
+
+def _strip(frames: Sequence[UInt8Array], maps: Sequence[Int64Array] | None) -> UInt8Array:
+    """Frames side by side, under the colours of maps if there are some."""
+    height = max(_PREVIEW_HEIGHT, frames[0].shape[0])
+    width = round(height * frames[0].shape[1] / frames[0].shape[0])
+    shown = [resize(frame, width=width, height=height) for frame in frames]
+    if maps is not None:
+        shown = [overlay_map(frame, each, height=height) for frame, each in zip(shown, maps, strict=True)]
+    return np.concatenate(shown, axis=1)

@@ -1,0 +1,361 @@
+"""The addresses of the server: from photos to a video, and every refusal a sentence."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from ingredients.apps.server.app import create_app
+from ingredients.apps.server.keys import KeyRing, make_key, remove_keys
+from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.generation.job_store import JobStore, StoreLimits
+from ingredients.media.video import read_video
+from tests.apps.server.conftest import Serve, body, data_url, photo
+from tests.fuzz.damage import huge_png
+from tests.generation.hand_maker import HandMaker
+
+
+def refusal(response: Any) -> tuple[int, str, str]:
+    """Status, code and sentence of a refusal, which has nothing else."""
+    error = response.json()["error"]
+    assert set(error) == {"code", "message"}
+    assert error["message"].endswith(".")
+    assert "\n" not in error["message"]
+    return response.status_code, error["code"], error["message"]
+
+
+def test_a_form_with_photos_becomes_a_video(serve: Serve, tmp_path: Path) -> None:
+    served = serve()
+    sent = served.client.post(
+        "/v1/videos",
+        data={"prompt": "Two people wave.", "people": ["ana", "ben", "ana"], "seed": "7", "size": "64x40", "fps": "4"},
+        files=[("input_references", ("../../ana.png", photo("ana"))), ("input_references", ("b", photo("ben"))),
+               ("input_references", ("c", photo("cleo")))],
+    )  # fmt: skip
+    assert sent.status_code == 200, sent.text
+    record = served.when_ended(sent.json()["id"])
+    assert (record["status"], record["progress"], record["error"]) == ("completed", 100, None)
+    assert (record["size"], record["seconds"], record["seed"], record["model"]) == ("64x40", "2.25", 7, "by-hand")
+    assert record["variants"] == ["video", "contact_sheet", "routing_map"]
+    people = [(each["name"], each["photos"], each["found"], each["similarity"]) for each in record["people"]]
+    assert people == [("ana", 2, True, 0.9124), ("ben", 1, True, 0.9124)]
+    file = tmp_path / "video.mp4"
+    file.write_bytes(served.client.get(f"/v1/videos/{record['id']}/content").content)
+    assert read_video(file).frames.shape == (9, 40, 64, 3)
+    for variant in ("contact_sheet", "routing_map"):
+        picture = served.client.get(f"/v1/videos/{record['id']}/content", params={"variant": variant})
+        assert picture.content.startswith(b"\x89PNG")
+    assert served.client.get(f"/v1/videos/{record['id']}/photos/1").content == photo("cleo")
+    (request,) = served.maker.made
+    assert (request.seed, request.height, request.width) == (7, 40, 64)
+
+
+def test_json_does_the_same_and_parts_of_files_are_served(serve: Serve) -> None:
+    served = serve()
+    record = served.when_ended(served.ask(faces=["", "2"])["id"])
+    assert record["people"][1]["name"] == "ben"
+    address = f"/v1/videos/{record['id']}/content"
+    whole = served.client.get(address)
+    part = served.client.get(address, headers={"Range": "bytes=4-7"})
+    assert (part.status_code, part.content) == (206, whole.content[4:8])
+    assert served.client.get(address, headers={"Range": "bytes=999999999-"}).status_code == 416
+    assert whole.headers["content-type"] == "video/mp4"
+    assert whole.headers["x-content-type-options"] == "nosniff"
+
+
+def test_sync_waits_and_answers_with_the_video_or_the_reason(serve: Serve) -> None:
+    served = serve()
+    answer = served.client.post("/v1/videos/sync", json=body())
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
+    assert served.client.get(f"/v1/videos/{answer.headers['x-video-id']}").json()["status"] == "completed"
+    served.maker.error = RuntimeError("secret")
+    status, code, message = refusal(served.client.post("/v1/videos/sync", json=body()))
+    assert (status, code) == (500, "server_error")
+    assert "secret" not in message
+
+
+def test_events_tell_each_step_and_end(serve: Serve) -> None:
+    served = serve(maker=HandMaker(seconds_a_step=0.4))
+    video_id = served.ask()["id"]
+    with served.client.stream("GET", f"/v1/videos/{video_id}/events") as stream:
+        text = "".join(stream.iter_text())
+    events = [part.split("\ndata: ") for part in text.split("\n\n") if part.startswith("event: ")]
+    records = [json.loads(data) for name, data in events if name == "event: video"]
+    assert [record["step"] for record in records] == sorted(record["step"] for record in records)
+    assert {1, 2} < {record["step"] for record in records}
+    assert any("preview" in record["variants"] for record in records)
+    assert (events[-1][0], json.loads(events[-1][1])["status"]) == ("event: end", "completed")
+
+
+def test_delete_cancels_and_removes_and_cancel_keeps_the_record(serve: Serve) -> None:
+    served = serve(maker=HandMaker(waits=True))
+    running, queued, other = (served.ask()["id"] for _ in range(3))
+    while served.client.get(f"/v1/videos/{running}").json()["step"] == 0:
+        time.sleep(0.01)
+    preview = served.client.get(f"/v1/videos/{running}/content", params={"variant": "preview_routing"})
+    assert preview.content.startswith(b"\x89PNG")
+    assert served.client.get(f"/v1/videos/{other}").json()["place"] == 2
+    assert refusal(served.client.get(f"/v1/videos/{queued}/content"))[:2] == (409, "not_done")
+    assert served.client.post(f"/v1/videos/{queued}/cancel").json()["status"] == "cancelled"
+    assert served.client.get(f"/v1/videos/{other}").json()["place"] == 1
+    assert served.client.delete(f"/v1/videos/{running}").json()["deleted"]
+    assert refusal(served.client.get(f"/v1/videos/{running}"))[:2] == (404, "not_found")
+    served.maker.go_on.set()
+    assert served.when_ended(other)["status"] == "completed"
+    assert served.client.get(f"/v1/videos/{queued}").json()["status"] == "cancelled"
+    assert not served.store.folder_of(running).exists()
+
+
+def test_lists_are_paged(serve: Serve) -> None:
+    served = serve()
+    ids = [served.ask()["id"] for _ in range(3)]
+    for video_id in ids:
+        served.when_ended(video_id)
+    first = served.client.get("/v1/videos", params={"limit": 2}).json()
+    assert ([each["id"] for each in first["data"]], first["has_more"]) == ([ids[2], ids[1]], True)
+    second = served.client.get("/v1/videos", params={"limit": 2, "after": first["last_id"]}).json()
+    assert ([each["id"] for each in second["data"]], second["has_more"]) == ([ids[0]], False)
+    assert served.client.get("/v1/videos", params={"status": ["failed", "queued"]}).json()["data"] == []
+
+
+def test_a_remix_has_the_same_people_and_another_seed(serve: Serve) -> None:
+    served = serve()
+    first = served.ask(seed=1, num_inference_steps=2)
+    second = served.client.post(f"/v1/videos/{first['id']}/remix", json={"seed": 2}).json()
+    third = served.client.post(f"/v1/videos/{first['id']}/remix", json={"prompt": "They nod."}).json()
+    for record in (first, second, third):
+        served.when_ended(record["id"])
+    assert [request.seed for request in served.maker.made][:2] == [1, 2]
+    assert [request.prompt for request in served.maker.made] == ["Two people wave."] * 2 + ["They nod."]
+    assert all(request.sampling == {"num_inference_steps": 2} for request in served.maker.made)
+
+
+def test_a_request_beats_the_servers_defaults_which_beat_the_models(serve: Serve) -> None:
+    defaults = ServerDefaults(
+        sampling={"guidance_scale": 3.0, "layout_share": 0.2}, height=40, width=64, negative_prompt="blur"
+    )
+    served = serve(defaults=defaults)
+    records = [
+        served.ask(),
+        served.ask(guidance_scale=5.0, width=72, negative_prompt="noise"),
+        served.ask(size="48x32", layout_share=0.0),
+    ]
+    for record in records:
+        served.when_ended(record["id"])
+    plain, other, sized = served.maker.made
+    assert plain.sampling == {"guidance_scale": 3.0, "layout_share": 0.2}
+    assert (plain.height, plain.width, plain.negative_prompt, plain.num_frames) == (40, 64, "blur", None)
+    assert other.sampling == {"guidance_scale": 5.0, "layout_share": 0.2}
+    assert (other.height, other.width, other.negative_prompt) == (40, 72, "noise")
+    assert sized.sampling == {"guidance_scale": 3.0, "layout_share": 0.0}
+    assert (sized.height, sized.width) == (32, 48)
+    (model,) = served.client.get("/v1/models").json()["data"]
+    assert model["sampling"]["guidance_scale"] == 3.0
+    assert model["sampling"]["num_inference_steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fps", "num_frames"), [("1", 8.0, 9), (2, 8.0, 17), (0.1, 8.0, 1), ("4.5", 4.0, 17)]
+)
+def test_seconds_become_the_nearest_length_that_the_model_makes(
+    serve: Serve, seconds: object, fps: float, num_frames: int
+) -> None:
+    assert serve().ask(seconds=seconds, fps=fps)["num_frames"] == num_frames
+
+
+BAD: list[tuple[dict[str, Any], int, str]] = [
+    ({"prompt": " "}, 400, "prompt is empty"),
+    ({"prompt": ...}, 422, "prompt is missing"),
+    ({"prompt": 3}, 422, "prompt must be a text, not 3"),
+    ({"prompt": "wave " * 2000}, 422, "prompt is too long"),
+    ({"takes": 3}, 422, "There is no field takes; the fields are prompt"),
+    ({"seed": "4"}, 422, "seed must be a whole number"),
+    ({"seed": 2**70}, 422, "seed must be at most"),
+    ({"num_inference_steps": 0}, 422, "num_inference_steps must be at least 1"),
+    ({"num_inference_steps": 900}, 400, "at most 200 steps"),
+    ({"guidance_scale": True}, 422, "guidance_scale must be a number"),
+    ({"size": "9x"}, 422, "must be a width and a height"),
+    ({"size": "48x32", "width": 48}, 422, "say the same"),
+    ({"seconds": -1}, 422, "seconds must be a number above 0"),
+    ({"height": 33}, 400, "The height 33 is not a multiple of 8"),
+    ({"num_frames": 10}, 400, "number of frames 10 is not 8k + 1"),
+    ({"width": 16000, "height": 16000}, 400, "larger than this server makes"),
+    ({"model": "published"}, 400, "There is no model published here; this server has by-hand"),
+    ({"people": ["ana"]}, 400, "2 photos were sent for 1 names"),
+    ({"people": ["ana", "b\nen"]}, 400, "letters on one line"),
+    ({"people": ["ana", ""]}, 400, "1 to 80 letters"),
+    ({"people": "ana"}, 422, "people must be a list"),
+    ({"faces": ["1"]}, 400, "but 1 faces"),
+    ({"faces": ["up", "1"]}, 400, "A face is largest, left, right or a number"),
+    ({"people": [], "input_references": []}, 400, "No photo was sent"),
+    ({"input_references": ["http://169.254.169.254/a.png"] * 2}, 400, "this server fetches none"),
+    ({"input_references": ["/etc/passwd"] * 2}, 400, "must be a text such as data:image/png;base64"),
+    ({"input_references": ["data:image/png;base64,!!"] * 2}, 400, "no base64"),
+    ({"input_references": [data_url(b"Dear Ana")] * 2}, 400, "photo 1 of ana is not an image"),
+    ({"input_references": [data_url(b"")] * 2}, 400, "photo 1 of ana is an empty file"),
+    ({"input_references": [data_url(photo("ana")[:900])] * 2}, 400, "photo 1 of ana is cut off or damaged"),
+    ({"input_references": [data_url(huge_png(9000, 9000))] * 2}, 400, "more than the 40 million"),
+    ({"input_references": [data_url(huge_png(99999, 99999))] * 2}, 400, "more than 170 million pixels"),
+    ({"people": [f"p{n}" for n in range(9)], "input_references": [data_url(b"x")] * 9}, 400, "at most 8 people"),
+    ({"people": ["p"] * 50, "input_references": [data_url(b"x")] * 50}, 400, "at most 24 photos, not 50"),
+]
+
+
+@pytest.mark.parametrize(("changes", "status", "sentence"), BAD, ids=lambda each: str(each)[:40])
+def test_a_bad_request_is_refused_in_a_sentence_and_leaves_nothing(
+    serve: Serve, changes: dict[str, Any], status: int, sentence: str
+) -> None:
+    served = serve()
+    told_status, _, message = refusal(served.client.post("/v1/videos", json=body(**changes)))
+    assert (told_status, sentence in message) == (status, True), message
+    assert list((served.store.folder / "jobs").iterdir()) == []
+    assert served.store.counters()["accepted"] == 0
+
+
+def test_bodies_that_are_none_are_refused(serve: Serve) -> None:
+    served = serve(limits=RequestLimits(most_upload_bytes=100_000))
+    post = served.client.post
+    assert refusal(post("/v1/videos", content=b"{}"))[:2] == (415, "content_type")
+    as_json = {"Content-Type": "application/json"}
+    for content in (b"{", b"[]", b'{"seed": NaN}', b"\xff", b"[" * 9999, b'{"prompt": "a", "prompt": "b"}'):
+        assert refusal(post("/v1/videos", content=content, headers=as_json))[0] in (400, 422)
+    assert refusal(post("/v1/videos", json=body(prompt="a" * 100_000)))[:2] == (413, "too_large")
+    as_form = {"Content-Type": "multipart/form-data"}
+    assert refusal(post("/v1/videos", content=b"--x", headers=as_form))[:2] == (400, "form")
+    large = [("input_references", ("a.png", b"x" * 200_000))]
+    assert refusal(post("/v1/videos", data={"prompt": "a"}, files=large))[:2] == (413, "too_large")
+    other = [("avatar", ("a.png", photo("ana")))]
+    assert refusal(post("/v1/videos", data={"prompt": "a"}, files=other))[0] == 422
+    twice = {"prompt": ["a", "b"]}
+    assert "sent twice" in refusal(post("/v1/videos", data=twice, files=[("input_references", photo("ana"))]))[2]
+    assert refusal(served.client.get("/nothing"))[:2] == (404, "not_found")
+    assert refusal(served.client.put("/v1/videos"))[:2] == (405, "method_not_allowed")
+    assert refusal(served.client.get("/v1/videos", params={"limit": 0}))[0] == 422
+    for name in ("..%2f..%2fetc%2fpasswd", "video_" + "0" * 24, "%00"):
+        assert refusal(served.client.get(f"/v1/videos/{name}"))[:2] == (404, "not_found")
+
+
+def test_keys_say_whose_videos_are_whose(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    ana, ben = make_key(file, "ana"), make_key(file, "ben")
+    assert ana not in file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    served = serve(keys=KeyRing(file), any_host=True)
+    as_ana, as_ben = ({"Authorization": f"Bearer {key}"} for key in (ana, ben))
+    for wrong in (None, ana, f"Bearer {ana}x", "Basic eA=="):
+        headers = {} if wrong is None else {"Authorization": wrong}
+        for address in ("/v1/videos", "/v1/models", "/metrics"):
+            answer = served.client.get(address, headers=headers)
+            assert refusal(answer)[:2] == (401, "key")
+            assert answer.headers["www-authenticate"] == "Bearer"
+    assert served.client.get("/healthz").status_code == 200
+    video_id = served.client.post("/v1/videos", json=body(), headers=as_ana).json()["id"]
+    assert served.when_ended(video_id, headers=as_ana)["status"] == "completed"
+    for method, address in (
+        ("GET", ""), ("GET", "/content"), ("GET", "/events"), ("GET", "/photos/0"), ("DELETE", ""),
+        ("POST", "/cancel"), ("POST", "/remix"),
+    ):  # fmt: skip
+        answer = served.client.request(method, f"/v1/videos/{video_id}{address}", headers=as_ben)
+        assert refusal(answer)[:2] == (404, "not_found"), (method, address)
+    assert served.client.get("/v1/videos", headers=as_ben).json()["data"] == []
+    assert len(served.client.get("/v1/videos", headers=as_ana).json()["data"]) == 1
+    time.sleep(1.1)
+    remove_keys(file, "ana")
+    assert served.client.get("/v1/videos", headers=as_ana).status_code == 401
+    assert served.client.get("/v1/videos", headers=as_ben).status_code == 200
+
+
+def test_rate_and_queue_are_limited(serve: Serve) -> None:
+    served = serve(
+        maker=HandMaker(waits=True),
+        limits=RequestLimits(requests_per_minute=3),
+        store_limits=StoreLimits(most_queued=1, least_free_bytes=0),
+    )
+    first = served.ask()["id"]
+    while served.client.get(f"/v1/videos/{first}").json()["status"] == "queued":
+        time.sleep(0.01)
+    served.ask()
+    full = served.client.post("/v1/videos", json=body())
+    assert refusal(full)[:2] == (429, "queue_full")
+    limited = served.client.post("/v1/videos", json=body())
+    assert refusal(limited)[:2] == (429, "rate_limit")
+    assert int(limited.headers["retry-after"]) >= 1
+    served.maker.go_on.set()
+
+
+def test_a_full_disk_takes_nothing(serve: Serve) -> None:
+    served = serve(store_limits=StoreLimits(least_free_bytes=2**62))
+    assert refusal(served.client.post("/v1/videos", json=body()))[:2] == (507, "store_full")
+
+
+def test_pages_of_other_servers_may_not_ask_unless_they_are_allowed(serve: Serve) -> None:
+    served = serve(allowed_origins=["https://studio.example"])
+    get = served.client.get
+    assert refusal(get("/v1/videos", headers={"Host": "evil.example"}))[:2] == (421, "host")
+    assert refusal(get("/v1/videos", headers={"Origin": "https://evil.example"}))[:2] == (403, "origin")
+    assert refusal(get("/v1/videos", headers={"Origin": "null"}))[:2] == (403, "origin")
+    own = get("/v1/videos", headers={"Origin": "http://127.0.0.1:8080"})
+    assert (own.status_code, own.headers.get("access-control-allow-origin")) == (200, None)
+    asked = {"Origin": "https://studio.example", "Access-Control-Request-Method": "POST"}
+    allowed = served.client.options("/v1/videos", headers=asked)
+    assert allowed.headers["access-control-allow-origin"] == "https://studio.example"
+
+
+def test_until_the_model_is_loaded_nothing_is_taken(tmp_path: Path) -> None:
+    store = JobStore(tmp_path)
+    client = TestClient(create_app(store), base_url="http://localhost:8080")
+    answer = client.post("/v1/videos", json=body())
+    assert refusal(answer)[:2] == (503, "loading")
+    assert answer.headers["retry-after"] == "3"
+    assert client.get("/healthz").json() == {"status": "loading", "model": None}
+    assert client.get("/v1/models").json()["data"] == []
+
+
+def test_the_same_request_sent_again_is_taken_once(serve: Serve) -> None:
+    served = serve()
+    answers = [
+        served.client.post("/v1/videos", json=body(), headers={"Idempotency-Key": "k"}).json()["id"] for _ in range(2)
+    ]
+    assert answers[0] == answers[1]
+    served.when_ended(answers[0])
+    assert len(served.maker.made) == 1
+
+
+def test_all_examples_of_the_openapi_page_work(serve: Serve) -> None:
+    served = serve()
+    described = served.client.get("/openapi.json").json()
+    num_sent = 0
+    for address in ("/v1/videos", "/v1/videos/sync"):
+        content = described["paths"][address]["post"]["requestBody"]["content"]
+        for example in content["application/json"]["examples"].values():
+            answer = served.client.post(address, json=example["value"])
+            assert answer.status_code == 200, answer.text
+            num_sent += 1
+    assert num_sent == 4
+    remix = described["paths"]["/v1/videos/{video_id}/remix"]["post"]["requestBody"]["content"]["application/json"]
+    video_id = served.client.get("/v1/videos").json()["data"][0]["id"]
+    assert served.client.post(f"/v1/videos/{video_id}/remix", json=remix["example"]).status_code == 200
+
+
+def test_pages_load_nothing_from_outside(serve: Serve) -> None:
+    client = serve().client
+    for address in ("/", "/docs", "/static/docs.js", "/static/docs.css"):
+        page = client.get(address)
+        assert page.status_code == 200
+        assert "//" not in page.text.replace("// Shows", "").replace("http://", "//") or address.endswith(".js")
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_metrics_count_what_happened(serve: Serve) -> None:
+    served = serve()
+    video_id = served.ask()["id"]
+    served.when_ended(video_id)
+    text = served.client.get("/metrics").text
+    assert 'ingredients_videos{status="completed"} 1.0' in text
+    assert "ingredients_making_seconds_total 0.25" in text
+    assert 'ingredients_requests_total{method="POST",route="/v1/videos",status="200"} 1.0' in text
+    assert 'route="/v1/videos/{video_id}"' in text
+    assert video_id not in text

@@ -1,0 +1,133 @@
+"""Something that makes videos without a model: colours that depend on the request, a step at a time.
+
+It also runs as a process of its own, `python -m tests.generation.hand_maker STORE PORT_FILE`: a whole server, whose
+start costs little, for tests that kill it.
+"""
+
+import dataclasses
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.warnings_told import Notice
+from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
+from ingredients.generation.request import StudioRequest
+from ingredients.media.provenance import Provenance
+from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.video_shape import VideoGeometry, VideoShape
+
+FACTS = ModelFacts(
+    name="by-hand",
+    geometry=VideoGeometry(
+        spatial_ratio=4,
+        temporal_ratio=4,
+        patch_size=2,
+        own_shape=VideoShape(height=32, width=48, num_frames=9),
+    ),
+    sampling=SamplingSettings(num_inference_steps=3),
+    reads_photographs=False,
+    has_judge=True,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HandPerson:
+    name: str
+    found: bool | None = True
+    similarity: float | None = 0.91239
+    distance: float | None = None
+    verdict: str = "found, similarity 0.91"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HandVideo:
+    frames: UInt8Array
+    people: Sequence[HandPerson]
+    provenance: Provenance
+    judge: str | None = "model"
+    seconds: float = 0.25
+    notices: Sequence[str] = ("A word is not known.",)
+
+    def contact_sheet(self, *, with_prompt: bool = True) -> UInt8Array:
+        return np.concatenate(self.frames, axis=1)
+
+    def routing_sheet(self) -> UInt8Array | None:
+        return self.frames[0]
+
+
+class HandMaker:
+    """Remembers what it made; may wait at each step until somebody lets it go on."""
+
+    def __init__(self, *, seconds_a_step: float = 0.0, waits: bool = False) -> None:
+        self.facts = FACTS
+        self.made: list[StudioRequest] = []
+        self.go_on = threading.Event()
+        self.error: Exception | None = None
+        self._seconds_a_step = seconds_a_step
+        if not waits:
+            self.go_on.set()
+
+    def make(
+        self,
+        request: StudioRequest,
+        *,
+        on_step: OnStep | None = None,
+        notice: Notice | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+        **_: Any,
+    ) -> HandVideo:
+        request.check()
+        shape = self.facts.geometry.shape(height=request.height, width=request.width, num_frames=request.num_frames)
+        steps = request.sampling.get("num_inference_steps") or self.facts.sampling.num_inference_steps
+        generator = np.random.default_rng(abs(request.seed))
+        for step in range(1, steps + 1):
+            time.sleep(self._seconds_a_step)
+            preview = StepPreview(
+                frames=generator.integers(0, 255, (3, 8, 12, 3), dtype=np.uint8),
+                routing_map=generator.integers(-1, len(request.people), (3, 4, 6)),
+            )
+            if on_step is not None:
+                on_step(StepDone(step=step, total=steps, seconds_left=float(steps - step), preview=preview))
+            while not self.go_on.wait(0.01):
+                if is_cancelled is not None and is_cancelled():
+                    break
+            if is_cancelled is not None and is_cancelled():
+                raise CancelledError(f"The video was cancelled after step {step} of {steps}.")
+        if self.error is not None:
+            raise self.error
+        self.made.append(request)
+        people = [person for person in request.people if isinstance(person, IdentityPhotos)]
+        return HandVideo(
+            frames=generator.integers(0, 255, (shape.num_frames, shape.height, shape.width, 3), dtype=np.uint8),
+            people=[HandPerson(name=person.name) for person in people],
+            provenance=Provenance(
+                model="by-hand",
+                seed=request.seed,
+                people=tuple(person.name for person in people),
+                prompt=request.prompt,
+            ),
+        )
+
+
+def main(store: str, port_file: str, seconds_a_step: str = "0.02") -> None:
+    from ingredients.apps.server.run import run_server
+    from ingredients.core.files import write_text
+
+    run_server(
+        Path(store),
+        lambda: HandMaker(seconds_a_step=float(seconds_a_step)),
+        port=0,
+        on_listening=lambda address: write_text(Path(port_file), address),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
