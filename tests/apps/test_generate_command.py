@@ -13,12 +13,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
-from ingredients.apps import video_files
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import PhotographError, UserInputError
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.faces import dlib_faces
-from ingredients.generation import studio
+from ingredients.generation import result_files, studio
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
 from ingredients.models.state_dict_adapter import to_published
@@ -233,13 +232,13 @@ def test_seeds_may_be_listed_in_any_way(generate: Generate, form: tuple[str, ...
 
 def test_a_video_is_enlarged_by_whole_pixels(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[UInt8Array] = []
-    write = video_files.write_video
+    write = result_files.write_video
 
     def keeping(path: Path, frames: UInt8Array, **options: Any) -> None:
         written.append(frames)
         write(path, frames, **options)
 
-    monkeypatch.setattr(video_files, "write_video", keeping)
+    monkeypatch.setattr(result_files, "write_video", keeping)
     plain, large = generate("--json"), generate("--json", "--scale", "3")
     assert large.exit_code == 0, large.output
     before, after = (json.loads(result.stdout) for result in (plain, large))
