@@ -18,6 +18,7 @@ _CHEAP: Mapping[str, tuple[str, ...]] = {
 }
 _COSTLY: Mapping[str, tuple[str, ...]] = {
     "cut": ("Cut",),
+    "text": ("Text",),
 }
 """Files of this folder and the steps in them: they are imported when they are used, as some bring networks along."""
 

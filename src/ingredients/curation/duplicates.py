@@ -26,6 +26,10 @@ _BAND_BYTES = 2
 """A hash is found again by any two bytes of it that are the same."""
 
 _CHANGE_SECONDS = 0.25
+_LEAST_SPREAD = 2.0
+_MARKED = 0.2
+"""Part of the picture that a mark or a subtitle may cover in one of two clips and not in the other."""
+
 _MOST_ALIKE = 64
 """Clips that are held against one, the most alike first."""
 
@@ -155,21 +159,25 @@ def _difference(
     second = second[np.minimum(places.round().astype(int), len(second) - 1)]
     first, second = _levelled(first), _levelled(second)
     least = max(int(min(len(first), len(second)) * config.min_overlap), 2)
+    spread = float(np.mean([first.std(), second.std()]))
+    first, second = (each * (spread / max(float(each.std()), _LEAST_SPREAD)) for each in (first, second))
     best, best_change = np.inf, 0.0
     step = max(round(rate * _CHANGE_SECONDS), 1)
     for offset in range(least - len(second), len(first) - least + 1):
         start, end = max(offset, 0), min(len(first), offset + len(second))
         mine_now, theirs_now = first[start:end], second[start - offset : end - offset]
-        difference = float(np.abs(mine_now - theirs_now).mean())
-        if difference < best:
-            best = difference
-            best_change = float(np.abs(mine_now[step:] - mine_now[:-step]).mean()) if len(mine_now) > step else 0.0
+        apart = np.abs(mine_now - theirs_now).mean(axis=0)
+        is_clear = apart <= np.quantile(apart, 1 - _MARKED)  # without the places of a mark or a subtitle
+        if apart[is_clear].mean() < best:
+            best = float(apart[is_clear].mean())
+            moved = np.abs(mine_now[step:] - mine_now[:-step])[:, is_clear]
+            best_change = float(moved.mean()) if len(moved) else 0.0
     limit = min(config.max_difference, max(config.max_changed * best_change, config.noise))
     return f"{best:.2g} grey levels apart (limit {limit:.2g})" if best <= limit else None
 
 
 def _levelled(thumbs: Float32Array) -> Float32Array:
-    """Thumbnails of the same mean, whatever the exposure."""
+    """Thumbnails of the same mean, whatever the exposure; their contrast is made the same for the whole clip."""
     levelled: Float32Array = thumbs - thumbs.mean(axis=(1, 2), keepdims=True)
     return levelled
 
