@@ -216,6 +216,25 @@ class CutConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceConfig:
+    """What the data set should be made of."""
+
+    most_of_one_kind: Share = 1.0
+    """Largest part of all clips that may show one action at one place; more are left out by lot. Off, as a small data
+    set can spare none. The paper balanced its topics (4.1), and gives no number."""
+
+    target: tuple[str, ...] = ()
+    """Wanted shares such as `people=2:0.7` or `place=beach:0.1`, from which each clip gets a weight."""
+
+    held_out_share: Share = 0.0
+    """Part of the clips that is put aside as a data set of its own, by people: whoever is in it is in no other clip."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CurationConfig:
     """Everything that decides what becomes of raw videos."""
 
@@ -236,3 +255,6 @@ class CurationConfig:
 
     cut: CutConfig = CutConfig()
     """Which frames are written."""
+
+    balance: BalanceConfig = BalanceConfig()
+    """What the data set is made of."""

@@ -18,6 +18,7 @@ from ingredients.core.config import config_from_dict
 from ingredients.core.files import make_folder, remove_leftovers
 from ingredients.core.json_yaml import NotPlainError, read_json_lines, write_json_lines
 from ingredients.curation import probe
+from ingredients.curation.balance import BalancedClip, balance, topics_of
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.duplicates import HashedClip, clip_thumbs, find_duplicates
 from ingredients.curation.probe import FileState
@@ -122,7 +123,36 @@ def curate(
     _survey_all(curated, num_workers, watcher)
     _drop_duplicates(curated, watcher)
     _annotate_all(curated, num_workers, watcher)
+    _balance(curated, watcher)
     return curated
+
+
+def _balance(curated: Curated, watcher: Watcher) -> None:
+    """Leaves out clips that are too many of their kind, and says which are held out."""
+    of_clip = {clip.clip_id: clip for _, clip in curated.kept}
+    for clip in of_clip.values():
+        clip.topics = topics_of(clip.measured)
+    found = balance(
+        [
+            BalancedClip(
+                clip_id=clip.clip_id,
+                topics=clip.topics,
+                people=[
+                    str(track["person_id"])
+                    for track in clip.measured.get("people", {}).get("tracks", [])
+                    if track.get("person_id") is not None
+                ],
+            )
+            for clip in of_clip.values()
+        ],
+        curated.config.balance,
+    )
+    for clip_id, clip in of_clip.items():
+        clip.rejection = found.rejections.get(clip_id)
+        clip.is_held_out = clip_id in found.held_out
+        clip.weight = found.weights.get(clip_id, 1.0)
+        if clip.rejection is not None:
+            _log(clip, watcher)
 
 
 def _identified(sources: Sequence[Source], work: Path, num_workers: int, watcher: Watcher) -> list[CuratedSource]:

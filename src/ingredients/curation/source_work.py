@@ -90,6 +90,15 @@ class ClipState:
     rejection: Rejection | None = None
     """Why it is left out, if it is."""
 
+    topics: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What it is about (`curation/balance.py`)."""
+
+    weight: float = 1.0
+    """How often it should be drawn, by the wanted distribution."""
+
+    is_held_out: bool = False
+    """Whether it is of the part that nobody of the training part is in."""
+
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class SourceState:

@@ -3,12 +3,13 @@
 metadata.jsonl, videos/, masks/, references/    the data set (`data/clip_folder.py`)
 provenance.jsonl              a line for each of its clips: source, time span, licence, creator, consent
 clips.jsonl, sources.jsonl    a line for every clip and every source, kept or not, and why
+held-out/                     the same for clips of people who are in no other one, where some were asked for
 """
 
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from ingredients.data.clip_folder import write_metadata
 from ingredients.data.schema import ClipRecord, PersonTrack
 
 CLIPS_NAME, SOURCES_NAME, PROVENANCE_NAME = "clips.jsonl", "sources.jsonl", "provenance.jsonl"
+HELD_OUT_NAME = "held-out"
 _FOLDERS = ("videos", "masks", "references")
 
 
@@ -30,15 +32,26 @@ def write_data_set(folder: Path, curated: Curated) -> list[ClipRecord]:
 
     Files of clips that an earlier run had and this one has not are removed.
 
+    Returns:
+        The records of the training part.
+
     Raises:
         OutputError: if it cannot be written.
     """
-    for name in _FOLDERS:
-        make_folder(folder / name)
-    records = [_record(folder, curated, source, clip) for source, clip in curated.kept]
+    records = _write_part(folder, curated, [pair for pair in curated.kept if not pair[1].is_held_out])
+    held_out = [pair for pair in curated.kept if pair[1].is_held_out]
+    if held_out or (folder / HELD_OUT_NAME).is_dir():
+        _write_part(folder / HELD_OUT_NAME, curated, held_out)
     write_json_lines(folder / SOURCES_NAME, (_source_line(source) for source in curated.sources))
     write_json_lines(folder / CLIPS_NAME, (_clip_line(source, clip) for source, clip in curated.clips))
-    write_json_lines(folder / PROVENANCE_NAME, (_provenance_line(source, clip) for source, clip in curated.kept))
+    return records
+
+
+def _write_part(folder: Path, curated: Curated, clips: Sequence[tuple[CuratedSource, ClipState]]) -> list[ClipRecord]:
+    for name in _FOLDERS:
+        make_folder(folder / name)
+    records = [_record(folder, curated, source, clip) for source, clip in clips]
+    write_json_lines(folder / PROVENANCE_NAME, (_provenance_line(source, clip) for source, clip in clips))
     write_metadata(folder, records)
     named = {path for record in records for path in record.files}
     for name in _FOLDERS:
@@ -120,6 +133,7 @@ def _clip_line(source: CuratedSource, clip: ClipState) -> dict[str, Any]:
         "start_seconds": round(clip.span.start_seconds, 4),
         "end_seconds": round(clip.span.end_seconds, 4),
         **_verdict(clip.rejection),
+        "held_out": clip.is_held_out,
         "measured": scalars(clip.measured),
     }
 
@@ -131,6 +145,8 @@ def _provenance_line(source: CuratedSource, clip: ClipState) -> dict[str, Any]:
         "source_digest": source.digest,
         "start_seconds": round(clip.span.start_seconds, 4),
         "end_seconds": round(clip.span.end_seconds, 4),
+        "topics": dict(clip.topics),
+        "weight": clip.weight,
         "said": dict(source.source.provenance),
     }
 
