@@ -19,13 +19,14 @@ from scipy.optimize import linear_sum_assignment
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import MissingDependencyError
 from ingredients.core.protocols import Face
-from ingredients.evaluation.judge import Judge, track_faces
+from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import JUDGE_FOLDER, load_model_judge
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceReader
 from ingredients.faces.drawn_face_stack import load_judge_detector
 from ingredients.faces.face_choice import without_flat
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.faces.tracking import track_faces
 
 JudgeName: TypeAlias = Literal["model", "dlib"]
 

@@ -28,6 +28,7 @@ from ingredients.training.small_world.faces.detector import train_detector, trai
 from ingredients.training.small_world.faces.image_encoder import train_image_encoder
 from ingredients.training.small_world.faces.picture_kind import train_close_ups, train_picture_kind
 from ingredients.training.small_world.faces.recognition import train_judge, train_recogniser
+from ingredients.training.small_world.faces.segmenter import train_segmenter
 from ingredients.training.small_world.folders import TrainedParts, drawn_clips, load_clip_encoder, part_folder
 from ingredients.training.small_world.pack import pack, unpack
 from ingredients.training.small_world.settings import (
@@ -183,6 +184,7 @@ PARTS: dict[str, WorldPart] = {
             makes="the judge of actions and expressions, which only measures",
             train=train_acting_judge,
         ),
+        WorldPart(name="sam", makes="a small SAM, which masks faces in curation", train=train_segmenter),
         WorldPart(name="text-encoder", makes="the tokenizer and the text encoder", train=train_text_encoder),
         WorldPart(name="vae", makes="the causal video VAE", train=train_vae),
         WorldPart(

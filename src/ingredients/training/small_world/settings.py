@@ -17,6 +17,7 @@ from ingredients.training.small_world.faces.settings import (
     JudgeTrainingConfig,
     PictureKindTrainingConfig,
     RecogniserTrainingConfig,
+    SegmenterTrainingConfig,
     close_up_config,
     judge_detector_config,
 )
@@ -394,6 +395,7 @@ PART_SETTINGS: dict[str, PartSettings] = {
     "judge": PartSettings(config_type=JudgeTrainingConfig, minutes_key="recognition.trainer.minutes"),
     "judge-detector": PartSettings(config_type=DetectorTrainingConfig, defaults=judge_detector_config),
     "acting-judge": PartSettings(config_type=ActingTrainingConfig),
+    "sam": PartSettings(config_type=SegmenterTrainingConfig),
     "text-encoder": PartSettings(config_type=TextEncoderConfig),
     "vae": PartSettings(config_type=VaeConfig),
     "vae-decoder": PartSettings(config_type=VaeConfig, defaults=decoder_config),

@@ -355,3 +355,40 @@ class ActingTrainingConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SegmenterTrainingConfig:
+    """Data and loop of the small SAM's training."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=1800,
+            learning_rate=2e-3,
+            weight_decay=0.01,
+            num_warmup_steps=100,
+            max_grad_norm=1.0,
+            ema_decay=0.99,
+            checkpoint_every=100,
+        )
+    )
+    """The loop."""
+
+    augmentation: AugmentationConfig = dataclasses.field(default_factory=AugmentationConfig)
+    """Light, blur and noise."""
+
+    num_scenes: Count = 900
+    """Scenes in the pool, three frames of each, half of each style."""
+
+    batch_size: Width = 16
+    """Pictures in a step, two faces of each."""
+
+    box_error: Annotated[Share, Range(at_most=0.3)] = 0.05
+    """How far an edge of the prompt lies off, as standard deviation in parts of the box."""
+
+    num_validation_scenes: Count = 60
+    """Held-out scenes."""
+
+    def __post_init__(self) -> None:
+        """Checks counts."""
+        check_ranges(self)

@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from ingredients.evaluation.judge import TrackingConfig, track_faces
+from ingredients.faces.tracking import TrackingConfig, bridge_gaps, track_faces
 from tests.evaluation.stand_ins import make_face
 
 
@@ -66,3 +67,49 @@ def test_settings_out_of_range_are_refused():
         TrackingConfig(max_size_ratio=0.5)
     with pytest.raises(ValueError, match="min_frames at least 1"):
         TrackingConfig(min_frames=0)
+
+
+def looks(*numbers: int) -> np.ndarray:
+    """(N, 3): people of orthogonal looks."""
+    return np.eye(3, dtype=np.float32)[list(numbers)]
+
+
+def test_with_embeddings_nobody_becomes_somebody_else_behind_whom_he_passed():
+    """Two faces meet in one place, where one hides the other, and go back to where they came from."""
+    places = [20, 30, 40, 50, 40, 30, 20]
+    frames, embeds = [], []
+    for place in places:
+        hidden = place == 50
+        frames.append([face_at(place)] if hidden else [face_at(place), face_at(100 - place)])
+        embeds.append(looks(0) if hidden else looks(0, 1))
+    tracks = track_faces(frames, embeds_by_frame=embeds)
+    assert [track.frame_indices for track in tracks] == [[0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 4, 5, 6]]
+    assert [track.mean_embed.argmax() for track in tracks] == [0, 1]
+
+
+def test_with_embeddings_who_comes_back_elsewhere_goes_on_and_others_do_not():
+    frames = [[face_at(20)]] * 3 + [[]] * 9 + [[face_at(90)]] * 3
+    assert len(track_faces(frames)) == 2
+    same = [looks(0)] * 3 + [looks()] * 9 + [looks(0)] * 3
+    (track,) = track_faces(frames, embeds_by_frame=same)
+    assert track.frame_indices == [0, 1, 2, 12, 13, 14]
+    assert len(track.faces) == len(track.embeds) == 6
+    other = [looks(0)] * 3 + [looks()] * 9 + [looks(1)] * 3
+    assert len(track_faces(frames, embeds_by_frame=other)) == 2
+
+
+def test_two_who_are_there_at_once_are_never_one_however_alike():
+    tracks = track_faces([[face_at(20), face_at(80)]] * 4, embeds_by_frame=[looks(0, 0)] * 4)
+    assert [track.frame_indices for track in tracks] == [[0, 1, 2, 3]] * 2
+
+
+def test_gaps_are_bridged_up_to_their_limit_and_not_at_the_ends():
+    there = np.array([0, 1, 0, 0, 1, 0, 0, 0, 1, 0], bool)
+    assert bridge_gaps(there, 2).astype(int).tolist() == [0, 1, 1, 1, 1, 0, 0, 0, 1, 0]
+    assert bridge_gaps(there, 0).tolist() == there.tolist()
+    assert not bridge_gaps(np.zeros(4, bool), 5).any()
+
+
+def test_likenesses_out_of_order_are_refused():
+    with pytest.raises(ValueError, match="first not above the second"):
+        TrackingConfig(min_likeness=0.7, join_likeness=0.5)

@@ -1,0 +1,198 @@
+"""Masks of faces from their boxes: SAM and SAM 2 of transformers, and the box itself.
+
+A segmenter gives a number for each pixel and face, above 0 where it rather takes the pixel for the face; which
+threshold is best is a question of its own (the paper, Figure 7, takes -2).
+
+Legend: N faces, H/W pixels of the picture, S side of the network's square, h/w of its masks.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import (
+    Sam2Model,
+    SamConfig,
+    SamMaskDecoderConfig,
+    SamModel,
+    SamPromptEncoderConfig,
+    SamVisionConfig,
+)
+
+from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.model_files import building_from, read_json
+from ingredients.faces.weights import load_weights, save_weights
+
+_CONFIG_NAME, _WEIGHTS_NAME = "config.json", "model.safetensors"
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, which SAM and SAM 2 were trained with
+_SURE = 20.0
+
+
+class FaceSegmenter(Protocol):
+    """Says which pixels belong to a face."""
+
+    def segment(self, image: UInt8Array, boxes: Float32Array) -> Float32Array:
+        """Logits (N, H, W) of the faces in boxes (N, 4), in pixels of an RGB image (H, W, 3)."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BoxSegmenter:
+    """A `FaceSegmenter` that takes the whole box: the paper's Table 3 compares it with masks."""
+
+    def segment(self, image: UInt8Array, boxes: Float32Array) -> Float32Array:
+        """Logits (N, H, W)."""
+        height, width = image.shape[:2]
+        columns, rows = np.arange(width) + 0.5, np.arange(height) + 0.5
+        across = (columns >= boxes[:, :1]) & (columns < boxes[:, 2:3])  # (N, W)
+        down = (rows >= boxes[:, 1:2]) & (rows < boxes[:, 3:4])  # (N, H)
+        return np.where(down[:, :, None] & across[:, None], _SURE, -_SURE).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class SamSegmenter:
+    """SAM (Kirillov et al. 2023), prompted by boxes: a `FaceSegmenter`."""
+
+    model: SamModel
+    """In evaluation mode."""
+
+    @torch.no_grad()
+    def segment(self, image: UInt8Array, boxes: Float32Array) -> Float32Array:
+        """Logits (N, H, W)."""
+        height, width = image.shape[:2]
+        if not len(boxes):
+            return np.zeros((0, height, width), np.float32)
+        side = int(self.model.config.vision_config.image_size)
+        pixel_values, (rows, columns) = fit_into_square(_as_batch(image), side)
+        scale = torch.tensor([columns / width, rows / height] * 2)
+        predicted = (
+            self.model(
+                pixel_values=sam_pixel_values(pixel_values, (rows, columns)).to(self.model.device, self.model.dtype),
+                input_boxes=(torch.from_numpy(boxes).float() * scale)[None].to(self.model.device),
+                multimask_output=False,
+            )
+            .pred_masks.float()
+            .cpu()
+        )  # (1, N, 1, h, w)
+        logits = enlarge_logits(predicted[0], side)[:, :, :rows, :columns]
+        return _resized(logits, height, width)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Sam2Segmenter:
+    """SAM 2 (Ravi et al. 2024) on single frames, prompted by boxes: a `FaceSegmenter`."""
+
+    model: Sam2Model
+    """In evaluation mode."""
+
+    @torch.no_grad()
+    def segment(self, image: UInt8Array, boxes: Float32Array) -> Float32Array:
+        """Logits (N, H, W)."""
+        height, width = image.shape[:2]
+        if not len(boxes):
+            return np.zeros((0, height, width), np.float32)
+        side = int(self.model.config.prompt_encoder_config.image_size)
+        pixel_values = F.interpolate(_as_batch(image), size=(side, side), mode="bilinear", antialias=True)
+        scale = torch.tensor([side / width, side / height] * 2)
+        predicted = (
+            self.model(
+                pixel_values=sam_pixel_values(pixel_values, (side, side)).to(self.model.device, self.model.dtype),
+                input_boxes=(torch.from_numpy(boxes).float() * scale)[None].to(self.model.device),
+                multimask_output=False,
+            )
+            .pred_masks.float()
+            .cpu()
+        )  # (1, N, 1, h, w)
+        return _resized(predicted[0], height, width)
+
+
+def _as_batch(image: UInt8Array) -> Tensor:
+    """(1, 3, H, W) in 0..1."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def _resized(logits: Tensor, height: int, width: int) -> Float32Array:
+    resized: Float32Array = F.interpolate(logits, size=(height, width), mode="bilinear", antialias=True)[:, 0].numpy()
+    return resized
+
+
+def fit_into_square(pictures: Tensor, side: int) -> tuple[Tensor, tuple[int, int]]:
+    """Scales pictures (B, 3, H, W) so that the longer side is `side`, as SAM does, and pads below and at the right.
+
+    Returns:
+        (B, 3, S, S), and how many of its rows and columns are picture.
+    """
+    height, width = pictures.shape[-2:]
+    scale = side / max(height, width)
+    rows, columns = max(round(height * scale), 1), max(round(width * scale), 1)
+    if (rows, columns) != (height, width):
+        pictures = F.interpolate(pictures, size=(rows, columns), mode="bilinear", antialias=True)
+    return F.pad(pictures, (0, side - columns, 0, side - rows)), (rows, columns)
+
+
+def sam_pixel_values(pictures: Tensor, inside: tuple[int, int]) -> Tensor:
+    """Pictures (B, 3, S, S) in 0..1 as the network reads them: normalised, and 0 beyond the picture itself."""
+    mean, deviation = (torch.tensor(values)[None, :, None, None] for values in (_MEAN, _DEVIATION))
+    normalised = (pictures - mean) / deviation
+    rows, columns = inside
+    normalised[:, :, rows:] = 0.0
+    normalised[:, :, :, columns:] = 0.0
+    return normalised
+
+
+def enlarge_logits(logits: Tensor, side: int) -> Tensor:
+    """Logits (N, 1, h, w) of SAM's masks over the whole square (N, 1, S, S)."""
+    return F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def small_sam_config() -> SamConfig:
+    """A SAM of 0.2 million parameters for the drawn world: 128 pixels instead of 1024, 4 layers instead of 12."""
+    side, patch, width = 128, 8, 32
+    return SamConfig(
+        vision_config=SamVisionConfig(
+            hidden_size=64,
+            output_channels=width,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            image_size=side,
+            patch_size=patch,
+            window_size=4,
+            global_attn_indexes=[1, 3],
+            mlp_dim=128,
+            num_pos_feats=width // 2,
+        ).to_dict(),
+        prompt_encoder_config=SamPromptEncoderConfig(
+            hidden_size=width, image_size=side, patch_size=patch, mask_input_channels=4
+        ).to_dict(),
+        mask_decoder_config=SamMaskDecoderConfig(
+            hidden_size=width,
+            mlp_dim=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            iou_head_hidden_dim=width,
+            iou_head_depth=2,
+        ).to_dict(),
+    )
+
+
+def save_small_sam(model: SamModel, folder: Path) -> None:
+    """Writes a folder with its configuration and its weights in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.to_json_file(folder / _CONFIG_NAME, use_diff=True)
+    save_weights(model, folder / _WEIGHTS_NAME)
+
+
+def load_small_sam(folder: Path) -> SamSegmenter:
+    """Reads such a folder.
+
+    Raises:
+        ModelFolderError: if it is missing or damaged.
+    """
+    with building_from(folder / _CONFIG_NAME, "a SAM"):
+        model = SamModel(SamConfig(**read_json(folder / _CONFIG_NAME)))
+    load_weights(model, folder / _WEIGHTS_NAME)
+    return SamSegmenter(model.eval())
