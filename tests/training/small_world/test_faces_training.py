@@ -18,6 +18,7 @@ from ingredients.faces.network_settings import (
     RecogniserConfig,
 )
 from ingredients.faces.picture_kind import CloseUpClassifier
+from ingredients.faces.segmenters import load_small_sam
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.small_world.faces.detector import DetectorStage, train_detector, train_judge_detector
 from ingredients.training.small_world.faces.image_encoder import train_image_encoder
@@ -29,6 +30,7 @@ from ingredients.training.small_world.faces.picture_kind import (
     train_picture_kind,
 )
 from ingredients.training.small_world.faces.recognition import train_judge, train_recogniser
+from ingredients.training.small_world.faces.segmenter import train_segmenter
 from ingredients.training.small_world.faces.settings import (
     DetectorTrainingConfig,
     ImageEncoderTrainingConfig,
@@ -36,6 +38,7 @@ from ingredients.training.small_world.faces.settings import (
     PictureKindTrainingConfig,
     RecogniserTrainingConfig,
     RecognitionTrainingConfig,
+    SegmenterTrainingConfig,
     close_up_config,
     judge_detector_config,
 )
@@ -241,3 +244,22 @@ def test_pieces_from_close_up_are_learnt_beside_wholes() -> None:
     assert abs(whole - piece).mean() > 5
     wholes_alone = dataclasses.replace(config, picture_kind=PictureKindConfig(crop_size=16))
     assert render_pool(wholes_alone)["OTHER_STYLE"].shape == (6, 1, 16, 16, 3)
+
+
+def test_a_small_sam_learns_where_faces_are(tmp_path: Path) -> None:
+    """A few steps on a few scenes lower the loss, and what is left is a folder that masks faces."""
+    config = SegmenterTrainingConfig(
+        trainer=dataclasses.replace(_trainer(20), learning_rate=5e-3),
+        num_scenes=6,
+        batch_size=3,
+        num_validation_scenes=3,
+        box_error=0.02,
+    )
+    metrics = train_segmenter(config, tmp_path, show=False)
+    assert metrics.keys() >= {"intersection_over_union_at_-2", "intersection_over_union_at_0"}
+    logged = [json.loads(line) for line in (tmp_path / "sam" / "log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in logged if "loss" in line]
+    assert np.mean(losses[-3:]) < 0.9 * losses[0]
+    segmenter = load_small_sam(tmp_path / "sam" / "segmenter")
+    logits = segmenter.segment(np.zeros((40, 60, 3), np.uint8), np.array([[5, 5, 30, 30]], np.float32))
+    assert logits.shape == (1, 40, 60)

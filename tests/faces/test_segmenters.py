@@ -1,0 +1,110 @@
+"""Masks from boxes: sizes and places, against the networks themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from transformers import Sam2Config, Sam2Model, SamModel
+from transformers.models.sam2.configuration_sam2 import Sam2HieraDetConfig, Sam2VisionConfig
+
+from ingredients.core.errors import ModelFolderError
+from ingredients.faces.segmenters import (
+    BoxSegmenter,
+    Sam2Segmenter,
+    SamSegmenter,
+    load_small_sam,
+    save_small_sam,
+    small_sam_config,
+)
+
+MEAN, DEVIATION = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
+
+
+@pytest.fixture(scope="module")
+def sam() -> SamModel:
+    torch.manual_seed(0)
+    return SamModel(small_sam_config()).eval()
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_a_box_is_its_own_mask() -> None:
+    logits = BoxSegmenter().segment(picture(10, 14), np.array([[2, 3, 5, 9], [0, 0, 14, 10]], np.float32))
+    assert logits.shape == (2, 10, 14)
+    rows, columns = np.nonzero(logits[0] > 0)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 8, 2, 4)
+    assert (logits[1] > 0).all()
+
+
+def test_a_square_picture_is_what_the_network_reads(sam: SamModel) -> None:
+    image, boxes = picture(128, 128), np.array([[10, 20, 60, 90], [70, 5, 120, 64], [0, 0, 9, 9]], np.float32)
+    pixel_values = ((torch.from_numpy(image) / 255 - MEAN) / DEVIATION).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        plain = sam(
+            pixel_values=pixel_values, input_boxes=torch.from_numpy(boxes)[None], multimask_output=False
+        ).pred_masks[0]
+    expected = F.interpolate(plain, size=(128, 128), mode="bilinear", align_corners=False)[:, 0]
+    np.testing.assert_allclose(SamSegmenter(sam).segment(image, boxes), expected.numpy(), atol=1e-4)
+
+
+def test_boxes_go_with_the_picture_when_it_is_scaled(sam: SamModel) -> None:
+    """Twice as large a picture of the same gets the same mask, twice as large."""
+    small, boxes = picture(64, 128), np.array([[10, 20, 60, 60]], np.float32)
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    first = SamSegmenter(sam).segment(small, boxes)
+    second = SamSegmenter(sam).segment(large, 2 * boxes)
+    assert second.shape == (1, 128, 256)
+    pooled = second.reshape(1, 64, 2, 128, 2).mean((2, 4))
+    np.testing.assert_allclose(pooled, first, atol=0.05 * float(np.ptp(first)) + 1e-3)
+
+
+def test_nobody_gives_no_masks(sam: SamModel) -> None:
+    assert SamSegmenter(sam).segment(picture(33, 50), np.zeros((0, 4), np.float32)).shape == (0, 33, 50)
+
+
+def test_what_is_saved_is_what_is_loaded(sam: SamModel, tmp_path: Path) -> None:
+    save_small_sam(sam, tmp_path / "segmenter")
+    image, boxes = picture(85, 128), np.array([[10, 20, 60, 80]], np.float32)
+    again = load_small_sam(tmp_path / "segmenter")
+    np.testing.assert_allclose(again.segment(image, boxes), SamSegmenter(sam).segment(image, boxes), atol=0.02)
+    (tmp_path / "segmenter" / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelFolderError, match=r"model\.safetensors"):
+        load_small_sam(tmp_path / "segmenter")
+    with pytest.raises(ModelFolderError, match=r"config\.json"):
+        load_small_sam(tmp_path / "gone")
+
+
+def test_sam_2_is_prompted_in_its_own_square() -> None:
+    """A tiny one of the same class: masks of the picture's size, and a box of the whole picture in whatever form."""
+    torch.manual_seed(0)
+    hiera = Sam2HieraDetConfig(
+        hidden_size=8,
+        num_attention_heads=1,
+        blocks_per_stage=[1, 1, 2, 1],
+        embed_dim_per_stage=[8, 16, 32, 64],
+        num_attention_heads_per_stage=[1, 1, 2, 2],
+        global_attention_blocks=[3],
+        image_size=[64, 64],
+        window_positional_embedding_background_size=[4, 4],
+    )
+    vision = Sam2VisionConfig(
+        backbone_config=hiera.to_dict(),
+        backbone_channel_list=[64, 32, 16, 8],
+        backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
+        fpn_hidden_size=16,
+    )
+    config = Sam2Config(
+        vision_config=vision.to_dict(),
+        prompt_encoder_config={"hidden_size": 16, "image_size": 64, "patch_size": 16},
+        mask_decoder_config={"hidden_size": 16, "mlp_dim": 16, "num_attention_heads": 2, "iou_head_hidden_dim": 16},
+    )
+    segmenter = Sam2Segmenter(Sam2Model(config).eval())
+    image = picture(40, 60)
+    logits = segmenter.segment(image, np.array([[0, 0, 60, 40], [5, 5, 30, 30]], np.float32))
+    assert logits.shape == (2, 40, 60)
+    assert np.isfinite(logits).all()
+    assert (logits[0] != logits[1]).any()
