@@ -12,7 +12,7 @@ import typer
 from ingredients.apps import calibrate_command
 from ingredients.apps.output_options import Overwrite
 from ingredients.apps.sampling_options import finite
-from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
+from ingredients.apps.terminal import IngredientsGroup, is_given, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 from ingredients.training.small_world import PART_NAMES
@@ -46,20 +46,47 @@ app = typer.Typer(
 
 @app.command(
     help=with_examples(
-        "Draws a photo of one drawn person. The same seed is the same person; --photo-seed takes another photo.",
+        "Draws a photo of one drawn person. The same seed is the same person; --photo-seed takes another photo. With "
+        "--like, the person is drawn who is most like that of a photograph, as near as the drawn world's few features "
+        "come; with --beside, both are shown side by side, to be corrected by --feature.",
         "ingredients world portrait --seed 7",
         "ingredients world portrait --seed 7 --photo-seed 2 --output ana-again.png",
+        "ingredients world portrait --like ana.jpg --output ana-drawn.png --beside ana-both.png",
+        "ingredients world portrait --like ana.jpg --feature hair_colour=ginger --feature glasses=round",
     )
 )
 def portrait(
+    *,
+    context: typer.Context,
     seed: Annotated[int, typer.Option(help="Who: any integer.")] = 0,
     photo_seed: Annotated[
         int | None, typer.Option(help="Which photo: pose, expression, light, backdrop. Default: the same as --seed.")
     ] = None,
     split: SplitOption = "eval",
     size: Annotated[int, typer.Option(min=32, max=4096, help="Side of the photo in pixels.")] = 256,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[#FACE]",
+            help="A photograph of whom to draw, instead of --seed; dlib finds the face "
+            '(pip install "ingredients\\[dlib]"). #FACE says which of several.',
+        ),
+    ] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="A feature of the drawing to be set by hand, with --like. Repeat it for more."
+        ),
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_path, metavar="FILE.png", help="Picture to write, with --like: photograph and drawing."
+        ),
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option(parser=parse_path, help="File to write. Default: portrait-SEED.png.")
+        Path | None,
+        typer.Option(parser=parse_path, help="File to write. Default: portrait-SEED.png, or PHOTO-drawn.png."),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -67,10 +94,70 @@ def portrait(
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.world import render_portrait, sample_identity
 
+    if like is not None:
+        for name in ("seed", "split"):
+            if is_given(context, name):
+                raise UserInputError(f"--{name} says whom to draw, as --like does; leave one of the two out.")
+        _draw_like(
+            like,
+            features=feature or [],
+            photo_seed=photo_seed,
+            size=size,
+            output=output,
+            beside=beside,
+            overwrite=overwrite,
+        )
+        return
+    if feature or beside is not None:
+        raise UserInputError("--feature and --beside go with --like, which names a photograph.")
     output = check_picture_path(output or Path(f"portrait-{seed}.png"), overwrite=overwrite)
     photo_seed = seed if photo_seed is None else photo_seed
     write_picture(output, render_portrait(sample_identity(seed, split), photo_seed, size=size).image)
     show(output)
+
+
+def _draw_like(
+    photo: str,
+    *,
+    features: list[str],
+    photo_seed: int | None,
+    size: int,
+    output: Path | None,
+    beside: Path | None,
+    overwrite: bool,
+) -> None:
+    """Draws the person of a photograph, and says what was measured and what is a guess."""
+    from ingredients.apps.generate_command import parse_photos
+    from ingredients.core.files import check_not_an_input
+    from ingredients.generation.likeness_features import check_features
+    from ingredients.media.photos import load_photo
+    from ingredients.media.pictures import check_picture_path, write_picture
+
+    [[file]] = parse_photos([f"photo={photo}"]).values()
+    pairs = [each.partition("=")[::2] for each in features]
+    by_hand = {name.strip(): value.strip() for name, value in pairs}
+    check_features(by_hand)
+    output = output or Path(f"{file.path.stem}-drawn.png")
+    outputs = [output] if beside is None else [output, beside]
+    for each in outputs:
+        check_not_an_input(check_picture_path(each, overwrite=True), [file.path])
+        check_picture_path(each, overwrite=overwrite)
+    if beside is not None and beside.resolve() == output.resolve():
+        raise UserInputError(f"The drawing and the comparison would both be {output}; choose another name for one.")
+    image = load_photo(file.path)
+
+    from ingredients.faces.dlib_faces import DlibFaceDetector  # with PyTorch
+    from ingredients.generation.drawn_likeness import draw_like
+
+    drawn = draw_like(
+        image, DlibFaceDetector(), label=f"the photo {file.path}", choice=file.face or "largest", features=by_hand
+    )
+    picture = drawn.portrait(size=size, seed=photo_seed)
+    write_picture(output, picture)
+    if beside is not None:
+        write_picture(beside, drawn.beside(picture))
+    say(drawn.description)
+    show("\n".join(str(each) for each in outputs))
 
 
 @app.command(

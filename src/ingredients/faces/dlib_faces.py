@@ -76,8 +76,7 @@ class DlibFaceDetector:
         rectangles, scores, _ = self._detector.run(image, _UPSAMPLING, _LOWEST_MARGIN)
         faces = []
         for rectangle, score in zip(rectangles, scores, strict=True):
-            shape = self._predictor(image, rectangle)
-            points = np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float32) + 0.5
+            points = self._outline(image, rectangle)
             faces.append(
                 Face(
                     box=np.array(
@@ -89,6 +88,20 @@ class DlibFaceDetector:
                 )
             )
         return sorted(faces, key=lambda face: -face.area)
+
+    def outline(self, image: UInt8Array, face: Face) -> Float32Array:
+        """The 68 points (68, 2) of a face that was found in an RGB image (H, W, 3).
+
+        They are those of the iBUG 300-W set: 0 to 16 the jaw, to 26 the brows, to 35 the nose, to 47 the eyes, to 67
+        the lips.
+        """
+        left, top, right, bottom = (round(edge) for edge in face.box.tolist())
+        rectangle = self._dlib.rectangle(left, top, right - 1, bottom - 1)
+        return self._outline(np.ascontiguousarray(image), rectangle)
+
+    def _outline(self, image: UInt8Array, rectangle: Any) -> Float32Array:
+        shape = self._predictor(image, rectangle)
+        return np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float32) + np.float32(0.5)
 
 
 class DlibFaceRecogniser:

@@ -1,0 +1,59 @@
+"""People of photographs that come with packages, drawn."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import skimage.data
+
+from ingredients.core.errors import NoFaceError, UserInputError
+from ingredients.faces.dlib_faces import DlibFaceDetector
+from ingredients.generation.drawn_likeness import draw_like
+from ingredients.media.photos import load_photo
+
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+@pytest.fixture(scope="module")
+def detector() -> DlibFaceDetector:
+    return DlibFaceDetector()
+
+
+def test_an_admiral_has_glasses_a_cap_and_a_dark_uniform(detector: DlibFaceDetector) -> None:
+    hopper = draw_like(load_photo(HOPPER), detector, label="a photo")
+    person = hopper.identity
+    assert (person.glasses, person.hat, person.hat_colour) == ("round", "cap", "black")
+    assert (person.shirt, person.shirt_colour, person.beard) == ("collar", "black", "none")
+    assert person.skin in ("rosy", "fair")
+    assert "A drawing" in hopper.description
+    assert hopper.portrait(size=64).shape == (64, 64, 3)
+    assert hopper.beside(hopper.portrait(size=128)).shape[1] > 256
+
+
+def test_an_astronaut_has_fair_skin_and_light_hair_and_no_glasses(detector: DlibFaceDetector) -> None:
+    person = draw_like(np.asarray(skimage.data.astronaut()), detector, label="a photo").identity
+    assert (person.glasses, person.hat, person.beard, person.iris) == ("none", "none", "none", "brown")
+    assert person.skin in ("pale", "fair")
+    assert person.hair_colour == "blond"
+    assert person.shirt_colour == "black"
+
+
+def test_nothing_depends_on_the_size_or_a_little_on_the_turn_of_a_photograph(detector: DlibFaceDetector) -> None:
+    astronaut = np.asarray(skimage.data.astronaut())
+    one = draw_like(astronaut, detector, label="a photo").identity
+    large = draw_like(astronaut.repeat(2, axis=0).repeat(2, axis=1), detector, label="a photo").identity
+    assert (large.skin, large.hair_colour, large.glasses) == (one.skin, one.hair_colour, one.glasses)
+    assert large.eye_spacing == pytest.approx(one.eye_spacing, abs=0.01)
+
+
+def test_features_are_set_by_hand(detector: DlibFaceDetector) -> None:
+    photo = load_photo(HOPPER)
+    person = draw_like(photo, detector, label="a photo", features={"hat": "none", "hair_colour": "grey"}).identity
+    assert (person.hat, person.hat_colour, person.hair_colour) == ("none", "none", "grey")
+    with pytest.raises(UserInputError, match="no feature 'nose_ring'"):
+        draw_like(photo, detector, label="a photo", features={"nose_ring": "gold"})
+    with pytest.raises(UserInputError, match="choose among none, round, square, dark"):
+        draw_like(photo, detector, label="a photo", features={"glasses": "pink"})
+    with pytest.raises(NoFaceError, match="no face in a wall"):
+        draw_like(np.full((64, 64, 3), 90, np.uint8), detector, label="a wall")
