@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,13 @@ import pytest
 
 from ingredients.core.errors import ArgumentError, PromptError
 from ingredients.generation import Studio, StudioRequest
+from ingredients.generation.job_store import JobStore, NewPerson
+from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, JobSettings
 from ingredients.generation.progress import CancelledError, StepDone
+from ingredients.generation.result_files import write_result
+from ingredients.generation.worker import Worker
 from ingredients.media.pictures import write_picture
+from ingredients.media.video import read_video
 from ingredients.world import render_portrait, sample_identity
 from tests.apps.tiny_model import save_tiny_model
 
@@ -63,6 +69,54 @@ def test_each_step_is_told_with_the_time_left(studio: Studio, request_: StudioRe
     studio.make(request_, on_step=told.append)
     assert [(done.step, done.total) for done in told] == [(1, 3), (2, 3), (3, 3)]
     assert [done.seconds_left > 0 for done in told] == [True, True, False]
+
+
+def test_previews_show_each_step_and_change_nothing(studio: Studio, request_: StudioRequest) -> None:
+    request = dataclasses.replace(request_, with_routing_maps=True)
+    told: list[StepDone] = []
+    result = studio.make(request, on_step=told.append, with_previews=True)
+    assert np.array_equal(result.frames, studio.make(request).frames)
+    assert result.routing_maps is not None
+    for done, maps in zip(told, result.routing_maps, strict=True):
+        assert done.preview is not None
+        assert done.preview.frames.shape == (3, 8, 12, 3)
+        assert done.preview.frames.dtype == np.uint8
+        assert done.preview.routing_map is not None
+        assert done.preview.routing_map.shape == maps.shape[1:]
+        assert set(np.unique(done.preview.routing_map)) <= {0, 1}
+    assert not np.array_equal(told[0].preview.frames, told[2].preview.frames)  # type: ignore[union-attr]
+
+
+def test_a_worker_makes_the_same_video_as_the_studio_that_it_owns(
+    studio: Studio, request_: StudioRequest, photos: dict[str, Path], tmp_path: Path
+) -> None:
+    store = JobStore(tmp_path)
+    people = [
+        NewPerson(name=name, photos=((file.read_bytes(), ".png"),), faces=(None,)) for name, file in photos.items()
+    ]
+    settings = JobSettings(prompt=request_.prompt, people=(), seed=request_.seed, sampling=request_.sampling)
+    good, bad = store.add(settings, people), store.add(dataclasses.replace(settings, height=33), people)
+    worker = Worker(store, lambda: studio, name="worker")
+    worker.start()
+    while not all(job.has_ended for job in store.page().jobs):
+        time.sleep(0.05)
+    worker.stop()
+    assert worker.join(60)
+    done, refused = store.get(good.id), store.get(bad.id)
+    assert done is not None
+    assert done.outcome is not None
+    expected = tmp_path / "expected.mp4"
+    result = studio.make(request_)
+    write_result(result, video=expected)
+    assert np.array_equal(read_video(store.folder_of(good.id) / VIDEO).frames, read_video(expected).frames)
+    assert [(person.name, person.verdict) for person in done.outcome.people] == [
+        (person.name, person.verdict) for person in result.people
+    ]
+    assert set(done.outcome.files) == {VIDEO, CONTACT_SHEET, ROUTING_MAP}
+    assert refused is not None
+    assert refused.error is not None
+    assert (refused.error.code, "multiple of" in refused.error.message) == ("shape", True)
+    assert store.facts() == studio.facts
 
 
 def test_a_cancelled_video_ends_at_the_next_step_and_leaves_the_model_ready(

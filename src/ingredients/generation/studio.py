@@ -8,7 +8,7 @@ import dataclasses
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -22,12 +22,13 @@ from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
-from ingredients.generation.progress import CancelledError, OnStep, StepDone
+from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
 from ingredients.media.provenance import Provenance
 from ingredients.model_folders.places import find_model
 from ingredients.pipelines.execution.memory_estimate import VideoDemand
 from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
+from ingredients.pipelines.latent_colours import LatentColours
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
@@ -36,7 +37,7 @@ from ingredients.pipelines.prompts import PromptWarning
 from ingredients.pipelines.video_shape import ShapeWarning, VideoShape
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
 from ingredients.visualisation.layout import identity_colour
-from ingredients.visualisation.routing_maps import routing_map_sheet
+from ingredients.visualisation.routing_maps import majority, routing_map_sheet
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,6 +106,7 @@ class Studio:
         self.people_check = people_check
         self.notices = notices  # what was told while it was loaded
         self._busy = threading.Lock()
+        self._latent_colours: LatentColours | None = None  # fitted when a preview is first asked for
 
     @classmethod
     def load(
@@ -206,6 +208,7 @@ class Studio:
         on_step: OnStep | None = None,
         notice: Notice | None = None,
         is_cancelled: Callable[[], bool] | None = None,
+        with_previews: bool = False,
     ) -> StudioResult:
         """Makes a video and has the judge look for each person in it.
 
@@ -214,6 +217,7 @@ class Studio:
             on_step: told of each denoising step.
             notice: told at once of each thing worth knowing; all are in the result, too.
             is_cancelled: asked after each step, such as `threading.Event().is_set`.
+            with_previews: whether `on_step` is shown what can be seen by then.
 
         Raises:
             CancelledError: if it was cancelled; the studio is ready for the next request.
@@ -228,7 +232,9 @@ class Studio:
                 self._check_shape(request)
                 if not isinstance(identities, ExtractedIdentities):
                     identities = self._read(identities, allow_photographs=request.allow_photographs)
-                frames, routing_maps = self._denoise(request, identities, on_step, is_cancelled)
+                frames, routing_maps = self._denoise(
+                    request, identities, on_step, is_cancelled, with_previews=with_previews
+                )
                 people = self.people_check(frames, identities)
         return StudioResult(
             frames=frames,
@@ -271,6 +277,8 @@ class Studio:
         identities: ExtractedIdentities,
         on_step: OnStep | None,
         is_cancelled: Callable[[], bool] | None,
+        *,
+        with_previews: bool,
     ) -> tuple[UInt8Array, Int64Array | None]:
         """Frames (F, H, W, 3) and routing maps (S, J, f, h, w), if they are asked for."""
         started = time.monotonic()
@@ -279,7 +287,8 @@ class Studio:
             step, total = index + 1, self.pipeline.num_timesteps
             if on_step is not None:
                 seconds_left = (time.monotonic() - started) / step * (total - step)
-                on_step(StepDone(step=step, total=total, seconds_left=seconds_left))
+                preview = self._preview(tensors, len(identities)) if with_previews else None
+                on_step(StepDone(step=step, total=total, seconds_left=seconds_left, preview=preview))
             if is_cancelled is not None and is_cancelled():
                 raise CancelledError(f"The video was cancelled after step {step} of {total}.")
             return tensors
@@ -298,11 +307,24 @@ class Studio:
                 output_routing_maps=request.with_routing_maps,
                 output_type="np",
                 callback_on_step_end=step_done,
+                callback_on_step_end_tensor_inputs=("clean_latents", "routing_maps") if with_previews else (),
                 **request.sampling,
             ),
         )
         frames = to_pixels(output.frames)[0]
         return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
+
+    def _preview(self, tensors: Mapping[str, Any], num_people: int) -> StepPreview:
+        """What the tensors of a step let one see."""
+        if self._latent_colours is None:
+            device = self.pipeline._execution_device
+            self._latent_colours = LatentColours.fit(self.pipeline.vae, device=device)
+        maps: torch.Tensor | None = tensors["routing_maps"]  # (1, J, f, h, w)
+        routing_map = None
+        if maps is not None:
+            last_half = maps[0, maps.shape[1] // 2 :].numpy()
+            routing_map = majority(last_half, num_identities=num_people)
+        return StepPreview(frames=self._latent_colours(tensors["clean_latents"][0]), routing_map=routing_map)
 
 
 def check_takes_people(pipeline: IngredientsPipeline, folder: Path) -> None:

@@ -107,6 +107,7 @@ class Maker(Protocol):
         on_step: OnStep | None = None,
         notice: Notice | None = None,
         is_cancelled: Callable[[], bool] | None = None,
+        with_previews: bool = False,
     ) -> JudgedVideo:
         """Makes a video, as `Studio.make` does."""
 
@@ -176,6 +177,7 @@ class Worker:
                 self._read_request(job),
                 on_step=self._stepper(job),
                 is_cancelled=lambda: self._stopping.is_set() or not self._store.holds(job.id, self.name),
+                with_previews=True,
             )
             self._write(job, result)
         except CancelledError:  # by who asked for it, who has noted that, or because the worker has to stop

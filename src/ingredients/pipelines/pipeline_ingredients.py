@@ -81,7 +81,7 @@ from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
 
 OutputType = Literal["pil", "np", "pt", "latent"]
 OUTPUT_TYPES = get_args(OutputType)
-CALLBACK_TENSOR_INPUTS = ("latents", "prompt_embeds", "negative_prompt_embeds")
+CALLBACK_TENSOR_INPUTS = ("latents", "prompt_embeds", "negative_prompt_embeds", "clean_latents", "routing_maps")
 
 StepCallback = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 """Called with the pipeline, the step's index, its timestep and the tensors asked for; returns those it changed."""
@@ -660,7 +660,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             return_dict: False returns a tuple of the output's fields.
             attention_kwargs: Passed to the transformer; `scale` is the LoRA scale.
             callback_on_step_end: Called after each step.
-            callback_on_step_end_tensor_inputs: Tensors it gets: `latents`, `prompt_embeds`, `negative_prompt_embeds`.
+            callback_on_step_end_tensor_inputs: Tensors it gets: `latents`, `prompt_embeds`, `negative_prompt_embeds`;
+                `clean_latents` (B, f, C, h, w), those that the step predicts, before likeness guidance; and
+                `routing_maps` (B, J, f, h, w) of the step, None unless `output_routing_maps`. Changes of the last two
+                have no effect.
             max_sequence_length: Text tokens that are read; by default the model's own number.
             **sampling_overrides: Fields of `SamplingSettings` by name, in place of those of `sampling`:
                 `identity_guidance_scale`, as the module `guidance` has it, needs a model that was trained with
@@ -851,7 +854,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 )
                 if use_dynamic_cfg:
                     self._guidance_scale = dynamic_guidance(sampling.guidance_scale, timestep.item(), num_steps)
-                prediction = guidance.combine(output.sample.float(), self.guidance_scale)
+                prediction = own_prediction = guidance.combine(output.sample.float(), self.guidance_scale)
                 if likeness_guidance is not None:
                     prediction = likeness_guidance(
                         prediction, scaled_latents, int(timestep), self.scheduler.alphas_cumprod
@@ -871,7 +874,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                         "latents": latents,
                         "prompt_embeds": prompt_embeds,
                         "negative_prompt_embeds": negative_prompt_embeds,
+                        "routing_maps": routing_maps[-1] if routing_maps else None,
                     }
+                    if "clean_latents" in callback_on_step_end_tensor_inputs:
+                        schedule = self.transformer.backbone.noise_schedule(self.scheduler)
+                        steps = timestep.expand(batch_size)
+                        clean = schedule.clean_latents(scaled_latents.float(), own_prediction, steps)
+                        tensors["clean_latents"] = clean[:, padding:]
                     asked = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
                     changed = callback_on_step_end(self, step, timestep, asked)
                     latents = changed.pop("latents", latents)
