@@ -125,7 +125,7 @@ def main(store: str, port_file: str, seconds_a_step: str = "0.02") -> None:
         Path(store),
         lambda: HandMaker(seconds_a_step=float(seconds_a_step)),
         port=0,
-        on_listening=lambda address: write_text(Path(port_file), address),
+        on_listening=lambda address, _: write_text(Path(port_file), address),
     )
 
 

@@ -124,7 +124,7 @@ def serve(
             notice=note,
         )
 
-    def tell(address: str) -> None:
+    def tell(address: str, _: Any) -> None:
         show(address)
         if keys is None:
             note("There are no keys: everybody on this machine can use the server, and nobody else.")

@@ -186,6 +186,7 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"model": "published"}, 400, "There is no model published here; this server has by-hand"),
     ({"people": ["ana"]}, 400, "2 photos were sent for 1 names"),
     ({"people": ["ana", "b\nen"]}, 400, "letters on one line"),
+    ({"people": ["ana", "../ben"]}, 400, "../ben holds a slash"),
     ({"people": ["ana", ""]}, 400, "1 to 80 letters"),
     ({"people": "ana"}, 422, "people must be a list"),
     ({"faces": ["1"]}, 400, "but 1 faces"),

@@ -255,6 +255,8 @@ def _name(name: str) -> str:
         raise UserInputError(
             f"A name must have 1 to {_MOST_NAME_LETTERS} letters on one line, not {printable(name, most=80)!r}."
         )
+    if "/" in name or "\\" in name:
+        raise UserInputError(f"The name {printable(name)} holds a slash; a name is no path, so leave it out.")
     return name
 
 

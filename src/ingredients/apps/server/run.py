@@ -40,7 +40,7 @@ def run_server(
     store_limits: StoreLimits | None = None,
     defaults: ServerDefaults | None = None,
     allowed_origins: Sequence[str] = (),
-    on_listening: Callable[[str], None] = lambda _: None,
+    on_listening: Callable[[str, Callable[[], None]], None] = lambda *_: None,
 ) -> None:
     """Serves until a signal says to stop; the job that is being made then goes back into the queue.
 
@@ -54,7 +54,7 @@ def run_server(
         store_limits: what the store takes.
         defaults: for what requests leave out.
         allowed_origins: pages of other servers that may ask.
-        on_listening: told the address, once requests are answered.
+        on_listening: told the address, and how to stop the server from any thread, once it listens.
 
     Raises:
         UserInputError: if it cannot listen there, the store is another's, or the model cannot be loaded.
@@ -88,7 +88,7 @@ def run_server(
             tidying = threading.Thread(target=_tidy, args=(store, stop_tidying), daemon=True)
             tidying.start()
             try:
-                on_listening(_address(host, listening.getsockname()[1]))
+                on_listening(_address(host, listening.getsockname()[1]), server.stop)
                 server.run(sockets=[listening])
             finally:
                 stop_tidying.set()
