@@ -112,7 +112,7 @@ KINDS = STACK.picture_kind
 assert KINDS is not None
 assert KINDS.second is not None
 NETWORKS = {"first": PictureKindClassifier(KINDS.network, KINDS.config), "second": KINDS.second}
-"""Each network by itself; a photograph is what either is sure of."""
+"""Each network by itself; a photograph is what either is sure of, unless both together know it for a drawing."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,8 +55,10 @@ def flat_crop() -> UInt8Array:
     [
         ((0.6, 0.3, 0.1), False, PictureKind.DRAWN_WORLD),
         ((0.008, 0.9, 0.092), True, PictureKind.OTHER_STYLE),
-        ((0.008, 0.9, 0.092), False, PictureKind.PHOTOGRAPH),  # no drawing is so textured
-        ((0.02, 0.4, 0.58), True, PictureKind.PHOTOGRAPH),
+        ((0.004, 0.9, 0.096), False, PictureKind.PHOTOGRAPH),  # surer of a drawing, but not 25 times
+        ((0.001, 0.969, 0.03), False, PictureKind.OTHER_STYLE),
+        ((0.02, 0.4, 0.58), True, PictureKind.OTHER_STYLE),  # no photograph is so flat
+        ((0.02, 0.4, 0.58), False, PictureKind.PHOTOGRAPH),
         ((0.4, 0.45, 0.15), False, PictureKind.OTHER_STYLE),
         ((0.09, 0.1, 0.81), False, PictureKind.OTHER_STYLE),  # not sure enough to refuse
     ],
@@ -86,9 +88,12 @@ LANDMARKS = np.asarray(ARCFACE_TEMPLATE, np.float32)
 @pytest.mark.parametrize(
     ("first", "second", "kind", "drawn_world"),
     [
-        ((0.6, 0.3, 0.1), (0.01, 0.01, 0.98), PictureKind.PHOTOGRAPH, 0.01),  # the second's scores with its word
-        ((0.6, 0.3, 0.1), (0.01, 0.9, 0.09), PictureKind.DRAWN_WORLD, 0.6),
+        ((0.6, 0.3, 0.1), (0.01, 0.01, 0.98), PictureKind.PHOTOGRAPH, 0.01),  # the scores that are less of a drawn one
+        ((0.6, 0.3, 0.1), (0.5, 0.4, 0.1), PictureKind.DRAWN_WORLD, 0.5),
+        ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), PictureKind.OTHER_STYLE, 0.2),  # the drawn world is what both take for it
         ((0.2, 0.7, 0.1), (0.98, 0.01, 0.01), PictureKind.OTHER_STYLE, 0.2),
+        ((0.001, 0.988, 0.011), (0.01, 0.9, 0.09), PictureKind.OTHER_STYLE, 0.001),  # sure, and both of a drawing
+        ((0.01, 0.01, 0.98), (0.0001, 0.9998, 0.0001), PictureKind.PHOTOGRAPH, 0.0001),  # not more than 25 times
         ((0.01, 0.01, 0.98), (0.98, 0.01, 0.01), PictureKind.PHOTOGRAPH, 0.01),
         ((0.2, 0.1, 0.7), (0.25, 0.05, 0.7), PictureKind.OTHER_STYLE, 0.2),  # neither is sure
     ],

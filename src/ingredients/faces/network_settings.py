@@ -136,13 +136,13 @@ class PictureKindConfig:
     """How many times a photograph's score must be the drawn world's for a picture to be one: nobody drawn is to be
     refused."""
 
-    min_edge_share: Annotated[float, Range(above=0, below=1)] = 0.65
-    """The least `edge_share` of a drawing in another style; below it nothing is flat enough for one. With `close_ups`
-    the odds below take its place."""
+    min_edge_share: Annotated[float, Range(above=0, below=1)] = 0.72
+    """The least `edge_share` of what is a drawing, whatever the networks say: its mean over a face and its
+    surroundings."""
 
-    max_drawing_odds: Annotated[float, Range(above=0, at_most=1000)] = 5.0
-    """How many times another style's score may be a photograph's where a photograph is seen with `close_ups`, as the
-    geometric mean over a face and its surroundings."""
+    max_drawing_odds: Annotated[float, Range(above=0, at_most=1000)] = 25.0
+    """How many times another style's score may be a photograph's where a photograph is seen, as the geometric mean
+    over a face and its surroundings, and over the networks; of two networks, the first one's limits hold for both."""
 
     def __post_init__(self) -> None:
         """Checks counts and ranges."""

@@ -5,7 +5,7 @@ face, a collar, a coffee cup. Two networks look at what was found, and a photogr
 for they overlook different ones. The first sees the aligned crop as a whole. The second sees pieces of it from close
 up as well: a face with cap and glasses has lines of its own and may be drawn, as long as it is 64 pixels wide; from
 twice as near its skin is shaded. The rest of the picture never makes a photograph of a face, for somebody drawn may be
-before one; it only tells the second that what was found is a piece of a drawing.
+before one; it only tells both that what was found is a piece of a drawing. The drawn world is what both take for it.
 
 Legend: B batch, S side of what a network sees, T side of an aligned crop (S, or DETAIL * S from close up), C channels,
 h/w cells of a feature map.
@@ -13,7 +13,9 @@ h/w cells of a feature map.
 
 import dataclasses
 import enum
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +113,8 @@ class PictureKindClassifier:
 
         Args:
             network: sees aligned crops.
-            config: how it is used.
-            second: looks again at what is no photograph, and makes one of what it is sure of; the first says what
-                everything else is.
+            config: how it is used; what is drawn in another style, it says for both.
+            second: looks as well. A photograph is what either is sure of, the drawn world what both take for it.
         """
         self.network = network.eval().requires_grad_(False)
         self.config = config
@@ -126,37 +127,90 @@ class PictureKindClassifier:
 
     def look(self, image: UInt8Array, landmarks: Float32Array) -> PictureLook:
         """Looks at the face with landmarks (5, 2) of an RGB image (H, W, 3)."""
-        look = self._look_alone(image, landmarks)
-        if self.second is None or look.kind is PictureKind.PHOTOGRAPH:
-            return look
-        again = self.second.look(image, landmarks)
-        return again if again.kind is PictureKind.PHOTOGRAPH else look
+        crops = [crop_arcface(image, landmarks, size=each.crop_side) for each in self._all]
+        return self._look_together(crops, lambda side: _cut_surroundings(image, landmarks, side))
 
     def look_at_whole(self, image: UInt8Array) -> PictureLook:
         """Looks at the middle of an RGB image (H, W, 3) in which no face was found."""
-        size = (self.crop_side, self.crop_side)
-        picture = ImageOps.fit(Image.fromarray(image), size, Image.Resampling.BILINEAR)
-        (look,) = self.look_at_crops(np.asarray(picture)[None])
-        if self.second is None or look.kind is PictureKind.PHOTOGRAPH:
-            return look
-        again = self.second.look_at_whole(image)
-        return again if again.kind is PictureKind.PHOTOGRAPH else look
+        picture = Image.fromarray(image)
+        sizes = [(each.crop_side, each.crop_side) for each in self._all]
+        crops = [np.asarray(ImageOps.fit(picture, size, Image.Resampling.BILINEAR)) for size in sizes]
+        return self._look_together(crops)
 
     def look_at_crops(self, crops: UInt8Array) -> list[PictureLook]:
         """Looks at aligned crops (B, T, T, 3) of which nothing else is known, by this network alone."""
-        looks = []
+        return [
+            self._decide([own], functools.partial(self._is_drawing, [own[None]], crop[None]))
+            for own, crop in zip(self.log_scores(crops), crops, strict=True)
+        ]
+
+    @property
+    def _all(self) -> "list[PictureKindClassifier]":
+        return [self] if self.second is None else [self, self.second]
+
+    def _look_together(
+        self, crops: list[UInt8Array], surroundings: Callable[[int], UInt8Array] | None = None
+    ) -> PictureLook:
+        """Looks at a face, and around it where it may be photographed.
+
+        A detector takes an eye or a corner of a drawing for a face, which says little of it.
+
+        Args:
+            crops: for each network, (T, T, 3).
+            surroundings: makes pictures (B, T, T, 3) of what is around the face, from T; None: nothing is.
+        """
+        own = [each.log_scores(crop[None])[0] for each, crop in zip(self._all, crops, strict=True)]
+
+        def is_drawing() -> bool:
+            largest = max(crops, key=len)
+            if surroundings is None:
+                return self._is_drawing([scores[None] for scores in own], largest[None])
+            around = surroundings(len(largest))
+            of_all = [
+                torch.cat([scores[None], each.log_scores(_resized(around, each.crop_side))])
+                for each, scores in zip(self._all, own, strict=True)
+            ]
+            return self._is_drawing(of_all, np.concatenate([largest[None], around]))
+
+        return self._decide(own, is_drawing)
+
+    def _decide(self, own: list[Tensor], is_drawing: Callable[[], bool]) -> PictureLook:
+        """Says what a face is of.
+
+        Args:
+            own: each network's log scores (kinds,) of it.
+            is_drawing: whether it is known to be drawn, in whatever style; asked where one takes it for a photograph.
+        """
+        kind = PictureKind.OTHER_STYLE
+        sure = [
+            each._odds(scores) > math.log(each.config.min_photograph_odds)
+            for each, scores in zip(self._all, own, strict=False)
+        ]
+        if any(sure) and not is_drawing():
+            kind = PictureKind.PHOTOGRAPH
+        elif not any(sure) and all(int(scores.argmax()) == PictureKind.DRAWN_WORLD for scores in own):
+            kind = PictureKind.DRAWN_WORLD
+        least_drawn = min(own, key=lambda scores: float(scores[PictureKind.DRAWN_WORLD]))
+        drawn_world, other_style, photograph = least_drawn.exp().tolist()
+        return PictureLook(kind=kind, drawn_world=drawn_world, other_style=other_style, photograph=photograph)
+
+    def _is_drawing(self, log_scores: list[Tensor], views: UInt8Array) -> bool:
+        """Whether it is a drawing, by each network's log scores (B, kinds) of it, and by how flat views of it are."""
+        odds = [scores[:, PictureKind.OTHER_STYLE] - scores[:, PictureKind.PHOTOGRAPH] for scores in log_scores]
+        if float(torch.stack(odds).mean()) > math.log(self.config.max_drawing_odds):
+            return True
+        return float(np.mean([edge_share(view) for view in views])) >= self.config.min_edge_share
+
+    def _odds(self, log_scores: Tensor) -> float:
+        """How many times a photograph's score is the drawn world's, as a logarithm."""
+        return float(log_scores[PictureKind.PHOTOGRAPH] - log_scores[PictureKind.DRAWN_WORLD])
+
+    def log_scores(self, crops: UInt8Array) -> Tensor:
+        """Log scores (B, kinds) of crops (B, T, T, 3)."""
         size = self.crop_side
         inset = (size - round(size / _NEARER)) // 2
         nearer = _resized(crops[:, inset : size - inset, inset : size - inset], size)
-        all_scores = self.mean_log_scores(_views(crops, nearer)).softmax(-1).tolist()
-        for scores, crop in zip(all_scores, crops, strict=True):
-            is_flat = edge_share(crop) >= self.config.min_edge_share
-            is_drawing = is_flat and scores[PictureKind.OTHER_STYLE] > scores[PictureKind.PHOTOGRAPH]
-            looks.append(self._decide(scores, is_drawing=is_drawing))
-        return looks
-
-    def _look_alone(self, image: UInt8Array, landmarks: Float32Array) -> PictureLook:
-        return self.look_at_crops(crop_arcface(image, landmarks, size=self.crop_side)[None])[0]
+        return self.mean_log_scores(_views(crops, nearer)).log_softmax(-1)
 
     @torch.no_grad()
     def mean_log_scores(self, views: list[UInt8Array]) -> Tensor:
@@ -165,40 +219,16 @@ class PictureKindClassifier:
         pixel_values += [mirrored.flip(-1) for mirrored in pixel_values]
         return torch.stack([self.network(view).float().log_softmax(-1) for view in pixel_values]).mean(0)
 
-    def _is_no_drawn_face(self, scores: list[float]) -> bool:
-        return scores[PictureKind.PHOTOGRAPH] > self.config.min_photograph_odds * scores[PictureKind.DRAWN_WORLD]
-
-    def _decide(self, scores: list[float], *, is_drawing: bool) -> PictureLook:
-        """Says what a face with such scores is of, unless it is known to be drawn in some style."""
-        drawn_world, other_style, photograph = (scores[kind] for kind in PictureKind)
-        kind = PictureKind.OTHER_STYLE
-        if self._is_no_drawn_face(scores) and not is_drawing:
-            kind = PictureKind.PHOTOGRAPH
-        elif drawn_world > max(other_style, photograph):
-            kind = PictureKind.DRAWN_WORLD
-        return PictureLook(kind=kind, drawn_world=drawn_world, other_style=other_style, photograph=photograph)
-
 
 class CloseUpClassifier(PictureKindClassifier):
-    """Looks at crops as wholes and at pieces of them from close up, and around a face that may be photographed."""
+    """Looks at crops as wholes and at pieces of them from close up."""
 
     @property
     def crop_side(self) -> int:
         """Side T in pixels of the aligned crops that pieces are cut out of."""
         return DETAIL * self.config.crop_size
 
-    def look_at_crops(self, crops: UInt8Array) -> list[PictureLook]:
-        """Looks at aligned crops (B, T, T, 3) of which nothing else is known, by this network alone."""
-        return [self._decide_among(of_crop[None]) for of_crop in self._log_scores(crops)]
-
-    def _look_alone(self, image: UInt8Array, landmarks: Float32Array) -> PictureLook:
-        log_scores = self._log_scores(crop_arcface(image, landmarks, size=self.crop_side)[None])  # (1, kinds)
-        if self._is_no_drawn_face(log_scores[0].exp().tolist()):
-            wider = [_cut_surroundings(image, landmarks, times, self.crop_side) for times in _WIDER]
-            log_scores = torch.cat([log_scores, self._log_scores(np.stack(wider))])
-        return self._decide_among(log_scores)
-
-    def _log_scores(self, crops: UInt8Array) -> Tensor:
+    def log_scores(self, crops: UInt8Array) -> Tensor:
         """Log scores (B, kinds) of crops (B, T, T, 3), wholes and pieces together."""
         middle = (0.5, 0.5)
         wholes = _views(cut_pieces(crops, middle, 1.0), cut_pieces(crops, middle, 1 / _NEARER))
@@ -207,30 +237,24 @@ class CloseUpClassifier(PictureKindClassifier):
         close = self.mean_log_scores(pieces + [_without_colour(_evenly_lit(piece)) for piece in pieces])
         return torch.lerp(whole, close, _CLOSE_WEIGHT).log_softmax(-1)
 
-    def _decide_among(self, log_scores: Tensor) -> PictureLook:
-        """Says what a face is of by log scores (looks, kinds): its own, then those of its surroundings.
 
-        A detector takes an eye or a corner of a drawing for a face, which says little of it.
-        """
-        drawing_odds = log_scores[:, PictureKind.OTHER_STYLE] - log_scores[:, PictureKind.PHOTOGRAPH]
-        is_drawing = float(drawing_odds.mean()) > math.log(self.config.max_drawing_odds)
-        return self._decide(log_scores[0].exp().tolist(), is_drawing=is_drawing)
+def _cut_surroundings(image: UInt8Array, landmarks: Float32Array, side: int) -> UInt8Array:
+    """Squares (B, side, side, 3) of a picture (H, W, 3) around a face, `_WIDER` times as wide as its aligned crop.
 
-
-def _cut_surroundings(image: UInt8Array, landmarks: Float32Array, times: float, side: int) -> UInt8Array:
-    """A square (side, side, 3) of a picture (H, W, 3) around a face, so many times as wide as its aligned crop.
-
-    It is the largest that there is where the picture is smaller, and never reaches out of it.
+    Each is the largest that there is where the picture is smaller, and never reaches out of it.
     """
     height, width = image.shape[:2]
     (left_eye, _), (right_eye, _) = ARCFACE_TEMPLATE[:2]
     crop_width = float(np.linalg.norm(landmarks[1] - landmarks[0])) / (right_eye - left_eye)
-    extent = max(1, int(min(times * crop_width, height, width)))
     middle = landmarks.mean(axis=0)
-    left = int(np.clip(middle[0] - extent / 2, 0, width - extent))
-    top = int(np.clip(middle[1] - extent / 2, 0, height - extent))
-    square = Image.fromarray(image[top : top + extent, left : left + extent])
-    return np.asarray(square.resize((side, side), Image.Resampling.BILINEAR))
+    squares = []
+    for times in _WIDER:
+        extent = max(1, int(min(times * crop_width, height, width)))
+        left = int(np.clip(middle[0] - extent / 2, 0, width - extent))
+        top = int(np.clip(middle[1] - extent / 2, 0, height - extent))
+        square = Image.fromarray(image[top : top + extent, left : left + extent])
+        squares.append(np.asarray(square.resize((side, side), Image.Resampling.BILINEAR)))
+    return np.stack(squares)
 
 
 def cut_pieces(crops: UInt8Array, middle: tuple[float, float], part: float) -> UInt8Array:
