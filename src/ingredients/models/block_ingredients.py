@@ -40,6 +40,7 @@ class IngredientsBlock(IdentityLayer, CogVideoXBlock):
         face_scale: float = 1.0,
         routing: Routing = "argmax",
         routing_indices: torch.Tensor | None = None,
+        routing_bias: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, ...]:
         """Run the block, then add the identities to the video tokens.
 
@@ -53,6 +54,7 @@ class IngredientsBlock(IdentityLayer, CogVideoXBlock):
             face_scale: alpha_m of Eq. 4.
             routing: How tokens choose identities.
             routing_indices: (B, L), identities forced on the tokens.
+            routing_bias: (B, L, N), added to the routing logits.
 
         Returns:
             Video tokens (B, L, D), text tokens (B, T, D) and, where there was something to route, routing_logits
@@ -62,7 +64,12 @@ class IngredientsBlock(IdentityLayer, CogVideoXBlock):
             hidden_states, encoder_hidden_states, temb, image_rotary_emb, attention_kwargs
         )
         hidden_states, routing_logits = self.add_identities(
-            hidden_states, identity, face_scale=face_scale, routing=routing, routing_indices=routing_indices
+            hidden_states,
+            identity,
+            face_scale=face_scale,
+            routing=routing,
+            routing_indices=routing_indices,
+            routing_bias=routing_bias,
         )
         if routing_logits is None:
             return hidden_states, encoder_hidden_states

@@ -1,8 +1,8 @@
 """How diffusers' context parallelism splits the tokens of one video between processes.
 
 Each process has its part of the video tokens and its part of the text tokens, from the first block to the last layer;
-attention exchanges heads or keys between them, in which the order of the tokens does not matter. Rotary positions and
-forced identities are split as the video tokens are. Identities are whole everywhere: a video token needs nothing of
+attention exchanges heads or keys between them, in which the order of the tokens does not matter. Rotary positions,
+forced identities and what is added to routing logits are split as the video tokens are. Identities are whole everywhere: a video token needs nothing of
 another one to be routed. Prediction and routing logits are put together at the end.
 
     torchrun --nproc-per-node 2 ...
@@ -27,6 +27,7 @@ CONTEXT_PARALLEL_PLAN: ContextParallelModelPlan = {
     "transformer_blocks.*": {
         "image_rotary_emb": [_POSITIONS, _POSITIONS],
         "routing_indices": ContextParallelInput(split_dim=1, expected_dims=2),
+        "routing_bias": _TOKENS,
     },
     "whole_routing": ContextParallelOutput(gather_dim=1, expected_dims=3),
     "proj_out": ContextParallelOutput(gather_dim=1, expected_dims=3),

@@ -79,6 +79,7 @@ class IdentityLayer(nn.Module):
         face_scale: float = 1.0,
         routing: Routing = "argmax",
         routing_indices: torch.Tensor | None = None,
+        routing_bias: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Eq. 4 for the video tokens that the block made.
 
@@ -89,6 +90,7 @@ class IdentityLayer(nn.Module):
             face_scale: alpha_m of Eq. 4; with 0 the tokens stay as they are, bit for bit.
             routing: How tokens choose identities.
             routing_indices: (B, L), identities forced on the tokens.
+            routing_bias: (B, L, N), added to the routing logits: what is known before of who is where.
 
         Returns:
             Video tokens (B, L, D), and routing_logits (B, L, N) where there was something to route.
@@ -100,6 +102,8 @@ class IdentityLayer(nn.Module):
         routing_logits = self.id_router(
             routed, identity.router_key, identity.id_mask, folded=isinstance(identity, FoldedBlockFeatures)
         )
+        if routing_bias is not None:
+            routing_logits = routing_logits + routing_bias
         if face_scale != 0:
             weights, indices = assign_identities(
                 routing_logits, identity.id_mask, routing, routing_indices, route_background=self.route_background

@@ -191,17 +191,19 @@ class IdentityModelMixin:
         identity_features: IdentityFeatures,
         routing_indices: torch.Tensor | None,
         batch_and_tokens: torch.Size,
-    ) -> tuple[tuple[BlockIdentityFeatures, ...], torch.Tensor | None]:
+        routing_bias: torch.Tensor | None = None,
+    ) -> tuple[tuple[BlockIdentityFeatures, ...], torch.Tensor | None, torch.Tensor | None]:
         """What each layer of `identity_layers` is given in one forward pass.
 
         Args:
             identity_features: What `prepare_identities` gave, with B rows.
             routing_indices: (B, L) long, an identity forced on each token, -1 for none.
             batch_and_tokens: (B, L) of the video tokens.
+            routing_bias: (B, L, N), added to the routing logits.
 
         Returns:
-            Features of each layer, and `routing_indices`; both of batch element 0 alone where the published batch
-            fault is kept.
+            Features of each layer, `routing_indices` and `routing_bias`; all of batch element 0 alone where the
+            published batch fault is kept.
 
         Raises:
             ValueError: Identities and latents have different batch sizes, or an argument is out of range.
@@ -216,10 +218,14 @@ class IdentityModelMixin:
             )
         if routing_indices is not None and routing_indices.shape != batch_and_tokens:
             raise ValueError(f"routing_indices must be {tuple(batch_and_tokens)}, got {tuple(routing_indices.shape)}")
+        expected = (*batch_and_tokens, identity_features.num_identities)
+        if routing_bias is not None and tuple(routing_bias.shape) != expected:
+            raise ValueError(f"routing_bias must be {expected}, got {tuple(routing_bias.shape)}")
         if self.config.published_guidance_fault:
             identity_features = identity_features.first_row()
             routing_indices = None if routing_indices is None else routing_indices[:1]
-        return identity_features.blocks, routing_indices
+            routing_bias = None if routing_bias is None else routing_bias[:1]
+        return identity_features.blocks, routing_indices, routing_bias
 
     def _check_identities(
         self,

@@ -1,7 +1,7 @@
 """What diffusers' step caches lack for a transformer with identities, and for guidance passes that run one by one.
 
 FasterCache drops the first half of a guided batch in some steps. Its hook halves the arguments that it knows by name,
-and neither `identity_features` nor `routing_indices` are among them. The hook here stands within it and gives the
+and `identity_features`, `routing_indices` and `routing_bias` are not among them. The hook here stands within it and gives the
 transformer the rows of what was kept: the last ones, since a batch is [negative, positive].
 
 Pyramid attention broadcast has one memory, where the other caches have one for each `cache_context`: the second pass
@@ -32,11 +32,13 @@ class _KeptRows(ModelHook):
 
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         num_rows = kwargs["hidden_states"].shape[0]
-        features, routing_indices = kwargs.get("identity_features"), kwargs.get("routing_indices")
+        features = kwargs.get("identity_features")
         if features is not None and features.batch_size == 2 * num_rows:
             kwargs["identity_features"] = features.rows(slice(num_rows, None))
-        if torch.is_tensor(routing_indices) and routing_indices.shape[0] == 2 * num_rows:
-            kwargs["routing_indices"] = routing_indices[num_rows:]
+        for name in ("routing_indices", "routing_bias"):
+            given = kwargs.get(name)
+            if torch.is_tensor(given) and given.shape[0] == 2 * num_rows:
+                kwargs[name] = given[num_rows:]
         return args, kwargs
 
 

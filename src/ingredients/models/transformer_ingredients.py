@@ -245,6 +245,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         face_scale: float = 1.0,
         routing: Routing | None = None,
         routing_indices: torch.Tensor | None = None,
+        routing_bias: torch.Tensor | None = None,
         return_dict: bool = True,
     ) -> IngredientsTransformerOutput | tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
         """Denoise once.
@@ -261,6 +262,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
             face_scale: alpha_m of Eq. 4; 0 leaves the video as without identities, bit for bit.
             routing: `argmax`, `softmax` or `uniform`; None takes the config's.
             routing_indices: (B, L) long, an identity forced on each token, -1 for none.
+            routing_bias: (B, L, N), added to the routing logits of every block.
             return_dict: Whether to return an output object instead of a tuple of its fields.
 
         Returns:
@@ -288,8 +290,8 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         # 3. Blocks, identities within
         of_blocks: dict[int, BlockIdentityFeatures] = {}
         if identity_features is not None:
-            of_layers, routing_indices = self.identity_inputs(
-                identity_features, routing_indices, hidden_states.shape[:2]
+            of_layers, routing_indices, routing_bias = self.identity_inputs(
+                identity_features, routing_indices, hidden_states.shape[:2], routing_bias
             )
             of_blocks = dict(zip(self.routed_blocks, of_layers, strict=True))
             if identity_features.phrases is not None and face_scale != 0:
@@ -309,6 +311,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
                 face_scale,
                 routing,
                 routing_indices,
+                routing_bias,
             )
             if torch.is_grad_enabled() and self.gradient_checkpointing:
                 hidden_states, encoder_hidden_states, *routed = self._gradient_checkpointing_func(block, *block_args)

@@ -119,6 +119,7 @@ def run_passes(
     timestep: torch.Tensor,
     identity_features: IdentityFeatures | None,
     routing_indices: torch.Tensor | None,
+    routing_bias: torch.Tensor | None = None,
     **shared: Any,
 ) -> IngredientsTransformerOutput:
     """Predicts all passes of a step.
@@ -132,6 +133,7 @@ def run_passes(
         timestep: (P B,).
         identity_features: of P B rows, or None.
         routing_indices: (P B, L), or None.
+        routing_bias: (P B, L, N), or None.
         **shared: other arguments of the transformer, the same in all passes.
 
     Returns:
@@ -145,6 +147,7 @@ def run_passes(
                 timestep=timestep,
                 identity_features=identity_features,
                 routing_indices=routing_indices,
+                routing_bias=routing_bias,
                 **shared,
             )
         return output
@@ -161,6 +164,7 @@ def run_passes(
                 if identity_features is None or not has_people
                 else identity_features.rows(rows),
                 routing_indices=None if routing_indices is None else routing_indices[rows],
+                routing_bias=None if routing_bias is None else routing_bias[rows],
                 **shared,
             )
         samples.append(output.sample)

@@ -54,6 +54,9 @@ _SINGULAR = frozenset({*_ALL_KINDS, *_ONE_KIND, "someone", "somebody"})
 _PLURAL_OF_ALL = frozenset(plural for plurals in _ALL_KINDS.values() for plural in plurals)
 _PLURAL = _PLURAL_OF_ALL | {plural for plurals in _ONE_KIND.values() for plural in plurals}
 
+PEOPLE_NOUNS = _SINGULAR | _PLURAL
+"""What people in general are called."""
+
 _MOST_ADJECTIVES = 3
 """Words between a number and its noun, as in "two happy young women"."""
 
