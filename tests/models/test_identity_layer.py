@@ -25,6 +25,7 @@ class ToyTransformer(IdentityModelMixin, nn.Module):
         super().__init__()
         self.config = FrozenDict(CONFIG | {"identity_modules": True, "published_guidance_fault": False})
         self.multi_scale_projector = self.make_projector()
+        self.phrase_proj = None  # there is no text
         self.blocks = nn.ModuleList([nn.Linear(WIDTH, WIDTH) for _ in range(2)])
         pairs = [self.make_identity_modules(WIDTH) for _ in self.blocks]
         self.identities = nn.ModuleList([IdentityLayer(id_attn=attn, id_router=router) for attn, router in pairs])
@@ -35,8 +36,8 @@ class ToyTransformer(IdentityModelMixin, nn.Module):
         tokens = video.flatten(1, 3)  # (B, L, D)
         people: Sequence[BlockIdentityFeatures | None] = [None] * len(self.blocks)
         if features is not None:
-            people, options["routing_indices"] = self.identity_inputs(
-                features, options.pop("routing_indices", None), tokens.shape[:2]
+            people, options["routing_indices"], options["routing_bias"] = self.identity_inputs(
+                features, options.pop("routing_indices", None), tokens.shape[:2], options.pop("routing_bias", None)
             )
         logits = []
         for block, layer, identity in zip(self.blocks, self.identities, people, strict=True):
@@ -111,6 +112,22 @@ def test_tokens_of_nobody_stay_as_without_people_and_forced_ones_change(toy: Toy
     refined, _ = toy(video, features, routing_indices=forced.flatten(1))
     assert torch.equal(refined[:, ::2], without[:, ::2])
     assert not torch.isclose(refined[:, 1], without[:, 1]).all(dim=-1).any()
+
+
+def test_a_bias_is_added_to_the_logits_of_every_layer_and_decides(toy: ToyTransformer) -> None:
+    video = toy_video(2)
+    features = toy.prepare_identities(*tiny_identities(2, 3))
+    _, plain = toy(video, features)
+    bias = torch.randn(2, 3 * 5 * 2, 3, generator=torch.Generator().manual_seed(4))
+    _, moved = toy(video, features, routing_bias=bias, routing_indices=plain[0].argmax(dim=-1))
+    torch.testing.assert_close(moved[0], plain[0] + bias)
+    sure = torch.zeros_like(bias)
+    sure[..., 2] = 1e4
+    refined, _ = toy(video, features, routing_bias=sure)
+    forced, _ = toy(video, features, routing_indices=torch.full((2, 3 * 5 * 2), 2))
+    assert torch.equal(refined, forced)
+    with pytest.raises(ValueError, match=r"routing_bias must be \(2, 30, 3\), got \(2, 30, 2\)"):
+        toy(video, features, routing_bias=bias[..., :2])
 
 
 def test_what_is_trained_by_stage_is_told_apart_in_any_backbone(toy: ToyTransformer) -> None:

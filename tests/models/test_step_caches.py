@@ -258,7 +258,9 @@ def test_faster_cache_keeps_the_people_of_the_half_that_it_keeps(
     """Batch [negative, positive] of two videos, in which every row has other people, or nobody, and other places."""
     features = model.prepare_identities(*tiny_identities(4, 3), torch.tensor([[False] * 3] * 2 + [[True] * 3] * 2))
     indices = torch.randint(-1, 3, (4, NUM_TOKENS), generator=torch.Generator().manual_seed(1))
-    call = tiny_call(4) | {"identity_features": features, "routing_indices": indices if has_indices else None}
+    bias = torch.randn(4, NUM_TOKENS, 3, generator=torch.Generator().manual_seed(2))
+    placed = {"routing_indices": indices, "routing_bias": bias} if has_indices else {"routing_bias": bias}
+    call = tiny_call(4) | {"identity_features": features, **placed}
     halved = {
         name: value[2:] if torch.is_tensor(value) else value
         for name, value in call.items()

@@ -31,11 +31,13 @@ def compare(config: ContextParallelConfig, *, num_heads: int, num_text_tokens: i
     if not rotary:
         call["image_rotary_emb"] = None
     forced = torch.randint(-1, NUM_IDENTITIES, (2, NUM_TOKENS), generator=torch.Generator().manual_seed(1))
+    bias = torch.randn(2, NUM_TOKENS, NUM_IDENTITIES, generator=torch.Generator().manual_seed(2))
     calls = [call] + [
         call
         | {
             "identity_features": model.prepare_identities(*tiny_identities(2, NUM_IDENTITIES), form=form),
             "routing_indices": indices,
+            "routing_bias": bias if indices is None else None,
             "routing": routing,
         }
         for form, indices, routing in itertools.product(

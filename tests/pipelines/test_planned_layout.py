@@ -6,9 +6,19 @@ import pytest
 import torch
 
 from ingredients.models.id_router import Routing
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
+from ingredients.pipelines.places import PlacePath
 from ingredients.pipelines.planned_layout import column_layout, planned_indices
-from tests.pipelines.stand_ins import PROMPT, TOKEN_GRID, make_identities, make_pipeline
+from tests.pipelines.stand_ins import (
+    PROMPT,
+    TOKEN_GRID,
+    make_identities,
+    make_photo,
+    make_pipeline,
+    make_seeing_face_stack,
+)
 
 
 def test_columns_are_equal_and_run_from_left_to_right() -> None:
@@ -61,6 +71,55 @@ def test_routing_that_is_asked_for_comes_before_the_layout(
     pipeline, steps = forced
     run(pipeline, layout_share=1.0, routing=routing)
     assert not any(steps)
+
+
+@pytest.fixture(scope="module")
+def seeing() -> IngredientsPipeline:
+    return make_pipeline(face_encoder=make_seeing_face_stack())
+
+
+def place(pipeline: IngredientsPipeline, **settings: Any) -> IngredientsPipelineOutput:
+    people = {"ana": make_photo(1), "ben": make_photo(2)}
+    given = {"num_inference_steps": 4, "output_type": "latent", "generator": 7, "output_routing_maps": True} | settings
+    return pipeline(people, PROMPT, **given)
+
+
+def test_places_rule_the_first_steps_and_are_taken_after_them(seeing: IngredientsPipeline) -> None:
+    steps: list[Any] = []
+    hook = seeing.transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: steps.append(kwargs["routing_indices"]), with_kwargs=True
+    )
+    output = place(seeing, places={"ana": "right", "ben": (0, 0, 0.25, 1)}, num_videos_per_prompt=2, guidance_scale=3)
+    hook.remove()
+    assert [forced is not None for forced in steps] == [True, True, False, False]  # 0.3, for the model plans nothing
+    columns = torch.tensor([1, -1, -1, 0, 0])
+    columns[2] = 0  # its middle is the edge of the right half
+    assert torch.equal(steps[0], columns.expand(4, *TOKEN_GRID).flatten(1))
+    maps = output.routing_maps  # (B, S, J, f, h, w)
+    assert (maps[..., 0] == 1).all()
+    assert (maps[..., 2:] == 0).all()
+
+
+def test_places_of_no_strength_that_nobody_else_wants_change_nothing(seeing: IngredientsPipeline) -> None:
+    weak = PlacePath(places={0: "left"}, strength=0.0)
+    one = {"ana": make_photo(1)}
+    settings = {"num_inference_steps": 2, "output_type": "latent", "generator": 7, "layout_share": 0.0}
+    assert torch.equal(
+        seeing(one, PROMPT, places={"ana": weak}, **settings).frames, seeing(one, PROMPT, **settings).frames
+    )
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_places_go_with_all_passes_and_with_one_after_the_other(seeing: IngredientsPipeline, split: bool) -> None:
+    seeing.apply_speed_options(SpeedOptions(split_guidance=split))
+    maps = place(seeing, places={"ana": (0, 0, 0.3, 0.9)}, guidance_scale=3, identity_guidance_scale=2).routing_maps
+    seeing.apply_speed_options(SpeedOptions())
+    assert (maps[..., 0] == 0).all()
+
+
+def test_places_and_forced_routing_contradict_each_other(seeing: IngredientsPipeline) -> None:
+    with pytest.raises(ValueError, match="either places or routing_indices"):
+        place(seeing, places={"ana": "left"}, routing_indices=column_layout(TOKEN_GRID, 2))
 
 
 def test_a_share_is_a_share() -> None:

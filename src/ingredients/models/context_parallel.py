@@ -2,8 +2,9 @@
 
 Each process has its part of the video tokens and its part of the text tokens, from the first block to the last layer;
 attention exchanges heads or keys between them, in which the order of the tokens does not matter. Rotary positions,
-forced identities and what is added to routing logits are split as the video tokens are. Identities are whole everywhere: a video token needs nothing of
-another one to be routed. Prediction and routing logits are put together at the end.
+forced identities and what is added to routing logits are split as the video tokens are. Identities are whole
+everywhere: a video token needs nothing of another one to be routed. Prediction and routing logits are put together at
+the end.
 
     torchrun --nproc-per-node 2 ...
     transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=2))

@@ -1,8 +1,8 @@
 """What diffusers' step caches lack for a transformer with identities, and for guidance passes that run one by one.
 
 FasterCache drops the first half of a guided batch in some steps. Its hook halves the arguments that it knows by name,
-and `identity_features`, `routing_indices` and `routing_bias` are not among them. The hook here stands within it and gives the
-transformer the rows of what was kept: the last ones, since a batch is [negative, positive].
+and `identity_features`, `routing_indices` and `routing_bias` are not among them. The hook here stands within it and
+gives the transformer the rows of what was kept: the last ones, since a batch is [negative, positive].
 
 Pyramid attention broadcast has one memory, where the other caches have one for each `cache_context`: the second pass
 of a step would be given the first one's attention. Here it gets one for each, too.

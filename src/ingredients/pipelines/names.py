@@ -1,12 +1,14 @@
 """Names of people in prompts: who is meant, and in which words the text encoder hears of them.
 
-`@ana`, or a plain "Ana", stands for the person of that name. A model whose words hear of the photos (`id_phrases`) keeps
-the name, or takes another one that its text encoder knows. Any other model reads where the person stands, and the
-planned layout puts the person there; where its text encoder has no words for that, it reads how many people there are.
+`@ana`, or a plain "Ana", stands for the person of that name. A model whose words hear of the photos (`id_phrases`)
+keeps the name, or takes another one that its text encoder knows. Any other model reads where the person stands, and
+the planned layout puts the person there; where its text encoder has no words for that, it reads how many people there
+are.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,12 +22,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _BEFORE_NOUNS = frozenset(
-    "a an the this that these those another other every each some any no one two three four both all my your his her "
-    "its our their".split()
+    (
+        *("a", "an", "the", "this", "that", "these", "those", "another", "other", "every", "each", "some", "any"),
+        *("no", "one", "two", "three", "four", "both", "all", "my", "your", "his", "her", "its", "our", "their"),
+    )
 )
 """Words before which a name is none: "a man" is nobody's name, though a photo may be called man.png."""
 
-_NEVER_PLAIN = PEOPLE_NOUNS | _BEFORE_NOUNS | frozenset("i in on at by to of and or with as is are".split())
+_NEVER_PLAIN = (
+    PEOPLE_NOUNS
+    | _BEFORE_NOUNS
+    | frozenset(("i", "in", "on", "at", "by", "to", "of", "and", "or", "with", "as", "is", "are"))
+)
 """Words that are a name only with an @ before them."""
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
@@ -157,8 +165,8 @@ def read_prompt(
         return NamedPrompt(text=text, phrases=tuple(phrases), notice=notice, needs_layout=True)
     text = _replace(prompt, list(_only_numbers(mentions, len(names))))
     notice = (
-        f'{why}, and its text encoder has no words for their places: it reads "{_everybody(len(names))}" for {called}, '
-        "and who does what is left to chance."
+        f"{why}, and its text encoder has no words for their places: it reads "
+        f'"{_everybody(len(names))}" for {called}, and who does what is left to chance.'
     )
     return NamedPrompt(text=text, phrases=tuple(phrases), notice=notice)
 
@@ -197,7 +205,7 @@ def _place_words(left_to_right: Sequence[int], person: int) -> str:
 
 def _all_together(prompt: str, mentions: Sequence[Mention], num_people: int) -> tuple[int, int, str] | None:
     """Start, end and other words of a list of everybody, if the prompt names people in no other way."""
-    between = (prompt[one.end : other.start] for one, other in zip(mentions, mentions[1:], strict=False))
+    between = (prompt[one.end : other.start] for one, other in itertools.pairwise(mentions))
     is_list = all(re.fullmatch(r"\s*(,|,?\s*and\s|&)\s*", words, flags=re.IGNORECASE) for words in between)
     everybody = {mention.person for mention in mentions}
     if num_people < 2 or len(mentions) != num_people or len(everybody) != num_people or not is_list:
@@ -240,4 +248,3 @@ def _tell_other_names(names: Sequence[str], words: dict[int, str]) -> str | None
 
 def _listed(words: Sequence[str], joint: str = "and") -> str:
     return f" {joint} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-

@@ -71,10 +71,25 @@ from ingredients.pipelines.inputs import (
     per_video_indices,
 )
 from ingredients.pipelines.likeness import LikenessGuidance
+from ingredients.pipelines.names import NamedPrompt, read_prompt
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
-from ingredients.pipelines.planned_layout import planned_indices
-from ingredients.pipelines.prompts import encode_prompts, warn_about_number, warn_about_prompt
+from ingredients.pipelines.places import (
+    PlacesInput,
+    check_frames,
+    left_to_right,
+    parse_places,
+    place_bias,
+    place_people,
+)
+from ingredients.pipelines.planned_layout import PLANNED_SHARE, planned_indices
+from ingredients.pipelines.prompts import (
+    PromptWarning,
+    encode_prompts,
+    find_phrases,
+    warn_about_number,
+    warn_about_prompt,
+)
 from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps, spell_out
 from ingredients.pipelines.shared_parts import CARRIED, carried_attributes, carry_attribute, one_at_a_time
 from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
@@ -609,6 +624,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         allow_photographs: bool = False,
         routing: Routing | None = None,
         routing_indices: torch.Tensor | None = None,
+        places: PlacesInput | None = None,
         output_routing_maps: bool = False,
         output_type: OutputType = "pil",
         return_dict: bool = True,
@@ -626,7 +642,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             people: Photos by name, one or several for each person; a list of photos, one for each person; or what
                 `extract_identities` gave. None makes a video from the prompt, and from `canvas` and `id_embeds` if
                 they are given.
-            prompt: What happens, one sentence or one for each video.
+            prompt: What happens, one sentence or one for each video. People are called by the names of their photos,
+                as "@ana", or as "Ana"; as the module `names` has it.
             negative_prompt: What the video is led away from; empty by default.
             height: Of the video, in pixels; by default that of the model's training, as for the next two.
             width: Of the video, in pixels.
@@ -655,6 +672,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             routing: `argmax`, `softmax` or `uniform`; None takes the model's own.
             routing_indices: An identity forced on each video token, -1 for none: (L), (B, L), or the grid
                 (f, h, w) or (B, f, h, w).
+            places: Where people are to stand, by name, such as {"ana": "left", "ben": (0.55, 0.2, 0.95, 0.9)}; as the
+                module `places` has it. The planned steps are then 0.3 of all where nobody says how many.
             output_routing_maps: Keep what the router chose in each step and block.
             output_type: "pil", "np", "pt", or "latent" to leave the VAE's decoder out.
             return_dict: False returns a tuple of the output's fields.
@@ -675,7 +694,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
         Raises:
             ShapeError: If the model cannot make this size or number of frames, or so many faces do not fit on it.
-            PromptError: If a prompt is empty.
+            PromptError: If a prompt is empty, or has an @ before a name that nobody has.
             PhotoError: If a photo cannot be read, shows no face, or is a photograph that the model cannot use.
             ModelFolderError: If the model cannot do what is asked for: read photos, or be led by likeness.
             SpeedOptionError: If a speed option cannot work with this model or this guidance.
@@ -686,6 +705,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         # 1. Check, and say what will not be read
         self._check_is_whole(has_prompt=prompt is not None)
         is_likeness_asked_for = (sampling or sampling_overrides.get("likeness_guidance_scale")) is not None
+        is_layout_asked_for = (sampling or sampling_overrides.get("layout_share")) is not None
         sampling = (sampling or self.sampling_defaults).override(
             num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, **sampling_overrides
         )
@@ -716,8 +736,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         for name, scale in {"face_scale": face_scale, "eta": eta}.items():
             check_number(name, scale)
         num_videos_per_prompt = whole_number("num_videos_per_prompt", num_videos_per_prompt, least=1)
-        for text in as_list(prompt or []):
-            warn_about_prompt(self.tokenizer, text, max_sequence_length or config.max_text_seq_length)
+        if places and routing_indices is not None:
+            raise ValueError("Give either places or routing_indices.")
         device = self._execution_device
         if sampling.identity_guidance_scale != 1 and config.published_guidance_fault:
             raise ValueError(
@@ -732,9 +752,29 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             False,
         )
 
-        # 2. Text
+        # 2. People, where they are to stand, and what prompts call them
+        if people is not None and not isinstance(people, ExtractedIdentities):
+            people = self.extract_identities(people, allow_photographs=allow_photographs)
+        names = () if people is None else people.names
+        token_grid, token_frames = geometry.token_grid(shape), geometry.token_frames(shape.num_frames)
+        paths = parse_places(places or {}, names)
+        check_frames(paths, names, shape.num_frames)
+        placed = torch.from_numpy(place_people(paths, token_grid, token_frames)) if places else None
+        can_be_planned = use_identities and routing is None and routing_indices is None
+        texts = self._read_prompts(
+            as_list(prompt or []),
+            names,
+            order=range(len(names)) if placed is None else left_to_right(placed.numpy(), len(names)),
+            is_planned=can_be_planned and (sampling.layout_share > 0 or not is_layout_asked_for),
+            max_sequence_length=max_sequence_length,
+        )
+        layout_share = sampling.layout_share
+        if not (is_layout_asked_for or layout_share) and (places or any(text.needs_layout for text in texts)):
+            layout_share = PLANNED_SHARE
+
+        # 3. Text
         prompt_embeds, negative_prompt_embeds = self.encode_prompt(
-            prompt,
+            [text.text for text in texts] or None,
             negative_prompt,
             do_classifier_free_guidance=guidance.uses_negative_prompt,
             num_videos_per_prompt=num_videos_per_prompt,
@@ -745,15 +785,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         )
         batch_size = prompt_embeds.shape[0]
         if negative_prompt_embeds is not None:
-            texts = [prompt_embeds if each.has_prompt else negative_prompt_embeds for each in guidance.passes]
-            prompt_embeds = torch.cat(texts)  # (P B, T, D)
+            prompt_embeds = torch.cat(
+                [prompt_embeds if each.has_prompt else negative_prompt_embeds for each in guidance.passes]
+            )  # (P B, T, D)
 
-        # 3. People: the local branch, computed once, and the global one
+        # 4. People: the local branch, computed once, and the global one
         if people is not None:
-            if not isinstance(people, ExtractedIdentities):
-                people = self.extract_identities(people, allow_photographs=allow_photographs)
-            for text in as_list(prompt or []):
-                warn_about_number(self.tokenizer, text, len(people), people.names)
             id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
             if canvas is None and use_canvas and self.takes_canvas:
                 canvas = compose_canvas(people.canvas_crops, shape.height, shape.width)
@@ -761,8 +798,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             id_embeds = id_embeds[None]  # the same people in every video
             id_vit_hidden_states = [states[None] for states in id_vit_hidden_states]
             id_mask = None if id_mask is None else id_mask[None]
-        identity_features, layout = None, None
-        token_grid = geometry.token_grid(shape)
+        identity_features, layout, routing_bias = None, None, None
         if use_identities and id_embeds is not None and id_vit_hidden_states is not None:
             identity_features = self._prepare_identities(
                 id_embeds,
@@ -771,11 +807,19 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 batch_size=batch_size,
                 device=device,
                 attention_kwargs=attention_kwargs,
+                phrase_tokens=self._phrase_tokens(texts, max_sequence_length),
             )
-            if routing is None and routing_indices is None:
-                layout = torch.cat([planned_indices(token_grid, identity_features.id_mask)] * len(guidance.passes))
+            if can_be_planned:
+                layout = torch.cat(
+                    [planned_indices(token_grid, identity_features.id_mask, placed)] * len(guidance.passes)
+                )
+            if places:
+                bias = torch.from_numpy(place_bias(paths, token_grid, token_frames)).to(device)
+                routing_bias = bias.expand(batch_size * len(guidance.passes), -1, -1)
             if len(guidance.passes) > 1:
-                identity_features = identity_features.repeat_for_guidance(guidance.shows_people)
+                identity_features = identity_features.repeat_for_guidance(
+                    guidance.shows_people, prompted=[each.has_prompt for each in guidance.passes]
+                )
         likeness_guidance = None
         if sampling.likeness_guidance_scale > 0 and id_embeds is not None:
             likeness_guidance = self._likeness_guidance(
@@ -790,7 +834,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             routing_indices = per_video_indices(routing_indices, token_grid, batch_size).to(device)
             routing_indices = torch.cat([routing_indices] * len(guidance.passes))
 
-        # 4. Latents
+        # 5. Latents
         generators = make_generators(generator, batch_size)
         fit_tiles(self.vae)
         latent_frames, latent_height, latent_width = geometry.latent_shape(shape)
@@ -815,7 +859,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             config, num_frames=latent_frames, height=latent_height, width=latent_width, device=device
         )
 
-        # 5. Denoise
+        # 6. Denoise
         timesteps_taken = set_timesteps(self.scheduler, sampling.num_inference_steps, timesteps, device=device)
         num_steps = self._num_timesteps = len(timesteps_taken)
         scheduler_steps = SchedulerSteps(self.scheduler, eta=eta, generator=generators)
@@ -837,7 +881,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 model_input = torch.cat([scaled_latents] * len(guidance.passes))
                 if image_latents is not None:
                     model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
-                is_planned = layout is not None and step < sampling.layout_share * num_steps
+                is_planned = layout is not None and step < layout_share * num_steps
                 output = run_passes(
                     self.transformer,
                     guidance,
@@ -847,6 +891,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     timestep=timestep.expand(model_input.shape[0]),
                     identity_features=identity_features,
                     routing_indices=layout if is_planned else routing_indices,
+                    routing_bias=routing_bias,
                     image_rotary_emb=image_rotary_emb,
                     attention_kwargs=attention_kwargs,
                     face_scale=face_scale,
@@ -889,7 +934,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 progress_bar.update()
         self._current_timestep = None
 
-        # 6. Frames
+        # 7. Frames
         check_made(latents, "The denoised latents")
         latents = latents[:, padding:]
         frames: Frames = latents
@@ -910,6 +955,53 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if has_prompt and (self.tokenizer is None or self.text_encoder is None):
             raise ArgumentError("The pipeline was made without tokenizer and text encoder; give prompt_embeds.")
 
+    def _read_prompts(
+        self,
+        prompts: Sequence[str],
+        names: Sequence[str],
+        *,
+        order: Sequence[int],
+        is_planned: bool,
+        max_sequence_length: int | None,
+    ) -> list[NamedPrompt]:
+        """The prompts as the text encoder is to read them; warns of what it will not read.
+
+        Args:
+            prompts: As written.
+            names: Of the people.
+            order: The people, by index, from left to right.
+            is_planned: Whether a layout puts them there.
+            max_sequence_length: As of the call.
+        """
+        config = self.transformer.config
+        texts = []
+        for prompt in prompts:
+            text = NamedPrompt(text=prompt, phrases=())
+            if names:
+                text = read_prompt(
+                    self.tokenizer,
+                    prompt,
+                    names,
+                    left_to_right=order,
+                    binds_words=config.identity_modules and config.id_phrases,
+                    is_planned=is_planned,
+                )
+                warn_about_number(self.tokenizer, prompt, len(names), names)
+            if text.notice is not None:
+                warnings.warn(text.notice, PromptWarning, stacklevel=2)
+            warn_about_prompt(self.tokenizer, text.text, max_sequence_length or config.max_text_seq_length)
+            texts.append(text)
+        return texts
+
+    def _phrase_tokens(self, texts: Sequence[NamedPrompt], max_sequence_length: int | None) -> torch.Tensor | None:
+        """(prompts, N, T) bool, the text tokens that stand for each person; None where none do."""
+        if not any(any(text.phrases) for text in texts):
+            return None
+        length = max_sequence_length or self.transformer.config.max_text_seq_length
+        return torch.stack(
+            [find_phrases(self.tokenizer, text.text, text.phrases, max_sequence_length=length) for text in texts]
+        )
+
     def _prepare_identities(
         self,
         id_embeds: torch.Tensor,
@@ -919,11 +1011,18 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         batch_size: int,
         device: torch.device,
         attention_kwargs: dict[str, Any] | None,
+        phrase_tokens: torch.Tensor | None,
     ) -> IdentityFeatures:
+        if phrase_tokens is not None:  # each prompt has words of its own, for the same people
+            num_prompts = len(phrase_tokens)
+            id_embeds = id_embeds.expand(num_prompts, -1, -1)
+            id_vit_hidden_states = [states.expand(num_prompts, -1, -1, -1) for states in id_vit_hidden_states]
+            phrase_tokens = phrase_tokens.to(device)
         features: IdentityFeatures = self.transformer.prepare_identities(
             id_embeds.to(device),
             [states.to(device) for states in id_vit_hidden_states],
             None if id_mask is None else id_mask.to(device),
+            phrase_tokens=phrase_tokens,
             attention_kwargs=attention_kwargs,
         )
         if batch_size % features.batch_size:

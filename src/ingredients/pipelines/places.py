@@ -3,9 +3,9 @@
     places = {"ana": "left", "ben": (0.55, 0.2, 0.95, 0.9)}
     places = {"ana": {0: "left", 16: "right"}}
 
-In the first steps, the planned ones, a place is forced: its tokens are that person's, and those who have no place share
-what is left. After them it is a prior on the router's logits: nobody else gets the tokens of a place that is taken,
-and outside it the person's own logits are lowered by a strength, inside raised.
+In the first steps, the planned ones, a place is forced: its tokens are that person's, and those who have no place
+share what is left. After them it is a prior on the router's logits: nobody else gets the tokens of a place that is
+taken, and outside it the person's own logits are lowered by a strength, inside raised.
 
 Legend: N people, f/h/w grid of video tokens.
 """
@@ -228,11 +228,11 @@ def place_people(
     nearest = np.where(inside, distances, np.inf).argmin(axis=-1)
     layout = np.where(inside.any(axis=-1), nearest, -1)  # (f, h, w)
     others = [person for person, path in enumerate(paths) if path is None]
-    is_free = ~inside.any(axis=(1, 3))  # (f, w), columns
-    always_free = is_free.all(axis=0)
+    is_free = np.asarray(~inside.any(axis=(1, 3)))  # (f, w), columns
+    always_free = np.asarray(is_free.all(axis=0))
     is_enough = 2 * always_free.sum() >= is_free.sum(axis=1).min()
     for frame, free in enumerate(is_free):
-        columns = _share_columns(always_free if is_enough else free, others)
+        columns = _share_columns(always_free if is_enough else np.asarray(free), others)
         layout[frame] = np.where(columns >= 0, columns, layout[frame])
     if left_out := set(range(len(paths))) - set(layout.flat):
         raise ArgumentError(
@@ -266,7 +266,7 @@ def _places_on_grid(
     paths: Sequence[PlacePath | None], token_grid: tuple[int, int, int], token_frames: Sequence[range]
 ) -> tuple[BoolArray, Float32Array]:
     """Whether each token's middle lies inside each place, and how far from its middle, in half sides: (f, h, w, N)."""
-    num_frames, num_rows, num_columns = token_grid
+    _, num_rows, num_columns = token_grid
     across, down = (np.arange(num_columns) + 0.5) / num_columns, (np.arange(num_rows) + 0.5) / num_rows
     distances = np.full((*token_grid, len(paths)), np.inf, np.float32)
     for person, path in enumerate(paths):
@@ -300,7 +300,7 @@ def _share_columns(free: BoolArray, people: Sequence[int]) -> Int64Array:
 
 def _frame(given: object) -> int:
     if isinstance(given, bool) or not isinstance(given, int | str):
-        raise ValueError(f"{given!r} is no frame")  # noqa: TRY004 - told to the user with the others
+        raise ValueError(f"{given!r} is no frame")
     return int(given)
 
 
