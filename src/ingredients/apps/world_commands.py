@@ -1,9 +1,11 @@
 """`ingredients world ...`: portraits and scenes of drawn people, the words the small model knows, and its training."""
 
+import contextlib
 import itertools
+import os
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,7 +17,7 @@ from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, is_given, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
-from ingredients.training.small_world import PART_NAMES
+from ingredients.training.small_world import ALL_PARTS, PART_NAMES
 
 SplitOption = Annotated[
     Literal["train", "judge", "eval"],
@@ -328,8 +330,9 @@ def words() -> None:
 
 @app.command(
     help=with_examples(
-        "Trains one part of the small model again, packs the trained parts into a model folder, or unpacks a folder "
-        f"to train its parts further. Parts, in the order in which they need each other: {', '.join(PART_NAMES)}. "
+        "Trains one part of the small model again, or `all` of them one after the other within a time; packs the "
+        "trained parts into a model folder, or unpacks a folder to train its parts further. Parts, in the order in "
+        f"which they need each other: {', '.join(PART_NAMES)}. "
         "Settings are those of the part's config.yaml, which lies beside its weights. The base-t2v of unpack "
         "is the base inside the aligned model, trained further with it, not the one that it was aligned from.",
         "ingredients world train recogniser --minutes 20",
@@ -337,12 +340,16 @@ def words() -> None:
         "ingredients world train align stage.batch_size=8 trainer.learning_rate=1e-4",
         "ingredients world train route --config configs/ablations/route-mse.yaml",
         "ingredients world train unpack --output runs/more",
+        "ingredients world train all --minutes 480 --plan",
+        "ingredients world train all --minutes 480 --output runs/new align.stage.batch_size=8",
+        "ingredients world train all --minutes 60 --output runs/new --resume     # an hour more",
     )
 )
 def train(
-    part: Annotated[str, typer.Argument(metavar="PART", help="Which part.")],
+    part: Annotated[str, typer.Argument(metavar="PART", help="Which part, or all.")],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of the part that differ.")
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings of the part that differ; of all parts, PART.KEY=VALUE."),
     ] = None,
     config: Annotated[
         Path | None,
@@ -353,34 +360,113 @@ def train(
     ] = Path("runs/small-world"),
     minutes: Annotated[
         float | None,
-        typer.Option(callback=finite, min=0.01, help="Training time of the whole run. Default: the part's own."),
+        typer.Option(
+            callback=finite,
+            min=0.01,
+            help="Training time of the whole run. Default: the part's own; all parts together need to be told.",
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint; of all parts, leave out what is done.")
+    ] = False,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where it trains. auto: on a GPU, where there is one.")
+    ] = "auto",
+    model: Annotated[
+        Literal["small_world", "acting_world"],
+        typer.Option(help="With all: 9 frames of 96x64 in which all do the same, or 17 of 192x128 with own roles."),
+    ] = "acting_world",
+    plan: Annotated[bool, typer.Option("--plan", help="With all: print the plan, and train nothing.")] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="With all: a rehearsal, two steps for each part; its model is of no use.")
+    ] = False,
 ) -> None:
-    """Trains one part of the small model."""
+    """Trains one part of the small model, or all."""
+    if device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before PyTorch looks
+    if part == ALL_PARTS:
+        if config is not None:
+            raise UserInputError("--config is of one part; write PART.KEY=VALUE for the settings of all parts.")
+        _train_all(
+            settings or (), output, model=model, minutes=minutes, resume=resume, device=device, plan=plan, tiny=tiny
+        )
+        return
+    if plan or tiny:
+        raise UserInputError(f"--plan and --tiny go with all parts; write: ingredients world train {ALL_PARTS} ...")
     from ingredients.core.warnings_told import TrainingWarning, warnings_told
     from ingredients.training.small_world.settings import PART_SETTINGS
 
     if part not in PART_NAMES:
-        raise UserInputError(f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}.")
+        raise UserInputError(
+            f"There is no part {part!r} to train; choose {ALL_PARTS}, or one of {', '.join(PART_NAMES)}."
+        )
     loaded = PART_SETTINGS[part].load(config, settings or (), minutes)
 
-    from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError  # with PyTorch
-    from ingredients.training.small_world.parts import PARTS
+    from ingredients.training.small_world.parts import PARTS  # with PyTorch
+
+    _check_device(device)
+    with _interruptible(f"the part {part} was trained"), warnings_told(note, TrainingWarning):
+        result = PARTS[part].run(output, loaded, resume=resume)
+    measured = result.items() if isinstance(result, Mapping) else ()
+    lines = [f"{name}: {value:.4g}" for name, value in measured]
+    show("\n".join([*lines, str(result if isinstance(result, Path) else output / part)]))
+
+
+def _train_all(
+    settings: Sequence[str],
+    output: Path,
+    *,
+    model: Literal["small_world", "acting_world"],
+    minutes: float | None,
+    resume: bool,
+    device: Literal["auto", "cpu", "cuda"],
+    plan: bool,
+    tiny: bool,
+) -> None:
+    """Trains all parts within a time, or prints how it would."""
+    from ingredients.core.warnings_told import TrainingWarning, warnings_told
+    from ingredients.training.small_world.plan import plan_parts, read_progress, show_plan
+
+    if minutes is None:
+        raise UserInputError("Say how long the training of all parts may take, such as --minutes 480.")
+    scale: Literal["full", "card", "tiny"] = "tiny" if tiny else "card" if device == "cuda" else "full"
+    planned = plan_parts(model, scale, settings)
+    done = read_progress(output, model).done if resume else ()
+    show(show_plan(planned, output, minutes=minutes, done=done))
+    if plan:
+        return
+
+    from ingredients.training.small_world.all_parts import train_all_parts  # with PyTorch
+
+    _check_device(device)
+    with _interruptible("anything was trained"), warnings_told(note, TrainingWarning):
+        packed = train_all_parts(planned, output, model=model, minutes=minutes, resume=resume, tell=say)
+    show(packed)
+
+
+def _check_device(device: Literal["auto", "cpu", "cuda"]) -> None:
+    """Refuses a GPU that is not there."""
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserInputError("There is no GPU here that PyTorch can use; train on the processor, without --device.")
+
+
+@contextlib.contextmanager
+def _interruptible(before: str) -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end a training after a checkpoint, and says what is kept."""
+    from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError
 
     stop = StopRequest(says=False)
     try:
-        with stop.listening(), warnings_told(note, TrainingWarning):
-            result = PARTS[part].run(output, loaded, resume=resume)
+        with stop.listening():
+            yield
     except TrainingInterruptedError as interruption:
         say(interruption.sentence("the same command with --resume"))
         raise typer.Exit(interruption.exit_code) from interruption
     except KeyboardInterrupt as interruption:
-        say(f"Interrupted before the part {part} was trained; checkpoints that were there are kept.")
+        say(f"Interrupted before {before}; checkpoints that were there are kept.")
         raise typer.Exit(stop.exit_code) from interruption
-    measured = result.items() if isinstance(result, Mapping) else ()
-    lines = [f"{name}: {value:.4g}" for name, value in measured]
-    show("\n".join([*lines, str(result if isinstance(result, Path) else output / part)]))
 
 
 def _check_no_held_out_pairs(folder: Path, style: str) -> None:

@@ -163,10 +163,11 @@ class WholeStepStage:
         """Never wrapped."""
         raise UserInputError("This part is trained by one process; start it without torchrun.")
 
-    @property
-    def device(self) -> torch.device:
-        """A processor."""
-        return torch.device("cpu")
+    device = torch.device("cpu")
+    """Where its losses are computed: a processor, until a stage that can moves to a GPU."""
+
+    def to(self, device: torch.device) -> None:
+        """Moves to where the run computes; a stage that knows no other device stays on the processor."""
 
     @property
     def dtype(self) -> torch.dtype:

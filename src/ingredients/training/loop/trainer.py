@@ -33,7 +33,7 @@ from ingredients.training.loop.optimizers import build_optimizers, learning_rate
 from ingredients.training.loop.processes import Processes, local, whole
 from ingredients.training.loop.progress_report import ProgressReport, reporting
 from ingredients.training.loop.settings import TrainerConfig
-from ingredients.training.loop.stage import Measured, Stage, StepPosition
+from ingredients.training.loop.stage import Measured, Stage, StepPosition, WholeStepStage
 from ingredients.training.loop.throughput import Throughput, peak_flops
 
 EVENTS_NAME = "events.jsonl"
@@ -70,6 +70,8 @@ class Trainer:
         self.config = config
         self.processes = processes or Processes(trackers=config.trackers, folder=folder)
         self.sampler = sampler
+        if isinstance(stage, WholeStepStage):
+            stage.to(self.processes.device)
         self.precision = resolve_precision(config.precision, stage.device, stage.dtype)
         self.checkpoints = Checkpoints(folder, keep=config.keep_checkpoints)
         self._loss = self.processes.prepare(stage, config.parallel)

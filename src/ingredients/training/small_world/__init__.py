@@ -22,3 +22,6 @@ PART_NAMES = (
     "unpack",
 )
 """Names of the parts, in the order in which they need each other; nothing is imported to know them."""
+
+ALL_PARTS = "all"
+"""What the command calls all of them, one after the other."""

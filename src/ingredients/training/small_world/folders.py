@@ -80,20 +80,23 @@ class TrainedParts:
         }
 
 
-def load_clip_encoder(output: Path, config: EncoderConfig, *, model: SmallWorldName) -> ClipEncoder:
-    """What encodes clips for a model by the parts that are trained.
+def load_clip_encoder(
+    output: Path, config: EncoderConfig, *, model: SmallWorldName, device: torch.device | None = None
+) -> ClipEncoder:
+    """What encodes clips for a model by the parts that are trained; VAE and text encoder on `device`.
 
     Raises:
         ModelFolderError: if one of them is missing.
     """
+    device = device or torch.device("cpu")
     parts = TrainedParts(output=output)
     preset = SMALL_WORLDS[model]()
     tokenizer = load_tokenizer(part_folder(output, "text-encoder", "tokenizer"))
     return ClipEncoder(
-        vae=parts.load_vae(),
+        vae=parts.load_vae().to(device),
         encode_prompts=caption_encoder(
             tokenizer,
-            load_text_encoder(part_folder(output, "text-encoder", "text_encoder"), dtype=torch.float32),
+            load_text_encoder(part_folder(output, "text-encoder", "text_encoder"), dtype=torch.float32).to(device),
             max_text_seq_length=preset["max_text_seq_length"],
         ),
         find_phrases=phrase_finder(tokenizer, max_text_seq_length=preset["max_text_seq_length"]),

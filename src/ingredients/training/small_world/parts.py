@@ -31,6 +31,7 @@ from ingredients.training.small_world.faces.recognition import train_judge, trai
 from ingredients.training.small_world.faces.segmenter import train_segmenter
 from ingredients.training.small_world.folders import TrainedParts, drawn_clips, load_clip_encoder, part_folder
 from ingredients.training.small_world.pack import pack, unpack
+from ingredients.training.small_world.plan import drawing_processes
 from ingredients.training.small_world.settings import (
     PART_SETTINGS,
     AlignPartConfig,
@@ -80,10 +81,11 @@ class WorldPart:
         if config is None:
             config = self.settings.make_defaults()
         folder = output / self.name
-        if self.settings.minutes_key is None:
+        if not self.settings.is_run:
             make_folder(folder)
             save_config(config, folder / CONFIG_NAME)
             return self.train(config, output, resume, show=show)
+        assert self.settings.minutes_key is not None
         *groups, _ = self.settings.minutes_key.split(".")
         trainer = functools.reduce(getattr, groups, config)
         with run_folder(folder, resume=resume):
@@ -95,12 +97,12 @@ class WorldPart:
 def make_latents(config: LatentsConfig, output: Path, resume: bool = False, *, show: bool = True) -> None:
     """Draws and encodes clips into `output / "latents"`; shards that are there are always kept."""
     del resume
-    encoder = load_clip_encoder(output, config.encoder, model=config.model)
+    encoder = load_clip_encoder(output, config.encoder, model=config.model, device=Processes().device)
     digests = TrainedParts(output=output).digests()
     with show_progress("latents", enabled=show) as report:
-        for folder, first_seed, number in (
-            (output / "latents" / "validation", VALIDATION_SEED, config.num_validation_clips),
-            (output / "latents" / "train", 0, config.num_clips),
+        for folder, first_seed, number, minutes in (
+            (output / "latents" / "validation", VALIDATION_SEED, config.num_validation_clips, None),
+            (output / "latents" / "train", 0, config.num_clips, config.minutes),
         ):
             encode_drawn_clips(
                 folder,
@@ -110,6 +112,8 @@ def make_latents(config: LatentsConfig, output: Path, resume: bool = False, *, s
                 first_seed=first_seed,
                 number=number,
                 without_held_out_pairs=config.without_held_out_pairs,
+                num_processes=drawing_processes() if config.num_processes is None else config.num_processes,
+                minutes=minutes,
                 progress=report,
             )
 

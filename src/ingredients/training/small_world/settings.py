@@ -55,6 +55,9 @@ class TextEncoderConfig:
     masked_share: Share = 0.2
     """Share of the words that are hidden."""
 
+    attribute_weight: Weight = 1.0
+    """Weight of what is read of a caption and its people, against 1 of the hidden words."""
+
     num_validation_captions: Count = 512
     """Captions of the final measurement."""
 
@@ -189,6 +192,12 @@ class LatentsConfig:
 
     without_held_out_pairs: bool = True
     """Leaves out the pairs of action and place that the benchmark asks for as never seen together."""
+
+    num_processes: Annotated[int, Range(at_least=0, at_most=1024)] | None = None
+    """Processes that draw while this one encodes; None takes the cores that there are to spare, 0 none."""
+
+    minutes: Annotated[float, Range(above=0, at_most=1e6)] | None = None
+    """Time after which no other shard is begun; None draws all clips."""
 
     world: WorldExampleConfig = dataclasses.field(default_factory=WorldExampleConfig)
     """What is drawn."""
@@ -360,6 +369,9 @@ class PartSettings:
     minutes_key: str | None = "trainer.minutes"
     """The setting that limits the training time; None for parts that take as long as they take."""
 
+    is_run: bool = True
+    """Whether a loop trains it, with checkpoints."""
+
     defaults: Callable[[], Any] | None = None
     """Makes the settings that others are changed from; None takes those of `config_type`."""
 
@@ -399,12 +411,12 @@ PART_SETTINGS: dict[str, PartSettings] = {
     "text-encoder": PartSettings(config_type=TextEncoderConfig),
     "vae": PartSettings(config_type=VaeConfig),
     "vae-decoder": PartSettings(config_type=VaeConfig, defaults=decoder_config),
-    "latents": PartSettings(config_type=LatentsConfig, minutes_key=None),
+    "latents": PartSettings(config_type=LatentsConfig, minutes_key="minutes", is_run=False),
     "base-t2v": PartSettings(config_type=BasePartConfig),
     "base-i2v": PartSettings(config_type=ImageToVideoPartConfig),
     "align": PartSettings(config_type=AlignPartConfig),
     "route": PartSettings(config_type=RoutePartConfig),
-    "pack": PartSettings(config_type=PackConfig, minutes_key=None),
-    "unpack": PartSettings(config_type=UnpackConfig, minutes_key=None),
+    "pack": PartSettings(config_type=PackConfig, minutes_key=None, is_run=False),
+    "unpack": PartSettings(config_type=UnpackConfig, minutes_key=None, is_run=False),
 }
 """Settings of the parts, by their names, in the order in which they need each other."""

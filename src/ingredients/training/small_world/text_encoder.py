@@ -129,6 +129,11 @@ class TextEncoderStage(WholeStepStage):
         )
         self.reader = CaptionReader(T5EncoderModel(encoder_config))
 
+    def to(self, device: torch.device) -> None:
+        """Moves encoder and heads; captions follow batch by batch."""
+        self.device = device
+        self.reader.to(device)
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """The encoder and its heads."""
         return [ParameterGroup(parameters=dict(self.reader.named_parameters()))]
@@ -138,7 +143,8 @@ class TextEncoderStage(WholeStepStage):
         del progress
         input_ids, phrase_tokens, attributes = self._draw(generator, self.config.batch_size)
         is_word = input_ids > 2
-        is_hidden = is_word & (torch.rand(input_ids.shape, generator=generator) < self.config.masked_share)
+        chances = torch.rand(input_ids.shape, generator=generator).to(self.device)
+        is_hidden = is_word & (chances < self.config.masked_share)
         masked_ids = input_ids.masked_fill(is_hidden, int(self.tokenizer.unk_token_id))
         word_logits, _ = self.reader(masked_ids, phrase_tokens)
         word_loss = F.cross_entropy(word_logits[is_hidden], input_ids[is_hidden])
@@ -153,9 +159,17 @@ class TextEncoderStage(WholeStepStage):
             "word_loss": word_loss.detach(),
             "attribute_loss": attribute_loss.detach(),
         }
-        return StepOutput(loss=word_loss + attribute_loss, metrics=metrics)
+        return StepOutput(loss=word_loss + self.config.attribute_weight * attribute_loss, metrics=metrics)
 
     def _draw(
+        self, generator: torch.Generator, num_captions: int
+    ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+        """As `_draw_captions`, where the stage computes."""
+        input_ids, phrase_tokens, targets = self._draw_captions(generator, num_captions)
+        on_device = {name: target.to(self.device) for name, target in targets.items()}
+        return input_ids.to(self.device), phrase_tokens.to(self.device), on_device
+
+    def _draw_captions(
         self, generator: torch.Generator, num_captions: int
     ) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
         """Token ids (B, T), the tokens of each person (B, N, T), and the target of each attribute, (B,) or (B, N)."""

@@ -102,12 +102,12 @@ def vae_reconstruction_loss(
     return loss + edge_weight * (across.mean() + down.mean())
 
 
-def psnr(reconstruction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None = None) -> float:
-    """Peak signal-to-noise ratio in dB of images in [-1, 1], over the pixels of `mask` or all."""
+def psnr(reconstruction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Peak signal-to-noise ratio in dB of images in [-1, 1], over the pixels of `mask` or all: a scalar there."""
     error = ((reconstruction.clamp(-1, 1) - target) / 2).square()
     if mask is not None:
         error = error[mask.expand_as(error)]
-    return float(-10 * error.mean().log10())
+    return -10 * error.mean().log10()
 
 
 def change_kept(reconstruction: torch.Tensor, target: torch.Tensor, config: VaeConfig) -> list[float]:
@@ -147,6 +147,11 @@ class VaeStage(WholeStepStage):
                 config, config.num_pool_clips, num_frames=config.num_frames, first_seed=20_000_000, split="train"
             )
 
+    def to(self, device: torch.device) -> None:
+        """Moves the VAE; pictures follow crop by crop."""
+        self.device = device
+        self.vae.to(device)
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """All of the VAE, or its decoder."""
         if not self.config.train_encoder:
@@ -180,11 +185,11 @@ class VaeStage(WholeStepStage):
         )
         faces = np.stack([clips.faces[i, :, y : y + size, x : x + size][:, :, :: 1 - 2 * f] for i, y, x, f in corners])
         weight = torch.from_numpy(np.where(faces, self.config.face_weight, 1.0).astype(np.float32))
-        return video_to_pixels(frames), weight.unsqueeze(1)
+        return video_to_pixels(frames).to(self.device), weight.unsqueeze(1).to(self.device)
 
     def _loss(self, pixels: torch.Tensor, weight: torch.Tensor, generator: torch.Generator) -> StepOutput:
         posterior = self.vae.encode(pixels).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=generator)
+        noise = torch.randn(posterior.mean.shape, generator=generator).to(self.device)
         latents = posterior.mean + posterior.std * noise
         reconstruction = self.vae.decode(latents).sample
         loss = vae_reconstruction_loss(reconstruction, pixels, weight, edge_weight=self.config.edge_weight)
@@ -209,18 +214,20 @@ class VaeStage(WholeStepStage):
         )
         canvases = draw_canvases(self.config, self.config.num_validation_clips, first_seed=0, split="eval")
         pixels, canvas_pixels = video_to_pixels(clips.frames), video_to_pixels(canvases.frames)
-        coded = [self._code(clip) for clip in torch.split(pixels, 4)]
-        latents, reconstruction = (torch.cat(parts) for parts in zip(*coded, strict=True))
-        canvas_latents, canvas_reconstruction = self._code(canvas_pixels)
+        coded = [self._code(clip.to(self.device)) for clip in torch.split(pixels, 4)]
+        latents, reconstruction = (torch.cat(parts).cpu() for parts in zip(*coded, strict=True))
+        canvas_latents, canvas_reconstruction = (each.cpu() for each in self._code(canvas_pixels.to(self.device)))
         if self.config.train_encoder:
             self.vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 5))
         self.vae.train()
         faces = torch.from_numpy(clips.faces).unsqueeze(1)
         return {
-            "psnr": psnr(reconstruction, pixels),
-            "psnr_faces": psnr(reconstruction, pixels, faces),
-            "psnr_canvas": psnr(canvas_reconstruction, canvas_pixels),
-            "psnr_worst_frame": min(psnr(reconstruction[:, :, f], pixels[:, :, f]) for f in range(pixels.shape[2])),
+            "psnr": float(psnr(reconstruction, pixels)),
+            "psnr_faces": float(psnr(reconstruction, pixels, faces)),
+            "psnr_canvas": float(psnr(canvas_reconstruction, canvas_pixels)),
+            "psnr_worst_frame": min(
+                float(psnr(reconstruction[:, :, f], pixels[:, :, f])) for f in range(pixels.shape[2])
+            ),
             **{
                 f"motion_{index + 1}": share
                 for index, share in enumerate(change_kept(reconstruction, pixels, self.config))
