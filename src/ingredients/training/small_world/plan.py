@@ -109,8 +109,14 @@ _TINY: Mapping[str, tuple[str, ...]] = {
     "judge": _TINY_RECOGNITION,
     "acting-judge": ("num_clips=4", "batch_size=2", "num_validation_clips=2", "trainer.num_steps=2"),
     "text-encoder": ("batch_size=4", "num_validation_captions=4", "trainer.num_steps=2"),
-    "vae": ("num_pool_images=8", "num_validation_clips=1", "image_batch_size=2", "trainer.num_steps=2"),
-    "latents": ("num_clips=4", "num_validation_clips=2", "world.portrait_size=48"),
+    "vae": (
+        *("height=64", "width=96", "crop_size=32", "num_frames=9"),
+        *("num_pool_images=8", "num_validation_clips=1", "image_batch_size=2", "trainer.num_steps=2"),
+    ),
+    "latents": (
+        *("world.height=64", "world.width=96", "world.num_frames=9", "world.portrait_size=48"),
+        *("num_clips=2", "num_validation_clips=2"),
+    ),
     "base-t2v": _TINY_STAGE,
     "align": _TINY_STAGE,
     "route": _TINY_STAGE,

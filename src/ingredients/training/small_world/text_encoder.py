@@ -72,6 +72,24 @@ def tokenize(tokenizer: T5Tokenizer, captions: Sequence[str], *, max_length: int
     return ids
 
 
+_NEIGHBOUR_BIAS = 4.0
+"""As a logit against 0 of every other place: at 48 tokens a head then begins with half of its weight there."""
+
+
+def look_at_neighbours(encoder: T5EncoderModel) -> None:
+    """Lets each head begin by looking at one near place: the next token, the one before, the next but one, and so on.
+
+    Who does what is a matter of which word stands beside which. From T5's own start, a small encoder learns for long
+    only which words there are: it told what each of two people does in 76 % (docs/small_model.md).
+    """
+    bias = encoder.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight  # (buckets, heads)
+    num_buckets, num_heads = bias.shape
+    with torch.no_grad():
+        for head in range(num_heads):
+            distance = head // 2 + 1
+            bias[distance + (num_buckets // 2 if head % 2 == 0 else 0), head] = _NEIGHBOUR_BIAS
+
+
 class CaptionReader(nn.Module):
     """The text encoder with the heads that it is trained through."""
 
@@ -127,7 +145,10 @@ class TextEncoderStage(WholeStepStage):
             pad_token_id=self.tokenizer.pad_token_id,
             eos_token_id=self.tokenizer.eos_token_id,
         )
-        self.reader = CaptionReader(T5EncoderModel(encoder_config))
+        encoder = T5EncoderModel(encoder_config)
+        if config.style != TOGETHER.name:
+            look_at_neighbours(encoder)
+        self.reader = CaptionReader(encoder)
 
     def to(self, device: torch.device) -> None:
         """Moves encoder and heads; captions follow batch by batch."""
