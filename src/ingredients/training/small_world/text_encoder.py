@@ -80,7 +80,7 @@ def look_at_neighbours(encoder: T5EncoderModel) -> None:
     """Lets each head begin by looking at one near place: the next token, the one before, the next but one, and so on.
 
     Who does what is a matter of which word stands beside which. From T5's own start, a small encoder learns for long
-    only which words there are: it told what each of two people does in 76 % (docs/small_model.md).
+    only which words there are: after as many steps it told what a person does in 68 % of sentences, not in 99 %.
     """
     bias = encoder.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight  # (buckets, heads)
     num_buckets, num_heads = bias.shape
