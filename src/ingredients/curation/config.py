@@ -227,7 +227,7 @@ class BalanceConfig:
     """Wanted shares such as `people=2:0.7` or `place=beach:0.1`, from which each clip gets a weight."""
 
     held_out_share: Share = 0.0
-    """Part of the clips that is put aside as a data set of its own, by people: whoever is in it is in no other clip."""
+    """Part of the clips that is a data set of its own, chosen by people: whoever is in it is in no other clip."""
 
     def __post_init__(self) -> None:
         """Checks the ranges."""
