@@ -9,7 +9,13 @@ from ingredients.media.video import write_video
 
 HEIGHT, WIDTH, FPS = 96, 144, 24
 _PATCH = 24
-SETTINGS = ("probe.min_short_side=64", "shots.min_seconds=1", "cut.min_frames=9", "quality.max_still_share=0.9")
+SETTINGS = (
+    "probe.min_short_side=64",
+    "shots.min_seconds=1",
+    "cut.min_frames=9",
+    "quality.max_still_share=0.9",
+    "people.min_people=0",
+)
 """Settings under which such films have clips."""
 
 

@@ -3,7 +3,7 @@
 probe, signals, shots            of a source, which they part into clips
 length ... hashes                numbers that the signals hold
 duplicates                       of all clips together
-cut, text ...                    on the clip's frames, decoded once
+cut ... masks                    on the clip's frames, decoded once
 """
 
 import importlib
@@ -19,6 +19,8 @@ _CHEAP: Mapping[str, tuple[str, ...]] = {
 _COSTLY: Mapping[str, tuple[str, ...]] = {
     "cut": ("Cut",),
     "text": ("Text",),
+    "people": ("People",),
+    "masks": ("Masks",),
 }
 """Files of this folder and the steps in them: they are imported when they are used, as some bring networks along."""
 
@@ -30,7 +32,8 @@ def cheap_steps(config: CurationConfig) -> list[ClipStep]:
 
 def costly_steps(config: CurationConfig) -> list[ClipStep]:
     """The steps that look at frames, in order; made once for each process, as they may hold networks."""
-    return _made(_COSTLY, config)
+    nobody = ("people", "masks") if config.people.min_people == 0 else ()
+    return _made({file: names for file, names in _COSTLY.items() if file not in nobody}, config)
 
 
 def _made(files: Mapping[str, tuple[str, ...]], config: CurationConfig) -> list[ClipStep]:

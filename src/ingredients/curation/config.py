@@ -235,6 +235,82 @@ class BalanceConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleConfig:
+    """Who is in a clip, and which clips have the people that training needs."""
+
+    faces: Literal["drawn", "dlib", "antelopev2"] = "dlib"
+    """Who finds and tells faces apart: the small model's networks (drawn people), dlib (photographs; runs offline), or
+    the published model's (photographs; needs `face_encoder`)."""
+
+    face_encoder: str | None = None
+    """Folder `face_encoder/` of a model, for antelopev2, or for other drawn networks than those that ship."""
+
+    min_people: Annotated[int, Range(at_least=0, at_most=1000)] = 2
+    """Fewest people: the paper's filter (4.1). With 0 nobody is looked for: the clips have no people and no masks."""
+
+    max_people: Count = 6
+    """Most people: as many faces have room on the canvas in cells of a third of its width."""
+
+    min_together: Share = 0.5
+    """Least part of the clip in which `min_people` are seen at once. The paper does not say; with less, most frames
+    teach nothing of two."""
+
+    min_presence: Share = 0.25
+    """Least part of the clip in which a face is seen, for its owner to be one of the people: passers-by are none."""
+
+    min_face: Share = 0.1
+    """Least height of a face, as a median over the track, in parts of the clip's shorter side: 48 of 480 pixels are
+    three tokens of CogVideoX, fewer leave a router nothing to learn."""
+
+    min_face_pixels: Count = 16
+    """The same in pixels: what is smaller is not told apart from others."""
+
+    max_gap: Annotated[int, Range(at_least=0, at_most=1000)] = 5
+    """Frames in a row in which a face may be missed and counts as seen: detectors lose faces that turn."""
+
+    min_likeness: Annotated[float, Range(at_least=-1, at_most=1)] | None = None
+    """Cosine of embeddings below which a step leads to somebody else; None takes that of the face stack."""
+
+    join_likeness: Annotated[float, Range(at_least=-1, at_most=1)] | None = None
+    """Cosine from which two pieces of track are one person's; None takes that of the face stack."""
+
+    same_person: Annotated[float, Range(at_least=-1, at_most=1)] | None = None
+    """Cosine from which people of two clips are one; None takes that of the face stack."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+        if self.max_people < self.min_people:
+            raise ValueError(f"max_people is {self.max_people}, below min_people, {self.min_people}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MasksConfig:
+    """Which pixels are a face's."""
+
+    by: Literal["box", "selfie", "sam", "sam2"] = "box"
+    """The boxes themselves, which need nothing; MediaPipe's person segmentation cut by the boxes (photographs, on any
+    processor); SAM, as in the paper (4.1); or SAM 2."""
+
+    model: str | None = None
+    """Folder of SAM's or SAM 2's weights in transformers' layout, or the file of the person segmentation. None takes,
+    for sam, the small one of the drawn world that ships."""
+
+    threshold: Annotated[float, Range(at_least=-30, at_most=30)] = -2.0
+    """Logit from which a pixel is a face's (Figure 7)."""
+
+    margin: Annotated[float, Range(at_least=0, at_most=5)] = 0.25
+    """How far beyond its box a mask may reach, in parts of the box."""
+
+    min_cover: Share = 0.2
+    """Least part of its boxes that a face's masks must cover: below, something else was masked."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CurationConfig:
     """Everything that decides what becomes of raw videos."""
 
@@ -255,6 +331,12 @@ class CurationConfig:
 
     cut: CutConfig = CutConfig()
     """Which frames are written."""
+
+    people: PeopleConfig = PeopleConfig()
+    """Who must be in a clip."""
+
+    masks: MasksConfig = MasksConfig()
+    """Which pixels are a face's."""
 
     balance: BalanceConfig = BalanceConfig()
     """What the data set is made of."""

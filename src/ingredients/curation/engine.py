@@ -21,6 +21,7 @@ from ingredients.curation import probe
 from ingredients.curation.balance import BalancedClip, balance, topics_of
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.duplicates import HashedClip, clip_thumbs, find_duplicates
+from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
 from ingredients.curation.probe import FileState
 from ingredients.curation.signals import Signals
 from ingredients.curation.source_work import (
@@ -123,8 +124,30 @@ def curate(
     _survey_all(curated, num_workers, watcher)
     _drop_duplicates(curated, watcher)
     _annotate_all(curated, num_workers, watcher)
+    _name_people(curated)
     _balance(curated, watcher)
     return curated
+
+
+def _name_people(curated: Curated) -> None:
+    """Gives the same person the same name in all clips."""
+    config = curated.config.people
+    threshold = LIKENESS[config.faces].same_person if config.same_person is None else config.same_person
+    names = name_people(
+        [
+            TrackedPerson(clip_id=clip.clip_id, number=number, embed=track["embed"])
+            for _, clip in curated.kept
+            for number, track in enumerate(clip.measured.get("people", {}).get("tracks", []))
+        ],
+        same_person=threshold,
+    )
+    for _, clip in curated.kept:
+        if "people" in clip.measured:
+            people = clip.measured["people"]
+            tracks = [
+                {**track, "person_id": names[clip.clip_id, number]} for number, track in enumerate(people["tracks"])
+            ]
+            clip.measured["people"] = {**people, "tracks": tracks}
 
 
 def _balance(curated: Curated, watcher: Watcher) -> None:

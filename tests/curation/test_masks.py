@@ -1,0 +1,74 @@
+"""Masks along tracks: near their own box, and on no pixel twice."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingredients.core.config import load_config
+from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.curation.config import CurationConfig, MasksConfig
+from ingredients.curation.masks import Masks, apart, boxes_of, mask_faces, open_segmenter
+from ingredients.faces.segmenters import BoxSegmenter
+
+BOXES = np.array([[2, 2, 8, 10], [6, 4, 14, 12]], np.float32)
+
+
+def test_tracks_become_boxes() -> None:
+    tracks = [{"boxes": [[1, 2, 3, 4], None]}, {"boxes": [None, [5, 6, 7, 8]]}]
+    boxes = boxes_of(tracks, 2)
+    assert boxes.shape == (2, 2, 4)
+    assert boxes[0, 0].tolist() == [1, 2, 3, 4]
+    assert np.isnan(boxes[0, 1]).all()
+
+
+def test_masks_never_share_a_pixel_and_the_surer_one_has_it() -> None:
+    logits = np.full((2, 16, 20), -5.0, np.float32)
+    logits[0, 2:10, 2:8] = 3.0
+    logits[1, 4:12, 6:14] = 1.0
+    masks = apart(logits, BOXES, threshold=0.0, margin=0.25)
+    assert not (masks[0] & masks[1]).any()
+    assert masks[0, 2:10, 2:8].all()
+    assert masks[1, 4:12, 8:14].all()
+    assert masks.sum() == 8 * 6 + 8 * 8 - 6 * 2
+    assert not apart(logits, BOXES, threshold=4.0, margin=0.25).any()
+
+
+def test_a_mask_stays_near_its_box() -> None:
+    logits = np.full((1, 16, 20), 9.0, np.float32)
+    rows, columns = np.nonzero(apart(logits, BOXES[:1], threshold=-2.0, margin=0.5)[0])
+    assert (columns.min(), columns.max(), rows.max()) == (0, 10, 13)  # 6 x 8, and half of it beyond
+
+
+def test_of_two_boxes_the_nearer_middle_has_the_pixel() -> None:
+    masks = apart(BoxSegmenter().segment(np.zeros((16, 20, 3), np.uint8), BOXES), BOXES, threshold=0.0, margin=0.0)
+    assert not (masks[0] & masks[1]).any()
+    assert masks[0, 4, 6]
+    assert masks[1, 9, 7]
+
+
+def test_frames_without_the_face_have_no_mask() -> None:
+    boxes = np.stack([BOXES, np.array([[np.nan] * 4, BOXES[1]], np.float32)])
+    masks = mask_faces(np.zeros((2, 16, 20, 3), np.uint8), boxes, BoxSegmenter(), MasksConfig())
+    assert masks.shape == (2, 2, 16, 20)
+    assert masks[0].any((1, 2)).all()
+    assert masks[1].any((1, 2)).tolist() == [False, True]
+
+
+def test_a_face_that_is_hardly_masked_is_said() -> None:
+    step = Masks(load_config(CurationConfig))
+    assert step.decide({"cover": [0.8, 0.5]}) is None
+    rejection = step.decide({"cover": [0.8, 0.01]})
+    assert rejection is not None
+    assert rejection.sentence == "a face without a mask: 0.01 (limit 0.2)"
+
+
+def test_what_is_missing_is_said_with_where_it_is_from(tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match="npm pack @mediapipe/selfie_segmentation"):
+        open_segmenter(MasksConfig(by="selfie"))
+    with pytest.raises(UserInputError, match="which is not at"):
+        open_segmenter(MasksConfig(by="selfie", model=str(tmp_path)))
+    with pytest.raises(UserInputError, match=r"masks\.model=FOLDER"):
+        open_segmenter(MasksConfig(by="sam2"))
+    with pytest.raises(ModelFolderError, match=r"config\.json"):
+        open_segmenter(MasksConfig(by="sam", model=str(tmp_path)))
