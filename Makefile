@@ -1,4 +1,5 @@
-# `make demo` makes a video of two people; `make test` checks everything. Both set up what they need in .venv first.
+# `make demo` makes a video of two people, `make studio` starts a server with a page, `make test` checks everything. All
+# of them set up what they need in .venv first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,13 +9,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 # The stamps carry the requirements' checksum: a changed pyproject.toml or constraints.txt installs again.
 CHECKSUM := $(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 INSTALLED := $(VENV)/installed-$(CHECKSUM)
+INSTALLED_STUDIO := $(VENV)/installed-studio-$(CHECKSUM)
 INSTALLED_DEV := $(VENV)/installed-dev-$(CHECKSUM)
 
 # One process a core, but no more than four, for each holds libraries and a model; a file's tests share their fixtures.
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DELETE_ON_ERROR:
-.PHONY: demo setup lint test test-all fuzz clean
+.PHONY: demo studio setup lint test test-all fuzz clean
 
 demo: $(INSTALLED)
 	@mkdir -p outputs
@@ -23,6 +25,12 @@ demo: $(INSTALLED)
 		--prompt "Two people wave on a beach, smiling." --seed 3 \
 		--output outputs/demo.mp4 \
 		--contact-sheet outputs/demo-frames.png --routing-map outputs/demo-routing.png --overwrite
+
+# Ctrl-C ends it; videos stay in outputs/studio. Another port: make studio PORT=8000
+PORT ?= 8080
+studio: $(INSTALLED_STUDIO)
+	@mkdir -p outputs
+	@$(BIN)/ingredients serve --port $(PORT) --store outputs/studio --scale 4
 
 setup: $(INSTALLED_DEV)
 
@@ -56,7 +64,12 @@ $(INSTALLED): | $(BIN)/python
 	@$(PIP) --editable .
 	@touch $@
 
+$(INSTALLED_STUDIO): | $(BIN)/python
+	@echo "Installing into $(VENV), with the server (about two minutes, most of it torch) ..."
+	@$(PIP) --editable ".[studio]"
+	@touch $@ $(INSTALLED)
+
 $(INSTALLED_DEV): | $(BIN)/python
 	@echo "Installing into $(VENV), with the tools that check the code (about two minutes, most of it torch) ..."
 	@$(PIP) --editable ".[dev]"
-	@touch $@ $(INSTALLED)
+	@touch $@ $(INSTALLED) $(INSTALLED_STUDIO)

@@ -1,6 +1,7 @@
 """The client, against a server that listens on this machine and makes videos without a model."""
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -84,6 +85,21 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path: Path) -> None
     with listening(store, HandMaker(), port=port):
         waiting.join(20)
     assert ended == ["completed"]
+
+
+def test_the_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[1] / "docs/service.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(examples) == 2
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    maker = HandMaker()
+    with listening(tmp_path / "store", maker) as address:
+        for example in examples:
+            exec(example.replace("http://127.0.0.1:8080", address), {})
+    assert read_video(tmp_path / "beach.mp4").frames.shape == (9, 32, 48, 3)
+    assert [request.seed for request in maker.made[:1]] == [3]
+    assert sorted(request.seed for request in maker.made[1:]) == [0, 1, 2, 3]
 
 
 def test_nobody_there_is_said(tmp_path: Path) -> None:

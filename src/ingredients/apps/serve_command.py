@@ -1,5 +1,6 @@
 """`ingredients serve`: one warm model, asked over HTTP."""
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +51,12 @@ def serve(
     ] = False,
     face_stack: FaceStack = FaceStackOption.MODEL,
     memory: Memory = MemoryMode.AUTO,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1, max=64, help="Videos that are made at once, each by a process with the model and a GPU of its own."
+        ),
+    ] = 1,
     store: Annotated[
         Path, typer.Option(parser=parse_path, metavar="FOLDER", help="Where videos and their photos are kept.")
     ] = Path("ingredients-videos"),
@@ -111,19 +118,6 @@ def serve(
         raise ModelFolderError(f"There is no folder of identity weights {identity}; check the name.")
     folder = find_model(model, notice=note)
 
-    def load() -> "Maker":
-        from ingredients.generation.studio import Studio  # with PyTorch, whose import takes seconds
-
-        return Studio.load(
-            folder,
-            identity=identity,
-            drop_learned_positions=drop_learned_positions,
-            face_stack=face_stack.value,
-            memory=memory,
-            speed=speed_options,
-            notice=note,
-        )
-
     def tell(address: str, _: Any) -> None:
         show(address)
         if keys is None:
@@ -133,9 +127,19 @@ def serve(
     log_to_standard_error()
     run_server(
         store,
-        load,
+        functools.partial(
+            _load_studio,
+            folder,
+            identity=identity,
+            drop_learned_positions=drop_learned_positions,
+            face_stack=face_stack.value,
+            memory=memory,
+            speed=speed_options,
+            notice=note,
+        ),
         host=host,
         port=port,
+        num_workers=workers,
         keys=keys,
         request_limits=RequestLimits(
             most_upload_bytes=most_upload_mib * _MIB,
@@ -163,3 +167,10 @@ def serve(
         allowed_origins=allow_origin or (),
         on_listening=tell,
     )
+
+
+def _load_studio(folder: Path, **options: Any) -> "Maker":
+    """Loads the model, in whichever thread or process makes the videos."""
+    from ingredients.generation.studio import Studio  # with PyTorch, whose import takes seconds
+
+    return Studio.load(folder, **options)

@@ -35,7 +35,7 @@ from ingredients.generation.model_facts import ModelFacts
 DATABASE_NAME = "jobs.sqlite"
 VERSION = 1
 
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS = 10
 """How often a job is begun whose process dies each time, before it is given up: it may be the reason."""
 
 _SECONDS_BUSY = 30.0  # another process's write takes milliseconds

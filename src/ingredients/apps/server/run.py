@@ -16,6 +16,7 @@ from ingredients.apps.server.app import ServerState, create_app
 from ingredients.apps.server.guard import LOOPBACK_HOSTS
 from ingredients.apps.server.keys import KeyRing
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.apps.server.worker_processes import WorkerProcesses
 from ingredients.core.errors import UserInputError
 from ingredients.core.output_folders import claimed_folder
 from ingredients.core.printable import printable_lines
@@ -35,6 +36,7 @@ def run_server(
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
+    num_workers: int = 1,
     keys: Path | None = None,
     request_limits: RequestLimits | None = None,
     store_limits: StoreLimits | None = None,
@@ -46,9 +48,11 @@ def run_server(
 
     Args:
         folder: of the store, which is made if it is not there.
-        load: gives what makes the videos; called once, in the worker's thread.
+        load: gives what makes the videos; called once by each worker, to which it must be possible to send it where
+            they are processes.
         host: address to listen on; without keys one of this machine's own.
         port: to listen on; 0 takes any that is free.
+        num_workers: that make videos: one is a thread of this process, several are processes.
         keys: file of the keys that callers must have.
         request_limits: what a request may ask for.
         store_limits: what the store takes.
@@ -70,7 +74,12 @@ def run_server(
             if again:
                 _LOG.info("%d videos that were being made are in the queue again", again)
             server: _Server
-            worker = Worker(store, load, name=f"worker-{uuid.uuid4().hex}", on_failure=lambda: server.stop())
+            worker: Worker | WorkerProcesses
+            if num_workers == 1:
+                name = f"worker-{uuid.uuid4().hex}"
+                worker = Worker(store, load, name=name, on_failure=lambda: server.stop())
+            else:
+                worker = WorkerProcesses(store, load, number=num_workers, on_failure=lambda: server.stop())
             app = create_app(
                 store,
                 limits=request_limits,
