@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.apps.server.killing import kill_again_and_again
 
 
+@pytest.mark.slow
 def test_every_accepted_video_is_there_after_the_server_was_killed_and_ends(tmp_path: Path) -> None:
     report = kill_again_and_again(tmp_path, num_kills=3, seed=1)
     assert report.accepted > 0

@@ -28,6 +28,7 @@ _LOG = logging.getLogger(__name__)
 _SECONDS_BETWEEN_TIDYINGS = 60.0
 _SECONDS_TO_STOP = 60.0  # for the step that the worker is at
 _SECONDS_TO_HANG_UP = 5
+_MOST_WAITING_CONNECTIONS = 1024
 
 
 def run_server(
@@ -182,6 +183,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((bare, port))
+        listening.listen(_MOST_WAITING_CONNECTIONS)  # who asks before the app is ready waits a moment
         listening.set_inheritable(False)
     except OSError as error:
         listening.close()
