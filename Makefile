@@ -16,7 +16,7 @@ INSTALLED_DEV := $(VENV)/installed-dev-$(CHECKSUM)
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DELETE_ON_ERROR:
-.PHONY: demo studio setup lint test test-all fuzz clean
+.PHONY: demo studio setup lint test test-all fuzz gpu clean
 
 demo: $(INSTALLED)
 	@mkdir -p outputs
@@ -50,6 +50,11 @@ test-all: lint
 FUZZ_FACTOR ?= 10
 fuzz: $(INSTALLED_DEV)
 	FUZZ_FACTOR=$(FUZZ_FACTOR) $(BIN)/pytest $(IN_PARALLEL) tests/fuzz
+
+# On a machine with a GPU: the tests that need one, then what a video and a training step cost at the published size.
+# It installs nothing, for such machines often have an own PyTorch and no network: PYTHON names theirs.
+gpu:
+	$(PYTHON) benchmarks/on_gpu.py --output outputs/gpu
 
 clean:
 	rm -rf $(VENV) outputs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
