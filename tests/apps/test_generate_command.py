@@ -18,6 +18,7 @@ from ingredients.core.errors import PhotographError, UserInputError
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.faces import dlib_faces
 from ingredients.generation import result_files, studio
+from ingredients.generation.routing_edit import load_routing
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
 from ingredients.models.state_dict_adapter import to_published
@@ -370,6 +371,67 @@ def test_an_output_that_cannot_be_written(generate: Generate) -> None:
 
 def test_more_faces_than_fit(generate: Generate) -> None:
     assert_one_sentence(generate(people=("ana", "ben", "cleo"), height=8, width=8), "3 faces do not fit", "larger")
+
+
+def test_names_in_the_prompt_are_those_of_the_photos(generate: Generate) -> None:
+    result = generate("--json", prompt="@ana waves to Ben on a beach.")
+    assert result.exit_code == 0, result.output
+    (notice,) = [each for each in json.loads(result.stdout)["notices"] if "whose name is whose" in each]
+    assert notice.startswith("This model does not know whose name is whose, and its text encoder has no words for")
+    assert json.loads(result.stdout)["prompt"] == "@ana waves to Ben on a beach."
+
+
+def test_a_name_that_nobody_has(generate: Generate) -> None:
+    assert_one_sentence(generate(prompt="@cleo waves"), "speaks of @cleo", "write @ana or @ben")
+
+
+def test_people_stand_where_they_are_told_to(generate: Generate) -> None:
+    apart = ["--place", "ana@0=right", "ana@8=0.6,0,1,1", "--place", "ben=left"]
+    result = generate(*apart, "--save-routing", "map.json", "--place-strength", "1000")
+    assert result.exit_code == 0, result.output
+    frames = json.loads(Path("map.json").read_text())["tokens"]
+    assert frames == [[[1, 1, 1, 0, 0, 0]] * 4] * 3
+    assert_one_sentence_of(generate("--place", "cleo=left"), "cleo has a place and no photo")
+    assert_one_sentence_of(generate("--place", "ana=up"), "--place ana=up names no place")
+
+
+def assert_one_sentence_of(result: Result, part: str) -> None:
+    assert result.exit_code == 2
+    assert part in result.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("suffix", ["png", "json"])
+def test_a_routing_map_is_kept_edited_and_taken_back(
+    generate: Generate, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = f"map.{suffix}"
+    assert generate(save_routing=kept).exit_code == 0
+    if suffix == "json":
+        record = json.loads(Path(kept).read_text())
+        record["tokens"][1][2][3] = -1
+        Path(kept).write_text(json.dumps(record))
+    else:
+        picture = np.asarray(Image.open(kept)).copy()
+        picture[32:48, 16 * 10 : 16 * 11] = 255  # frame 1, row 2, column 3, behind a frame of six and a bar
+        Image.fromarray(picture).save(kept)
+    forced: list[torch.Tensor] = []
+    forward = IngredientsTransformer3DModel.forward
+
+    def spy(self: Any, *args: Any, **kwargs: Any) -> Any:
+        forced.append(kwargs["routing_indices"][0])
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(IngredientsTransformer3DModel, "forward", spy)
+    result = generate(routing_edit=kept, output="edited.mp4")
+    assert result.exit_code == 0, result.output
+    edited = load_routing(Path(kept), ("ana", "ben"), (3, 4, 6))
+    assert edited[1, 2, 3] == -1
+    assert (edited >= 0).sum() == edited.size - 1
+    assert [each.tolist() for each in forced] == [edited.flatten().tolist()] * 2
+    assert_one_sentence_of(generate(routing_edit=kept, place="ana=left"), "both say who is where")
+    assert_one_sentence_of(generate(routing_edit="none.png"), "There is no routing map none.png")
+    assert_one_sentence_of(generate(routing_edit=kept, save_routing=kept), kept)
+    assert_one_sentence_of(generate(routing_edit=kept, height=64), "edit a map that --save-routing wrote")
 
 
 @pytest.mark.parametrize("option", ["output", "contact_sheet", "routing_map"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.evaluation_folder import EvaluationFolder, check_description
 from ingredients.evaluation.folder_scale import FolderScale, load_folder_scale, save_folder_scale
 from ingredients.evaluation.manifest import MANIFEST_NAME, read_manifest, write_manifest
+from ingredients.generation.routing_edit import load_routing, save_routing
 from ingredients.media.provenance import Provenance, read_provenance
 from ingredients.model_folders.origin import read_card_metadata
 from ingredients.model_folders.sampling_settings import (
@@ -112,6 +114,11 @@ def use_result(folder: Path) -> object:
 
 
 OWN_FILES = [
+    OwnFile(
+        "map.json",
+        lambda folder: save_routing(folder / "map.json", np.arange(12).reshape(2, 3, 2) % 3 - 1, ("ana", "ben")),
+        lambda folder: load_routing(folder / "map.json", ("ana", "ben"), (2, 3, 2)),
+    ),
     OwnFile(
         SAMPLING_DEFAULTS_NAME,
         lambda folder: save_sampling_defaults(SamplingSettings(num_inference_steps=7, layout_share=0.25), folder),

@@ -23,7 +23,7 @@ from ingredients.apps import (
     train_commands,
     world_commands,
 )
-from ingredients.apps.seeds_option import SeedsCommand
+from ingredients.apps.several_values import SeveralValuesCommand
 from ingredients.apps.terminal import IngredientsGroup, show, whole_streams, with_examples
 from ingredients.core.version import VERSION
 
@@ -42,7 +42,7 @@ app = typer.Typer(
         '  --prompt "Two people wave on a beach" --output out.mp4',
     ),
 )
-app.command("generate", cls=SeedsCommand, help=generate_command.HELP)(generate_command.generate)
+app.command("generate", cls=SeveralValuesCommand, help=generate_command.HELP)(generate_command.generate)
 app.command("serve", help=serve_command.HELP)(serve_command.serve)
 app.command("faces", help=faces_command.HELP)(faces_command.faces)
 app.command("info", help=info_command.HELP)(info_command.info)

@@ -12,7 +12,7 @@ import typer
 from ingredients.apps.model_options import AllowPhotographs, FaceStack, FaceStackOption, Identity, Memory, Model
 from ingredients.apps.output_options import Overwrite
 from ingredients.apps.sampling_options import finite, takes_sampling, takes_speed
-from ingredients.apps.seeds_option import parse_seeds
+from ingredients.apps.several_values import parse_seeds
 from ingredients.apps.terminal import is_given, note, show, show_json, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MemoryMode
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 HELP = with_examples(
     "Makes a video in which the people of some photos do what a sentence says, and tells how well each face was kept. "
-    "Names label people in the report only; binding them to words of the prompt comes later.",
+    "A name in the sentence, as @ana or Ana, means the person whose photo has it.",
     'ingredients generate --photo ana=ana.png --photo ben=ben.png --prompt "Two people wave on a beach"',
+    'ingredients generate --photo ana=ana.png --photo ben=ben.png --prompt "@ana waves to @ben" --place ana=right',
+    'ingredients generate --photo ana=ana.png --prompt "A person walks" --place ana@0=left ana@8=right',
+    'ingredients generate --photo ana=ana.png --photo ben=ben.png --prompt "Two people wave" --save-routing map.png',
+    'ingredients generate --photo ana=ana.png --photo ben=ben.png --prompt "Two people wave" --routing-edit map.png',
     'ingredients generate --model published --photo ana=ana.jpg --photo ben=ben.jpg --prompt "Two people talk"',
     'ingredients generate --photo ana=a1.png --photo ana=a2.png --prompt "A person walks" --output ana.mp4',
     'ingredients generate --photo ana=group.png#1 --photo ben=group.png#3 --prompt "Two people wave"',
@@ -79,6 +83,23 @@ def generate(
             help="Several seeds, of which each makes a video with its number in the name, such as out-7.mp4.",
         ),
     ] = None,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[@FRAME]=PLACE ...",
+            help="Where a person is to stand: left, middle, right, or left,top,right,bottom in parts of the picture, "
+            "such as 0.55,0.2,0.95,0.9. With frames, counted from 0, the person goes from place to place. Repeatable.",
+        ),
+    ] = None,
+    place_strength: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1e6,
+            callback=finite,
+            help="How much the router is told of places after the planned steps. Default: 4.",
+        ),
+    ] = None,
     sampling: SamplingOverrides,
     negative_prompt: Annotated[str | None, typer.Option(help="What the video is led away from.")] = None,
     face_scale: Annotated[
@@ -96,6 +117,22 @@ def generate(
         Path | None,
         typer.Option(
             parser=parse_path, metavar="FILE.png", help="Picture to write: where the router sent each person."
+        ),
+    ] = None,
+    save_routing: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_path,
+            metavar="FILE.png|json",
+            help="Map to write, for --routing-edit: who is on which part of the picture, in colours or as numbers.",
+        ),
+    ] = None,
+    routing_edit: Annotated[
+        Path | None,
+        typer.Option(
+            parser=parse_path,
+            metavar="FILE.png|json",
+            help="Map that --save-routing wrote, edited or not: each person goes where it says, in every step.",
         ),
     ] = None,
     contact_sheet: Annotated[
@@ -121,12 +158,15 @@ def generate(
     """Makes a video of the people in some photos."""
     from ingredients.apps.video_files import VideoFiles, check_seeds_differ
     from ingredients.core.errors import ModelFolderError
+    from ingredients.core.files import check_not_an_input
     from ingredients.core.progress import show_progress
     from ingredients.faces.face_choice import parse_face_choice
     from ingredients.generation.request import StudioRequest
+    from ingredients.generation.routing_edit import load_routing
     from ingredients.model_folders.places import find_model
     from ingredients.pipelines.execution.speed_options import SpeedOptions
     from ingredients.pipelines.people import identity_photos
+    from ingredients.pipelines.places import PLACE_STRENGTH, read_place_options
 
     if seeds is not None and is_given(context, "seed"):
         raise UserInputError("--seed is one of --seeds; give one of the two.")
@@ -142,12 +182,22 @@ def generate(
         height=height,
         width=width,
         allow_photographs=allow_photographs,
-        with_routing_maps=routing_map is not None,
+        places=read_place_options(place or (), strength=PLACE_STRENGTH if place_strength is None else place_strength),
+        with_routing_maps=routing_map is not None or save_routing is not None,
     )
+    if routing_edit is not None:
+        if place:
+            raise UserInputError("--place and --routing-edit both say who is where; give one of the two.")
+        if not routing_edit.is_file():
+            raise UserInputError(f"There is no routing map {routing_edit}; write one with --save-routing first.")
+        for written in (output, routing_map, contact_sheet, save_routing):
+            if written is not None:
+                check_not_an_input(written, [routing_edit])
     files = VideoFiles(
         output=output,
         routing_map=routing_map,
         contact_sheet=contact_sheet,
+        routing=save_routing,
         scale=scale,
         overwrite=overwrite,
         prompt_metadata=prompt_metadata,
@@ -195,8 +245,11 @@ def generate(
                 )
                 files.check_size(studio.check_shape(request, notice=tell))
                 people = studio.read_people(opened, allow_photographs=allow_photographs, notice=tell)
+                routing = None
+                if routing_edit is not None:
+                    routing = load_routing(routing_edit, people.names, studio.token_grid(request))
             result = studio.make(
-                dataclasses.replace(each, people=people),
+                dataclasses.replace(each, people=people, routing=routing),
                 on_step=lambda done: progress(done.step, done.total),
                 notice=tell,
             )
@@ -279,7 +332,9 @@ def describe(result: "StudioResult", files: "VideoFiles", *, seconds: float) -> 
         f"{files.output}: {num_frames} frames of {width * files.scale}x{height * files.scale}, "
         f"seed {result.provenance.seed}, made in {seconds:.0f} s"
     ]
-    lines.extend(str(picture) for picture in (files.contact_sheet, files.routing_map) if picture is not None)
+    lines.extend(
+        str(picture) for picture in (files.contact_sheet, files.routing_map, files.routing) if picture is not None
+    )
     lines.append(_JUDGED_BY[result.judge])
     width = max(len(person.name) for person in result.people)
     lines.extend(f"  {person.name:<{width}}  {person.verdict}" for person in result.people)

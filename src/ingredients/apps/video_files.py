@@ -13,6 +13,7 @@ from ingredients.core.errors import OutputError, PhotoError, ShapeError, UserInp
 from ingredients.core.files import check_not_an_input, check_output_path
 from ingredients.generation.request import FPS
 from ingredients.generation.result_files import write_result
+from ingredients.generation.routing_edit import check_routing_path, save_routing
 from ingredients.media.pictures import check_picture_path
 from ingredients.media.video import MAX_FRAME_PIXELS, check_video_path
 
@@ -34,6 +35,9 @@ class VideoFiles:
 
     contact_sheet: Path | None = None
     """Picture to write: the frames side by side."""
+
+    routing: Path | None = None
+    """Map to write: who is where, to be edited and given to `--routing-edit`."""
 
     scale: int = 1
     """By how many whole pixels each pixel of the video is enlarged in the file."""
@@ -58,8 +62,9 @@ class VideoFiles:
         pictures = [picture for picture in (self.routing_map, self.contact_sheet) if picture is not None]
         for picture in pictures:
             check_picture_path(picture)
-        _check_files_differ(photos, [self.output, *pictures])
-        for output in (self.output, *pictures):  # after the photos: that one of them is meant says more
+        routings = [] if self.routing is None else [check_routing_path(self.routing)]
+        _check_files_differ(photos, [self.output, *pictures, *routings])
+        for output in (self.output, *pictures, *routings):  # after the photos: that one of them is meant says more
             check_output_path(output, overwrite=self.overwrite)
 
     def check_size(self, shape: VideoShape) -> None:
@@ -85,6 +90,7 @@ class VideoFiles:
             output=numbered(self.output),
             routing_map=self.routing_map and numbered(self.routing_map),
             contact_sheet=self.contact_sheet and numbered(self.contact_sheet),
+            routing=self.routing and numbered(self.routing),
         )
 
     def write(self, result: StudioResult) -> None:
@@ -97,6 +103,8 @@ class VideoFiles:
             scale=self.scale,
             with_prompt=self.prompt_metadata,
         )
+        if self.routing is not None and result.routing is not None:
+            save_routing(self.routing, result.routing, result.identities.names)
 
     def to_json(
         self,
@@ -144,6 +152,7 @@ class VideoFiles:
             ],
             "routing_map": self.routing_map and str(self.routing_map),
             "contact_sheet": self.contact_sheet and str(self.contact_sheet),
+            "routing": self.routing and str(self.routing),
             "notices": [*notices, *result.notices],
         }
 

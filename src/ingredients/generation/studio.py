@@ -74,6 +74,15 @@ class StudioResult:
     notices: tuple[str, ...]
     """Doubts about photos, words that the model does not know, sizes that it was not made for."""
 
+    @property
+    def routing(self) -> Int64Array | None:
+        """(f, h, w): whom most of the last half of the routed blocks chose in the last step, for `save_routing`."""
+        if self.routing_maps is None:
+            return None
+        return majority(
+            self.routing_maps[-1, self.routing_maps.shape[1] // 2 :], num_identities=len(self.identities.names)
+        )
+
     def contact_sheet(self, *, with_prompt: bool = True) -> UInt8Array:
         """The photos and the frames side by side, with what was said of each person."""
         height = sheet_frame_height(self.frames)
@@ -183,6 +192,10 @@ class Studio:
         """
         with _collected([], notice):
             return self._check_shape(request)
+
+    def token_grid(self, request: StudioRequest) -> tuple[int, int, int]:
+        """Frames, rows and columns of the tokens of the video that a request is for: the shape of its routing map."""
+        return self.pipeline.geometry.token_grid(self._check_shape(request))
 
     def read_people(
         self, people: PeopleInput, *, allow_photographs: bool = False, notice: Notice | None = None
@@ -304,6 +317,8 @@ class Studio:
                 num_frames=request.num_frames,
                 generator=request.seed,
                 face_scale=request.face_scale,
+                places=request.places or None,
+                routing_indices=None if request.routing is None else torch.from_numpy(request.routing),
                 output_routing_maps=request.with_routing_maps,
                 output_type="np",
                 callback_on_step_end=step_done,

@@ -760,12 +760,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         paths = parse_places(places or {}, names)
         check_frames(paths, names, shape.num_frames)
         placed = torch.from_numpy(place_people(paths, token_grid, token_frames)) if places else None
+        is_drawn = routing_indices is not None and tuple(routing_indices.shape) == token_grid
+        drawn = routing_indices if is_drawn else placed  # (f, h, w), where people are known to be
         can_be_planned = use_identities and routing is None and routing_indices is None
         texts = self._read_prompts(
             as_list(prompt or []),
             names,
-            order=range(len(names)) if placed is None else left_to_right(placed.numpy(), len(names)),
-            is_planned=can_be_planned and (sampling.layout_share > 0 or not is_layout_asked_for),
+            order=range(len(names)) if drawn is None else left_to_right(drawn.cpu().numpy(), len(names)),
+            is_planned=is_drawn or (can_be_planned and (sampling.layout_share > 0 or not is_layout_asked_for)),
             max_sequence_length=max_sequence_length,
         )
         layout_share = sampling.layout_share

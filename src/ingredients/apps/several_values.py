@@ -1,19 +1,32 @@
-"""`--seeds 1 2 3`: several seeds after one option, which the option parser itself takes one value of."""
+"""`--seeds 1 2 3` and `--place ana@0=left ana@16=right`: several values after one option.
+
+The option parser itself takes one value of an option.
+"""
 
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from typer.core import TyperCommand
 
 from ingredients.core.errors import UserInputError
 
-_OPTION = "--seeds"
-_SEEDS = re.compile(r"-?\d+(,-?\d+)*,?")
+
+class _Several(NamedTuple):
+    """What the values of an option look like, and what joins them to one."""
+
+    value: re.Pattern[str]
+    joint: str
 
 
-class SeedsCommand(TyperCommand):
+_OPTIONS = {
+    "--seeds": _Several(re.compile(r"-?\d+(,-?\d+)*,?"), ","),
+    "--place": _Several(re.compile(r"[^-=\s][^=]*=[^=]*"), " "),
+}
+
+
+class SeveralValuesCommand(TyperCommand):
     """A command in which `--seeds 1 2 3` means `--seeds 1,2,3`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -34,7 +47,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def _joined(arguments: Sequence[str]) -> Iterator[str]:
-    """The arguments, those that are seeds after `--seeds` made one."""
+    """The arguments, those that are values after such an option made one."""
     remaining = deque(arguments)
     while remaining:
         argument = remaining.popleft()
@@ -42,11 +55,12 @@ def _joined(arguments: Sequence[str]) -> Iterator[str]:
         if argument == "--":
             yield from (argument, *remaining)
             return
-        if name != _OPTION:
+        if name not in _OPTIONS:
             yield argument
             continue
-        seeds = [value] if given else []
-        while remaining and _SEEDS.fullmatch(remaining[0]):
-            seeds.append(remaining.popleft())
+        kind = _OPTIONS[name]
+        values = [value] if given else []
+        while remaining and kind.value.fullmatch(remaining[0]):
+            values.append(remaining.popleft())
         # Without any, the option parser says that something is missing.
-        yield f"{_OPTION}={','.join(each.strip(',') for each in seeds)}" if seeds else argument
+        yield f"{name}={kind.joint.join(each.strip(',') for each in values)}" if values else argument
