@@ -1,5 +1,6 @@
 """`ingredients curate RAW... --output DATASET`: a data set of people out of raw videos."""
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,6 +73,7 @@ def curate(
     """Turns raw videos into a data set."""
     from ingredients.core.config import load_config, save_config
     from ingredients.core.output_folders import check_output_folder, claimed_folder
+    from ingredients.curation.card import write_card
     from ingredients.curation.config import CurationConfig
     from ingredients.curation.engine import WORK_NAME
     from ingredients.curation.engine import curate as run
@@ -88,8 +90,15 @@ def curate(
         save_config(settings_of, output / "curation.yaml")
         curated = run(sources, settings_of, output / WORK_NAME, num_workers=workers, watcher=watcher)
         write_data_set(output, curated)
+        write_card(output, curated, command=_command(raws, config))
     say(_summary(curated))
     show(output)
+
+
+def _command(raws: list[str], config: Path | None) -> str:
+    """The command that makes the same, without where things are on this machine."""
+    words = [Path(raw).name if _SETTING not in raw else raw for raw in raws]
+    return shlex.join(["ingredients", "curate", *words, *([] if config is None else ["--config", config.name])])
 
 
 def _split(raws: list[str]) -> tuple[list[Path], list[str]]:

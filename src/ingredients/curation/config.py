@@ -78,17 +78,17 @@ class ShotsConfig:
     dissolves: bool = True
     """Whether dissolves and fades end shots, too; the detectors of cuts miss them."""
 
-    dissolve_residual: Share = 0.22
+    dissolve_residual: Share = 0.28
     """How much of the change across a dissolve its middle may lie off the mean of both ends; measured on drawn films
     (docs/curation.md)."""
 
-    dissolve_change: Level = 7.0
+    dissolve_change: Level = 14.0
     """Least mean change, in grey levels, across a dissolve; measured on drawn films."""
 
-    dissolve_ratio: Score = 1.5
+    dissolve_ratio: Score = 1.2
     """How many times more a picture changes across a dissolve than in as much time before and after."""
 
-    dissolve_likeness: Annotated[float, Range(at_least=-1, at_most=1)] = 0.92
+    dissolve_likeness: Annotated[float, Range(at_least=-1, at_most=1)] = 0.85
     """Largest correlation of the pictures before and after: where they correlate more, only the light changed."""
 
     min_seconds: Seconds = 2.0
@@ -123,12 +123,13 @@ class QualityConfig:
     max_clipped: Share = 0.6
     """Largest part of a frame that is black or white without a difference, bars left out."""
 
-    min_sharpness: Score = 0.002
+    min_sharpness: Score = 0.004
     """Least variance of the Laplacian by the variance of the grey levels, at 720 pixels: its value falls by the
     fourth power of the blur's width. Measured on drawn films and photographs blurred by known amounts."""
 
-    min_motion: Speed = 0.002
-    """Least mean motion, in picture heights a second: below, a clip is a photograph."""
+    min_motion: Speed = 0.0002
+    """Least mean motion, in picture heights a second: below, a clip is a photograph. A few people who only blink are
+    above. cosmos-curate's limit is about a hundred times as high: raise it where talking heads are not wanted."""
 
     max_motion: Speed = 1.5
     """Largest mean motion, in picture heights a second: a camera thrown about."""
@@ -137,12 +138,12 @@ class QualityConfig:
     """Least motion of the stillest of sixteen parts of the picture. Off, as most clips of talking people are from a
     camera that stands; cosmos-curate has it to find slides and frames around pictures."""
 
-    max_still_share: Share = 0.5
+    max_still_share: Share = 0.8
     """Largest part of the steps from frame to frame in which nothing changes: stills, slides, videos that hang."""
 
-    still_change: Level = 0.35
-    """Mean change of grey levels from frame to frame up to which nothing changes: below the noise of a camera and of
-    encoders."""
+    still_change: Level = 0.03
+    """Mean change of grey levels from frame to frame up to which nothing changes: below the noise of a camera, which
+    is a grey level or so. Drawn stills are at 0 in more than 9 of 10 steps, the calmest pairs of people in 3 of 4."""
 
     max_bars: Share = 0.5
     """Largest part of the picture that bars may take; they are cut off, and what is left is the clip."""
@@ -175,12 +176,15 @@ class DuplicatesConfig:
     max_difference: Level = 4.0
     """Largest mean difference of thumbnails of the same footage, in grey levels: encoded again, with a small mark."""
 
-    max_changed: Share = 0.5
+    max_changed: Share = 0.35
     """Largest part of the change within a quarter of a second by which the same footage may differ: people who sit in
     the same place at another time differ by all of it."""
 
-    noise: Level = 0.7
+    noise: Level = 1.0
     """Grey levels up to which any two clips are the same, also where nothing changes: what encoding again costs."""
+
+    noise_of_bars: Level = 3.5
+    """The same where one of two clips had bars: its thumbnails show the picture less finely."""
 
     def __post_init__(self) -> None:
         """Checks the ranges."""

@@ -33,8 +33,23 @@ _MARKED = 0.2
 _MOST_ALIKE = 64
 """Clips that are held against one, the most alike first."""
 
-Thumbs: TypeAlias = Callable[[str], tuple[Float32Array, float]]
-"""Gives the thumbnails (F, rows, columns) of a clip, and their rate, by the clip's name."""
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ClipThumbs:
+    """What a clip looks like over time."""
+
+    frames: Float32Array
+    """(F, rows, columns), grey, without bars."""
+
+    fps: float
+    """Frames a second."""
+
+    had_bars: bool
+    """Whether bars were cut off, so that the picture is seen less finely than without them."""
+
+
+Thumbs: TypeAlias = Callable[[str], ClipThumbs]
+"""Gives the thumbnails of a clip by its name."""
 
 
 class Hashes(ClipStep):
@@ -65,11 +80,23 @@ def frame_hashes(signals: Signals, span: Span, crop: Crop, config: DuplicatesCon
 
 
 def without_bars(thumbs: UInt8Array, signals: Signals, crop: Crop) -> UInt8Array:
-    """The part of thumbnails (F, rows, columns) that lies within the crop."""
-    rows, columns = thumbs.shape[1] / signals.height, thumbs.shape[2] / signals.width
-    top, bottom = round(crop.top * rows), round((crop.top + crop.height) * rows)
-    left, right = round(crop.left * columns), round((crop.left + crop.width) * columns)
-    return np.ascontiguousarray(thumbs[:, top : max(bottom, top + 2), left : max(right, left + 2)])
+    """The part of thumbnails (F, rows, columns) that lies within the crop, in the thumbnails' size."""
+    rows, columns = thumbs.shape[1:]
+    if (crop.height, crop.width) == (signals.height, signals.width):
+        return thumbs
+    cv2: Any = import_optional("cv2", extra="curate")
+    down, across = crop.height / signals.height, crop.width / signals.width
+    # From the middle of a place to the middle of the one that it is taken from.
+    place = np.array(
+        [
+            [across, 0, crop.left / signals.width * columns + across / 2 - 0.5],
+            [0, down, crop.top / signals.height * rows + down / 2 - 0.5],
+        ]
+    )
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.stack(
+        [cv2.warpAffine(thumb, place, (columns, rows), flags=how, borderMode=cv2.BORDER_REPLICATE) for thumb in thumbs]
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,16 +129,20 @@ def find_duplicates(clips: Sequence[HashedClip], thumbs: Thumbs, config: Duplica
     packed = [np.array([list(bytes.fromhex(each)) for each in clip.hashes], np.uint8) for clip in clips]
     rejections: dict[str, Rejection] = {}
     for index in order:
-        clip = clips[index]
+        clip, best = clips[index], np.inf
         for other in _alike(index, packed, kept, config):
             if clips[other].shot == clip.shot:
                 continue
-            if (difference := _difference(thumbs(clip.clip_id), thumbs(clips[other].clip_id), config)) is not None:
+            difference, limit = _difference(thumbs(clip.clip_id), thumbs(clips[other].clip_id), config)
+            if difference <= limit and difference / limit < best:
+                best = difference / limit
                 rejections[clip.clip_id] = Rejection(
-                    step=STEP, reason="shows the same as another clip", value=f"{clips[other].clip_id}, {difference}"
+                    step=STEP,
+                    reason="shows the same as another clip",
+                    value=f"{clips[other].clip_id}, {difference:.2g} grey levels apart",
+                    threshold=round(limit, 2),
                 )
-                break
-        else:
+        if clip.clip_id not in rejections:
             for band in _bands(packed[index]):
                 kept[band].append(index)
     return rejections
@@ -143,24 +174,19 @@ def _alike(
     return [other for _, other in sorted(found)]
 
 
-def _difference(
-    mine: tuple[Float32Array, float], theirs: tuple[Float32Array, float], config: DuplicatesConfig
-) -> str | None:
-    """In words, how little clips of the same footage differ; None if they are not.
+def _difference(mine: ClipThumbs, theirs: ClipThumbs, config: DuplicatesConfig) -> tuple[float, float]:
+    """How many grey levels clips differ by, and up to how many they are the same footage.
 
     Both are laid over each other at each offset in time that leaves enough of the shorter one. The same footage
     differs by less than a part of how much it changes itself within a quarter of a second.
     """
-    (first, rate), (second, second_rate) = mine, theirs
-    if first.shape[1:] != second.shape[1:]:
-        rows, columns = min(first.shape[1], second.shape[1]), min(first.shape[2], second.shape[2])
-        first, second = _resized(first, rows, columns), _resized(second, rows, columns)
-    places = np.arange(int(len(second) * rate / second_rate)) * second_rate / rate
+    first, second, rate = mine.frames, theirs.frames, mine.fps
+    places = np.arange(int(len(second) * rate / theirs.fps)) * theirs.fps / rate
     second = second[np.minimum(places.round().astype(int), len(second) - 1)]
     first, second = _levelled(first), _levelled(second)
     least = max(int(min(len(first), len(second)) * config.min_overlap), 2)
-    spread = float(np.mean([first.std(), second.std()]))
-    first, second = (each * (spread / max(float(each.std()), _LEAST_SPREAD)) for each in (first, second))
+    spreads = [max(float(np.subtract(*np.percentile(each, (75, 25)))), _LEAST_SPREAD) for each in (first, second)]
+    first, second = (each * (np.mean(spreads) / spread) for each, spread in zip((first, second), spreads, strict=True))
     best, best_change = np.inf, 0.0
     step = max(round(rate * _CHANGE_SECONDS), 1)
     for offset in range(least - len(second), len(first) - least + 1):
@@ -172,24 +198,24 @@ def _difference(
             best = float(apart[is_clear].mean())
             moved = np.abs(mine_now[step:] - mine_now[:-step])[:, is_clear]
             best_change = float(moved.mean()) if len(moved) else 0.0
-    limit = min(config.max_difference, max(config.max_changed * best_change, config.noise))
-    return f"{best:.2g} grey levels apart (limit {limit:.2g})" if best <= limit else None
+    noise = config.noise if mine.had_bars == theirs.had_bars else config.noise_of_bars
+    return best, min(config.max_difference, max(config.max_changed * best_change, noise))
 
 
 def _levelled(thumbs: Float32Array) -> Float32Array:
-    """Thumbnails of the same mean, whatever the exposure; their contrast is made the same for the whole clip."""
-    levelled: Float32Array = thumbs - thumbs.mean(axis=(1, 2), keepdims=True)
+    """Thumbnails of the same median, whatever the exposure."""
+    num_frames, rows, columns = thumbs.shape
+    # Half as fine, so that it does not matter how finely bars let a picture be seen.
+    coarse = thumbs.reshape(num_frames, rows // 2, 2, columns // 2, 2).mean(axis=(2, 4))
+    levelled: Float32Array = coarse - np.median(coarse, axis=(1, 2), keepdims=True)
     return levelled
 
 
-def _resized(thumbs: Float32Array, rows: int, columns: int) -> Float32Array:
-    cv2: Any = import_optional("cv2", extra="curate")
-    resized = [cv2.resize(each, (columns, rows), interpolation=cv2.INTER_AREA) for each in thumbs]
-    stacked: Float32Array = np.asarray(resized, np.float32)
-    return stacked
-
-
-def clip_thumbs(signals: Signals, span: Span, crop: Crop) -> tuple[Float32Array, float]:
+def clip_thumbs(signals: Signals, span: Span, crop: Crop) -> ClipThumbs:
     """What `find_duplicates` looks at of a clip."""
     thumbs = without_bars(signals.thumbs[span.first : span.end], signals, crop)
-    return thumbs.astype(np.float32), signals.fps
+    return ClipThumbs(
+        frames=thumbs.astype(np.float32),
+        fps=signals.fps,
+        had_bars=(crop.height, crop.width) != (signals.height, signals.width),
+    )

@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from ingredients.core.arrays import Float32Array
 from ingredients.core.config import config_from_dict
 from ingredients.core.files import make_folder, remove_leftovers
 from ingredients.core.json_yaml import NotPlainError, read_json_lines, write_json_lines
 from ingredients.curation import probe
 from ingredients.curation.balance import BalancedClip, balance, topics_of
 from ingredients.curation.config import CurationConfig
-from ingredients.curation.duplicates import HashedClip, clip_thumbs, find_duplicates
+from ingredients.curation.duplicates import ClipThumbs, HashedClip, clip_thumbs, find_duplicates
 from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
 from ingredients.curation.probe import FileState
 from ingredients.curation.signals import Signals
@@ -318,7 +317,7 @@ def _drop_duplicates(curated: Curated, watcher: Watcher) -> None:
         assert isinstance(signals, Signals), "it was decoded before"
         return signals
 
-    def thumbs(clip_id: str) -> tuple[Float32Array, float]:
+    def thumbs(clip_id: str) -> ClipThumbs:
         source, clip = of_clip[clip_id]
         return clip_thumbs(signals_of(source.digest), clip.span, clip.crop)
 

@@ -23,7 +23,7 @@ def crop_of(signals: Signals, span: Span) -> Crop:
     seen = bars[signals.contrast[span.first : span.end] > 1]
     down, across = signals.height / signals.small_height, signals.width / signals.small_width
     top, bottom, left, right = (
-        math.ceil((edge + (edge > 0)) * scale)
+        math.ceil((edge + (edge > 0 and scale > 1)) * scale - 1e-6)  # a place that was scaled down may be half a bar
         for edge, scale in zip(
             np.percentile(seen, _BAR_SHARE_OF_FRAMES, axis=0).astype(int).tolist() if len(seen) else (0, 0, 0, 0),
             (down, down, across, across),

@@ -19,8 +19,8 @@ from ingredients.curation.signals import Signals
 from ingredients.curation.step import Span
 
 STEP = "shots"
-HALF_LENGTHS = (2, 3, 4, 6, 8, 11, 15, 20, 26)
-"""Half the frames of dissolves that are looked for: from a sixth of a second to two seconds at 25 frames a second."""
+HALF_LENGTHS = (3, 4, 6, 8, 11, 15, 20, 26)
+"""Half the frames of dissolves that are looked for: a quarter of a second to two seconds at 25 a second."""
 
 _BLOCK = 4096
 _MOST_MOVED = 2

@@ -84,6 +84,9 @@ class ClipState:
     crop: Crop
     """Which part of the picture."""
 
+    preview: Mapping[int, int | None]
+    """Three frames that show it, with their positions in the file."""
+
     measured: dict[str, Measured]
     """What each step measured, by name."""
 
@@ -179,6 +182,7 @@ def _surveyed(task: SourceTask, signals: Signals, steps: Sequence[ClipStep], sho
         shot=shot,
         span=span,
         crop=crop_of(signals, span),
+        preview={place: _position(signals, place) for place in _preview_frames(span)},
         measured={},
     )
     clip = _clip(task, signals, state, Path())
@@ -188,6 +192,15 @@ def _surveyed(task: SourceTask, signals: Signals, steps: Sequence[ClipStep], sho
         if state.rejection is not None:
             break
     return state
+
+
+def _preview_frames(span: Span) -> list[int]:
+    return [span.first + round((span.end - 1 - span.first) * part) for part in (0.15, 0.5, 0.85)]
+
+
+def _position(signals: Signals, place: int) -> int | None:
+    position = int(signals.positions[place])
+    return None if position < 0 else position
 
 
 def annotate(task: SourceTask, report: Report) -> list[ClipState]:
