@@ -225,6 +225,7 @@ def _identified(sources: Sequence[Source], work: Path, num_workers: int, watcher
             each.state.rejection = Rejection(
                 step=probe.STEP, reason="the same file as another one", value=str(first.source.path)
             )
+        _log_source(each, watcher)
     return found
 
 
@@ -288,6 +289,12 @@ def _survey_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
 
 def _failed(error: object) -> SourceState:
     return SourceState(rejection=Rejection(step=SIGNALS, reason="cannot be decoded", value=str(error)))
+
+
+def _log_source(each: CuratedSource, watcher: Watcher) -> None:
+    rejection = each.state.rejection
+    if rejection is not None:
+        watcher.clip(f"{each.source.path}: left out at {rejection.step}: {rejection.sentence}")
 
 
 def _log(clip: ClipState, watcher: Watcher, *, is_final: bool = False) -> None:
