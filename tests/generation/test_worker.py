@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingredients.core.errors import ModelFolderError, NoFaceError
 from ingredients.faces.identity_photos import IdentityPhotos
-from ingredients.generation.job_store import JobStore, NewPerson
+from ingredients.generation.job_store import JobStore, NewPerson, StoreFullError
 from ingredients.generation.jobs import CONTACT_SHEET, PREVIEW, ROUTING_MAP, VIDEO, Job, JobSettings
 from ingredients.generation.worker import Maker, Worker
 from ingredients.media.provenance import read_provenance
@@ -158,6 +159,27 @@ def test_what_goes_wrong_with_a_job_is_said_in_it_without_folders(
     again = store.add(SETTINGS, PEOPLE)
     assert ended(store, again).state == "completed"
     assert ended(store, good).has_ended
+
+
+def test_a_disk_that_is_full_for_a_while_is_waited_for(
+    store: JobStore, maker: HandMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_step, refused = store.note_step, list[str]()
+
+    def full_at_first(job_id: str, worker: str, **step: Any) -> None:
+        if len(refused) < 2:
+            refused.append(job_id)
+            raise StoreFullError("The server's disk is full.")
+        note_step(job_id, worker, **step)
+
+    monkeypatch.setattr(store, "note_step", full_at_first)
+    job, next_ = store.add(SETTINGS, PEOPLE), store.add(SETTINGS, PEOPLE)
+    worker = Worker(store, lambda: maker, name="worker", seconds_until_room=0.05)
+    worker.start()
+    assert [ended(store, each).state for each in (job, next_)] == ["completed", "completed"]
+    assert refused == [job.id, job.id]
+    worker.stop()
+    assert worker.join(20)
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_worker_with_the_reason(store: JobStore) -> None:

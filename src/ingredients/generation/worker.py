@@ -3,6 +3,7 @@
 What makes the videos is anything that can: `Studio`, or in tests something written by hand.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -18,7 +19,7 @@ from ingredients.core.input_files import read_bytes
 from ingredients.core.warnings_told import Notice
 from ingredients.faces.face_choice import parse_face_choice
 from ingredients.faces.identity_photos import IdentityPhotos
-from ingredients.generation.job_store import JobStore
+from ingredients.generation.job_store import JobStore, StoreFullError
 from ingredients.generation.jobs import (
     CONTACT_SHEET,
     PREVIEW,
@@ -116,7 +117,13 @@ class Worker:
     """Does the jobs of a store, until it is stopped."""
 
     def __init__(
-        self, store: JobStore, load: Callable[[], Maker], *, name: str, on_failure: Callable[[], None] = lambda: None
+        self,
+        store: JobStore,
+        load: Callable[[], Maker],
+        *,
+        name: str,
+        on_failure: Callable[[], None] = lambda: None,
+        seconds_until_room: float = 10.0,
     ) -> None:
         """Notes what the thread needs.
 
@@ -125,12 +132,14 @@ class Worker:
             load: gives what makes the videos; called in the thread.
             name: of the worker, unlike all others that ever worked on the store.
             on_failure: called if the thread has to end, for `failure`.
+            seconds_until_room: after which a disk that was full is tried again.
         """
         self.name = name
         self.failure: BaseException | None = None
         self._store = store
         self._load = load
         self._on_failure = on_failure
+        self._seconds_until_room = seconds_until_room
         self._private = private_folders(store.folder)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -159,11 +168,17 @@ class Worker:
             maker = self._load()
             self._store.set_facts(maker.facts)
             while not self._stopping.is_set():
-                job = self._store.claim(self.name)
-                if job is None:
-                    self._store.wait(_SECONDS_BETWEEN_LOOKS)
-                else:
-                    self._do(job, maker)
+                try:
+                    job = self._store.claim(self.name)
+                    if job is None:
+                        self._store.wait(_SECONDS_BETWEEN_LOOKS)
+                    else:
+                        self._do(job, maker)
+                except StoreFullError as error:
+                    _LOG.warning("%s", error)
+                    self._stopping.wait(self._seconds_until_room)
+                    with contextlib.suppress(StoreFullError):
+                        self._store.recover([self.name])
         except BaseException as error:  # whoever started the worker has to know, whatever it was
             self.failure = error
             if not isinstance(error, UserInputError):
@@ -182,6 +197,8 @@ class Worker:
             self._write(job, result)
         except CancelledError:  # by who asked for it, who has noted that, or because the worker has to stop
             self._store.give_back(job.id, self.name)
+        except StoreFullError:  # the worker waits for room
+            raise
         except UserInputError as error:
             if isinstance(error, OutputError) and not self._store.holds(job.id, self.name):
                 return  # it was removed while it was written

@@ -253,6 +253,7 @@ def test_keys_say_whose_videos_are_whose(serve: Serve, tmp_path: Path) -> None:
             assert refusal(answer)[:2] == (401, "key")
             assert answer.headers["www-authenticate"] == "Bearer"
     assert served.client.get("/healthz").status_code == 200
+    assert served.client.get("/openapi.json").json()["security"] == [{"key": []}]
     video_id = served.client.post("/v1/videos", json=body(), headers=as_ana).json()["id"]
     assert served.when_ended(video_id, headers=as_ana)["status"] == "completed"
     for method, address in (

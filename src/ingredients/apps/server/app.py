@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -110,10 +111,22 @@ def create_app(
         metrics=metrics,
     )
     add_error_handlers(app, store)
+    if keys is not None:
+        app.openapi = functools.partial(_openapi_with_keys, app)  # type: ignore[method-assign]
     app.include_router(service.router())
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, metrics=metrics, any_host=any_host, allowed_origins=allowed_origins)
     return app
+
+
+def _openapi_with_keys(app: FastAPI) -> dict[str, Any]:
+    """What /openapi.json says, for programs that have to send a key."""
+    if app.openapi_schema is None:
+        schema = FastAPI.openapi(app)
+        schema.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        schema["security"] = [{"key": []}]
+        app.openapi_schema = schema
+    return app.openapi_schema
 
 
 class _StoredFile(FileResponse):

@@ -1,7 +1,7 @@
 // Shows /openapi.json as a page, and sends its examples. Text goes in as text, never as HTML.
 "use strict";
 
-const METHODS = ["get", "post", "delete"];
+const METHODS = ["post", "get", "delete"];
 
 function element(name, text, parent) {
   const made = document.createElement(name);
@@ -52,7 +52,7 @@ function showOperation(path, method, operation, whole, parent) {
   const part = element("section", undefined, parent);
   element("h2", `${method.toUpperCase()} ${path}`, part);
   element("p", operation.description || operation.summary || "", part);
-  const parameters = operation.parameters || [];
+  const parameters = (operation.parameters || []).filter((each) => each.in !== "header");
   if (parameters.length) {
     table(parameters.map((each) => [each.name, kindOf(each.schema || {}), each.description || each.schema.description || ""]), part);
   }
