@@ -385,6 +385,27 @@ def test_a_name_that_nobody_has(generate: Generate) -> None:
     assert_one_sentence(generate(prompt="@cleo waves"), "speaks of @cleo", "write @ana or @ben")
 
 
+def test_the_best_take_gets_the_name_and_the_others_stay(generate: Generate) -> None:
+    result = generate("--json", takes=2, seed=5, contact_sheet="sheet.png")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert [take["seed"] for take in report["takes"]] == [5, 6]
+    (kept,), (other,) = ([take for take in report["takes"] if take["kept"] is is_kept] for is_kept in (True, False))
+    assert (report["seed"], kept["video"]) == (kept["seed"], "out.mp4")
+    assert set(kept["likeness"]) == {"ana", "ben"}
+    assert min(kept["likeness"].values()) >= min(other["likeness"].values())
+    names = {"out.mp4", "sheet.png", f"out-take-{other['take']}.mp4", f"sheet-take-{other['take']}.png"}
+    assert {path.name for path in Path.cwd().iterdir()} == names
+    for name, take in (("out.mp4", kept), (other["video"], other)):
+        assert json.loads(read_video(name).metadata["comment"])["seed"] == take["seed"]
+    assert f"Take {kept['take']} is kept" in generate(takes=2, seed=5).stdout
+
+
+def test_takes_and_seeds_are_not_given_together(generate: Generate) -> None:
+    assert_one_sentence(generate("--seeds", "1", "2", takes=2), "--takes makes several seeds by itself")
+    assert_one_sentence(generate(stop_undecided=0.7), "give --takes as well")
+
+
 def test_people_stand_where_they_are_told_to(generate: Generate) -> None:
     apart = ["--place", "ana@0=right", "ana@8=0.6,0,1,1", "--place", "ben=left"]
     result = generate(*apart, "--save-routing", "map.json", "--place-strength", "1000")

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ingredients.core.errors import ArgumentError, PromptError
+from ingredients.core.errors import ArgumentError, PromptError, UserInputError
 from ingredients.generation import Studio, StudioRequest
 from ingredients.generation.job_store import JobStore, NewPerson
 from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, JobSettings
 from ingredients.generation.progress import CancelledError, StepDone
 from ingredients.generation.result_files import write_result
+from ingredients.generation.studio import StudioResult
+from ingredients.generation.takes import StopUndecided, Take
 from ingredients.generation.worker import Worker
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
@@ -192,3 +194,52 @@ def test_the_example_of_the_documentation_runs(
     exec(example, {})
     assert (tmp_path / "beach-1.mp4").is_file()
     assert (tmp_path / "beach-2.mp4").is_file()
+
+
+def test_takes_have_seeds_in_a_row_and_one_is_kept(studio: Studio, request_: StudioRequest) -> None:
+    told: list[Take[StudioResult]] = []
+    steps: list[StepDone] = []
+    takes = studio.make_takes(dataclasses.replace(request_, takes=2), on_take=told.append, on_step=steps.append)
+    assert [take.seed for take in told] == [3, 4]
+    assert tuple(told) == takes.all
+    assert takes.kept is max(told, key=lambda take: take.least_alike)
+    assert [(done.step, done.total) for done in steps] == [(step, 6) for step in range(1, 7)]
+    alone = studio.make(dataclasses.replace(request_, seed=4))
+    assert told[1].result is not None
+    assert np.array_equal(told[1].result.frames, alone.frames)
+    assert len(takes.kept.likeness) == 2
+
+
+def test_undecided_takes_are_stopped_but_for_the_last(studio: Studio, request_: StudioRequest) -> None:
+    steps: list[StepDone] = []
+    takes = studio.make_takes(
+        dataclasses.replace(request_, takes=3), on_step=steps.append, stop=StopUndecided(below=1.01, after=0.5)
+    )
+    assert [take.stopped_after for take in takes.all] == [2, 2, None]
+    assert len(steps) == 7
+    assert all(take.decidedness is not None and take.decidedness <= 1 for take in takes.all[:2])
+    assert takes.kept.number == 3
+    assert "only one that was finished" in takes.reason
+
+
+def test_a_clarity_of_actions_is_asked_of_the_faces_that_were_found(studio: Studio, request_: StudioRequest) -> None:
+    asked: list[tuple[int, list[tuple[int, ...]]]] = []
+
+    def clarity(frames: Any, boxes: Any) -> list[float]:
+        asked.append((len(frames), [each.shape for each in boxes]))
+        return [0.5] * len(boxes)
+
+    takes = studio.make_takes(dataclasses.replace(request_, takes=1), clarity=clarity)
+    ((num_frames, shapes),) = asked
+    assert num_frames == 9
+    assert shapes == [(9, 4)] * len(shapes)
+    assert takes.kept.clarity == len(shapes) * 0.5 / 2
+
+
+def test_places_and_names_are_checked_before_anything_is_loaded(request_: StudioRequest) -> None:
+    with pytest.raises(PromptError, match="@cleo"):
+        dataclasses.replace(request_, prompt="@cleo waves").check()
+    with pytest.raises(ArgumentError, match="cleo has a place and no photo"):
+        dataclasses.replace(request_, places={"cleo": "left"}).check()
+    with pytest.raises(UserInputError, match="both say who is where"):
+        dataclasses.replace(request_, places={"ana": "left"}, routing=np.zeros((3, 4, 6), np.int64)).check()

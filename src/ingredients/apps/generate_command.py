@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ingredients.apps.video_files import VideoFiles
     from ingredients.faces.face_choice import FaceChoice
     from ingredients.generation.studio import StudioResult
+    from ingredients.generation.takes import Take, Takes
     from ingredients.pipelines.people import PhotoFile
 
 HELP = with_examples(
@@ -36,6 +37,7 @@ HELP = with_examples(
     'ingredients generate --model published --photo ana=ana.jpg --photo ben=ben.jpg --prompt "Two people talk"',
     'ingredients generate --photo ana=a1.png --photo ana=a2.png --prompt "A person walks" --output ana.mp4',
     'ingredients generate --photo ana=group.png#1 --photo ben=group.png#3 --prompt "Two people wave"',
+    'ingredients generate --photo ana=ana.png --photo ben=ben.png --prompt "Two people wave" --takes 4 --seed 7',
     'ingredients generate --photo ana.png --prompt "A person nods" --seeds 1 2 3 --scale 4',
     'ingredients generate --photo ana.png --prompt "A person nods" --seed 4 --json > report.json',
 )
@@ -83,6 +85,25 @@ def generate(
             help="Several seeds, of which each makes a video with its number in the name, such as out-7.mp4.",
         ),
     ] = None,
+    takes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="How many videos to make, with this seed and those after it. The one whose people are most alike, by "
+            "the model's own face networks, gets the name; the others stay beside it as out-take-2.mp4 and so on.",
+        ),
+    ] = 1,
+    stop_undecided: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            callback=finite,
+            help="Stop a take after 60 % of its steps if the router gives less than this share of a face to one "
+            "person, on average. 0 stops none.",
+        ),
+    ] = 0.0,
     place: Annotated[
         list[str] | None,
         typer.Option(
@@ -170,6 +191,12 @@ def generate(
 
     if seeds is not None and is_given(context, "seed"):
         raise UserInputError("--seed is one of --seeds; give one of the two.")
+    if takes > 1 and seeds is not None:
+        raise UserInputError(
+            "--takes makes several seeds by itself; give --seed for the first of them, or --seeds alone."
+        )
+    if stop_undecided and takes == 1:
+        raise UserInputError("--stop-undecided gives up a take for the next; give --takes as well.")
     photos = parse_photos(photo, face=None if face is None else parse_face_choice(face))
     request = StudioRequest(
         people=photos,
@@ -182,6 +209,7 @@ def generate(
         height=height,
         width=width,
         allow_photographs=allow_photographs,
+        takes=takes,
         places=read_place_options(place or (), strength=PLACE_STRENGTH if place_strength is None else place_strength),
         with_routing_maps=routing_map is not None or save_routing is not None,
     )
@@ -213,12 +241,15 @@ def generate(
         raise ModelFolderError(f"There is no folder of identity weights {identity}; check the name.")
     for _, of_video in videos:
         of_video.check(photos)
+    for index in range(1, takes + 1) if takes > 1 else ():
+        files.of_take(index).check(photos)
     opened = identity_photos(photos)
     find_model(model, notice=note)
 
     from ingredients.generation.studio import (
         Studio,  # with PyTorch, whose import takes longer than all checks before it
     )
+    from ingredients.generation.takes import StopUndecided, Takes
     from ingredients.pipelines.execution.memory_estimate import VideoDemand
 
     studio, tell = None, functools.cache(note)  # what holds for all videos is told once
@@ -248,19 +279,37 @@ def generate(
                 routing = None
                 if routing_edit is not None:
                     routing = load_routing(routing_edit, people.names, studio.token_grid(request))
-            result = studio.make(
-                dataclasses.replace(each, people=people, routing=routing),
-                on_step=lambda done: progress(done.step, done.total),
-                notice=tell,
-            )
-            of_video.write(result)
+            this = dataclasses.replace(each, people=people, routing=routing)
+            several_takes: Takes[StudioResult] | None = None
+            if takes > 1:
+                several_takes = studio.make_takes(
+                    this,
+                    on_take=lambda take: (
+                        None if take.result is None else files.of_take(take.number).write(take.result)
+                    ),
+                    on_step=lambda done: progress(done.step, done.total),
+                    notice=tell,
+                    stop=StopUndecided(below=stop_undecided) if stop_undecided else None,
+                )
+                result = several_takes.result
+                files.of_take(several_takes.kept.number).become(files)
+            else:
+                result = studio.make(this, on_step=lambda done: progress(done.step, done.total), notice=tell)
+                of_video.write(result)
         seconds = time.monotonic() - started
         if as_json:
             show_json(
-                of_video.to_json(result, model=studio.folder, photos=photos, seconds=seconds, notices=studio.notices)
+                of_video.to_json(
+                    result,
+                    model=studio.folder,
+                    photos=photos,
+                    seconds=seconds,
+                    notices=studio.notices,
+                    takes=several_takes,
+                )
             )
         else:
-            show(describe(result, of_video, seconds=seconds))
+            show(describe(result, of_video, seconds=seconds, takes=several_takes))
 
 
 def parse_photos(options: list[str], *, face: "FaceChoice | None" = None) -> "dict[str, list[PhotoFile]]":
@@ -325,7 +374,9 @@ _JUDGED_BY = {
 }
 
 
-def describe(result: "StudioResult", files: "VideoFiles", *, seconds: float) -> str:
+def describe(
+    result: "StudioResult", files: "VideoFiles", *, seconds: float, takes: "Takes[StudioResult] | None" = None
+) -> str:
     """The report for a person to read."""
     num_frames, height, width, _ = result.frames.shape
     lines = [
@@ -338,4 +389,26 @@ def describe(result: "StudioResult", files: "VideoFiles", *, seconds: float) -> 
     lines.append(_JUDGED_BY[result.judge])
     width = max(len(person.name) for person in result.people)
     lines.extend(f"  {person.name:<{width}}  {person.verdict}" for person in result.people)
+    if takes is not None:
+        lines.extend(
+            [takes.reason, "Likeness to the photos by the model's own face networks (cosine, 1 is the same):"]
+        )
+        lines.extend(
+            f"  {_describe_take(take, takes, files, [person.name for person in result.people])}" for take in takes.all
+        )
     return "\n".join(lines)
+
+
+def _describe_take(
+    take: "Take[StudioResult]", takes: "Takes[StudioResult]", files: "VideoFiles", names: list[str]
+) -> str:
+    """One line on a take."""
+    if take.result is None:
+        return (
+            f"take {take.number}, seed {take.seed}: stopped after step {take.stopped_after}, for the router gave only "
+            f"{take.decidedness:.0%} of a face to one person"
+        )
+    alike = ", ".join(f"{name} {cosine:.2f}" for name, cosine in zip(names, take.likeness, strict=True))
+    clear = "" if take.clarity is None else f", action clear to {take.clarity:.0%}"
+    file = (files if take is takes.kept else files.of_take(take.number)).output
+    return f"take {take.number}, seed {take.seed}: {alike}{clear} ({file})"

@@ -19,6 +19,7 @@ from ingredients.media.video import MAX_FRAME_PIXELS, check_video_path
 
 if TYPE_CHECKING:
     from ingredients.generation.studio import StudioResult
+    from ingredients.generation.takes import Takes
     from ingredients.pipelines.people import PhotoFile
     from ingredients.pipelines.video_shape import VideoShape
 
@@ -81,9 +82,22 @@ class VideoFiles:
 
     def of_seed(self, seed: int) -> VideoFiles:
         """The files of one of several seeds: `out.mp4` becomes `out-7.mp4` for seed 7."""
+        return self._numbered(str(seed))
 
+    def of_take(self, number: int) -> VideoFiles:
+        """The files of one of several takes: `out.mp4` becomes `out-take-2.mp4` for take 2."""
+        return self._numbered(f"take-{number}")
+
+    def become(self, files: VideoFiles) -> None:
+        """Gives what was written the names of other files; a picture that there was nothing to draw of is left out."""
+        names = ("output", "routing_map", "contact_sheet", "routing")
+        for written, wanted in ((getattr(self, name), getattr(files, name)) for name in names):
+            if written is not None and wanted is not None and written.exists():
+                written.replace(wanted)
+
+    def _numbered(self, number: str) -> VideoFiles:
         def numbered(path: Path) -> Path:
-            return path.with_name(f"{path.stem}-{seed}{path.suffix}")
+            return path.with_name(f"{path.stem}-{number}{path.suffix}")
 
         return dataclasses.replace(
             self,
@@ -114,6 +128,7 @@ class VideoFiles:
         photos: Mapping[str, Sequence[PhotoFile]],
         seconds: float,
         notices: Sequence[str] = (),
+        takes: Takes[StudioResult] | None = None,
     ) -> dict[str, Any]:
         """Plain values for a JSON object.
 
@@ -123,9 +138,10 @@ class VideoFiles:
             photos: photos by the person's name.
             seconds: time from the request to the written files, loading included.
             notices: what was told before it was made.
+            takes: all that were made, if it is the best of several.
         """
         num_frames, height, width, _ = result.frames.shape
-        return {
+        report = {
             "video": str(self.output),
             "frames": num_frames,
             "height": height * self.scale,
@@ -155,6 +171,28 @@ class VideoFiles:
             "routing": self.routing and str(self.routing),
             "notices": [*notices, *result.notices],
         }
+        return report if takes is None else report | {"reason": takes.reason, "takes": self._takes_to_json(takes)}
+
+    def _takes_to_json(self, takes: Takes[StudioResult]) -> list[dict[str, Any]]:
+        names = takes.result.identities.names
+        return [
+            {
+                "take": take.number,
+                "seed": take.seed,
+                "kept": take is takes.kept,
+                "video": None
+                if take.result is None
+                else str((self if take is takes.kept else self.of_take(take.number)).output),
+                "likeness": {
+                    name: round(cosine, 4)
+                    for name, cosine in zip(names, take.likeness, strict=take.result is not None)
+                },
+                "clarity": take.clarity and round(take.clarity, 4),
+                "decidedness": take.decidedness and round(take.decidedness, 4),
+                "stopped_after": take.stopped_after,
+            }
+            for take in takes.all
+        ]
 
 
 def check_seeds_differ(seeds: Sequence[int]) -> None:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from ingredients.generation.people_report import PersonReport
     from ingredients.generation.request import StudioRequest
     from ingredients.generation.studio import Studio, StudioResult
+    from ingredients.generation.takes import Take, Takes
 
-__all__ = ["PersonReport", "Studio", "StudioRequest", "StudioResult"]
+__all__ = ["PersonReport", "Studio", "StudioRequest", "StudioResult", "Take", "Takes"]
 
 if not TYPE_CHECKING:
     __getattr__ = lazy_exports(
@@ -24,5 +25,7 @@ if not TYPE_CHECKING:
             "Studio": "ingredients.generation.studio",
             "StudioRequest": "ingredients.generation.request",
             "StudioResult": "ingredients.generation.studio",
+            "Take": "ingredients.generation.takes",
+            "Takes": "ingredients.generation.takes",
         },
     )

@@ -5,6 +5,7 @@ Legend: F frames, H/W pixels, S steps, J routed blocks, f/h/w latent grid.
 
 import contextlib
 import dataclasses
+import math
 import threading
 import time
 import warnings
@@ -18,12 +19,23 @@ from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, PhotoError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
+from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
+from ingredients.generation.takes import (
+    ActionClarity,
+    StopUndecided,
+    Take,
+    Takes,
+    UndecidedError,
+    choose_take,
+    decidedness,
+    own_likeness,
+)
 from ingredients.media.provenance import Provenance
 from ingredients.model_folders.places import find_model
 from ingredients.pipelines.execution.memory_estimate import VideoDemand
@@ -222,6 +234,7 @@ class Studio:
         notice: Notice | None = None,
         is_cancelled: Callable[[], bool] | None = None,
         with_previews: bool = False,
+        stop: StopUndecided | None = None,
     ) -> StudioResult:
         """Makes a video and has the judge look for each person in it.
 
@@ -231,8 +244,10 @@ class Studio:
             notice: told at once of each thing worth knowing; all are in the result, too.
             is_cancelled: asked after each step, such as `threading.Event().is_set`.
             with_previews: whether `on_step` is shown what can be seen by then.
+            stop: when it is not worth being finished; by default never.
 
         Raises:
+            UndecidedError: if it was not.
             CancelledError: if it was cancelled; the studio is ready for the next request.
             UserInputError: for anything about the request that cannot be; one sentence with the remedy.
         """
@@ -246,7 +261,7 @@ class Studio:
                 if not isinstance(identities, ExtractedIdentities):
                     identities = self._read(identities, allow_photographs=request.allow_photographs)
                 frames, routing_maps = self._denoise(
-                    request, identities, on_step, is_cancelled, with_previews=with_previews
+                    request, identities, on_step, is_cancelled, with_previews=with_previews, stop=stop
                 )
                 people = self.people_check(frames, identities)
         return StudioResult(
@@ -265,6 +280,104 @@ class Studio:
             memory=self.pipeline.execution.memory.mode,
             seconds=time.monotonic() - started,
             notices=tuple(notices),
+        )
+
+    def make_takes(
+        self,
+        request: StudioRequest,
+        *,
+        on_take: Callable[[Take[StudioResult]], None] | None = None,
+        on_step: OnStep | None = None,
+        notice: Notice | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+        with_previews: bool = False,
+        stop: StopUndecided | None = None,
+        clarity: ActionClarity | None = None,
+    ) -> Takes[StudioResult]:
+        """Makes `request.takes` videos, with the request's seed and those after it, and keeps the best.
+
+        Args:
+            request: what to make.
+            on_take: told of each take when it is made, or stopped.
+            on_step: told of each denoising step; steps are counted over all takes.
+            notice: as in `make`, like the next two.
+            is_cancelled: asked after each step.
+            with_previews: whether `on_step` is shown what can be seen by then.
+            stop: when a take is stopped whose router is undecided; None finishes all. The last is always finished if
+                no other was.
+            clarity: says how clear it is what people do, if anybody can.
+
+        Raises:
+            CancelledError: as `make`.
+            UserInputError: as `make`.
+        """
+        request.check()
+        people = request.people
+        if not isinstance(people, ExtractedIdentities):
+            people = self.read_people(people, allow_photographs=request.allow_photographs, notice=notice)
+        takes: list[Take[StudioResult]] = []
+
+        def step_done(done: StepDone) -> None:
+            if on_step is not None:
+                step, total = done.step + len(takes) * done.total, done.total * request.takes
+                seconds_a_step = (time.monotonic() - started) / step
+                on_step(
+                    dataclasses.replace(done, step=step, total=total, seconds_left=seconds_a_step * (total - step))
+                )
+
+        started = time.monotonic()
+        for number in range(1, request.takes + 1):
+            this = dataclasses.replace(request, people=people, seed=request.seed + number - 1)
+            is_last_hope = number == request.takes and all(take.result is None for take in takes)
+            takes.append(
+                self._take(
+                    this,
+                    number,
+                    on_step=step_done,
+                    notice=notice,
+                    is_cancelled=is_cancelled,
+                    with_previews=with_previews,
+                    stop=None if is_last_hope else stop,
+                    clarity=clarity,
+                )
+            )
+            if on_take is not None:
+                on_take(takes[-1])
+        return choose_take(takes, people.names)
+
+    def _take(
+        self,
+        request: StudioRequest,
+        number: int,
+        *,
+        stop: StopUndecided | None,
+        clarity: ActionClarity | None,
+        **told: Any,
+    ) -> Take[StudioResult]:
+        """One of several videos, and what tells it from the others."""
+        try:
+            result = self.make(request, stop=stop, **told)
+        except UndecidedError as undecided:
+            return Take(
+                number=number,
+                seed=request.seed,
+                result=None,
+                stopped_after=undecided.step,
+                decidedness=undecided.decidedness,
+            )
+        assert self.pipeline.face_encoder is not None
+        with self._busy:
+            likeness = own_likeness(self.pipeline.face_encoder, result.frames, result.identities)
+        boxes = [box for box in likeness.boxes if box is not None]
+        shares = (
+            [] if clarity is None else [*clarity(result.frames, boxes), *[0.0] * (len(likeness.boxes) - len(boxes))]
+        )
+        return Take(
+            number=number,
+            seed=request.seed,
+            result=result,
+            likeness=likeness.cosines,
+            clarity=sum(shares) / len(likeness.boxes) if clarity is not None else None,  # 0 for whoever is missing
         )
 
     def _check_shape(self, request: StudioRequest) -> VideoShape:
@@ -292,6 +405,7 @@ class Studio:
         is_cancelled: Callable[[], bool] | None,
         *,
         with_previews: bool,
+        stop: StopUndecided | None,
     ) -> tuple[UInt8Array, Int64Array | None]:
         """Frames (F, H, W, 3) and routing maps (S, J, f, h, w), if they are asked for."""
         started = time.monotonic()
@@ -304,6 +418,14 @@ class Studio:
                 on_step(StepDone(step=step, total=total, seconds_left=seconds_left, preview=preview))
             if is_cancelled is not None and is_cancelled():
                 raise CancelledError(f"The video was cancelled after step {step} of {total}.")
+            if stop is not None and step == min(math.ceil(stop.after * total), total - 1):
+                decided = self._decidedness(tensors, len(identities))
+                if decided is not None and decided < stop.below:
+                    raise UndecidedError(
+                        f"After step {step} of {total} the router gave faces to several people at once.",
+                        step=step,
+                        decidedness=decided,
+                    )
             return tensors
 
         output = cast(
@@ -319,15 +441,29 @@ class Studio:
                 face_scale=request.face_scale,
                 places=request.places or None,
                 routing_indices=None if request.routing is None else torch.from_numpy(request.routing),
-                output_routing_maps=request.with_routing_maps,
+                output_routing_maps=request.with_routing_maps or stop is not None,
                 output_type="np",
                 callback_on_step_end=step_done,
-                callback_on_step_end_tensor_inputs=("clean_latents", "routing_maps") if with_previews else (),
+                callback_on_step_end_tensor_inputs=("clean_latents", "routing_maps") if with_previews or stop else (),
                 **request.sampling,
             ),
         )
         frames = to_pixels(output.frames)[0]
         return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
+
+    def _decidedness(self, tensors: Mapping[str, Any], num_people: int) -> float | None:
+        """How sure the router is, by the faces in the pictures that a step predicts; None if there are none."""
+        assert self.pipeline.face_encoder is not None
+        maps: torch.Tensor | None = tensors["routing_maps"]  # (1, J, f, h, w)
+        if maps is None:
+            return None
+        latents = tensors["clean_latents"].to(self.pipeline.vae.dtype)
+        pictures = to_pixels(decode_pictures(self.pipeline.vae, latents)[0].movedim(1, -1).float().cpu() / 2 + 0.5)
+        patch = self.pipeline.geometry.patch_size_t or 1
+        padding = maps.shape[2] * patch - len(pictures)
+        shown = pictures[[max(index * patch + patch // 2 - padding, 0) for index in range(maps.shape[2])]]
+        faces = [self.pipeline.face_encoder.detector.detect(picture) for picture in shown]
+        return decidedness(maps[0].numpy(), faces, frame_size=shown.shape[1:3], num_people=num_people)
 
     def _preview(self, tensors: Mapping[str, Any], num_people: int) -> StepPreview:
         """What the tensors of a step let one see."""
