@@ -12,21 +12,30 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.world.captions import (
     ACTIONS,
+    ADDRESSED,
     COUNTS,
     EXPRESSIONS,
     LIGHT_PHRASES,
+    NAMES,
     PLACE_PHRASES,
+    Manner,
+    Role,
     SceneAttributes,
+    describe_roles,
     describe_scene,
 )
-from ingredients.world.identity import Identity, sample_identity
+from ingredients.world.identity import ATTRIBUTES, Identity, sample_identity
 from ingredients.world.portraits import Portrait, render_portrait
-from ingredients.world.scenes import SceneSpec
+from ingredients.world.scenes import PLACES_ACROSS, SceneSpec
+from ingredients.world.styles import EACH_OWN, STYLES, TOGETHER
 
 CASES_VERSION = 2
 """Raised whenever a case changes: numbers of different versions cannot be compared."""
 
 MAX_PEOPLE = max(COUNTS)
+
+FPS = 8.0
+"""Frames a second of videos that are made or drawn."""
 
 PHOTOS_PER_PERSON = 3
 """Photos by which the judge knows a person: the one that the generator gets, and two more."""
@@ -111,6 +120,15 @@ class Case:
     attributes: SceneAttributes | None = None
     """What the prompt of a case of the drawn world says; such a case has a real clip, with the truth about it."""
 
+    roles: tuple[Role, ...] = ()
+    """What each person is asked to do, in the order of `people`; none where all do what `attributes` say."""
+
+    manner: Manner = "all"
+    """How the prompt says who does what: of all together, by place, or by name."""
+
+    style: str = TOGETHER.name
+    """How the real clip of a case of the drawn world is framed and played; a key of `STYLES`."""
+
     file_name: str | None = None
     """The video, relative to its folder; None where it is yet to be made."""
 
@@ -174,7 +192,27 @@ class Case:
     def scene(self) -> SceneSpec:
         """The real clip that shows what a case of the drawn world asks for."""
         assert self.attributes is not None
-        return SceneSpec(people=self.identities, attributes=self.attributes, caption=self.prompt, seed=self.seed)
+        return SceneSpec(
+            people=self.identities,
+            attributes=self.attributes,
+            caption=self.prompt,
+            seed=self.seed,
+            roles=self.roles,
+            style=STYLES[self.style],
+        )
+
+    @property
+    def traits(self) -> tuple[dict[str, str], ...]:
+        """What each person of a case of the drawn world is to do and to look like, as far as a picture shows it."""
+        return tuple(
+            {"action": act.action, "expression": act.expression, **identity.visible_attributes}
+            for act, identity in zip(self.scene().acts, self.identities, strict=True)
+        )
+
+    @property
+    def trait_values(self) -> dict[str, tuple[str, ...]]:
+        """What each of `traits` can be in clips of the case's style."""
+        return {"action": STYLES[self.style].actions, "expression": tuple(EXPRESSIONS), **ATTRIBUTES}
 
 
 def drawn_person(number: int, seed: int) -> Person:
@@ -189,8 +227,17 @@ def person_photos(person: Identity, portrait_seed: int, *, size: int) -> list[Po
     ]
 
 
-def make_case(index: int, *, num_people: int = 2, first_seed: int = FIRST_CASE_SEED) -> Case:
+def make_case(
+    index: int, *, num_people: int = 2, first_seed: int = FIRST_CASE_SEED, style: str = TOGETHER.name
+) -> Case:
     """Makes case number `index`: people of the evaluation split, a prompt whose attributes are balanced over cases.
+
+    Args:
+        index: of the case.
+        num_people: who are asked for.
+        first_seed: of the people of case 0.
+        style: `together` asks all to do the same; `each-own` asks each person for an action and an expression of the
+            own, by name and by place in turn, the people standing from left to right in their order.
 
     Raises:
         UserInputError: for a number of people that prompts cannot state.
@@ -198,6 +245,7 @@ def make_case(index: int, *, num_people: int = 2, first_seed: int = FIRST_CASE_S
     if not 1 <= num_people <= MAX_PEOPLE:
         raise UserInputError(f"A case holds 1 to {MAX_PEOPLE} people, not {num_people}; choose another number.")
     seed = first_seed + _SEEDS_PER_CASE * index
+    rng = np.random.default_rng([CASES_VERSION, seed])
     attributes = SceneAttributes(
         count=num_people,
         action=_balanced(tuple(ACTIONS), index, first_seed, 1),
@@ -205,16 +253,55 @@ def make_case(index: int, *, num_people: int = 2, first_seed: int = FIRST_CASE_S
         place=_balanced(tuple(PLACE_PHRASES), index, first_seed, 3),
         light=_balanced(tuple(LIGHT_PHRASES), index, first_seed, 4),
     )
+    people = tuple(drawn_person(person + 1, seed + person) for person in range(num_people))
+    if style == TOGETHER.name:
+        prompt = describe_scene(attributes, rng, complete=True)
+        return Case(index=index, people=people, attributes=attributes, prompt=prompt, seed=seed)
+    roles = _deal_roles(index, num_people, first_seed)
+    manner: Manner = "name" if index % 2 == 0 else "place"
+    if manner == "name":
+        people = tuple(
+            dataclasses.replace(person, name=role.name) for person, role in zip(people, roles, strict=True)
+        )
     return Case(
         index=index,
-        people=tuple(drawn_person(person + 1, seed + person) for person in range(num_people)),
-        attributes=attributes,
-        prompt=describe_scene(attributes, np.random.default_rng([CASES_VERSION, seed]), complete=True),
+        people=people,
+        attributes=dataclasses.replace(attributes, action=roles[0].action, expression=roles[0].expression),
+        prompt=describe_roles(attributes, roles, rng, manner=manner, complete=True),
         seed=seed,
+        roles=roles,
+        manner=manner,
+        style=style,
     )
 
 
-def make_cases(num_cases: int, *, num_people: int = 2) -> list[Case]:
+_STAYING = tuple(action for action in EACH_OWN.actions if action not in ("come", "leave"))
+
+
+def _deal_roles(index: int, num_people: int, first_seed: int) -> tuple[Role, ...]:
+    """What each person of a case does: no two the same, so that it shows whether actions are exchanged.
+
+    Nobody comes or leaves, or "everyone present" would say nothing.
+    """
+    names = np.random.default_rng([CASES_VERSION, first_seed, 5, index]).choice(NAMES, num_people, replace=False)
+    possible = [action for action in _STAYING if num_people > 1 or action != "face"]
+    roles: list[Role] = []
+    for person, spot in enumerate(PLACES_ACROSS[num_people]):
+        taken = {role.action for role in roles}
+        action = _balanced(tuple(action for action in possible if action not in taken), index, first_seed, 6 + person)
+        roles.append(
+            Role(
+                name=str(names[person]),
+                spot=spot,
+                action=action,
+                expression=_balanced(tuple(EXPRESSIONS), index, first_seed, 16 + person),
+                to=(person + 1) % num_people if action in ADDRESSED and num_people > 1 else None,
+            )
+        )
+    return tuple(roles)
+
+
+def make_cases(num_cases: int, *, num_people: int = 2, style: str = TOGETHER.name) -> list[Case]:
     """The first `num_cases` cases.
 
     Raises:
@@ -222,7 +309,7 @@ def make_cases(num_cases: int, *, num_people: int = 2) -> list[Case]:
     """
     if num_cases < 1:
         raise UserInputError(f"An evaluation needs at least one case, not {num_cases}.")
-    return [make_case(index, num_people=num_people) for index in range(num_cases)]
+    return [make_case(index, num_people=num_people, style=style) for index in range(num_cases)]
 
 
 def _balanced(values: tuple[str, ...], index: int, first_seed: int, salt: int) -> str:

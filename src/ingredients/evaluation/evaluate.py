@@ -15,7 +15,7 @@ from ingredients.core.json_yaml import finite_or_none, to_json
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.case_record import MEASURES_VERSION, CaseRecord, Need, failed_case
-from ingredients.evaluation.cases import Case
+from ingredients.evaluation.cases import FPS, Case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerprint, judge_fingerprint, save_manifest
 from ingredients.evaluation.folder_scale import FolderScale
 from ingredients.evaluation.html_report import DEFAULT_NUM_VIDEOS, html_report
@@ -25,7 +25,7 @@ from ingredients.evaluation.metrics.metric import Metric
 from ingredients.evaluation.metrics.registry import choose_available, compute_metrics, needed_parts
 from ingredients.evaluation.names import HTML_NAME, REPORT_NAME, RESULT_NAME
 from ingredients.evaluation.result import JudgedBy, Result
-from ingredients.evaluation.sources import FPS, VideoSource
+from ingredients.evaluation.sources import VideoSource
 from ingredients.evaluation.tables import case_tables
 
 OnError = Literal["skip", "stop"]
@@ -110,6 +110,8 @@ def choose_metrics(
         lacking["dual_encoder"] = "a model's own dual encoder as the judge of text"
     if judges.inception is None:
         lacking["inception"] = "InceptionV3"
+    if judges.acting is None or judges.attributes is None:
+        lacking["traits"] = "judges of what people do and look like"
     if not (judges.judge.is_calibrated if is_calibrated is None else is_calibrated):
         lacking["scale"] = "a calibrated judge"
     return choose_available(names, lacking=lacking, of_whom=source.whose)
@@ -128,6 +130,9 @@ def open_folder(source: VideoSource, judges: Judges, output: str | Path) -> Eval
         "judge": judge_fingerprint(judges.judge),
         "version of the measures": MEASURES_VERSION,
         "judge of text": None if encoder is None else fingerprint([encoder.network]),
+        "judges of what people do and look like": [
+            None if each is None else fingerprint([each.network]) for each in (judges.acting, judges.attributes)
+        ],
         "InceptionV3": None if inception is None else fingerprint([], files=[inception.network.path]),
     }
     return EvaluationFolder(output, description=description)
@@ -140,6 +145,7 @@ def open_measurer(source: VideoSource, judges: Judges, *, needs: frozenset[Need]
         source.know_people(judges),
         needs=needs,
         real_frames=source.real_frames,
+        through_vae=source.through_vae,
         probe_router=source.probe_router,
         max_frames=source.max_frames,
     )

@@ -84,7 +84,10 @@ class FolderSource(VideoSource):
 
     def lacking(self) -> Mapping[Need, str]:
         """What neither the manifest nor the videos tell."""
-        lacking: dict[Need, str] = {"routing": "a model whose router can be asked"}
+        lacking: dict[Need, str] = {
+            "routing": "a model whose router can be asked",
+            "traits": "the truth about what people do and look like",
+        }
         if all(case.temporal_ratio is None for case in self.cases):
             lacking["latent_frames"] = "videos whose temporal_ratio is known"
         if not any(other_sentences(case.prompt) for case in self.cases):

@@ -31,6 +31,9 @@ from ingredients.evaluation.names import (
     parse_judge,
 )
 from ingredients.evaluation.text_encoders import ClipTextEncoder, DualTextEncoder, TextImageEncoder
+from ingredients.faces import acting_judge, attributes_judge
+from ingredients.faces.acting_judge import ActingJudge, load_acting_judge
+from ingredients.faces.attributes_judge import AttributesJudge, load_attributes_judge
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceDetector, DlibFaceRecogniser
 from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector, load_picture_kind
 from ingredients.faces.face_stack import load_face_stack
@@ -71,6 +74,12 @@ class Judges:
 
     inception: InceptionFeatures | None = None
     """Features for FID; None: there is none."""
+
+    acting: ActingJudge | None = None
+    """Judge of what drawn people do; None: nobody judges it."""
+
+    attributes: AttributesJudge | None = None
+    """Judge of what drawn people look like; None likewise."""
 
     @property
     def judge_id(self) -> str:
@@ -124,6 +133,7 @@ def load_judges(
         text_encoder = ClipTextEncoder(clip)
     elif kind == MODEL and not own_videos:
         text_encoder = load_model_text_encoder(model_folder)
+    acting, attributes = load_trait_judges(model_folder) if own_videos or kind == MODEL else (None, None)
     return Judges(
         judge=face_judge,
         judge_name=judge,
@@ -131,6 +141,8 @@ def load_judges(
         calibration=calibration,
         text_encoder=text_encoder,
         inception=None if inception is None else InceptionFeatures(inception),
+        acting=acting,
+        attributes=attributes,
     )
 
 
@@ -190,6 +202,23 @@ def has_own_detector(model_folder: str | Path) -> bool:
         ModelFolderError: if it is damaged.
     """
     return load_judge_detector(Path(model_folder) / JUDGE_FOLDER) is not None
+
+
+def load_trait_judges(model_folder: str | Path) -> tuple[ActingJudge | None, AttributesJudge | None]:
+    """Loads the judges of what drawn people do and look like; None for one that the model folder does not have.
+
+    Raises:
+        ModelFolderError: if one is damaged, or lacks one of its two files.
+    """
+    folder = Path(model_folder) / JUDGE_FOLDER
+
+    def has(*names: str) -> bool:
+        return any((folder / name).exists() for name in names)
+
+    return (
+        load_acting_judge(folder) if has(acting_judge.WEIGHTS_NAME, acting_judge.CONFIG_NAME) else None,
+        load_attributes_judge(folder) if has(attributes_judge.WEIGHTS_NAME, attributes_judge.CONFIG_NAME) else None,
+    )
 
 
 def load_model_text_encoder(model_folder: str | Path) -> TextImageEncoder | None:

@@ -19,6 +19,7 @@ from ingredients.core.errors import PhotoError, UserInputError
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets, token_coverage
+from ingredients.evaluation.calibrate import reconstruct_clip
 from ingredients.evaluation.case_record import CaseRecord, Need, RoutingRecord
 from ingredients.evaluation.cases import CASES_VERSION, Case, Person, make_case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerprint, held_modules
@@ -284,7 +285,7 @@ class PipelineSource(VideoSource):
         return dataclasses.replace(
             case,
             other_people=others,
-            ordered="layout" in self.parts.additions & self.settings.additions,
+            ordered=case.manner == "place" or "layout" in self.parts.additions & self.settings.additions,
             temporal_ratio=self.pipeline.geometry.temporal_ratio,
         )
 
@@ -302,6 +303,7 @@ class PipelineSource(VideoSource):
             "number of distractors": self.num_distractors,
             "seed": self.seed,
             "version of the cases": self.cases_version,
+            "style": self.cases[0].style,
         }
         if self.video_maker is not None:
             description["videos made by"] = self.video_maker.name
@@ -362,6 +364,10 @@ class PipelineSource(VideoSource):
     def real_frames(self, case: Case) -> UInt8Array | None:
         """The clip that the drawn world's camera filmed, of the video's size."""
         return self._clips.real_frames(case)
+
+    def through_vae(self, case: Case) -> UInt8Array:
+        """The same clip through the model's VAE and back."""
+        return reconstruct_clip(self.pipeline.vae, self._clips.scene(case).frames)
 
     def probe_router(self, case: Case) -> RoutingRecord:
         """What the router does with the people, on noised latents of the real clip."""

@@ -18,7 +18,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.case_record import CaseRecord, Need, RoutingRecord
-from ingredients.evaluation.cases import CASES_VERSION, Case
+from ingredients.evaluation.cases import CASES_VERSION, FPS, Case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder
 from ingredients.evaluation.folder_scale import FolderScale
 from ingredients.evaluation.judges import Judges
@@ -28,9 +28,6 @@ from ingredients.evaluation.result import Account, JudgedBy
 from ingredients.evaluation.tables import ReportedCase, ReportedPerson
 from ingredients.evaluation.text_encoders import TextImageEncoder
 from ingredients.world.scenes import Scene, render_scene
-
-FPS = 8.0
-"""Frames a second of videos that are made or drawn."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,6 +88,10 @@ class VideoSource(Protocol):
         """A real video (F, H, W, 3) of the same people and prompt, if there is one."""
         ...
 
+    def through_vae(self, case: Case) -> UInt8Array | None:
+        """The real video as the model's VAE leaves it, the ceiling of what the model can make, if there are both."""
+        return None
+
     def probe_router(self, case: Case) -> RoutingRecord:
         """What the model's router does on the real video; asked only where `lacking` does not say `routing`."""
         raise AssertionError(f"{self.whose} has no router to ask")
@@ -147,6 +148,7 @@ class DrawnClips(VideoSource):
             "number of people": len(self.cases[0].people),
             "number of distractors": self.num_distractors,
             "version of the cases": CASES_VERSION,
+            "style": self.cases[0].style,
             **self._shape,
         }
 

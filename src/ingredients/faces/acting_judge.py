@@ -1,4 +1,4 @@
-"""The judge that sees what people do: action and expression of one person, from the track of the face.
+"""The judge that sees what people do: the action of one person, from the track of the face.
 
 Legend: F frames, T frames that the network reads, S side of a crop in pixels, C channels, h/w cells of a feature map.
 """
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.config import load_config, save_config
+from ingredients.faces.face_cutting import cut_windows
 from ingredients.faces.network_settings import ActingJudgeConfig
 from ingredients.faces.weights import load_weights, save_weights
 
@@ -55,18 +56,7 @@ def cut_track(frames: UInt8Array, boxes: Float32Array, *, fps: float, size: int)
     middles, heights = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 3] - boxes[:, 1]
     height = float(np.median(heights[seen]))
     centre = np.median(middles[seen], axis=0)
-    half = _REACH * height
-    pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()  # (F, 3, H, W)
-    rows, columns = pictures.shape[-2:]
-    steps = (torch.arange(size, dtype=torch.float32) + 0.5) / size * 2 - 1  # (S,)
-    across = (float(centre[0]) + half * steps) / columns * 2 - 1
-    down = (float(centre[1]) + half * steps) / rows * 2 - 1
-    grid = torch.stack(torch.meshgrid(down, across, indexing="ij"), -1).flip(-1)  # (S, S, 2), x first
-    # Pictures are softened to the crop's resolution first, or thin brows would come and go.
-    if (factor := 2 * half / size) > 1.5:
-        shrunk = [max(round(side / factor * 1.2), 2) for side in (rows, columns)]
-        pictures = F.interpolate(pictures, size=shrunk, mode="bilinear", antialias=True, align_corners=False)
-    crops = F.grid_sample(pictures - 128.0, grid.expand(len(frames), -1, -1, -1), align_corners=False) + 128.0
+    crops = cut_windows(frames, np.tile(centre, (len(frames), 1)), half=_REACH * height, size=size)
     filled = np.where(seen[:, None], middles, centre)
     path = np.column_stack(
         [
@@ -76,8 +66,7 @@ def cut_track(frames: UInt8Array, boxes: Float32Array, *, fps: float, size: int)
             np.arange(len(frames)) / fps,
         ]
     )
-    pixels = crops.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return ActingTrack(crops=pixels, path=np.asarray(path, np.float32))
+    return ActingTrack(crops=crops, path=np.asarray(path, np.float32))
 
 
 class ActingNetwork(nn.Module):
@@ -105,9 +94,9 @@ class ActingNetwork(nn.Module):
         self.joined = nn.Linear(16 * cells + NUM_PATH_FEATURES, config.dim)
         self.time = nn.ModuleList(nn.Conv1d(config.dim, config.dim, 5, 1, 2) for _ in range(3))
         self.norms = nn.ModuleList(nn.GroupNorm(8, config.dim) for _ in range(3))
-        self.heads = nn.Linear(2 * config.dim, len(config.actions) + len(config.expressions))
+        self.head = nn.Linear(2 * config.dim, len(config.actions))
 
-    def forward(self, pixel_values: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixel_values: Tensor, path: Tensor) -> Tensor:
         """Says what people do.
 
         Args:
@@ -115,7 +104,7 @@ class ActingNetwork(nn.Module):
             path: (B, T, 5).
 
         Returns:
-            Logits (B, actions) and (B, expressions).
+            Logits (B, actions).
         """
         batch_size, num_frames = pixel_values.shape[:2]
         change = torch.cat([torch.zeros_like(pixel_values[:, :1]), pixel_values.diff(dim=1)], dim=1)
@@ -125,36 +114,12 @@ class ActingNetwork(nn.Module):
         states = self.joined(torch.cat([states, path.to(states.dtype)], dim=-1)).transpose(1, 2)  # (B, C, T)
         for convolution, norm in zip(self.time, self.norms, strict=True):
             states = states + F.gelu(norm(convolution(states)))
-        pooled = torch.cat([states.mean(-1), states.amax(-1)], dim=-1)  # (B, 2 C)
-        actions, expressions = self.heads(pooled).split(
-            [len(self.config.actions), len(self.config.expressions)], dim=-1
-        )
-        return actions, expressions
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Acting:
-    """What one person was seen to do, as probabilities that sum to 1."""
-
-    actions: dict[str, float]
-    """By action."""
-
-    expressions: dict[str, float]
-    """By expression."""
-
-    @property
-    def action(self) -> str:
-        """The likeliest."""
-        return max(self.actions, key=self.actions.__getitem__)
-
-    @property
-    def expression(self) -> str:
-        """The likeliest."""
-        return max(self.expressions, key=self.expressions.__getitem__)
+        logits: Tensor = self.head(torch.cat([states.mean(-1), states.amax(-1)], dim=-1))
+        return logits
 
 
 class ActingJudge:
-    """Says of tracked people what they do and how they look. It has no part in any conditioning or guidance.
+    """Says of tracked people what they do. It has no part in any conditioning or guidance.
 
     Args:
         network: trained by `ingredients world train acting-judge`.
@@ -164,23 +129,16 @@ class ActingJudge:
         self.network = network.eval()
         self.config = network.config
 
+    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[dict[str, float]]:
+        """Judges the people of a video by the boxes (F, 4) of each one's face: shares by action, which sum to 1."""
+        return [self.judge(cut_track(frames, each, fps=fps, size=self.config.crop_size)) for each in boxes]
+
     @torch.no_grad()
-    def judge(self, tracks: Sequence[ActingTrack]) -> list[Acting]:
-        """Judges tracks, which may differ in length."""
-        return [self._judge_one(track) for track in tracks]
-
-    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[Acting]:
-        """Judges the people of a video by the boxes (F, 4) of each one's face."""
-        return self.judge([cut_track(frames, each, fps=fps, size=self.config.crop_size) for each in boxes])
-
-    def _judge_one(self, track: ActingTrack) -> Acting:
+    def judge(self, track: ActingTrack) -> dict[str, float]:
+        """Judges one track."""
         pixel_values = torch.from_numpy(track.crops).permute(0, 3, 1, 2).float()[None] / 127.5 - 1.0
-        actions, expressions = self.network(pixel_values, torch.from_numpy(track.path)[None])
-        shares = [logits[0].softmax(-1).tolist() for logits in (actions, expressions)]
-        return Acting(
-            actions=dict(zip(self.config.actions, shares[0], strict=True)),
-            expressions=dict(zip(self.config.expressions, shares[1], strict=True)),
-        )
+        logits = self.network(pixel_values, torch.from_numpy(track.path)[None])
+        return dict(zip(self.config.actions, logits[0].softmax(-1).tolist(), strict=True))
 
 
 def save_acting_judge(network: ActingNetwork, folder: Path) -> None:

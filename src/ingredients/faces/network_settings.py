@@ -1,6 +1,7 @@
 """Architectures of the face networks, and how they are used; nothing here needs PyTorch to be read."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from ingredients.core.ranges import Layers, Range, Width, check_ranges
@@ -188,9 +189,6 @@ class ActingJudgeConfig:
     actions: tuple[str, ...]
     """What people do."""
 
-    expressions: tuple[str, ...]
-    """How they look."""
-
     crop_size: Annotated[int, Range(at_least=4, at_most=2048)] = 64
     """S."""
 
@@ -199,6 +197,27 @@ class ActingJudgeConfig:
 
     dim: Width = 96
     """Channels along time."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.crop_size % 2 ** len(self.widths):
+            raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths)} times")
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AttributesJudgeConfig:
+    """Architecture of `AttributesNetwork`, and what it tells apart."""
+
+    attributes: Mapping[str, tuple[str, ...]]
+    """Values by attribute."""
+
+    crop_size: Annotated[int, Range(at_least=4, at_most=2048)] = 80
+    """S."""
+
+    widths: tuple[Width, ...] = (24, 40, 64, 96)
+    """Channels at strides 2, 4, 8 and 16."""
+
+    dim: Width = 96
+    """Channels of a whole crop."""
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -61,6 +61,20 @@ NOSES = ("button", "long", "wide")
 BROWS = ("thin", "thick", "slanted", "arched")
 SHIRTS = ("plain", "stripes", "collar")
 
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "hat": tuple(dict.fromkeys(HATS)),
+    "hat_colour": tuple(CLOTH_COLOURS),
+    "hair_style": HAIR_STYLES,
+    "hair_colour": tuple(HAIR_COLOURS),
+    "glasses": tuple(dict.fromkeys(GLASSES)),
+    "beard": tuple(dict.fromkeys(BEARDS)),
+    "shirt_colour": tuple(CLOTH_COLOURS),
+}
+"""What a picture shows of a person beside the face itself, and the values of each."""
+
+_DOMES = ("beanie", "cap", "brim")
+"""Hats under which hair is hidden, but for what hangs behind the face."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -112,6 +126,18 @@ class Identity:
         code = "|".join(str(getattr(self, field.name)) for field in fields(self) if field.type is not float)
         bucket = hashlib.sha256(code.encode()).digest()[0] % 20
         return "train" if bucket < 14 else "judge" if bucket < 18 else "eval"
+
+    @property
+    def visible_attributes(self) -> dict[str, str]:
+        """Those of `ATTRIBUTES` that a picture of head and shoulders shows, without what is covered or not there."""
+        hidden = set()
+        if self.hat == "none":
+            hidden.add("hat_colour")
+        if self.hat in _DOMES:
+            hidden.add("hair_style")
+        if self.hair_style == "bald" or (self.hat in _DOMES and self.hair_style not in ("long", "bob", "curly")):
+            hidden.add("hair_colour")
+        return {name: getattr(self, name) for name in ATTRIBUTES if name not in hidden}
 
 
 def sample_identity(seed: int, split: Split = "train", *, like: Identity | None = None) -> Identity:

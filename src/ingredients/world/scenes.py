@@ -6,6 +6,7 @@ Legend: F frames, N people, H/W pixels.
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,19 @@ _SPOTS: dict[int, tuple[Spot, ...]] = {
 _DEPTH_SPOTS: tuple[Spot, ...] = ("behind", "front")
 """Where people stand, by their number: from the left, or from behind. The place in the table is the slot."""
 
+PLACES_ACROSS: dict[int, tuple[Spot, ...]] = {
+    **{count: spots for count, spots in _SPOTS.items() if count < 4},
+    4: ("back left", "front left", "back right", "front right"),
+}
+"""Where people stand, by their number, in the order from left to right."""
+
+
+class Act(NamedTuple):
+    """What one person of a scene does, and how they look."""
+
+    action: str
+    expression: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSpec:
@@ -75,6 +89,12 @@ class SceneSpec:
     def cast(self) -> tuple[int, ...]:
         """Indices of the people who are no extras: those whose photos are given."""
         return tuple(index for index in range(len(self.people)) if not (self.roles and self.roles[index].is_extra))
+
+    @property
+    def acts(self) -> tuple[Act, ...]:
+        """What each person does, whether all do the same or each has a role of the own."""
+        together = (Act(self.attributes.action, self.attributes.expression),) * len(self.people)
+        return tuple(Act(role.action, role.expression) for role in self.roles) or together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,10 +269,9 @@ def render_scene(
     stands = _stands(spec, height, width, rng)
     depths = sorted(range(count), key=lambda index: stands[index].depth)  # far first
     landmarks = np.zeros((num_frames, count, 5, 2), np.float32)
-    parts = [(role.action, role.expression) for role in spec.roles] or (
-        [(spec.attributes.action, spec.attributes.expression)] * count
-    )
-    performances = [perform(*parts[index], stands[index], seconds, rng, spec.style.motion) for index in range(count)]
+    performances = [
+        perform(*act, stand, seconds, rng, spec.style.motion) for act, stand in zip(spec.acts, stands, strict=True)
+    ]
     for index, journey in spec.journeys:
         way = journey.travel(stands[index], seconds, next_stand=stands[(index + 1) % count])
         performances[index].x = np.asarray(performances[index].x + way, np.float32)

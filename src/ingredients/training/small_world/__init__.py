@@ -9,6 +9,7 @@ PART_NAMES = (
     "judge",
     "judge-detector",
     "acting-judge",
+    "attributes-judge",
     "sam",
     "text-encoder",
     "vae",

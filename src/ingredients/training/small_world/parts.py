@@ -24,6 +24,7 @@ from ingredients.training.runs.folder import CONFIG_NAME, is_finished, run_folde
 from ingredients.training.runs.kinds import BASE_KINDS, RUN_KINDS, RunKind
 from ingredients.training.runs.run import build_stage
 from ingredients.training.small_world.faces.acting import train_acting_judge
+from ingredients.training.small_world.faces.attributes_judge import train_attributes_judge
 from ingredients.training.small_world.faces.detector import train_detector, train_judge_detector
 from ingredients.training.small_world.faces.image_encoder import train_image_encoder
 from ingredients.training.small_world.faces.picture_kind import train_close_ups, train_picture_kind
@@ -185,8 +186,13 @@ PARTS: dict[str, WorldPart] = {
         ),
         WorldPart(
             name="acting-judge",
-            makes="the judge of actions and expressions, which only measures",
+            makes="the judge of actions, which only measures",
             train=train_acting_judge,
+        ),
+        WorldPart(
+            name="attributes-judge",
+            makes="the judge of what people look like, which only measures",
+            train=train_attributes_judge,
         ),
         WorldPart(name="sam", makes="a small SAM, which masks faces in curation", train=train_segmenter),
         WorldPart(name="text-encoder", makes="the tokenizer and the text encoder", train=train_text_encoder),

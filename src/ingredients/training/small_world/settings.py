@@ -12,6 +12,7 @@ from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.small_world.faces.settings import (
     ActingTrainingConfig,
+    AttributesTrainingConfig,
     DetectorTrainingConfig,
     ImageEncoderTrainingConfig,
     JudgeTrainingConfig,
@@ -407,6 +408,7 @@ PART_SETTINGS: dict[str, PartSettings] = {
     "judge": PartSettings(config_type=JudgeTrainingConfig, minutes_key="recognition.trainer.minutes"),
     "judge-detector": PartSettings(config_type=DetectorTrainingConfig, defaults=judge_detector_config),
     "acting-judge": PartSettings(config_type=ActingTrainingConfig),
+    "attributes-judge": PartSettings(config_type=AttributesTrainingConfig),
     "sam": PartSettings(config_type=SegmenterTrainingConfig),
     "text-encoder": PartSettings(config_type=TextEncoderConfig),
     "vae": PartSettings(config_type=VaeConfig),

@@ -13,20 +13,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.faces.acting_judge import ActingNetwork, cut_track, save_acting_judge
+from ingredients.faces.acting_judge import ActingNetwork, cut_track, load_acting_judge, save_acting_judge
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.augmentation import disturb
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
 from ingredients.training.small_world.faces.settings import NUM_FRAMES, ActingTrainingConfig
-from ingredients.world import EACH_OWN, Scene, SceneSpec, Split, render_scene, sample_scene
+from ingredients.world import EACH_OWN, TOGETHER, Scene, SceneSpec, SceneStyle, Split, render_scene, sample_scene
 from ingredients.world.scenes import VISIBLE, face_states
 
 PART = "acting-judge"
 
-_SIZES = ((128, 192), (96, 144), (64, 96))
+SIZES = ((128, 192), (96, 144), (64, 96))
 """Heights and widths of the clips, from which the tracks are cut."""
 
-_HELD_OUT_SEED = 1_000_000_000
+HELD_OUT_SEED = 1_000_000_000
+HELD_OUT: tuple[tuple[SceneStyle, tuple[int, int], int], ...] = (
+    (EACH_OWN, SIZES[0], NUM_FRAMES),
+    (TOGETHER, SIZES[-1], 9),
+)
+"""Styles, heights, widths and lengths of the held-out clips: those of a model to come, and of the one that ships."""
 
 
 class ActingStage(WholeStepStage):
@@ -38,17 +43,14 @@ class ActingStage(WholeStepStage):
         self.config = config
         torch.manual_seed(config.trainer.seed)
         self.network = ActingNetwork(config.judge)
-        drawing = ("num_clips", "box_jitter", "missing_share")
+        if config.start is not None:
+            self.network.load_state_dict(load_acting_judge(config.start).network.state_dict())
+        drawing = ("num_clips", "together_share", "box_jitter", "missing_share")
         key = {name: getattr(config, name) for name in drawing} | {
             "seed": config.trainer.seed,
             "crop_size": config.judge.crop_size,
-            "style": EACH_OWN.name,
         }
-        self.pool = cached_pool(
-            folder / "tracks.npz",
-            key,
-            lambda: draw_tracks(config, config.num_clips, first_seed=config.trainer.seed * 10**7, split="judge"),
-        )
+        self.pool = cached_pool(folder / "tracks.npz", key, lambda: _draw_pool(config))
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All of the network."""
@@ -59,44 +61,36 @@ class ActingStage(WholeStepStage):
         del progress
         self.network.train()
         pixel_values, path, rows = self._batch(generator)
-        actions, expressions = self.network(pixel_values, path)
-        truth = [torch.from_numpy(self.pool[name][rows]) for name in ("actions", "expressions")]
-        losses = [
-            F.cross_entropy(logits.float(), labels, label_smoothing=0.05)
-            for logits, labels in zip((actions, expressions), truth, strict=True)
-        ]
-        correct = [
-            (logits.argmax(-1) == labels).float().mean()
-            for logits, labels in zip((actions, expressions), truth, strict=True)
-        ]
-        metrics = {"action_accuracy": correct[0].detach(), "expression_accuracy": correct[1].detach()}
-        return StepOutput(loss=losses[0] + losses[1], metrics=metrics)
+        logits, truth = self.network(pixel_values, path), torch.from_numpy(self.pool["actions"][rows])
+        loss = F.cross_entropy(logits.float(), truth, label_smoothing=0.05)
+        accuracy = (logits.argmax(-1) == truth).float().mean()
+        return StepOutput(loss=loss, metrics={"action_accuracy": accuracy.detach()})
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Share of held-out tracks of which action and expression are told right."""
+        """Share of held-out tracks of which the action is told right, among those that the clips' style knows."""
         self.network.eval()
-        pool = draw_tracks(
-            self.config, self.config.num_validation_clips, first_seed=_HELD_OUT_SEED, split="eval", size=_SIZES[0]
-        )
-        right: dict[str, list[Tensor]] = {"actions": [], "expressions": []}
-        for rows in np.array_split(np.arange(len(pool["actions"])), max(len(pool["actions"]) // 16, 1)):
-            pixel_values = _to_pixel_values(pool["crops"][rows])
-            outputs = self.network(pixel_values, torch.from_numpy(pool["path"][rows]))
-            for name, logits in zip(right, outputs, strict=True):
-                right[name].append(logits.argmax(-1) == torch.from_numpy(pool[name][rows]))
-        told = {name: torch.cat(parts) for name, parts in right.items()}
-        by_action = {
-            f"action_accuracy_{action}": float(told["actions"][pool["actions"] == index].float().mean())
-            for index, action in enumerate(self.config.judge.actions)
-            if (pool["actions"] == index).any()
-        }
+        right: dict[str, list[float]] = {}
+        for style, size, num_frames in HELD_OUT:
+            pool = draw_tracks(
+                self.config,
+                self.config.num_validation_clips,
+                first_seed=HELD_OUT_SEED,
+                split="eval",
+                style=style,
+                size=size,
+                num_frames=num_frames,
+            )
+            unknown = torch.tensor([action not in style.actions for action in self.config.judge.actions])
+            for rows in np.array_split(np.arange(len(pool["actions"])), max(len(pool["actions"]) // 16, 1)):
+                logits = self.network(_to_pixel_values(pool["crops"][rows]), torch.from_numpy(pool["path"][rows]))
+                told = logits.masked_fill(unknown, -torch.inf).argmax(-1).numpy()
+                for action, is_right in zip(pool["actions"][rows], told == pool["actions"][rows], strict=True):
+                    names = ("", f"_{style.name}", f"_{style.name}_{self.config.judge.actions[action]}")
+                    for name in names:
+                        right.setdefault(f"action_accuracy{name}".replace("-", "_"), []).append(float(is_right))
         self.network.train()
-        return {
-            "action_accuracy": float(told["actions"].float().mean()),
-            "expression_accuracy": float(told["expressions"].float().mean()),
-            **by_action,
-        }
+        return {name: float(np.mean(each)) for name, each in sorted(right.items(), key=lambda item: len(item[0]))}
 
     def export(self, folder: Path) -> None:
         """Writes weights and config."""
@@ -129,8 +123,27 @@ def _to_pixel_values(crops: UInt8Array) -> Tensor:
     return torch.from_numpy(crops).permute(0, 1, 4, 2, 3).float() / 127.5 - 1.0
 
 
+def _draw_pool(config: ActingTrainingConfig) -> Pool:
+    """The tracks that are trained on, of both styles."""
+    num_together = round(config.num_clips * config.together_share)
+    numbers = ((EACH_OWN, config.num_clips - num_together), (TOGETHER, num_together))
+    pools = [
+        draw_tracks(config, number, first_seed=config.trainer.seed * 10**7, split="judge", style=style)
+        for style, number in numbers
+        if number
+    ]
+    return {name: np.concatenate([pool[name] for pool in pools]) for name in pools[0]}
+
+
 def draw_tracks(
-    config: ActingTrainingConfig, num_clips: int, *, first_seed: int, split: Split, size: tuple[int, int] | None = None
+    config: ActingTrainingConfig,
+    num_clips: int,
+    *,
+    first_seed: int,
+    split: Split,
+    style: SceneStyle = EACH_OWN,
+    size: tuple[int, int] | None = None,
+    num_frames: int = NUM_FRAMES,
 ) -> Pool:
     """Draws clips and cuts the track of everybody whose face is seen in at least a quarter of the frames.
 
@@ -139,37 +152,35 @@ def draw_tracks(
         num_clips: how many clips.
         first_seed: of the first; each next one has the next seed.
         split: whose identities take part.
+        style: how the clips are played.
         size: height and width of the clips; None takes one of several for each.
+        num_frames: F.
 
     Returns:
-        `crops` (M, F, S, S, 3), `path` (M, F, 5), `actions` (M,) and `expressions` (M,), indices.
+        `crops` (M, F, S, S, 3), `path` (M, F, 5) and `actions` (M,), indices.
     """
-    rows: dict[str, list[np.ndarray]] = {"crops": [], "path": [], "actions": [], "expressions": []}
+    rows: dict[str, list[np.ndarray]] = {"crops": [], "path": [], "actions": []}
     for seed in range(first_seed, first_seed + num_clips):
         rng = np.random.default_rng([seed, 31])
-        height, width = size or _SIZES[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
-        spec = sample_scene(seed, split=split, style=EACH_OWN)
-        scene = render_scene(spec, height=height, width=width, num_frames=NUM_FRAMES)
-        for index, boxes in seen_boxes(spec, scene, rng, config):
+@@4@@
             track = cut_track(scene.frames, boxes, fps=8.0, size=config.judge.crop_size)
             rows["crops"].append(track.crops)
             rows["path"].append(track.path)
-            rows["actions"].append(np.array(config.judge.actions.index(spec.roles[index].action)))
-            rows["expressions"].append(np.array(config.judge.expressions.index(spec.roles[index].expression)))
+            rows["actions"].append(np.array(config.judge.actions.index(spec.acts[index].action)))
     return {name: np.stack(values) for name, values in rows.items()}
 
 
 def seen_boxes(
-    spec: SceneSpec, scene: Scene, rng: np.random.Generator, config: ActingTrainingConfig
+    spec: SceneSpec, scene: Scene, rng: np.random.Generator, *, box_jitter: float, missing_share: float
 ) -> list[tuple[int, Float32Array]]:
     """Index and boxes (F, 4) of each person, as a detector would give them; NaN where the face is not found."""
     states = face_states(scene)  # (F, N)
     found = []
     for index in range(len(spec.people)):
         boxes = np.where((states[:, index] == VISIBLE)[:, None], scene.boxes[:, index], np.nan)
-        boxes[rng.random(len(boxes)) < config.missing_share] = np.nan
+        boxes[rng.random(len(boxes)) < missing_share] = np.nan
         heights = boxes[:, 3] - boxes[:, 1]
-        boxes += rng.normal(0, config.box_jitter, boxes.shape) * heights[:, None]
+        boxes += rng.normal(0, box_jitter, boxes.shape) * heights[:, None]
         if np.isfinite(boxes).all(-1).sum() >= len(boxes) / 4:
             found.append((index, np.asarray(boxes, np.float32)))
     return found
@@ -178,7 +189,7 @@ def seen_boxes(
 def train_acting_judge(
     config: ActingTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
 ) -> dict[str, float]:
-    """Trains the judge of actions and expressions into `output / "acting-judge"`.
+    """Trains the judge of actions into `output / "acting-judge"`.
 
     Args:
         config: data, loss and loop; None takes the defaults.

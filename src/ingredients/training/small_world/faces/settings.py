@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Annotated
 
 from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
 from ingredients.faces.network_settings import (
     ActingJudgeConfig,
+    AttributesJudgeConfig,
     DetectorConfig,
     ImageEncoderConfig,
     JudgeConfig,
@@ -16,6 +18,7 @@ from ingredients.faces.network_settings import (
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.world import Split
 from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
+from ingredients.world.identity import ATTRIBUTES
 
 FAMILY_SIZE = 4
 NUM_FRAMES = 17
@@ -312,9 +315,12 @@ class ActingTrainingConfig:
     """Data and loop of the training."""
 
     judge: ActingJudgeConfig = dataclasses.field(
-        default_factory=lambda: ActingJudgeConfig(actions=tuple(ROLE_ACTIONS), expressions=tuple(EXPRESSIONS))
+        default_factory=lambda: ActingJudgeConfig(actions=tuple(ROLE_ACTIONS))
     )
     """What is trained, and what it tells apart."""
+
+    start: Path | None = None
+    """Folder of a trained judge of the same form to go on from; None begins anew."""
 
     trainer: TrainerConfig = dataclasses.field(
         default_factory=lambda: TrainerConfig(
@@ -338,6 +344,9 @@ class ActingTrainingConfig:
     num_clips: Count = 2500
     """Clips in the pool; every person of one gives a track."""
 
+    together_share: Share = 0.5
+    """Share of clips in which all do the same, with smaller motions; in the others each person has an own part."""
+
     batch_size: Width = 16
     """Tracks in a step."""
 
@@ -351,7 +360,57 @@ class ActingTrainingConfig:
     """Share of frames in which the face is not found."""
 
     num_validation_clips: Count = 200
-    """Held-out clips of held-out people."""
+    """Held-out clips of held-out people, of each style."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AttributesTrainingConfig:
+    """Data and loop of the training of the judge of what people look like."""
+
+    judge: AttributesJudgeConfig = dataclasses.field(
+        default_factory=lambda: AttributesJudgeConfig(attributes={"expression": tuple(EXPRESSIONS), **ATTRIBUTES})
+    )
+    """What is trained, and what it tells apart."""
+
+    trainer: TrainerConfig = dataclasses.field(
+        default_factory=lambda: TrainerConfig(
+            num_steps=1500,
+            learning_rate=3e-3,
+            weight_decay=0.05,
+            num_warmup_steps=50,
+            max_grad_norm=5.0,
+            ema_decay=0.99,
+            seed=41,
+            precision="auto",
+        )
+    )
+    """The loop."""
+
+    augmentation: AugmentationConfig = dataclasses.field(
+        default_factory=lambda: AugmentationConfig(noise=0.04, blur_chance=0.6, max_shrink=2.5)
+    )
+    """Light, blur and noise of the pictures."""
+
+    num_clips: Count = 4000
+    """Clips in the pool, half of either style; every person of one gives two pictures."""
+
+    batch_size: Width = 64
+    """Pictures in a step."""
+
+    expression_weight: Weight = 3.0
+    """Weight of the expression's loss; each of the others has 1."""
+
+    box_jitter: Share = 0.03
+    """Standard deviation of the boxes' errors, in heights of the face: a detector errs as well."""
+
+    missing_share: Share = 0.05
+    """Share of frames in which the face is not found."""
+
+    num_validation_clips: Count = 200
+    """Held-out clips of held-out people, of each style."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
