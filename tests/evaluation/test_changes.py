@@ -8,9 +8,12 @@ from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings
 from ingredients.evaluation.changes import (
     MISSING,
     STRANGER,
+    Binding,
     Confusion,
     confusion_matrix,
+    copied_share,
     find_confusion,
+    measure_binding,
     measure_changes,
 )
 
@@ -138,3 +141,72 @@ def test_copy_paste_is_what_is_lost_in_other_poses() -> None:
 def test_a_short_track_says_nothing() -> None:
     changes = measure_changes(np.stack([ANA] * 2), np.stack([LANDMARKS] * 2), ANA, LANDMARKS)
     assert (changes.drift, changes.copy_paste, changes.variety) == (None, None, None)
+
+
+def bind(*generated: Float32Array | None) -> Binding:
+    binding = measure_binding(
+        [None if each is None else track(each).embeddings for each in generated],
+        [track(ANA + 0.1 * CLEO).embeddings, track(BEN).embeddings],
+        scale=SCALE,
+    )
+    assert binding is not None
+    return binding
+
+
+def words(binding: Binding) -> dict[str, int]:
+    counts = {word: binding.count(word) for word in ("drift", "swap", "dominance", "blending")}  # type: ignore[arg-type]
+    return {word: count for word, count in counts.items() if count}
+
+
+def test_the_real_people_have_lost_and_gained_nothing() -> None:
+    binding = bind(ANA + 0.1 * CLEO, BEN)
+    assert np.allclose(binding.difference, 0, atol=1e-5)
+    assert words(binding) == {}
+
+
+def test_binding_is_the_difference_of_two_matrices_in_parts_of_the_scale() -> None:
+    """Against the definition, with likeness beyond nature that both real people share."""
+    real = [ANA + 0.5 * CLEO, BEN + 0.5 * CLEO]
+    made = [ANA + BEN, BEN + 0.3 * NOBODY]
+    unit = [[each / np.linalg.norm(each) for each in side] for side in (made, real)]
+    expected = [
+        [(unit[0][i] @ unit[1][j] - unit[1][i] @ unit[1][j]) / (0.8 - 0.0) for j in range(2)] for i in range(2)
+    ]
+    binding = measure_binding(
+        [track(each).embeddings for each in made], [track(each).embeddings for each in real], scale=SCALE
+    )
+    assert binding is not None
+    np.testing.assert_allclose(binding.difference, expected, atol=1e-5)
+    assert binding.own_losses == pytest.approx([-expected[0][0], -expected[1][1]], abs=1e-5)
+    assert binding.gains == pytest.approx([expected[0][1], expected[1][0]], abs=1e-5)
+
+
+def test_each_word_of_binding() -> None:
+    assert words(bind(NOBODY, BEN)) == {"drift": 1}
+    assert words(bind(BEN, ANA)) == {"swap": 2}
+    assert words(bind(BEN, BEN)) == {"dominance": 1}
+    assert words(bind(ANA + BEN, BEN)) == {"blending": 1}
+
+
+def test_a_missing_person_has_lost_all_and_gained_nobody() -> None:
+    binding = bind(None, BEN)
+    assert binding.own_losses[0] == pytest.approx(
+        1 / 0.8, abs=1e-5
+    )  # from the real clip's cosine of 1 to a stranger's
+    assert binding.difference[0][1] == 0
+    assert words(binding) == {"drift": 1}
+
+
+def test_without_a_person_in_the_real_clip_nothing_is_known() -> None:
+    assert measure_binding([track(ANA).embeddings] * 2, [track(ANA).embeddings, None], scale=SCALE) is None
+
+
+def test_copying_goes_from_the_real_clip_to_the_photo() -> None:
+    """The angles are 45 and 45, 30 and 60 degrees of 90."""
+    real, photo = ANA, BEN
+    assert copied_share(photo, real, photo) == pytest.approx(1, abs=1e-4)
+    assert copied_share(real, real, photo) == pytest.approx(-1, abs=1e-4)
+    assert copied_share(3 * (real + photo), real, photo) == pytest.approx(0, abs=1e-6)
+    leaning = np.sqrt(3) * real + photo
+    assert copied_share(leaning, real, photo) == pytest.approx((30 - 60) / 90, abs=1e-5)
+    assert copied_share(NOBODY, real, photo) == pytest.approx(0, abs=1e-6)

@@ -1,7 +1,7 @@
 """`ingredients evaluate`: measures a model on held-out people and prompts, or videos that any system made."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -35,6 +35,7 @@ HELP = with_examples(
     "With --videos, judges a folder of videos that any system made.",
     "ingredients evaluate --cases 100 --json",
     "ingredients evaluate --cases 30 --modules",
+    "ingredients evaluate --cases 20 --style each-own",
     "ingredients evaluate --benchmark --people 3 --output outputs/benchmark-of-three",
     "ingredients evaluate --model runs/small-world/packed --output runs/it",
     "ingredients evaluate --cases 10 --save-videos --output mine",
@@ -54,6 +55,13 @@ def evaluate(
     context: typer.Context,
     cases: Annotated[int, typer.Option(min=1, help="How many videos.")] = 100,
     people: Annotated[int, typer.Option(min=1, max=4, help="How many people in each.")] = 2,
+    style: Annotated[
+        Literal["together", "each-own"],
+        typer.Option(
+            help="What prompts ask: all people the same (together, what the model that ships was trained on), or an "
+            "action and an expression of each person's own, by name and by place in turn (each-own)."
+        ),
+    ] = "together",
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Measure on the benchmark's cases of 2, 3 or 4 people.")
     ] = False,
@@ -126,6 +134,9 @@ def evaluate(
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
     if modules and benchmark:
         raise UserInputError("--modules has cases of its own, not the benchmark's; leave one of the two out.")
+    if style != "together" and (modules or benchmark):
+        other = "--modules" if modules else "--benchmark"
+        raise UserInputError(f"{other} has cases of its own, in which all do the same; leave --style out.")
     speed_options = SpeedOptions(**speed)
     check_backends(judge=judge, detector=detector, clip=clip, inception=inception)
     folder = find_model(model, notice=say)
@@ -164,7 +175,9 @@ def evaluate(
             else:
                 source = PipelineSource(
                     pipeline,
-                    (drawn_cases if benchmark else make_cases)(cases, num_people=people),
+                    drawn_cases(cases, num_people=people)
+                    if benchmark
+                    else make_cases(cases, num_people=people, style=style),
                     settings=settings,
                     seed=seed,
                     cases_version=DRAWN_CASES_VERSION if benchmark else CASES_VERSION,

@@ -4,6 +4,7 @@ Legend: F frames, N people, H/W pixels, D embedding.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,13 +17,20 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face, ProgressCallback
 from ingredients.data.latents import decode_clips, encode_clips, video_to_pixels
 from ingredients.evaluation.assessment import ClipAssessment, SimilarityScale
-from ingredients.evaluation.calibration import ClipSummary, JudgeCalibration, VaeMotion, save_calibration
+from ingredients.evaluation.calibration import (
+    ClipSummary,
+    JudgeCalibration,
+    VaeMotion,
+    VaeSharpness,
+    save_calibration,
+)
 from ingredients.evaluation.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import calibration_path, has_own_detector, load_uncalibrated_judge
 from ingredients.evaluation.known_people import NUM_DISTRACTORS, DistractorGallery, embed_people
 from ingredients.evaluation.metrics.motion import Where, frame_changes, share_by_transition, transitions
 from ingredients.evaluation.sources import DrawnClips
+from ingredients.evaluation.traits import face_details
 from ingredients.faces.detector import intersection_over_union
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.pipeline_output import to_pixels
@@ -146,12 +154,17 @@ def calibrate_judge(
     gallery = DistractorGallery(scaled, num_distractors=num_distractors)
     real, after_vae = [], []
     changes, real_changes = [], []
+    errors: list[list[float]] = []
+    details: list[tuple[Details, Details]] = []
     for index, (case, scene, embeddings) in enumerate(zip(cases, scenes, references, strict=True)):
         distractors = gallery.for_people(case.identities, case.identity_seeds)
         real.append(scaled.assess(scene.frames, embeddings, distractors=distractors))
         if reconstruct is not None:
             reconstructed = reconstruct(scene.frames)
             after_vae.append(scaled.assess(reconstructed, embeddings, distractors=distractors))
+            errors.append(psnr_by_frame(reconstructed, scene.frames))
+            boxes = scaled.look(scene.frames).boxes
+            details.append((face_details(reconstructed, boxes), face_details(scene.frames, boxes)))
             changes.append(frame_changes(reconstructed))
             real_changes.append(frame_changes(scene.frames))
         if progress is not None:
@@ -171,6 +184,7 @@ def calibrate_judge(
         false_positives_per_frame=false_detections / (num_clips * num_frames),
         real=summarise_clips(real),
         after_vae=summarise_clips(after_vae) if after_vae else None,
+        vae_sharpness=measure_vae_sharpness(errors, details) if errors else None,
         vae_motion=measure_vae_motion(changes, real_changes, temporal_ratio=temporal_ratio) if changes else None,
     )
 
@@ -195,6 +209,37 @@ def measure_vae_motion(
         motion_within=share("within"),
         motion_across=share("across"),
         by_transition=tuple(share_by_transition(changes, real_changes)),
+    )
+
+
+Details = tuple[float | None, ...]
+"""High-frequency energy of the faces in each frame of a clip."""
+
+
+def psnr_by_frame(frames: UInt8Array, real: UInt8Array) -> list[float]:
+    """Peak signal-to-noise ratio of each frame (F, H, W, 3) against the real one, in dB; no more than 99."""
+    errors = ((frames.astype(np.float64) - real) ** 2).mean(axis=(1, 2, 3)) / 255.0**2
+    return [min(-10.0 * math.log10(error), 99.0) if error > 0 else 99.0 for error in errors.tolist()]
+
+
+def measure_vae_sharpness(psnr: Sequence[Sequence[float]], details: Sequence[tuple[Details, Details]]) -> VaeSharpness:
+    """How sharp a VAE leaves the frames of clips.
+
+    Args:
+        psnr: of each clip, by frame.
+        details: energies of each clip's faces through the VAE, and of the same places of the clip itself.
+    """
+
+    def share(index: int) -> float | None:
+        pairs = [(after[index], before[index]) for after, before in details]
+        known = [(after, before) for after, before in pairs if after is not None and before is not None]
+        total = sum(before for _, before in known)
+        return round(sum(after for after, _ in known) / total, 5) if total > 0 else None
+
+    means = np.mean(np.array(psnr), axis=0)  # (F,)
+    return VaeSharpness(
+        psnr_by_frame=tuple(round(float(mean), 3) for mean in means),
+        faces_by_frame=tuple(share(index) for index in range(len(means))),
     )
 
 

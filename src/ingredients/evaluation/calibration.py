@@ -42,6 +42,17 @@ class VaeMotion:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VaeSharpness:
+    """How near real clips through the VAE come to what they were, frame by frame."""
+
+    psnr_by_frame: tuple[float, ...]
+    """Peak signal-to-noise ratio in dB, from the mean squared error of each clip's frame, averaged over clips."""
+
+    faces_by_frame: tuple[float | None, ...]
+    """High-frequency energy of the faces as a share of what it was; None in a frame that no face is found in."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeCalibration:
     """What `calibrate_judge` measured; stored beside the judge's weights."""
 
@@ -89,6 +100,9 @@ class JudgeCalibration:
 
     vae_motion: VaeMotion | None = None
     """How much of the motion in real clips the VAE alone keeps; None if it was not asked."""
+
+    vae_sharpness: VaeSharpness | None = None
+    """How sharp it leaves each frame; None likewise."""
 
     @property
     def scale(self) -> SimilarityScale:

@@ -5,6 +5,7 @@ Legend: J routed blocks, t timesteps, D embedding or features, n rows of feature
 
 import base64
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,10 +13,13 @@ import numpy as np
 from ingredients.core.arrays import Float32Array
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.cases import Case
-from ingredients.evaluation.changes import Confusion, FaceChanges, nobody_seen
+from ingredients.evaluation.changes import Binding, Confusion, FaceChanges, nobody_seen
+from ingredients.evaluation.traits import LandmarkMotion
 from ingredients.world.captions import AttributeName
 
-RecordPart = Literal["people", "routing", "text", "faces", "motion", "changes", "paper", "inception"]
+RecordPart = Literal[
+    "people", "routing", "text", "faces", "motion", "changes", "paper", "inception", "traits", "sharpness"
+]
 """A part of a case's record that a metric reads."""
 
 Need = RecordPart | Literal["scale", "clip", "dual_encoder", "real_video", "attributes", "latent_frames"]
@@ -29,10 +33,13 @@ TextEncoderName = Literal["clip", "dual_encoder"]
 
 Vector = tuple[float, ...]
 
+Traits = tuple[Mapping[str, str] | None, ...]
+"""What is seen of each person; None for one without a face."""
+
 INCEPTION_DIM = 2048
 """InceptionV3's features of a picture."""
 
-MEASURES_VERSION = 2
+MEASURES_VERSION = 3
 """Raised whenever a record holds more than before: a folder of older ones would lack it."""
 
 
@@ -143,6 +150,52 @@ class MotionRecord:
     """Frames in each latent frame of the model's VAE but the first, which holds one; None for a video of which one
     does not know."""
 
+    landmarks: tuple[LandmarkMotion | None, ...] = ()
+    """Motion of each person's face; None for one who is not followed."""
+
+    real_landmarks: tuple[LandmarkMotion | None, ...] = ()
+    """The same in the real clip; none without one."""
+
+    vae_landmarks: tuple[LandmarkMotion | None, ...] = ()
+    """The same in the real clip through the model's VAE; none without both."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SharpnessRecord:
+    """High-frequency energy of the faces in each frame (`traits.face_details`); None in a frame without a face."""
+
+    generated: tuple[float | None, ...]
+    """In the video."""
+
+    real: tuple[float | None, ...]
+    """In the real clip of the same people and prompt."""
+
+    after_vae: tuple[float | None, ...] = ()
+    """In the real clip through the model's VAE; none without a VAE."""
+
+    temporal_ratio: int | None = None
+    """As in `MotionRecord`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TraitsRecord:
+    """What each person does and looks like: traits by name, as `traits.py` has them."""
+
+    truth: tuple[Mapping[str, str], ...]
+    """What was asked for and drawn, for each person; what a picture would not show is left out."""
+
+    num_values: Mapping[str, int]
+    """How many values of each trait are told apart."""
+
+    generated: tuple[Mapping[str, str] | None, ...]
+    """What is seen in the video; None for a person without a face."""
+
+    real: tuple[Mapping[str, str] | None, ...] = ()
+    """The same in the real clip; none where there is no video."""
+
+    after_vae: tuple[Mapping[str, str] | None, ...] = ()
+    """The same in the real clip through the model's VAE; none without a VAE."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesRecord:
@@ -156,6 +209,13 @@ class ChangesRecord:
 
     real_variety: float | None = None
     """Mean variety of the faces in a real clip of the same people and prompt."""
+
+    binding: Binding | None = None
+    """Whose face each person has got, against the real clip; None without one."""
+
+    copied: tuple[float, ...] = ()
+    """How much nearer each person's face is to the photo than to the real clip (`changes.copied_share`); 1 for a
+    person without a face, none without a real clip."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +261,12 @@ class CaseRecord:
     inception: InceptionRecord | None = None
     """What tells FID."""
 
+    traits: TraitsRecord | None = None
+    """What tells whether people do and look like what they should."""
+
+    sharpness: SharpnessRecord | None = None
+    """What tells how sharp the faces are."""
+
     seconds: float = 0.0
     """Time that the generation took."""
 
@@ -228,9 +294,31 @@ def failed_case(case: Case, error: str, *, source: str | None = None) -> CaseRec
         source=source,
         people=nobody_found(num_people),
         other_people=nobody_found(len(case.other_people)) if case.other_people else None,
-        changes=ChangesRecord(confusion=nobody_seen(num_people), faces=(None,) * num_people),
+        changes=ChangesRecord(
+            confusion=nobody_seen(num_people),
+            faces=(None,) * num_people,
+            copied=(1.0,) * num_people if case.has_real_video else (),
+        ),
         paper=PaperRecord(face_similarity=0.0),
+        traits=traits_record(case, (None,) * num_people) if case.attributes is not None else None,
         error=error,
+    )
+
+
+def traits_record(
+    case: Case,
+    generated: Traits,
+    *,
+    real: Traits = (),
+    after_vae: Traits = (),
+) -> TraitsRecord:
+    """What is seen of the people of a case of the drawn world, beside what was asked for and drawn."""
+    return TraitsRecord(
+        truth=case.traits,
+        num_values={name: len(values) for name, values in case.trait_values.items()},
+        generated=generated,
+        real=real,
+        after_vae=after_vae,
     )
 
 

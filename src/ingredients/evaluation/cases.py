@@ -260,9 +260,7 @@ def make_case(
     roles = _deal_roles(index, num_people, first_seed)
     manner: Manner = "name" if index % 2 == 0 else "place"
     if manner == "name":
-        people = tuple(
-            dataclasses.replace(person, name=role.name) for person, role in zip(people, roles, strict=True)
-        )
+        people = tuple(dataclasses.replace(person, name=role.name) for person, role in zip(people, roles, strict=True))
     return Case(
         index=index,
         people=people,

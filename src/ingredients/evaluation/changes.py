@@ -16,11 +16,29 @@ is calibrated), and as a stranger otherwise.
 
 Blended faces and doubled people are told by `assessment.py`.
 
+**Binding** is MultiBind's difference (arXiv 2603.21937), of faces: how alike generated person i is to true person j,
+less how alike true person i is to true person j, both in parts of the way from a stranger to the same person. The
+diagonal is what a person has lost of themselves; the rest is what they have got of others beyond natural likeness. A
+half, the middle between a stranger and the person, parts much from little:
+
+| word | meaning for person i |
+|---|---|
+| drift | much of themselves is lost, and nobody else is gained: a stranger |
+| swap | i has gained j and j has gained i, and both have lost much of themselves |
+| dominance | much is lost and j is gained in their place |
+| blending | j is gained, and little of themselves is lost |
+
+**Copying** is WithAnyone's (arXiv 2510.14975): the angle between the face and the person in the real clip, less that
+between the face and the photo, in parts of the angle between real clip and photo. 1 repeats the photo, -1 is the real
+clip, a stranger is near 0.
+
 Legend: T tracks (or frames of one), N people, D embedding.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -30,9 +48,13 @@ from ingredients.evaluation.assessment import (
     Measure,
     SimilarityScale,
     TrackEmbeddings,
+    average_faces,
     compare_faces,
     mean_similarities,
 )
+
+BindingWord = Literal["drift", "swap", "dominance", "blending"]
+"""What went wrong with a person's face against the real clip."""
 
 STRANGER = -1
 MISSING = -2
@@ -148,6 +170,91 @@ def is_switching(cosines: Float32Array, limit: float) -> bool:
         return False
     others = len(people) - max(people.count(person) for person in set(people))
     return others >= max(2, _SWITCHING * len(seen))
+
+
+_MUCH = 0.5
+"""Part of the way from a stranger to the same person from which a difference of likeness counts."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Whose face each person has got, against the real clip."""
+
+    difference: tuple[tuple[float, ...], ...]
+    """N rows of N: likeness of generated person i to true person j, less that of true person i. A person without a
+    face has lost all, and has gained nobody."""
+
+    @property
+    def own_losses(self) -> tuple[float, ...]:
+        """What each person has lost of themselves."""
+        return tuple(-row[person] for person, row in enumerate(self.difference))
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """What each person has got of somebody else, of the one that it is most; none for a single person."""
+        return tuple(
+            max(row[:person] + row[person + 1 :])
+            for person, row in enumerate(self.difference)
+            if len(self.difference) > 1
+        )
+
+    def count(self, word: BindingWord) -> int:
+        """People to whom a word of this module's table applies."""
+        return sum(self._word(person) == word for person in range(len(self.difference)))
+
+    def _word(self, person: int) -> BindingWord | None:
+        row = self.difference[person]
+        others = [other for other in range(len(row)) if other != person and row[other] > _MUCH]
+        is_lost = self.own_losses[person] > _MUCH
+        if not others:
+            return "drift" if is_lost else None
+        if not is_lost:
+            return "blending"
+        other = max(others, key=row.__getitem__)
+        is_exchange = self.difference[other][person] > _MUCH and self.own_losses[other] > _MUCH
+        return "swap" if is_exchange else "dominance"
+
+
+def measure_binding(
+    generated: Sequence[Float32Array | None],
+    real: Sequence[Float32Array | None],
+    *,
+    scale: SimilarityScale,
+    measure: Measure = "cosine",
+) -> Binding | None:
+    """Compares the people of a video with those of the real clip; None if one of these is not seen in the real clip.
+
+    Args:
+        generated: embeddings (frames, D) of each person's track; None for one without.
+        real: the same in the real clip.
+        scale: whose two means are a stranger and the same person.
+        measure: how faces are compared.
+    """
+    truth = [each for each in real if each is not None]
+    if len(truth) < len(real):
+        return None
+    true_people = np.stack([average_faces(each, measure=measure) for each in truth])  # (N, D)
+    way = scale.same_person_mean - scale.stranger_mean
+    rows = []
+    for person, (ours, theirs) in enumerate(zip(generated, truth, strict=True)):
+        natural = compare_faces(theirs, true_people, measure=measure).mean(axis=0)  # (N,)
+        if ours is None:
+            difference = np.zeros(len(truth))
+            difference[person] = scale.stranger_mean - natural[person]
+        else:
+            difference = compare_faces(ours, true_people, measure=measure).mean(axis=0) - natural
+        rows.append(tuple(round(float(each) / way, 5) for each in difference))
+    return Binding(difference=tuple(rows))
+
+
+def copied_share(face: Float32Array, real: Float32Array, photo: Float32Array) -> float:
+    """WithAnyone's copying of one face, from embeddings (D,) of any length: 1 is the photo, -1 the real clip."""
+
+    def angle(first: Float32Array, second: Float32Array) -> float:
+        cosine = float(first @ second) / max(float(np.linalg.norm(first) * np.linalg.norm(second)), 1e-12)
+        return math.acos(min(max(cosine, -1.0), 1.0))
+
+    return (angle(face, real) - angle(face, photo)) / max(angle(real, photo), 1e-6)
 
 
 _THIRDS = 3

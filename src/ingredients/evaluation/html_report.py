@@ -7,7 +7,7 @@ come first and are the first to have their videos in it. `report.html.jinja` is 
 import base64
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ingredients.evaluation.changes import confusion_matrix
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.result import Result
 from ingredients.evaluation.tables import ReportedCase, format_beside, format_estimate
+from ingredients.evaluation.traits import ACTS
 from ingredients.media.photos import load_photo
 from ingredients.media.video import measure_video, plays_in_browsers, read_video, write_video
 
@@ -61,6 +62,7 @@ def html_report(result: Result, *, num_videos: int = DEFAULT_NUM_VIDEOS) -> str:
         facts=result.account.facts,
         metrics=_metrics(result),
         motion=[f"{share:.0%}" for share in result.motion],
+        sharpness=[f"{share:.0%}" for share in result.sharpness],
         matrix=_matrix(result),
         num_kept=sum(case.video is not None for case in ranked),
         num_embedded=sum(video is not None for video in videos),
@@ -73,10 +75,17 @@ def _metrics(result: Result) -> list[dict[str, str]]:
     rows = []
     for name, estimate in result.metrics.items():
         value, interval = format_estimate(name, estimate)
-        real, chance = format_beside(name, estimate)
+        real, after_vae, chance = format_beside(name, estimate)
         metric = METRICS[name]
         rows.append(
-            {"name": name, "value": value, "interval": interval, "real": real, "chance": chance}
+            {
+                "name": name,
+                "value": value,
+                "interval": interval,
+                "real": real,
+                "after_vae": after_vae,
+                "chance": chance,
+            }
             | {"better": _BETTER[metric.higher_is_better], "description": metric.description}
         )
     return rows
@@ -141,9 +150,20 @@ def _people(case: ReportedCase) -> list[dict[str, str]]:
                 "name": person.name,
                 "similarity": f"{found.similarity:.2f}" if found.found else "no face",
                 "seen_as": {"": "", "missing": "missing", person.name: "as themselves"}.get(seen, f"as {seen}"),
+                "acts": _acts(case.traits_of(index) or {}),
             }
         )
     return people
+
+
+def _acts(traits: Mapping[str, Mapping[str, str]]) -> str:
+    """What a person should do and how they should look, and where it is another thing, what is seen."""
+    told = []
+    for name in ACTS:
+        if name in traits:
+            asked, seen = traits[name]["asked"], traits[name]["seen"]
+            told.append(asked if asked == seen else f"{asked} (seen: {seen or 'nobody'})")
+    return ", ".join(told)
 
 
 def embed_photo(photo: Path | UInt8Array) -> Markup:

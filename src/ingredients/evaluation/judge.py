@@ -45,6 +45,11 @@ class ClipView:
     tracks: list[TrackEmbeddings]
     """The faces that were followed from frame to frame."""
 
+    @property
+    def boxes(self) -> list[list[Float32Array]]:
+        """The box (4,) of each face of each frame."""
+        return [[face.box for face in faces] for faces in self.faces]
+
 
 class Judge:
     """Finds the faces of a clip, follows them, and says which reference each of them is.

@@ -20,26 +20,40 @@ from ingredients.evaluation.case_record import (
     Need,
     PaperRecord,
     RoutingRecord,
+    SharpnessRecord,
+    Traits,
     Vector,
     pack_features,
+    traits_record,
 )
 from ingredients.evaluation.cases import Case
-from ingredients.evaluation.changes import FaceChanges, face_variety, find_confusion, measure_changes
+from ingredients.evaluation.changes import (
+    FaceChanges,
+    copied_share,
+    face_variety,
+    find_confusion,
+    measure_binding,
+    measure_changes,
+)
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.judge import ClipView, Judge
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import KnownPeople, KnownPerson
 from ingredients.evaluation.metrics.motion import frame_changes
 from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
+from ingredients.evaluation.traits import LandmarkMotion, face_details, landmark_motion, see_traits
 
 _DECIMALS = 5
 """Digits of embeddings in records."""
 
-_OF_REAL_VIDEOS: frozenset[Need] = frozenset({"faces", "routing"})
+_OF_REAL_VIDEOS: frozenset[Need] = frozenset({"faces", "routing", "sharpness"})
 """Parts of a record that there are only where there is a real video."""
 
 _OF_REAL_FACES: frozenset[Need] = frozenset({"faces", "changes", "inception"})
 """Parts for which the faces of the real video are looked at."""
+
+_OF_REAL_PEOPLE: frozenset[Need] = frozenset({"motion", "sharpness", "traits"})
+"""Parts that say what the same people do in the real video, and in this through the model's VAE."""
 
 _OF_REAL_PIXELS: frozenset[Need] = frozenset({"text", "motion"})
 """Parts that compare with the real video as a whole."""
@@ -47,7 +61,8 @@ _OF_REAL_PIXELS: frozenset[Need] = frozenset({"text", "motion"})
 
 def parts_of_case(case: Case, needs: frozenset[Need]) -> frozenset[Need]:
     """Which of the parts that are needed a case can have."""
-    return needs if case.has_real_video else needs - _OF_REAL_VIDEOS
+    needs = needs if case.has_real_video else needs - _OF_REAL_VIDEOS
+    return needs if case.attributes is not None else needs - {"traits"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,6 +85,23 @@ class RealView:
     """InceptionV3's features of its face regions, packed; None without the network."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RealPeople:
+    """What the people of a case do and look like in the real video, or in this through a model's VAE."""
+
+    traits: Traits
+    """Their traits; none where nobody judges them."""
+
+    landmarks: tuple[LandmarkMotion | None, ...]
+    """Motion of their faces."""
+
+    details: tuple[float | None, ...]
+    """High-frequency energy of the faces in each frame."""
+
+
+_NOBODY = RealPeople(traits=(), landmarks=(), details=())
+
+
 class Measurer:
     """Measures the videos of a source, for all metrics that are wanted.
 
@@ -78,6 +110,7 @@ class Measurer:
         known: the people of the cases.
         needs: parts of the records to measure.
         real_frames: a real video (F, H, W, 3) of a case, if there is one.
+        through_vae: the real video as the model's VAE leaves it, if there are both.
         probe_router: what the model's router does, if it is needed.
         max_frames: frames of a video that are looked at for faces and text, spread evenly; None: all.
     """
@@ -89,6 +122,7 @@ class Measurer:
         *,
         needs: frozenset[Need],
         real_frames: Callable[[Case], UInt8Array | None],
+        through_vae: Callable[[Case], UInt8Array | None] = lambda case: None,
         probe_router: Callable[[Case], RoutingRecord],
         max_frames: int | None = None,
     ) -> None:
@@ -97,8 +131,10 @@ class Measurer:
         self.needs = needs
         self.max_frames = max_frames
         self._real_frames = real_frames
+        self._through_vae = through_vae
         self._probe_router = probe_router
         self._real_views: dict[str, RealView] = {}
+        self._real_people: dict[int, tuple[RealPeople, RealPeople]] = {}
 
     def measure(
         self, case: Case, frames: UInt8Array, *, seconds: float = 0.0, source: str | None = None
@@ -148,16 +184,49 @@ class Measurer:
             record = dataclasses.replace(record, faces=faces)
         if "inception" in needs:
             record = dataclasses.replace(record, inception=self._see_regions(seen, view, people, real))
+        real_people, ceiling = self._look_at_real_people(case) if needs & _OF_REAL_PEOPLE else (_NOBODY, _NOBODY)
         if "changes" in needs:
             changes = follow_changes(
                 judge, record.people, view.tracks, people, num_frames=len(seen), ordered=case.ordered
             )
             if real is not None:
-                changes = dataclasses.replace(changes, real_variety=mean_variety(real.tracks))
+                true_people = self._assess(real, people, num_frames=real.num_frames)
+                generated, truth = (
+                    [None if each.track is None else side.tracks[each.track].embeddings for each in assessed.people]
+                    for side, assessed in ((view, record.people), (real, true_people))
+                )
+                changes = dataclasses.replace(
+                    changes,
+                    real_variety=mean_variety(real.tracks),
+                    binding=measure_binding(generated, truth, scale=judge.scale, measure=judge.measure),
+                    copied=measure_copying(generated, truth, people, judge=judge),
+                )
             record = dataclasses.replace(record, changes=changes)
         if "motion" in needs:
             motion = measure_motion(frames, None if real is None else real.changes, temporal_ratio=case.temporal_ratio)
+            motion = dataclasses.replace(
+                motion,
+                landmarks=follow_landmarks(view, record.people),
+                real_landmarks=real_people.landmarks,
+                vae_landmarks=ceiling.landmarks,
+            )
             record = dataclasses.replace(record, motion=motion)
+        if "sharpness" in needs:
+            sharpness = SharpnessRecord(
+                generated=face_details(seen, view.boxes),
+                real=real_people.details,
+                after_vae=ceiling.details,
+                temporal_ratio=case.temporal_ratio,
+            )
+            record = dataclasses.replace(record, sharpness=sharpness)
+        if "traits" in needs:
+            traits = traits_record(
+                case,
+                self._see_traits(case, seen, view, record.people),
+                real=real_people.traits,
+                after_vae=ceiling.traits,
+            )
+            record = dataclasses.replace(record, traits=traits)
         return record
 
     def view_real(self, case: Case, *, with_faces: bool = False) -> RealView | None:
@@ -193,7 +262,33 @@ class Measurer:
             self._real_views[name] = view
         return view
 
-    def _assess(self, view: ClipView, people: Sequence[KnownPerson], *, num_frames: int) -> ClipAssessment:
+    def _look_at_real_people(self, case: Case) -> tuple[RealPeople, RealPeople]:
+        """The people of a case in its real video, and in this through the model's VAE; looked at once."""
+        if case.index not in self._real_people:
+            frames, ceiling = self._real_frames(case), self._through_vae(case)
+            self._real_people[case.index] = self._see_people(case, frames), self._see_people(case, ceiling)
+        return self._real_people[case.index]
+
+    def _see_people(self, case: Case, frames: UInt8Array | None) -> RealPeople:
+        if frames is None:
+            return _NOBODY
+        seen = self._spread(frames)
+        view = self.judges.judge.look(seen)
+        people = self._assess(view, self.known.of_case(case), num_frames=len(seen))
+        wants_traits = "traits" in parts_of_case(case, self.needs)
+        return RealPeople(
+            traits=self._see_traits(case, seen, view, people) if wants_traits else (),
+            landmarks=follow_landmarks(view, people),
+            details=face_details(seen, view.boxes),
+        )
+
+    def _see_traits(self, case: Case, frames: UInt8Array, view: ClipView, people: ClipAssessment) -> Traits:
+        acting, attributes = self.judges.acting, self.judges.attributes
+        assert acting is not None  # `needs` were checked against the judges
+        assert attributes is not None
+        return see_traits(case, frames, view.tracks, people, acting=acting, attributes=attributes)
+
+    def _assess(self, view: ClipView | RealView, people: Sequence[KnownPerson], *, num_frames: int) -> ClipAssessment:
         others = self.known.others(people)
         return self.judges.judge.assess_tracks(
             view.tracks,
@@ -264,6 +359,43 @@ def follow_changes(
         measure=judge.measure,
     )
     return ChangesRecord(confusion=confusion, faces=tuple(faces))
+
+
+def measure_copying(
+    generated: Sequence[Float32Array | None],
+    real: Sequence[Float32Array | None],
+    people: Sequence[KnownPerson],
+    *,
+    judge: Judge,
+) -> tuple[float, ...]:
+    """`changes.copied_share` of each person by the embeddings (frames, D) of their tracks.
+
+    A person without a face counts as a copy, so that nobody gains by leaving people out; one who is not followed in
+    the real clip is compared with what the judge knows of them. None where distances are measured, which have no
+    angles.
+    """
+    if judge.measure != "cosine":
+        return ()
+    return tuple(
+        1.0
+        if ours is None
+        else round(
+            copied_share(
+                ours.mean(axis=0),
+                person.reference if theirs is None else theirs.mean(axis=0),
+                person.photos[0].embedding,
+            ),
+            5,
+        )
+        for ours, theirs, person in zip(generated, real, people, strict=True)
+    )
+
+
+def follow_landmarks(view: ClipView, people: ClipAssessment) -> tuple[LandmarkMotion | None, ...]:
+    """How far the landmarks of each person's face go; None for a person without one."""
+    return tuple(
+        None if person.track is None else landmark_motion(view.tracks[person.track]) for person in people.people
+    )
 
 
 def measure_motion(

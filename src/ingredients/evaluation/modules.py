@@ -19,7 +19,7 @@ from ingredients.evaluation.evaluation_folder import write_json
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import NUM_DISTRACTORS
 from ingredients.evaluation.metrics.metric import Metric
-from ingredients.evaluation.metrics.registry import METRICS, find_metrics
+from ingredients.evaluation.metrics.registry import METRICS, find_metrics, needed_parts
 from ingredients.evaluation.parts import (
     ADDITIONS,
     BOTH,
@@ -47,6 +47,8 @@ _METRIC_NAMES = (
     "blended_rate",
     "doubled_rate",
 )
+_TRAIT_METRIC_NAMES = ("action_right", "expression_right", "attributes_right")
+"""Those of the judges of what people do and look like, where a model folder has them."""
 _NUM_PEOPLE = 2
 
 
@@ -99,8 +101,9 @@ class ModulesResult:
     def to_markdown(self) -> str:
         """A page to read."""
         descriptions = {variant.name: variant.description for variant in MODULE_VARIANTS}
+        names = list(next(iter(self.variants.values())))
         rows = [
-            [name, *(_with_interval(metrics[metric]) for metric in _METRIC_NAMES), descriptions[name]]
+            [name, *(_with_interval(metrics[metric]) for metric in names), descriptions[name]]
             for name, metrics in self.variants.items()
         ]
         canvas, local = self.conflict_canvas_similarity, self.conflict_local_similarity
@@ -110,12 +113,12 @@ class ModulesResult:
                 "Each is the paper's method with one thing changed: none has the planned layout, identity guidance or "
                 "likeness guidance but those that are named after them, and `whole`. In parentheses 95 % intervals "
                 f"over cases, of one seed ({self.seed}).",
-                markdown_table(["variant", *_METRIC_NAMES, "what it is"], rows),
+                markdown_table(["variant", *names, "what it is"], rows),
                 "## Against `both`, case by case",
                 markdown_table(
-                    ["variant", *_METRIC_NAMES],
+                    ["variant", *names],
                     [
-                        [name, *(_with_interval(metrics[metric], sign="+") for metric in _METRIC_NAMES)]
+                        [name, *(_with_interval(metrics[metric], sign="+") for metric in names)]
                         for name, metrics in self.differences.items()
                     ],
                 ),
@@ -172,7 +175,9 @@ def evaluate_modules(
     )
     judges = dataclasses.replace(judges, text_encoder=None, inception=None)  # of faces alone
     folder = open_folder(source, judges, output)
-    measurer = open_measurer(source, judges, needs=frozenset({"people"}))
+    names = _METRIC_NAMES + (() if judges.acting is None or judges.attributes is None else _TRAIT_METRIC_NAMES)
+    metrics = find_metrics(names)
+    measurer = open_measurer(source, judges, needs=needed_parts(metrics))
     records: dict[str, list[CaseRecord]] = {}
     variants = module_variants(settings)
     for index, parts in enumerate(variants):
@@ -184,7 +189,6 @@ def evaluate_modules(
         records[parts.name] = measure_cases(
             source.with_parts(parts), measurer, folder, save_videos=save_videos, progress=report
         )
-    metrics = find_metrics(_METRIC_NAMES)
     conflict = records[CONFLICT.name]
     result = ModulesResult(
         variants={
@@ -200,7 +204,7 @@ def evaluate_modules(
             [record.people for record in records[FORCED_RIGHT_LEFT.name]],
         ),
         differences={
-            variant: {name: paired_difference(METRICS[name], of_variant, records[BOTH.name]) for name in _METRIC_NAMES}
+            variant: {name: paired_difference(METRICS[name], of_variant, records[BOTH.name]) for name in names}
             for variant, of_variant in records.items()
             if variant != BOTH.name
         },

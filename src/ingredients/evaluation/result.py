@@ -11,7 +11,7 @@ from ingredients.evaluation.calibration import JudgeCalibration
 from ingredients.evaluation.case_record import RECORD_PARTS, CaseRecord, TextEncoderName
 from ingredients.evaluation.changes import Confusion, confusion_matrix
 from ingredients.evaluation.folder_scale import FolderScale
-from ingredients.evaluation.metrics.motion import motion_by_transition
+from ingredients.evaluation.metrics.motion import motion_by_transition, sharpness_by_frame
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.metrics.router import mean_recall_table
 from ingredients.evaluation.statistics import Estimate
@@ -24,6 +24,7 @@ from ingredients.evaluation.tables import (
     motion_table,
     probed_timesteps,
     router_table,
+    sharpness_table,
     summary_lines,
 )
 
@@ -143,6 +144,11 @@ class Result:
         """The change at each transition from frame to frame, as a share of that in real clips."""
         return motion_by_transition(self.records)
 
+    @property
+    def sharpness(self) -> list[float]:
+        """How sharp the faces of each frame are, as a share of those in real clips."""
+        return sharpness_by_frame(self.records)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values: each metric under its name with value, low and high; what is not finite becomes None."""
         values: dict[str, Any] = {name: estimate_to_json(estimate) for name, estimate in self.metrics.items()}
@@ -157,6 +163,8 @@ class Result:
             values["confusion_matrix"] = confusion_matrix(self.confusions, self.num_people)
         if self.motion:
             values["motion_by_transition"] = [_finite(share) for share in self.motion]
+        if self.sharpness:
+            values["sharpness_by_frame"] = [_finite(share) for share in self.sharpness]
         values["cases"] = cases_to_json(self.metrics, self.cases)
         return values
 
@@ -165,6 +173,8 @@ class Result:
         parts = [f"# {self.account.title}", *self.account.facts, metrics_table(self.metrics)]
         if self.motion:
             parts += ["## Motion, from frame to frame", motion_table(self.motion)]
+        if self.sharpness:
+            parts += ["## Sharpness of the faces, frame by frame", sharpness_table(self.sharpness)]
         if self.judged_by.calibration is not None:
             parts += ["## The judge on real clips", calibration_table(self.judged_by.calibration)]
         if "router_accuracy" in self.metrics:
@@ -184,9 +194,12 @@ class Result:
 
 
 def estimate_to_json(estimate: Estimate) -> dict[str, float | None]:
-    """Value, low and high, and where there are such real clips and chance; what is not finite becomes None."""
+    """Value, low and high, and what there is of real clips, these through the VAE, and chance.
+
+    What is not finite becomes None.
+    """
     values = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
-    beside = {"real_clips": estimate.real_clips, "chance": estimate.chance}
+    beside = {"real_clips": estimate.real_clips, "after_vae": estimate.after_vae, "chance": estimate.chance}
     values |= {name: value for name, value in beside.items() if value is not None}
     return {name: _finite(value) for name, value in values.items()}
 
@@ -221,6 +234,7 @@ def case_to_json(case: ReportedCase) -> dict[str, Any]:
                 "right_person": found.right_person,
                 "present": found.present,
                 "frames_found": found.frames_found,
+                "seen": case.traits_of(index),
             }
             for index, (person, found) in enumerate(zip(case.people, record.people.people, strict=True))
         ],

@@ -38,6 +38,9 @@ class Estimate:
     real_clips: float | None = None
     """The same measure of real clips of the same people and prompts, where a report shows it beside."""
 
+    after_vae: float | None = None
+    """The same of those clips through the model's VAE: what the model could reach."""
+
     chance: float | None = None
     """What guessing would give, where a report shows it beside."""
 

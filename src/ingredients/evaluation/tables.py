@@ -20,6 +20,7 @@ from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.metrics.router import mean_recall_table
 from ingredients.evaluation.metrics.text import ATTRIBUTE_CHOICES
 from ingredients.evaluation.statistics import Estimate
+from ingredients.evaluation.traits import ACTS
 
 CASES_NAME = "cases.csv"
 PEOPLE_NAME = "people.csv"
@@ -37,6 +38,19 @@ SUMMARISED = {
     "router_accuracy": "router",
 }
 """Metrics that have a line of the terminal's summary, and what it calls them."""
+
+_SUMMARISED_TRAITS = {
+    "who does what": {"action_right": "action", "expression_right": "expression", "who_does_what": "all right"},
+    "looks, as in the photo": {"attributes_right": "all", "hat_right": "hat", "glasses_right": "glasses"},
+    "stands still": {"still_people": "people"},
+}
+"""Metrics that share a line of it, by what it begins with."""
+
+_SUMMARISED_MOTION = {
+    "motion_within": "within a latent frame",
+    "motion_across": "across two",
+    "landmark_motion": "landmarks",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +92,14 @@ class ReportedCase:
         seen = self.confusion.seen_as[person]
         return {STRANGER: "a stranger", MISSING: "missing"}.get(seen) or self.people[seen].name
 
+    def traits_of(self, person: int) -> dict[str, dict[str, str]] | None:
+        """What a person should do and look like and what is seen of it, trait by trait, if it was measured."""
+        traits = self.record.traits
+        if traits is None:
+            return None
+        seen = traits.generated[person] or {}
+        return {name: {"asked": value, "seen": seen.get(name, "")} for name, value in traits.truth[person].items()}
+
     def remarks(self) -> list[str]:
         """What went wrong, in words."""
         record, confusion = self.record, self.confusion
@@ -106,31 +128,48 @@ def summary_lines(
         if name in metrics and not (name == "raw_similarity" and "normalised_similarity" in metrics):
             value, interval = format_estimate(name, metrics[name])
             lines.append(f"{words}: {value} ({interval})")
+    by_judges = {"action", "expression"} if "action_right" in metrics else set()  # who tell these better
     attributes = {
         choice.attribute: metrics[choice.name]
         for choice in ATTRIBUTE_CHOICES
-        if choice.name in metrics and math.isfinite(metrics[choice.name].value)
+        if choice.name in metrics and choice.attribute not in by_judges and math.isfinite(metrics[choice.name].value)
     }
     if attributes:
-        told = []
-        for name, estimate in attributes.items():
-            real = "" if estimate.real_clips is None else f"real clips {estimate.real_clips:.0%}, "
-            told.append(f"{name} {estimate.value:.0%} ({real}chance {estimate.chance:.0%})")
+        told = [f"{name} {_beside(estimate)}" for name, estimate in attributes.items()]
         lines.append(f"text, each attribute told right among all: {', '.join(told)}")
     elif "text_relevance" in metrics:
         lines.append(f"text relevance: {format_estimate('text_relevance', metrics['text_relevance'])[0]}")
+    for heading, names in _SUMMARISED_TRAITS.items():
+        told = [
+            f"{words} {_beside(metrics[name])}"
+            for name, words in names.items()
+            if name in metrics and math.isfinite(metrics[name].value)
+        ]
+        if told:
+            lines.append(f"{heading}: {', '.join(told)}")
     if "motion_amount" in metrics and math.isfinite(metrics["motion_amount"].value):
         parts = [f"{metrics['motion_amount'].value:.0%} of real clips'"]
-        for name, words in (("motion_within", "within a latent frame"), ("motion_across", "across two")):
+        for name, words in _SUMMARISED_MOTION.items():
             if name in metrics and math.isfinite(metrics[name].value):
                 parts.append(f"{words} {metrics[name].value:.0%}")
         lines.append(f"motion: {', '.join(parts)}")
     if motion:
         lines.append(f"motion at each transition: {', '.join(f'{share:.0%}' for share in motion)}")
+    if "face_sharpness" in metrics and math.isfinite(metrics["face_sharpness"].value):
+        sharpness = metrics["face_sharpness"]
+        ceiling = "" if sharpness.after_vae is None else f" (the VAE alone {sharpness.after_vae:.0%})"
+        lines.append(f"sharpness of faces: {sharpness.value:.0%} of real clips'{ceiling}")
     worst = min(cases, key=lambda case: case.record.people.mean_similarity)
     remarks = "; ".join(worst.remarks()) or worst.record.prompt
     lines.append(f"worst case: {worst.record.label}, {worst.record.people.mean_similarity:.2f}: {remarks}")
     return lines
+
+
+def _beside(estimate: Estimate) -> str:
+    """A share with what it is to be compared with."""
+    numbers = (("real clips", estimate.real_clips), ("the VAE", estimate.after_vae), ("chance", estimate.chance))
+    known = [f"{words} {number:.0%}" for words, number in numbers if number is not None and math.isfinite(number)]
+    return f"{estimate.value:.0%}" + (f" ({', '.join(known)})" if known else "")
 
 
 def format_estimate(name: str, estimate: Estimate) -> tuple[str, str]:
@@ -142,13 +181,13 @@ def format_estimate(name: str, estimate: Estimate) -> tuple[str, str]:
     return f"{value}{unit}", f"{low} to {high}{unit}"
 
 
-def format_beside(name: str, estimate: Estimate) -> tuple[str, str]:
-    """What real clips have, and what guessing gives, in words; empty where nothing is said of it."""
-    real, chance = (
+def format_beside(name: str, estimate: Estimate) -> tuple[str, str, str]:
+    """What real clips have, what the VAE leaves of it, and what guessing gives; empty where nothing is said of it."""
+    real, after_vae, chance = (
         "" if number is None or not math.isfinite(number) else _format(name, number)
-        for number in (estimate.real_clips, estimate.chance)
+        for number in (estimate.real_clips, estimate.after_vae, estimate.chance)
     )
-    return real, chance
+    return real, after_vae, chance
 
 
 def metrics_table(metrics: Mapping[str, Estimate]) -> str:
@@ -157,13 +196,20 @@ def metrics_table(metrics: Mapping[str, Estimate]) -> str:
         [name, *format_estimate(name, estimate), *format_beside(name, estimate), METRICS[name].description]
         for name, estimate in metrics.items()
     ]
-    return markdown_table(["metric", "value", "95 % interval", "real clips", "chance", "what it is"], rows)
+    header = ["metric", "value", "95 % interval", "real clips", "through the VAE", "chance", "what it is"]
+    return markdown_table(header, rows)
 
 
 def motion_table(motion: Sequence[float]) -> str:
     """Markdown: the change at each transition, as a share of that in the real clips."""
     header = ["", *(f"{index} to {index + 1}" for index in range(len(motion)))]
     return markdown_table(header, [["share of real clips' change", *(f"{share:.0%}" for share in motion)]])
+
+
+def sharpness_table(shares: Sequence[float]) -> str:
+    """Markdown: how sharp the faces of each frame are, as a share of those in the real clips."""
+    header = ["", *(str(index) for index in range(len(shares)))]
+    return markdown_table(header, [["share of real clips' energy", *(f"{share:.0%}" for share in shares)]])
 
 
 def calibration_table(calibration: JudgeCalibration) -> str:
@@ -190,6 +236,21 @@ def calibration_table(calibration: JudgeCalibration) -> str:
         text += (
             f"\n\nOf the change from frame to frame the VAE alone keeps {within} within a latent frame and {across} "
             f"across two.\n\n{motion_table(motion.by_transition)}"
+        )
+    if calibration.vae_sharpness is not None:
+        psnr = calibration.vae_sharpness.psnr_by_frame
+        text += (
+            "\n\nHow near the VAE alone comes to each frame (PSNR, in dB), and how sharp it leaves the faces.\n\n"
+            + markdown_table(
+                ["frame", *(str(index) for index in range(len(psnr)))],
+                [
+                    ["PSNR", *(f"{each:.1f}" for each in psnr)],
+                    [
+                        "faces' energy",
+                        *("-" if each is None else f"{each:.0%}" for each in calibration.vae_sharpness.faces_by_frame),
+                    ],
+                ],
+            )
         )
     return text
 
@@ -292,6 +353,12 @@ def people_rows(case: ReportedCase) -> list[_Row]:
                 "frames_ranked_first": found.frames_ranked_first,
                 "centre_x": None if found.centre is None else found.centre[0],
                 "centre_y": None if found.centre is None else found.centre[1],
+                **{
+                    f"{name}_{side}": value
+                    for name, sides in (case.traits_of(index) or {}).items()
+                    if name in ACTS
+                    for side, value in sides.items()
+                },
                 "drift": None if changes is None else changes.drift,
                 "copy_paste": None if changes is None else changes.copy_paste,
                 "variety": None if changes is None else changes.variety,

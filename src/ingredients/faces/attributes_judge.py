@@ -39,7 +39,8 @@ def cut_pictures(frames: UInt8Array, boxes: Float32Array, *, size: int) -> UInt8
     seen = np.asarray(np.isfinite(boxes).all(-1))
     if not seen.any():
         raise ValueError("a track holds at least one frame with a face")
-    middles, heights = (boxes[seen, :2] + boxes[seen, 2:]) / 2, boxes[seen, 3] - boxes[seen, 1]
+    middles = np.asarray((boxes[seen, :2] + boxes[seen, 2:]) / 2, np.float32)
+    heights = boxes[seen, 3] - boxes[seen, 1]
     return cut_windows(frames[seen], middles, half=_REACH * float(np.median(heights)), size=size)
 
 

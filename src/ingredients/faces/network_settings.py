@@ -203,6 +203,7 @@ class ActingJudgeConfig:
         if self.crop_size % 2 ** len(self.widths):
             raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths)} times")
 
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AttributesJudgeConfig:
     """Architecture of `AttributesNetwork`, and what it tells apart."""

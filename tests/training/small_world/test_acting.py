@@ -1,4 +1,4 @@
-"""The training of the judge of actions and expressions: its tracks are drawn with their truth, and it learns."""
+"""The training of the judge of actions: its tracks are drawn with their truth, and it learns."""
 
 from pathlib import Path
 
@@ -6,36 +6,30 @@ import numpy as np
 import pytest
 import torch
 
+from ingredients.faces.acting_judge import ActingNetwork, save_acting_judge
 from ingredients.faces.network_settings import ActingJudgeConfig
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.small_world.faces.acting import ActingStage, draw_tracks
 from ingredients.training.small_world.faces.settings import ActingTrainingConfig
 from ingredients.world import EACH_OWN, sample_scene
-from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
+from ingredients.world.captions import ROLE_ACTIONS
 
 
 def config(**settings: object) -> ActingTrainingConfig:
-    judge = ActingJudgeConfig(
-        actions=tuple(ROLE_ACTIONS), expressions=tuple(EXPRESSIONS), crop_size=32, widths=(8, 16, 16), dim=24
-    )
+    judge = ActingJudgeConfig(actions=tuple(ROLE_ACTIONS), crop_size=32, widths=(8, 16, 16), dim=24)
     trainer = TrainerConfig(num_steps=1, num_warmup_steps=1)
     values = {"judge": judge, "trainer": trainer, "num_clips": 5, "batch_size": 6, "num_validation_clips": 2}
     return ActingTrainingConfig(**(values | settings))  # type: ignore[arg-type]
 
 
-def test_tracks_carry_the_parts_of_their_people() -> None:
+def test_tracks_carry_the_actions_of_their_people() -> None:
     pool = draw_tracks(config(missing_share=0.0), 5, first_seed=100, split="judge")
-    parts = [
-        (role.action, role.expression)
-        for seed in range(100, 105)
-        for role in sample_scene(seed, split="judge", style=EACH_OWN).roles
+    actions = [
+        role.action for seed in range(100, 105) for role in sample_scene(seed, split="judge", style=EACH_OWN).roles
     ]
-    told = [
-        (tuple(ROLE_ACTIONS)[action], tuple(EXPRESSIONS)[expression])
-        for action, expression in zip(pool["actions"], pool["expressions"], strict=True)
-    ]
-    assert set(told) <= set(parts)
-    assert len(told) >= len(parts) - 1  # somebody may be hidden behind another
+    told = [tuple(ROLE_ACTIONS)[action] for action in pool["actions"]]
+    assert set(told) <= set(actions)
+    assert len(told) >= len(actions) - 1  # somebody may be hidden behind another
     assert pool["crops"].shape[1:] == (17, 32, 32, 3)
 
 
@@ -63,6 +57,27 @@ def test_it_learns_a_small_pool_by_heart(tmp_path: Path) -> None:
         optimizer.step()
         losses.append(float(output.loss.detach()))
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+
+
+def test_the_pool_holds_clips_of_both_styles(tmp_path: Path) -> None:
+    """In one everybody does the same, so that its people's actions are those of the clips."""
+    stage = ActingStage(config(num_clips=3, together_share=0.67, missing_share=0.0), tmp_path)
+    first = config().trainer.seed * 10**7
+    own = sample_scene(first, split="judge", style=EACH_OWN)
+    together = [sample_scene(first + index, split="judge") for index in range(2)]
+    told = [tuple(ROLE_ACTIONS)[action] for action in stage.pool["actions"]]
+    assert told[-1] == together[-1].attributes.action
+    assert told[0] in {role.action for role in own.roles}
+    assert len(told) <= len(own.people) + sum(len(spec.people) for spec in together)
+
+
+def test_it_goes_on_from_a_judge_that_was_trained(tmp_path: Path) -> None:
+    torch.manual_seed(8)
+    network = ActingNetwork(config().judge).half().float()
+    save_acting_judge(network, tmp_path)
+    stage = ActingStage(config(num_clips=2, start=tmp_path), tmp_path)
+    for name, tensor in stage.network.state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[name]), name
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

@@ -20,7 +20,7 @@ from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.shard_writer import clip_key
 from ingredients.evaluation.casebook.benchmark import Benchmark, BenchmarkCase, photo_path
-from ingredients.evaluation.cases import Case
+from ingredients.evaluation.cases import FPS, Case
 from ingredients.evaluation.evaluation_folder import check_description, fingerprint
 from ingredients.evaluation.manifest import write_manifest
 from ingredients.evaluation.parts import WHOLE
@@ -30,7 +30,6 @@ from ingredients.evaluation.pipeline_source import (
     generate_videos,
     model_fingerprint,
 )
-from ingredients.evaluation.sources import FPS
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
 from ingredients.pipelines.people import identity_photos

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingredients.evaluation.case_record import CaseRecord, Need
-from ingredients.evaluation.changes import Confusion
+from ingredients.evaluation.changes import Binding, BindingWord, Confusion
 from ingredients.evaluation.metrics.metric import CaseMean
 from ingredients.evaluation.statistics import Estimate, bootstrap
 
@@ -175,6 +175,60 @@ COPY_PASTE = _face_change_mean(
     "copy_paste",
     "cosine to the person in frames posed like the photo minus that in others: a copy keeps only those",
     higher_is_better=False,
+)
+
+
+def _of_copying(record: CaseRecord) -> float | None:
+    assert record.changes is not None
+    return float(np.mean(record.changes.copied)) if record.changes.copied else None
+
+
+COPIED_SHARE = CaseMean(
+    name="copied_share",
+    description="WithAnyone's: angle to the real clip less that to the photo, over the angle between these two: 1 "
+    "repeats the photo, -1 is the real clip; a missing person is 1",
+    of_case=_of_copying,
+    needs=frozenset({"changes", "real_video"}),
+    higher_is_better=False,
+)
+
+
+def _binding(name: str, description: str, number: Callable[[Binding], float | None], *, is_rate: bool) -> CaseMean:
+    def of_case(record: CaseRecord) -> float | None:
+        assert record.changes is not None
+        return None if record.changes.binding is None else number(record.changes.binding)
+
+    return CaseMean(
+        name=name,
+        description=description,
+        of_case=of_case,
+        needs=frozenset({"changes", "real_video", "scale"}),
+        higher_is_better=False,
+        is_rate=is_rate,
+    )
+
+
+def _share_of(word: BindingWord) -> Callable[[Binding], float | None]:
+    return lambda binding: binding.count(word) / len(binding.difference)
+
+
+BINDINGS = (
+    _binding(
+        "own_loss",
+        "MultiBind's diagonal: what people have lost of themselves against the real clip, 1 is all",
+        lambda binding: float(np.mean(binding.own_losses)),
+        is_rate=False,
+    ),
+    _binding(
+        "others_gained",
+        "MultiBind's rest: what people have got of another of the case beyond natural likeness, 1 is all",
+        lambda binding: float(np.mean(binding.gains)) if binding.gains else None,
+        is_rate=False,
+    ),
+    _binding("binding_drift", "people who are lost, with nobody in their place", _share_of("drift"), is_rate=True),
+    _binding("binding_swap", "people who have changed faces with another", _share_of("swap"), is_rate=True),
+    _binding("binding_dominance", "people with another's face instead", _share_of("dominance"), is_rate=True),
+    _binding("binding_blending", "people with another's face beside their own", _share_of("blending"), is_rate=True),
 )
 
 

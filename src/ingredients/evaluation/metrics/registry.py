@@ -7,15 +7,21 @@ from ingredients.evaluation.case_record import RECORD_PARTS, CaseRecord, Need
 from ingredients.evaluation.metrics.distributions import FID, PAPER_FID, JudgeFrechetDistance
 from ingredients.evaluation.metrics.metric import Metric
 from ingredients.evaluation.metrics.motion import (
+    FACE_SHARPNESS,
     FRAME_CHANGE,
+    LANDMARK_MOTION,
     MOTION_ACROSS,
     MOTION_AMOUNT,
     MOTION_WITHIN,
     STILL_RATE,
+    SharpnessInGroup,
+    StillPeople,
 )
 from ingredients.evaluation.metrics.people import (
     ALL_PRESENT_RATE,
+    BINDINGS,
     BLENDED_RATE,
+    COPIED_SHARE,
     COPY_PASTE,
     DOMINATED_RATE,
     DOUBLED_RATE,
@@ -42,6 +48,7 @@ from ingredients.evaluation.metrics.text import (
     TextCosineDifference,
     TextRelevance,
 )
+from ingredients.evaluation.metrics.traits import TRAIT_METRICS
 from ingredients.evaluation.statistics import Estimate
 
 _METRICS: tuple[Metric, ...] = (
@@ -49,6 +56,7 @@ _METRICS: tuple[Metric, ...] = (
     RIGHT_PERSON_RATE,
     ALL_PRESENT_RATE,
     ROUTER_ACCURACY,
+    *TRAIT_METRICS,
     TextRelevance(),
     *ATTRIBUTE_CHOICES,
     NORMALISED_SIMILARITY_MINIMUM,
@@ -70,6 +78,8 @@ _METRICS: tuple[Metric, ...] = (
     SWITCHING_RATE,
     DRIFT,
     COPY_PASTE,
+    COPIED_SHARE,
+    *BINDINGS,
     Variety(),
     TextCosineDifference(),
     JudgeFrechetDistance(),
@@ -78,6 +88,10 @@ _METRICS: tuple[Metric, ...] = (
     MOTION_ACROSS,
     FRAME_CHANGE,
     STILL_RATE,
+    LANDMARK_MOTION,
+    StillPeople(),
+    FACE_SHARPNESS,
+    SharpnessInGroup(),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}

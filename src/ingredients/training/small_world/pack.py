@@ -11,6 +11,8 @@ from transformers import T5EncoderModel, T5Tokenizer
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.core.output_folders import claim_folder
+from ingredients.faces import acting_judge
+from ingredients.faces import attributes_judge as attributes_files
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import (
     CLOSE_UPS_NAME,
@@ -35,7 +37,14 @@ from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.training.runs.start import base_within
 from ingredients.training.small_world.card import TRAINED_PARTS, write_model_card
-from ingredients.training.small_world.faces import detector, image_encoder, picture_kind, recognition
+from ingredients.training.small_world.faces import (
+    acting,
+    attributes_judge,
+    detector,
+    image_encoder,
+    picture_kind,
+    recognition,
+)
 from ingredients.training.small_world.faces.settings import (
     DetectorTrainingConfig,
     JudgeTrainingConfig,
@@ -49,6 +58,12 @@ SETTINGS_FOLDER = "training"
 
 _UNPACKED_PARTS = ("vae", "vae-decoder", "text-encoder", "align", "route", "base-t2v")
 """Those that are written whatever the model folder says of its training."""
+
+_TRAIT_JUDGES = {
+    acting.PART: (acting_judge.WEIGHTS_NAME, acting_judge.CONFIG_NAME),
+    attributes_judge.PART: (attributes_files.WEIGHTS_NAME, attributes_files.CONFIG_NAME),
+}
+"""Files of the judges that tell what people do and look like, which a model folder may lack, by part."""
 
 _ModuleT = TypeVar("_ModuleT", bound=torch.nn.Module)
 
@@ -153,6 +168,10 @@ def pack_face_networks(output: Path, model_folder: Path) -> None:
     if (output / detector.JUDGE_PART / detector.WEIGHTS_NAME).is_file():
         own = detector.load_trained_detector(output, part=detector.JUDGE_PART)
         save_judge_detector(own, model_folder / JUDGE_FOLDER)
+    for part, files in _TRAIT_JUDGES.items():
+        if (output / part / "metrics.json").is_file():
+            for name in files:
+                shutil.copyfile(output / part / name, model_folder / JUDGE_FOLDER / name)
 
 
 def _require(output: Path, *parts: str) -> None:
@@ -217,6 +236,10 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
         if part_name == detector.JUDGE_PART and not (folder / home / weights).exists():
             continue  # models from before the judge had a detector of its own
         shutil.copyfile(folder / home / weights, output / part_name / weights)
+    for part_name, files in _TRAIT_JUDGES.items():
+        for name in files:
+            if (folder / JUDGE_FOLDER / name).exists():  # older models have none
+                shutil.copyfile(folder / JUDGE_FOLDER / name, output / part_name / name)
     shutil.copytree(folder / FACE_ENCODER / "image_encoder", output / image_encoder.PART, dirs_exist_ok=True)
     for part_name, weights in ((picture_kind.PART, WEIGHTS_NAME), (picture_kind.CLOSE_UP_PART, CLOSE_UPS_NAME)):
         kind_weights = folder / FACE_ENCODER / PICTURE_KIND_FOLDER / weights

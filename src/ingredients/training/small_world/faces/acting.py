@@ -162,7 +162,12 @@ def draw_tracks(
     rows: dict[str, list[np.ndarray]] = {"crops": [], "path": [], "actions": []}
     for seed in range(first_seed, first_seed + num_clips):
         rng = np.random.default_rng([seed, 31])
-@@4@@
+        height, width = size or SIZES[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
+        spec = sample_scene(seed, split=split, style=style)
+        scene = render_scene(spec, height=height, width=width, num_frames=num_frames)
+        for index, boxes in seen_boxes(
+            spec, scene, rng, box_jitter=config.box_jitter, missing_share=config.missing_share
+        ):
             track = cut_track(scene.frames, boxes, fps=8.0, size=config.judge.crop_size)
             rows["crops"].append(track.crops)
             rows["path"].append(track.path)
