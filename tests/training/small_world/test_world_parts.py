@@ -28,6 +28,7 @@ def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:
         "judge",
         "judge-detector",
         "acting-judge",
+        "attributes-judge",
         "sam",
         "text-encoder",
         "vae",

@@ -26,9 +26,11 @@ STILL_LIMIT = 0.001
 still changes by less."""
 
 STILL_FACE_LIMIT = 0.015
-"""Motion of a face's landmarks in a frame, in parts of the distance between the eyes, below which it stands still. In
-real clips people who stand, or wave a hand alone, have 0.001 to 0.012, and whoever does anything else 0.019 to 0.20 (44
-people of 22 clips of both styles, as the judge's detector sees them)."""
+"""Motion of a face's landmarks in a frame, in parts of the distance between the eyes, below which it stands still.
+
+In real clips people who stand, or wave a hand alone, have 0.001 to 0.012, and whoever does anything else 0.019 to 0.20
+(44 people of 22 clips of both styles, as the judge's detector sees them).
+"""
 
 Where = Literal["within", "across"]
 """Within a latent frame, or across two."""
