@@ -5,6 +5,11 @@ import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face
+from ingredients.faces.acting_judge import ActingJudge, ActingNetwork
+from ingredients.faces.attributes_judge import AttributesJudge, AttributesNetwork
+from ingredients.faces.network_settings import ActingJudgeConfig, AttributesJudgeConfig
+from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
+from ingredients.world.identity import ATTRIBUTES
 
 COLOURS = {
     "red": (255, 0, 0),
@@ -63,3 +68,13 @@ def make_frames(num_frames: int, patches: dict[int, tuple[int, int, int]]) -> UI
     for left, colour in patches.items():
         frames[:, 6:18, left : left + 12] = colour
     return frames
+
+
+def make_trait_judges() -> tuple[ActingJudge, AttributesJudge]:
+    """The judges of what people do and look like, tiny and untrained."""
+    torch.manual_seed(12)
+    acting = ActingJudgeConfig(
+        actions=tuple(ROLE_ACTIONS), expressions=tuple(EXPRESSIONS), crop_size=8, widths=(8,), dim=8
+    )
+    attributes = AttributesJudgeConfig(attributes=ATTRIBUTES, crop_size=8, widths=(8,), dim=8)
+    return ActingJudge(ActingNetwork(acting)), AttributesJudge(AttributesNetwork(attributes))

@@ -1,5 +1,6 @@
 """A folder that an evaluation of a model left, judged again from its files."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_people_of_the_drawn_world_are_known_exactly(pipeline, judge, tmp_path):
     for first, second in zip(own.records, again.cases, strict=True):
         assert second.record.people == first.people
         assert second.record.paper == first.paper
-        assert second.record.motion == first.motion
+        assert second.record.motion == dataclasses.replace(first.motion, vae_landmarks=())  # there is no VAE to ask
         assert second.record.changes.confusion == first.changes.confusion
 
 

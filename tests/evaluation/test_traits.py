@@ -17,28 +17,30 @@ from ingredients.evaluation.metrics.motion import STILL_FACE_LIMIT, sharpness_by
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.statistics import Estimate
 from ingredients.evaluation.traits import LandmarkMotion, face_details, landmark_motion, see_traits
+from ingredients.faces.acting_judge import Acting
 
 
 class ActingStandIn:
     """Sees in a person at column x what it was told for x."""
 
-    def __init__(self, actions: dict[int, str]) -> None:
-        self.actions = actions
+    def __init__(self, acts: dict[int, tuple[str, str]]) -> None:
+        self.acts = acts
 
-    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[dict[str, float]]:
+    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[Acting]:
         assert fps == 8.0
-        return [{"come": 0.6, self.actions[int(np.nanmedian(each[:, 0]))]: 0.4} for each in boxes]
+        seen = [self.acts[int(np.nanmedian(each[:, 0]))] for each in boxes]
+        return [Acting(actions={"come": 0.6, each[0]: 0.4}, expressions={each[1]: 1.0}) for each in seen]
 
 
 class AttributesStandIn:
-    """Sees an expression and a hat in a person at column x."""
+    """Sees a hat in a person at column x, and takes everybody to be surprised."""
 
-    def __init__(self, looks: dict[int, tuple[str, str]]) -> None:
-        self.looks = looks
+    def __init__(self, hats: dict[int, str]) -> None:
+        self.hats = hats
 
     def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array]) -> list[dict[str, dict[str, float]]]:
-        seen = [self.looks[int(np.nanmedian(each[:, 0]))] for each in boxes]
-        return [{"expression": {expression: 1.0}, "hat": {hat: 1.0}} for expression, hat in seen]
+        seen = [self.hats[int(np.nanmedian(each[:, 0]))] for each in boxes]
+        return [{"expression": {"surprised": 1.0}, "hat": {hat: 1.0}} for hat in seen]
 
 
 def track(left: float) -> TrackEmbeddings:
@@ -68,8 +70,8 @@ def see(case: Case, assessment: ClipAssessment) -> list[tuple[str, str, str] | N
         np.zeros((3, 24, 60, 3), np.uint8),
         [track(10), track(40)],
         assessment,
-        acting=ActingStandIn({10: "wave", 40: "nod"}),  # type: ignore[arg-type]
-        attributes=AttributesStandIn({10: ("smile", "cap"), 40: ("sad", "none")}),  # type: ignore[arg-type]
+        acting=ActingStandIn({10: ("wave", "smile"), 40: ("nod", "sad")}),  # type: ignore[arg-type]
+        attributes=AttributesStandIn({10: "cap", 40: "none"}),  # type: ignore[arg-type]
     )
     return [None if each is None else (each["action"], each["expression"], each["hat"]) for each in seen]
 

@@ -1,4 +1,4 @@
-"""The judge of actions: what it is shown of a track, and that its own seed is all it depends on."""
+"""The judge of actions and expressions: what it is shown of a track, and that its own seed is all it depends on."""
 
 from pathlib import Path
 
@@ -23,7 +23,10 @@ NAN = float("nan")
 
 def tiny() -> ActingNetwork:
     torch.manual_seed(3)
-    return ActingNetwork(ActingJudgeConfig(actions=("stand", "wave", "nod"), crop_size=16, widths=(8, 16), dim=24))
+    config = ActingJudgeConfig(
+        actions=("stand", "wave", "nod"), expressions=("smile", "sad"), crop_size=16, widths=(8, 16), dim=24
+    )
+    return ActingNetwork(config)
 
 
 def clip(num_frames: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -80,8 +83,10 @@ def test_shares_sum_to_one_and_do_not_depend_on_the_other_tracks() -> None:
     (alone,) = judge.judge_video(frames, [boxes], fps=8.0)
     _, with_other = judge.judge_video(frames, [boxes + 7, boxes], fps=8.0)
     assert alone == with_other
-    assert list(alone) == ["stand", "wave", "nod"]
-    assert sum(alone.values()) == pytest.approx(1.0, abs=1e-5)
+    assert list(alone.actions) == ["stand", "wave", "nod"]
+    assert list(alone.expressions) == ["smile", "sad"]
+    assert sum(alone.actions.values()) == pytest.approx(1.0, abs=1e-5)
+    assert sum(alone.expressions.values()) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_time_matters() -> None:

@@ -58,7 +58,7 @@ def see_traits(
         frames: (F, H, W, 3).
         tracks: faces of the video.
         assessment: which of them is whose.
-        acting: the judge of actions.
+        acting: the judge of actions and expressions.
         attributes: the judge of everything else.
     """
     values = case.trait_values
@@ -69,7 +69,7 @@ def see_traits(
         boxes = boxes_by_frame(tracks[person.track], len(frames))
         (did,) = acting.judge_video(frames, [boxes], fps=FPS)
         (looks,) = attributes.judge_video(frames, [boxes])
-        shares = {"action": did, **looks}
+        shares = {**looks, "action": did.actions, "expression": did.expressions}
         seen[person.track] = {
             name: max(values[name], key=lambda value, name=name: shares[name].get(value, 0.0))  # type: ignore[misc]
             for name in values

@@ -1,4 +1,4 @@
-"""The judge that sees what people do: the action of one person, from the track of the face.
+"""The judge that sees what people do: action and expression of one person, from the track of the face.
 
 Legend: F frames, T frames that the network reads, S side of a crop in pixels, C channels, h/w cells of a feature map.
 """
@@ -6,6 +6,7 @@ Legend: F frames, T frames that the network reads, S side of a crop in pixels, C
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -94,9 +95,9 @@ class ActingNetwork(nn.Module):
         self.joined = nn.Linear(16 * cells + NUM_PATH_FEATURES, config.dim)
         self.time = nn.ModuleList(nn.Conv1d(config.dim, config.dim, 5, 1, 2) for _ in range(3))
         self.norms = nn.ModuleList(nn.GroupNorm(8, config.dim) for _ in range(3))
-        self.head = nn.Linear(2 * config.dim, len(config.actions))
+        self.heads = nn.Linear(2 * config.dim, len(config.actions) + len(config.expressions))
 
-    def forward(self, pixel_values: Tensor, path: Tensor) -> Tensor:
+    def forward(self, pixel_values: Tensor, path: Tensor) -> tuple[Tensor, Tensor]:
         """Says what people do.
 
         Args:
@@ -104,7 +105,7 @@ class ActingNetwork(nn.Module):
             path: (B, T, 5).
 
         Returns:
-            Logits (B, actions).
+            Logits (B, actions) and (B, expressions).
         """
         batch_size, num_frames = pixel_values.shape[:2]
         change = torch.cat([torch.zeros_like(pixel_values[:, :1]), pixel_values.diff(dim=1)], dim=1)
@@ -114,12 +115,22 @@ class ActingNetwork(nn.Module):
         states = self.joined(torch.cat([states, path.to(states.dtype)], dim=-1)).transpose(1, 2)  # (B, C, T)
         for convolution, norm in zip(self.time, self.norms, strict=True):
             states = states + F.gelu(norm(convolution(states)))
-        logits: Tensor = self.head(torch.cat([states.mean(-1), states.amax(-1)], dim=-1))
-        return logits
+        pooled = torch.cat([states.mean(-1), states.amax(-1)], dim=-1)  # (B, 2 C)
+        actions, expressions = self.heads(pooled).split(
+            [len(self.config.actions), len(self.config.expressions)], dim=-1
+        )
+        return actions, expressions
+
+
+class Acting(NamedTuple):
+    """What one person was seen to do, as shares that sum to 1."""
+
+    actions: dict[str, float]
+    expressions: dict[str, float]
 
 
 class ActingJudge:
-    """Says of tracked people what they do. It has no part in any conditioning or guidance.
+    """Says of tracked people what they do and how they look. It has no part in any conditioning or guidance.
 
     Args:
         network: trained by `ingredients world train acting-judge`.
@@ -129,16 +140,19 @@ class ActingJudge:
         self.network = network.eval()
         self.config = network.config
 
-    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[dict[str, float]]:
-        """Judges the people of a video by the boxes (F, 4) of each one's face: shares by action, which sum to 1."""
+    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[Acting]:
+        """Judges the people of a video by the boxes (F, 4) of each one's face."""
         return [self.judge(cut_track(frames, each, fps=fps, size=self.config.crop_size)) for each in boxes]
 
     @torch.no_grad()
-    def judge(self, track: ActingTrack) -> dict[str, float]:
+    def judge(self, track: ActingTrack) -> Acting:
         """Judges one track."""
         pixel_values = torch.from_numpy(track.crops).permute(0, 3, 1, 2).float()[None] / 127.5 - 1.0
-        logits = self.network(pixel_values, torch.from_numpy(track.path)[None])
-        return dict(zip(self.config.actions, logits[0].softmax(-1).tolist(), strict=True))
+        actions, expressions = self.network(pixel_values, torch.from_numpy(track.path)[None])
+        return Acting(
+            actions=dict(zip(self.config.actions, actions[0].softmax(-1).tolist(), strict=True)),
+            expressions=dict(zip(self.config.expressions, expressions[0].softmax(-1).tolist(), strict=True)),
+        )
 
 
 def save_acting_judge(network: ActingNetwork, folder: Path) -> None:

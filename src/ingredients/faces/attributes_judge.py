@@ -1,7 +1,7 @@
-"""The judge that sees what people look like: hat, hair, glasses, beard, clothes and expression of a tracked person.
+"""The judge that sees what people look like: hat, hair, glasses, beard and clothes of a tracked person.
 
 Each is a matter of still pictures: the face is followed, every frame is read on its own, and the frames' answers are
-averaged. An expression is read here as well, because it takes a sharp mouth and no time.
+averaged.
 
 Legend: F frames, M pictures, S side of a crop in pixels, C channels, h/w cells of a feature map.
 """

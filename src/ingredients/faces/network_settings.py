@@ -189,6 +189,9 @@ class ActingJudgeConfig:
     actions: tuple[str, ...]
     """What people do."""
 
+    expressions: tuple[str, ...]
+    """How they look."""
+
     crop_size: Annotated[int, Range(at_least=4, at_most=2048)] = 64
     """S."""
 

@@ -1,4 +1,4 @@
-"""The training of the judge of actions: its tracks are drawn with their truth, and it learns."""
+"""The training of the judge of actions and expressions: its tracks are drawn with their truth, and it learns."""
 
 from pathlib import Path
 
@@ -6,30 +6,33 @@ import numpy as np
 import pytest
 import torch
 
-from ingredients.faces.acting_judge import ActingNetwork, save_acting_judge
+from ingredients.faces.acting_judge import ActingNetwork, load_acting_judge, save_acting_judge
 from ingredients.faces.network_settings import ActingJudgeConfig
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.small_world.faces.acting import ActingStage, draw_tracks
 from ingredients.training.small_world.faces.settings import ActingTrainingConfig
 from ingredients.world import EACH_OWN, sample_scene
-from ingredients.world.captions import ROLE_ACTIONS
+from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
 
 
 def config(**settings: object) -> ActingTrainingConfig:
-    judge = ActingJudgeConfig(actions=tuple(ROLE_ACTIONS), crop_size=32, widths=(8, 16, 16), dim=24)
+    judge = ActingJudgeConfig(
+        actions=tuple(ROLE_ACTIONS), expressions=tuple(EXPRESSIONS), crop_size=32, widths=(8, 16, 16), dim=24
+    )
     trainer = TrainerConfig(num_steps=1, num_warmup_steps=1)
     values = {"judge": judge, "trainer": trainer, "num_clips": 5, "batch_size": 6, "num_validation_clips": 2}
     return ActingTrainingConfig(**(values | settings))  # type: ignore[arg-type]
 
 
-def test_tracks_carry_the_actions_of_their_people() -> None:
+def test_tracks_carry_the_acts_of_their_people() -> None:
     pool = draw_tracks(config(missing_share=0.0), 5, first_seed=100, split="judge")
-    actions = [
-        role.action for seed in range(100, 105) for role in sample_scene(seed, split="judge", style=EACH_OWN).roles
+    acts = [act for seed in range(100, 105) for act in sample_scene(seed, split="judge", style=EACH_OWN).acts]
+    told = [
+        (tuple(ROLE_ACTIONS)[action], tuple(EXPRESSIONS)[expression])
+        for action, expression in zip(pool["actions"], pool["expressions"], strict=True)
     ]
-    told = [tuple(ROLE_ACTIONS)[action] for action in pool["actions"]]
-    assert set(told) <= set(actions)
-    assert len(told) >= len(actions) - 1  # somebody may be hidden behind another
+    assert set(told) <= set(acts)
+    assert len(told) >= len(acts) - 1  # somebody may be hidden behind another
     assert pool["crops"].shape[1:] == (17, 32, 32, 3)
 
 
@@ -75,9 +78,15 @@ def test_it_goes_on_from_a_judge_that_was_trained(tmp_path: Path) -> None:
     torch.manual_seed(8)
     network = ActingNetwork(config().judge).half().float()
     save_acting_judge(network, tmp_path)
-    stage = ActingStage(config(num_clips=2, start=tmp_path), tmp_path)
+    stage = ActingStage(config(num_clips=2, start=tmp_path, kept_share=0.25), tmp_path)
     for name, tensor in stage.network.state_dict().items():
         assert torch.equal(tensor, network.state_dict()[name]), name
+    with torch.no_grad():
+        stage.network.heads.bias += 4
+    (tmp_path / "mixed").mkdir()
+    stage.export(tmp_path / "mixed")
+    mixed = load_acting_judge(tmp_path / "mixed").network.heads.bias
+    assert torch.allclose(mixed, network.heads.bias + 3, atol=5e-3)
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

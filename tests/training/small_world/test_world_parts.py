@@ -89,7 +89,7 @@ def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
     packed = PARTS["pack"].run(tmp_path, show=False)
     shipped = default_model_path()
     weights = sorted(path.relative_to(shipped) for path in shipped.rglob("*.safetensors"))
-    assert len(weights) == 10
+    assert len(weights) == 12
     for path in weights:
         before, after = load_file(shipped / path), load_file(packed / path)
         assert before.keys() == after.keys(), path

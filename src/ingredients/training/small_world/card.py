@@ -13,7 +13,7 @@ TRAINED_PARTS = {
     "picture-kind-close-ups": "a second one of these, which looks from close up",
     "judge": "another recogniser, which only measures",
     "judge-detector": "another face detector, which only measures",
-    "acting-judge": "the judge of actions, which only measures",
+    "acting-judge": "the judge of actions and expressions, which only measures",
     "attributes-judge": "the judge of what people look like, which only measures",
     "text-encoder": "T5 encoder over the world's words",
     "vae": "3D causal VAE",

@@ -186,7 +186,7 @@ PARTS: dict[str, WorldPart] = {
         ),
         WorldPart(
             name="acting-judge",
-            makes="the judge of actions, which only measures",
+            makes="the judge of actions and expressions, which only measures",
             train=train_acting_judge,
         ),
         WorldPart(

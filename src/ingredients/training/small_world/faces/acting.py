@@ -3,6 +3,7 @@
 Legend: B batch, M tracks of a pool, F frames, S side of a crop.
 """
 
+import copy
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from ingredients.world import EACH_OWN, TOGETHER, Scene, SceneSpec, SceneStyle, 
 from ingredients.world.scenes import VISIBLE, face_states
 
 PART = "acting-judge"
+
+_TOLD = ("action", "expression")
 
 SIZES = ((128, 192), (96, 144), (64, 96))
 """Heights and widths of the clips, from which the tracks are cut."""
@@ -43,8 +46,9 @@ class ActingStage(WholeStepStage):
         self.config = config
         torch.manual_seed(config.trainer.seed)
         self.network = ActingNetwork(config.judge)
-        if config.start is not None:
-            self.network.load_state_dict(load_acting_judge(config.start).network.state_dict())
+        self._start = None if config.start is None else load_acting_judge(config.start).network.state_dict()
+        if self._start is not None:
+            self.network.load_state_dict(self._start)
         drawing = ("num_clips", "together_share", "box_jitter", "missing_share")
         key = {name: getattr(config, name) for name in drawing} | {
             "seed": config.trainer.seed,
@@ -61,15 +65,20 @@ class ActingStage(WholeStepStage):
         del progress
         self.network.train()
         pixel_values, path, rows = self._batch(generator)
-        logits, truth = self.network(pixel_values, path), torch.from_numpy(self.pool["actions"][rows])
-        loss = F.cross_entropy(logits.float(), truth, label_smoothing=0.05)
-        accuracy = (logits.argmax(-1) == truth).float().mean()
-        return StepOutput(loss=loss, metrics={"action_accuracy": accuracy.detach()})
+        losses, metrics = [], {}
+        for name, logits in zip(_TOLD, self.network(pixel_values, path), strict=True):
+            truth = torch.from_numpy(self.pool[f"{name}s"][rows])
+            losses.append(F.cross_entropy(logits.float(), truth, label_smoothing=0.05))
+            metrics[f"{name}_accuracy"] = (logits.argmax(-1) == truth).float().mean().detach()
+        return StepOutput(loss=losses[0] + losses[1], metrics=metrics)
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Share of held-out tracks of which the action is told right, among those that the clips' style knows."""
-        self.network.eval()
+        """Share of held-out tracks of which action and expression are told right, over both styles and in each.
+
+        An action is told among those that the clips' style knows.
+        """
+        network, judge = self._mixed().eval(), self.config.judge
         right: dict[str, list[float]] = {}
         for style, size, num_frames in HELD_OUT:
             pool = draw_tracks(
@@ -81,20 +90,35 @@ class ActingStage(WholeStepStage):
                 size=size,
                 num_frames=num_frames,
             )
-            unknown = torch.tensor([action not in style.actions for action in self.config.judge.actions])
+            unknown = torch.tensor([action not in style.actions for action in judge.actions])
             for rows in np.array_split(np.arange(len(pool["actions"])), max(len(pool["actions"]) // 16, 1)):
-                logits = self.network(_to_pixel_values(pool["crops"][rows]), torch.from_numpy(pool["path"][rows]))
-                told = logits.masked_fill(unknown, -torch.inf).argmax(-1).numpy()
-                for action, is_right in zip(pool["actions"][rows], told == pool["actions"][rows], strict=True):
-                    names = ("", f"_{style.name}", f"_{style.name}_{self.config.judge.actions[action]}")
-                    for name in names:
-                        right.setdefault(f"action_accuracy{name}".replace("-", "_"), []).append(float(is_right))
+                outputs = network(_to_pixel_values(pool["crops"][rows]), torch.from_numpy(pool["path"][rows]))
+                told = outputs[0].masked_fill(unknown, -torch.inf), outputs[1]
+                for name, values, logits in zip(_TOLD, (judge.actions, judge.expressions), told, strict=True):
+                    truth = pool[f"{name}s"][rows]
+                    for value, is_right in zip(truth, logits.argmax(-1).numpy() == truth, strict=True):
+                        for end in ("", f"_{style.name}", f"_{values[value]}"):
+                            key = f"{name}_accuracy{end}".replace("-", "_")
+                            right.setdefault(key, []).append(float(is_right))
         self.network.train()
-        return {name: float(np.mean(each)) for name, each in sorted(right.items(), key=lambda item: len(item[0]))}
+        return {
+            name: float(np.mean(each)) for name, each in sorted(right.items(), key=lambda item: item[0].count("_"))
+        }
 
     def export(self, folder: Path) -> None:
         """Writes weights and config."""
-        save_acting_judge(self.network, folder)
+        save_acting_judge(self._mixed(), folder)
+
+    def _mixed(self) -> ActingNetwork:
+        """The network with its part of the weights that it began with."""
+        network = copy.deepcopy(self.network)
+        if self._start is not None:
+            kept = self.config.kept_share
+            mixed = {
+                name: kept * self._start[name] + (1 - kept) * tensor for name, tensor in network.state_dict().items()
+            }
+            network.load_state_dict(mixed)
+        return network
 
     def _batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, np.ndarray]:
         """Stretches of tracks (B, T, 3, S, S), their paths (B, T, 5), and their rows in the pool."""
@@ -157,9 +181,9 @@ def draw_tracks(
         num_frames: F.
 
     Returns:
-        `crops` (M, F, S, S, 3), `path` (M, F, 5) and `actions` (M,), indices.
+        `crops` (M, F, S, S, 3), `path` (M, F, 5), `actions` (M,) and `expressions` (M,), indices.
     """
-    rows: dict[str, list[np.ndarray]] = {"crops": [], "path": [], "actions": []}
+    rows: dict[str, list[np.ndarray]] = {"crops": [], "path": [], "actions": [], "expressions": []}
     for seed in range(first_seed, first_seed + num_clips):
         rng = np.random.default_rng([seed, 31])
         height, width = size or SIZES[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
@@ -172,6 +196,7 @@ def draw_tracks(
             rows["crops"].append(track.crops)
             rows["path"].append(track.path)
             rows["actions"].append(np.array(config.judge.actions.index(spec.acts[index].action)))
+            rows["expressions"].append(np.array(config.judge.expressions.index(spec.acts[index].expression)))
     return {name: np.stack(values) for name, values in rows.items()}
 
 
@@ -194,7 +219,7 @@ def seen_boxes(
 def train_acting_judge(
     config: ActingTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
 ) -> dict[str, float]:
-    """Trains the judge of actions into `output / "acting-judge"`.
+    """Trains the judge of actions and expressions into `output / "acting-judge"`.
 
     Args:
         config: data, loss and loop; None takes the defaults.

@@ -315,12 +315,16 @@ class ActingTrainingConfig:
     """Data and loop of the training."""
 
     judge: ActingJudgeConfig = dataclasses.field(
-        default_factory=lambda: ActingJudgeConfig(actions=tuple(ROLE_ACTIONS))
+        default_factory=lambda: ActingJudgeConfig(actions=tuple(ROLE_ACTIONS), expressions=tuple(EXPRESSIONS))
     )
     """What is trained, and what it tells apart."""
 
     start: Path | None = None
     """Folder of a trained judge of the same form to go on from; None begins anew."""
+
+    kept_share: Share = 0.0
+    """Part of `start`'s weights in what is validated and exported, the mean of both weights: what was learnt is
+    forgotten less (WiSE-FT, arXiv 2109.01903)."""
 
     trainer: TrainerConfig = dataclasses.field(
         default_factory=lambda: TrainerConfig(
