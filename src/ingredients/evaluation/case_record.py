@@ -22,10 +22,10 @@ RecordPart = Literal[
 ]
 """A part of a case's record that a metric reads."""
 
-Need = RecordPart | Literal["scale", "clip", "dual_encoder", "real_video", "attributes", "latent_frames"]
+Need = RecordPart | Literal["scale", "clip", "dual_encoder", "real_video", "attributes", "latent_frames", "roles"]
 """What a metric cannot do without: a part of the record, a calibrated judge, CLIP (or the model's own dual encoder) as
 the text record's encoder, real videos beside the generated ones, prompts of the drawn world whose attributes can be
-read, a VAE of which one knows how many frames a latent frame holds."""
+read, a VAE of which one knows how many frames a latent frame holds, prompts that ask different things of people."""
 
 RECORD_PARTS: frozenset[Need] = frozenset(get_args(RecordPart))
 

@@ -27,7 +27,7 @@ from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import NUM_DISTRACTORS, KnownPeople
 from ingredients.evaluation.parts import WHOLE, Addition, Parts, TokenAssignment
 from ingredients.evaluation.result import Account, JudgedBy
-from ingredients.evaluation.sources import DrawnClips, SourceVideo, VideoSource
+from ingredients.evaluation.sources import DrawnClips, SourceVideo, VideoSource, lacking_roles
 from ingredients.evaluation.tables import ReportedCase
 from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncoder
 from ingredients.faces.canvas import compose_canvas
@@ -311,7 +311,10 @@ class PipelineSource(VideoSource):
 
     def lacking(self) -> Mapping[Need, str]:
         """A base has no router."""
-        return {"routing": "identity modules"} if self.pipeline.transformer.multi_scale_projector is None else {}
+        lacking = lacking_roles(self.cases)
+        if self.pipeline.transformer.multi_scale_projector is None:
+            lacking["routing"] = "identity modules"
+        return lacking
 
     def know_people(self, judges: Judges) -> KnownPeople:
         """The people, among distractors of the drawn world."""

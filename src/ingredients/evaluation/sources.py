@@ -105,6 +105,11 @@ class VideoSource(Protocol):
         ...
 
 
+def lacking_roles(cases: Sequence[Case]) -> dict[Need, str]:
+    """What metrics of who does what may need and these cases do not have."""
+    return {} if any(case.roles for case in cases) else {"roles": "prompts that ask different things of people"}
+
+
 class DrawnClips(VideoSource):
     """A `VideoSource`: the real clips of cases of the drawn world, what a perfect model would make.
 
@@ -154,7 +159,8 @@ class DrawnClips(VideoSource):
 
     def lacking(self) -> Mapping[Need, str]:
         """There is no model."""
-        return {"routing": "a model whose router can be asked", "latent_frames": "latent frames"}
+        lacking: dict[Need, str] = {"routing": "a model whose router can be asked", "latent_frames": "latent frames"}
+        return lacking | lacking_roles(self.cases)
 
     def know_people(self, judges: Judges) -> KnownPeople:
         """The people, among distractors of the drawn world."""

@@ -28,11 +28,11 @@ class TraitMetric:
         of_video: the share of one video.
         chance: what guessing would give in one case.
         higher_is_better: direction.
+        needs: what it cannot do without.
     """
 
     is_percentage = False
     is_rate = True
-    needs: frozenset[Need] = frozenset({"traits"})
 
     def __init__(
         self,
@@ -42,7 +42,9 @@ class TraitMetric:
         *,
         chance: Callable[[TraitsRecord], float],
         higher_is_better: bool | None = True,
+        needs: frozenset[Need] = frozenset({"traits"}),
     ) -> None:
+        self.needs = needs
         self.name = name
         self.description = description
         self.higher_is_better = higher_is_better
@@ -160,6 +162,7 @@ WHO_DOES_WHAT = TraitMetric(
     "videos in which everybody does what is asked of them; of prompts that ask different things of people",
     _all_right,
     chance=_chance_of(lambda record: 1),
+    needs=frozenset({"traits", "roles"}),
 )
 ACTIONS_EXCHANGED = TraitMetric(
     "actions_exchanged",
@@ -167,6 +170,7 @@ ACTIONS_EXCHANGED = TraitMetric(
     _exchanged,
     chance=_chance_of(lambda record: len(set(itertools.permutations(_actions(record.truth)))) - 1),
     higher_is_better=False,
+    needs=frozenset({"traits", "roles"}),
 )
 
 TRAIT_METRICS = (
