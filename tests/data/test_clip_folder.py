@@ -22,7 +22,7 @@ from ingredients.data.mask_files import read_masks, write_masks
 from ingredients.data.record_json import BadRecordError
 from ingredients.data.world_folder import write_world_folder
 from ingredients.media.video import read_video, write_video
-from ingredients.world import render_scene, sample_scene
+from ingredients.world import EACH_OWN, render_scene, sample_scene
 from tests.data.drawn_clips import HEIGHT, IDS, NUM_FRAMES, SEEDS, WIDTH, change, check, people_of
 from tests.media.phone_videos import TURNS, add_cover, shown_by, turn, write_plain
 
@@ -403,3 +403,17 @@ def test_a_long_caption_is_doubtful_only(folder: Path) -> None:
 def test_a_report_is_plain_data(folder: Path) -> None:
     report = check_clips(open_clip_source(folder), progress=lambda done, total: None)
     assert json.loads(json.dumps(dataclasses.asdict(report)))["num_usable"] == 3
+
+
+def test_drawn_clips_say_which_words_are_whose(tmp_path: Path) -> None:
+    """From the scene through the folder to what is encoded."""
+    records = write_world_folder(
+        tmp_path, [3, 120], num_references=1, style=EACH_OWN, num_frames=5, height=48, width=72
+    )
+    assert read_clip_folder(tmp_path) == records
+    phrases = [person.phrase for record in records for person in record.people]
+    assert any(phrases)
+    config = ReadingConfig(buckets=(Bucket(num_frames=5, height=48, width=72),))
+    for record in records:
+        said = tuple(person.phrase for person in record.people)
+        assert read_example(record, config, detector=None).phrases == (said if any(said) else ())

@@ -87,3 +87,19 @@ def test_a_record_survives_with_all_its_digits(drawn: Path) -> None:
     assert record.clip_id == IDS[0]
     assert record_to_json(record, str) == values
     assert record_to_json(record, str, decimals=1)["people"][0]["boxes"][0] == [0.1, 1.0, 2.5, 30.0]
+
+
+def test_words_that_stand_for_a_person_stand_in_the_caption(drawn: Path) -> None:
+    values = values_of(drawn, 0)
+    plain = parse_record(values, Path)
+    assert plain.people[0].phrase is None
+    assert "phrase" not in record_to_json(plain, str)["people"][0]
+    values["caption"] = "Ana waves to Ben."
+    values["people"][0]["phrase"] = "Ana"
+    record = parse_record(values, Path)
+    assert record.people[0].phrase == "Ana"
+    assert record_to_json(record, str) == values
+    for wrong in ("Cid", "", 3):
+        values["people"][0]["phrase"] = wrong
+        with pytest.raises((ValueError, TypeError), match="phrase"):
+            parse_record(values, Path)

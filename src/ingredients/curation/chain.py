@@ -3,7 +3,7 @@
 probe, signals, shots            of a source, which they part into clips
 length ... hashes                numbers that the signals hold
 duplicates                       of all clips together
-cut ... masks                    on the clip's frames, decoded once
+cut ... captions                  on the clip's frames, decoded once
 """
 
 import importlib
@@ -21,6 +21,7 @@ _COSTLY: Mapping[str, tuple[str, ...]] = {
     "text": ("Text",),
     "people": ("People",),
     "masks": ("Masks",),
+    "captions": ("Captions",),
 }
 """Files of this folder and the steps in them: they are imported when they are used, as some bring networks along."""
 
@@ -32,7 +33,7 @@ def cheap_steps(config: CurationConfig) -> list[ClipStep]:
 
 def costly_steps(config: CurationConfig) -> list[ClipStep]:
     """The steps that look at frames, in order; made once for each process, as they may hold networks."""
-    nobody = ("people", "masks") if config.people.min_people == 0 else ()
+    nobody = ("people", "masks", "captions") if config.people.min_people == 0 else ()
     return _made({file: names for file, names in _COSTLY.items() if file not in nobody}, config)
 
 

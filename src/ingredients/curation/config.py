@@ -315,6 +315,58 @@ class MasksConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionsConfig:
+    """What is said of a clip."""
+
+    by: Literal["template", "given", "endpoint", "qwen"] = "template"
+    """A sentence of what was measured; a file of captions; any server that speaks the chat-completions shape with
+    pictures; or Qwen2-VL, as in the paper (4.1), or Qwen3-VL in process."""
+
+    file: str | None = None
+    """For `given`: JSON lines with `clip_id` and `caption`."""
+
+    model: str | None = None
+    """For `endpoint` the name that the server knows; for `qwen` the folder of the weights."""
+
+    base_url: str = "http://localhost:8000/v1"
+    """Of the server, before `/chat/completions`."""
+
+    key_variable: str = "CAPTIONS_API_KEY"
+    """Variable of the environment that holds the server's key; without it none is sent."""
+
+    num_pictures: Annotated[int, Range(at_least=1, at_most=64)] = 4
+    """Frames that the captioner sees, at even distances."""
+
+    longest_side: Side = 512
+    """Pixels to which they are scaled down: what happens is seen in them, and they cost less."""
+
+    max_tokens: Count = 120
+    """Longest answer."""
+
+    requests_a_minute: Annotated[float, Range(above=0, at_most=1e6)] = 60.0
+    """Most requests of one process."""
+
+    timeout_seconds: Annotated[float, Range(above=0, at_most=3600)] = 60.0
+    """Longest wait for an answer."""
+
+    most_attempts: Annotated[int, Range(at_least=1, at_most=20)] = 5
+    """How often a request is sent again after an answer that says to, or none; waits double from one second on."""
+
+    dollars_per_million_input: Annotated[float, Range(at_least=0, at_most=1e6)] = 0.0
+    """Price of a million tokens that the captioner reads, for the estimate."""
+
+    dollars_per_million_output: Annotated[float, Range(at_least=0, at_most=1e6)] = 0.0
+    """Price of a million tokens that it writes."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+        needed = {"given": "file", "endpoint": "model", "qwen": "model"}.get(self.by)
+        if needed is not None and getattr(self, needed) is None:
+            raise ValueError(f"captions by {self.by} need captions.{needed}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CurationConfig:
     """Everything that decides what becomes of raw videos."""
 
@@ -341,6 +393,9 @@ class CurationConfig:
 
     masks: MasksConfig = MasksConfig()
     """Which pixels are a face's."""
+
+    captions: CaptionsConfig = CaptionsConfig()
+    """What is said."""
 
     balance: BalanceConfig = BalanceConfig()
     """What the data set is made of."""

@@ -46,7 +46,7 @@ class SelfieSegmenter:
                 + f"; get it with: npm pack {_PACKAGE} && tar xf mediapipe-selfie_segmentation-*.tgz, and name it "
                 f"with masks.model=package/{NETWORK_NAME}. Or take masks.by=box."
             )
-        litert: Any = import_optional("ai_edge_litert.interpreter", extra="curate")
+        litert: Any = import_optional("ai_edge_litert.interpreter", extra="segment")
         try:
             self._network = litert.Interpreter(model_content=file.read_bytes(), num_threads=1)
             self._network.allocate_tensors()

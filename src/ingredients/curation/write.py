@@ -88,8 +88,10 @@ def _people(folder: Path, store: SourceStore, clip: ClipState) -> Iterator[Perso
         if name := (masks.get("person_masks") or {number: None})[number]:
             person_masks = folder / "masks" / f"{clip.clip_id}-{number}-person.png"
             _place(store.clips / name, person_masks)
+        phrases = clip.measured.get("captions", {}).get("phrases", [])
         yield PersonTrack(
             person_id=track.get("person_id"),
+            phrase=phrases[number] if number < len(phrases) else None,
             boxes=tuple(None if box is None else tuple(box) for box in track["boxes"]),
             landmarks=tuple(
                 None if points is None else tuple(tuple(point) for point in points) for points in track["landmarks"]

@@ -80,7 +80,14 @@ def read_example(record: ClipRecord, config: ReadingConfig, *, detector: FaceDet
         landmarks=np.stack(landmarks, axis=1),
         person_ids=tuple(person.person_id for person in record.people),
         references=tuple(_read_photos(person, detector) for person in record.people),
+        phrases=_phrases(record),
     )
+
+
+def _phrases(record: ClipRecord) -> tuple[str | None, ...]:
+    """What the caption calls each person; empty where it calls nobody anything."""
+    phrases = tuple(person.phrase for person in record.people)
+    return phrases if any(phrase is not None for phrase in phrases) else ()
 
 
 def _choose_frames(record: ClipRecord, bucket: Bucket, config: ReadingConfig) -> slice:

@@ -21,8 +21,8 @@ MOST_PIXELS_A_CLIP = 2**31
 """Largest F * H * W, about 1000 frames of 1920x1080: the masks of a clip are read at once."""
 
 _CLIP_FIELDS = {"file_name", "clip_id", "fps", "num_frames", "height", "width", "caption", "people"}
-_PERSON_FIELDS = {"person_id", "boxes", "landmarks", "face_masks", "person_masks", "references"}
-_OPTIONAL_PERSON_FIELDS = {"person_id", "person_masks", "references"}
+_PERSON_FIELDS = {"person_id", "boxes", "landmarks", "face_masks", "person_masks", "references", "phrase"}
+_OPTIONAL_PERSON_FIELDS = {"person_id", "person_masks", "references", "phrase"}
 
 _ESCAPED = frozenset("\b\f\n\r\t")
 """What JSON makes of `\\b`, `\\f` and so on, as in `videos\\fog.mp4`."""
@@ -64,6 +64,11 @@ def parse_record(values: Any, path_of: Callable[[str], Path]) -> ClipRecord:
             "pixels; cut it into shorter clips"
         )
     for index, person in enumerate(record.people):
+        if person.phrase is not None and (not person.phrase or person.phrase not in record.caption):
+            raise ValueError(
+                f"the phrase {reprlib.repr(person.phrase)} of person {index} does not stand in the caption; write it "
+                "as it stands there, or leave it out"
+            )
         if {len(person.boxes), len(person.landmarks)} != {record.num_frames}:
             raise ValueError(
                 f"person {index} has {len(person.boxes)} boxes and {len(person.landmarks)} sets of landmarks for "
@@ -104,6 +109,7 @@ def record_to_json(
                 "face_masks": name_of(person.face_masks),
                 "person_masks": None if person.person_masks is None else name_of(person.person_masks),
                 "references": [name_of(photo) for photo in person.references],
+                **({} if person.phrase is None else {"phrase": person.phrase}),
             }
             for person in record.people
         ],
@@ -125,6 +131,7 @@ def _parse_person(path_of: Callable[[str], Path], values: Any) -> PersonTrack:
         references=tuple(
             _file(path_of, photo, "a reference") for photo in _list(values.get("references", []), "references")
         ),
+        phrase=None if values.get("phrase") is None else _text(values["phrase"], "phrase"),
     )
 
 

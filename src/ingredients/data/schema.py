@@ -34,6 +34,10 @@ class PersonTrack:
     references: tuple[Path, ...] = ()
     """Photos of the person beside the clip's own frames."""
 
+    phrase: str | None = None
+    """The words of the caption that stand for the person, as they stand in it, such as "the person on the left"; None
+    where there are none, or nobody knows."""
+
     @property
     def frames_with_face(self) -> tuple[int, ...]:
         """Frames in which the face was found."""

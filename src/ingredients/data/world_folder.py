@@ -20,6 +20,7 @@ from ingredients.data.schema import ClipRecord, PersonTrack
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import write_video
 from ingredients.world import Identity, Split, render_portrait, render_scene, sample_scene
+from ingredients.world.captions import phrase_of
 from ingredients.world.scenes import VISIBLE, Scene, face_states
 from ingredients.world.styles import TOGETHER, SceneStyle
 
@@ -91,7 +92,9 @@ def write_world_folder(
                 for number, photo_seed in enumerate(photo_seeds[index].tolist()):
                     photos.append(folder / "references" / f"{clip_id}-{index}-{number}.png")
                     write_picture(photos[-1], render_portrait(identity, photo_seed, size=2 * height).image)
-                people.append(_write_track(folder, clip_id, scene, index, person_id(identity), tuple(photos)))
+                phrase = phrase_of(scene.caption, spec.roles[index]) if spec.roles else None
+                track = _write_track(folder, clip_id, scene, index, person_id(identity), tuple(photos))
+                people.append(dataclasses.replace(track, phrase=phrase))
             records.append(
                 ClipRecord(
                     clip_id=clip_id,

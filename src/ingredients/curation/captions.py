@@ -1,0 +1,242 @@
+"""What is said of a clip: who does what by place, never what somebody looks like (the paper, 4.1).
+
+Photos say who people are; a caption that says it, too, takes the work from them. So what a captioner says of looks is
+taken out (`curation/looks.py`); where something is left, the plain sentence of what was measured stands in, and the
+clip says so. Words such as "the person on the left" are bound to the tracks that they stand for.
+
+Legend: F frames, H/W pixels.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import UserInputError
+from ingredients.core.json_yaml import NotPlainError, read_json_lines
+from ingredients.curation.config import CaptionsConfig, CurationConfig
+from ingredients.curation.cut import spread
+from ingredients.curation.looks import named_looks, without_looks
+from ingredients.curation.step import Clip, ClipStep, Measured, Rejection
+
+PROMPT = (
+    "These pictures are frames of one short video, in order. Say in one or two plain sentences what happens: who does "
+    "what, with which expression, where, and in which light. Tell people apart by their place alone: the person on "
+    "the left, the person on the right, the person in the middle. Never say what anybody looks like: no hair, beard, "
+    "skin, age, sex, build, clothes, hats or glasses. Do not begin with 'The video'."
+)
+
+_PLACES: Mapping[int, tuple[str, ...]] = {
+    1: ("",),
+    2: ("on the left", "on the right"),
+    3: ("on the left", "in the middle", "on the right"),
+}
+_COUNTS = ("Nobody", "One person", "Two people", "Three people", "Four people", "Five people", "Six people")
+_SOMEBODY = r"(?:the |a )?(?:other )?(?:person|one|individual|figure|character),? (?:who is )?(?:standing |sitting )?"
+_PHRASES: Mapping[str, str] = {
+    "left": rf"{_SOMEBODY}(?:on|at|to) the (?:far )?left(?: side)?|the left(?:most)? (?:person|one)",
+    "right": rf"{_SOMEBODY}(?:on|at|to) the (?:far )?right(?: side)?|the right(?:most)? (?:person|one)",
+    "middle": rf"{_SOMEBODY}in the (?:middle|cent(?:er|re))|the middle (?:person|one)",
+}
+
+
+class Captioner(Protocol):
+    """Writes a sentence about pictures."""
+
+    def caption(self, pictures: Sequence[UInt8Array], prompt: str) -> str:
+        """What happens in pictures (H, W, 3) of one clip, in order.
+
+        Raises:
+            CaptionError: if it cannot be had now; nothing is kept then, and the next run asks again.
+        """
+        ...
+
+
+class Captions(ClipStep):
+    """Says what happens in a clip."""
+
+    name, cost, title = "captions", "network", "Writing captions"
+    needs = ("cut", "people")
+    measured_by = (
+        "captions.by",
+        "captions.file",
+        "captions.model",
+        "captions.base_url",
+        "captions.num_pictures",
+        "captions.longest_side",
+        "captions.max_tokens",
+    )
+
+    def __init__(self, config: CurationConfig) -> None:
+        super().__init__(config)
+        if config.captions.by == "given":  # other captions in the same file are other captions
+            digest = hashlib.sha256(json.dumps(self.given, sort_keys=True).encode()).hexdigest()
+            self.version = int(digest[:12], 16)  # type: ignore[misc]
+
+    @functools.cached_property
+    def given(self) -> Mapping[str, str]:
+        """Captions by clip."""
+        return read_captions(Path(str(self.config.captions.file)))
+
+    @functools.cached_property
+    def captioner(self) -> Captioner:
+        """Made when the first clip comes."""
+        return open_captioner(self.config.captions)
+
+    def measure(self, clip: Clip) -> Measured:
+        """The caption, what it calls each person, and what a captioner had said of looks."""
+        num_people = int(clip.results["people"]["num_people"])
+        plain = describe_measured(num_people)
+        config = self.config.captions
+        if config.by == "template":
+            said = plain
+        elif config.by == "given":
+            if clip.clip_id not in self.given:
+                raise UserInputError(f"The captions of {config.file} have none for the clip {clip.clip_id}.")
+            said = self.given[clip.clip_id]
+        else:
+            chosen = spread(range(len(clip.frames)), config.num_pictures)
+            said = self.captioner.caption([_scaled(clip.frames[each], config.longest_side) for each in chosen], PROMPT)
+        return clean(said, plain=plain, num_people=num_people)
+
+    def decide(self, measured: Measured) -> Rejection | None:
+        """Leaves out clips of which nothing is said."""
+        return None if measured["caption"] else self.rejection("no caption")
+
+
+def describe_measured(num_people: int) -> str:
+    """A sentence of what was measured: how many people there are, and where."""
+    who = _COUNTS[num_people] if num_people < len(_COUNTS) else f"{num_people} people"
+    places = _PLACES.get(num_people, ())
+    verb = "is" if num_people < 2 else "are"
+    if len(places) < 2:
+        return f"{who} {verb} in the picture."
+    phrases = [f"the person {place}" for place in places]
+    return f"{who} {verb} in the picture: {', '.join(phrases[:-1])} and {phrases[-1]}."
+
+
+def clean(said: str, *, plain: str, num_people: int) -> dict[str, Any]:
+    """A caption without looks.
+
+    Args:
+        said: by whomever.
+        plain: the sentence that stands in where looks cannot be taken out.
+        num_people: people with tracks, from left to right.
+
+    Returns:
+        `caption`; `phrases`, for each person the words that stand for it, or None; `looks`, the words of looks that
+        were said; `is_rewritten`; `is_replaced`.
+    """
+    said = " ".join(said.split())
+    caption = without_looks(said) if named_looks(said) else said
+    is_replaced = bool(named_looks(caption))
+    if is_replaced:
+        caption = plain
+    return {
+        "caption": caption,
+        "phrases": bind_phrases(caption, num_people),
+        "looks": sorted(set(named_looks(said))),
+        "is_rewritten": caption != said and not is_replaced,
+        "is_replaced": is_replaced,
+    }
+
+
+def bind_phrases(caption: str, num_people: int) -> list[str | None]:
+    """What a caption calls each person, from left to right; None where it does not say, or may mean several."""
+    places = {2: ("left", "right"), 3: ("left", "middle", "right")}.get(num_people)
+    if places is None:
+        alone = re.search(r"\b(?:one|a|the) person\b", caption, re.IGNORECASE) if num_people == 1 else None
+        return [alone.group()] if alone else [None] * num_people
+    found = {place: re.search(rf"\b(?:{pattern})\b", caption, re.IGNORECASE) for place, pattern in _PHRASES.items()}
+    matches = [found[place] for place in places]
+    return [None if match is None else match.group() for match in matches]
+
+
+def read_captions(path: Path) -> dict[str, str]:
+    """Captions by clip from JSON lines of `clip_id` and `caption`.
+
+    Raises:
+        UserInputError: if the file cannot be read, or a line is something else.
+    """
+    captions: dict[str, str] = {}
+    fields = ("clip_id", "caption")
+    for number, values in read_json_lines(path, remedy="name another one with captions.file=FILE"):
+        fits = isinstance(values, Mapping) and all(isinstance(values.get(each), str) for each in fields)
+        if isinstance(values, NotPlainError) or not fits:
+            raise UserInputError(
+                f"Line {number} of the captions {path} is no object with the texts clip_id and caption; correct it."
+            )
+        captions[values["clip_id"]] = values["caption"]
+    return captions
+
+
+@functools.lru_cache(maxsize=1)
+def open_captioner(config: CaptionsConfig) -> Captioner:
+    """Makes what writes captions.
+
+    Raises:
+        UserInputError: if its model is not there.
+        MissingDependencyError: if its library is not installed.
+    """
+    if config.by == "endpoint":
+        from ingredients.curation.caption_endpoint import EndpointCaptioner
+
+        return EndpointCaptioner(config)
+    from ingredients.curation.qwen import load_qwen
+
+    return load_qwen(Path(str(config.model)), max_tokens=config.max_tokens)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionCost:
+    """What captions will cost, by estimate."""
+
+    num_requests: int
+    """One a clip."""
+
+    input_tokens: int
+    """Read."""
+
+    output_tokens: int
+    """Written, at most."""
+
+    dollars: float
+    """By the prices of the settings."""
+
+    minutes: float
+    """At the rate of the settings, for one process."""
+
+
+_PIXELS_A_TOKEN = 28 * 28  # of Qwen2-VL: patches of 14 pixels, four of which make a token
+_LETTERS_A_TOKEN = 4
+
+
+def estimate_cost(num_clips: int, config: CaptionsConfig) -> CaptionCost:
+    """What captions by a server will cost at most: pictures of 3:2 in Qwen2-VL's tokens, and the longest answers."""
+    pixels = config.longest_side * config.longest_side * 2 // 3
+    tokens = config.num_pictures * (pixels // _PIXELS_A_TOKEN) + len(PROMPT) // _LETTERS_A_TOKEN
+    read, written = num_clips * tokens, num_clips * config.max_tokens
+    dollars = (read * config.dollars_per_million_input + written * config.dollars_per_million_output) / 1e6
+    return CaptionCost(
+        num_requests=num_clips,
+        input_tokens=read,
+        output_tokens=written,
+        dollars=dollars,
+        minutes=num_clips / config.requests_a_minute,
+    )
+
+
+def _scaled(picture: UInt8Array, longest_side: int) -> UInt8Array:
+    import numpy as np
+    from PIL import Image
+
+    scale = longest_side / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    height, width = (max(round(side * scale), 1) for side in picture.shape[:2])
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
