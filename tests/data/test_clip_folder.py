@@ -410,8 +410,8 @@ def test_drawn_clips_say_which_words_are_whose(tmp_path: Path) -> None:
     records = write_world_folder(
         tmp_path, [3, 120], num_references=1, style=EACH_OWN, num_frames=5, height=48, width=72
     )
-    assert read_clip_folder(tmp_path) == records
     phrases = [person.phrase for record in records for person in record.people]
+    assert [person.phrase for record in read_clip_folder(tmp_path) for person in record.people] == phrases
     assert any(phrases)
     config = ReadingConfig(buckets=(Bucket(num_frames=5, height=48, width=72),))
     for record in records:

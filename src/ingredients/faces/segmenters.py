@@ -164,6 +164,7 @@ def small_sam_config() -> SamConfig:
             global_attn_indexes=[1, 3],
             mlp_dim=128,
             num_pos_feats=width // 2,
+            scale=1.0,  # SAM's own; the class would take half the width, waves too short to say where a box lies
         ).to_dict(),
         prompt_encoder_config=SamPromptEncoderConfig(
             hidden_size=width, image_size=side, patch_size=patch, mask_input_channels=4
