@@ -58,8 +58,13 @@ class SegmenterStage(WholeStepStage):
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """All of the network but what no box reaches, and the waves of positions, which are drawn once."""
-        unused = ("prompt_encoder.mask_embed", "prompt_encoder.point_embed.0", "prompt_encoder.point_embed.1")
-        unused += ("shared_image_embedding", "prompt_encoder.shared_embedding")
+        unused = (
+            "prompt_encoder.mask_embed",
+            "prompt_encoder.point_embed.0",
+            "prompt_encoder.point_embed.1",
+            "shared_image_embedding",
+            "prompt_encoder.shared_embedding",
+        )
         return [
             ParameterGroup(
                 parameters={
