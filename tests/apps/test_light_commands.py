@@ -29,8 +29,8 @@ LIGHT = (
             "", "generate", "serve", "keys add", "keys list", "keys remove",
             "faces", "info", "models", "download", "evaluate", "compare", "reproduce", "doctor",
             "benchmark write", "benchmark make", "benchmark check", "benchmark run", "data check", "data show",
-            "data pack", "data encode", "train align", "train route", "train export", "world portrait", "world scene",
-            "world clips", "world words", "world train", "world calibrate",
+            "curate", "curate show", "curate replay", "data pack", "data encode", "train align",
+            "train route", "train export", "world portrait", "world scene", "world clips", "world words", "world train", "world calibrate",
         )
     ),
     ["--version"],

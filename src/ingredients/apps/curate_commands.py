@@ -3,16 +3,22 @@
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ingredients.apps.terminal import IngredientsGroup, say, show, with_examples
+from ingredients.apps.output_options import Overwrite
+from ingredients.apps.sampling_options import finite
+from ingredients.apps.terminal import IngredientsGroup, say, show, show_json, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingredients.curation.config import CurationConfig
     from ingredients.curation.engine import Curated
+    from ingredients.curation.sources import Source
 
 _RUN = "run"
 
@@ -25,6 +31,11 @@ class _CurateGroup(IngredientsGroup):
         if not args or args[0] not in self.commands or args[0] == _RUN:
             args = [_RUN, *args]
         return list(super().parse_args(ctx, args))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Finds the command; that of videos is called as its group is."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return "" if name == _RUN else name, command, rest
 
 
 app = typer.Typer(
@@ -47,6 +58,9 @@ _SETTING = "="
         "ingredients curate holiday.mp4 --output my-clips",
         "ingredients curate raw/ more.csv --output my-clips --workers 2",
         "ingredients curate raw/ --output my-clips --config strict.yaml quality.min_motion=0.01",
+        "ingredients curate raw/ --dry-run --workers 8",
+        "ingredients curate show holiday.mp4 --time 12",
+        "ingredients curate replay my-clips holiday-1a2b3c4d-00012000 people",
     ),
 )
 def curate(
@@ -57,8 +71,9 @@ def curate(
         ),
     ],
     output: Annotated[
-        Path, typer.Option(parser=parse_path, metavar="FOLDER", help="Data set; made, or gone on with.")
-    ],
+        Path | None,
+        typer.Option(parser=parse_path, metavar="FOLDER", help="Data set; made, or gone on with. Needed but to try."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(parser=parse_path, metavar="FILE.yaml", help="Settings that differ; KEY=VALUE comes after it."),
@@ -66,6 +81,21 @@ def curate(
     workers: Annotated[
         int, typer.Option(min=0, max=1024, help="Processes, with a video at a time each; 0 does it all in this one.")
     ] = 0,
+    min_people: Annotated[
+        int | None,
+        typer.Option(min=0, help="Fewest people of a clip: people.min_people. 0 looks for none."),
+    ] = None,
+    max_people: Annotated[int | None, typer.Option(min=1, help="Most people of a clip: people.max_people.")] = None,
+    faces: Annotated[
+        Literal["drawn", "dlib", "antelopev2"] | None,
+        typer.Option(help="Who finds faces: people.faces. drawn for films of the drawn world."),
+    ] = None,
+    masks: Annotated[
+        Literal["box", "selfie", "sam", "sam2"] | None, typer.Option(help="What cuts faces out: masks.by.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would take, from a sample; nothing is written.")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Also print the line of each clip that the log has.")
     ] = False,
@@ -81,9 +111,22 @@ def curate(
     from ingredients.curation.write import write_data_set
 
     paths, settings = _split(raws)
+    for name, value in (
+        ("people.min_people", min_people),
+        ("people.max_people", max_people),
+        ("people.faces", faces),
+        ("masks.by", masks),
+    ):
+        settings += [] if value is None else [f"{name}={value}"]
     settings_of = load_config(CurationConfig, config, overrides=settings)
-    check_output_folder(output, "a curated data set")
+    if output is not None:
+        check_output_folder(output, "a curated data set")
+    elif not dry_run:
+        raise UserInputError("There is no folder for the data set; name one with --output, or try with --dry-run.")
     sources = find_sources(paths)
+    if dry_run or output is None:
+        show(_estimated(sources, settings_of, workers))
+        return
     from ingredients.apps.curation_progress import CurationProgress
 
     with claimed_folder(output, "a curated data set"), CurationProgress(output / LOG_NAME, verbose=verbose) as watcher:
@@ -93,6 +136,86 @@ def curate(
         write_card(output, curated, command=_command(raws, config))
     say(_summary(curated))
     show(output)
+
+
+@app.command(
+    "show",
+    help=with_examples(
+        "Explains one clip on one page of HTML: what each step measured and says, the signals around it, its frames.",
+        "ingredients curate show film.mp4 --time 12",
+        "ingredients curate show film.mp4 --time 75.5 --output clip.html --config strict.yaml",
+    ),
+)
+def show_clip(
+    video: Annotated[Path, typer.Argument(parser=parse_path, metavar="VIDEO", help="Raw video.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings of curation that differ.")
+    ] = None,
+    time: Annotated[
+        float, typer.Option(callback=finite, min=0, help="Second of the video that the clip shows.")
+    ] = 0.0,
+    config: Annotated[
+        Path | None, typer.Option(parser=parse_path, metavar="FILE.yaml", help="Settings that differ.")
+    ] = None,
+    output: Annotated[Path, typer.Option(parser=parse_path, metavar="FILE.html", help="Page to write.")] = Path(
+        "clip.html"
+    ),
+    overwrite: Overwrite = False,
+) -> None:
+    """Explains one clip."""
+    from ingredients.core.config import load_config
+    from ingredients.core.files import check_output_path, write_text
+    from ingredients.curation.config import CurationConfig
+    from ingredients.curation.explain import explain_clip
+
+    settings_of = load_config(CurationConfig, config, overrides=settings or ())
+    check_output_path(output, overwrite=overwrite)
+    write_text(output, explain_clip(video, time, settings_of))
+    show(output)
+
+
+@app.command(
+    "replay",
+    help=with_examples(
+        "Takes one step again with one clip, on what the steps before it saved, and says what it measures and "
+        "decides. Nothing is kept.",
+        "ingredients curate replay my-clips film-1a2b3c4d-00012000 people",
+    ),
+)
+def replay(
+    folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="DATASET", help="Curated data set.")],
+    clip_id: Annotated[str, typer.Argument(metavar="CLIP", help="Name of the clip, as in clips.jsonl.")],
+    step: Annotated[str, typer.Argument(metavar="STEP", help="Step, such as cut, text, people or masks.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings that differ from the data set's.")
+    ] = None,
+) -> None:
+    """Takes one step again."""
+    from ingredients.core.config import load_config
+    from ingredients.curation.config import CurationConfig
+    from ingredients.curation.replay import replay_step
+
+    config = load_config(CurationConfig, folder / "curation.yaml", overrides=settings or ())
+    outcome = replay_step(folder, clip_id, step, config)
+    show_json({"measured": dict(outcome.measured), "saved": outcome.saved})
+    say("keep" if outcome.rejection is None else f"left out: {outcome.rejection.sentence}")
+
+
+def _estimated(sources: "Sequence[Source]", config: "CurationConfig", workers: int) -> str:
+    from ingredients.core.progress import duration_in_words
+    from ingredients.curation.estimate import estimate
+
+    found = estimate(sources, config, num_workers=workers)
+    processes = f"{workers} processes" if workers > 1 else "one process"
+    lines = [
+        f"{found.num_videos} of {len(sources)} videos can be used, {duration_in_words(found.film_seconds)} of film",
+        f"about {found.num_clips} clips, {found.num_bytes / 1e6:.0f} MB on the disk",
+        f"about {duration_in_words(found.work_seconds)} with {processes}, {found.decoding_share:.0%} of it to decode",
+    ]
+    if found.dollars:
+        lines.append(f"about {found.dollars:.2f} US dollars for captions")
+    lines.append(f"(from {found.sampled_seconds:.0f} seconds of film that were tried)")
+    return "\n".join(lines)
 
 
 def _command(raws: list[str], config: Path | None) -> str:

@@ -279,10 +279,7 @@ def _survey_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
         num_clips += len(each.state.clips)
         num_rejected += sum(clip.rejection is not None for clip in each.state.clips)
         watcher.step("videos", done, len(numbers), note())
-        if each.state.rejection is not None:
-            watcher.clip(
-                f"{each.source.path}: left out at {each.state.rejection.step}: {each.state.rejection.sentence}"
-            )
+        _log_source(each, watcher)
         for clip in each.state.clips:
             _log(clip, watcher)
 

@@ -116,6 +116,7 @@ def measure_signals(
     scorer: Scorer | None = None,
     shot_network: Callable[[], ShotNetwork] | None = None,
     num_threads: int = 0,
+    most_seconds: float | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Signals:
     """Decodes a source once.
@@ -127,6 +128,7 @@ def measure_signals(
         scorer: change of content; PySceneDetect's without one.
         shot_network: makes what scores shots, if anything does.
         num_threads: of the decoder; 0 takes as many as there are cores.
+        most_seconds: where to stop; None goes to the end.
         progress: told now and then how many seconds of the source are done.
 
     Raises:
@@ -138,6 +140,8 @@ def measure_signals(
     frames = iterate_frames(path, has_motion=config.motion == "codec", num_threads=num_threads)
     try:
         for frame in frames:
+            if most_seconds is not None and frame.time >= most_seconds:
+                break
             small = measuring.add(frame)
             if network is not None:
                 network.add(small)

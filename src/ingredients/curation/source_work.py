@@ -64,6 +64,9 @@ class SourceTask:
     num_threads: int
     """Threads that decoding may use; 0 takes as many as there are cores."""
 
+    most_seconds: float | None = None
+    """Where to stop in the source, to try settings on its beginning; None goes to its end."""
+
     clip_ids: tuple[str, ...] = ()
     """For `annotate`: the clips that are left, in order."""
 
@@ -276,7 +279,8 @@ def open_clip(task: SourceTask, clip_id: str) -> tuple[Clip, SourceStore, list[C
 
 def source_signals(task: SourceTask, store: SourceStore, report: Report) -> Signals | Rejection:
     """The signals of a source, from the store or from decoding it."""
-    path = store.folder / f"signals-{signals_key(task.config)}.npz"
+    until = "" if task.most_seconds is None else f"-{task.most_seconds:g}"
+    path = store.folder / f"signals-{signals_key(task.config)}{until}.npz"
     signals = load_signals(path)
     if signals is not None:
         report(SIGNALS, float(signals.times[-1]))
@@ -295,6 +299,7 @@ def source_signals(task: SourceTask, store: SourceStore, report: Report) -> Sign
             bar_brightness=task.config.quality.bar_brightness,
             shot_network=_shot_network(task.config),
             num_threads=task.num_threads,
+            most_seconds=task.most_seconds,
             progress=progress,
         )
     except UserInputError as error:

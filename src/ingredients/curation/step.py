@@ -169,6 +169,11 @@ class ClipStep(abc.ABC):
     def __init__(self, config: CurationConfig) -> None:
         self.config = config
 
+    @property
+    def price(self) -> float:
+        """What somebody else's service takes for a clip, in US dollars."""
+        return 0.0
+
     @abc.abstractmethod
     def measure(self, clip: Clip) -> Measured:
         """Measures a clip: plain values; files go into `clip.folder`, and their names into the values.

@@ -1,0 +1,100 @@
+"""`ingredients curate`: a data set, a try, one clip explained, one step again; and mistakes in one sentence."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ingredients.apps.cli import app
+from tests.curation.films import SETTINGS, shot, write_film
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of two shots."""
+    return write_film(tmp_path_factory.mktemp("films") / "holiday.mp4", [shot(0), shot(1, 70)])
+
+
+@pytest.fixture(scope="module")
+def data_set(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is made of it."""
+    output = tmp_path_factory.mktemp("made") / "clips"
+    result = curate(str(film), "--output", str(output), "--verbose")
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 clips of 1 videos are kept" in result.output
+    assert ": kept" in result.output
+    return output
+
+
+def curate(*arguments: str) -> Result:
+    settings = [] if arguments[0] in ("show", "replay", "--help") else SETTINGS
+    return CliRunner().invoke(app, ["curate", *arguments, *settings])
+
+
+def test_a_folder_has_the_data_set_the_tables_the_log_and_the_card(data_set: Path) -> None:
+    names = {path.name for path in data_set.iterdir()}
+    assert names >= {"metadata.jsonl", "videos", "clips.jsonl", "sources.jsonl", "provenance.jsonl", "card.html"}
+    assert names >= {"card.md", "curation.log", "curation.yaml"}
+    log = (data_set / "curation.log").read_text().splitlines()
+    assert [line.rpartition(": ")[2] for line in log] == ["kept", "kept"]
+    assert "holiday.mp4" in (data_set / "card.md").read_text()
+
+
+def test_a_try_writes_nothing(film: Path, tmp_path: Path) -> None:
+    before = sorted(film.parent.iterdir())
+    result = curate(str(film), "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 videos can be used, 5 seconds of film" in result.output
+    assert "about 2 clips" in result.output
+    assert sorted(film.parent.iterdir()) == before
+
+
+def test_one_clip_is_explained_on_one_page(film: Path, tmp_path: Path) -> None:
+    page = tmp_path / "clip.html"
+    arguments = ["show", str(film), "--time", "3.5", "--output", str(page), *SETTINGS]
+    assert curate(*arguments).exit_code == 0
+    text = page.read_text()
+    assert "from 3.00 to 4.92 s" in text
+    assert "is kept" in text
+    assert text.count("data:image/jpeg") == 5
+    assert curate(*arguments).exit_code == 2
+    rejected = curate(*arguments, "quality.min_motion=9", "--overwrite")
+    assert rejected.exit_code == 0
+    assert "too little motion" in page.read_text()
+    late = curate("show", str(film), "--time", "99", "--output", str(tmp_path / "b.html"), *SETTINGS)
+    assert late.exit_code == 2
+    assert "ends after 5.4 seconds" in late.output
+
+
+def test_a_step_is_taken_again_on_what_was_saved(data_set: Path) -> None:
+    [name, _] = [json.loads(line)["clip_id"] for line in (data_set / "clips.jsonl").read_text().splitlines()]
+    before = {path: path.read_bytes() for path in data_set.rglob("*") if path.is_file()}
+    result = CliRunner().invoke(app, ["curate", "replay", str(data_set), name, "text", "quality.max_text_share=0"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout.splitlines()[0])
+    assert found["measured"] == found["saved"]
+    assert {path: path.read_bytes() for path in data_set.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.mp4", "--output", "clips"], "nowhere.mp4 does not exist"),
+        (["--output", "clips"], "Usage: ingredients curate [OPTIONS]"),
+        (["films"], "--output"),
+        (["films", "--output", "clips", "quality.min_sharp=1"], "min_sharp"),
+        (["films", "--output", "clips", "shots.min_seconds=20"], "max_seconds"),
+        (["films", "--output", "films"], "holds something already"),
+        (["replay", "films", "x", "text"], "curation.yaml"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    arguments: list[str], said: str, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films").symlink_to(film.parent)
+    result = CliRunner().invoke(app, ["curate", *arguments])
+    assert result.exit_code == 2, result.output
+    assert said in " ".join(result.output.split())
+    assert not (tmp_path / "clips").exists()
