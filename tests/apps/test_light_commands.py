@@ -30,7 +30,8 @@ LIGHT = (
             "faces", "info", "models", "download", "evaluate", "compare", "reproduce", "doctor",
             "benchmark write", "benchmark make", "benchmark check", "benchmark run", "data check", "data show",
             "curate", "curate show", "curate replay", "data pack", "data encode", "train align",
-            "train route", "train export", "world portrait", "world scene", "world clips", "world words", "world train", "world calibrate",
+            "train route", "train export", "world portrait", "world scene",
+            "world clips", "world words", "world train", "world calibrate",
         )
     ),
     ["--version"],
