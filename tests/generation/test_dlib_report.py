@@ -6,13 +6,19 @@ import skimage.data
 from PIL import Image
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceReader
-from ingredients.generation.people_report import MAX_FRAMES, PersonReport, report_distances
+from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.judges import load_dlib_judge
+from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE
+from ingredients.generation.people_report import MAX_FRAMES, PersonReport, judge_people, reports_of
+
+
+def report_distances(*arguments) -> list[PersonReport]:
+    return reports_of(judge_people(*arguments))
 
 
 @pytest.fixture(scope="module")
-def reader() -> DlibFaceReader:
-    return DlibFaceReader()
+def reader() -> Judge:
+    return load_dlib_judge()
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +48,7 @@ def is_same_person(report: PersonReport) -> bool:
     return report.distance is not None and report.distance < SAME_PERSON_DISTANCE
 
 
-def test_each_person_is_matched_to_the_own_face(
-    reader: DlibFaceReader, astronaut: UInt8Array, stranger: UInt8Array
-) -> None:
+def test_each_person_is_matched_to_the_own_face(reader: Judge, astronaut: UInt8Array, stranger: UInt8Array) -> None:
     frames = np.stack([side_by_side(stranger, astronaut)] * 3)
     photos = {"ana": [astronaut, astronaut], "ben": [stranger]}
     faces = {name: [reader.detector.detect(photo)[0] for photo in given] for name, given in photos.items()}
@@ -58,7 +62,7 @@ def test_each_person_is_matched_to_the_own_face(
     assert swapped == [ben, ana]
 
 
-def test_who_is_not_there_is_not_found(reader: DlibFaceReader, astronaut: UInt8Array, stranger: UInt8Array) -> None:
+def test_who_is_not_there_is_not_found(reader: Judge, astronaut: UInt8Array, stranger: UInt8Array) -> None:
     photos = {"ana": [astronaut], "ben": [stranger]}
     faces = {name: [reader.detector.detect(photo)[0] for photo in given] for name, given in photos.items()}
     ana, ben = report_distances(reader, np.stack([side_by_side(astronaut)] * 2), photos, faces)
@@ -69,7 +73,7 @@ def test_who_is_not_there_is_not_found(reader: DlibFaceReader, astronaut: UInt8A
     assert [person.distance for person in nobody] == [None, None]
 
 
-def test_another_person_is_further_away(reader: DlibFaceReader, astronaut: UInt8Array, stranger: UInt8Array) -> None:
+def test_another_person_is_further_away(reader: Judge, astronaut: UInt8Array, stranger: UInt8Array) -> None:
     faces = {"ana": [reader.detector.detect(astronaut)[0]]}
     frames = np.stack([side_by_side(stranger)] * 2)
     (ana,) = report_distances(reader, frames, {"ana": [astronaut]}, faces)
@@ -77,7 +81,7 @@ def test_another_person_is_further_away(reader: DlibFaceReader, astronaut: UInt8
     assert ana.distance > SAME_PERSON_DISTANCE
 
 
-def test_long_videos_are_looked_at_in_part(reader: DlibFaceReader, astronaut: UInt8Array) -> None:
+def test_long_videos_are_looked_at_in_part(reader: Judge, astronaut: UInt8Array) -> None:
     frames = np.stack([side_by_side(astronaut)] * (MAX_FRAMES + 5))
     (ana,) = report_distances(reader, frames, {"ana": [astronaut]}, {"ana": [reader.detector.detect(astronaut)[0]]})
     assert ana.frames_found == MAX_FRAMES

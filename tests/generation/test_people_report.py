@@ -5,7 +5,7 @@ from ingredients.core.errors import NoFaceError
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import SimilarityScale, average_faces
 from ingredients.evaluation.judge import Judge
-from ingredients.generation.people_report import PersonReport, report_people
+from ingredients.generation.people_report import PersonReport, judge_people, reports_of
 from tests.evaluation.stand_ins import (
     COLOURS,
     ColourPatchDetector,
@@ -13,6 +13,10 @@ from tests.evaluation.stand_ins import (
     make_face,
     make_frames,
 )
+
+
+def report_people(*arguments) -> list[PersonReport]:
+    return reports_of(judge_people(*arguments))
 
 
 @pytest.fixture

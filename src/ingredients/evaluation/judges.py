@@ -173,6 +173,15 @@ def load_model_judge(model_folder: str | Path, *, detector: FaceDetector | None 
     )
 
 
+def load_dlib_judge() -> Judge:
+    """Dlib as a judge, which compares by distance within its own limit.
+
+    Raises:
+        MissingDependencyError: without dlib or its models.
+    """
+    return Judge(detector=DlibFaceDetector(), recogniser=DlibFaceRecogniser(), measure="distance", limit=_LIMITS[DLIB])
+
+
 def load_uncalibrated_judge(model_folder: str | Path, *, detector: FaceDetector | None = None) -> Judge:
     """As `load_model_judge`, without the scale: for `calibrate_judge` to find it.
 

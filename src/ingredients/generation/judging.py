@@ -326,6 +326,19 @@ class Judgement:
                 return face, face.frames.index(person.best_frame)
         return None
 
+    def best_crops(self, frames: UInt8Array) -> list[UInt8Array | None]:
+        """The face of each person's best frame, cut out of the video (F, H, W, 3); None for who is not in it."""
+        crops: list[UInt8Array | None] = []
+        for person in self.people:
+            best = self.best_face(person)
+            if best is None:
+                crops.append(None)
+            else:
+                face, at = best
+                frame = frames[self.frame_numbers[face.frames[at]]]
+                crops.append(crop_ffhq(frame, face.landmarks[at], size=_SHEET_CROP))
+        return crops
+
     def sheet(self, frames: Mapping[int, UInt8Array], *, title: str) -> UInt8Array:
         """People beside their best frames, a timeline, and marked frames.
 
@@ -557,12 +570,27 @@ def read_frames(path: Path, judgement: Judgement, indices: Iterable[int]) -> dic
 
 
 def judge_frames(
-    frames: UInt8Array, judge: Judge, asked: Sequence[AskedPerson], *, fps: float, ordered: bool = False
+    frames: UInt8Array,
+    judge: Judge,
+    asked: Sequence[AskedPerson],
+    *,
+    fps: float,
+    ordered: bool = False,
+    most_looks: int | None = None,
 ) -> Judgement:
-    """Judges a video in memory (F, H, W, 3), which has no cuts; otherwise as `judge_video`."""
+    """Judges a video in memory (F, H, W, 3), which has no cuts.
+
+    Args:
+        frames: of the video.
+        judge: who looks.
+        asked: for whom.
+        fps: frames a second.
+        ordered: whether they should stand in this order from left to right.
+        most_looks: frames that are looked at, spread evenly; None: all.
+    """
     watcher = _Watcher(judge, asked, ordered=ordered, finds_cuts=False)
-    for index, frame in enumerate(frames):
-        watcher.watch(frame, number=index, seconds=index / fps)
+    for index in evenly_spread(len(frames), most_looks or len(frames)):
+        watcher.watch(frames[index], number=index, seconds=index / fps)
     return watcher.judgement(seconds=len(frames) / fps)
 
 

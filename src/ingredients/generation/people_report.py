@@ -5,7 +5,7 @@ gives a distance of descriptors on its own scale: photos of one person lie withi
 further apart. dlib's recogniser conditions no model, and nothing was calibrated on clips, so this is no normalised
 similarity.
 
-Legend: F frames, H/W pixels, R photos of one person, T tracks, N people, D descriptor.
+Legend: F frames, H/W pixels.
 """
 
 import dataclasses
@@ -13,20 +13,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import numpy as np
-from scipy.optimize import linear_sum_assignment
-
-from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import MissingDependencyError
 from ingredients.core.protocols import Face
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.judges import JUDGE_FOLDER, load_model_judge
-from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceReader
+from ingredients.evaluation.judges import JUDGE_FOLDER, load_dlib_judge, load_model_judge
+from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE
 from ingredients.faces.drawn_face_stack import load_judge_detector
-from ingredients.faces.face_choice import without_flat
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
-from ingredients.faces.tracking import track_faces
+from ingredients.generation.judging import AskedPerson, Judgement, judge_frames
+from ingredients.generation.request import FPS
 
 JudgeName: TypeAlias = Literal["model", "dlib"]
 
@@ -73,11 +70,22 @@ class PersonReport:
         return f"another person (distance {self.distance:.2f}, not below dlib's {SAME_PERSON_DISTANCE})"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PeopleFindings:
+    """What was found out about the people of a video."""
+
+    people: tuple[PersonReport, ...]
+    """How each person fared."""
+
+    judgement: Judgement | None
+    """The whole of what the judge saw, of those whom it knows; None if nobody looked."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleCheck:
     """Looks for people in videos."""
 
-    judge: Judge | DlibFaceReader | None
+    judge: Judge | None
     """Who looks; None: nobody can."""
 
     @property
@@ -85,9 +93,9 @@ class PeopleCheck:
         """Who looks, for reports."""
         if self.judge is None:
             return None
-        return "model" if isinstance(self.judge, Judge) else "dlib"
+        return "dlib" if self.judge.measure == "distance" else "model"
 
-    def __call__(self, frames: UInt8Array, identities: ExtractedIdentities) -> tuple[PersonReport, ...]:
+    def __call__(self, frames: UInt8Array, identities: ExtractedIdentities) -> PeopleFindings:
         """Says how each person fared, in the order of `identities`.
 
         Args:
@@ -95,15 +103,27 @@ class PeopleCheck:
             identities: the people and what was seen in their photos.
         """
         seen = dict(zip(identities.names, identities.photos, strict=True))
-        photos = {name: [photo.image for photo in of_person] for name, of_person in seen.items()}
-        faces = {name: [photo.face for photo in of_person] for name, of_person in seen.items()}
-        if isinstance(self.judge, Judge):
-            known = {name: of_person for name, of_person in photos.items() if name not in identities.photographed}
-            reports = {report.name: report for report in report_people(self.judge, frames, known, faces)}
-            return tuple(reports.get(name) or PersonReport(name=name, is_photographed=True) for name in photos)
-        if self.judge is not None:
-            return tuple(report_distances(self.judge, frames, photos, faces))
-        return tuple(PersonReport(name=name) for name in photos)
+        is_drawn_only = self.judge_name == "model"
+        known = {name: of for name, of in seen.items() if not (is_drawn_only and name in identities.photographed)}
+        if self.judge is None or not known:
+            return PeopleFindings(
+                people=tuple(
+                    PersonReport(name=name, is_photographed=self.judge is not None and name not in known)
+                    for name in seen
+                ),
+                judgement=None,
+            )
+        judgement = judge_people(
+            self.judge,
+            frames,
+            {name: [photo.image for photo in of_person] for name, of_person in known.items()},
+            {name: [photo.face for photo in of_person] for name, of_person in known.items()},
+        )
+        reports = {report.name: report for report in reports_of(judgement)}
+        return PeopleFindings(
+            people=tuple(reports.get(name) or PersonReport(name=name, is_photographed=True) for name in seen),
+            judgement=judgement,
+        )
 
 
 def load_people_check(folder: Path, face_encoder: FaceStack) -> PeopleCheck:
@@ -117,87 +137,56 @@ def load_people_check(folder: Path, face_encoder: FaceStack) -> PeopleCheck:
         return PeopleCheck(judge=load_model_judge(folder, detector=detector))
     if face_encoder.reads_photographs:
         try:
-            return PeopleCheck(judge=DlibFaceReader())
+            return PeopleCheck(judge=load_dlib_judge())
         except MissingDependencyError:
             pass
     return PeopleCheck(judge=None)
 
 
-def report_people(
+def judge_people(
     judge: Judge,
     frames: UInt8Array,
     photos: Mapping[str, Sequence[UInt8Array]],
     faces: Mapping[str, Sequence[Face]] | None = None,
-) -> list[PersonReport]:
-    """Matches the faces of a video to people, one to one, by the model's judge.
+) -> Judgement:
+    """Looks for people in a video that was made of them; dlib looks at some of its frames only.
 
     Args:
-        judge: with its scale.
+        judge: with its scale, if it has one.
         frames: (F, H, W, 3) RGB.
-        photos: photos (H, W, 3) by name, one or several each.
+        photos: photos (H, W, 3) by name, one or several each, of at least one person.
         faces: the person's face in each of them; None has the judge choose.
 
     Raises:
         PhotoError: as `Judge.find_person`.
     """
-    if not photos:
-        return []
-    references = [
-        judge.embed_person(of_person, None if faces is None else faces[name], name=name)
-        for name, of_person in photos.items()
-    ]
-    one_photo_each = all(len(of_person) == 1 for of_person in photos.values())
-    assessment = judge.assess(frames, references, scale=judge.one_photo_scale if one_photo_each else judge.scale)
-    return [
-        PersonReport(name=name, found=person.found, similarity=person.similarity, frames_found=person.frames_found)
-        for name, person in zip(photos, assessment.people, strict=True)
-    ]
+    asked = []
+    for name, of_person in photos.items():
+        chosen = None if faces is None else list(faces[name])
+        if chosen is None:
+            chosen = [judge.find_person(photo, label=f"a photo of {name}") for photo in of_person]
+        reference = judge.embed_person(of_person, chosen, name=name)
+        asked.append(AskedPerson(name=name, photos=tuple(of_person), faces=tuple(chosen), reference=reference))
+    most_looks = MAX_FRAMES if judge.measure == "distance" else None
+    return judge_frames(frames, judge, asked, fps=FPS, most_looks=most_looks)
 
 
-def report_distances(
-    reader: DlibFaceReader,
-    frames: UInt8Array,
-    photos: Mapping[str, Sequence[UInt8Array]],
-    faces: Mapping[str, Sequence[Face]],
-) -> list[PersonReport]:
-    """Matches the faces of a video to people, one to one, so that the sum of their distances by dlib is smallest.
-
-    Args:
-        reader: dlib's networks.
-        frames: (F, H, W, 3) RGB.
-        photos: photos (H, W, 3) by name, one or several each.
-        faces: the person's face in each of them.
-    """
-    references = np.stack(
-        [_describe(reader, of_person, faces[name]).mean(axis=0) for name, of_person in photos.items()]
-    )
-    seen = frames[np.unique(np.linspace(0, len(frames) - 1, num=min(len(frames), MAX_FRAMES)).round().astype(int))]
-    tracks = track_faces([without_flat(frame, reader.detector.detect(frame)) for frame in seen])
-    distances = np.array(
-        [_mean_distances(_describe(reader, seen[track.frame_indices], track.faces), references) for track in tracks]
-    ).reshape(len(tracks), len(references))  # (T, N), also where there is no track
-    rows, columns = linear_sum_assignment(distances)
-    track_of = dict(zip(columns.tolist(), rows.tolist(), strict=True))
-    return [
-        PersonReport(
-            name=name,
-            found=index in track_of,
-            distance=float(distances[track_of[index], index]) if index in track_of else None,
-            frames_found=len(tracks[track_of[index]].faces) if index in track_of else 0,
+def reports_of(judgement: Judgement) -> list[PersonReport]:
+    """How each person of a video without cuts fared, by the face that was matched to them."""
+    reports = []
+    for person in judgement.people:
+        found, distance, similarity = person.likeness is not None, None, None
+        if judgement.measure == "distance":
+            distance = None if person.likeness is None else 1 - person.likeness
+        else:
+            similarity = 0.0 if person.likeness is None else judgement.scale.normalise(person.likeness)
+        reports.append(
+            PersonReport(
+                name=person.name,
+                found=found,
+                similarity=similarity,
+                distance=distance,
+                frames_found=person.frames_matched,
+            )
         )
-        for index, name in enumerate(photos)
-    ]
-
-
-def _describe(
-    reader: DlibFaceReader, images: Sequence[UInt8Array] | UInt8Array, faces: Sequence[Face]
-) -> Float32Array:
-    """Descriptors (faces, D) of one face of each image."""
-    crops = [reader.recogniser.align(image, face.landmarks) for image, face in zip(images, faces, strict=True)]
-    return np.asarray(reader.recogniser.embed(np.stack(crops)).numpy(), dtype=np.float32)
-
-
-def _mean_distances(descriptors: Float32Array, references: Float32Array) -> Float32Array:
-    """Distance of a track's descriptors (frames, D) to each reference (N, D), averaged over frames: (N,)."""
-    distances = np.linalg.norm(descriptors[:, None] - references[None], axis=-1)
-    return np.asarray(distances.mean(axis=0), dtype=np.float32)
+    return reports

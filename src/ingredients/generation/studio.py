@@ -22,6 +22,7 @@ from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
 from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.generation.judging import Judgement
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
@@ -68,6 +69,9 @@ class StudioResult:
     people: tuple[PersonReport, ...]
     """How each person was kept, in the order of the request."""
 
+    judgement: Judgement | None
+    """All that the judge saw; None if nobody looked."""
+
     judge: JudgeName | None
     """Who looked for them in the video; None if nobody could."""
 
@@ -94,6 +98,20 @@ class StudioResult:
         return majority(
             self.routing_maps[-1, self.routing_maps.shape[1] // 2 :], num_identities=len(self.identities.names)
         )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Who is doubled, blended or a stranger, a sentence each."""
+        return () if self.judgement is None else tuple(self.judgement.remarks)
+
+    def best_faces(self) -> dict[str, UInt8Array]:
+        """The face of each person's best frame, by name; who is not in the video is not in it either."""
+        if self.judgement is None:
+            return {}
+        crops = self.judgement.best_crops(self.frames)
+        return {
+            person.name: crop for person, crop in zip(self.judgement.people, crops, strict=True) if crop is not None
+        }
 
     def contact_sheet(self, *, with_prompt: bool = True) -> UInt8Array:
         """The photos and the frames side by side, with what was said of each person."""
@@ -263,12 +281,13 @@ class Studio:
                 frames, routing_maps = self._denoise(
                     request, identities, on_step, is_cancelled, with_previews=with_previews, stop=stop
                 )
-                people = self.people_check(frames, identities)
+                findings = self.people_check(frames, identities)
         return StudioResult(
             frames=frames,
             routing_maps=routing_maps,
             token_frames=tuple(self.pipeline.geometry.token_frames(len(frames))),
-            people=people,
+            people=findings.people,
+            judgement=findings.judgement,
             judge=self.people_check.judge_name,
             identities=identities,
             provenance=Provenance(
