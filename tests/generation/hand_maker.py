@@ -18,6 +18,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.warnings_told import Notice
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.page_help import FaceNotes, PhotoNotes
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
 from ingredients.media.provenance import Provenance
@@ -55,6 +56,10 @@ class HandVideo:
     judge: str | None = "model"
     seconds: float = 0.25
     notices: Sequence[str] = ("A word is not known.",)
+    remarks: Sequence[str] = ("A stranger: face 3 is nobody of those asked for.",)
+
+    def best_faces(self) -> dict[str, UInt8Array]:
+        return {person.name: self.frames[0, :16, :16] for person in self.people}
 
     def contact_sheet(self, *, with_prompt: bool = True) -> UInt8Array:
         return np.concatenate(self.frames, axis=1)
@@ -74,6 +79,32 @@ class HandMaker:
         self._seconds_a_step = seconds_a_step
         if not waits:
             self.go_on.set()
+
+    def look_at_photo(self, photo: UInt8Array, *, label: str) -> PhotoNotes:
+        """A face for each 100 pixels of width; what is mostly blue is a photograph."""
+        number = photo.shape[1] // 100
+        is_photograph = bool(photo[..., 2].mean() > 1.5 * photo[..., 0].mean())
+        refusal = f"{label} looks like a photograph." if is_photograph else None
+        return PhotoNotes(
+            faces=tuple(
+                FaceNotes(
+                    number=index + 1,
+                    box=(index / number, 0.0, (index + 1) / number, 1.0),
+                    crop=np.ascontiguousarray(photo[:64, 100 * index : 100 * index + 64]),
+                    notes=("The face is small.",) if number > 1 else (),
+                )
+                for index in range(number)
+            ),
+            is_photograph=is_photograph,
+            refusal=refusal if number else f"No face was found in {label}.",
+            can_be_drawn=is_photograph,
+        )
+
+    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
+        return ["The text encoder does not know 'yodel'."] if "yodel" in prompt else []
+
+    def needed_bytes(self, request: StudioRequest, *, num_people: int) -> int:
+        return 100_000_000 * num_people
 
     def make(
         self,

@@ -66,7 +66,10 @@ def test_a_job_becomes_a_video_and_its_pictures(store: JobStore, worker: Worker,
     worker.start()
     done = ended(store, job)
     assert done.outcome is not None
-    assert (done.state, done.outcome.files) == ("completed", (VIDEO, CONTACT_SHEET, ROUTING_MAP))
+    assert (done.state, done.outcome.files) == (
+        "completed",
+        (VIDEO, CONTACT_SHEET, ROUTING_MAP, "best-0.png", "best-1.png"),
+    )
     assert (done.outcome.num_frames, done.outcome.height, done.outcome.width) == (9, 64, 96)
     assert [(person.name, person.similarity) for person in done.outcome.people] == [("ana", 0.9124), ("ben", 0.9124)]
     assert done.outcome.notices == ("A word is not known.",)

@@ -25,6 +25,12 @@ ENDED: frozenset[JobState] = frozenset({"completed", "failed", "cancelled"})
 VIDEO, CONTACT_SHEET, ROUTING_MAP = "video.mp4", "contact_sheet.png", "routing_map.png"
 """Files of a video that was made, in the folder of its job."""
 
+
+def best_face_file(number: int) -> str:
+    """Name of the picture of a person's best frame, the people counted from 0; there is none of who is not seen."""
+    return f"best-{number}.png"
+
+
 PREVIEW, PREVIEW_ROUTING = "preview.png", "preview_routing.png"
 """Files of a video that is being made: the frames so far side by side, and the same below the people's colours."""
 
@@ -144,6 +150,9 @@ class JobOutcome:
 
     notices: tuple[str, ...] = ()
     """Doubts about photos, words that the model does not know, sizes that it was not made for."""
+
+    remarks: tuple[str, ...] = ()
+    """Who is doubled, blended or a stranger in the video, a sentence each."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,21 +9,28 @@ import math
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
 import torch
 
 from ingredients.core.arrays import Int64Array, UInt8Array
-from ingredients.core.errors import ModelFolderError, PhotoError
+from ingredients.core.errors import MissingDependencyError, ModelFolderError, PhotoError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.core.protocols import Face
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
 from ingredients.data.latents import decode_pictures
+from ingredients.faces.alignment import crop_ffhq
+from ingredients.faces.dlib_faces import DlibFaceDetector
+from ingredients.faces.face_choice import from_left, without_flat
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.faces.photo_quality import find_doubts, measure_photo
+from ingredients.faces.picture_kind import PictureKind, doubts_about, explain_photograph
 from ingredients.generation.judging import Judgement
 from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.page_help import FaceNotes, PhotoNotes
 from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
@@ -39,18 +46,22 @@ from ingredients.generation.takes import (
 )
 from ingredients.media.provenance import Provenance
 from ingredients.model_folders.places import find_model
-from ingredients.pipelines.execution.memory_estimate import VideoDemand
+from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs
+from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights
 from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
 from ingredients.pipelines.latent_colours import LatentColours
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
-from ingredients.pipelines.prompts import PromptWarning
+from ingredients.pipelines.prompts import PromptWarning, note_on_number, notes_on_prompt
 from ingredients.pipelines.video_shape import ShapeWarning, VideoShape
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
 from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import majority, routing_map_sheet
+
+_CROP_SIDE = 160
+"""Pixels of a face that a page shows."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -146,6 +157,7 @@ class Studio:
         self.notices = notices  # what was told while it was loaded
         self._busy = threading.Lock()
         self._latent_colours: LatentColours | None = None  # fitted when a preview is first asked for
+        self._weights: ModelWeights | None = None  # counted when somebody asks what a video needs
 
     @classmethod
     def load(
@@ -209,6 +221,95 @@ class Studio:
             reads_photographs=self.pipeline.face_encoder.reads_photographs,
             has_judge=self.people_check.judge is not None,
         )
+
+    def look_at_photo(self, photo: UInt8Array, *, label: str) -> PhotoNotes:
+        """Finds the faces of a photo (H, W, 3), and says what makes them doubtful.
+
+        Args:
+            photo: RGB.
+            label: what sentences call it.
+        """
+        stack = self.pipeline.face_encoder
+        assert stack is not None
+        with torch.inference_mode():
+            faces = from_left(without_flat(photo, stack.detector.detect(photo)))
+            looks = [
+                None if stack.picture_kind is None else stack.picture_kind.look(photo, face.landmarks)
+                for face in faces
+            ]
+        is_photograph = any(look is not None and look.kind is PictureKind.PHOTOGRAPH for look in looks)
+        drawable: list[Face] = []
+        if stack.picture_kind is not None and (is_photograph or not faces):
+            with contextlib.suppress(MissingDependencyError):
+                drawable = from_left(DlibFaceDetector().detect(photo))
+        if drawable:  # dlib counts the faces that can be drawn
+            faces, looks, is_photograph = drawable, [None] * len(drawable), True
+        refusal = None
+        if is_photograph:
+            refusal = explain_photograph(label)
+        elif not faces:
+            refusal = f"No face was found in {label}. {stack.facial_extractor().no_face_remedy}"
+        height, width = photo.shape[:2]
+        sharpness_size = stack.photo_limits.sharpness_size
+        return PhotoNotes(
+            faces=tuple(
+                FaceNotes(
+                    number=number,
+                    box=(
+                        float(face.box[0] / width),
+                        float(face.box[1] / height),
+                        float(face.box[2] / width),
+                        float(face.box[3] / height),
+                    ),
+                    crop=crop_ffhq(photo, face.landmarks, size=_CROP_SIDE),
+                    notes=tuple(
+                        doubt.reason
+                        for doubt in (
+                            *(() if look is None else doubts_about(look)),
+                            *find_doubts(
+                                measure_photo(photo, face, sharpness_size=sharpness_size), stack.photo_limits
+                            ),
+                        )
+                    )
+                    if not is_photograph
+                    else (),
+                )
+                for number, (face, look) in enumerate(zip(faces, looks, strict=True), start=1)
+            ),
+            is_photograph=is_photograph,
+            refusal=refusal,
+            can_be_drawn=bool(drawable),
+        )
+
+    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
+        """What of a sentence the model will not follow, and whether it speaks of another number of people.
+
+        Args:
+            prompt: the sentence.
+            names: of the people.
+        """
+        tokenizer = self.pipeline.tokenizer
+        notes = notes_on_prompt(tokenizer, prompt, self.pipeline.transformer.config.max_text_seq_length)
+        number = note_on_number(tokenizer, prompt, len(names), names) if names else None
+        return notes if number is None else [*notes, number]
+
+    def needed_bytes(self, request: StudioRequest, *, num_people: int) -> int:
+        """Memory that a video needs at its busiest, weights and all, as far as can be told.
+
+        Args:
+            request: what is to be made; its people do not matter.
+            num_people: how many there are.
+        """
+        demand = VideoDemand(
+            height=request.height,
+            width=request.width,
+            num_frames=request.num_frames,
+            num_people=max(1, num_people),
+            sampling=request.sampling,
+        )
+        if self._weights is None:
+            self._weights = folder_weights(self.folder, self.pipeline.transformer.dtype)
+        return estimate_needs(self._weights, demand)[self.pipeline.execution.memory.mode]
 
     def check_shape(self, request: StudioRequest, *, notice: Notice | None = None) -> VideoShape:
         """The shape of the video that a request is for.

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,11 +29,13 @@ from ingredients.generation.jobs import (
     Job,
     JobOutcome,
     PersonOutcome,
+    best_face_file,
     explain_error,
     private_folders,
     server_error,
 )
 from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.page_help import PageHelp
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
 from ingredients.generation.result_files import MadeVideo, write_result
@@ -86,6 +88,13 @@ class JudgedVideo(MadeVideo, Protocol):
         """Who looked for them."""
 
     @property
+    def remarks(self) -> Sequence[str]:
+        """Who is doubled, blended or a stranger, a sentence each."""
+
+    def best_faces(self) -> Mapping[str, UInt8Array]:
+        """The face of each person's best frame, by name."""
+
+    @property
     def seconds(self) -> float:
         """Time that it took."""
 
@@ -94,8 +103,8 @@ class JudgedVideo(MadeVideo, Protocol):
         """Doubts about photos, words that the model does not know, sizes that it was not made for."""
 
 
-class Maker(Protocol):
-    """What makes videos; `Studio` is one."""
+class Maker(PageHelp, Protocol):
+    """What makes videos, and answers what a page asks of the model; `Studio` is one."""
 
     @property
     def facts(self) -> ModelFacts:
@@ -271,6 +280,12 @@ class Worker:
             fps=settings.fps,
             scale=settings.scale,
         )
+        best = result.best_faces()
+        files = [name for name in (VIDEO, CONTACT_SHEET, ROUTING_MAP) if (folder / name).is_file()]
+        for number, person in enumerate(settings.people):
+            if person.name in best:
+                files.append(best_face_file(number))
+                write_picture(folder / files[-1], best[person.name])
         num_frames, height, width, _ = result.frames.shape
         outcome = JobOutcome(
             num_frames=num_frames,
@@ -288,8 +303,9 @@ class Worker:
                 )
                 for person in result.people
             ),
-            files=tuple(name for name in (VIDEO, CONTACT_SHEET, ROUTING_MAP) if (folder / name).is_file()),
+            files=tuple(files),
             notices=tuple(result.notices),
+            remarks=tuple(result.remarks),
         )
         self._store.complete(job.id, self.name, outcome)
 

@@ -155,7 +155,15 @@ def cut_text(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_lengt
 def warn_about_number(
     tokenizer: PreTrainedTokenizerBase, prompt: str, num_people: int, names: Collection[str] = ()
 ) -> None:
-    """Warns with `PromptWarning` where the prompt speaks of more or fewer people than are given, or of no number.
+    """Warns with `PromptWarning` of what `note_on_number` says."""
+    if (note := note_on_number(tokenizer, prompt, num_people, names)) is not None:
+        warnings.warn(note, PromptWarning, stacklevel=2)
+
+
+def note_on_number(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, num_people: int, names: Collection[str] = ()
+) -> str | None:
+    """Says where the prompt speaks of more or fewer people than are given, or of no number; None where all is well.
 
     The prompt decides how many people there are in a video; the photos only say who they are. A number that the text
     encoder does not know would not help, and is not asked for.
@@ -168,11 +176,11 @@ def warn_about_number(
     """
     count = count_people(prompt)
     if count == num_people:
-        return
+        return None
     given = "1 person" if num_people == 1 else f"{num_people} people"
     if count is None:
         if says_who(prompt, num_people, names) or not _knows_number(tokenizer, num_people):
-            return
+            return None
         message = f"The prompt does not say how many people there are, and there are photos of {given}"
     else:
         message = f"The prompt speaks of {'1 person' if count == 1 else f'{count} people'}, with photos of {given}"
@@ -183,7 +191,7 @@ def warn_about_number(
     else:
         message += f", so some of the {num_people} may be missing" if num_people > 1 else ", so others may appear"
         message += "" if opening is None else f"; begin it with {opening}"
-    warnings.warn(f"{message}.", PromptWarning, stacklevel=2)
+    return f"{message}."
 
 
 def _opening(num_people: int) -> str:
@@ -198,21 +206,25 @@ def _knows_number(tokenizer: PreTrainedTokenizerBase, num_people: int) -> bool:
 
 
 def warn_about_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> None:
-    """Warns with `PromptWarning` of what the text encoder will not read: unknown words, and an end that is cut."""
+    """Warns with `PromptWarning` of what the text encoder will not read."""
+    for note in notes_on_prompt(tokenizer, prompt, max_sequence_length):
+        warnings.warn(note, PromptWarning, stacklevel=2)
+
+
+def notes_on_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> list[str]:
+    """What the text encoder will not read, a sentence each: unknown words, and an end that is cut."""
+    notes = []
     if unknown := unknown_words(tokenizer, prompt):
-        warnings.warn(
+        notes.append(
             f"The text encoder does not know {', '.join(map(repr, unknown))}, so the video will not follow "
-            f"{'it' if len(unknown) == 1 else 'them'}.",
-            PromptWarning,
-            stacklevel=2,
+            f"{'it' if len(unknown) == 1 else 'them'}."
         )
     if cut := cut_text(tokenizer, prompt, max_sequence_length):
-        warnings.warn(
+        notes.append(
             f"The prompt is longer than the {max_sequence_length} tokens that the text encoder reads, so this was "
-            f"cut: {cut!r}.",
-            PromptWarning,
-            stacklevel=2,
+            f"cut: {cut!r}."
         )
+    return notes
 
 
 def encode_prompts(

@@ -74,7 +74,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         maker = maker or HandMaker()
         worker = Worker(store, lambda: maker, name="worker")
         client = TestClient(
-            create_app(store, **options), base_url="http://127.0.0.1:8080", raise_server_exceptions=False
+            create_app(store, page_help=lambda: maker, **options),
+            base_url="http://127.0.0.1:8080",
+            raise_server_exceptions=False,
         )
         worker.start()
         while store.facts() is None:

@@ -19,6 +19,7 @@ from ingredients.apps.server.examples import request_body
 from ingredients.apps.server.guard import Guard
 from ingredients.apps.server.keys import KeyRing
 from ingredients.apps.server.metrics import CONTENT_TYPE, Metrics
+from ingredients.apps.server.page_routes import PageRoutes
 from ingredients.apps.server.requests import check_settings, fit, plan_job, read_json_body, read_request
 from ingredients.apps.server.schemas import (
     VARIANT_FILES,
@@ -36,8 +37,9 @@ from ingredients.apps.server.schemas import (
 from ingredients.apps.server.settings import RateLimiter, RequestLimits, ServerDefaults
 from ingredients.core.version import VERSION
 from ingredients.generation.job_store import JobStore, NewPerson
-from ingredients.generation.jobs import JOB_STATES, PREVIEW, PREVIEW_ROUTING, Job, JobState
+from ingredients.generation.jobs import JOB_STATES, PREVIEW, PREVIEW_ROUTING, Job, JobState, best_face_file
 from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.page_help import PageHelp
 
 STATIC = Path(__file__).parent / "static"
 
@@ -80,6 +82,7 @@ def create_app(
     defaults: ServerDefaults | None = None,
     keys: KeyRing | None = None,
     state: ServerState | None = None,
+    page_help: Callable[[], PageHelp | None] = lambda: None,
     any_host: bool = False,
     allowed_origins: Sequence[str] = (),
 ) -> FastAPI:
@@ -91,6 +94,7 @@ def create_app(
         defaults: for what requests leave out.
         keys: that callers must have; None: everybody who reaches the server may do everything.
         state: of the server.
+        page_help: whoever answers the page's questions about the model, once it is loaded.
         any_host: as `Guard` takes it, like the argument after it.
         allowed_origins: pages of other servers that may ask.
     """
@@ -113,7 +117,16 @@ def create_app(
     add_error_handlers(app, store)
     if keys is not None:
         app.openapi = functools.partial(_openapi_with_keys, app)  # type: ignore[method-assign]
-    app.include_router(service.router())
+    router = service.router()
+    PageRoutes(
+        store,
+        owner=service.owner,
+        facts=service.facts,
+        limits=limits or RequestLimits(),
+        defaults=defaults or ServerDefaults(),
+        page_help=page_help,
+    ).add_to(router)
+    app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard, metrics=metrics, any_host=any_host, allowed_origins=allowed_origins)
     return app
@@ -206,6 +219,7 @@ class _Service:
             },
         )
         add("/v1/videos/{video_id}/photos/{number}", self.photo, methods=["GET"], response_class=_StoredFile)
+        add("/v1/videos/{video_id}/faces/{number}", self.best_face, methods=["GET"], response_class=_StoredFile)
         add(
             "/v1/videos/{video_id}/events",
             self.events,
@@ -222,7 +236,7 @@ class _Service:
 
     # Who asks
 
-    def _owner(self, authorization: str | None) -> str:
+    def owner(self, authorization: str | None) -> str:
         """Whose key it is; nobody's, where the server has no keys."""
         if self._keys is None:
             return ""
@@ -238,7 +252,8 @@ class _Service:
             )
         return owner
 
-    def _facts(self) -> ModelFacts:
+    def facts(self) -> ModelFacts:
+        """The model, once it is loaded."""
         facts = self._store.facts()
         if facts is None:
             raise ApiError(
@@ -265,7 +280,7 @@ class _Service:
     # Videos
 
     async def _add(self, request: Request, owner: str, request_key: str | None) -> Job:
-        facts = self._facts()
+        facts = self.facts()
         self._rate.take(owner)
         self._store.check_room(owner)
         try:
@@ -290,7 +305,7 @@ class _Service:
         ] = None,
     ) -> VideoRecord:
         """Asks for a video, and returns at once; look at the record, or listen to its events, until it is done."""
-        return self._record(await self._add(request, self._owner(authorization), idempotency_key))
+        return self._record(await self._add(request, self.owner(authorization), idempotency_key))
 
     async def create_and_wait(
         self,
@@ -298,7 +313,7 @@ class _Service:
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
     ) -> Response:
         """Asks for a video, and returns it when it is done; whoever hangs up cancels it."""
-        job: Job | None = await self._add(request, self._owner(authorization), None)
+        job: Job | None = await self._add(request, self.owner(authorization), None)
         assert job is not None
         job_id = job.id
         while not job.has_ended:
@@ -327,7 +342,7 @@ class _Service:
         status: Annotated[list[JobState] | None, Query(description="Those that are listed; by default all.")] = None,
     ) -> VideoList:
         """The videos of the caller, a page at a time."""
-        owner = self._owner(authorization)
+        owner = self.owner(authorization)
         if after is not None:
             self._job(after, owner)
         page = self._store.page(
@@ -345,13 +360,13 @@ class _Service:
         self, video_id: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> VideoRecord:
         """A video, however far it is."""
-        return self._record(self._job(video_id, self._owner(authorization)))
+        return self._record(self._job(video_id, self.owner(authorization)))
 
     def delete(
         self, video_id: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> VideoDeleted:
         """Cancels a video if it is not done, and removes it, its photos and its files."""
-        owner = self._owner(authorization)
+        owner = self.owner(authorization)
         self._store.remove(self._job(video_id, owner).id, owner=owner)
         return VideoDeleted(id=video_id)
 
@@ -359,7 +374,7 @@ class _Service:
         self, video_id: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> VideoRecord:
         """Cancels a video, and keeps its record; nothing changes where it has ended."""
-        owner = self._owner(authorization)
+        owner = self.owner(authorization)
         job = self._store.cancel(self._job(video_id, owner).id, owner=owner)
         return self._record(job or self._job(video_id, owner))
 
@@ -370,8 +385,8 @@ class _Service:
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
     ) -> VideoRecord:
         """Asks for another video of the same people: with another seed, or another sentence."""
-        owner = self._owner(authorization)
-        facts = self._facts()
+        owner = self.owner(authorization)
+        facts = self.facts()
         self._rate.take(owner)
         self._store.check_room(owner)
         job = self._job(video_id, owner)
@@ -409,7 +424,7 @@ class _Service:
         variant: Annotated[Variant, Query(description="Which of the files.")] = "video",
     ) -> Response:
         """The video, its contact sheet or its routing map; previews while it is being made."""
-        job = self._job(video_id, self._owner(authorization))
+        job = self._job(video_id, self.owner(authorization))
         if variant in _PREVIEWS:
             try:
                 content = (self._store.folder_of(job.id) / _PREVIEWS[variant]).read_bytes()
@@ -433,13 +448,26 @@ class _Service:
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
     ) -> Response:
         """A photo that the video was asked for with, counted from 0 over all people in their order."""
-        job = self._job(video_id, self._owner(authorization))
+        job = self._job(video_id, self.owner(authorization))
         files = [photo.file for person in job.settings.people for photo in person.photos]
         if not 0 <= number < len(files):
             raise ApiError(404, "not_found", f"This video has {len(files)} photos, counted from 0.")
         return _StoredFile(
             self._store.folder_of(job.id) / files[number], headers={"Cache-Control": "private, max-age=3600"}
         )
+
+    def best_face(
+        self,
+        video_id: str,
+        number: int,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> Response:
+        """The face of a person, counted from 0, in the frame of the video in which it is most alike."""
+        job = self._job(video_id, self.owner(authorization))
+        name = best_face_file(number)
+        if job.outcome is None or name not in job.outcome.files:
+            raise ApiError(404, "not_found", "Nobody of that number is seen in this video.")
+        return _StoredFile(self._store.folder_of(job.id) / name, headers={"Cache-Control": "private, max-age=3600"})
 
     def _file(self, job: Job, variant: Variant) -> Response:
         path = self._store.folder_of(job.id) / VARIANT_FILES[variant]
@@ -454,7 +482,7 @@ class _Service:
         self, video_id: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> Response:
         """The record of a video each time that it changes, as server-sent events named `video`; `end` is the last."""
-        owner = self._owner(authorization)
+        owner = self.owner(authorization)
         self._job(video_id, owner)
         return StreamingResponse(
             self._stream(video_id, owner),
@@ -487,7 +515,7 @@ class _Service:
 
     def models(self, authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> ModelList:
         """The model that makes the videos, and what holds where a request says nothing."""
-        self._owner(authorization)
+        self.owner(authorization)
         facts = self._store.facts()
         if facts is None:
             return ModelList(data=[])
@@ -507,7 +535,7 @@ class _Service:
 
     def show_metrics(self, authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> Response:
         """Numbers for Prometheus."""
-        self._owner(authorization)
+        self.owner(authorization)
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
     def docs(self) -> Response:

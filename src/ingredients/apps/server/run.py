@@ -75,10 +75,16 @@ def run_server(
             if again:
                 _LOG.info("%d videos that were being made are in the queue again", again)
             server: _Server
+            loaded: list[Maker] = []
+
+            def load_once() -> Maker:
+                loaded.append(load())
+                return loaded[0]
+
             worker: Worker | WorkerProcesses
             if num_workers == 1:
                 name = f"worker-{uuid.uuid4().hex}"
-                worker = Worker(store, load, name=name, on_failure=lambda: server.stop())
+                worker = Worker(store, load_once, name=name, on_failure=lambda: server.stop())
             else:
                 worker = WorkerProcesses(store, load, number=num_workers, on_failure=lambda: server.stop())
             app = create_app(
@@ -89,6 +95,7 @@ def run_server(
                 state=ServerState(
                     is_stopping=lambda: server.should_exit, has_failed=lambda: worker.failure is not None
                 ),
+                page_help=lambda: loaded[0] if loaded else None,
                 any_host=ring is not None,
                 allowed_origins=allowed_origins,
             )

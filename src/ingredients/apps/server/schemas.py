@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ingredients.core.config import field_docstrings
 from ingredients.core.ranges import declared_range
-from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, Job, JobState
+from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, Job, JobState, best_face_file
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.request import FPS
 from ingredients.model_folders.sampling_settings import SamplingSettings
@@ -118,6 +118,7 @@ class PersonRecord(BaseModel):
     ] = None
     distance: Annotated[float | None, Field(description="Below 0.6 it is one person; by dlib.")] = None
     verdict: Annotated[str | None, Field(description="The same in words.")] = None
+    has_best_face: Annotated[bool, Field(description="Whether /faces/{number} shows the best frame's face.")] = False
 
 
 class VideoRecord(BaseModel):
@@ -148,8 +149,60 @@ class VideoRecord(BaseModel):
     judge: Annotated[str | None, Field(description="Who looked for the people in the video.")]
     seconds_taken: float | None
     notices: Annotated[list[str], Field(description="Doubts about photos, words and sizes.")]
+    remarks: Annotated[list[str], Field(description="Who is doubled, blended or a stranger in the video.")]
     variants: Annotated[list[Variant], Field(description="What /content has by now.")]
     error: ErrorRecord | None
+
+
+class FaceRecord(BaseModel):
+    """A face of a photo."""
+
+    number: Annotated[int, Field(description="From 1, from left to right, as `faces` of a request counts.")]
+    box: Annotated[list[float], Field(description="Left, top, right, bottom, as parts of width and height.")]
+    crop: Annotated[str, Field(description="The face, as a data URL.")]
+    notes: Annotated[list[str], Field(description="What makes it doubtful.")]
+
+
+class FaceList(BaseModel):
+    """What is seen in a photo."""
+
+    faces: list[FaceRecord]
+    is_photograph: Annotated[bool, Field(description="Whether it is one, and the model knows drawn people only.")]
+    refusal: Annotated[str | None, Field(description="Why the model takes nobody of it.")]
+    can_be_drawn: Annotated[bool, Field(description="Whether /v1/drawings can draw its people.")]
+
+
+class DrawingRecord(BaseModel):
+    """The person of a photograph, drawn."""
+
+    photo: Annotated[str, Field(description="The person cut out of the photograph, as a data URL.")]
+    drawing: Annotated[str, Field(description="The drawing, as a data URL of a PNG.")]
+    description: Annotated[str, Field(description="What is drawn, in words.")]
+    features: Annotated[dict[str, str], Field(description="The drawing's features.")]
+    choices: Annotated[dict[str, list[str]], Field(description="What each of them can be set to.")]
+
+
+class EstimateFields(BaseModel):
+    """A video that somebody thinks of."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    prompt: Annotated[_Text, Field(description="What happens.")] = ""
+    people: Annotated[list[str], Field(max_length=100, description="Their names.")] = []
+    width: Annotated[Side | None, Field(description="Pixels.")] = None
+    height: Annotated[Side | None, Field(description="Pixels.")] = None
+    num_frames: Annotated[int | None, Field(ge=1, le=100_000, description="Length in frames.")] = None
+    num_inference_steps: Annotated[int | None, Field(ge=1, le=1000, description="Denoising steps.")] = None
+
+
+class EstimateRecord(BaseModel):
+    """What it would take."""
+
+    seconds: Annotated[float | None, Field(description="Time, by videos made here before; null before the first.")]
+    waiting: Annotated[int, Field(description="Videos that are made before it.")]
+    bytes: Annotated[int | None, Field(description="Memory, as far as can be told.")]
+    notes: Annotated[list[str], Field(description="What of the sentence the model will not follow.")]
+    error: Annotated[str | None, Field(description="Why it cannot be made like that.")]
 
 
 class VideoList(BaseModel):
@@ -256,12 +309,14 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
                 similarity=fared[person.name].similarity if person.name in fared else None,
                 distance=fared[person.name].distance if person.name in fared else None,
                 verdict=fared[person.name].verdict if person.name in fared else None,
+                has_best_face=outcome is not None and best_face_file(number) in outcome.files,
             )
-            for person in settings.people
+            for number, person in enumerate(settings.people)
         ],
         judge=None if outcome is None else outcome.judge,
         seconds_taken=None if outcome is None else outcome.seconds_taken,
         notices=[] if outcome is None else list(outcome.notices),
+        remarks=[] if outcome is None else list(outcome.remarks),
         variants=[*made, *previews],
         error=None if job.error is None else ErrorRecord(code=job.error.code, message=job.error.message),
     )

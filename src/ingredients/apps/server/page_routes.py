@@ -1,0 +1,268 @@
+"""What the page asks beside videos: who is in a photo, somebody drawn, what a video takes, people to start with."""
+
+import asyncio
+import base64
+import functools
+import io
+import statistics
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import Response
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+
+from ingredients.apps.server.errors import ApiError
+from ingredients.apps.server.requests import SentRequest, check_settings, fit, read_json_body, read_request
+from ingredients.apps.server.schemas import (
+    DrawingRecord,
+    EstimateFields,
+    EstimateRecord,
+    FaceList,
+    FaceRecord,
+    VideoFields,
+)
+from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import MissingDependencyError, UserInputError
+from ingredients.core.json_yaml import NotPlainError, parse_json
+from ingredients.faces.face_choice import parse_face_choice
+from ingredients.generation.job_store import JobStore
+from ingredients.generation.jobs import JobSettings
+from ingredients.generation.likeness_features import FEATURES, check_features
+from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.page_help import PageHelp
+from ingredients.generation.request import StudioRequest
+from ingredients.media.photos import check_photo_file, read_photo
+from ingredients.world import render_portrait, sample_identity
+
+EXAMPLE_PEOPLE: dict[str, tuple[int, int]] = {"ana": (17, 6), "ben": (31, 5), "cleo": (28, 1)}
+"""Seeds of identity and photo of the people in `examples/`, who are drawn anew."""
+
+_MOST_LOOKS = 2  # at photos at once
+_MOST_JOBS_BEFORE = 20
+_EXAMPLE_SIZE = 256
+
+
+class PageRoutes:
+    """The addresses that only the page needs.
+
+    Args:
+        store: of jobs, by which time is estimated.
+        owner: says whose key a header holds, or refuses.
+        facts: of the model, or refuses while it is loaded.
+        limits: of requests.
+        defaults: for what requests leave out.
+        page_help: whoever knows the model; None where it works elsewhere.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        *,
+        owner: Callable[[str | None], str],
+        facts: Callable[[], ModelFacts],
+        limits: RequestLimits,
+        defaults: ServerDefaults,
+        page_help: Callable[[], PageHelp | None],
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._facts = facts
+        self._limits = limits
+        self._defaults = defaults
+        self._page_help = page_help
+        self._looks = asyncio.Semaphore(_MOST_LOOKS)
+
+    def add_to(self, router: APIRouter) -> None:
+        """Adds the addresses."""
+        form = {"requestBody": {"content": {"multipart/form-data": {"schema": _PHOTO_FORM}}}}
+        estimate = {"content": {"application/json": {"schema": EstimateFields.model_json_schema()}}}
+        add = router.add_api_route
+        add("/v1/faces", self.faces, methods=["POST"], response_model=FaceList, openapi_extra=form)
+        add("/v1/drawings", self.draw, methods=["POST"], response_model=DrawingRecord, openapi_extra=form)
+        add(
+            "/v1/estimates",
+            self.estimate,
+            methods=["POST"],
+            response_model=EstimateRecord,
+            openapi_extra={"requestBody": estimate},
+        )
+        add("/v1/examples", self.examples, methods=["GET"])
+        add("/v1/examples/{name}", self.example, methods=["GET"], response_class=Response)
+
+    async def faces(
+        self,
+        request: Request,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> FaceList:
+        """Finds the faces of a photo, as the model would; nothing is kept."""
+        self._owner(authorization)
+        self._facts()
+        page_help = self._helping()
+        async with self._looks:
+            sent = await read_request(request, self._limits)
+            photo = await run_in_threadpool(self._photo, sent)
+            notes = await run_in_threadpool(page_help.look_at_photo, photo, label="the photo")
+        return FaceList(
+            faces=[
+                FaceRecord(
+                    number=face.number,
+                    box=[round(edge, 4) for edge in face.box],
+                    crop=_data_url(face.crop),
+                    notes=list(face.notes),
+                )
+                for face in notes.faces
+            ],
+            is_photograph=notes.is_photograph,
+            refusal=notes.refusal,
+            can_be_drawn=notes.can_be_drawn,
+        )
+
+    async def draw(
+        self,
+        request: Request,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> DrawingRecord:
+        """Draws the person of a photograph in the drawn world, which is a drawing and no likeness; nothing is kept."""
+        self._owner(authorization)
+        async with self._looks:
+            sent = await read_request(request, self._limits)
+            return await run_in_threadpool(self._draw, sent)
+
+    async def estimate(
+        self,
+        request: Request,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> EstimateRecord:
+        """Says what a video would take, and what of its sentence the model would not follow."""
+        owner = self._owner(authorization)
+        facts = self._facts()
+        asked = fit(EstimateFields, await read_json_body(request, self._limits))
+        return await run_in_threadpool(self._estimate, asked, facts, owner)
+
+    def examples(self) -> list[str]:
+        """Names of people to start with."""
+        return list(EXAMPLE_PEOPLE)
+
+    def example(self, name: str) -> Response:
+        """The photo of one of them."""
+        if name not in EXAMPLE_PEOPLE:
+            raise ApiError(404, "not_found", f"There is nobody of that name; there are {', '.join(EXAMPLE_PEOPLE)}.")
+        return Response(_example(name), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    def _helping(self) -> PageHelp:
+        page_help = self._page_help()
+        if page_help is None:
+            raise ApiError(501, "not_here", "The model works in another process, which cannot be asked.")
+        return page_help
+
+    def _photo(self, sent: SentRequest) -> UInt8Array:
+        if len(sent.photos) != 1:
+            raise ApiError(422, "invalid_request", "Send one photo, as input_references.")
+        check_photo_file(sent.photos[0], "the photo", most_pixels=self._limits.most_photo_pixels)
+        return read_photo(sent.photos[0], "the photo")
+
+    def _draw(self, sent: SentRequest) -> DrawingRecord:
+        photo = self._photo(sent)
+        face = parse_face_choice(str(sent.fields.get("face") or "largest"))
+        try:
+            features = parse_json(str(sent.fields.get("features") or "{}"))
+        except NotPlainError as error:
+            raise ApiError(422, "invalid_request", "features must be a JSON object of texts.") from error
+        if not isinstance(features, dict) or not all(isinstance(value, str) for value in features.values()):
+            raise ApiError(422, "invalid_request", "features must be a JSON object of texts.")
+        check_features(features)
+
+        from ingredients.faces.dlib_faces import DlibFaceDetector  # with PyTorch
+        from ingredients.generation.drawn_likeness import draw_like
+
+        try:
+            drawn = draw_like(photo, DlibFaceDetector(), label="the photo", choice=face, features=features)
+        except MissingDependencyError as error:
+            raise ApiError(
+                501, "dlib", "This server cannot draw people of photographs: dlib is not installed there."
+            ) from error
+        return DrawingRecord(
+            photo=_data_url(drawn.photo),
+            drawing=_data_url(drawn.portrait(size=_EXAMPLE_SIZE)),
+            description=drawn.description,
+            features={name: str(getattr(drawn.identity, name)) for name in FEATURES},
+            choices={name: list(values) for name, values in FEATURES.items()},
+        )
+
+    def _estimate(self, asked: EstimateFields, facts: ModelFacts, owner: str) -> EstimateRecord:
+        sampling = dict(self._defaults.sampling)
+        if asked.num_inference_steps is not None:
+            sampling["num_inference_steps"] = asked.num_inference_steps
+        settings = JobSettings(
+            prompt=asked.prompt.strip() or "-",
+            people=(),
+            seed=0,
+            sampling=sampling,
+            num_frames=asked.num_frames or self._defaults.num_frames,
+            height=asked.height or self._defaults.height,
+            width=asked.width or self._defaults.width,
+        )
+        error = None
+        try:
+            check_settings(settings, facts=facts, limits=self._limits)
+        except UserInputError as problem:
+            error = str(problem)
+        page_help = self._page_help()
+        notes: list[str] = []
+        needed = None
+        if page_help is not None:
+            if asked.prompt.strip():
+                notes = page_help.notes_on_prompt(asked.prompt, asked.people)
+            if error is None:
+                request = StudioRequest(
+                    people={},
+                    prompt=settings.prompt,
+                    sampling=settings.sampling,
+                    num_frames=settings.num_frames,
+                    height=settings.height,
+                    width=settings.width,
+                )
+                needed = page_help.needed_bytes(request, num_people=len(set(asked.people)))
+        waiting = self._store.page(owner=owner, limit=100, states=("queued", "in_progress")).jobs
+        seconds = None if error is not None else self._seconds(settings, facts, owner)
+        return EstimateRecord(seconds=seconds, waiting=len(waiting), bytes=needed, notes=notes, error=error)
+
+    def _seconds(self, settings: JobSettings, facts: ModelFacts, owner: str) -> float | None:
+        """Time, as it grows with pixels and steps in the videos that were made here before."""
+        rates = []
+        for job in self._store.page(owner=owner, limit=_MOST_JOBS_BEFORE, states=("completed",)).jobs:
+            assert job.outcome is not None  # it is completed
+            rates.append(job.outcome.seconds_taken / _work(job.settings, facts))
+        return None if not rates else round(statistics.median(rates) * _work(settings, facts), 2)
+
+
+def _work(settings: JobSettings, facts: ModelFacts) -> float:
+    """Pixels times steps of a video."""
+    shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
+    steps = settings.sampling.get("num_inference_steps") or facts.sampling.num_inference_steps
+    return float(shape.height * shape.width * shape.num_frames * steps)
+
+
+@functools.cache
+def _example(name: str) -> bytes:
+    identity, photo = EXAMPLE_PEOPLE[name]
+    return _png(render_portrait(sample_identity(identity, "eval"), photo, size=_EXAMPLE_SIZE).image)
+
+
+def _png(picture: UInt8Array) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _data_url(picture: UInt8Array) -> str:
+    return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"
+
+
+_PHOTO_FORM = {
+    "type": "object",
+    "properties": {"input_references": {**VideoFields.model_json_schema()["properties"]["input_references"]}},
+}

@@ -1,0 +1,745 @@
+// The page: photos become people, a sentence is added, a video is made, watched and judged. Text goes in as text.
+"use strict";
+
+const SECONDS_BETWEEN_LISTS = 4;
+const PAGE = 24;
+const WORKING = ["queued", "in_progress"];
+const SENTENCES = ["wave on a beach, smiling.", "nod in a park on a sunny day.", "talk in a room, with a serious face.", "walk in a street at night."];
+const COUNTS = ["Nobody", "One person", "Two people", "Three people", "Four people"];
+const COUNT_VERBS = { wave: "waves", nod: "nods", talk: "talks", walk: "walks" };
+
+const state = { model: null, people: [], refused: [], current: null, stream: null, compared: [], videos: [], hasMore: false, key: sessionStorage.getItem("key") || "", isOffline: false };
+const byId = (id) => document.getElementById(id);
+
+// ---- Small helpers ----
+
+function make(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === false || value === null) continue;
+    if (key === "class") made.className = value;
+    else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "person") made.style.setProperty("--person", `var(--person-${value % 8})`);
+    else made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function fill(parent, ...children) { parent.replaceChildren(...children.filter(Boolean)); }
+
+function say(text) { byId("said").textContent = text; }
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  if (seconds < 1.5) return "a second";
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+function ago(moment) {
+  const seconds = Date.now() / 1000 - moment;
+  if (seconds < 60) return "just now";
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
+  if (seconds < 129600) return `${Math.round(seconds / 3600)} h ago`;
+  return new Date(moment * 1000).toLocaleDateString();
+}
+
+function later(action, wait) {
+  let timer = 0;
+  return (...given) => { clearTimeout(timer); timer = setTimeout(() => action(...given), wait); };
+}
+
+// ---- Talking to the server ----
+
+class Refusal extends Error {
+  constructor(status, message) { super(message); this.status = status; }
+}
+
+async function ask(path, options = {}) {
+  const headers = { ...(options.headers || {}) };
+  if (state.key) headers.Authorization = `Bearer ${state.key}`;
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    setOffline(true);
+    throw new Refusal(0, "The server cannot be reached. It may have been stopped; what waits is kept and goes on when it is back.");
+  }
+  setOffline(false);
+  if (response.ok) return response;
+  let message = `The server answers ${response.status}.`;
+  try { message = (await response.json()).error.message; } catch { /* no sentence came */ }
+  if (response.status === 401) byId("key-form").hidden = false;
+  throw new Refusal(response.status, message);
+}
+
+const askJson = async (path, options) => (await ask(path, options)).json();
+
+function postJson(path, values, headers = {}) {
+  return askJson(path, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(values) });
+}
+
+// A picture's or a video's address; with a key it is fetched first, for tags cannot send one.
+const fetched = new Map();
+async function media(path) {
+  if (!state.key) return path;
+  if (!fetched.has(path)) fetched.set(path, ask(path).then((response) => response.blob()).then((blob) => URL.createObjectURL(blob)));
+  return fetched.get(path);
+}
+
+function show(element, path) { media(path).then((url) => { element.src = url; }, () => {}); return element; }
+
+function banner(text, isCalm = false) {
+  const box = byId("banner");
+  box.hidden = !text;
+  box.classList.toggle("calm", isCalm);
+  box.textContent = text || "";
+}
+
+function setOffline(isOffline) {
+  if (isOffline === state.isOffline) return;
+  state.isOffline = isOffline;
+  banner(isOffline ? "The server cannot be reached. Nothing is lost: what waits goes on when it is back, and this page tries again by itself." : "");
+  refreshMake();
+}
+
+// ---- The start ----
+
+async function start() {
+  try {
+    for (;;) {
+      const health = await (await fetch("/healthz")).json();
+      if (health.status === "failed") { banner("The model of this server could not be loaded; its operator finds the reason in the log."); return; }
+      const models = await askJson("/v1/models");
+      if (models.data.length) { state.model = models.data[0]; break; }
+      banner("The model is being loaded. This takes some seconds; you can choose photos in the meantime.", true);
+      await new Promise((done) => setTimeout(done, 700));
+    }
+  } catch (error) {
+    if (error.status === 401) return;
+    setOffline(true);
+    setTimeout(start, 2000);
+    return;
+  }
+  banner("");
+  refreshMake();
+  showOptions();
+  showExamples();
+  restore();
+  await refreshVideos();
+  const wanted = location.hash.slice(1);
+  const working = state.videos.find((video) => WORKING.includes(video.status));
+  if (/^video_[0-9a-f]{24}$/.test(wanted)) follow(wanted);
+  else if (working) follow(working.id);
+  else if (!state.current) showEmpty();
+  refreshEstimate();
+}
+
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  state.key = byId("key").value.trim();
+  sessionStorage.setItem("key", state.key);
+  byId("key-form").hidden = true;
+  start();
+});
+
+function option(value, text, selected = false) { return make("option", { value, selected }, text); }
+
+function showOptions() {
+  const model = state.model, steps = model.sampling.num_inference_steps;
+  fill(byId("steps"),
+    option(Math.max(2, Math.round(steps / 3)), `quick: ${Math.max(2, Math.round(steps / 3))} steps`),
+    option(steps, `usual: ${steps} steps`, true),
+    option(steps * 2, `careful: ${steps * 2} steps`));
+  const step = model.frame_step;
+  const lengths = [...new Set([0.5, 1, 2].map((times) => Math.max(1, Math.round((model.num_frames * times - 1) / step)) * step + 1))];
+  if (!lengths.includes(model.num_frames)) lengths.push(model.num_frames);
+  fill(byId("length"), ...lengths.sort((one, other) => one - other).map((frames) =>
+    option(frames, `${(frames / model.fps).toFixed(1)} s${frames === model.num_frames ? "" : " (not made for it)"}`, frames === model.num_frames)));
+  const [width, height] = model.size.split("x").map(Number), multiple = model.size_multiple;
+  const near = (length) => Math.round(length / multiple) * multiple;
+  const sizes = [[width, height], [near(width * 1.5), near(height * 1.5)]];
+  fill(byId("size"), ...sizes.map(([wide, high], index) => option(`${wide}x${high}`, `${wide} × ${high}${index ? " (not made for it)" : ""}`, !index)));
+}
+
+async function showExamples() {
+  const names = await askJson("/v1/examples").catch(() => []);
+  byId("start").hidden = state.model.reads_photographs || !names.length;
+  const buttons = names.map((name) => make("button", { type: "button", class: "link", onclick: () => addExample(name) }, name));
+  buttons.push(make("button", { type: "button", class: "link", onclick: async () => { await addExample(names[0]); await addExample(names[1]); suggest(); } }, `${names[0]} and ${names[1]}`));
+  fill(byId("examples"), ...buttons);
+}
+
+function suggest() {
+  if (!byId("prompt").value.trim()) { byId("prompt").value = sentence(SENTENCES[0]); changed(); }
+}
+
+async function addExample(name) {
+  if (state.people.some((person) => person.name === name)) return;
+  const blob = await (await ask(`/v1/examples/${name}`)).blob();
+  await addPhoto(new File([blob], `${name}.png`, { type: "image/png" }));
+}
+
+// ---- People ----
+
+const drop = byId("drop");
+byId("files").addEventListener("change", (event) => { addPhotos([...event.target.files]); event.target.value = ""; });
+for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
+for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
+drop.addEventListener("drop", (event) => { event.preventDefault(); addPhotos([...event.dataTransfer.files]); });
+window.addEventListener("dragover", (event) => event.preventDefault());
+window.addEventListener("drop", (event) => event.preventDefault());
+window.addEventListener("paste", (event) => addPhotos([...(event.clipboardData || { files: [] }).files]));
+
+async function addPhotos(files) { for (const file of files) await addPhoto(file); }
+
+function freeName(wanted) {
+  const taken = new Set(state.people.map((person) => person.name));
+  if (!taken.has(wanted)) return wanted;
+  let number = 2;
+  while (taken.has(`${wanted} ${number}`)) number += 1;
+  return `${wanted} ${number}`;
+}
+
+const nameOf = (file) => (file.name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N} '-]+/gu, " ").trim().slice(0, 40) || "person");
+
+async function addPhoto(file) {
+  say(`Looking at ${file.name}`);
+  while (!state.model) await new Promise((done) => setTimeout(done, 300));
+  const form = new FormData();
+  form.append("input_references", file);
+  let seen;
+  try {
+    seen = await askJson("/v1/faces", { method: "POST", body: form });
+  } catch (error) {
+    if (error.status !== 501) {
+      refuse({ file, sentence: error.message, faces: [] });
+      return;
+    }
+    seen = { faces: [{ number: "", crop: await asDataUrl(file), notes: [] }] }; // the models work elsewhere, and look when their turn comes
+  }
+  if (seen.is_photograph && !state.model.reads_photographs) {
+    const offer = seen.can_be_drawn ? " You can have the person drawn instead." : "";
+    refuse({ file, sentence: `This looks like a photograph, and the model of this server knows drawn people only.${offer}`, faces: seen.can_be_drawn ? seen.faces : [] });
+    return;
+  }
+  if (seen.refusal) { refuse({ file, sentence: seen.refusal.replace("the photo", file.name), faces: [] }); return; }
+  for (const face of seen.faces) {
+    const name = seen.faces.length > 1 ? `${nameOf(file)} ${face.number}` : nameOf(file);
+    state.people.push({ name: freeName(name), file, face: String(face.number), crop: face.crop, notes: face.notes });
+  }
+  say(`${file.name}: ${seen.faces.length === 1 ? "one person" : `${seen.faces.length} people`} added`);
+  showPeople();
+  changed();
+}
+
+function refuse(photo) {
+  state.refused.push(photo);
+  say(`${photo.file.name} cannot be used: ${photo.sentence}`);
+  showRefused();
+}
+
+function showRefused() {
+  fill(byId("refused"), ...state.refused.map((photo, index) => {
+    const picture = make("img", { alt: "" });
+    picture.src = photo.url || (photo.url = URL.createObjectURL(photo.file));
+    const away = () => { state.refused.splice(index, 1); showRefused(); };
+    const draws = photo.faces.map((face) => make("button", { type: "button", onclick: () => openDraw(photo, face.number) },
+      photo.faces.length > 1 ? `Draw person ${face.number}` : "Draw this person"));
+    return make("li", {}, picture, make("div", {}, make("p", {}, make("strong", {}, photo.file.name), ` ${photo.sentence}`),
+      make("div", { class: "row" }, ...draws, make("button", { type: "button", onclick: away }, "Leave it out"))));
+  }));
+}
+
+function showPeople() {
+  fill(byId("cards"), ...state.people.map((person, index) => {
+    const name = make("input", { type: "text", value: person.name, maxlength: 80, "aria-label": `Name of person ${index + 1}`,
+      oninput: (event) => { person.name = event.target.value; showChips(); refreshMake(); save(); } });
+    const remove = () => { state.people.splice(index, 1); showPeople(); changed(); (byId("cards").querySelector("input") || byId("files")).focus(); };
+    const left = () => { state.people.splice(index - 1, 0, ...state.people.splice(index, 1)); showPeople(); changed(); byId("cards").querySelectorAll("input")[index - 1].focus(); };
+    return make("li", { class: "card", person: index },
+      make("img", { src: person.crop, alt: `Face of ${person.name}` }), name,
+      ...(person.notes.length ? person.notes.map((note) => make("p", { class: "doubt" }, `⚠ ${note}`)) : [make("p", { class: "fine" }, "✓ a good photo")]),
+      make("div", { class: "card-foot" },
+        index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, onclick: left }, "◀ left") : make("span", { class: "hint" }, "stands left"),
+        make("button", { type: "button", class: "link remove", "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
+  }));
+  showChips();
+}
+
+// ---- The sentence ----
+
+function sentence(rest) {
+  const number = Math.min(state.people.length || 2, 4);
+  if (number === 1) rest = rest.replace(/^\w+/, (verb) => COUNT_VERBS[verb] || verb);
+  return `${COUNTS[number]} ${rest}`;
+}
+
+function insert(text) {
+  const box = byId("prompt");
+  const before = box.value.slice(0, box.selectionStart), after = box.value.slice(box.selectionEnd);
+  box.value = `${before}${before && !/\s$/.test(before) ? " " : ""}${text}${after && !/^\s|^[.,]/.test(after) ? " " : ""}${after}`;
+  box.focus();
+  changed();
+}
+
+function showChips() {
+  const names = state.people.map((person, index) => make("button", { type: "button", class: "name", person: index, onclick: () => insert(person.name) }, person.name || "?"));
+  const whole = byId("prompt").value.trim() || !state.model || state.model.reads_photographs ? [] :
+    SENTENCES.map((rest) => make("button", { type: "button", onclick: () => { byId("prompt").value = sentence(rest); changed(); } }, sentence(rest)));
+  fill(byId("chips"), ...names, ...whole);
+}
+
+byId("prompt").addEventListener("input", () => changed());
+byId("prompt").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin(); });
+for (const id of ["steps", "length", "size", "seed"]) byId(id).addEventListener("change", () => changed());
+byId("dice").addEventListener("click", () => { byId("seed").value = Math.floor(Math.random() * 1000000); changed(); });
+
+function changed() { showChips(); refreshMake(); save(); refreshEstimate(); }
+
+function lacking() {
+  if (state.isOffline) return "The server cannot be reached.";
+  if (!state.model) return "The model is being loaded.";
+  if (!state.people.length) return "Add at least one person.";
+  if (state.people.some((person) => !person.name.trim())) return "Give everybody a name.";
+  if (new Set(state.people.map((person) => person.name.trim())).size < state.people.length) return "Two people have the same name.";
+  if (!byId("prompt").value.trim()) return "Say what happens.";
+  return state.cannot || "";
+}
+
+function refreshMake() {
+  const reason = lacking();
+  byId("make").disabled = Boolean(reason) || state.isSending;
+  byId("missing").textContent = reason;
+}
+
+const refreshEstimate = later(async () => {
+  if (!state.model) return;
+  const [width, height] = byId("size").value.split("x").map(Number);
+  let told;
+  try {
+    told = await postJson("/v1/estimates", { prompt: byId("prompt").value, people: state.people.map((person) => person.name.trim()), width, height,
+      num_frames: Number(byId("length").value), num_inference_steps: Number(byId("steps").value) });
+  } catch { return; }
+  state.cannot = told.error || "";
+  fill(byId("notes"), ...told.notes.map((note) => make("li", {}, `⚠ ${note}`)));
+  const time = told.seconds === null ? "How long it takes is known after the first video" : `About ${duration(told.seconds)}`;
+  const memory = told.bytes ? `, ${told.bytes < 2e9 ? `${Math.round(told.bytes / 1e6)} MB` : `${(told.bytes / 1e9).toFixed(1)} GB`} of memory` : "";
+  const before = told.waiting ? ` ${told.waiting === 1 ? "One video is" : `${told.waiting} videos are`} made before it.` : "";
+  byId("estimate").textContent = told.error ? "" : `${time}${memory}.${before}`;
+  refreshMake();
+}, 350);
+
+// What was begun survives a reload, as long as it is small.
+async function asDataUrl(blob) {
+  return new Promise((done, failed) => { const reader = new FileReader(); reader.onload = () => done(reader.result); reader.onerror = failed; reader.readAsDataURL(blob); });
+}
+
+const save = later(async () => {
+  try {
+    const people = [];
+    for (const person of state.people) {
+      person.url = person.url || await asDataUrl(person.file);
+      people.push({ ...person, file: undefined, fileName: person.file.name });
+    }
+    sessionStorage.setItem("draft", JSON.stringify({ people, prompt: byId("prompt").value, seed: byId("seed").value }));
+  } catch { sessionStorage.removeItem("draft"); }
+}, 300);
+
+function restore() {
+  try {
+    const draft = JSON.parse(sessionStorage.getItem("draft") || "null");
+    if (!draft || state.people.length) return;
+    byId("prompt").value = draft.prompt;
+    byId("seed").value = draft.seed;
+    for (const person of draft.people) {
+      const [head, data] = person.url.split(",");
+      const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+      state.people.push({ ...person, file: new File([bytes], person.fileName, { type: head.slice(5).split(";")[0] }) });
+    }
+  } catch { sessionStorage.removeItem("draft"); }
+  showPeople();
+  refreshMake();
+}
+
+// ---- Making ----
+
+byId("make").addEventListener("click", begin);
+
+async function begin() {
+  if (lacking() || state.isSending) return;
+  state.isSending = true;
+  refreshMake();
+  const form = new FormData();
+  const [width, height] = byId("size").value.split("x");
+  form.append("prompt", byId("prompt").value);
+  for (const person of state.people) {
+    form.append("people", person.name.trim());
+    form.append("faces", person.face);
+    form.append("input_references", person.file);
+  }
+  for (const [name, value] of Object.entries({ width, height, num_frames: byId("length").value, num_inference_steps: byId("steps").value, seed: byId("seed").value,
+    scale: String(Math.max(1, Math.min(4, Math.floor(512 / Number(width))))) })) if (value !== "") form.append(name, value);
+  try {
+    const record = await askJson("/v1/videos", { method: "POST", body: form, headers: { "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) } });
+    say("The video is asked for");
+    follow(record.id, record);
+    refreshVideos();
+    if (matchMedia("(max-width: 59.9rem)").matches) byId("stage").scrollIntoView({ behavior: "smooth" });
+  } catch (error) {
+    byId("missing").textContent = error.message;
+    say(error.message);
+    state.isSending = false;
+    byId("make").disabled = Boolean(lacking());
+    return;
+  }
+  state.isSending = false;
+  refreshMake();
+}
+
+// Follows one video by server-sent events; they are read by hand, for EventSource sends no key.
+async function follow(id, record = null) {
+  if (state.stream) state.stream.abort();
+  const stopping = state.stream = new AbortController();
+  state.current = id;
+  state.shown = null;
+  history.replaceState(null, "", `#${id}`);
+  markCurrent();
+  if (record) showVideo(record);
+  for (;;) {
+    try {
+      const response = await ask(`/v1/videos/${id}/events`, { signal: stopping.signal });
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const parts = (rest + value).split("\n\n");
+        rest = parts.pop();
+        for (const part of parts) {
+          const data = part.split("\n").find((line) => line.startsWith("data: "));
+          if (!data || state.current !== id) continue;
+          const told = JSON.parse(data.slice(6));
+          if (told.object === "video") showVideo(told);
+          else { refreshVideos(); refreshEstimate(); if (told.status === "deleted") showGone(); return; }
+        }
+      }
+    } catch (error) {
+      if (error.name === "AbortError" || state.current !== id) return;
+      if (error.status === 404) { showGone(); return; }
+      if (error.status === 401) return;
+      setOffline(true);
+    }
+    if (state.current !== id) return;
+    await new Promise((done) => setTimeout(done, 1500));
+  }
+}
+
+function showEmpty() {
+  fill(byId("stage"), make("div", { class: "empty" }, drawing(), make("h3", {}, "Your video appears here"),
+    make("p", {}, "Add people, say what happens, and press the button. You can watch it emerge, and see who became whom.")));
+}
+
+function drawing() {
+  const box = document.createElement("div");
+  const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg");
+  svg.setAttribute("viewBox", "0 0 240 120"); svg.setAttribute("aria-hidden", "true");
+  const shape = (name, attributes) => { const made = document.createElementNS(ns, name); for (const [key, value] of Object.entries({ fill: "none", stroke: "currentColor", "stroke-width": 5, "stroke-linecap": "round", ...attributes })) made.setAttribute(key, value); svg.append(made); };
+  shape("circle", { cx: 45, cy: 42, r: 17 }); shape("path", { d: "M20 96c0-24 50-24 50 0" });
+  shape("circle", { cx: 105, cy: 42, r: 17 }); shape("path", { d: "M80 96c0-24 50-24 50 0" });
+  shape("path", { d: "M146 62h22m-9-9 9 9-9 9" }); shape("rect", { x: 180, y: 36, width: 52, height: 52, rx: 8 }); shape("path", { d: "M200 52v20l16-10z" });
+  box.append(svg);
+  return svg;
+}
+
+function showGone() {
+  state.current = null;
+  history.replaceState(null, "", location.pathname);
+  fill(byId("stage"), make("div", { class: "empty" }, make("h3", {}, "This video is gone"), make("p", {}, "It was removed, here or in another window, or it expired.")));
+  refreshVideos();
+}
+
+const STATES = { queued: "waiting", in_progress: "being made", completed: "made", failed: "failed", cancelled: "cancelled" };
+
+function head(record) {
+  return make("div", { class: "stage-head" }, make("p", { class: "sentence" }, make("strong", {}, record.prompt), make("br"),
+    make("span", { class: "hint" }, `${record.people.map((person) => person.name).join(", ")} · seed ${record.seed}${record.size ? ` · ${record.size}` : ""}${record.seconds ? ` · ${Number(record.seconds).toFixed(1)} s` : ""}`)),
+    make("span", { class: `state ${record.status}` }, STATES[record.status]));
+}
+
+function legend(record) {
+  return make("div", { class: "legend" }, ...record.people.map((person, index) => make("span", { person: index }, person.name)));
+}
+
+function showVideo(record) {
+  const known = state.shown && state.shown.id === record.id ? state.shown : null;
+  if (WORKING.includes(record.status)) {
+    if (!known || !known.bar) state.shown = workingView(record);
+    updateWorking(record);
+    return;
+  }
+  if (known && known.status === record.status) return;
+  if (known && known.status) { say(`The video is ${STATES[record.status]}`); document.title = `${record.status === "completed" ? "✓" : "!"} Ingredients`; setTimeout(() => { document.title = "Ingredients"; }, 6000); }
+  state.shown = { id: record.id, status: record.status };
+  if (record.status === "completed") showMade(record);
+  else showNotMade(record);
+}
+
+function workingView(record) {
+  const view = { id: record.id, status: record.status, step: -1, words: make("p", { class: "hint", role: "status" }), bar: make("progress", { max: 100, "aria-label": "How far the video is" }),
+    frames: make("img", { alt: "The frames so far", hidden: true }), routing: make("img", { alt: "Where the router sends each person", hidden: true }) };
+  view.cancel = make("button", { type: "button", onclick: async () => { view.cancel.disabled = true; view.words.textContent = "Cancelling; the step that is being taken ends first."; await ask(`/v1/videos/${record.id}/cancel`, { method: "POST" }).catch((error) => { view.words.textContent = error.message; view.cancel.disabled = false; }); } }, "Cancel");
+  view.live = make("div", { class: "live", hidden: true }, make("figure", {}, view.frames, make("figcaption", {}, "The picture, as this step guesses it")),
+    make("figure", {}, view.routing, make("figcaption", {}, "The routing map: whose face each place is given to"), legend(record)));
+  view.top = make("div");
+  fill(byId("stage"), make("article", { "aria-label": "The video that is being made" }, view.top, view.bar, view.words, view.live, make("div", { class: "actions" }, view.cancel)));
+  return view;
+}
+
+async function updateWorking(record) {
+  const view = state.shown;
+  view.status = record.status;
+  fill(view.top, head(record));
+  if (record.status === "queued") {
+    view.bar.removeAttribute("value");
+    view.words.textContent = record.place > 1 ? `${record.place - 1 === 1 ? "One video is" : `${record.place - 1} videos are`} made before it${record.seconds_left ? `; about ${duration(record.seconds_left)}` : ""}.` : "It is next.";
+    return;
+  }
+  view.bar.value = record.progress;
+  view.words.textContent = !record.step ? "Looking at the photos" : record.step >= record.num_steps ? `Step ${record.step} of ${record.num_steps}: decoding, and looking for each person` :
+    `Step ${record.step} of ${record.num_steps}${record.seconds_left !== null ? `, ${duration(record.seconds_left)} left` : ""}`;
+  if (record.step === view.step) return;
+  view.step = record.step;
+  for (const [variant, picture] of [["preview", view.frames], ["preview_routing", view.routing]]) {
+    if (!record.variants.includes(variant)) continue;
+    try {
+      const blob = await (await ask(`/v1/videos/${record.id}/content?variant=${variant}`)).blob();
+      if (picture.src) URL.revokeObjectURL(picture.src);
+      picture.src = URL.createObjectURL(blob);
+      picture.hidden = view.live.hidden = false;
+    } catch { /* the step after it is there already, or the end */ }
+  }
+}
+
+function showNotMade(record) {
+  const reason = record.error ? record.error.message : "It was cancelled, and nothing of it is kept.";
+  fill(byId("stage"), make("article", { "aria-label": "The video" }, head(record), make("p", { class: record.error ? "error" : "hint" }, reason),
+    make("div", { class: "actions" }, againButton(record, record.error ? "Try again with another seed" : "Make it after all", record.error ? undefined : record.seed), deleteButton(record))));
+}
+
+function againButton(record, text = "Again with another seed", seed = undefined) {
+  const button = make("button", { type: "button", onclick: async () => {
+    button.disabled = true;
+    try {
+      const made = await postJson(`/v1/videos/${record.id}/remix`, seed === undefined ? {} : { seed });
+      follow(made.id, made);
+      refreshVideos();
+    } catch (error) { say(error.message); button.disabled = false; button.after(make("p", { class: "error" }, error.message)); }
+  } }, text);
+  return button;
+}
+
+function deleteButton(record, className = "danger") {
+  const button = make("button", { type: "button", class: className, "aria-label": `Delete the video ${record.prompt}` }, "Delete");
+  button.addEventListener("click", async () => {
+    if (!button.dataset.sure) {
+      button.dataset.sure = "yes";
+      button.textContent = "Really delete?";
+      setTimeout(() => { delete button.dataset.sure; button.textContent = "Delete"; }, 4000);
+      return;
+    }
+    button.disabled = true;
+    await ask(`/v1/videos/${record.id}`, { method: "DELETE" }).catch((error) => say(error.message));
+    state.compared = state.compared.filter((id) => id !== record.id);
+    if (state.current === record.id) { if (state.stream) state.stream.abort(); state.current = null; history.replaceState(null, "", location.pathname); showEmpty(); }
+    refreshVideos();
+  });
+  return button;
+}
+
+function player(record) {
+  const video = make("video", { loop: true, muted: true, playsinline: true, controls: true, "aria-label": `Video: ${record.prompt}` });
+  video.muted = true;
+  video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  return show(video, `/v1/videos/${record.id}/content`);
+}
+
+function download(record, variant, text, name) {
+  const button = make("button", { type: "button", onclick: async () => {
+    try {
+      const url = URL.createObjectURL(await (await ask(`/v1/videos/${record.id}/content?variant=${variant}`)).blob());
+      make("a", { href: url, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60000);
+    } catch (error) { say(error.message); }
+  } }, text);
+  return button;
+}
+
+function firstPhoto(record, index) {
+  return record.people.slice(0, index).reduce((sum, person) => sum + person.photos, 0);
+}
+
+function fared(record) {
+  return make("ul", { class: "fared", "aria-label": "How each person fared" }, ...record.people.map((person, index) => {
+    const photo = show(make("img", { alt: `Photo of ${person.name}` }), `/v1/videos/${record.id}/photos/${firstPhoto(record, index)}`);
+    const best = person.has_best_face ? show(make("img", { alt: `${person.name} in the frame in which the face is most alike` }), `/v1/videos/${record.id}/faces/${index}`) :
+      make("div", { class: "nobody" }, person.found === null ? "nobody looked" : "not in the video");
+    const alike = person.similarity !== null ? person.similarity : person.distance !== null ? 1 - person.distance / 1.2 : null;
+    const isGood = person.similarity !== null ? person.similarity >= 0.5 : person.distance < 0.6;
+    const meter = alike === null ? null : make("div", { class: `meter ${isGood ? "" : alike > 0.25 ? "doubtful" : "wrong"}`, role: "img", "aria-label": person.verdict });
+    if (meter) { const bar = make("i"); bar.style.width = `${Math.max(2, Math.min(100, alike * 100))}%`; meter.append(bar); }
+    return make("li", { person: index }, make("h3", {}, person.name), make("div", { class: "pair" }, make("figure", {}, photo, make("figcaption", {}, "photo")), make("figure", {}, best, make("figcaption", {}, "best frame"))),
+      meter, make("p", { class: "verdict" }, person.verdict || "not measured"));
+  }));
+}
+
+function sameFields(record) {
+  byId("prompt").value = record.prompt;
+  byId("seed").value = record.seed;
+  changed();
+  byId("prompt").focus();
+}
+
+function showMade(record) {
+  const file = `${record.prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 40) || "video"}-${record.seed}`;
+  const about = make("a", { class: "button", download: `${file}.json`, href: URL.createObjectURL(new Blob([JSON.stringify(record, null, 1)], { type: "application/json" })) }, "Its record (JSON)");
+  const explain = record.judge === "dlib" ? "Distance to the photos by dlib: below 0.6 it takes them for one person." : record.judge ? "Similarity by a judge that the model never saw: 0 is a stranger, 1 the person in a real clip." : "Nobody could judge this video.";
+  fill(byId("stage"), make("article", { "aria-label": "The video" }, head(record), make("div", { class: "screen" }, player(record)), fared(record),
+    make("p", { class: "hint" }, explain), ...record.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)),
+    ...record.notices.map((note) => make("p", { class: "hint" }, note)),
+    make("div", { class: "actions" }, againButton(record), make("button", { type: "button", onclick: () => sameFields(record) }, "Change the sentence"),
+      download(record, "video", "Download", `${file}.mp4`), about, deleteButton(record)),
+    make("details", { ontoggle: (event) => { if (event.target.open) for (const picture of event.target.querySelectorAll("img[data-path]")) { show(picture, picture.dataset.path); delete picture.dataset.path; } } },
+      make("summary", {}, "All frames, and where the router sent each person"),
+      ...record.variants.filter((variant) => variant !== "video").map((variant) => make("img", { alt: variant.replace("_", " "), "data-path": `/v1/videos/${record.id}/content?variant=${variant}` })),
+      legend(record), make("p", { class: "hint" }, `Made in ${duration(record.seconds_taken)} by ${record.model}; ${Object.entries(record.settings).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ")}`))));
+}
+
+// ---- The gallery ----
+
+async function refreshVideos(more = false) {
+  const filter = byId("filter-state").value;
+  const query = new URLSearchParams({ limit: String(PAGE) });
+  for (const status of filter === "working" ? WORKING : filter ? [filter] : []) query.append("status", status);
+  if (more && state.videos.length) query.set("after", state.videos.at(-1).id);
+  let page;
+  try { page = await askJson(`/v1/videos?${query}`); } catch { return; }
+  state.videos = more ? [...state.videos, ...page.data] : page.data;
+  state.hasMore = page.has_more;
+  showVideos();
+}
+
+function showVideos() {
+  const text = byId("filter-text").value.trim().toLowerCase();
+  const shown = state.videos.filter((video) => !text || `${video.prompt} ${video.people.map((person) => person.name).join(" ")}`.toLowerCase().includes(text));
+  const list = byId("videos"), before = new Map([...list.children].map((item) => [item.dataset.version, item]));
+  const items = shown.map((video) => before.get(versionOf(video)) || videoItem(video));
+  if (items.length) fill(list, ...items);
+  else fill(list, make("li", { class: "hint" }, text || byId("filter-state").value ? "No video is like that." : "There is none yet."));
+  byId("more").hidden = !state.hasMore;
+  markCurrent();
+  showCompareHint();
+}
+
+const versionOf = (video) => `${video.id} ${video.status}`;
+
+function videoItem(video) {
+  const open = make("button", { type: "button", class: "thumb", "aria-label": `Show the video: ${video.prompt}`, onclick: () => { follow(video.id, video); byId("stage").scrollIntoView({ behavior: "smooth", block: "start" }); } });
+  if (video.status === "completed") {
+    const thumb = make("video", { muted: true, loop: true, playsinline: true, preload: "metadata", tabindex: -1, "aria-hidden": "true" });
+    thumb.muted = true;
+    seen.observe(open);
+    open.lookUp = () => show(thumb, `/v1/videos/${video.id}/content`);
+    const play = () => thumb.play().catch(() => {}), stop = () => thumb.pause();
+    open.addEventListener("mouseenter", play); open.addEventListener("focus", play);
+    open.addEventListener("mouseleave", stop); open.addEventListener("blur", stop);
+    open.append(thumb);
+  } else open.append(make("span", { class: WORKING.includes(video.status) ? "waiting-dots" : "" }, STATES[video.status]));
+  const alike = video.people.map((person) => `${person.name}${person.similarity !== null ? ` ${person.similarity.toFixed(2)}` : ""}`).join(", ");
+  const compare = make("input", { type: "checkbox", "data-compare": video.id, onchange: (event) => pick(video.id, event.target.checked) });
+  compare.checked = state.compared.includes(video.id);
+  const item = make("li", { class: "video", "data-id": video.id, "data-version": versionOf(video) }, open,
+    make("div", { class: "about" }, make("p", {}, video.prompt), make("p", { class: "hint" }, `${alike} · seed ${video.seed} · ${ago(video.created_at)}`)),
+    make("div", { class: "foot" }, video.status === "completed" ? make("label", {}, compare, "compare") : make("span"), deleteButton(video, "link danger")));
+  return item;
+}
+
+const seen = new IntersectionObserver((entries) => { for (const entry of entries) if (entry.isIntersecting && entry.target.lookUp) { entry.target.lookUp(); entry.target.lookUp = null; seen.unobserve(entry.target); } });
+
+function markCurrent() {
+  for (const item of byId("videos").children) item.classList.toggle("current", item.dataset.id === state.current);
+}
+
+async function pick(id, isOn) {
+  state.compared = isOn ? [...state.compared, id].slice(-2) : state.compared.filter((each) => each !== id);
+  showCompareHint();
+  if (state.compared.length < 2) return;
+  const records = await Promise.all(state.compared.map((each) => askJson(`/v1/videos/${each}`)));
+  fill(byId("compare-body"), ...records.map((record) => make("article", {}, head(record), make("div", { class: "screen" }, player(record)), fared(record))));
+  byId("compare").showModal();
+}
+
+function showCompareHint() {
+  byId("compare-hint").textContent = state.compared.length === 1 ? "Choose a second video to lay beside the first." : "";
+  for (const box of byId("videos").querySelectorAll("[data-compare]")) box.checked = state.compared.includes(box.dataset.compare);
+}
+
+byId("compare").addEventListener("close", () => { state.compared = []; fill(byId("compare-body")); showCompareHint(); });
+byId("filter-state").addEventListener("change", () => refreshVideos());
+byId("filter-text").addEventListener("input", later(showVideos, 150));
+byId("more").addEventListener("click", () => refreshVideos(true));
+for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
+
+// What other windows do shows here, too; and the server that is back is noticed.
+setInterval(() => {
+  if (document.hidden || state.videos.length > PAGE || !state.model) return;
+  refreshVideos();
+}, SECONDS_BETWEEN_LISTS * 1000);
+
+// ---- Drawing the person of a photograph ----
+
+async function openDraw(photo, face) {
+  byId("draw").showModal();
+  fill(byId("draw-body"), make("p", { class: "hint waiting-dots" }, "Measuring the photograph"));
+  await draw(photo, face, {});
+}
+
+async function draw(photo, face, features) {
+  const form = new FormData();
+  form.append("input_references", photo.file);
+  form.append("face", String(face));
+  form.append("features", JSON.stringify(features));
+  let drawn;
+  try { drawn = await askJson("/v1/drawings", { method: "POST", body: form }); } catch (error) {
+    fill(byId("draw-body"), make("p", { class: "error" }, error.message));
+    return;
+  }
+  const chosen = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.feature : null;
+  const controls = Object.entries(drawn.choices).map(([name, values]) => make("label", {}, name.replaceAll("_", " "),
+    make("select", { "data-feature": name, onchange: (event) => draw(photo, face, { ...features, [name]: event.target.value }) },
+      ...values.map((value) => option(value, value, value === drawn.features[name])))));
+  const accept = make("button", { type: "button", class: "primary", onclick: async () => {
+    const blob = fromDataUrl(drawn.drawing);
+    state.refused = state.refused.filter((each) => each !== photo || photo.faces.length > 1);
+    showRefused();
+    byId("draw").close();
+    await addPhoto(new File([blob], `${nameOf(photo.file)}${photo.faces.length > 1 ? ` ${face}` : ""}.png`, { type: "image/png" }));
+  } }, "Go on with this drawing");
+  fill(byId("draw-body"), make("div", { class: "drawing" }, make("div", {}, make("div", { class: "pair" },
+    make("figure", {}, make("img", { src: drawn.photo, alt: "The photograph" }), make("figcaption", {}, "photograph")),
+    make("figure", {}, make("img", { src: drawn.drawing, alt: "The drawing" }), make("figcaption", {}, "drawing"))), make("p", { class: "hint" }, drawn.description)),
+    make("div", {}, make("div", { class: "features" }, ...controls), make("div", { class: "actions" }, accept))));
+  if (chosen) byId("draw-body").querySelector(`[data-feature="${chosen}"]`)?.focus();
+}
+
+function fromDataUrl(url) {
+  const bytes = Uint8Array.from(atob(url.split(",")[1]), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: "image/png" });
+}
+
+showEmpty();
+refreshMake();
+start();

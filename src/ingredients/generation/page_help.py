@@ -1,0 +1,58 @@
+"""What a page asks of a model beside videos: who is in a photo, what a sentence lacks, what a video needs.
+
+Nothing here needs PyTorch; `Studio` answers.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+from ingredients.core.arrays import UInt8Array
+from ingredients.generation.request import StudioRequest
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceNotes:
+    """A face of a photo, and what makes it doubtful."""
+
+    number: int
+    """From 1, from left to right, as `parse_face_choice` counts."""
+
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom, as parts of the photo's width and height."""
+
+    crop: UInt8Array
+    """(S, S, 3): the face, upright."""
+
+    notes: tuple[str, ...]
+    """What makes it doubtful; empty where nothing does."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PhotoNotes:
+    """What is seen in a photo."""
+
+    faces: tuple[FaceNotes, ...]
+    """From left to right."""
+
+    is_photograph: bool
+    """Whether it shows a photographed person to a model that knows drawn people only."""
+
+    refusal: str | None
+    """Why the model takes nobody of it, in a sentence; None if it does."""
+
+    can_be_drawn: bool
+    """Whether its faces could be drawn instead."""
+
+
+class PageHelp(Protocol):
+    """Answers the questions of a page; `Studio` is one."""
+
+    def look_at_photo(self, photo: UInt8Array, *, label: str) -> PhotoNotes:
+        """Finds the faces of a photo (H, W, 3)."""
+
+    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
+        """What of a sentence the model will not follow, and whether it speaks of another number of people."""
+
+    def needed_bytes(self, request: StudioRequest, *, num_people: int) -> int:
+        """Memory that a video needs at its busiest, as far as can be told."""

@@ -1,0 +1,317 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright; skipped where either is not installed."""
+
+import contextlib
+import io
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from PIL import Image
+
+from ingredients.apps.server.app import create_app
+from ingredients.apps.server.run import _config
+from ingredients.generation.job_store import JobStore, StoreLimits
+from ingredients.generation.worker import Worker
+from ingredients.model_folders.places import default_model_path
+from tests.apps.server.conftest import EXAMPLES
+from tests.generation.hand_maker import HandMaker
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+if not CHROMIUM.exists():
+    pytest.skip("Chromium is not installed (apt-get install chromium)", allow_module_level=True)
+expect = sync_api.expect
+expect.set_options(timeout=60_000)
+
+
+class Site:
+    """A server at an address, which can be stopped and started again at the same one."""
+
+    def __init__(self, folder: Path, maker: Any) -> None:
+        self.maker = maker
+        self.store = JobStore(folder, StoreLimits(least_free_bytes=0))
+        self.worker = Worker(self.store, lambda: maker, name="worker")
+        self.worker.start()
+        with contextlib.closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.listen()
+
+    def listen(self) -> None:
+        app = create_app(self.store, page_help=lambda: self.maker)
+        config = _config(app)
+        config.port, config.timeout_graceful_shutdown = self.port, 1
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def hang_up(self) -> None:
+        self.server.should_exit = self.server.force_exit = True
+        self.thread.join(20)
+
+    def close(self) -> None:
+        self.worker.stop()
+        self.hang_up()
+        assert self.worker.join(60)
+        self.store.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def maker() -> HandMaker:
+    return HandMaker(waits=True)
+
+
+@pytest.fixture
+def site(tmp_path: Path, maker: HandMaker) -> Iterator[Site]:
+    site = Site(tmp_path / "store", maker)
+    yield site
+    maker.go_on.set()
+    site.close()
+
+
+@pytest.fixture
+def page(browser: Any, site: Site) -> Iterator[Any]:
+    """A page whose every error, and every request to anywhere else, fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith((site.address, "data:", "blob:")) else faults.append(f"asks {request.url}")
+        ),
+    )
+    page.goto(site.address)
+    yield page
+    context.close()
+    assert faults == []
+
+
+def photo(name: str, *, width: int = 120, colour: tuple[int, int, int] = (200, 90, 60)) -> dict[str, Any]:
+    file = io.BytesIO()
+    Image.new("RGB", (width, 120), colour).save(file, format="PNG")
+    return {"name": name, "mimeType": "image/png", "buffer": file.getvalue()}
+
+
+def add_two(page: Any) -> None:
+    page.set_input_files("#files", [photo("ana.png"), photo("ben.png")])
+    expect(page.locator("#cards li")).to_have_count(2)
+    page.fill("#prompt", "Two people wave.")
+
+
+def make(page: Any) -> None:
+    expect(page.locator("#make")).to_be_enabled()
+    page.click("#make")
+
+
+def test_the_whole_way_from_photos_to_download(page: Any, maker: HandMaker) -> None:
+    expect(page.locator("#stage")).to_contain_text("Your video appears here")
+    expect(page.locator("#make")).to_be_disabled()
+    expect(page.locator("#missing")).to_have_text("Add at least one person.")
+    page.set_input_files("#files", [photo("ana.png"), photo("group.png", width=230)])
+    expect(page.locator("#cards li")).to_have_count(3)
+    expect(page.locator("#cards li").nth(1)).to_contain_text("The face is small.")
+    page.click("[aria-label='Remove group 2']")
+    page.fill("[aria-label='Name of person 2']", "ben")
+    page.fill("#prompt", "Two people yodel.")
+    expect(page.locator("#notes")).to_contain_text("does not know 'yodel'")
+    page.click("#chips button.name >> nth=1")
+    assert page.input_value("#prompt") == "Two people yodel. ben"
+    page.fill("#seed", "7")
+    make(page)
+    expect(page.locator("#stage .state")).to_have_text("being made")
+    expect(page.locator(".live img").first).to_be_visible()
+    expect(page.locator(".live img").nth(1)).to_be_visible()
+    maker.go_on.set()
+    expect(page.locator("#stage .state")).to_have_text("made")
+    expect(page.locator(".fared li")).to_have_count(2)
+    expect(page.locator(".fared li").nth(1)).to_contain_text("found, similarity 0.91")
+    expect(page.locator("#stage")).to_contain_text("A stranger: face 3")
+    page.wait_for_function("document.querySelector('#stage video').readyState >= 2")
+    assert all(page.evaluate("[...document.querySelectorAll('.fared img')].map((each) => each.complete)"))
+    with page.expect_download() as video:
+        page.click("#stage >> text=Download")
+    assert video.value.suggested_filename == "two-people-yodel-ben-7.mp4"
+    assert Path(video.value.path()).stat().st_size > 500
+    with page.expect_download() as about:
+        page.click("text=Its record (JSON)")
+    record = json.loads(Path(about.value.path()).read_text())
+    assert (record["seed"], [person["name"] for person in record["people"]]) == (7, ["ana", "ben"])
+    (asked,) = maker.made
+    assert [person.faces for person in asked.people] == [[1], [1]]
+    expect(page.locator("#estimate")).to_contain_text("About a second")
+
+
+def test_a_video_is_cancelled_made_again_filtered_compared_and_deleted(page: Any, maker: HandMaker) -> None:
+    add_two(page)
+    make(page)
+    page.click("#stage >> text=Cancel")
+    expect(page.locator("#stage .state")).to_have_text("cancelled")
+    maker.go_on.set()
+    page.click("text=Make it after all")
+    expect(page.locator("#stage .state")).to_have_text("made")
+    page.click("text=Again with another seed")
+    expect(page.locator("#videos .video")).to_have_count(3)
+    expect(page.locator("#videos video")).to_have_count(2)
+    page.select_option("#filter-state", "cancelled")
+    expect(page.locator("#videos .video")).to_have_count(1)
+    page.select_option("#filter-state", "completed")
+    expect(page.locator("#videos .video")).to_have_count(2)
+    page.fill("#filter-text", "nobody")
+    expect(page.locator("#videos")).to_contain_text("No video is like that.")
+    page.fill("#filter-text", "ben")
+    expect(page.locator("[data-compare]")).to_have_count(2)
+    for box in page.locator("[data-compare]").all():
+        box.check()
+    expect(page.locator("#compare video")).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(page.locator("#compare")).to_be_hidden()
+    delete = page.locator("#videos .video").first.locator("button.danger")
+    delete.click()
+    expect(delete).to_have_text("Really delete?")
+    delete.click()
+    expect(page.locator("#videos .video")).to_have_count(1)
+
+
+def test_photos_that_cannot_be_used_say_why(page: Any) -> None:
+    text = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"}
+    page.set_input_files("#files", [photo("passport.png", colour=(20, 30, 200)), photo("tiny.png", width=40), text])
+    refused = page.locator("#refused li")
+    expect(refused).to_have_count(3)
+    expect(refused.nth(0)).to_contain_text("the model of this server knows drawn people only")
+    expect(refused.nth(0).locator("text=Draw this person")).to_be_visible()
+    expect(refused.nth(1)).to_contain_text("No face was found in tiny.png")
+    expect(refused.nth(2)).to_contain_text("notes.png")
+    refused.nth(2).locator("text=Leave it out").click()
+    expect(refused).to_have_count(2)
+    expect(page.locator("#cards li")).to_have_count(0)
+    refused.nth(0).locator("text=Draw this person").click()
+    expect(page.locator("#draw-body")).to_contain_text("dlib finds no face")  # of one colour
+
+
+def test_a_reload_in_mid_job_loses_nothing(page: Any, maker: HandMaker) -> None:
+    add_two(page)
+    make(page)
+    expect(page.locator(".live img").first).to_be_visible()
+    page.wait_for_timeout(400)  # the draft is kept a moment after it changed
+    page.reload()
+    expect(page.locator("#cards li")).to_have_count(2)
+    assert page.input_value("#prompt") == "Two people wave."
+    expect(page.locator("#stage .state")).to_have_text("being made")
+    maker.go_on.set()
+    expect(page.locator("#stage .state")).to_have_text("made")
+
+
+def test_two_windows_see_the_same_videos(page: Any, maker: HandMaker, site: Site) -> None:
+    other = page.context.new_page()
+    other.goto(site.address)
+    add_two(page)
+    make(page)
+    expect(other.locator("#videos .video")).to_have_count(1)
+    other.locator("#videos .thumb").click()
+    expect(other.locator("#stage .state")).to_have_text("being made")
+    maker.go_on.set()
+    for each in (page, other):
+        expect(each.locator("#stage .state")).to_have_text("made")
+    delete = other.locator("#stage button.danger")
+    delete.click()
+    delete.click()
+    expect(other.locator("#stage")).to_contain_text("Your video appears here")
+    expect(page.locator("#videos")).to_contain_text("There is none yet.")
+
+
+def test_a_failure_and_a_server_that_is_gone_are_said(page: Any, maker: HandMaker, site: Site) -> None:
+    maker.error = RuntimeError("a secret of the server")
+    maker.go_on.set()
+    add_two(page)
+    make(page)
+    expect(page.locator("#stage .state")).to_have_text("failed")
+    expect(page.locator("#stage .error")).to_contain_text("The server could not make this video")
+    expect(page.locator("#stage")).to_contain_text("Try again with another seed")
+    site.hang_up()
+    page.fill("#prompt", "Two people nod.")
+    expect(page.locator("#banner")).to_contain_text("The server cannot be reached")
+    expect(page.locator("#make")).to_be_disabled()
+    site.listen()
+    expect(page.locator("#banner")).to_be_hidden()
+    expect(page.locator("#make")).to_be_enabled()
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_everything_has_a_name_is_reached_by_keyboard_and_fits(page: Any, width: int, maker: HandMaker) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    maker.go_on.set()
+    add_two(page)
+    page.locator("#prompt").press("Control+Enter")
+    expect(page.locator("#stage .state")).to_have_text("made")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    nameless = page.evaluate(
+        """[...document.querySelectorAll("button, input, select, textarea, img, video")].filter((each) =>
+            !(each.labels && each.labels.length)
+            && !each.getAttribute("aria-label")
+            && !each.textContent.trim()
+            && !each.hasAttribute("alt")
+            && each.getAttribute("aria-hidden") !== "true"
+        ).map((each) => each.outerHTML)"""
+    )
+    assert nameless == []
+    small = page.evaluate(
+        """[...document.querySelectorAll("button, select, input:not([type=checkbox]):not([type=file])")].filter(
+            (each) => each.offsetHeight && each.offsetHeight < 32).map((each) => each.outerHTML)"""
+    )
+    assert small == []
+    page.evaluate("document.activeElement.blur()")
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+    assert {"files", "prompt", "steps", "length", "size", "seed", "make", "filter-state", "Delete"} <= reached
+
+
+@pytest.mark.slow
+def test_the_model_that_ships_makes_a_video_on_the_page(browser: Any, tmp_path: Path) -> None:
+    from ingredients.generation.studio import Studio
+
+    studio = Studio.load(default_model_path())
+    site = Site(tmp_path / "store", studio)
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(20_000)
+        page.goto(site.address)
+        page.click("text=ana and ben")
+        expect(page.locator("#cards li")).to_have_count(2)
+        assert page.input_value("#prompt") == "Two people wave on a beach, smiling."
+        page.set_input_files("#files", str(EXAMPLES / "cleo.png"))
+        expect(page.locator("#cards li")).to_have_count(3)
+        expect(page.locator("#notes")).to_contain_text("with photos of 3 people")
+        page.click("[aria-label='Remove cleo']")
+        page.fill("#seed", "3")
+        page.select_option("#steps", index=0)
+        make(page)
+        expect(page.locator(".live img").nth(1)).to_be_visible(timeout=120_000)
+        expect(page.locator("#stage .state")).to_have_text("made", timeout=300_000)
+        expect(page.locator(".fared img")).to_have_count(4)
+        expect(page.locator(".fared")).to_contain_text("similarity")
+    finally:
+        site.close()

@@ -1,0 +1,102 @@
+"""What the page asks of a server without a model."""
+
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from tests.apps.server.conftest import EXAMPLES, Serve
+
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+def png(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(file, format="PNG")
+    return file.getvalue()
+
+
+def form(content: bytes) -> dict[str, tuple[str, bytes, str]]:
+    return {"input_references": ("a.png", content, "image/png")}
+
+
+def test_faces_of_a_photo_are_listed_with_their_doubts(serve: Serve) -> None:
+    client = serve().client
+    seen = client.post("/v1/faces", files=form(png(230, 120, (200, 90, 60)))).json()
+    assert [face["number"] for face in seen["faces"]] == [1, 2]
+    assert seen["faces"][1]["box"] == [0.5, 0.0, 1.0, 1.0]
+    assert seen["faces"][0]["notes"] == ["The face is small."]
+    assert seen["faces"][0]["crop"].startswith("data:image/png;base64,")
+    assert (seen["refusal"], seen["is_photograph"]) == (None, False)
+    photograph = client.post("/v1/faces", files=form(png(120, 120, (20, 30, 200)))).json()
+    assert photograph["is_photograph"]
+    assert photograph["can_be_drawn"]
+    assert "photograph" in photograph["refusal"]
+    for files, status, sentence in (
+        (form(b"no picture"), 400, "photo"),
+        ({}, 415, "form"),
+        ({"other": ("a.png", b"x", "image/png")}, 422, "input_references"),
+    ):
+        refused = client.post("/v1/faces", files=files)
+        assert refused.status_code == status
+        assert sentence in refused.json()["error"]["message"]
+
+
+def test_an_estimate_grows_with_the_work_and_names_what_the_model_does_not_know(serve: Serve) -> None:
+    served = serve()
+    assert served.client.post("/v1/estimates", json={"prompt": "One yodel."}).json() == {
+        "seconds": None,
+        "waiting": 0,
+        "bytes": 0,
+        "notes": ["The text encoder does not know 'yodel'."],
+        "error": None,
+    }
+    served.when_ended(served.ask()["id"])
+    one = served.client.post("/v1/estimates", json={"num_inference_steps": 3, "people": ["ana", "ben"]}).json()
+    two = served.client.post("/v1/estimates", json={"num_inference_steps": 6, "people": ["ana", "ben"]}).json()
+    assert one["seconds"] == 0.25
+    assert two["seconds"] == 0.5
+    assert one["bytes"] == 200_000_000
+    wrong = served.client.post("/v1/estimates", json={"width": 33}).json()
+    assert wrong["error"] is not None
+    assert wrong["seconds"] is None
+    assert served.client.post("/v1/estimates", json={"steps": 3}).status_code == 422
+
+
+def test_people_to_start_with_are_those_of_the_examples(serve: Serve) -> None:
+    client = serve().client
+    assert client.get("/v1/examples").json() == ["ana", "ben", "cleo"]
+    for name in ("ana", "ben", "cleo"):
+        drawn = np.asarray(Image.open(io.BytesIO(client.get(f"/v1/examples/{name}").content)))
+        assert (drawn == np.asarray(Image.open(EXAMPLES / f"{name}.png").convert("RGB"))).all()
+    assert client.get("/v1/examples/nobody").status_code == 404
+
+
+def test_the_person_of_a_photograph_is_drawn_and_corrected(serve: Serve) -> None:
+    client = serve().client
+    drawn = client.post("/v1/drawings", files=form(HOPPER.read_bytes())).json()
+    assert drawn["features"]["glasses"] == "round"
+    assert drawn["choices"]["glasses"] == ["none", "round", "square", "dark"]
+    by_hand = client.post("/v1/drawings", files=form(HOPPER.read_bytes()), data={"features": '{"hat": "band"}'}).json()
+    assert by_hand["features"]["hat"] == "band"
+    assert by_hand["drawing"] != drawn["drawing"]
+    for data, sentence in (
+        ({"features": '{"hat": "sofa"}'}, "sofa"),
+        ({"features": "[1]"}, "object"),
+        ({"face": "0"}, "0"),
+    ):
+        refused = client.post("/v1/drawings", files=form(HOPPER.read_bytes()), data=data)
+        assert refused.status_code in (400, 422)
+        assert sentence in refused.json()["error"]["message"]
+
+
+def test_the_best_face_of_each_person_is_there_when_the_video_is(serve: Serve) -> None:
+    served = serve()
+    record = served.when_ended(served.ask()["id"])
+    assert [person["has_best_face"] for person in record["people"]] == [True, True]
+    assert record["remarks"] == ["A stranger: face 3 is nobody of those asked for."]
+    face = served.client.get(f"/v1/videos/{record['id']}/faces/1")
+    assert Image.open(io.BytesIO(face.content)).size == (16, 16)
+    assert served.client.get(f"/v1/videos/{record['id']}/faces/2").status_code == 404
