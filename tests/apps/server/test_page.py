@@ -304,8 +304,12 @@ def test_the_model_that_ships_makes_a_video_on_the_page(browser: Any, tmp_path: 
         assert page.input_value("#prompt") == "Two people wave on a beach, smiling."
         page.set_input_files("#files", str(EXAMPLES / "cleo.png"))
         expect(page.locator("#cards li")).to_have_count(3)
-        expect(page.locator("#notes")).to_contain_text("with photos of 3 people")
+        assert page.input_value("#prompt") == "Three people wave on a beach, smiling."
         page.click("[aria-label='Remove cleo']")
+        page.fill("#prompt", "Three people wave on a beach, smiling, with a zither.")
+        expect(page.locator("#notes")).to_contain_text("does not know 'zither'")
+        expect(page.locator("#notes")).to_contain_text("speaks of 3 people, with photos of 2 people")
+        page.fill("#prompt", "Two people wave on a beach, smiling.")
         page.fill("#seed", "3")
         page.select_option("#steps", index=0)
         make(page)

@@ -222,7 +222,7 @@ async function addPhoto(file) {
     seen = { faces: [{ number: "", crop: await asDataUrl(file), notes: [] }] }; // the models work elsewhere, and look when their turn comes
   }
   if (seen.is_photograph && !state.model.reads_photographs) {
-    const offer = seen.can_be_drawn ? " You can have the person drawn instead." : "";
+    const offer = !seen.can_be_drawn ? "" : seen.faces.length > 1 ? " You can have one of these drawn instead:" : " You can have the person drawn instead.";
     refuse({ file, sentence: `This looks like a photograph, and the model of this server knows drawn people only.${offer}`, faces: seen.can_be_drawn ? seen.faces : [] });
     return;
   }
@@ -247,8 +247,9 @@ function showRefused() {
     const picture = make("img", { alt: "" });
     picture.src = photo.url || (photo.url = URL.createObjectURL(photo.file));
     const away = () => { state.refused.splice(index, 1); showRefused(); };
-    const draws = photo.faces.map((face) => make("button", { type: "button", onclick: () => openDraw(photo, face.number) },
-      photo.faces.length > 1 ? `Draw person ${face.number}` : "Draw this person"));
+    const draws = photo.faces.map((face) => photo.faces.length > 1
+      ? make("button", { type: "button", class: "face", "aria-label": `Draw person ${face.number} of ${photo.file.name}`, onclick: () => openDraw(photo, face.number) }, make("img", { src: face.crop, alt: "" }))
+      : make("button", { type: "button", onclick: () => openDraw(photo, face.number) }, "Draw this person"));
     return make("li", {}, picture, make("div", {}, make("p", {}, make("strong", {}, photo.file.name), ` ${photo.sentence}`),
       make("div", { class: "row" }, ...draws, make("button", { type: "button", onclick: away }, "Leave it out"))));
   }));
@@ -264,7 +265,7 @@ function showPeople() {
       make("img", { src: person.crop, alt: `Face of ${person.name}` }), name,
       ...(person.notes.length ? person.notes.map((note) => make("p", { class: "doubt" }, `⚠ ${note}`)) : [make("p", { class: "fine" }, "✓ a good photo")]),
       make("div", { class: "card-foot" },
-        index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, onclick: left }, "◀ left") : make("span", { class: "hint" }, "stands left"),
+        index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, onclick: left }, "◀ left") : make("span", { class: "hint" }, "leftmost"),
         make("button", { type: "button", class: "link remove", "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
   }));
   showChips();
@@ -272,8 +273,7 @@ function showPeople() {
 
 // ---- The sentence ----
 
-function sentence(rest) {
-  const number = Math.min(state.people.length || 2, 4);
+function sentence(rest, number = Math.min(state.people.length || 2, 4)) {
   if (number === 1) rest = rest.replace(/^\w+/, (verb) => COUNT_VERBS[verb] || verb);
   return `${COUNTS[number]} ${rest}`;
 }
@@ -286,10 +286,17 @@ function insert(text) {
   changed();
 }
 
+// The suggestion that the prompt is, whatever number it begins with; a prompt of the user's own is none.
+function suggestion() {
+  return SENTENCES.find((rest) => [1, 2, 3, 4].some((number) => sentence(rest, number) === byId("prompt").value.trim()));
+}
+
 function showChips() {
+  const kept = suggestion();
+  if (kept && state.people.length) byId("prompt").value = sentence(kept); // as many people as there are
   const names = state.people.map((person, index) => make("button", { type: "button", class: "name", person: index, onclick: () => insert(person.name) }, person.name || "?"));
-  const whole = byId("prompt").value.trim() || !state.model || state.model.reads_photographs ? [] :
-    SENTENCES.map((rest) => make("button", { type: "button", onclick: () => { byId("prompt").value = sentence(rest); changed(); } }, sentence(rest)));
+  const whole = (byId("prompt").value.trim() && !kept) || !state.model || state.model.reads_photographs ? [] :
+    SENTENCES.map((rest) => make("button", { type: "button", "aria-pressed": String(rest === kept), onclick: () => { byId("prompt").value = sentence(rest); changed(); } }, sentence(rest)));
   fill(byId("chips"), ...names, ...whole);
 }
 
@@ -564,6 +571,7 @@ function player(record) {
   const video = make("video", { loop: true, muted: true, playsinline: true, controls: true, "aria-label": `Video: ${record.prompt}` });
   video.muted = true;
   video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (video.autoplay) video.addEventListener("canplay", () => video.play().catch(() => {}), { once: true });
   return show(video, `/v1/videos/${record.id}/content`);
 }
 
@@ -649,7 +657,7 @@ const versionOf = (video) => `${video.id} ${video.status}`;
 function videoItem(video) {
   const open = make("button", { type: "button", class: "thumb", "aria-label": `Show the video: ${video.prompt}`, onclick: () => { follow(video.id, video); byId("stage").scrollIntoView({ behavior: "smooth", block: "start" }); } });
   if (video.status === "completed") {
-    const thumb = make("video", { muted: true, loop: true, playsinline: true, preload: "metadata", tabindex: -1, "aria-hidden": "true" });
+    const thumb = make("video", { muted: true, loop: true, playsinline: true, preload: "auto", tabindex: -1, "aria-hidden": "true" });
     thumb.muted = true;
     seen.observe(open);
     open.lookUp = () => show(thumb, `/v1/videos/${video.id}/content`);
@@ -708,6 +716,7 @@ async function openDraw(photo, face) {
 }
 
 async function draw(photo, face, features) {
+  byId("draw-body").setAttribute("aria-busy", "true");
   const form = new FormData();
   form.append("input_references", photo.file);
   form.append("face", String(face));
@@ -717,6 +726,7 @@ async function draw(photo, face, features) {
     fill(byId("draw-body"), make("p", { class: "error" }, error.message));
     return;
   }
+  byId("draw-body").removeAttribute("aria-busy");
   const chosen = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.feature : null;
   const controls = Object.entries(drawn.choices).map(([name, values]) => make("label", {}, name.replaceAll("_", " "),
     make("select", { "data-feature": name, onchange: (event) => draw(photo, face, { ...features, [name]: event.target.value }) },
