@@ -25,8 +25,6 @@ def download(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be downloaded, and stop.")] = False,
 ) -> None:
     """Downloads a model."""
-    from ingredients.core.progress import show_progress
-    from ingredients.model_folders import hub
     from ingredients.model_folders.hub_model import cache_folder, format_size, parse_hub_id
     from ingredients.model_folders.known_models import KNOWN_MODELS, find_known_model
 
@@ -39,6 +37,10 @@ def download(
             if known is not None
             else f"{model} is no model that can be downloaded; take one of {names}, or OWNER/NAME on the hub."
         )
+
+    from ingredients.core.progress import show_progress  # with the libraries of the hub, which take a second
+    from ingredients.model_folders import hub
+
     plan = hub.plan_download(source)
     _print_plan(plan)
     if known is not None:
