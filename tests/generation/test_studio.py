@@ -219,6 +219,10 @@ def test_undecided_takes_are_stopped_but_for_the_last(studio: Studio, request_: 
     assert [take.stopped_after for take in takes.all] == [2, 2, None]
     assert len(steps) == 7
     assert all(take.decidedness is not None and take.decidedness <= 1 for take in takes.all[:2])
+    finished = studio.make_takes(dataclasses.replace(request_, takes=1), stop=StopUndecided(below=0.01, after=0.5))
+    assert finished.kept.decidedness is None  # the last hope is not looked at
+    looked_at = studio.make(request_, stop=StopUndecided(below=0.01, after=0.5))
+    assert looked_at.decidedness == takes.all[0].decidedness
     assert takes.kept.number == 3
     assert "only one that was finished" in takes.reason
 

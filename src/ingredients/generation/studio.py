@@ -101,6 +101,9 @@ class StudioResult:
     notices: tuple[str, ...]
     """Doubts about photos, words that the model does not know, sizes that it was not made for."""
 
+    decidedness: float | None = None
+    """How sure the router was of who is who, if it was asked (`generation/takes.py`)."""
+
     @property
     def routing(self) -> Int64Array | None:
         """(f, h, w): whom most of the last half of the routed blocks chose in the last step, for `save_routing`."""
@@ -379,7 +382,7 @@ class Studio:
                 self._check_shape(request)
                 if not isinstance(identities, ExtractedIdentities):
                     identities = self._read(identities, allow_photographs=request.allow_photographs)
-                frames, routing_maps = self._denoise(
+                frames, routing_maps, decided = self._denoise(
                     request, identities, on_step, is_cancelled, with_previews=with_previews, stop=stop
                 )
                 findings = self.people_check(frames, identities)
@@ -400,6 +403,7 @@ class Studio:
             memory=self.pipeline.execution.memory.mode,
             seconds=time.monotonic() - started,
             notices=tuple(notices),
+            decidedness=decided,
         )
 
     def make_takes(
@@ -497,6 +501,7 @@ class Studio:
             seed=request.seed,
             result=result,
             likeness=likeness.cosines,
+            decidedness=result.decidedness,
             clarity=sum(shares) / len(likeness.boxes) if clarity is not None else None,  # 0 for whoever is missing
         )
 
@@ -526,11 +531,13 @@ class Studio:
         *,
         with_previews: bool,
         stop: StopUndecided | None,
-    ) -> tuple[UInt8Array, Int64Array | None]:
-        """Frames (F, H, W, 3) and routing maps (S, J, f, h, w), if they are asked for."""
+    ) -> tuple[UInt8Array, Int64Array | None, float | None]:
+        """Frames (F, H, W, 3), routing maps (S, J, f, h, w), if they are asked for, and how sure the router was."""
         started = time.monotonic()
+        decided: float | None = None
 
         def step_done(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            nonlocal decided
             step, total = index + 1, self.pipeline.num_timesteps
             if on_step is not None:
                 seconds_left = (time.monotonic() - started) / step * (total - step)
@@ -569,7 +576,7 @@ class Studio:
             ),
         )
         frames = to_pixels(output.frames)[0]
-        return frames, None if output.routing_maps is None else output.routing_maps[0].numpy()
+        return frames, None if output.routing_maps is None else output.routing_maps[0].numpy(), decided
 
     def _decidedness(self, tensors: Mapping[str, Any], num_people: int) -> float | None:
         """How sure the router is, by the faces in the pictures that a step predicts; None if there are none."""
