@@ -12,11 +12,16 @@ from transformers.models.sam2.configuration_sam2 import Sam2HieraDetConfig, Sam2
 from ingredients.core.errors import ModelFolderError
 from ingredients.faces.segmenters import (
     BoxSegmenter,
+    CloseUpSamSegmenter,
     Sam2Segmenter,
     SamSegmenter,
+    cut_squares,
+    in_squares,
     load_small_sam,
+    paste_squares,
     save_small_sam,
     small_sam_config,
+    squares_around,
 )
 
 MEAN, DEVIATION = torch.tensor((0.485, 0.456, 0.406)), torch.tensor((0.229, 0.224, 0.225))
@@ -63,14 +68,44 @@ def test_boxes_go_with_the_picture_when_it_is_scaled(sam: SamModel) -> None:
 
 
 def test_nobody_gives_no_masks(sam: SamModel) -> None:
-    assert SamSegmenter(sam).segment(picture(33, 50), np.zeros((0, 4), np.float32)).shape == (0, 33, 50)
+    for segmenter in (SamSegmenter(sam), CloseUpSamSegmenter(sam)):
+        assert segmenter.segment(picture(33, 50), np.zeros((0, 4), np.float32)).shape == (0, 33, 50)
+
+
+@pytest.mark.parametrize("size", [(60, 90), (400, 600)])
+def test_what_is_cut_out_is_where_its_box_says_and_goes_back_where_it_was(size: tuple[int, int]) -> None:
+    height, width = size
+    edges = torch.tensor([[0.1 * width, 0.2 * height, 0.5 * width, 0.7 * height], [0.6, 0.6, 0.98, 0.98]])
+    edges[1] *= torch.tensor([width, height, width, height])
+    boxes = edges.round()
+    masks = torch.from_numpy(BoxSegmenter().segment(np.zeros((height, width, 3), np.uint8), boxes.numpy()))[:, None]
+    squares = squares_around(boxes)
+    cut = cut_squares(masks, squares, 64)
+    assert cut.shape == (2, 1, 64, 64)
+    for found, box in zip(cut[:, 0] > 0, in_squares(boxes, squares, 64), strict=True):
+        rows, columns = np.nonzero(found.numpy())
+        there = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(there, box.numpy(), atol=1.1)
+    back = paste_squares(cut, squares, size) > 0
+    both = (back & (masks > 0)).sum((1, 2, 3))
+    assert (both / (back | (masks > 0)).sum((1, 2, 3)) > 0.9).all()
+
+
+def test_a_face_from_close_up_is_the_same_wherever_it_is_in_a_picture(sam: SamModel) -> None:
+    image = picture(96, 144)
+    moved = np.zeros_like(image)
+    moved[20:80, 50:130] = image[10:70, 10:90]
+    box = np.array([[30, 25, 60, 55]], np.float32)
+    first = CloseUpSamSegmenter(sam).segment(image, box)[0, 10:70, 15:75]
+    second = CloseUpSamSegmenter(sam).segment(moved, box + np.array([40, 10, 40, 10], np.float32))[0, 20:80, 55:115]
+    np.testing.assert_allclose(first, second, atol=1e-3)
 
 
 def test_what_is_saved_is_what_is_loaded(sam: SamModel, tmp_path: Path) -> None:
     save_small_sam(sam, tmp_path / "segmenter")
     image, boxes = picture(85, 128), np.array([[10, 20, 60, 80]], np.float32)
     again = load_small_sam(tmp_path / "segmenter")
-    np.testing.assert_allclose(again.segment(image, boxes), SamSegmenter(sam).segment(image, boxes), atol=0.02)
+    np.testing.assert_allclose(again.segment(image, boxes), CloseUpSamSegmenter(sam).segment(image, boxes), atol=0.02)
     (tmp_path / "segmenter" / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelFolderError, match=r"model\.safetensors"):
         load_small_sam(tmp_path / "segmenter")

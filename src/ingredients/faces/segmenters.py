@@ -83,6 +83,39 @@ class SamSegmenter:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class CloseUpSamSegmenter:
+    """A SAM that sees each face from close up, its box in the middle of its square: a `FaceSegmenter`.
+
+    Its square may be small, however small the face is in the picture; it looks once for each face.
+    """
+
+    model: SamModel
+    """In evaluation mode."""
+
+    @torch.no_grad()
+    def segment(self, image: UInt8Array, boxes: Float32Array) -> Float32Array:
+        """Logits (N, H, W)."""
+        height, width = image.shape[:2]
+        if not len(boxes):
+            return np.zeros((0, height, width), np.float32)
+        side = int(self.model.config.vision_config.image_size)
+        prompts = torch.from_numpy(boxes).float()
+        squares = squares_around(prompts)  # (N, 3)
+        close_ups = cut_squares(_as_batch(image).expand(len(boxes), -1, -1, -1), squares, side)
+        predicted = (
+            self.model(
+                pixel_values=sam_pixel_values(close_ups, (side, side)).to(self.model.device, self.model.dtype),
+                input_boxes=in_squares(prompts, squares, side)[:, None].to(self.model.device),
+                multimask_output=False,
+            )
+            .pred_masks.float()
+            .cpu()
+        )  # (N, 1, 1, h, w)
+        pasted: Float32Array = paste_squares(predicted[:, 0], squares, (height, width))[:, 0].numpy()
+        return pasted
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Sam2Segmenter:
     """SAM 2 (Ravi et al. 2024) on single frames, prompted by boxes: a `FaceSegmenter`."""
 
@@ -149,6 +182,52 @@ def enlarge_logits(logits: Tensor, side: int) -> Tensor:
     return F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)
 
 
+_CONTEXT = 2.0
+"""Side of the square around a box, by the longer side of the box."""
+
+
+def squares_around(boxes: Tensor, *, context: float = _CONTEXT) -> Tensor:
+    """Squares (N, 3), middle and side in pixels, around boxes (N, 4)."""
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sides = (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True).clamp(min=1.0) * context
+    return torch.cat([middles, sides], dim=1)
+
+
+def in_squares(boxes: Tensor, squares: Tensor, side: int) -> Tensor:
+    """Boxes (N, 4) in pixels of their squares."""
+    corners = squares[:, :2] - squares[:, 2:] / 2
+    return (boxes - corners.repeat(1, 2)) * (side / squares[:, 2:])
+
+
+def cut_squares(pictures: Tensor, squares: Tensor, side: int) -> Tensor:
+    """What lies in squares (N, 3) of pictures (N, C, H, W), as (N, C, S, S); beyond a border, the border goes on."""
+    shrink = float(squares[:, 2].max()) / (2 * side)
+    if shrink > 1:  # so that no pixel is skipped
+        height, width = (max(round(size / shrink), 1) for size in pictures.shape[-2:])
+        scale = torch.tensor([width / pictures.shape[-1], height / pictures.shape[-2]])
+        pictures = F.interpolate(pictures, size=(height, width), mode="bilinear", antialias=True)
+        squares = torch.cat([squares[:, :2] * scale, squares[:, 2:] * scale.mean()], dim=1)
+    height, width = pictures.shape[-2:]
+    half = torch.tensor([width / 2, height / 2])
+    theta = torch.zeros(len(squares), 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = squares[:, 2] / width, squares[:, 2] / height
+    theta[:, :, 2] = squares[:, :2] / half - 1
+    grid = F.affine_grid(theta, [len(squares), pictures.shape[1], side, side], align_corners=False)
+    return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def paste_squares(logits: Tensor, squares: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits (N, 1, h, w) of squares (N, 3) on pictures of a size (N, 1, H, W); far below 0 outside of the squares."""
+    height, width = size
+    theta = torch.zeros(len(squares), 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = width / squares[:, 2], height / squares[:, 2]
+    theta[:, :, 2] = (torch.tensor([width, height]) - 2 * squares[:, :2]) / squares[:, 2:]
+    grid = F.affine_grid(theta, [len(squares), 1, height, width], align_corners=False)
+    pasted = F.grid_sample(logits, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    outside = (grid.abs() > 1).any(-1)[:, None]
+    return pasted.masked_fill(outside, -_SURE)
+
+
 def small_sam_config() -> SamConfig:
     """A SAM of 0.2 million parameters for the drawn world: 128 pixels instead of 1024, 4 layers instead of 12."""
     side, patch, width = 128, 8, 32
@@ -187,7 +266,7 @@ def save_small_sam(model: SamModel, folder: Path) -> None:
     save_weights(model, folder / _WEIGHTS_NAME)
 
 
-def load_small_sam(folder: Path) -> SamSegmenter:
+def load_small_sam(folder: Path) -> CloseUpSamSegmenter:
     """Reads such a folder.
 
     Raises:
@@ -196,4 +275,4 @@ def load_small_sam(folder: Path) -> SamSegmenter:
     with building_from(folder / _CONFIG_NAME, "a SAM"):
         model = SamModel(SamConfig(**read_json(folder / _CONFIG_NAME)))
     load_weights(model, folder / _WEIGHTS_NAME)
-    return SamSegmenter(model.eval())
+    return CloseUpSamSegmenter(model.eval())

@@ -2,7 +2,7 @@
 
 Loss as SAM's own: cross-entropy and dice on the mask, and the square error of its guess of the overlap.
 
-Legend: B batch, M pictures of a pool, N faces of a picture (padded), S side of SAM's square, H/W pixels of a picture.
+Legend: B batch, N faces, S side of SAM's square, H/W pixels of a picture.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,18 @@ from transformers import SamModel
 
 from ingredients.core.arrays import BoolArray
 from ingredients.faces.segmenters import (
-    SamSegmenter,
+    CloseUpSamSegmenter,
+    FaceSegmenter,
+    cut_squares,
     enlarge_logits,
-    fit_into_square,
+    in_squares,
     sam_pixel_values,
     save_small_sam,
     small_sam_config,
+    squares_around,
 )
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.small_world.faces.augmentation import disturb, draw_framing, uniform
+from ingredients.training.small_world.faces.augmentation import disturb
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
 from ingredients.training.small_world.faces.settings import SegmenterTrainingConfig
 from ingredients.world import MAX_PEOPLE, STYLES, render_scene, sample_scene
@@ -37,9 +40,8 @@ MODEL_FOLDER = "segmenter"
 _SHAPES = {"landscape": (85, 128), "portrait": (128, 85), "square": (128, 128)}
 _HELD_OUT_SEED = 1_000_000_000
 _MIN_PIXELS = 30
-"""Smallest face that is asked for, in pixels of SAM's square."""
+"""Smallest face that is asked for, in pixels of the scene."""
 
-_FACES_A_PICTURE = 2
 THRESHOLDS = (-4.0, -2.0, 0.0, 2.0)
 
 
@@ -79,11 +81,10 @@ class SegmenterStage(WholeStepStage):
         """One batch of pictures."""
         del progress
         self.network.train()
-        pixel_values, boxes, masks, is_asked = self._batch(generator)
-        output = self.network(pixel_values=pixel_values, input_boxes=boxes, multimask_output=False)
-        logits = enlarge_logits(output.pred_masks.flatten(0, 1), self.side)[:, 0][is_asked]  # (faces, S, S)
-        masks = masks.flatten(0, 1)[is_asked]
-        guess = output.iou_scores.flatten()[is_asked]
+        pixel_values, boxes, masks = self._batch(generator)
+        output = self.network(pixel_values=pixel_values, input_boxes=boxes[:, None], multimask_output=False)
+        logits = enlarge_logits(output.pred_masks[:, 0], self.side)[:, 0]  # (B, S, S)
+        guess = output.iou_scores.flatten()
         cross_entropy = F.binary_cross_entropy_with_logits(logits, masks)
         probability = logits.sigmoid()
         dice = 1 - (2 * (probability * masks).sum((1, 2)) + 1) / (probability.sum((1, 2)) + masks.sum((1, 2)) + 1)
@@ -98,36 +99,33 @@ class SegmenterStage(WholeStepStage):
     def validate(self) -> Mapping[str, float]:
         """Overlap with the true masks on held-out scenes, by threshold."""
         self.network.eval()
-        return measure_segmenter(SamSegmenter(self.network), num_scenes=self.config.num_validation_scenes)
+        return measure_segmenter(CloseUpSamSegmenter(self.network), num_scenes=self.config.num_validation_scenes)
 
     def export(self, folder: Path) -> None:
         """Writes the folder `segmenter/`, in half precision."""
         save_small_sam(self.network, folder / MODEL_FOLDER)
 
-    def _batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pictures (B, 3, S, S), boxes (B, N, 4), masks (B, N, S, S) and which of the B * N faces are asked for."""
+    def _batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Close-ups (B, 3, S, S), boxes (B, 4) and masks (B, S, S), each of one face."""
         config = self.config
         shape = list(_SHAPES)[int(torch.randint(len(_SHAPES), (1,), generator=generator))]
         images, packed = self.pool[f"{shape}_images"], self.pool[f"{shape}_masks"]
         rows = torch.randint(len(images), (config.batch_size,), generator=generator).numpy()
-        height, width = images.shape[1:3]
-        pictures = torch.from_numpy(images[rows]).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        width = images.shape[2]
+        pictures = torch.from_numpy(images[rows]).permute(0, 3, 1, 2).float() / 255
         masks = torch.from_numpy(np.unpackbits(packed[rows], axis=-1, count=width)).float()  # (B, 4, H, W)
-        framing = draw_framing(config.batch_size, generator, zoom=(0.5, 1.6), turn=0.12, shift=0.2 * width)
-        pictures = disturb(framing.pictures(pictures), generator, config.augmentation)
-        masks = (framing.pictures(masks) > 0.5).float()
-        order = torch.rand((config.batch_size, MAX_PEOPLE), generator=generator)
-        order = (order + (masks.sum((2, 3)) >= _MIN_PIXELS)).argsort(1, descending=True)[:, :_FACES_A_PICTURE]
-        masks = masks.gather(1, order[..., None, None].expand(-1, -1, height, width))  # (B, N, H, W)
-        is_asked = (masks.sum((2, 3)) >= _MIN_PIXELS).flatten()
-        boxes = torch.stack([_box(mask) for mask in masks.flatten(0, 1)]).reshape(*masks.shape[:2], 4)
-        sizes = (boxes[..., 2:] - boxes[..., :2]).repeat(1, 1, 2)
-        errors = torch.randn(boxes.shape, generator=generator) * config.box_error
-        boxes = boxes + errors * sizes
-        squared, inside = fit_into_square((pictures + 1) / 2, self.side)
-        masks = F.pad(masks, (0, self.side - width, 0, self.side - height))
-        darkened = uniform(generator, (config.batch_size, 1, 1, 1), 0.5, 1.0)
-        return sam_pixel_values(squared * darkened, inside), boxes, masks, is_asked
+        chance = torch.rand((config.batch_size, MAX_PEOPLE), generator=generator)
+        chosen = (chance + (masks.sum((2, 3)) >= _MIN_PIXELS)).argmax(1)  # a face that can be seen, if there is one
+        masks = masks[torch.arange(config.batch_size), chosen]  # (B, H, W)
+        boxes = torch.stack([_box(mask) for mask in masks])
+        sizes = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+        boxes = boxes + torch.randn(boxes.shape, generator=generator) * config.box_error * sizes
+        squares = squares_around(boxes)
+        # All of a batch at once; the picture and its mask are looked at from the same place.
+        seen = cut_squares(torch.cat([pictures, masks[:, None]], dim=1), squares, self.side)
+        close_ups = disturb(seen[:, :3] * 2 - 1, generator, config.augmentation)
+        pixel_values = sam_pixel_values((close_ups + 1) / 2, (self.side, self.side))
+        return pixel_values, in_squares(boxes, squares, self.side), (seen[:, 3] > 0.5).float()
 
 
 def _box(mask: Tensor) -> Tensor:
@@ -167,7 +165,7 @@ def _faces(seed: int, split: Split, shape: str) -> tuple[np.ndarray, BoolArray]:
 
 
 @torch.no_grad()
-def measure_segmenter(segmenter: SamSegmenter, *, num_scenes: int) -> dict[str, float]:
+def measure_segmenter(segmenter: FaceSegmenter, *, num_scenes: int) -> dict[str, float]:
     """Mean overlap of masks and truth on scenes of people whom no training saw, by threshold, and of the worst tenth.
 
     The prompts are the boxes around the true masks.

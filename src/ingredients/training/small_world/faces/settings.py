@@ -441,10 +441,10 @@ class SegmenterTrainingConfig:
     """Light, blur and noise."""
 
     num_scenes: Count = 900
-    """Scenes in the pool, three frames of each, half of each style."""
+    """Scenes in the pool, three frames of each, half of them of each style."""
 
     batch_size: Width = 16
-    """Pictures in a step, two faces of each."""
+    """Faces in a step."""
 
     box_error: Annotated[Share, Range(at_most=0.3)] = 0.05
     """How far an edge of the prompt lies off, as standard deviation in parts of the box."""

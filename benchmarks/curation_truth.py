@@ -1,0 +1,266 @@
+"""Curation's people and masks, held against what drawn films say (`ingredients world film`).
+
+    ingredients world film --minutes 5 --seed 1 --output films
+    python benchmarks/curation_truth.py films --figure docs/results/figure-7-threshold.png
+
+Shots are taken from the truth, so that nothing but people and masks is measured; clips have 49 frames at a stride of
+2. Dark, blurred, short and still shots are left out, as the quality steps leave them out. A face counts if it is in
+view and not smaller than the settings ask for. Where a face is as large as they ask for, give or take 15 %, the truth
+does not decide whether a clip is kept: the filter is not judged by it.
+"""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ingredients.core.arrays import BoolArray, Float32Array
+from ingredients.core.config import load_config
+from ingredients.curation.config import CurationConfig, MasksConfig, PeopleConfig
+from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
+from ingredients.curation.masks import apart, boxes_of, open_segmenter
+from ingredients.curation.people import People, describe_people, open_faces
+from ingredients.data.film_folder import film_file, read_films
+from ingredients.faces.detector import intersection_over_union
+from ingredients.media.video import read_video
+from ingredients.world.film_truth import FilmTruth, ShotTruth
+
+_SKIPPED = ("dark", "blurred", "short", "still")
+_NUM_FRAMES, _STRIDE = 49, 2
+_MASKED_EVERY = 12
+_SAME_FACE = 0.3
+_ABOUT = 0.15
+THRESHOLDS = tuple(float(value) for value in np.arange(-6.0, 6.5, 1.0))
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("films", type=Path)
+    parser.add_argument("--by", default="sam", choices=("box", "sam"))
+    parser.add_argument("--model", default=None, help="folder of another SAM")
+    parser.add_argument("--selfie", default=None, metavar="FILE", help="MediaPipe's person segmentation, measured too")
+    parser.add_argument("--figure", type=Path, default=None, help="PNG of mask quality by threshold")
+    arguments = parser.parse_args()
+    config = load_config(CurationConfig, overrides=["people.faces=drawn"])
+    counts, overlaps = Counts(), {threshold: [] for threshold in THRESHOLDS}
+    others: dict[str, list[float]] = {"box": [], **({"selfie": []} if arguments.selfie else {})}
+    for film in read_films(arguments.films):
+        frames = read_video(film_file(arguments.films, film)).frames[:, film.bar : film.height - film.bar]
+        for number, shot in enumerate(film.shots):
+            if shot.kind in _SKIPPED:
+                continue
+            chosen = clip_frames(film, number)
+            found = describe_people(frames[chosen], open_faces("drawn", None), config.people)
+            boxes, visible = truth_of(film, shot, chosen, config.people)
+            owners = counts.add(f"{film.name}-{number}", found, shot, boxes, visible, short_side(film), config)
+            if arguments.by == "sam" and found["tracks"]:
+                measure_masks(film, number, frames, chosen, found, owners, arguments, overlaps, others)
+        print(film.name, "done", flush=True)
+    measured = counts.measured(config) | mask_numbers(overlaps, others)
+    print(json.dumps(measured, indent=1))
+    if arguments.figure is not None:
+        draw_figure(arguments.figure, overlaps, others)
+
+
+def clip_frames(film: FilmTruth, number: int) -> list[int]:
+    """The frames of a clip: from the middle of a shot, without what dissolves."""
+    shot = film.shots[number]
+    following = film.shots[number + 1].dissolve if number + 1 < len(film.shots) else 0
+    frames = list(range(shot.start + shot.dissolve, shot.stop - following, _STRIDE))
+    first = max((len(frames) - _NUM_FRAMES) // 2, 0)
+    return frames[first : first + _NUM_FRAMES]
+
+
+def truth_of(
+    film: FilmTruth, shot: ShotTruth, chosen: list[int], people: PeopleConfig
+) -> tuple[Float32Array, BoolArray]:
+    """Boxes (F, N, 4) between the bars, NaN where there is none, and which faces count (F, N)."""
+    boxes = np.full((len(chosen), len(shot.people), 4), np.nan, np.float32)
+    visible = np.zeros(boxes.shape[:2], bool)
+    least = smallest_face(short_side(film), people)
+    for index, person in enumerate(shot.people):
+        for row, frame in enumerate(chosen):
+            box = person.boxes[frame - shot.start]
+            if box is not None:
+                boxes[row, index] = np.asarray(box) - [0, film.bar, 0, film.bar]
+                visible[row, index] = person.is_visible[frame - shot.start]
+        heights = boxes[:, index, 3] - boxes[:, index, 1]
+        visible[:, index] &= bool(np.isfinite(heights).any() and np.nanmedian(heights) >= least)
+    return boxes, visible
+
+
+def short_side(film: FilmTruth) -> int:
+    """Of the picture between the bars."""
+    return min(film.height - 2 * film.bar, film.width)
+
+
+def smallest_face(side: int, people: PeopleConfig) -> float:
+    """Height in pixels that is asked for."""
+    return max(people.min_face * side, people.min_face_pixels)
+
+
+def _is_undecided(boxes: Float32Array, side: int, people: PeopleConfig) -> bool:
+    """Whether somebody's face is about as large as is asked for."""
+    heights = boxes[..., 3] - boxes[..., 1]
+    medians = [np.nanmedian(each) for each in heights.T if np.isfinite(each).any()]
+    return any(abs(median / smallest_face(side, people) - 1) < _ABOUT for median in medians)
+
+
+class Counts:
+    """What is counted over all clips."""
+
+    def __init__(self) -> None:
+        self.undecided = 0
+        self.pure = self.tracked = self.covered = self.visible = 0
+        self.filter: Counter[tuple[bool, bool]] = Counter()
+        self.wrong: list[str] = []
+        self.tracks: list[TrackedPerson] = []
+        self.true_people: list[str] = []
+
+    def add(
+        self,
+        clip: str,
+        found: dict[str, Any],
+        shot: ShotTruth,
+        boxes: Float32Array,
+        visible: BoolArray,
+        film_short_side: int,
+        config: CurationConfig,
+    ) -> list[int]:
+        """Counts a clip; returns whose each track is, -1 for nobody's."""
+        owners, best = [], np.zeros(len(shot.people), int)
+        for number, track in enumerate(found["tracks"]):
+            whose = [
+                _whose(np.asarray(box, np.float32), boxes[row])
+                for row, box in enumerate(track["boxes"])
+                if box is not None
+            ]
+            owner, times = Counter(whose).most_common(1)[0]
+            owners.append(owner)
+            self.pure, self.tracked = self.pure + times, self.tracked + len(whose)
+            if owner >= 0:
+                there = np.array([box is not None for box in track["boxes"]])
+                best[owner] = max(best[owner], int((there & visible[:, owner]).sum()))
+                self.tracks.append(TrackedPerson(clip_id=clip, number=number, embed=track["embed"]))
+                self.true_people.append(shot.people[owner].person)
+        self.covered, self.visible = self.covered + int(best.sum()), self.visible + int(visible.sum())
+        people = config.people
+        present = [index for index in range(len(shot.people)) if visible[:, index].mean() >= people.min_presence]
+        together = float((visible[:, present].sum(1) >= people.min_people).mean()) if present else 0.0
+        wanted = people.min_people <= len(present) <= people.max_people and together >= people.min_together
+        kept = People(config).decide(found) is None
+        if _is_undecided(boxes, film_short_side, people):
+            self.undecided += 1
+            return owners
+        self.filter[wanted, kept] += 1
+        if wanted != kept:
+            self.wrong.append(f"{clip} ({shot.kind}): {found['num_people']} found, {len(present)} there")
+        return owners
+
+    def measured(self, config: CurationConfig) -> dict[str, Any]:
+        """The numbers."""
+        names = name_people(self.tracks, same_person=LIKENESS["drawn"].same_person)
+        found = [names[track.clip_id, track.number] for track in self.tracks]
+        pairs = Counter(
+            (self.true_people[one] == self.true_people[other], found[one] == found[other])
+            for one in range(len(found))
+            for other in range(one)
+        )
+        kept, wanted = self.filter[True, True] + self.filter[False, True], self.filter[True, True]
+        return {
+            "clips": sum(self.filter.values()),
+            "track_purity": self.pure / max(self.tracked, 1),
+            "track_recall": self.covered / max(self.visible, 1),
+            "filter_precision": wanted / max(kept, 1),
+            "filter_recall": wanted / max(wanted + self.filter[True, False], 1),
+            "filter_kept": kept,
+            "filter_wrong": self.wrong,
+            "filter_undecided": self.undecided,
+            "same_person_precision": pairs[True, True] / max(pairs[True, True] + pairs[False, True], 1),
+            "same_person_recall": pairs[True, True] / max(pairs[True, True] + pairs[True, False], 1),
+        }
+
+
+def _whose(box: Float32Array, boxes: Float32Array) -> int:
+    """Whose box of boxes (N, 4) it is; -1 for nobody's."""
+    shared = [intersection_over_union(box, each) if np.isfinite(each).all() else 0.0 for each in boxes]
+    return int(np.argmax(shared)) if shared and max(shared) > _SAME_FACE else -1
+
+
+def measure_masks(
+    film: FilmTruth,
+    number: int,
+    frames: np.ndarray,
+    chosen: list[int],
+    found: dict[str, Any],
+    owners: list[int],
+    arguments: argparse.Namespace,
+    overlaps: dict[float, list[float]],
+    others: dict[str, list[float]],
+) -> None:
+    """Overlaps of the masks of some frames with the true ones, from the boxes that were found, by threshold."""
+    config = MasksConfig(by="sam")
+    if arguments.model is None:
+        segmenter = open_segmenter(config)
+    else:
+        from ingredients.faces.segmenters import load_small_sam
+
+        segmenter = load_small_sam(Path(arguments.model))
+    scene = film.draw_shot(number).scene
+    assert scene is not None
+    tracks = boxes_of(found["tracks"], len(chosen))
+    for row in range(0, len(chosen), _MASKED_EVERY):
+        there = [index for index, owner in enumerate(owners) if owner >= 0 and np.isfinite(tracks[row, index]).all()]
+        if not there:
+            continue
+        boxes = tracks[row, there]
+        true = scene.face_masks[chosen[row] - film.shots[number].start, [owners[index] for index in there]]
+        true = true[:, film.bar : film.height - film.bar]
+        logits = segmenter.segment(frames[chosen[row]], boxes)
+        for threshold, kept in overlaps.items():
+            kept += _overlaps(apart(logits, boxes, threshold=threshold, margin=config.margin), true)
+        for name, kept in others.items():
+            other = open_segmenter(MasksConfig(by=name, model=arguments.selfie if name == "selfie" else None))
+            logits = other.segment(frames[chosen[row]], boxes)
+            kept += _overlaps(apart(logits, boxes, threshold=0.0, margin=0.0), true)
+
+
+def _overlaps(found: BoolArray, true: BoolArray) -> list[float]:
+    return [float((one & other).sum() / max((one | other).sum(), 1)) for one, other in zip(found, true, strict=True)]
+
+
+def mask_numbers(overlaps: dict[float, list[float]], others: dict[str, list[float]]) -> dict[str, Any]:
+    """Mean overlaps, of the SAM by threshold."""
+    if not others["box"]:
+        return {}
+    return {
+        "mask_overlap": {f"{threshold:g}": round(float(np.mean(found)), 4) for threshold, found in overlaps.items()},
+        "mask_overlap_worst_tenth": {
+            f"{threshold:g}": round(float(np.quantile(found, 0.1)), 4) for threshold, found in overlaps.items()
+        },
+        **{f"{name}_overlap": round(float(np.mean(found)), 4) for name, found in others.items()},
+        "faces": len(others["box"]),
+    }
+
+
+def draw_figure(path: Path, overlaps: dict[float, list[float]], others: dict[str, list[float]]) -> None:
+    """Mask quality by threshold: Figure 7 of the paper in numbers."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    thresholds = list(overlaps)
+    axes.plot(thresholds, [np.mean(found) for found in overlaps.values()], marker="o", label="small SAM, mean")
+    axes.plot(thresholds, [np.quantile(found, 0.1) for found in overlaps.values()], marker=".", label="worst tenth")
+    axes.axhline(float(np.mean(others["box"])), color="grey", linestyle="--", label="the box itself")
+    axes.axvline(-2.0, color="grey", linewidth=0.8)
+    axes.set(xlabel="logit threshold", ylabel="intersection over union with the true mask", ylim=(0, 1))
+    axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
