@@ -2,16 +2,22 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ingredients.apps.early_checks import check_folders
-from ingredients.apps.faces_command import FaceStackChoice
-from ingredients.apps.judge_folder import explain_interruption
-from ingredients.apps.model_options import AllowPhotographs, FaceStack, FaceStackOption, Identity, Memory, Model
+from ingredients.apps.options import AllowPhotographs, AsJson, FaceStack, Identity, Memory, Model, check_folders
 from ingredients.apps.sampling_options import takes_sampling
-from ingredients.apps.terminal import IngredientsGroup, note, say, show, show_json, with_examples
+from ingredients.apps.terminal import (
+    IngredientsGroup,
+    kept_when_interrupted,
+    note,
+    problem_lines,
+    say,
+    show,
+    show_json,
+    with_examples,
+)
 from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.paths import parse_path
@@ -25,8 +31,6 @@ if TYPE_CHECKING:
 
 BENCHMARK_ERRORS = 1
 """Exit code of a check that found something that must be mended."""
-
-_NUM_PROBLEMS_SHOWN = 40
 
 app = typer.Typer(
     cls=IngredientsGroup,
@@ -99,22 +103,20 @@ def make(
 def check(
     folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Folder of the benchmark.")],
     faces: Annotated[
-        FaceStackChoice | None,
+        Literal["model", "dlib"] | None,
         typer.Option(
             help="Also look for a face in every photo: with the model's own networks, or with dlib's, which know "
             'photographs and work offline (pip install "ingredients\\[dlib]").'
         ),
     ] = None,
     model: Model = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Checks a benchmark."""
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.casebook.check import check_benchmark
 
-    if model is not None and faces is not FaceStackChoice.MODEL:
+    if model is not None and faces != "model":
         raise UserInputError("Only --faces model needs a model; add it, or leave --model out.")
     detector, picture_kind = (None, None) if faces is None else _load_detector(faces, model)
     with show_progress("Checking photos") as progress:
@@ -145,7 +147,7 @@ def run(
     cases: Annotated[int | None, typer.Option(min=1, help="How many cases, the first ones. Default: all.")] = None,
     model: Model = None,
     identity: Identity = None,
-    face_stack: FaceStack = FaceStackOption.MODEL,
+    face_stack: FaceStack = "model",
     allow_photographs: AllowPhotographs = False,
     sampling: SamplingOverrides,
     memory: Memory = MemoryMode.AUTO,
@@ -173,27 +175,28 @@ def run(
     pipeline = load_pipeline(
         model_folder,
         identity=identity,
-        face_stack=face_stack.value,
+        face_stack=face_stack,
         memory=memory,
         demand=VideoDemand(num_people=people, sampling=sampling),
     )
     check_takes_people(pipeline, model_folder)
     settings = GenerationSettings(**config_to_dict(pipeline.sampling_defaults.override(**sampling)))
-    try:
-        with pipeline.explained_out_of_memory(), show_progress("Making videos") as progress:
-            videos = make_benchmark_videos(
-                pipeline,
-                folder,
-                benchmark,
-                output,
-                cases=chosen,
-                settings=settings,
-                model_name=model_folder.resolve().name,
-                allow_photographs=allow_photographs,
-                progress=progress,
-            )
-    except KeyboardInterrupt as interruption:
-        raise explain_interruption(output) from interruption
+    with (
+        kept_when_interrupted("the finished cases are", output),
+        pipeline.explained_out_of_memory(),
+        show_progress("Making videos") as progress,
+    ):
+        videos = make_benchmark_videos(
+            pipeline,
+            folder,
+            benchmark,
+            output,
+            cases=chosen,
+            settings=settings,
+            model_name=model_folder.resolve().name,
+            allow_photographs=allow_photographs,
+            progress=progress,
+        )
     say(f"{len(videos)} videos; judge them with: ingredients evaluate --videos {output}")
     show(output)
 
@@ -223,11 +226,13 @@ def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
     show(folder)
 
 
-def _load_detector(faces: FaceStackChoice, model: str | None) -> "tuple[FaceDetector, PictureKindClassifier | None]":
+def _load_detector(
+    faces: Literal["model", "dlib"], model: str | None
+) -> "tuple[FaceDetector, PictureKindClassifier | None]":
     """Who finds faces, and who tells photographs from drawings, if it matters."""
     from ingredients.model_folders.places import find_model
 
-    if faces is FaceStackChoice.DLIB:
+    if faces == "dlib":
         from ingredients.faces.dlib_faces import DlibFaceDetector
 
         return DlibFaceDetector(), None
@@ -247,10 +252,5 @@ def _report_text(report: "BenchmarkReport") -> str:
         f"{cases}",
         "nothing must be mended" if report.is_usable else "this must be mended before the benchmark can be used:",
     ]
-    lines += [
-        f"{problem.where}: {'' if problem.is_fatal else 'doubtful: '}{problem.problem}"
-        for problem in report.problems[:_NUM_PROBLEMS_SHOWN]
-    ]
-    if (num_more := len(report.problems) - _NUM_PROBLEMS_SHOWN) > 0:
-        lines.append(f"... and {num_more} more; --json has them all")
+    lines += problem_lines([(each.where, each.is_fatal, each.problem) for each in report.problems])
     return "\n".join(lines)

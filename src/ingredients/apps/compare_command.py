@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ingredients.apps.early_checks import check_files
+from ingredients.apps.options import AsJson, check_files
 from ingredients.apps.terminal import show, show_json, with_examples
 from ingredients.core.paths import parse_path
 
@@ -25,9 +25,7 @@ def compare(
     second: Annotated[
         Path, typer.Argument(parser=parse_path, metavar="B", help="The other one; differences are B less A.")
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compares two evaluations of the same cases."""
     check_files([first, second], "result")

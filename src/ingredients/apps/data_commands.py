@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ingredients.apps import encode_command
-from ingredients.apps.output_options import Overwrite
-from ingredients.apps.terminal import IngredientsGroup, say, show, show_json, with_examples
+from ingredients.apps.options import AsJson, Overwrite
+from ingredients.apps.terminal import IngredientsGroup, problem_lines, say, show, show_json, with_examples
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 DATA_ERRORS = 1
 """Exit code of a check that found clips which cannot be used."""
-
-_NUM_PROBLEMS_SHOWN = 40
 
 DataSet = Annotated[
     Path,
@@ -59,9 +57,7 @@ app.command("encode", help=encode_command.HELP)(encode_command.encode)
 )
 def check(
     folder: DataSet,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Checks a data set."""
     from ingredients.core.progress import show_progress
@@ -217,8 +213,5 @@ def _describe(report: "DataReport") -> str:
         f"  {count} with {people} {'person' if people == 1 else 'people'}"
         for people, count in report.num_people.items()
     ]
-    for problem in report.problems[:_NUM_PROBLEMS_SHOWN]:
-        lines.append(f"{problem.clip_id}: {'' if problem.is_fatal else 'doubtful: '}{problem.problem}")
-    if (num_more := len(report.problems) - _NUM_PROBLEMS_SHOWN) > 0:
-        lines.append(f"... and {num_more} more; --json has them all")
+    lines += problem_lines([(each.clip_id, each.is_fatal, each.problem) for each in report.problems])
     return "\n".join(lines)

@@ -1,11 +1,10 @@
 """`ingredients doctor`: what works on this machine, what each model needs, and what to change."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from ingredients.apps.model_options import Model
+from ingredients.apps.options import AsJson, Model
 from ingredients.apps.terminal import show_json, with_examples
 from ingredients.core.paths import parse_path
 
@@ -21,9 +20,7 @@ SOMETHING_BROKEN = 1
 
 def doctor(
     model: Model = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Says what works here."""
     from ingredients.apps.doctor import examine, print_report

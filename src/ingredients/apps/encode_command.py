@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ingredients.apps.early_checks import check_folders
-from ingredients.apps.model_options import AllowPhotographs, Model
-from ingredients.apps.terminal import INTERRUPTED, say, show, with_examples
+from ingredients.apps.options import AllowPhotographs, Model, check_folders
+from ingredients.apps.terminal import kept_when_interrupted, say, show, with_examples
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
@@ -130,26 +129,22 @@ def encode(
             shape = VideoShape(height=each.height, width=each.width, num_frames=each.num_frames)
             loaded.geometry.check(shape)
         num_clips = source.count()
-        try:
-            with show_progress("Encoding clips") as progress:
-                num_bad = encode_data_set(
-                    output,
-                    source_examples(source, reading, detector=loaded.detector if photos else None),
-                    loaded.encoder,
-                    parts=loaded.digests,
-                    source={"fingerprint": source.fingerprint(), "shard_size": shard_size},
-                    reading=dataclasses.asdict(reading) | {"photos": photos},
-                    shard_size=shard_size,
-                    batch_size=batch_size,
-                    part=chosen_part,
-                    on_bad=on_bad_clip,
-                    on_bad_input=lambda name, problem: say(f"Left out: {name}: {problem}"),
-                    num_items=num_clips,
-                    progress=progress,
-                )
-        except KeyboardInterrupt as interruption:
-            say(f"Interrupted; the finished shards are kept in {output}, and the same command goes on from there.")
-            raise typer.Exit(INTERRUPTED) from interruption
+        with kept_when_interrupted("the finished shards are", output), show_progress("Encoding clips") as progress:
+            num_bad = encode_data_set(
+                output,
+                source_examples(source, reading, detector=loaded.detector if photos else None),
+                loaded.encoder,
+                parts=loaded.digests,
+                source={"fingerprint": source.fingerprint(), "shard_size": shard_size},
+                reading=dataclasses.asdict(reading) | {"photos": photos},
+                shard_size=shard_size,
+                batch_size=batch_size,
+                part=chosen_part,
+                on_bad=on_bad_clip,
+                on_bad_input=lambda name, problem: say(f"Left out: {name}: {problem}"),
+                num_items=num_clips,
+                progress=progress,
+            )
     if num_bad == num_clips:
         raise UserInputError(
             f"No clip of {folder} could be encoded ({num_bad} left out); `ingredients data check {folder}` says what "

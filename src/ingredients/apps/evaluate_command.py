@@ -1,11 +1,11 @@
 """`ingredients evaluate`: measures a model on held-out people and prompts, or videos that any system made."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from ingredients.apps.judge_folder import explain_interruption, judge_folder
 from ingredients.apps.judge_options import (
     CalibrationOption,
     ClipOption,
@@ -13,16 +13,15 @@ from ingredients.apps.judge_options import (
     InceptionOption,
     JudgeOption,
     MaxFramesOption,
-    OnError,
     OnErrorOption,
     ReportVideosOption,
     VideosOption,
     check_backends,
     check_options,
 )
-from ingredients.apps.model_options import Model
+from ingredients.apps.options import AsJson, Model, check_files
 from ingredients.apps.sampling_options import finite, takes_sampling, takes_speed
-from ingredients.apps.terminal import note, say, show, show_json, with_examples
+from ingredients.apps.terminal import kept_when_interrupted, note, say, show, show_json, with_examples
 from ingredients.core.output_folders import check_output_folder
 from ingredients.core.paths import parse_path
 from ingredients.model_folders.sampling_settings import SamplingOverrides
@@ -97,36 +96,21 @@ def evaluate(
     videos: VideosOption = None,
     calibration: CalibrationOption = None,
     max_frames: MaxFramesOption = None,
-    on_error: OnErrorOption = OnError.SKIP,
+    on_error: OnErrorOption = "skip",
     report_videos: ReportVideosOption = 24,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measures a model on held-out people and prompts, or videos that any system made."""
     check_options(context, videos=videos is not None, modules=modules)
-    if videos is not None:
-        judge_folder(
-            videos,
-            output=output or _OUTPUT.with_name(f"{_OUTPUT.name}-of-{videos.resolve().name}"),
-            model=model,
-            judge=judge,
-            detector=detector,
-            clip=clip,
-            inception=inception,
-            calibration=calibration,
-            max_frames=max_frames,
-            on_error=on_error.value,
-            report_videos=report_videos,
-            as_json=as_json,
-        )
-        return
-    output = output or _OUTPUT
+    default = _OUTPUT if videos is None else _OUTPUT.with_name(f"{_OUTPUT.name}-of-{videos.resolve().name}")
+    output = output or default
     check_output_folder(output, "an evaluation")
 
     from ingredients.core.config import config_to_dict
     from ingredients.core.errors import UserInputError
     from ingredients.core.progress import show_progress
+    from ingredients.evaluation.manifest import read_manifest
+    from ingredients.evaluation.names import HTML_NAME, MODEL
     from ingredients.model_folders.places import find_model
     from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
 
@@ -139,40 +123,40 @@ def evaluate(
         raise UserInputError(f"{other} has cases of its own, in which all do the same; leave --style out.")
     speed_options = SpeedOptions(**speed)
     check_backends(judge=judge, detector=detector, clip=clip, inception=inception)
+    check_files([calibration], "calibration")
+    if videos is not None:
+        read_manifest(videos)
+        model = model if MODEL in (judge, detector) else None
     folder = find_model(model, notice=say)
 
     from ingredients.evaluation.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases  # with PyTorch
     from ingredients.evaluation.cases import CASES_VERSION, make_cases
     from ingredients.evaluation.evaluate import evaluate as run_evaluation
+    from ingredients.evaluation.folder_source import FolderSource
     from ingredients.evaluation.judges import load_judges
     from ingredients.evaluation.modules import MODULES_REPORT_NAME, ModulesResult, evaluate_modules
-    from ingredients.evaluation.names import HTML_NAME
     from ingredients.evaluation.pipeline_source import GenerationSettings, PipelineSource
     from ingredients.evaluation.result import Result
+    from ingredients.evaluation.sources import VideoSource
     from ingredients.pipelines.loading import load_pipeline
 
-    judges = load_judges(folder, judge=judge, detector=detector, clip=clip, inception=inception, own_videos=True)
-    pipeline = load_pipeline(folder, speed=speed_options)
-    chosen = config_to_dict(pipeline.sampling_defaults.override(**sampling))
-    settings = GenerationSettings(**chosen, face_scale=face_scale, speed=speed_options)
-    if speed_options.compile:
-        note(COMPILE_NOTICE)
+    judges = load_judges(
+        folder, judge=judge, detector=detector, clip=clip, inception=inception, own_videos=videos is None
+    )
     result: Result | ModulesResult
-    try:
-        with pipeline.explained_out_of_memory(), show_progress("Evaluating") as progress:
-            if modules:
-                result = evaluate_modules(
-                    pipeline,
-                    judges,
-                    output,
-                    num_cases=cases,
-                    seed=seed,
-                    settings=settings,
-                    batch_size=batch_size,
-                    save_videos=save_videos,
-                    progress=progress,
-                )
-            else:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(kept_when_interrupted("the finished cases are", output))
+        source: VideoSource
+        if videos is not None:
+            source = FolderSource(videos, calibration=calibration, max_frames=max_frames)
+        else:
+            pipeline = load_pipeline(folder, speed=speed_options)
+            chosen = config_to_dict(pipeline.sampling_defaults.override(**sampling))
+            settings = GenerationSettings(**chosen, face_scale=face_scale, speed=speed_options)
+            if speed_options.compile:
+                note(COMPILE_NOTICE)
+            stack.enter_context(pipeline.explained_out_of_memory())
+            if not modules:
                 source = PipelineSource(
                     pipeline,
                     drawn_cases(cases, num_people=people)
@@ -183,16 +167,31 @@ def evaluate(
                     cases_version=DRAWN_CASES_VERSION if benchmark else CASES_VERSION,
                     batch_size=batch_size,
                 )
-                result = run_evaluation(
-                    source,
-                    judges,
-                    output,
-                    save_videos=save_videos,
-                    num_report_videos=report_videos,
-                    progress=progress,
-                )
-    except KeyboardInterrupt as interruption:
-        raise explain_interruption(output) from interruption
+        progress = stack.enter_context(show_progress("Evaluating" if videos is None else "Judging"))
+        if modules:
+            result = evaluate_modules(
+                pipeline,
+                judges,
+                output,
+                num_cases=cases,
+                seed=seed,
+                settings=settings,
+                batch_size=batch_size,
+                save_videos=save_videos,
+                progress=progress,
+            )
+        else:
+            result = run_evaluation(
+                source,
+                judges,
+                output,
+                save_videos=save_videos,
+                on_error=on_error,
+                num_report_videos=report_videos,
+                progress=progress,
+            )
+            if videos is not None and result.num_errors:
+                note(f"{result.num_errors} of {len(result.cases)} videos could not be judged; the report says why.")
     if as_json:
         show_json(result.to_json())
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ingredients.apps.early_checks import check_folders
+from ingredients.apps.options import check_folders
 from ingredients.apps.terminal import say, show, with_examples
 from ingredients.core.paths import parse_path
 

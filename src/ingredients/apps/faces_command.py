@@ -1,13 +1,11 @@
 """`ingredients faces`: what is detected, aligned and recognised in photos."""
 
-import enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ingredients.apps.model_options import AllowPhotographs, Model
-from ingredients.apps.output_options import Overwrite
+from ingredients.apps.options import AllowPhotographs, Model, Overwrite
 from ingredients.apps.terminal import cell, say, show, show_rendered, with_examples
 from ingredients.core.errors import PhotographError, UserInputError
 from ingredients.core.paths import parse_path
@@ -23,24 +21,17 @@ HELP = with_examples(
 )
 
 
-class FaceStackChoice(enum.Enum):
-    """Whose networks look at the photos."""
-
-    MODEL = "model"
-    DLIB = "dlib"
-
-
 def faces(
     photos: Annotated[list[Path], typer.Argument(parser=parse_path, metavar="PHOTO...", help="Image files.")],
     output: Annotated[Path, typer.Option(parser=parse_path, help="Picture to write.")] = Path("faces.png"),
     model: Model = None,
     face_stack: Annotated[
-        FaceStackChoice,
+        Literal["model", "dlib"],
         typer.Option(
             help="Who looks: the model's own networks, or dlib's, which know photographs and work offline "
             '(pip install "ingredients\\[dlib]").'
         ),
-    ] = FaceStackChoice.MODEL,
+    ] = "model",
     allow_photographs: AllowPhotographs = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -50,12 +41,12 @@ def faces(
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.model_folders.places import find_model
 
-    if face_stack is FaceStackChoice.DLIB and model is not None:
+    if face_stack == "dlib" and model is not None:
         raise UserInputError("dlib reads photos without a model; leave out --model or --face-stack dlib.")
     check_not_an_input(check_picture_path(output, overwrite=True), photos)
     check_picture_path(output, overwrite=overwrite)
     images = {str(photo): load_photo(photo) for photo in photos}
-    folder = None if face_stack is FaceStackChoice.DLIB else find_model(model, notice=say)
+    folder = None if face_stack == "dlib" else find_model(model, notice=say)
 
     from ingredients.apps.faces_report import inspect_faces  # with PyTorch
     from ingredients.faces.dlib_faces import DlibFaceReader

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingredients.apps.model_options import AllowPhotographs, FaceStack, FaceStackOption, Identity, Memory, Model
-from ingredients.apps.output_options import Overwrite
+from ingredients.apps.options import AllowPhotographs, FaceStack, Identity, Memory, Model, Overwrite
 from ingredients.apps.sampling_options import finite, takes_sampling, takes_speed
 from ingredients.apps.several_values import parse_seeds
 from ingredients.apps.terminal import is_given, note, show, show_json, with_examples
@@ -75,7 +74,7 @@ def generate(
             "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
         ),
     ] = False,
-    face_stack: FaceStack = FaceStackOption.MODEL,
+    face_stack: FaceStack = "model",
     allow_photographs: AllowPhotographs = False,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,
     seeds: Annotated[
@@ -262,7 +261,7 @@ def generate(
                     model,
                     identity=identity,
                     drop_learned_positions=drop_learned_positions,
-                    face_stack=face_stack.value,
+                    face_stack=face_stack,
                     memory=memory,
                     speed=speed_options,
                     demand=VideoDemand(

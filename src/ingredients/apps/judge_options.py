@@ -1,13 +1,12 @@
 """Options of `ingredients evaluate` that say who judges, and what goes with which way of evaluating."""
 
 from collections.abc import Collection
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from ingredients.apps.early_checks import check_files, check_folders
+from ingredients.apps.options import check_files, check_folders
 from ingredients.apps.terminal import is_given
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
@@ -77,15 +76,8 @@ MaxFramesOption = Annotated[
 ]
 
 
-class OnError(StrEnum):
-    """What becomes of a video that cannot be judged."""
-
-    SKIP = "skip"
-    STOP = "stop"
-
-
 OnErrorOption = Annotated[
-    OnError,
+    Literal["skip", "stop"],
     typer.Option(
         help="A video or photo that cannot be used: count everybody of the video as missing, or stop.",
         rich_help_panel=_FOLDER,

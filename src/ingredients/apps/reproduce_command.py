@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ingredients.apps.sampling_options import finite
-from ingredients.apps.terminal import INTERRUPTED, say, show, with_examples
+from ingredients.apps.terminal import kept_when_interrupted, say, show, with_examples
 from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 
@@ -76,11 +76,9 @@ def reproduce(
             subprocess.Popen([sys.executable, "-m", "ingredients", "reproduce", *arguments]) for _ in range(jobs - 1)
         ]
         try:
-            left = run_study(lab, plan, minutes=minutes, notice=say)
-            failures = sum(helper.wait() != 0 for helper in helpers)
-        except KeyboardInterrupt as interruption:
-            say(f"Interrupted; what is done is kept in {folder}, and the same command goes on.")
-            raise typer.Exit(INTERRUPTED) from interruption
+            with kept_when_interrupted("what is done is", folder):
+                left = run_study(lab, plan, minutes=minutes, notice=say)
+                failures = sum(helper.wait() != 0 for helper in helpers)
         finally:
             for helper in helpers:
                 helper.terminate()

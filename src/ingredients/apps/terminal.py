@@ -9,7 +9,8 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -29,6 +30,7 @@ USER_MISTAKE = 2
 INTERRUPTED = 130
 """What shells report for Ctrl-C: 128 + SIGINT."""
 
+_NUM_PROBLEMS_SHOWN = 40
 _MOST_LETTERS = 1000
 """A longer message loses its middle: it begins with what it is about and ends with what helps."""
 
@@ -222,10 +224,27 @@ def note(message: str) -> None:
     say(f"Note: {printable_lines(message, most=_MOST_LETTERS)}")
 
 
+@contextlib.contextmanager
+def kept_when_interrupted(kept: str, folder: Path) -> Iterator[None]:
+    """Says what of the block's work is kept in a folder when Ctrl-C ends it, and that the same command goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        say(f"Interrupted; {kept} kept in {folder}, and the same command goes on from there.")
+        raise typer.Exit(INTERRUPTED) from interruption
+
+
 def is_given(context: typer.Context, name: str) -> bool:
     """Whether a parameter was given on the command line; its default was taken otherwise."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def problem_lines(problems: Sequence[tuple[str, bool, str]]) -> list[str]:
+    """A line for each of the first problems that a check found: of what, whether it is fatal, and which."""
+    lines = [f"{where}: {'' if is_fatal else 'doubtful: '}{problem}" for where, is_fatal, problem in problems]
+    num_more = len(lines) - _NUM_PROBLEMS_SHOWN
+    return lines if num_more <= 0 else [*lines[:_NUM_PROBLEMS_SHOWN], f"... and {num_more} more; --json has them all"]
 
 
 def with_examples(description: str, *examples: str) -> str:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ingredients.apps import export_command
-from ingredients.apps.early_checks import check_folders
-from ingredients.apps.model_options import Model
+from ingredients.apps.options import Model, check_folders
 from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, note, say, show, with_examples
 from ingredients.core.paths import parse_path

@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ingredients.apps import calibrate_command
-from ingredients.apps.output_options import Overwrite
+from ingredients.apps.options import Overwrite, check_folders
 from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, is_given, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
@@ -469,6 +468,35 @@ def _interruptible(before: str) -> Iterator[None]:
         raise typer.Exit(stop.exit_code) from interruption
 
 
+@app.command(
+    help=with_examples(
+        "Shows the judge of a model folder real clips of held-out people, and writes judge/calibration.json: the mean "
+        "cosines that its similarities are scaled by, its misses and false alarms, and the ceiling that the VAE sets. "
+        "Needed once after `ingredients world train ... pack`.",
+        "ingredients world calibrate runs/small-world/packed",
+    )
+)
+def calibrate(
+    model: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Model folder.")],
+    clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
+    height: Annotated[int, typer.Option(min=32, help="Pixels; those of the videos to judge.")] = 64,
+    width: Annotated[int, typer.Option(min=32, help="Pixels.")] = 96,
+    num_frames: Annotated[int, typer.Option(min=1, help="Frames of a clip.")] = 9,
+) -> None:
+    """Measures the judge of a model folder on real clips."""
+    check_folders([model], "model folder")
+
+    from ingredients.core.progress import show_progress
+    from ingredients.evaluation.calibrate import calibrate_model
+    from ingredients.evaluation.tables import calibration_table
+
+    with show_progress("Calibrating") as progress:
+        calibration = calibrate_model(
+            model, num_clips=clips, height=height, width=width, num_frames=num_frames, progress=progress
+        )
+    show(calibration_table(calibration))
+
+
 def _check_no_held_out_pairs(folder: Path, style: str) -> None:
     """Refuses a data set that was begun with all pairs: going on without some of them would not take them out."""
     from ingredients.data.clip_folder import METADATA_NAME, read_clip_folder
@@ -486,6 +514,3 @@ def _check_no_held_out_pairs(folder: Path, style: str) -> None:
                 f"The data set {folder} was begun with all pairs of action and place, and its clip {record.clip_id} "
                 "shows one that is held out; choose another folder."
             )
-
-
-app.command(help=calibrate_command.HELP)(calibrate_command.calibrate)
