@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from ingredients.visualisation.fonts import load_font, writable
-from ingredients.visualisation.layout import WHITE, identity_colour, text_block, text_line
+from ingredients.visualisation.layout import WHITE, identity_colour, load_font, text_block, text_line, writable
 
 
 def test_matplotlibs_font_writes_accented_letters():

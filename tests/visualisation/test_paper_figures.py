@@ -7,10 +7,15 @@ import pytest
 
 from ingredients.visualisation.distribution import evaluation_set_figure
 from ingredients.visualisation.failures import Failure, correlation_plot, failures_sheet, pearson
-from ingredients.visualisation.gallery import GalleryExample, gallery
 from ingredients.visualisation.layout import identity_colour
-from ingredients.visualisation.methods_sheet import MethodsCase, methods_sheet
-from ingredients.visualisation.people_and_frames import frame_strip, photo_block
+from ingredients.visualisation.people_sheets import (
+    GalleryExample,
+    MethodsCase,
+    frame_strip,
+    gallery,
+    methods_sheet,
+    photo_block,
+)
 from ingredients.visualisation.routing_grid import RoutedVideo, routing_accuracy_plot, routing_grid
 
 RNG = np.random.default_rng(0)

@@ -11,13 +11,13 @@ from ingredients.core.token_time import token_frames
 from ingredients.visualisation.clip_sheet import FRAME_HEIGHT, clip_row
 from ingredients.visualisation.contact_sheet import contact_sheet, evenly_spread, mark_reference
 from ingredients.visualisation.faces_sheet import MAX_WIDTH, PHOTO_HEIGHT, faces_sheet, mark_faces, photo_row
-from ingredients.visualisation.fonts import load_font
 from ingredients.visualisation.layout import (
     fit_height,
     identity_colour,
     in_column,
     in_grid,
     in_row,
+    load_font,
     path_line,
     text_block,
     text_line,

@@ -37,8 +37,7 @@ from ingredients.studies.variants import FULL, MSE, NO_LOSS
 from ingredients.visualisation.curves import ROUTER_STAGE_LOSSES, read_log, training_curves
 from ingredients.visualisation.distribution import evaluation_set_figure
 from ingredients.visualisation.failures import Failure, correlation_plot, failures_sheet, pearson
-from ingredients.visualisation.gallery import GalleryExample, gallery
-from ingredients.visualisation.methods_sheet import MethodsCase, methods_sheet
+from ingredients.visualisation.people_sheets import GalleryExample, MethodsCase, gallery, methods_sheet
 from ingredients.visualisation.routing_grid import RoutedVideo, routing_accuracy_plot, routing_grid
 
 _GALLERY_CASES = 4

@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import psutil
-
-from ingredients.core.config import read_record
-from ingredients.core.errors import UserInputError
-from ingredients.core.json_yaml import BadFileError, to_json
+from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.files import make_folder
+from ingredients.core.output_folders import locked
 from ingredients.core.warnings_told import Notice
 
 _LOCKS = "locks"
@@ -40,17 +38,6 @@ class Step:
     def is_done(self) -> bool:
         """Whether there is nothing to do."""
         return self.result.exists()
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Holder:
-    """What a lock says of the process that holds it."""
-
-    process: int
-    """Its number."""
-
-    started: float
-    """When it began."""
 
 
 def order_steps(steps: Sequence[Step], wanted: Sequence[str]) -> list[Step]:
@@ -100,64 +87,35 @@ def run_steps(
     names = {step.name for step in steps}
     while waiting := [step for step in steps if not step.is_done()]:
         done = names - {step.name for step in waiting}
-        ready = [step for step in waiting if names.intersection(step.needs) <= done]
-        for step in ready:
-            spent = (time.monotonic() - started) / 60
-            if minutes is not None and spent + step.minutes > minutes:
-                continue
+        is_shared = False
+        for step in [step for step in waiting if names.intersection(step.needs) <= done]:
             with _claimed(folder, step) as is_ours:
-                if is_ours and not step.is_done():
-                    notice(f"{step.name} (about {step.minutes:.0f} min; {len(waiting)} steps to do)")
-                    step.run()
-                    if not step.is_done():
-                        raise UserInputError(f"The step {step.name} has not made {step.result}; look at its log.")
-                    break
+                is_shared |= not is_ours
+                spent = (time.monotonic() - started) / 60
+                if not is_ours or step.is_done() or (minutes is not None and spent + step.minutes > minutes):
+                    continue
+                notice(f"{step.name} (about {step.minutes:.0f} min; {len(waiting)} steps to do)")
+                step.run()
+                if not step.is_done():
+                    raise UserInputError(f"The step {step.name} has not made {step.result}; look at its log.")
+                break
         else:
-            others = [step for step in ready if _lock_holder(_lock_path(folder, step)) is not None]
-            if not others:
-                return waiting
+            if not is_shared:
+                return [step for step in waiting if not step.is_done()]
             time.sleep(_PATIENCE)
     return []
 
 
 @contextlib.contextmanager
 def _claimed(folder: Path, step: Step) -> Iterator[bool]:
-    """Whether this process may do a step; another one's claim counts while that process lives."""
-    path = _lock_path(folder, step)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and _lock_holder(path) is None:
-        path.unlink(missing_ok=True)
-    try:
-        _write_lock(path)
-    except FileExistsError:
-        yield False
-        return
-    try:
+    """Whether this process may do a step, while the block runs; another one's claim ends with its process."""
+    path = folder / _LOCKS / f"{step.name}.lock"
+    make_folder(path.parent)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, busy=f"Another process does {step.name}"))
+        except OutputError:
+            yield False
+            return
+        stack.callback(path.unlink, missing_ok=True)
         yield True
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _lock_path(folder: Path, step: Step) -> Path:
-    return folder / _LOCKS / f"{step.name}.lock"
-
-
-def _write_lock(path: Path) -> None:
-    """Makes a lock that names this process from its first moment; raises FileExistsError if it is there."""
-    process = psutil.Process()
-    whole = path.with_name(f".{path.name}.{process.pid}")
-    whole.write_text(to_json({"process": process.pid, "started": process.create_time()}), encoding="utf-8")
-    try:
-        path.hardlink_to(whole)
-    finally:
-        whole.unlink()
-
-
-def _lock_holder(path: Path) -> int | None:
-    """The process that holds a lock; None if nobody does. A number may be given again: the start tells them apart."""
-    try:
-        holder = read_record(_Holder, path, remedy="delete it")
-        process = psutil.Process(holder.process)
-        return process.pid if process.create_time() == holder.started else None
-    except (BadFileError, ValueError, OverflowError, psutil.Error):
-        return None

@@ -10,13 +10,13 @@ from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import Face
-from ingredients.visualisation.fonts import load_font
 from ingredients.visualisation.layout import (
     Colour,
     fit_height,
     identity_colour,
     in_column,
     in_lines,
+    load_font,
     path_line,
     resize,
     titled,

@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.visualisation.figures import new_figure, to_picture
-from ingredients.visualisation.fonts import load_font, writable
 from ingredients.visualisation.layout import (
     WHITE,
     Colour,
@@ -21,12 +20,14 @@ from ingredients.visualisation.layout import (
     fit_height,
     in_column,
     in_row,
+    load_font,
     text_block,
     text_line,
     titled,
     with_margin,
+    writable,
 )
-from ingredients.visualisation.people_and_frames import frame_strip, photo_block
+from ingredients.visualisation.people_sheets import GalleryExample, frame_strip, photo_block
 
 FRAME_HEIGHT = 128
 """Pixels of a frame on the sheet."""
@@ -38,20 +39,11 @@ _FEWEST_FOR_AN_INTERVAL = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Failure:
+class Failure(GalleryExample):
     """A video that went wrong."""
 
     label: str
     """How: say, copied from the photo, canvas taken for a first frame, wrong person routed."""
-
-    prompt: str
-    """What was asked for."""
-
-    photos: Mapping[str, UInt8Array]
-    """A photo (H, W, 3) of each person, by name."""
-
-    frames: UInt8Array
-    """(F, H, W, 3)."""
 
     numbers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """What was measured, by name."""

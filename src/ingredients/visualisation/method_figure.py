@@ -45,23 +45,18 @@ class Box:
     name: str
     """As the code calls it, or what goes in or out."""
 
-    says: tuple[str, ...] = ()
-    """Lines below the name."""
-
     kind: Kind
     """Whether and when it is trained."""
 
     left: int
-    """Pixels."""
+    """Pixels, as the next three."""
 
     top: int
-    """Pixels."""
+    width: int
+    height: int
 
-    width: int = 190
-    """Pixels."""
-
-    height: int = 64
-    """Pixels."""
+    says: tuple[str, ...]
+    """Lines below the name."""
 
     @property
     def middle(self) -> tuple[int, int]:
@@ -84,76 +79,35 @@ class Box:
         )
 
 
+def _box(part: object, kind: Kind, place: tuple[int, int], size: tuple[int, int], *says: str) -> Box:
+    """A box that bears the name of a class or function of the code, or a word of its own."""
+    name = part if isinstance(part, str) else str(getattr(part, "__name__", part))
+    return Box(name=name, kind=kind, left=place[0], top=place[1], width=size[0], height=size[1], says=says)
+
+
+_HEARS = "each token hears the identity k* (Eq. 2)"
+_CHOOSES = ("phi(H, F) for each video token (Eq. 3)", f"k*: {assign_identities.__name__}")
+_LOOKS = ("detect, align, recognise, encode", "one identity at a time")
+_PASTES = ("global: all faces on one white", "picture, then the VAE")
+_PROJECTS = ("local: embeddings and five feature", "maps become tokens, person by person")
+_ATTENDS = ("joint attention over text and video,", "feed-forward: the backbone's own block")
+
 BOXES = {
-    "photos": Box(name="photos of each person", kind="data", left=20, top=40),
-    "prompt": Box(name="prompt", kind="data", left=20, top=470, height=44),
-    "noise": Box(name="noise", kind="data", left=20, top=390, height=44),
-    "extractor": Box(
-        name=FacialExtractor.__name__,
-        says=("detect, align, recognise, encode", "one identity at a time"),
-        kind="frozen",
-        left=250,
-        top=30,
-        width=230,
-        height=84,
+    "photos": _box("photos of each person", "data", (20, 40), (190, 64)),
+    "prompt": _box("prompt", "data", (20, 470), (190, 44)),
+    "noise": _box("noise", "data", (20, 390), (190, 44)),
+    "extractor": _box(FacialExtractor, "frozen", (250, 30), (230, 84), *_LOOKS),
+    "canvas": _box(compose_canvas, "frozen", (250, 200), (230, 84), *_PASTES),
+    "projector": _box(MultiScaleProjector, "projector", (550, 30), (280, 84), *_PROJECTS),
+    "text": _box("T5EncoderModel", "frozen", (250, 460), (230, 64), "text tokens"),
+    "attention": _box(IngredientsBlock, "frozen", (550, 400), (280, 74), *_ATTENDS),
+    "router": _box(IDRouter, "router", (550, 300), (280, 74), *_CHOOSES),
+    "cross": _box(IdentityCrossAttention, "projector", (550, 220), (280, 58), _HEARS),
+    "residual": _box(
+        IdentityLayer.add_identities, "data", (550, 158), (280, 46), "H + alpha times what was heard (Eq. 4)"
     ),
-    "canvas": Box(
-        name=compose_canvas.__name__,
-        says=("global: all faces on one white", "picture, then the VAE"),
-        kind="frozen",
-        left=250,
-        top=200,
-        width=230,
-        height=84,
-    ),
-    "projector": Box(
-        name=MultiScaleProjector.__name__,
-        says=("local: embeddings and five feature", "maps become tokens, person by person"),
-        kind="projector",
-        left=550,
-        top=30,
-        width=280,
-        height=84,
-    ),
-    "text": Box(name="T5EncoderModel", says=("text tokens",), kind="frozen", left=250, top=460, width=230),
-    "attention": Box(
-        name=IngredientsBlock.__name__,
-        says=("joint attention over text and video,", "feed-forward: the backbone's own block"),
-        kind="frozen",
-        left=550,
-        top=400,
-        width=280,
-        height=74,
-    ),
-    "router": Box(
-        name=IDRouter.__name__,
-        says=("phi(H, F) for each video token (Eq. 3)", f"k*: {assign_identities.__name__}"),
-        kind="router",
-        left=550,
-        top=300,
-        width=280,
-        height=74,
-    ),
-    "cross": Box(
-        name=IdentityCrossAttention.__name__,
-        says=("each token hears the identity k* (Eq. 2)",),
-        kind="projector",
-        left=550,
-        top=220,
-        width=280,
-        height=58,
-    ),
-    "residual": Box(
-        name=IdentityLayer.add_identities.__name__,
-        says=("H + alpha times what was heard (Eq. 4)",),
-        kind="data",
-        left=550,
-        top=158,
-        width=280,
-        height=46,
-    ),
-    "video": Box(name="video", says=("latents, decoded by the VAE",), kind="data", left=960, top=330),
-    "maps": Box(name="routing maps", says=("who is where",), kind="data", left=960, top=200),
+    "video": _box("video", "data", (960, 330), (190, 64), "latents, decoded by the VAE"),
+    "maps": _box("routing maps", "data", (960, 200), (190, 64), "who is where"),
 }
 
 _Point = tuple[int, int]

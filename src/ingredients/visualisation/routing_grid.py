@@ -21,7 +21,7 @@ from ingredients.visualisation.layout import (
     titled,
     with_margin,
 )
-from ingredients.visualisation.people_and_frames import photo_block
+from ingredients.visualisation.people_sheets import photo_block
 from ingredients.visualisation.routing_maps import check_maps, middle_frames, overlay_map
 
 CELL_HEIGHT = 56
