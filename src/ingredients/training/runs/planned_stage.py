@@ -5,12 +5,14 @@ length and size that the model was made for.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
 
-from ingredients.core.errors import UserInputError
+from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.core.warnings_told import Notice
 from ingredients.data.buckets import Bucket
 from ingredients.data.encoded_clips import EncodedClips
@@ -18,19 +20,13 @@ from ingredients.model_folders.components import build_vae
 from ingredients.model_folders.known_models import find_known_model
 from ingredients.model_folders.places import find_model, find_model_here
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines.encoding_model import model_bucket
 from ingredients.pipelines.video_shape import VideoGeometry
-from ingredients.training.runs.configuration import IdentityRunConfig
+from ingredients.training.runs.configuration import IdentityRunConfig, ModelConfig
 from ingredients.training.runs.kinds import RunKind
-from ingredients.training.runs.run import (
-    FolderParts,
-    check_positions,
-    has_identity_loss,
-    open_clips,
-    trains_patch_embed,
-)
+from ingredients.training.runs.run import ModelParts, build_stage
 from ingredients.training.runs.start import load_start, published_start
-from ingredients.training.stages.diffusion import FrozenParts
 from ingredients.training.stages.identity import IdentityStage
 
 _ASSUMED_NUM_PEOPLE = 2
@@ -73,49 +69,66 @@ class PlannedStage:
     """What was assumed, a sentence each."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedParts(ModelParts):
+    """The parts of a model without their weights; without a folder, of the published size."""
+
+    is_planned: ClassVar[bool] = True
+
+    def load_vae(self) -> AutoencoderKLCogVideoX:
+        """The VAE, on the meta device."""
+        with torch.device("meta"):
+            return AutoencoderKLCogVideoX() if self.folder is None else build_vae(self.folder / "vae")
+
+    def load_start(
+        self, config: ModelConfig, widths: Mapping[str, int], **options: Any
+    ) -> IngredientsTransformer3DModel:
+        """The transformer, on the meta device."""
+        with torch.device("meta"):
+            if self.folder is None and config.start is None:
+                return published_start(config, widths, trains_patch_embed=options["trains_patch_embed"])
+            return load_start(config, self.folder, widths, empty=True, **options)
+
+    def load_scheduler(self) -> CogVideoXDPMScheduler:
+        """The published model's: a plan counts no noise levels."""
+        return COGVIDEOX.make_scheduler()
+
+    def load_recogniser(self) -> DifferentiableRecogniser | None:
+        """The folder's."""
+        return None if self.folder is None else ModelParts.load_recogniser(self)
+
+    def digests(self) -> dict[str, str]:
+        """Nothing is known of a model that is not here."""
+        return {} if self.folder is None else ModelParts.digests(self)
+
+
 def build_planned_stage(kind: RunKind, config: IdentityRunConfig, *, notice: Notice | None = None) -> PlannedStage:
     """The stage of a run without weights; arguments and errors as `train_run`, which alone needs model and clips.
 
     A model that is neither on this machine nor known by name is downloaded.
     """
     notes = []
-    folder = _find_folder(config, notice=notice)
-    model = None if folder is None else FolderParts(folder=folder, face_encoder=config.model.face_encoder)
-    clips, validation_clips = open_clips(config, model)
-    widths = _feature_widths(config, clips)
-    with torch.device("meta"):
-        vae = AutoencoderKLCogVideoX() if folder is None else build_vae(folder / "vae")
-        if folder is None and config.model.start is None:
-            transformer = published_start(config.model, widths, trains_patch_embed=trains_patch_embed(config))
-        else:
-            transformer = load_start(
-                config.model,
-                folder,
-                widths,
-                must_be_aligned=kind.needs_aligned,
-                trains_patch_embed=trains_patch_embed(config),
-                empty=True,
-            )
-    if folder is None:
+    model = PlannedParts(folder=_find_folder(config, notice=notice), face_encoder=config.model.face_encoder)
+    stage, parts = build_stage(kind, config, device=torch.device("meta"), model=model)
+    assert isinstance(stage, IdentityStage)
+    if model.folder is None:
         notes.append(f"{config.model.folder} is not on this machine; the plan takes its published size.")
         if kind.needs_aligned and config.model.start is None:
             notes.append("model.start names no run; the plan takes the model as aligned already.")
-    parts = FrozenParts(
-        vae=vae,
-        clips=clips,
-        validation_clips=validation_clips,
-        recogniser=model.load_recogniser() if model is not None and has_identity_loss(config) else None,
-    )
-    geometry = VideoGeometry.of(transformer.backbone, transformer.config, vae.config)
-    if clips is None:
-        planned = _suitable_clips(transformer, vae)
+    transformer = stage.transformer
+    geometry = VideoGeometry.of(transformer.backbone, transformer.config, parts.vae.config)
+    if parts.clips is None:
+        planned = PlannedClips(
+            bucket=model_bucket(transformer, parts.vae),
+            num_people=_ASSUMED_NUM_PEOPLE,
+            num_text_tokens=transformer.config.max_text_seq_length,
+            number=None,
+            has_held_out=True,
+        )
         size = f"{planned.bucket.num_frames} frames of {planned.bucket.height}x{planned.bucket.width}"
         notes.append(f"No clips are named (--data); the plan takes {size}, and {planned.num_people} people in each.")
     else:
-        check_positions(transformer, config, parts)
-        planned = _named_clips(clips, geometry, has_held_out=validation_clips is not None)
-    with torch.device("meta"):
-        stage = kind.build(transformer, parts, config.stage)
+        planned = _named_clips(parts.clips, geometry, has_held_out=parts.validation_clips is not None)
     return PlannedStage(stage=stage, clips=planned, geometry=geometry, notes=tuple(notes))
 
 
@@ -125,29 +138,6 @@ def _find_folder(config: IdentityRunConfig, *, notice: Notice | None) -> Path | 
     if folder is None and find_known_model(str(config.model.folder)) is None:
         return find_model(config.model.folder, notice=notice)
     return folder
-
-
-def _feature_widths(config: IdentityRunConfig, clips: EncodedClips | None) -> dict[str, int]:
-    """Widths of the clips' features; without any clips, those of the transformer hold."""
-    if clips is not None:
-        widths: dict[str, int] = clips.descriptions[0]["widths"]
-        return widths
-    if config.model.scale_source == "recognition_and_clip":
-        raise UserInputError(
-            "How wide the recogniser's maps are is known of encoded clips alone; name some with --data, or take "
-            "model.scale_source=clip."
-        )
-    return {}
-
-
-def _suitable_clips(transformer: IngredientsTransformer3DModel, vae: AutoencoderKLCogVideoX) -> PlannedClips:
-    return PlannedClips(
-        bucket=model_bucket(transformer, vae),
-        num_people=_ASSUMED_NUM_PEOPLE,
-        num_text_tokens=transformer.config.max_text_seq_length,
-        number=None,
-        has_held_out=True,
-    )
 
 
 def _named_clips(clips: EncodedClips, geometry: VideoGeometry, *, has_held_out: bool) -> PlannedClips:

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
 import psutil
 import torch
@@ -200,67 +200,52 @@ def _check_same_model(folder: Path, config: ModelConfig) -> None:
         )
 
 
-class ModelParts(Protocol):
-    """Where a run finds the parts of its model that it leaves alone."""
-
-    @property
-    def folder(self) -> Path | None:
-        """The model folder whose transformer a run begins with, if it names no other."""
-        ...
-
-    @property
-    def draws_first(self) -> bool:
-        """Whether the transformer's new weights are drawn before a recogniser is built, which draws as well.
-
-        What stays frozen of a run is drawn again whenever the run goes on, so the order is for good.
-        """
-        ...
-
-    def load_vae(self) -> AutoencoderKLCogVideoX:
-        """The VAE, in float32."""
-        ...
-
-    def load_scheduler(self) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
-        """The scheduler, whose noise levels are trained on."""
-        ...
-
-    def load_recogniser(self) -> DifferentiableRecogniser | None:
-        """The recogniser; None if gradients cannot flow through it."""
-        ...
-
-    def digests(self) -> dict[str, str]:
-        """Digests of the parts that encode clips, by name."""
-        ...
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class FolderParts:
-    """The parts of a model folder."""
+class ModelParts:
+    """Where a run finds the parts of its model that it leaves alone: here, those of a model folder."""
 
-    folder: Path
-    """The model folder."""
+    folder: Path | None
+    """The model folder, whose transformer a run begins with if it names no other."""
 
     face_encoder: Path | None = None
     """Folder of the face networks, where the model's has none."""
 
     draws_first: ClassVar[bool] = False
+    """Whether the transformer's new weights are drawn before a recogniser is built, which draws as well.
+
+    What stays frozen of a run is drawn again whenever the run goes on, so the order is for good.
+    """
+
+    is_planned: ClassVar[bool] = False
+    """Whether nothing has weights, and clips need not be there."""
 
     def load_vae(self) -> AutoencoderKLCogVideoX:
         """The VAE, in float32."""
-        return load_vae(self.folder / "vae", dtype=torch.float32)
+        return load_vae(self._folder / "vae", dtype=torch.float32)
+
+    def load_start(
+        self, config: ModelConfig, widths: Mapping[str, int], **options: Any
+    ) -> IngredientsTransformer3DModel:
+        """The transformer that a stage with people begins with; arguments and errors as `load_start`."""
+        return load_start(config, self.folder, widths, **options)
 
     def load_scheduler(self) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
         """The scheduler, whose noise levels are trained on."""
-        return load_scheduler(self.folder / "scheduler")
+        return load_scheduler(self._folder / "scheduler")
 
     def load_recogniser(self) -> DifferentiableRecogniser | None:
         """The recogniser; None if gradients cannot flow through it."""
-        found = load_face_stack(find_face_encoder(self.folder, self.face_encoder)).recogniser
+        found = load_face_stack(find_face_encoder(self._folder, self.face_encoder)).recogniser
         return found if isinstance(found, DifferentiableRecogniser) else None
 
     def digests(self) -> dict[str, str]:
         """Digests of the parts that encode clips, by name."""
-        return model_digests(self.folder, face_encoder=self.face_encoder)
+        return model_digests(self._folder, face_encoder=self.face_encoder)
+
+    @property
+    def _folder(self) -> Path:
+        assert self.folder is not None  # a plan alone, or parts that are still trained, do without
+        return self.folder
 
 
 def build_stage(
@@ -277,7 +262,7 @@ def build_stage(
         kind: which stage.
         config: of the run.
         device: where it trains.
-        model: where the frozen parts are; None finds the folder that the settings name.
+        model: where the parts are; None finds the folder that the settings name.
         notice: told of a download before it begins.
 
     Raises:
@@ -285,30 +270,43 @@ def build_stage(
         ModelFolderError: as `train_run`.
     """
     torch.manual_seed(config.trainer.seed)
-    model = model or FolderParts(
+    model = model or ModelParts(
         folder=find_model(config.model.folder, notice=notice), face_encoder=config.model.face_encoder
     )
     parts = load_parts(config, model)
-    assert parts.clips is not None
     if has_identity_loss(config) and not model.draws_first:
         parts.recogniser = model.load_recogniser()
     seed = config.trainer.seed if model.draws_first else None
     if kind.task is not None:
         transformer = load_base_start(config.model, kind.task, seed=seed)
     else:
-        transformer = load_start(
+        transformer = model.load_start(
             config.model,
-            model.folder,
-            parts.clips.descriptions[0]["widths"],
+            _feature_widths(config, parts.clips),
             must_be_aligned=kind.needs_aligned,
             trains_patch_embed=trains_patch_embed(config),
             seed=seed,
         )
-    check_positions(transformer, config, parts)
+    if parts.clips is not None:
+        check_positions(transformer, config, parts)
     if has_identity_loss(config) and model.draws_first:
         parts.recogniser = model.load_recogniser()
-    stage: DiffusionStage = kind.build(transformer.to(device), parts, config.stage)
+    with torch.device(device) if model.is_planned else contextlib.nullcontext():
+        stage: DiffusionStage = kind.build(transformer.to(device), parts, config.stage)
     return stage, parts
+
+
+def _feature_widths(config: RunConfig, clips: EncodedClips | None) -> dict[str, int]:
+    """Widths of the clips' features; without any clips, those of the transformer hold."""
+    if clips is not None:
+        widths: dict[str, int] = clips.descriptions[0]["widths"]
+        return widths
+    if config.model.scale_source == "recognition_and_clip":
+        raise UserInputError(
+            "How wide the recogniser's maps are is known of encoded clips alone; name some with --data, or take "
+            "model.scale_source=clip."
+        )
+    return {}
 
 
 def trains_patch_embed(config: RunConfig) -> bool:
@@ -329,7 +327,7 @@ def load_parts(config: RunConfig, model: ModelParts) -> FrozenParts:
         UserInputError: if there are no clips, or they were encoded by another model.
         ModelFolderError: if a part of the model is missing or damaged.
     """
-    if not config.data.train:
+    if not config.data.train and not model.is_planned:
         raise UserInputError(
             "There is nothing to learn from; name folders of encoded clips with --data, which `ingredients data "
             "encode` makes."
@@ -339,12 +337,12 @@ def load_parts(config: RunConfig, model: ModelParts) -> FrozenParts:
     return FrozenParts(vae=vae, clips=clips, validation_clips=validation_clips, scheduler=model.load_scheduler())
 
 
-def open_clips(config: RunConfig, model: ModelParts | None) -> tuple[EncodedClips | None, EncodedClips | None]:
+def open_clips(config: RunConfig, model: ModelParts) -> tuple[EncodedClips | None, EncodedClips | None]:
     """The clips that a run names, to learn from and held out.
 
     Args:
         config: of the run.
-        model: that must have encoded them; None where that cannot be checked.
+        model: that must have encoded them.
 
     Raises:
         UserInputError: if a folder holds none, or they were encoded by another model.
@@ -352,7 +350,7 @@ def open_clips(config: RunConfig, model: ModelParts | None) -> tuple[EncodedClip
     clips = EncodedClips(config.data.train) if config.data.train else None
     validation_clips = EncodedClips(config.data.validation) if config.data.validation else None
     opened = [each for each in (clips, validation_clips) if each is not None]
-    digests = model.digests() if opened and model is not None else {}
+    digests = model.digests() if opened else {}
     for each in opened:
         each.check_parts(digests)
         _check_maps(each, config.model)

@@ -20,6 +20,7 @@ from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.presets import SMALL_WORLDS
 from ingredients.pipelines.encoding_model import caption_encoder, phrase_finder
 from ingredients.training.runs.configuration import DataConfig
+from ingredients.training.runs.run import ModelParts
 from ingredients.training.small_world.settings import SmallWorldName
 
 _CANVAS_CROP_SIZE = 64
@@ -45,13 +46,13 @@ def drawn_clips(output: Path) -> DataConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedParts:
+class TrainedParts(ModelParts):
     """The parts that a diffusion part leaves alone, from the runs that have trained them."""
 
     output: Path
     """Folder of all runs."""
 
-    folder: ClassVar[None] = None
+    folder: Path | None = None
     draws_first: ClassVar[bool] = True
 
     def load_vae(self) -> AutoencoderKLCogVideoX:
