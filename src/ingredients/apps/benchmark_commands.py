@@ -153,7 +153,6 @@ def run(
     memory: Memory = MemoryMode.AUTO,
 ) -> None:
     """Makes the videos of a benchmark's cases."""
-    from ingredients.core.config import config_to_dict
     from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.casebook.check import read_benchmark
@@ -166,9 +165,9 @@ def run(
     chosen = choose_cases(benchmark, num_people=people, num_cases=cases)
     model_folder = find_model(model, notice=say)
 
-    from ingredients.evaluation.casebook.videos import make_benchmark_videos
-    from ingredients.evaluation.pipeline_source import GenerationSettings
-    from ingredients.generation.studio import check_takes_people
+    from ingredients.generation.benchmark_videos import make_benchmark_videos
+    from ingredients.generation.people_report import PeopleCheck
+    from ingredients.generation.studio import Studio, check_takes_people
     from ingredients.pipelines.execution.memory_estimate import VideoDemand
     from ingredients.pipelines.loading import load_pipeline
 
@@ -180,22 +179,17 @@ def run(
         demand=VideoDemand(num_people=people, sampling=sampling),
     )
     check_takes_people(pipeline, model_folder)
-    settings = GenerationSettings(**config_to_dict(pipeline.sampling_defaults.override(**sampling)))
-    with (
-        kept_when_interrupted("the finished cases are", output),
-        pipeline.explained_out_of_memory(),
-        show_progress("Making videos") as progress,
-    ):
+    with kept_when_interrupted("the finished cases are", output), show_progress("Making videos") as progress:
         videos = make_benchmark_videos(
-            pipeline,
+            Studio(pipeline, model_folder, PeopleCheck(judge=None)),  # which `evaluate --videos` does
             folder,
             benchmark,
             output,
             cases=chosen,
-            settings=settings,
-            model_name=model_folder.resolve().name,
+            sampling=sampling,
             allow_photographs=allow_photographs,
             progress=progress,
+            notice=note,
         )
     say(f"{len(videos)} videos; judge them with: ingredients evaluate --videos {output}")
     show(output)
