@@ -13,6 +13,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,9 +27,11 @@ from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.generation.people_report import PeopleCheck
+from ingredients.generation.request import StudioRequest
+from ingredients.generation.studio import Studio
 from ingredients.model_folders.places import default_model_path
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.pipeline_output import to_pixels
 from ingredients.world.scenes import render_scene
 
 
@@ -44,6 +47,7 @@ def main() -> None:
     folder = arguments.model or default_model_path()
     pipeline, judge = load_pipeline(folder), load_model_judge(folder)
     pipeline.set_progress_bar_config(disable=True)
+    studio = Studio(pipeline, Path(folder), PeopleCheck(judge=None))  # three judges stand below
     stack = pipeline.face_encoder
     assert stack is not None
     gallery, cases = DistractorGallery(judge), make_cases(arguments.cases)
@@ -83,15 +87,11 @@ def main() -> None:
     for scale in arguments.scales:
         started = time.monotonic()
         videos = [
-            to_pixels(
-                pipeline(
-                    people=people,
-                    prompt=case.prompt,
-                    generator=case.seed,
-                    likeness_guidance_scale=scale,
-                    output_type="np",
-                ).frames
-            )[0]
+            studio.make(
+                StudioRequest(
+                    people=people, prompt=case.prompt, seed=case.seed, sampling={"likeness_guidance_scale": scale}
+                )
+            ).frames
             for case, people in zip(cases, photos, strict=True)
         ]
         report(f"{scale:g}", videos, (time.monotonic() - started) / len(cases))

@@ -9,6 +9,7 @@ guidance is off, for it mends what the weights lose. One thread, on the processo
 import argparse
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,9 +18,11 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
+from ingredients.generation.people_report import PeopleCheck
+from ingredients.generation.request import StudioRequest
+from ingredients.generation.studio import Studio
 from ingredients.model_folders.places import default_model_path
 from ingredients.pipelines.loading import load_pipeline
-from ingredients.pipelines.pipeline_output import to_pixels
 
 
 def main() -> None:
@@ -38,21 +41,17 @@ def main() -> None:
     for mode in (MemoryMode.FULL, MemoryMode.MINIMAL):
         pipeline = load_pipeline(folder, device="cpu", memory=mode)
         pipeline.set_progress_bar_config(disable=True)
+        studio = Studio(pipeline, Path(folder), PeopleCheck(judge=None))  # who judges here stands above
         weights = sum(each.numel() * each.element_size() for each in pipeline.transformer.parameters())
         similarities, right, differences, seconds = [], [], [], 0.0
         for index, case in enumerate(cases):
             portraits = {f"person {number}": photo.image for number, photo in enumerate(case.portraits())}
             people = pipeline.extract_identities(portraits)
             started = time.monotonic()
-            output = pipeline(
-                people=people,
-                prompt=case.prompt,
-                generator=case.seed,
-                likeness_guidance_scale=arguments.likeness_guidance_scale,
-                output_type="np",
-            )
+            sampling = {"likeness_guidance_scale": arguments.likeness_guidance_scale}
+            request = StudioRequest(people=people, prompt=case.prompt, seed=case.seed, sampling=sampling)
+            frames = studio.make(request).frames
             seconds += time.monotonic() - started
-            frames = to_pixels(output.frames)[0]
             if mode is MemoryMode.FULL:
                 first.append(frames)
             differences.append(np.abs(frames.astype(float) - first[index]).mean())

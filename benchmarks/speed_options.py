@@ -15,6 +15,7 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,11 +28,13 @@ from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.evaluation.statistics import bootstrap_mean
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.generation.people_report import PeopleCheck
+from ingredients.generation.request import StudioRequest
+from ingredients.generation.studio import Studio
 from ingredients.model_folders.places import default_model_path
 from ingredients.pipelines.execution.speed_options import STEP_CACHES, SpeedOptions
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from ingredients.pipelines.pipeline_output import to_pixels
 
 OPTIONS: dict[str, SpeedOptions] = {
     "exact": SpeedOptions(),
@@ -78,18 +81,12 @@ def make_questions(folder: str, pipeline: IngredientsPipeline, num_cases: int) -
     return [make_question(case) for case in make_cases(num_cases)]
 
 
-def make_video(pipeline: IngredientsPipeline, question: Question, *, steps: int, likeness: float) -> UInt8Array:
+def make_video(studio: Studio, question: Question, *, steps: int, likeness: float) -> UInt8Array:
     """The video of a case."""
-    with torch.inference_mode():
-        output = pipeline(
-            people=question.people,
-            prompt=question.case.prompt,
-            generator=question.case.seed,
-            num_inference_steps=steps,
-            likeness_guidance_scale=likeness,
-            output_type="np",
-        )
-    return to_pixels(output.frames)[0]
+    sampling = {"num_inference_steps": steps, "likeness_guidance_scale": likeness}
+    case = question.case
+    request = StudioRequest(people=question.people, prompt=case.prompt, seed=case.seed, sampling=sampling)
+    return studio.make(request).frames
 
 
 class TransformerClock:
@@ -109,20 +106,20 @@ class TransformerClock:
 
 
 def time_transformer(
-    pipeline: IngredientsPipeline, question: Question, names: Sequence[str], steps: int, rounds: int
+    studio: Studio, question: Question, names: Sequence[str], steps: int, rounds: int
 ) -> dict[str, float]:
     """Least seconds that the transformer takes for a video with each option, and says what compiling takes."""
-    clock = TransformerClock(pipeline)
+    clock = TransformerClock(studio.pipeline)
     best = dict.fromkeys(names, float("inf"))
     for round_index in range(rounds):
         for name in names:
-            pipeline.apply_speed_options(OPTIONS[name])
+            studio.pipeline.apply_speed_options(OPTIONS[name])
             if round_index == 0 and OPTIONS[name].compile:
                 started = time.perf_counter()
-                make_video(pipeline, question, steps=steps, likeness=0.0)
+                make_video(studio, question, steps=steps, likeness=0.0)
                 print(f"First video with {name}: {time.perf_counter() - started:.0f} s", flush=True)
             clock.seconds = 0.0
-            make_video(pipeline, question, steps=steps, likeness=0.0)
+            make_video(studio, question, steps=steps, likeness=0.0)
             best[name] = min(best[name], clock.seconds)
     return best
 
@@ -161,10 +158,11 @@ def main() -> None:
     folder = arguments.model or str(default_model_path())
     pipeline = load_pipeline(folder)
     pipeline.set_progress_bar_config(disable=True)
+    studio = Studio(pipeline, Path(folder), PeopleCheck(judge=None))  # the judge looks outside of the clock
     names = ["exact", *(arguments.options or [name for name in OPTIONS if name != "exact"])]
     questions = make_questions(folder, pipeline, arguments.cases) if arguments.cases else []
     for steps in arguments.steps or [pipeline.sampling_defaults.num_inference_steps]:
-        seconds = time_transformer(pipeline, make_questions(folder, pipeline, 1)[0], names, steps, arguments.rounds)
+        seconds = time_transformer(studio, make_questions(folder, pipeline, 1)[0], names, steps, arguments.rounds)
         print(f"\n{steps} steps: " + ", ".join(f"{name} {seconds[name] / seconds['exact']:.2f}" for name in names))
         if not questions:
             continue
@@ -173,9 +171,9 @@ def main() -> None:
             print("| option | transformer | video | PSNR | similarity | right person |\n|---|---|---|---|---|---|")
             exact_videos: list[UInt8Array] = []
             for name in names:
-                pipeline.apply_speed_options(OPTIONS[name])
+                studio.pipeline.apply_speed_options(OPTIONS[name])
                 started = time.process_time()
-                videos = [make_video(pipeline, each, steps=steps, likeness=likeness) for each in questions]
+                videos = [make_video(studio, each, steps=steps, likeness=likeness) for each in questions]
                 a_video = (time.process_time() - started) / len(questions)
                 judged = np.array([each.judge(video) for each, video in zip(questions, videos, strict=True)])
                 if name == "exact":
