@@ -7,8 +7,7 @@ import typer
 
 from ingredients.apps.generate_command import parse_photos
 from ingredients.apps.judge_options import DetectorOption, check_backends
-from ingredients.apps.model_options import Model
-from ingredients.apps.output_options import Overwrite
+from ingredients.apps.options import Model, Overwrite
 from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import note, show, show_json, with_examples
 from ingredients.core.paths import parse_path
