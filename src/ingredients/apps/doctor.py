@@ -113,12 +113,7 @@ class Machine:
 
 
 def look_at_machine(*, cache: Path, working_folder: Path) -> Machine:
-    """Looks at this machine.
-
-    Args:
-        cache: where downloaded models are kept.
-        working_folder: where results go.
-    """
+    """Looks at this machine."""
     memory = psutil.virtual_memory()
     return Machine(
         system=f"{platform.system()} {platform.machine()}",

@@ -22,10 +22,6 @@ _TEMPORARY = re.compile(re.escape(_TEMPORARY_PREFIX) + "[0-9a-f]{32}")
 def check_output_path(path: str | Path, *, overwrite: bool = True) -> Path:
     """Says whether a result can be written to `path`, before the work that makes it has begun.
 
-    Args:
-        path: of the file.
-        overwrite: whether a file that is there may be replaced.
-
     Raises:
         OutputError: if the folder does not exist or cannot be written to, if no file can have the name, or if
             something is there that must not be replaced.

@@ -47,10 +47,6 @@ _Result = TypeVar("_Result")
 def check_output_folder(path: Path, contents: Contents) -> None:
     """Says whether results can go into the folder `path`, before the work has begun; nothing is changed.
 
-    Args:
-        path: of the folder, which need not exist.
-        contents: what it is for.
-
     Raises:
         OutputError: if it holds something else, is a file, or cannot be made.
     """

@@ -61,10 +61,6 @@ class DataReport:
 def check_clips(source: ClipSource, *, progress: ProgressCallback | None = None) -> DataReport:
     """Checks every clip of a data set: record, video, masks, references, caption, people.
 
-    Args:
-        source: the data set.
-        progress: told of the clips done.
-
     Raises:
         OutputError: if there is no room to unpack a clip.
     """

@@ -289,14 +289,7 @@ def vae_digest(vae: AutoencoderKLCogVideoX) -> str:
 def describe(
     encoder: ClipEncoder, *, parts: Mapping[str, str], source: Mapping[str, Any], reading: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What encoded clips are made from, as `claim_folder` keeps it.
-
-    Args:
-        encoder: encodes them.
-        parts: digests of the model's parts, by name.
-        source: the clips.
-        reading: how they are read.
-    """
+    """What encoded clips are made from, as `claim_folder` keeps it."""
     return {
         "parts": dict(parts),
         "source": dict(source),

@@ -106,13 +106,6 @@ def save_manifest(
 
     A case without a video is listed too: whoever judges the folder counts everybody in it as missing, as here.
 
-    Args:
-        folder: of the evaluation.
-        cases: all of them.
-        name: under which the videos are kept.
-        real_frames: the real video of a case.
-        fps: frames a second.
-
     Raises:
         OutputError: if something cannot be written.
     """

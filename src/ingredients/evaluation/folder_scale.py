@@ -122,14 +122,7 @@ def scale_from_real_videos(
 def scale_from_photos(
     groups: Iterable[Sequence[KnownPerson]], everybody: Sequence[KnownPerson], *, judge: str, measure: Measure
 ) -> FolderScale | None:
-    """The scale from several photos of each person; None if they do not suffice.
-
-    Args:
-        groups: the people of each video.
-        everybody: all people of the folder.
-        judge: its name.
-        measure: how faces are compared.
-    """
+    """The scale from several photos of each person; None if they do not suffice."""
     same: list[float] = []
     strangers: list[float] = []
     seen: set[tuple[str, ...]] = set()

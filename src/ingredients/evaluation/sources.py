@@ -111,16 +111,7 @@ def lacking_roles(cases: Sequence[Case]) -> dict[Need, str]:
 
 
 class DrawnClips(VideoSource):
-    """A `VideoSource`: the real clips of cases of the drawn world, what a perfect model would make.
-
-    Args:
-        cases: whose clips.
-        height: pixels.
-        width: pixels.
-        num_frames: of each clip.
-        num_distractors: other people that each person is ranked among.
-        name: under which the records are kept.
-    """
+    """A `VideoSource`: the real clips of cases of the drawn world, what a perfect model would make."""
 
     whose = "the drawn world"
 

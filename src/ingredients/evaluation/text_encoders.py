@@ -80,9 +80,6 @@ class ClipTextEncoder:
     model.safetensors (or pytorch_model.bin, read as tensors only), preprocessor_config.json, and tokenizer.json or
     vocab.json and merges.txt. Nothing is fetched, and torchvision is not needed.
 
-    Args:
-        folder: the folder.
-
     Raises:
         ModelFolderError: if a file is missing or damaged, or a tensor is missing, unknown or of another shape.
     """

@@ -51,9 +51,6 @@ class _OnnxJudge:
 class OnnxArcFaceJudge(_OnnxJudge):
     """A `FaceRecogniser` of `ingredients.core.protocols`: ArcFace, or CurricularFace, which takes the same crops.
 
-    Args:
-        path: the file.
-
     Raises:
         MissingDependencyError: without onnxruntime.
         ModelFolderError: if the file is damaged, or no such network.

@@ -317,10 +317,6 @@ class Studio:
     def check_shape(self, request: StudioRequest, *, notice: Notice | None = None) -> VideoShape:
         """The shape of the video that a request is for.
 
-        Args:
-            request: what is to be made.
-            notice: told if the model was not made for it.
-
         Raises:
             ShapeError: if the model cannot make it.
         """

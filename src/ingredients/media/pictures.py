@@ -23,10 +23,6 @@ _MOST_PIXELS_A_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
 def check_picture_path(path: str | Path, *, overwrite: bool = True) -> Path:
     """Says whether a picture can be written to `path`, before the work that makes it has begun.
 
-    Args:
-        path: of the picture.
-        overwrite: whether a file that is there may be replaced.
-
     Raises:
         OutputError: if the ending is none of `PICTURE_SUFFIXES`, or as `check_output_path`.
     """

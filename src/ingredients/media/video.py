@@ -113,10 +113,6 @@ class TimedFrame:
 def check_video_path(path: str | Path, *, overwrite: bool = True) -> Path:
     """Says whether a video can be written to `path`, before the work that makes it has begun.
 
-    Args:
-        path: of the video.
-        overwrite: whether a file that is there may be replaced.
-
     Raises:
         OutputError: if the ending is none of `VIDEO_SUFFIXES`, or as `check_output_path`.
     """

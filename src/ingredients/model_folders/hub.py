@@ -157,10 +157,6 @@ def download(plan: DownloadPlan) -> Path:
 def fetch(model: HubModel, *, notice: Notice | None = None) -> Path:
     """The folder of a model, downloaded and verified first if it is not on the disk yet.
 
-    Args:
-        model: which.
-        notice: told how much is going to be downloaded.
-
     Raises:
         HubError: As `plan_download`, `download` and `verify`.
     """
@@ -182,11 +178,6 @@ def size_on_disk(model: HubModel) -> int:
 
 def verify(plan: DownloadPlan, folder: Path, *, progress: ProgressCallback | None = None) -> None:
     """Compares the checksum of each file with the hub's; one that differs is removed, to be fetched again.
-
-    Args:
-        plan: what should be there.
-        folder: of the model.
-        progress: told of megabytes read.
 
     Raises:
         HubError: If a file is damaged.

@@ -24,13 +24,6 @@ def num_bytes_arrived(repo_id: str, checksum: str) -> int:
 def continue_download(repo_id: str, name: str, *, commit: str, size: int, checksum: str) -> bool:
     """Puts a large file where huggingface_hub keeps it, beginning with what an earlier process has left.
 
-    Args:
-        repo_id: `owner/name`.
-        name: Path in the repository.
-        commit: Of the repository.
-        size: Bytes.
-        checksum: SHA-256.
-
     Returns:
         Whether it arrived undamaged; a damaged one is removed.
     """

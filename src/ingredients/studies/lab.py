@@ -51,13 +51,7 @@ _SECONDS_A_ROUTE_STEP = 3.0
 
 
 class Lab:
-    """The studies' folder.
-
-    Args:
-        folder: where everything goes.
-        config: how much of everything.
-        show: show progress bars.
-    """
+    """The studies' folder."""
 
     def __init__(self, folder: Path, config: StudyConfig, *, show: bool = True) -> None:
         self.folder = folder

@@ -83,14 +83,7 @@ def plan_study(lab: Lab, target: Target) -> StudyPlan:
 
 
 def run_study(lab: Lab, plan: StudyPlan, *, minutes: float | None = None, notice: Notice) -> list[Step]:
-    """Does what a plan still needs; gives the steps for which there was no time.
-
-    Args:
-        lab: the studies' folder.
-        plan: of a target.
-        minutes: begins no step that would go beyond so many.
-        notice: told what is being done.
-    """
+    """Does what a plan still needs; gives the steps for which there was no time."""
     return run_steps(plan.steps, lab.folder, minutes=minutes, notice=notice)
 
 
@@ -100,12 +93,6 @@ def write_results(lab: Lab, target: Target, output: Path, *, notice: Notice) -> 
 
     Every table is written, whichever target was asked for, so that none is lost; figures are drawn again where the
     target has them, and else stay as they were.
-
-    Args:
-        lab: the studies' folder.
-        target: what was asked for.
-        output: folder of the page.
-        notice: told what is missing.
 
     Returns:
         The page.

@@ -97,15 +97,7 @@ def sheet_frame_height(frames: UInt8Array) -> int:
 def mark_reference(
     photo: UInt8Array, faces: Sequence[Face], meant: Face, *, colour: Colour, height: int = FRAME_HEIGHT
 ) -> UInt8Array:
-    """A photo (H, W, 3) scaled to a height; where it shows several people, the one who is meant is framed and cut out.
-
-    Args:
-        photo: as it was given.
-        faces: all that were found in it.
-        meant: the person's.
-        colour: of the frame, the person's.
-        height: pixels.
-    """
+    """A photo (H, W, 3) scaled to a height; where it shows several people, who is meant is framed and cut out."""
     scaled = fit_height(photo, height)
     if len(faces) < 2:
         return scaled

@@ -57,11 +57,6 @@ def failures_sheet(
 ) -> UInt8Array:
     """Puts failures below each other: label, numbers and prompt, and under them photos, frames and evidence.
 
-    Args:
-        failures: the worst first.
-        num_frames: frames of each, spread evenly.
-        frame_height: pixels of a frame on the sheet.
-
     Returns:
         A picture (height, width, 3).
 

@@ -87,11 +87,6 @@ def gallery(
 ) -> UInt8Array:
     """Puts examples below each other: the prompt, and under it the photos beside a row of frames.
 
-    Args:
-        examples: with any numbers of people; the frames begin where the widest block of photos ends.
-        num_frames: frames of each, spread evenly.
-        frame_height: pixels of a frame on the sheet.
-
     Returns:
         A picture (height, width, 3).
 
@@ -132,11 +127,6 @@ def methods_sheet(
     cases: Sequence[MethodsCase], *, num_frames: int = 4, frame_height: int = _METHODS_HEIGHT
 ) -> UInt8Array:
     """Puts cases below each other: prompt and photos at the left, and at their right a row of frames for each method.
-
-    Args:
-        cases: with the same methods or with others.
-        num_frames: frames of each video, spread evenly.
-        frame_height: pixels of a frame on the sheet.
 
     Returns:
         A picture (height, width, 3).

@@ -196,9 +196,6 @@ def describe_scene(attributes: SceneAttributes, rng: np.random.Generator, *, com
 def other_sentences(sentence: str) -> dict[AttributeName, dict[str, tuple[str, ...]]]:
     """The sentences that differ from one of `describe_scene` in a single attribute, and in nothing else.
 
-    Args:
-        sentence: of a scene.
-
     Returns:
         By attribute, then by its value, every wording of the sentence with that value; the sentence's own value comes
         first. An attribute that the sentence leaves open is left out, but light: to say nothing of it is one of its

@@ -72,13 +72,7 @@ class Canvas:
 
 
 class Brush:
-    """Paints shapes given in one local coordinate system on a canvas.
-
-    Args:
-        canvas: what to paint on.
-        pose: where the local coordinates lie.
-        owner: the person whose pixels these are.
-    """
+    """Paints shapes given in one local coordinate system on a canvas."""
 
     def __init__(self, canvas: Canvas, pose: Pose2D, owner: int = BACKGROUND) -> None:
         self.canvas, self.pose, self.owner = canvas, pose, owner

@@ -114,10 +114,6 @@ def check_benchmark(
 def read_benchmark(folder: Path, *, with_cases: bool = True) -> Benchmark:
     """Reads a benchmark whose lines are right; its photos are not opened.
 
-    Args:
-        folder: of the benchmark.
-        with_cases: whether its cases are read too.
-
     Raises:
         UserInputError: if it is no benchmark, or for the first line that is wrong.
     """

@@ -61,12 +61,6 @@ def _is_ours(card: Path) -> bool:
 def write_card(folder: Path, benchmark: Benchmark, *, command: str, has_figure: bool) -> None:
     """Writes the card, whole or not at all.
 
-    Args:
-        folder: of the benchmark.
-        benchmark: with its cases.
-        command: that made it.
-        has_figure: whether the figure lies beside it.
-
     Raises:
         OutputError: if there is a page that somebody wrote, or the card cannot be written.
     """
@@ -185,10 +179,6 @@ _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 def write_drawn_benchmark(folder: Path, *, progress: ProgressCallback | None = None) -> Benchmark:
     """Draws the benchmark of the drawn world into a folder; a stopped run can be run again.
 
-    Args:
-        folder: made if it is not there.
-        progress: told of the people done.
-
     Raises:
         OutputError: if the folder holds something else, or cannot be written to.
     """
@@ -215,10 +205,6 @@ def complete_benchmark(folder: Path, counts: Sequence[int]) -> Benchmark:
 
     Without `identities.jsonl`, every photo in `photos/`, and every folder of photos there, is a person; without
     `benchmark.json`, the folder's name is the benchmark's. Cases of other numbers of people are kept.
-
-    Args:
-        folder: of the photos and prompts.
-        counts: people in the sets.
 
     Returns:
         The whole benchmark.

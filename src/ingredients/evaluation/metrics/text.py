@@ -64,11 +64,7 @@ class TextCosineDifference:
 
 
 class AttributeChoice:
-    """Share of the videos nearest to the sentence that says their own attribute, the rest of the sentence unchanged.
-
-    Args:
-        attribute: what is asked for.
-    """
+    """Share of the videos nearest to the sentence that says their own attribute, the rest of it unchanged."""
 
     is_percentage = False
     is_rate = True

@@ -46,15 +46,7 @@ def step_cache_config(
     dtype: torch.dtype = torch.float32,
     magnitudes: ResidualMagnitudes | None = None,
 ) -> Any:
-    """Diffusers' config of a cache.
-
-    Args:
-        name: which cache.
-        timesteps: of all steps, from noisy to clean.
-        current_timestep: says at which of them the loop is.
-        dtype: of the transformer.
-        magnitudes: of the model, which `mag` needs.
-    """
+    """Diffusers' config of a cache."""
     num_inference_steps = len(timesteps)
     match name:
         case "first-block":

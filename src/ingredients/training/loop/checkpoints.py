@@ -262,10 +262,6 @@ class Checkpoint:
 def read_checkpoint(path: Path, *, remedy: str = "delete it and resume again") -> Checkpoint:
     """Reads a checkpoint, and compares it with its checksum; no number in it may be none.
 
-    Args:
-        path: of the file.
-        remedy: what an error tells the user to do.
-
     Raises:
         UserInputError: if the file is damaged or of another kind.
     """

@@ -96,14 +96,7 @@ class _Bar(ProgressReport):
 
 @contextlib.contextmanager
 def reporting(name: str, *, num_steps: int, progress: float, enabled: bool) -> Iterator[ProgressReport]:
-    """Tells standard error of a run while the block runs.
-
-    Args:
-        name: of the run's stage.
-        num_steps: of the whole run.
-        progress: share of the run that is done already.
-        enabled: whether anything is told.
-    """
+    """Tells standard error of a run while the block runs."""
     settings = {"num_steps": num_steps, "progress": progress}
     if not enabled:
         yield ProgressReport(name, num_steps=num_steps, progress=progress)

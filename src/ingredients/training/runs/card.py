@@ -94,14 +94,7 @@ _PHOTOGRAPH_LIMITS = (
 
 
 def run_card(plan: ExportPlan, *, name: str, repo_id: str | None, has_curves: bool) -> str:
-    """The text of a model card, with no path of this machine in it.
-
-    Args:
-        plan: What is exported.
-        name: Of the exported folder.
-        repo_id: Where on the hub it will be.
-        has_curves: Whether the picture of the losses lies beside it.
-    """
+    """The text of a model card, with no path of this machine in it."""
     is_drawn = not knows_photographs(plan.face_encoder)
     origin = f"`{plan.origin.name}`"
     if plan.origin.hub_model is not None and str(plan.origin.hub_model) != plan.origin.name:

@@ -171,14 +171,7 @@ def plan_run(
     num_processes: int = 1,
     notice: Notice | None = None,
 ) -> RunPlan:
-    """Builds a run's stage without its weights and works out what it would cost; errors as `train_run`.
-
-    Args:
-        kind: which stage.
-        config: of the run.
-        num_processes: that share the work.
-        notice: told of a download before it begins.
-    """
+    """Builds a run's stage without its weights and works out what it would cost; errors as `train_run`."""
     planned = build_planned_stage(kind, config, notice=notice)
     stage = planned.stage
     trained = {name: each.numel() for group in stage.parameter_groups() for name, each in group.parameters.items()}

@@ -62,15 +62,6 @@ def train_run(
 ) -> Mapping[str, float]:
     """Trains a stage into a folder: checkpoints, log, metrics, and at the end the merged transformer.
 
-    Args:
-        kind: which stage.
-        config: of the run.
-        folder: of the run.
-        resume: go on from the last checkpoint.
-        show: show a progress bar.
-        sampler_factory: makes what looks at the model meanwhile.
-        notice: told of a download before it begins.
-
     Raises:
         UserInputError: if there are no clips, they were encoded by another model, or the run cannot go on so.
         OutputError: if the folder holds something else, or another process trains into it.
@@ -339,10 +330,6 @@ def load_parts(config: RunConfig, model: ModelParts) -> FrozenParts:
 
 def open_clips(config: RunConfig, model: ModelParts) -> tuple[EncodedClips | None, EncodedClips | None]:
     """The clips that a run names, to learn from and held out.
-
-    Args:
-        config: of the run.
-        model: that must have encoded them.
 
     Raises:
         UserInputError: if a folder holds none, or they were encoded by another model.
