@@ -20,17 +20,12 @@ from ingredients.faces.network_settings import (
 from ingredients.faces.picture_kind import CloseUpClassifier
 from ingredients.faces.segmenters import load_small_sam
 from ingredients.training.loop.settings import TrainerConfig
-from ingredients.training.small_world.faces.detector import DetectorStage, train_detector, train_judge_detector
-from ingredients.training.small_world.faces.image_encoder import train_image_encoder
+from ingredients.training.small_world.faces.detector import DetectorStage
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.picture_kind import (
     load_trained_picture_kind,
     render_pool,
-    train_close_ups,
-    train_picture_kind,
 )
-from ingredients.training.small_world.faces.recognition import train_judge, train_recogniser
-from ingredients.training.small_world.faces.segmenter import train_segmenter
 from ingredients.training.small_world.faces.settings import (
     DetectorTrainingConfig,
     ImageEncoderTrainingConfig,
@@ -43,8 +38,14 @@ from ingredients.training.small_world.faces.settings import (
     judge_detector_config,
 )
 from ingredients.training.small_world.pack import pack_face_networks
+from ingredients.training.small_world.parts import PARTS
 from ingredients.world import Scene
 from ingredients.world.scenes import HIDDEN, VISIBLE, face_states
+
+
+def train(part: str, config: object, output: Path, *, resume: bool = False) -> dict[str, float]:
+    metrics: dict[str, float] = PARTS[part].run(output, config, resume=resume, show=False)
+    return metrics
 
 
 def _trainer(num_steps: int = 3) -> TrainerConfig:
@@ -78,25 +79,28 @@ def _recognition(num_steps: int = 3) -> RecognitionTrainingConfig:
 
 def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="ingredients world train detector"):
-        train_recogniser(RecogniserTrainingConfig(recognition=_recognition()), tmp_path, show=False)
-    assert train_detector(_detector(), tmp_path, show=False).keys() >= {"recall", "landmark_error"}
+        train("recogniser", RecogniserTrainingConfig(recognition=_recognition()), tmp_path)
+    assert train("detector", _detector(), tmp_path).keys() >= {"recall", "landmark_error"}
     with pytest.raises(ModelFolderError, match="ingredients world train recogniser"):
         pack_face_networks(tmp_path, tmp_path / "model")
     recogniser = RecogniserConfig(crop_size=32, embedding_dim=9, widths=(4, 6, 8, 10))
-    metrics = train_recogniser(
-        RecogniserTrainingConfig(recogniser=recogniser, recognition=_recognition()), tmp_path, show=False
+    metrics = train(
+        "recogniser",
+        RecogniserTrainingConfig(recogniser=recogniser, recognition=_recognition()),
+        tmp_path,
     )
     assert metrics.keys() >= {"rank_1", "stranger_rank_1", "tar_at_far_1e-3", "same_mean", "stranger_mean"}
     judge = JudgeConfig(crop_size=32, embedding_dim=7, widths=(4, 6), depths=(1, 1))
-    train_judge(JudgeTrainingConfig(judge=judge, recognition=_recognition()), tmp_path, show=False)
+    train("judge", JudgeTrainingConfig(judge=judge, recognition=_recognition()), tmp_path)
     own = dataclasses.replace(
         _detector(), split="judge", detector=DetectorConfig(widths=(4, 5, 7, 9, 11), head_width=5)
     )
-    train_judge_detector(own, tmp_path, show=False)
+    train("judge-detector", own, tmp_path)
     encoder = ImageEncoderConfig(
         crop_size=24, hidden_size=12, intermediate_size=16, num_text_layers=1, num_attention_heads=3, projection_dim=5
     )
-    image_metrics = train_image_encoder(
+    image_metrics = train(
+        "image-encoder",
         ImageEncoderTrainingConfig(
             image_encoder=encoder,
             trainer=_trainer(),
@@ -107,7 +111,6 @@ def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None
             num_validation_pairs=4,
         ),
         tmp_path,
-        show=False,
     )
     assert image_metrics.keys() >= {"description_rank_1", "caption_pairwise"}
 
@@ -124,9 +127,13 @@ def test_every_part_trains_and_packs_into_a_model_folder(tmp_path: Path) -> None
         batch_size=6,
         num_validation=2,
     )
-    kind_metrics = train_picture_kind(kind_config, tmp_path, show=False)
+    kind_metrics = train("picture-kind", kind_config, tmp_path)
     assert load_trained_picture_kind(tmp_path).second is None  # a model may have one alone
-    close_metrics = train_close_ups(dataclasses.replace(kind_config, picture_kind=close_ups), tmp_path, show=False)
+    close_metrics = train(
+        "picture-kind-close-ups",
+        dataclasses.replace(kind_config, picture_kind=close_ups),
+        tmp_path,
+    )
     for metrics in (kind_metrics, close_metrics):
         assert metrics.keys() >= {"drawn_world_refused", "photograph_right", "other_style_right"}
 
@@ -169,7 +176,7 @@ def test_the_judges_detector_learns_from_the_judges_people_alone(tmp_path: Path)
 
 def test_a_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path) -> None:
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
-    train_detector(_detector(4), whole, show=False)
+    train("detector", _detector(4), whole)
 
     class _InterruptedError(RuntimeError):
         pass
@@ -186,8 +193,8 @@ def test_a_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.DetectorStage, "training_step", interrupted)
         with pytest.raises(_InterruptedError):
-            train_detector(_detector(4), pieces, show=False)
-    train_detector(_detector(4), pieces, resume=True, show=False)
+            train("detector", _detector(4), pieces)
+    train("detector", _detector(4), pieces, resume=True)
     first, second = (load_file(folder / "detector" / "detector.safetensors") for folder in (whole, pieces))
     for name, tensor in first.items():
         torch.testing.assert_close(second[name], tensor, rtol=0, atol=0)
@@ -255,7 +262,7 @@ def test_a_small_sam_learns_where_faces_are(tmp_path: Path) -> None:
         num_validation_scenes=3,
         box_error=0.02,
     )
-    metrics = train_segmenter(config, tmp_path, show=False)
+    metrics = PARTS["sam"].run(tmp_path, config, show=False)
     assert metrics.keys() >= {"intersection_over_union_at_-2", "intersection_over_union_at_0"}
     logged = [json.loads(line) for line in (tmp_path / "sam" / "log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in logged if "loss" in line]

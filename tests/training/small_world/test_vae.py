@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from ingredients.training.loop.settings import TrainerConfig
+from ingredients.training.small_world.parts import PARTS
 from ingredients.training.small_world.settings import VaeConfig
-from ingredients.training.small_world.vae import VaeStage, change_kept, train_vae
+from ingredients.training.small_world.vae import VaeStage, change_kept
 
 
 def tiny(**settings: object) -> VaeConfig:
@@ -55,7 +56,7 @@ def test_without_compression_in_time_every_frame_is_a_picture_by_itself() -> Non
 
 
 def test_it_trains_and_says_what_it_keeps(tmp_path: Path) -> None:
-    metrics = train_vae(tiny(), tmp_path, show=False)
+    metrics = PARTS["vae"].run(tmp_path, tiny(), show=False)
     assert {"psnr", "psnr_worst_frame", "motion_1", "scaling_factor"} <= set(metrics)
     assert "motion_2" not in metrics
     assert metrics["psnr_worst_frame"] <= metrics["psnr"] + 1e-6

@@ -68,19 +68,18 @@ _TRAIT_JUDGES = {
 _ModuleT = TypeVar("_ModuleT", bound=torch.nn.Module)
 
 
-def pack(config: PackConfig, output: Path, resume: bool = False, *, show: bool = True) -> Path:
+def pack(config: PackConfig, output: Path, show: bool = False) -> Path:
     """Writes the model folder, weights in half precision; returns where.
 
     Args:
         config: where to, and which transformer.
         output: folder of the whole small model's runs.
-        resume: changes nothing; here for the parts' common form.
-        show: as `resume`.
+        show: changes nothing; here for the parts' common form.
 
     Raises:
         ModelFolderError: if a part is not trained yet; the message names the command that does it.
     """
-    del resume, show
+    del show
     folder = config.folder or output / "packed"
     vae_part = "vae-decoder" if (output / "vae-decoder" / "vae").exists() else "vae"
     transformer = part_folder(output, config.transformer_part, "transformer")
@@ -182,7 +181,7 @@ def _require(output: Path, *parts: str) -> None:
             )
 
 
-def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bool = True) -> Path:
+def unpack(config: UnpackConfig, output: Path, show: bool = False) -> Path:
     """Writes a part's folder for each part in a model folder: weights, settings and what its training measured.
 
     The transformer becomes that of `route` and of `align` alike, and the base inside it that of `base-t2v`, so that an
@@ -193,14 +192,13 @@ def unpack(config: UnpackConfig, output: Path, resume: bool = False, *, show: bo
     Args:
         config: which model.
         output: folder of all runs; must not hold a trained part yet.
-        resume: changes nothing; here for the parts' common form.
-        show: as `resume`.
+        show: changes nothing; here for the parts' common form.
 
     Raises:
         ModelFolderError: if the folder lacks a part or says nothing about its training.
         OutputError: if a trained part is there already, or something else.
     """
-    del resume, show
+    del show
     folder = config.folder or default_model_path()
     settings = sorted((folder / SETTINGS_FOLDER).glob("*.yaml"))
     if not settings:

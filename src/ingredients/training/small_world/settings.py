@@ -370,9 +370,6 @@ class PartSettings:
     minutes_key: str | None = "trainer.minutes"
     """The setting that limits the training time; None for parts that take as long as they take."""
 
-    is_run: bool = True
-    """Whether a loop trains it, with checkpoints."""
-
     defaults: Callable[[], Any] | None = None
     """Makes the settings that others are changed from; None takes those of `config_type`."""
 
@@ -413,12 +410,12 @@ PART_SETTINGS: dict[str, PartSettings] = {
     "text-encoder": PartSettings(config_type=TextEncoderConfig),
     "vae": PartSettings(config_type=VaeConfig),
     "vae-decoder": PartSettings(config_type=VaeConfig, defaults=decoder_config),
-    "latents": PartSettings(config_type=LatentsConfig, minutes_key="minutes", is_run=False),
+    "latents": PartSettings(config_type=LatentsConfig, minutes_key="minutes"),
     "base-t2v": PartSettings(config_type=BasePartConfig),
     "base-i2v": PartSettings(config_type=ImageToVideoPartConfig),
     "align": PartSettings(config_type=AlignPartConfig),
     "route": PartSettings(config_type=RoutePartConfig),
-    "pack": PartSettings(config_type=PackConfig, minutes_key=None, is_run=False),
-    "unpack": PartSettings(config_type=UnpackConfig, minutes_key=None, is_run=False),
+    "pack": PartSettings(config_type=PackConfig, minutes_key=None),
+    "unpack": PartSettings(config_type=UnpackConfig, minutes_key=None),
 }
 """Settings of the parts, by their names, in the order in which they need each other."""

@@ -18,7 +18,6 @@ from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from ingredients.pipelines.prompts import find_phrases
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import Trainer
 from ingredients.training.small_world.settings import TextEncoderConfig
 from ingredients.world import (
     STYLES,
@@ -274,18 +273,3 @@ def _vary_spelling(caption: str, rng: np.random.Generator) -> str:
     if rng.random() < 0.1:
         caption = caption.title()
     return caption.replace(",", "") if rng.random() < 0.3 else caption
-
-
-def train_text_encoder(
-    config: TextEncoderConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains tokenizer and text encoder into `output / "text-encoder"`; returns the attributes' accuracies.
-
-    Args:
-        config: shape and loop; None takes the defaults.
-        output: folder of the whole small model's runs.
-        resume: go on from the last checkpoint.
-        show: show a progress bar.
-    """
-    config = config or TextEncoderConfig()
-    return Trainer(TextEncoderStage(config), output / "text-encoder", config.trainer).fit(resume=resume, show=show)

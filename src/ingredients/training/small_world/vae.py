@@ -17,8 +17,8 @@ from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models.cogvideox_vae import TimeTaps, keep_present_frame_taps, single_frame_convolutions
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.loop.trainer import Trainer
-from ingredients.training.small_world.settings import VaeConfig, decoder_config
+from ingredients.training.small_world.folders import part_folder
+from ingredients.training.small_world.settings import VaeConfig
 from ingredients.world import STYLES, Split, render_portrait, render_scene, sample_scene
 
 
@@ -256,32 +256,10 @@ class VaeStage(WholeStepStage):
         self.vae.save_pretrained(folder / "vae")
 
 
-def train_vae(config: VaeConfig | None, output: Path, resume: bool = False, *, show: bool = True) -> dict[str, float]:
-    """Trains the VAE into `output / "vae"`; returns the held-out PSNR and the scaling factor.
+def decoder_stage(config: VaeConfig, folder: Path) -> VaeStage:
+    """The decoder of the trained VAE, further: what the encoder gives stays as it is.
 
-    Args:
-        config: data, losses and loop; None takes the defaults.
-        output: folder of the whole small model's runs.
-        resume: go on from the last checkpoint.
-        show: show a progress bar.
+    So this can run beside the stages that learn from encoded clips.
     """
-    config = config or VaeConfig()
-    return Trainer(VaeStage(config), output / "vae", config.trainer).fit(resume=resume, show=show)
-
-
-def train_vae_decoder(
-    config: VaeConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the decoder of the VAE in `output / "vae"` further, into `output / "vae-decoder"`.
-
-    What the encoder gives stays as it is, so this can run beside the stages that learn from encoded clips.
-
-    Args:
-        config: data, losses and loop; None takes the defaults.
-        output: folder of the whole small model's runs.
-        resume: go on from the last checkpoint.
-        show: show a progress bar.
-    """
-    config = config or decoder_config()
-    vae = AutoencoderKLCogVideoX.from_pretrained(output / "vae" / "vae")
-    return Trainer(VaeStage(config, vae), output / "vae-decoder", config.trainer).fit(resume=resume, show=show)
+    vae = AutoencoderKLCogVideoX.from_pretrained(part_folder(folder.parent, "vae", "vae"))
+    return VaeStage(config, vae)

@@ -4,7 +4,6 @@ Legend: B batch, M tracks of a pool, F frames, S side of a crop.
 """
 
 import copy
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.faces.acting_judge import ActingNetwork, cut_track, load_acting_judge, save_acting_judge
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.augmentation import disturb
-from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.settings import NUM_FRAMES, ActingTrainingConfig
 from ingredients.world import EACH_OWN, TOGETHER, Scene, SceneSpec, SceneStyle, Split, render_scene, sample_scene
 from ingredients.world.scenes import VISIBLE, face_states
@@ -214,20 +213,3 @@ def seen_boxes(
         if np.isfinite(boxes).all(-1).sum() >= len(boxes) / 4:
             found.append((index, np.asarray(boxes, np.float32)))
     return found
-
-
-def train_acting_judge(
-    config: ActingTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the judge of actions and expressions into `output / "acting-judge"`.
-
-    Args:
-        config: data, loss and loop; None takes the defaults.
-        output: folder of the whole small model's runs.
-        resume: go on from the last checkpoint.
-        show: show a progress bar.
-    """
-    config = config or ActingTrainingConfig()
-    folder = output / PART
-    make_stage = functools.partial(ActingStage, config, folder)
-    return train_part(make_stage, config, config.trainer, folder, resume=resume, show=show)

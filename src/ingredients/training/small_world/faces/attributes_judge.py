@@ -3,7 +3,6 @@
 Legend: B batch, M pictures of a pool, F frames, S side of a crop.
 """
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ingredients.faces.attributes_judge import (
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.acting import HELD_OUT, HELD_OUT_SEED, SIZES, seen_boxes
 from ingredients.training.small_world.faces.augmentation import disturb
-from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.settings import AttributesTrainingConfig
 from ingredients.world import EACH_OWN, TOGETHER, Scene, SceneSpec, render_scene, sample_scene
 
@@ -136,20 +135,3 @@ def _people(
         )
         for index, boxes in boxes_of
     ]
-
-
-def train_attributes_judge(
-    config: AttributesTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the judge of what people look like into `output / "attributes-judge"`.
-
-    Args:
-        config: data, loss and loop; None takes the defaults.
-        output: folder of the whole small model's runs.
-        resume: go on from the last checkpoint.
-        show: show a progress bar.
-    """
-    config = config or AttributesTrainingConfig()
-    folder = output / PART
-    make_stage = functools.partial(AttributesStage, config, folder)
-    return train_part(make_stage, config, config.trainer, folder, resume=resume, show=show)

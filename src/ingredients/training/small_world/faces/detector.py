@@ -32,12 +32,10 @@ from ingredients.training.small_world.faces.part_run import (
     Pool,
     cached_pool,
     recalibrate_batch_norm,
-    train_part,
     trained_part,
 )
 from ingredients.training.small_world.faces.settings import (
     DetectorTrainingConfig,
-    judge_detector_config,
 )
 from ingredients.world import MAX_PEOPLE, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.identity import Split
@@ -296,34 +294,6 @@ def _match(
 def _contains(outer: Float32Array, inner: Float32Array) -> bool:
     middle = (inner[:2] + inner[2:]) / 2
     return bool((outer[:2] <= middle).all() and (middle <= outer[2:]).all())
-
-
-def train_detector(
-    config: DetectorTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the detector into `output / "detector"`: weights, log, checkpoint, metrics.
-
-    Args:
-        config: data and loop; None takes the defaults.
-        output: folder of the whole small model's runs.
-        resume: go on from the last checkpoint.
-        show: show a progress bar on standard error.
-
-    Returns:
-        The metrics on held-out scenes.
-    """
-    return _train(config or DetectorTrainingConfig(), output / PART, resume=resume, show=show)
-
-
-def train_judge_detector(
-    config: DetectorTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the judge's detector into `output / "judge-detector"`; otherwise as `train_detector`."""
-    return _train(config or judge_detector_config(), output / JUDGE_PART, resume=resume, show=show)
-
-
-def _train(config: DetectorTrainingConfig, folder: Path, *, resume: bool, show: bool) -> dict[str, float]:
-    return train_part(lambda: DetectorStage(config, folder), config, config.trainer, folder, resume=resume, show=show)
 
 
 def load_trained_detector(output: Path, *, part: str = PART) -> HeatmapFaceDetector:

@@ -8,7 +8,6 @@ Legend: B batch, M pictures of a pool, S side of a picture, D embedding, C chann
 """
 
 import copy
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from ingredients.faces.image_encoder import (
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead, SceneAttributeHead
 from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
-from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.settings import ImageEncoderTrainingConfig
 from ingredients.world import (
     Identity,
@@ -260,23 +259,3 @@ def _embed_faces(encoder: DualEncoder, people: Sequence[Identity], *, first_seed
     portraits = [render_portrait(person, first_seed + index, size=96) for index, person in enumerate(people)]
     crops = [crop_ffhq(portrait.image, portrait.landmarks, size=encoder.crop_size) for portrait in portraits]
     return F.normalize(encoder.encode(np.stack(crops)).embeds, dim=-1)
-
-
-def train_image_encoder(
-    config: ImageEncoderTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the dual encoder into `output / "image-encoder"`: config, vocabulary, weights, log, checkpoint, metrics.
-
-    Args:
-        config: data, losses and loop; None takes the defaults.
-        output: folder of the whole small model's runs.
-        resume: go on from the last checkpoint.
-        show: show a progress bar on standard error.
-
-    Returns:
-        The metrics on held-out people and scenes.
-    """
-    config = config or ImageEncoderTrainingConfig()
-    folder = output / PART
-    make_stage = functools.partial(ImageEncoderStage, config, folder)
-    return train_part(make_stage, config, config.trainer, folder, resume=resume, show=show)

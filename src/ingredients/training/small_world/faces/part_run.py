@@ -15,35 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ingredients.core.config import save_config
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.files import atomic_path
-from ingredients.training.loop.settings import TrainerConfig
-from ingredients.training.loop.stage import Stage
-from ingredients.training.loop.trainer import Trainer
-from ingredients.training.runs.folder import CONFIG_NAME
 from ingredients.world import WORLD_VERSION
-
-
-def train_part(
-    make_stage: Callable[[], Stage], config: Any, trainer: TrainerConfig, folder: Path, *, resume: bool, show: bool
-) -> dict[str, float]:
-    """Trains a part into its folder: settings, weights, log, checkpoint, metrics.
-
-    Args:
-        make_stage: makes what is trained, once the folder is there.
-        config: the part's settings.
-        trainer: those of the loop.
-        folder: of the part.
-        resume: go on from the last checkpoint.
-        show: show a progress bar on standard error.
-
-    Returns:
-        The metrics on what is held out.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / CONFIG_NAME)
-    return Trainer(make_stage(), folder, trainer).fit(resume=resume, show=show)
 
 
 def trained_part(output: Path, part: str, weights_name: str) -> Path:

@@ -9,7 +9,6 @@ Legend: B batch, M crops of a pool, V views of a crop, S side of what a network 
 """
 
 import copy
-import functools
 import io
 import itertools
 import math
@@ -49,12 +48,10 @@ from ingredients.training.small_world.faces.part_run import (
     Pool,
     cached_pool,
     recalibrate_batch_norm,
-    train_part,
     trained_part,
 )
 from ingredients.training.small_world.faces.settings import (
     PictureKindTrainingConfig,
-    close_up_config,
 )
 from ingredients.world import Split, render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.scenes import VISIBLE, face_states
@@ -194,37 +191,8 @@ def _spoilt_crops(
             yield crop_arcface(image, landmarks, size=side)
 
 
-def train_picture_kind(
-    config: PictureKindTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the network into `output / "picture-kind"`: weights, log, checkpoint, metrics.
-
-    Args:
-        config: data and loop; None takes the defaults.
-        output: folder of the whole small model's runs.
-        resume: go on from the last checkpoint.
-        show: show a progress bar on standard error.
-
-    Returns:
-        The metrics on held-out people and pictures.
-    """
-    return _train(config or PictureKindTrainingConfig(), output / PART, resume=resume, show=show)
-
-
-def train_close_ups(
-    config: PictureKindTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the second network, as `train_picture_kind` does the first, into `output / "picture-kind-close-ups"`."""
-    return _train(config or close_up_config(), output / CLOSE_UP_PART, resume=resume, show=show)
-
-
-def _train(config: PictureKindTrainingConfig, folder: Path, *, resume: bool, show: bool) -> dict[str, float]:
-    make_stage = functools.partial(PictureKindStage, config, folder)
-    return train_part(make_stage, config, config.trainer, folder, resume=resume, show=show)
-
-
 def load_trained_picture_kind(output: Path) -> PictureKindClassifier:
-    """The network that `train_picture_kind` left in `output`, and the second one if there is one.
+    """The network of the part in `output`, and the second one if there is one.
 
     Raises:
         ModelFolderError: if there is no first one.

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +22,13 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.faces.alignment import crop_arcface
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
-from ingredients.faces.network_settings import JudgeConfig, RecogniserConfig
 from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork, crops_to_pixel_values
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead
 from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
 from ingredients.training.small_world.faces.detector import load_trained_detector
-from ingredients.training.small_world.faces.part_run import Pool, cached_pool, recalibrate_batch_norm, train_part
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool, recalibrate_batch_norm
 from ingredients.training.small_world.faces.settings import (
     FAMILY_SIZE,
     JudgeTrainingConfig,
@@ -233,82 +233,38 @@ def _add_scene_crops(
         classes.append(members[index])
 
 
-def train_recogniser(
-    config: RecogniserTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the recogniser into `output / "recogniser"`: weights, log, checkpoint, metrics.
-
-    Args:
-        config: data, loss and loop; None takes the defaults.
-        output: folder of the whole small model's runs; the trained detector must be there.
-        resume: go on from the last checkpoint.
-        show: show a progress bar on standard error.
-
-    Returns:
-        The metrics on held-out people.
+def recogniser_stage(config: RecogniserTrainingConfig, folder: Path) -> RecognitionStage:
+    """The stage of the recogniser that conditions the videos.
 
     Raises:
         ModelFolderError: if the detector is not trained yet.
     """
-    config = config or RecogniserTrainingConfig()
-    return _train(
-        lambda: ResidualFaceNetwork(config.recogniser),
-        config,
-        name=RECOGNISER_PART,
-        weights_name=RECOGNISER_WEIGHTS_NAME,
-        split="train",
-        sizes=config.recogniser,
-        output=output,
-        resume=resume,
-        show=show,
-    )
+    return _stage(config, config.recogniser, ResidualFaceNetwork, folder, RECOGNISER_WEIGHTS_NAME, "train")
 
 
-def train_judge(
-    config: JudgeTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the judge into `output / "judge"`, on people of its own split; otherwise as `train_recogniser`."""
-    config = config or JudgeTrainingConfig()
-    return _train(
-        lambda: DepthwiseFaceNetwork(config.judge),
-        config,
-        name=JUDGE_PART,
-        weights_name=JUDGE_WEIGHTS_NAME,
-        split="judge",
-        sizes=config.judge,
-        output=output,
-        resume=resume,
-        show=show,
-    )
+def judge_stage(config: JudgeTrainingConfig, folder: Path) -> RecognitionStage:
+    """The stage of the judge, on people of its own split; raises as `recogniser_stage`."""
+    return _stage(config, config.judge, DepthwiseFaceNetwork, folder, JUDGE_WEIGHTS_NAME, "judge")
 
 
-def _train(
-    build_network: Callable[[], nn.Module],
+def _stage(
     config: RecogniserTrainingConfig | JudgeTrainingConfig,
-    *,
-    name: str,
+    sizes: Any,
+    network_type: Callable[[Any], nn.Module],
+    folder: Path,
     weights_name: str,
     split: Split,
-    sizes: RecogniserConfig | JudgeConfig,
-    output: Path,
-    resume: bool,
-    show: bool,
-) -> dict[str, float]:
-    detector = load_trained_detector(output)
-    folder = output / name
-
-    def make_stage() -> RecognitionStage:
-        torch.manual_seed(config.recognition.trainer.seed)
-        return RecognitionStage(
-            build_network(),
-            config.recognition,
-            name=name,
-            weights_name=weights_name,
-            split=split,
-            crop_size=sizes.crop_size,
-            embedding_dim=sizes.embedding_dim,
-            folder=folder,
-            detector=detector,
-        )
-
-    return train_part(make_stage, config, config.recognition.trainer, folder, resume=resume, show=show)
+) -> RecognitionStage:
+    detector = load_trained_detector(folder.parent)
+    torch.manual_seed(config.recognition.trainer.seed)
+    return RecognitionStage(
+        network_type(sizes),
+        config.recognition,
+        name=folder.name,
+        weights_name=weights_name,
+        split=split,
+        crop_size=sizes.crop_size,
+        embedding_dim=sizes.embedding_dim,
+        folder=folder,
+        detector=detector,
+    )

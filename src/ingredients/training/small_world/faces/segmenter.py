@@ -28,7 +28,7 @@ from ingredients.faces.segmenters import (
 )
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.augmentation import disturb
-from ingredients.training.small_world.faces.part_run import Pool, cached_pool, train_part
+from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.settings import SegmenterTrainingConfig
 from ingredients.world import MAX_PEOPLE, STYLES, render_scene, sample_scene
 from ingredients.world.identity import Split
@@ -184,12 +184,3 @@ def measure_segmenter(segmenter: FaceSegmenter, *, num_scenes: int) -> dict[str,
     }
     metrics["worst_tenth_at_0"] = float(np.quantile(overlaps[0.0], 0.1))
     return metrics
-
-
-def train_segmenter(
-    config: SegmenterTrainingConfig | None, output: Path, resume: bool = False, *, show: bool = True
-) -> dict[str, float]:
-    """Trains the small SAM into `output / "sam"`; arguments and result as of `train_detector`."""
-    config = config or SegmenterTrainingConfig()
-    folder = output / PART
-    return train_part(lambda: SegmenterStage(config, folder), config, config.trainer, folder, resume=resume, show=show)
