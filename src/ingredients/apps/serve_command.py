@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingredients.apps.model_options import FaceStack, FaceStackOption, Identity, Memory, Model
+from ingredients.apps.options import FaceStack, Identity, Memory, Model
 from ingredients.apps.sampling_options import takes_sampling, takes_speed
 from ingredients.apps.terminal import note, show, with_examples
 from ingredients.core.memory_mode import MemoryMode
@@ -49,7 +49,7 @@ def serve(
             "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
         ),
     ] = False,
-    face_stack: FaceStack = FaceStackOption.MODEL,
+    face_stack: FaceStack = "model",
     memory: Memory = MemoryMode.AUTO,
     workers: Annotated[
         int,
@@ -132,7 +132,7 @@ def serve(
             folder,
             identity=identity,
             drop_learned_positions=drop_learned_positions,
-            face_stack=face_stack.value,
+            face_stack=face_stack,
             memory=memory,
             speed=speed_options,
             notice=note,

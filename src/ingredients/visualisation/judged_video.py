@@ -103,7 +103,7 @@ class TimelineRow:
     """At the left."""
 
     colour: Colour
-    """Of the bars."""
+    """Colour of the bars."""
 
     spans: Sequence[tuple[float, float]]
     """From when to when, in seconds."""

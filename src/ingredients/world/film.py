@@ -90,7 +90,7 @@ _BAR_SHARE = 0.14
 """Height of each bar of a letterboxed film, in parts of the picture's height."""
 
 PIXEL_ASPECT = 4 / 3
-"""Of the anamorphic film."""
+"""Width of a pixel of the anamorphic film by its height."""
 
 _SIGN, _SUBTITLES = (
     "DRAWN TV",
@@ -204,7 +204,7 @@ class Film:
     """How it lies in its file."""
 
     settings: FilmSettings
-    """Of its set."""
+    """Settings of its set."""
 
     shots: tuple[Shot, ...]
     """In the order of time; neighbours overlap where one dissolves into the next."""

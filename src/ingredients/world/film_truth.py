@@ -102,7 +102,7 @@ class FilmTruth:
     """A film as it should be understood. All pixels are those of the film as a player shows it."""
 
     name: str
-    """Of the film; its file is called so."""
+    """Name of the film; its file is called so."""
 
     format: FilmFormat
     """How it lies in its file."""
@@ -120,7 +120,7 @@ class FilmTruth:
     """Height of the black bar above and of that below the picture."""
 
     settings: FilmSettings
-    """Of the set of films, from which every mask can be drawn again."""
+    """Settings of the set of films, from which every mask can be drawn again."""
 
     world_version: str
     """The world that drew it."""
