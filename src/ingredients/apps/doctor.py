@@ -223,6 +223,10 @@ EXTRAS = {
         purpose="faces of photographs without a model", imported=("dlib",), found=("face_recognition_models",)
     ),
     "train": _Probe(purpose="data sets packed into shards", imported=("webdataset",)),
+    "curate": _Probe(purpose="clips cut out of raw videos", imported=("scenedetect", "imagehash")),
+    "studio": _Probe(
+        purpose="a server that makes videos", imported=("fastapi", "uvicorn", "multipart", "prometheus_client")
+    ),
     "plots": _Probe(purpose="curves of training", imported=("matplotlib",)),
 }
 

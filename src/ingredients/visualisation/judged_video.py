@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.visualisation.fonts import load_font, writable
 from ingredients.visualisation.layout import (
     GAP,
     INK,
@@ -22,6 +21,7 @@ from ingredients.visualisation.layout import (
     in_grid,
     in_lines,
     in_row,
+    load_font,
     show_frame,
     text_block,
     text_line,
