@@ -28,6 +28,7 @@ from ingredients.visualisation.layout import (
     text_width,
     titled,
     with_margin,
+    writable,
 )
 
 STRANGER_COLOUR: Colour = (120, 120, 120)
