@@ -397,7 +397,7 @@ def train(
 
     if part not in PART_NAMES:
         raise UserInputError(
-            f"There is no part {part!r} to train; choose {ALL_PARTS}, or one of {', '.join(PART_NAMES)}."
+            f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}, or {ALL_PARTS}."
         )
     loaded = PART_SETTINGS[part].load(config, settings or (), minutes)
 
