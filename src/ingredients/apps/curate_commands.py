@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ingredients.apps.output_options import Overwrite
+from ingredients.apps.options import Overwrite
 from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, say, show, show_json, with_examples
 from ingredients.core.errors import UserInputError
