@@ -7,7 +7,12 @@ import torch
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.protocols import Face
-from ingredients.evaluation.calibrate import calibrate_judge, reconstruct_clip
+from ingredients.evaluation.calibrate import (
+    calibrate_judge,
+    measure_vae_sharpness,
+    psnr_by_frame,
+    reconstruct_clip,
+)
 from ingredients.evaluation.calibration import JudgeCalibration, load_calibration, save_calibration
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
 from ingredients.evaluation.judge import Judge
@@ -136,3 +141,20 @@ def test_a_clip_comes_back_from_the_vae_in_its_size():
     decoded = reconstruct_clip(make_vae(), frames)
     assert decoded.shape == frames.shape
     assert decoded.dtype == np.uint8
+
+
+def test_psnr_is_told_of_each_frame() -> None:
+    """10 log10 of the squared range over the mean squared error; a frame without any is as good as can be said."""
+    real = np.random.default_rng(4).integers(20, 200, (3, 5, 7, 3), dtype=np.uint8)
+    frames = real.copy()
+    frames[1] += 10
+    frames[2, 0] += 20  # a fifth of the frame
+    expected = [99.0, 10 * np.log10(255**2 / 100), 10 * np.log10(255**2 / (400 / 5))]
+    assert psnr_by_frame(frames, real) == pytest.approx(expected)
+
+
+def test_sharpness_through_a_vae_is_a_share_of_what_it_was_where_faces_are_seen() -> None:
+    clips = [((1.0, 2.0, None), (2.0, 2.0, 2.0)), ((3.0, 1.0, None), (2.0, 4.0, None))]
+    found = measure_vae_sharpness([[20.0, 30.0, 25.0], [30.0, 30.0, 27.0]], clips)
+    assert found.psnr_by_frame == (25.0, 30.0, 26.0)
+    assert found.faces_by_frame == (1.0, 0.5, None)

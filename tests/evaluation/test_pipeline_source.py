@@ -130,6 +130,18 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(pipeline, judge, tmp
     assert longer.records[0] == again.records[0]
 
 
+def test_people_who_are_asked_for_different_things_are_called_by_their_names(pipeline, judge, tmp_path):
+    cases = make_cases(2, style="each-own")
+    source = PipelineSource(pipeline, cases, settings=SETTINGS, num_distractors=4, batch_size=2)
+    assert [case.ordered for case in source.cases] == [False, True]  # by name, by place
+    result = evaluate(source, named(judge), tmp_path, metrics=["action_right", "who_does_what", "actions_exchanged"])
+    assert [record.error for record in result.records] == [None, None]
+    assert result.metrics["who_does_what"].chance == pytest.approx(1 / 100)
+    for record, case in zip(result.records, cases, strict=True):
+        assert record.traits is not None
+        assert [truth["action"] for truth in record.traits.truth] == [role.action for role in case.roles]
+
+
 def test_several_videos_at_once_change_no_number(pipeline, judge, tmp_path):
     one_by_one = run(pipeline, judge, tmp_path / "one")
     together = run(pipeline, judge, tmp_path / "two", batch_size=2)

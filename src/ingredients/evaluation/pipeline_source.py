@@ -198,6 +198,9 @@ class VideoRequest:
     local_people: ExtractedIdentities
     """Whose features the local branch gets; as many people."""
 
+    calls_names: bool = False
+    """Whether the prompt calls people by their names, which the model is then told."""
+
 
 class VideoMaker(Protocol):
     """Makes the videos of cases instead of a pipeline."""
@@ -334,7 +337,11 @@ class PipelineSource(VideoSource):
                 yield case, next(error for error in (canvas, local) if isinstance(error, PhotoError))
                 continue
             requests[case] = VideoRequest(
-                prompt=case.prompt, seed=case.seed + self.seed, canvas_people=canvas, local_people=local
+                prompt=case.prompt,
+                seed=case.seed + self.seed,
+                canvas_people=canvas,
+                local_people=local,
+                calls_names=case.manner == "name",
             )
         if not requests:
             return
@@ -445,6 +452,13 @@ def generate_videos(
         parts: which of the model's parts work.
         settings: steps, guidance, size.
     """
+    calls_names = any(request.calls_names for request in requests)
+    if calls_names and len(requests) > 1:  # the pipeline knows the names of the people of one video
+        return [
+            video
+            for request in requests
+            for video in generate_videos(pipeline, [request], parts=parts, settings=settings)
+        ]
     shape = video_shape(pipeline, settings)
     canvas = None
     if parts.use_canvas and pipeline.takes_canvas:
@@ -453,7 +467,9 @@ def generate_videos(
         ]
         canvas = np.stack(canvases)  # (B, H, W, 3)
     id_embeds, id_vit_hidden_states = None, None
-    if parts.use_identities or canvas is not None:  # the canvas may need to know how many they are
+    if not calls_names and (
+        parts.use_identities or canvas is not None
+    ):  # the canvas may need to know how many they are
         people = [request.local_people for request in requests]
         id_embeds = torch.stack([each.id_embeds for each in people])  # (B, N, R + S)
         id_vit_hidden_states = [
@@ -473,6 +489,7 @@ def generate_videos(
     sampling |= {name: getattr(_AS_PUBLISHED, name) for name in left_out}
     pipeline.set_progress_bar_config(disable=True)
     output = pipeline(
+        requests[0].local_people if calls_names else None,
         prompt=[request.prompt for request in requests],
         height=shape.height,
         width=shape.width,
