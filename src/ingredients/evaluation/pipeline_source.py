@@ -467,9 +467,8 @@ def generate_videos(
         ]
         canvas = np.stack(canvases)  # (B, H, W, 3)
     id_embeds, id_vit_hidden_states = None, None
-    if not calls_names and (
-        parts.use_identities or canvas is not None
-    ):  # the canvas may need to know how many they are
+    needs_people = parts.use_identities or canvas is not None  # a canvas may need to know how many they are
+    if needs_people and not calls_names:
         people = [request.local_people for request in requests]
         id_embeds = torch.stack([each.id_embeds for each in people])  # (B, N, R + S)
         id_vit_hidden_states = [
