@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ingredients.apps.server.run import run_server
 from ingredients.generation.job_store import StoreLimits
@@ -11,8 +12,8 @@ from tests.generation.hand_maker import HandMaker
 
 
 @contextlib.contextmanager
-def listening(store: Path, maker: HandMaker, *, port: int = 0) -> Iterator[str]:
-    """Runs a server in a thread, and gives its address."""
+def listening(store: Path, maker: HandMaker, *, port: int = 0, **options: Any) -> Iterator[str]:
+    """Runs a server in a thread, and gives its address; other options are those of `run_server`."""
     told: list[tuple[str, Callable[[], None]]] = []
     is_there = threading.Event()
 
@@ -24,7 +25,7 @@ def listening(store: Path, maker: HandMaker, *, port: int = 0) -> Iterator[str]:
     thread = threading.Thread(
         target=run_server,
         args=(store, lambda: maker),
-        kwargs={"port": port, "store_limits": limits, "on_listening": listen},
+        kwargs={"port": port, "store_limits": limits, "on_listening": listen, **options},
     )
     thread.start()
     assert is_there.wait(20)

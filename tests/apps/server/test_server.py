@@ -224,6 +224,12 @@ def test_bodies_that_are_none_are_refused(serve: Serve) -> None:
     for content in (b"{", b"[]", b'{"seed": NaN}', b"\xff", b"[" * 9999, b'{"prompt": "a", "prompt": "b"}'):
         assert refusal(post("/v1/videos", content=content, headers=as_json))[0] in (400, 422)
     assert refusal(post("/v1/videos", json=body(prompt="a" * 100_000)))[:2] == (413, "too_large")
+    form = served.client.build_request("POST", "/v1/videos", data={"prompt": "a"}, files=[("input_references", b"a")])
+    for num_cut in (5, 20, 60):
+        cut = post(
+            "/v1/videos", content=form.read()[:-num_cut], headers={"Content-Type": form.headers["content-type"]}
+        )
+        assert refusal(cut) == (400, "form", "The form is cut off; send it again.")
     as_form = {"Content-Type": "multipart/form-data"}
     assert refusal(post("/v1/videos", content=b"--x", headers=as_form))[:2] == (400, "form")
     large = [("input_references", ("a.png", b"x" * 200_000))]

@@ -289,7 +289,7 @@ async def _read_json(request: Request, limits: RequestLimits) -> SentRequest:
 
 
 async def _read_form(request: Request, limits: RequestLimits) -> SentRequest:
-    parser = MultiPartParser(
+    parser = _FormParser(
         request.headers,
         _stream(request, limits.most_upload_bytes),  # type: ignore[arg-type] # it is read, nothing else
         max_files=limits.most_photos + 1,
@@ -310,6 +310,8 @@ async def _read_form(request: Request, limits: RequestLimits) -> SentRequest:
     fields: dict[str, Any] = {}
     photos: list[bytes] = []
     try:
+        if not parser.has_ended:
+            raise ApiError(400, "form", "The form is cut off; send it again.")
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
                 if name not in PHOTOS:
@@ -329,6 +331,17 @@ async def _read_form(request: Request, limits: RequestLimits) -> SentRequest:
     finally:
         await form.close()
     return SentRequest(fields=fields, photos=tuple(photos), is_form=True)
+
+
+class _FormParser(MultiPartParser):
+    """Knows whether a form came to its end: of one that is cut off, the last parts would be missed by nobody."""
+
+    has_ended = False
+
+    def on_end(self) -> None:
+        """The last boundary was read."""
+        super().on_end()
+        self.has_ended = True
 
 
 async def _stream(request: Request, most_bytes: int) -> AsyncIterator[bytes]:

@@ -134,6 +134,7 @@ def log_to_standard_error() -> None:
     """Has what the server notes go to standard error, a line each with the time, fit for a terminal."""
     handler = logging.StreamHandler()
     handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a line for each broken form says nothing new
     for name, level in (("ingredients", logging.INFO), ("uvicorn.error", logging.WARNING)):
         logger = logging.getLogger(name)
         logger.setLevel(level)
