@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from ingredients.apps.server.settings import RequestLimits
 from ingredients.generation.job_store import JobStore
 
 SECONDS_BETWEEN_LOOKS = 0.1
+NUM_IDLE_CALLS = 200
+"""Calls before there is a video, which show what the machine alone makes of them."""
 
 
 def load(folder: Path, *, num_clients: int, num_videos: int, num_steps: int) -> None:
@@ -88,11 +91,12 @@ def _load(
         with httpx.Client(base_url=address, timeout=60) as own:
             while not done.is_set():
                 if ids:
-                    started = time.perf_counter()
-                    assert own.get(f"/v1/videos/{ids[len(answers) % len(ids)]}").status_code == 200
-                    answers.append(time.perf_counter() - started)
+                    which = f"/v1/videos/{ids[len(answers) % len(ids)]}"
+                    answers.append(_seconds(lambda: own.get(which).raise_for_status()))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
+    idle = [_seconds(lambda: client.get("/v1/videos")) for _ in range(NUM_IDLE_CALLS)]
+    print(f"calls before: {_in_words(idle)}")
     started = time.monotonic()
     with ThreadPoolExecutor(num_clients) as threads:
         list(threads.map(ask, range(num_clients)))
@@ -108,13 +112,21 @@ def _load(
     done.set()
     looking.join()
     seconds = time.monotonic() - started
-    quantiles = statistics.quantiles(answers, n=100)
     print(f"all completed after {seconds:.0f} s, {seconds / num_videos:.2f} s each")
-    print(
-        f"status calls while videos are made: {len(answers)}, median {quantiles[49] * 1e3:.0f} ms, "
-        f"p95 {quantiles[94] * 1e3:.0f} ms, largest {max(answers) * 1e3:.0f} ms"
-    )
+    print(f"status calls while videos are made: {_in_words(answers)}")
     print("memory: " + ", ".join(f"{rss:.0f} MiB after {number}" for number, rss in memory))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _in_words(seconds: list[float]) -> str:
+    quantiles = [1e3 * each for each in statistics.quantiles(seconds, n=100)]
+    largest = 1e3 * max(seconds)
+    return f"{len(seconds)}, median {quantiles[49]:.0f} ms, p95 {quantiles[94]:.0f} ms, largest {largest:.0f} ms"
 
 
 def _num_completed(client: httpx.Client) -> int:
