@@ -8,6 +8,7 @@ On this machine alone, at addresses of the loopback; each part ends by itself an
 """
 
 import argparse
+import functools
 import itertools
 import os
 import statistics
@@ -91,8 +92,8 @@ def _load(
         with httpx.Client(base_url=address, timeout=60) as own:
             while not done.is_set():
                 if ids:
-                    which = f"/v1/videos/{ids[len(answers) % len(ids)]}"
-                    answers.append(_seconds(lambda: own.get(which).raise_for_status()))
+                    ask_for = functools.partial(own.get, f"/v1/videos/{ids[len(answers) % len(ids)]}")
+                    answers.append(_seconds(ask_for))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
     idle = [_seconds(lambda: client.get("/v1/videos")) for _ in range(NUM_IDLE_CALLS)]
