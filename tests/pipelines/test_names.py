@@ -156,6 +156,36 @@ def test_who_is_called_what_matters_to_a_model_that_binds_words(binding: Ingredi
     assert not torch.allclose(frames, first)
 
 
+def test_identities_may_have_names_and_each_prompt_others(binding: IngredientsPipeline) -> None:
+    extracted = binding.extract_identities(PEOPLE)
+    tensors = {"id_embeds": extracted.id_embeds, "id_vit_hidden_states": extracted.id_vit_hidden_states}
+    settings = {"num_inference_steps": 2, "output_type": "latent", "use_canvas": False, "layout_share": 0.0}
+    prompts = ["Ana waves to Ben", "Ben waves to Ana"]
+
+    def run(**changes: object) -> torch.Tensor:
+        frames = binding(prompt=prompts, generator=[7, 7], **tensors, **settings, **changes).frames
+        assert isinstance(frames, torch.Tensor)
+        return frames
+
+    named = run(id_names=["ana", "ben"])
+    photos = binding(PEOPLE, prompts, generator=[7, 7], **settings).frames
+    assert torch.equal(named, photos)
+    exchanged = run(id_names=[("ana", "ben"), ("ben", "ana")])
+    assert torch.equal(exchanged[0], named[0])
+    assert not torch.allclose(exchanged[1], named[1])
+    assert not torch.allclose(run()[0], named[0])
+    for names, message in (
+        (["ana"], "must be 2 for each prompt"),
+        ([("ana", "ben")] * 3, "for 3 prompts, but there are 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(id_names=names)
+    with pytest.raises(ValueError, match="go with id_embeds that are all real"):
+        run(id_names=["ana", "ben"], id_mask=torch.tensor([True, False]))
+    with pytest.raises(ValueError, match="places need the same people in all videos"):
+        run(id_names=[("ana", "ben"), ("ben", "ana")], places={"ana": "left"})
+
+
 def test_names_in_a_model_that_binds_none_put_people_in_columns() -> None:
     pipeline = make_pipeline(face_encoder=make_seeing_face_stack())
     pipeline.tokenizer = tokenizer_of(f"{PLACES} waves to and")

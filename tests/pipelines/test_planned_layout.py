@@ -117,6 +117,14 @@ def test_places_go_with_all_passes_and_with_one_after_the_other(seeing: Ingredie
     assert (maps[..., 0] == 0).all()
 
 
+def test_places_need_no_prompt_but_its_embeddings(seeing: IngredientsPipeline) -> None:
+    embeds, negative = seeing.encode_prompt(PROMPT)
+    people = {"ana": make_photo(1), "ben": make_photo(2)}
+    settings = {"places": {"ana": "right"}, "num_inference_steps": 2, "generator": 7, "output_type": "latent"}
+    frames = seeing(people, prompt_embeds=embeds, negative_prompt_embeds=negative, **settings).frames
+    assert torch.equal(frames, seeing(people, PROMPT, **settings).frames)
+
+
 def test_places_and_forced_routing_contradict_each_other(seeing: IngredientsPipeline) -> None:
     with pytest.raises(ValueError, match="either places or routing_indices"):
         place(seeing, places={"ana": "left"}, routing_indices=column_layout(TOKEN_GRID, 2))

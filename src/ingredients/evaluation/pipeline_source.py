@@ -501,6 +501,7 @@ def generate_videos(
         use_identities=parts.use_identities,
         id_embeds=id_embeds,
         id_vit_hidden_states=id_vit_hidden_states,
+        id_names=None if id_embeds is None else [request.local_people.names for request in requests],
         routing=parts.routing,
         routing_indices=routing_indices,
         output_type="np",

@@ -125,6 +125,7 @@ def check_inputs(
     id_embeds: torch.Tensor | None,
     id_vit_hidden_states: Sequence[torch.Tensor] | None,
     id_mask: torch.Tensor | None,
+    id_names: Sequence[object] | None,
 ) -> None:
     """Says whether what a call was given goes together and is all numbers; what it means is in `__call__`.
 
@@ -147,6 +148,8 @@ def check_inputs(
         raise ValueError("Give either people or id_embeds.")
     if (id_embeds is None) != (id_vit_hidden_states is None):
         raise ValueError("id_embeds and id_vit_hidden_states are given together.")
+    if id_names is not None and (id_embeds is None or id_mask is not None):
+        raise ValueError("id_names go with id_embeds that are all real, without id_mask.")
     check_given("latents", [latents])
     check_given("prompt_embeds", [prompt_embeds])
     check_given("negative_prompt_embeds", [negative_prompt_embeds])
@@ -180,6 +183,29 @@ def count_people(id_embeds: torch.Tensor, id_mask: torch.Tensor | None) -> list[
     if id_mask is None:
         return [id_embeds.shape[1]] * len(id_embeds)
     return [int(number) for number in id_mask.sum(dim=1)]
+
+
+def names_of_prompts(
+    names: Sequence[str] | Sequence[Sequence[str]] | None, id_embeds: torch.Tensor | None, num_prompts: int
+) -> list[tuple[str, ...]]:
+    """What the people of each prompt are called; nothing where they have no names.
+
+    Args:
+        names: of all, or for each prompt.
+        id_embeds: (N, R + S) or (1 or prompts, N, R + S), if that is what the names are of.
+        num_prompts: how many prompts there are.
+
+    Raises:
+        ValueError: if these are other numbers of people, or of prompts.
+    """
+    if names is None:
+        return [()] * num_prompts
+    rows = [tuple(names)] * num_prompts if isinstance(names[0], str) else [tuple(each) for each in names]
+    if len(rows) != num_prompts:
+        raise ValueError(f"id_names are given for {len(rows)} prompts, but there are {num_prompts}.")
+    if id_embeds is not None and any(len(row) != id_embeds.shape[-2] for row in rows):
+        raise ValueError(f"id_names must be {id_embeds.shape[-2]} for each prompt, as many as id_embeds.")
+    return cast(list[tuple[str, ...]], rows)
 
 
 def as_list(texts: str | Sequence[str]) -> list[str]:

@@ -68,6 +68,7 @@ from ingredients.pipelines.inputs import (
     check_inputs,
     count_people,
     make_generators,
+    names_of_prompts,
     per_video_indices,
 )
 from ingredients.pipelines.likeness import LikenessGuidance
@@ -618,6 +619,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         id_embeds: torch.Tensor | None = None,
         id_vit_hidden_states: Sequence[torch.Tensor] | None = None,
         id_mask: torch.Tensor | None = None,
+        id_names: Sequence[str] | Sequence[Sequence[str]] | None = None,
         use_canvas: bool = True,
         use_identities: bool = True,
         face_scale: float = 1.0,
@@ -665,6 +667,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             id_embeds: Identities instead of those of the photos, (N, R + S) or (1 or prompts, N, R + S).
             id_vit_hidden_states: With `id_embeds`, (N, P, C) or (1 or prompts, N, P, C), shallow to deep.
             id_mask: With `id_embeds`, (N) or (1 or prompts, N) bool, True = a real identity; None where all are.
+            id_names: With `id_embeds` that are all real, what they are called, N names for all prompts or for each.
             use_canvas: False drops the global branch: image latents are zero.
             use_identities: False drops the local branch: nothing is routed or added.
             face_scale: alpha_m of Eq. 4, the strength of the local branch.
@@ -725,6 +728,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             id_embeds=id_embeds,
             id_vit_hidden_states=id_vit_hidden_states,
             id_mask=id_mask,
+            id_names=id_names,
         )
         if canvas is not None and not self.takes_canvas:
             raise ValueError("This is a text-to-video model, which takes no canvas.")
@@ -755,7 +759,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         # 2. People, where they are to stand, and what prompts call them
         if people is not None and not isinstance(people, ExtractedIdentities):
             people = self.extract_identities(people, allow_photographs=allow_photographs)
-        names = () if people is None else people.names
+        prompts = as_list(prompt or [])
+        names_by_prompt = names_of_prompts(id_names if people is None else people.names, id_embeds, len(prompts))
+        names = people.names if people is not None else next(iter(names_by_prompt), ())
+        if places and any(others != names for others in names_by_prompt):
+            raise ValueError("places need the same people in all videos.")
         token_grid, token_frames = geometry.token_grid(shape), geometry.token_frames(shape.num_frames)
         paths = parse_places(places or {}, names)
         check_frames(paths, names, shape.num_frames)
@@ -764,8 +772,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         drawn = routing_indices if is_drawn else placed  # (f, h, w), where people are known to be
         can_be_planned = use_identities and routing is None and routing_indices is None
         texts = self._read_prompts(
-            as_list(prompt or []),
-            names,
+            prompts,
+            names_by_prompt,
             order=range(len(names)) if drawn is None else left_to_right(drawn.cpu().numpy(), len(names)),
             is_planned=is_drawn or (can_be_planned and (sampling.layout_share > 0 or not is_layout_asked_for)),
             max_sequence_length=max_sequence_length,
@@ -960,7 +968,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     def _read_prompts(
         self,
         prompts: Sequence[str],
-        names: Sequence[str],
+        names_by_prompt: Sequence[Sequence[str]],
         *,
         order: Sequence[int],
         is_planned: bool,
@@ -970,14 +978,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
         Args:
             prompts: As written.
-            names: Of the people.
+            names_by_prompt: Of the people of each; none where they have no names.
             order: The people, by index, from left to right.
             is_planned: Whether a layout puts them there.
             max_sequence_length: As of the call.
         """
         config = self.transformer.config
         texts = []
-        for prompt in prompts:
+        for prompt, names in zip(prompts, names_by_prompt, strict=True):
             text = NamedPrompt(text=prompt, phrases=())
             if names:
                 text = read_prompt(
