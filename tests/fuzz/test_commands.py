@@ -156,6 +156,8 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "portrait to": lambda name: ["world", "portrait", "--seed", "3", "--size", "32", "--output", name],
     "portrait of": lambda seed: ["world", "portrait", "--seed", seed, "--size", "32", "--output", "out/a.png"],
     "clips to": lambda name: ["world", "clips", "--number", "1", "--output", name],
+    "keys add": lambda name: ["keys", "add", "ana", "--keys", name],
+    "keys list": lambda name: ["keys", "list", "--keys", name],
     "check": lambda name: ["data", "check", "--", name],
     "show": lambda name: ["data", "show", "--output", name, "--", "clips"],
     "pack": lambda name: ["data", "pack", "--output", name, "--", "clips"],

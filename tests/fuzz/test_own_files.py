@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingredients.apps.server.keys import KeyRing, make_key
 from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.json_yaml import write_json, write_json_lines
 from ingredients.core.output_folders import MARKER_NAME, claim_folder
@@ -199,6 +200,11 @@ OWN_FILES = [
         "locks/a.lock",
         lambda folder: ((folder / "locks").mkdir(), steps._write_lock(folder / "locks" / "a.lock")),
         lambda folder: steps._lock_holder(folder / "locks" / "a.lock"),
+    ),
+    OwnFile(
+        "keys.json",
+        lambda folder: make_key(folder / "keys.json", "ana"),
+        lambda folder: KeyRing(folder / "keys.json").owner("somebody else's"),
     ),
     OwnFile(
         MARKER_NAME,

@@ -104,9 +104,9 @@ class KeyRing:
     def owner(self, key: str) -> str | None:
         """The name of whoever has this key; None if nobody has."""
         self._look()
-        hashed, owner = _hash(key), None
+        hashed, owner = _hash(key).encode(), None
         for each in self._keys:  # all of them, so that the time says nothing
-            if hmac.compare_digest(each.sha256, hashed):
+            if hmac.compare_digest(each.sha256.encode(), hashed):
                 owner = each.name
         return owner
 
