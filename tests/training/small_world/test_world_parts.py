@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.core.output_folders import check_output_folder, claimed_folder
+from ingredients.curation.config import CurationConfig
 from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
@@ -46,7 +47,8 @@ def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_config_file_fits_its_stage(path: Path) -> None:
-    config_type = AlignRunConfig if path.stem.startswith("align") else RouteRunConfig
+    run_type = AlignRunConfig if path.stem.startswith("align") else RouteRunConfig
+    config_type = CurationConfig if path.parent.name == "curation" else run_type
     config = load_config(config_type, path, defaults=config_type())
     for group, settings in yaml.safe_load(path.read_text()).items():
         if not isinstance(settings, dict):
