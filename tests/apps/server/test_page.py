@@ -15,6 +15,7 @@ import uvicorn
 from PIL import Image
 
 from ingredients.apps.server.app import create_app
+from ingredients.apps.server.keys import KeyRing, make_key
 from ingredients.apps.server.run import _config
 from ingredients.generation.job_store import JobStore, StoreLimits
 from ingredients.generation.worker import Worker
@@ -34,8 +35,9 @@ expect.set_options(timeout=60_000)
 class Site:
     """A server at an address, which can be stopped and started again at the same one."""
 
-    def __init__(self, folder: Path, maker: Any) -> None:
+    def __init__(self, folder: Path, maker: Any, *, keys: KeyRing | None = None) -> None:
         self.maker = maker
+        self.keys = keys
         self.store = JobStore(folder, StoreLimits(least_free_bytes=0))
         self.worker = Worker(self.store, lambda: maker, name="worker")
         self.worker.start()
@@ -46,7 +48,7 @@ class Site:
         self.listen()
 
     def listen(self) -> None:
-        app = create_app(self.store, page_help=lambda: self.maker)
+        app = create_app(self.store, page_help=lambda: self.maker, keys=self.keys)
         config = _config(app)
         config.port, config.timeout_graceful_shutdown = self.port, 1
         self.server = uvicorn.Server(config)
@@ -287,6 +289,33 @@ def test_everything_has_a_name_is_reached_by_keyboard_and_fits(page: Any, width:
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
     assert {"files", "prompt", "steps", "length", "size", "seed", "make", "filter-state", "Delete"} <= reached
+
+
+def test_a_key_is_asked_for_and_every_picture_comes_with_it(browser: Any, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "keys.json", "ana")
+    site = Site(tmp_path / "store", HandMaker(), keys=KeyRing(tmp_path / "keys.json"))
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(site.address)
+        page.fill("#key", "not this one")
+        page.keyboard.press("Enter")
+        expect(page.locator("#banner")).to_contain_text("does not know this key")
+        page.fill("#key", key)
+        page.keyboard.press("Enter")
+        expect(page.locator("#examples button")).to_have_count(4)
+        expect(page.locator("#key-form")).to_be_hidden()
+        expect(page.locator("#banner")).to_be_hidden()
+        add_two(page)
+        make(page)
+        expect(page.locator("#stage .state")).to_have_text("made")
+        page.wait_for_function("document.querySelector('#stage video').readyState >= 2")
+        page.wait_for_function("[...document.querySelectorAll('.fared img')].every((each) => each.naturalWidth > 0)")
+        page.reload()
+        expect(page.locator("#stage .state")).to_have_text("made")  # the key is kept as long as the window
+        page.close()
+    finally:
+        site.close()
 
 
 @pytest.mark.slow

@@ -72,7 +72,10 @@ async function ask(path, options = {}) {
   if (response.ok) return response;
   let message = `The server answers ${response.status}.`;
   try { message = (await response.json()).error.message; } catch { /* no sentence came */ }
-  if (response.status === 401) byId("key-form").hidden = false;
+  if (response.status === 401) {
+    byId("key-form").hidden = false;
+    if (state.key) banner("The server does not know this key; give another one.");
+  }
   throw new Refusal(response.status, message);
 }
 
