@@ -4,10 +4,12 @@ Nothing here needs PyTorch; `Studio` answers.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.request import StudioRequest
 
 
@@ -45,6 +47,20 @@ class PhotoNotes:
     """Whether its faces could be drawn instead."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JudgedFile:
+    """A video of any system, judged."""
+
+    values: Mapping[str, Any]
+    """Who is who and when, as plain values."""
+
+    sheet: UInt8Array
+    """(H, W, 3): people beside their best frames, a timeline and marked frames."""
+
+    notices: tuple[str, ...]
+    """What is worth knowing of photos and judge."""
+
+
 class PageHelp(Protocol):
     """Answers the questions of a page; `Studio` is one."""
 
@@ -53,6 +69,9 @@ class PageHelp(Protocol):
 
     def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
         """What of a sentence the model will not follow, and whether it speaks of another number of people."""
+
+    def judge_file(self, video: Path, people: Sequence[IdentityPhotos], *, title: str) -> JudgedFile:
+        """Says who of some people is who in a video."""
 
     def needed_bytes(self, request: StudioRequest, *, num_people: int) -> int:
         """Memory that a video needs at its busiest, as far as can be told."""

@@ -21,16 +21,18 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import Face
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
 from ingredients.data.latents import decode_pictures
+from ingredients.evaluation.judges import JUDGE_FOLDER
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.face_choice import from_left, without_flat
 from ingredients.faces.face_stack_name import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.faces.photo_quality import find_doubts, measure_photo
 from ingredients.faces.picture_kind import PictureKind, doubts_about, explain_photograph
-from ingredients.generation.judging import Judgement
+from ingredients.generation.judging import Judgement, judge_video, load_video_judge, read_frames
 from ingredients.generation.model_facts import ModelFacts
-from ingredients.generation.page_help import FaceNotes, PhotoNotes
+from ingredients.generation.page_help import FaceNotes, JudgedFile, PhotoNotes
 from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
@@ -295,6 +297,28 @@ class Studio:
         notes = notes_on_prompt(tokenizer, prompt, self.pipeline.transformer.config.max_text_seq_length)
         number = note_on_number(tokenizer, prompt, len(names), names) if names else None
         return notes if number is None else [*notes, number]
+
+    def judge_file(self, video: Path, people: Sequence[IdentityPhotos], *, title: str) -> JudgedFile:
+        """Says who of some people is who in a video that any system made, by the judge that knows their photos.
+
+        Args:
+            video: the file.
+            people: photos, and whose.
+            title: what the picture is called.
+
+        Raises:
+            UserInputError: if the video or a photo cannot be used.
+        """
+        notices: list[str] = []
+        folder = self.folder if (self.folder / JUDGE_FOLDER).is_dir() else find_model(None)
+        judges, asked = load_video_judge(folder, people, notice=notices.append)
+        judgement = judge_video(video, judges.judge, asked)
+        frames = read_frames(video, judgement, judgement.picked_frames())
+        return JudgedFile(
+            values={"judge": judges.judge_name, **judgement.to_json()},
+            sheet=judgement.sheet(frames, title=f"{title}, judged by {judges.judge_name}"),
+            notices=tuple(notices),
+        )
 
     def needed_bytes(self, request: StudioRequest, *, num_people: int) -> int:
         """Memory that a video needs at its busiest, weights and all, as far as can be told.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
 from PIL import Image
@@ -19,6 +20,7 @@ from ingredients.apps.server.keys import KeyRing, make_key
 from ingredients.apps.server.run import _config
 from ingredients.generation.job_store import JobStore, StoreLimits
 from ingredients.generation.worker import Worker
+from ingredients.media.video import write_video
 from ingredients.model_folders.places import default_model_path
 from tests.apps.server.conftest import EXAMPLES
 from tests.generation.hand_maker import HandMaker
@@ -258,6 +260,18 @@ def test_a_failure_and_a_server_that_is_gone_are_said(page: Any, maker: HandMake
     site.listen()
     expect(page.locator("#banner")).to_be_hidden()
     expect(page.locator("#make")).to_be_enabled()
+
+
+def test_a_video_of_any_system_is_judged(page: Any, tmp_path: Path) -> None:
+    write_video(tmp_path / "theirs.mp4", np.zeros((9, 32, 48, 3), np.uint8), fps=8)
+    page.click("#judge-open")
+    page.set_input_files("#judge-video", str(tmp_path / "theirs.mp4"))
+    page.set_input_files("#judge-photos", [photo("ana.png"), photo("ben.png")])
+    page.click("text=Judge it")
+    expect(page.locator("#judge-body li")).to_have_count(2)
+    expect(page.locator("#judge-body")).to_contain_text("right, similarity 0.90")
+    expect(page.locator("#judge-body")).to_contain_text("A stranger")
+    expect(page.locator("#judge-body img")).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [390, 1440])

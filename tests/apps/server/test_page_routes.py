@@ -7,6 +7,8 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from ingredients.apps.server.keys import KeyRing, make_key
+from ingredients.media.video import write_video
 from tests.apps.server.conftest import EXAMPLES, Serve
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -100,3 +102,37 @@ def test_the_best_face_of_each_person_is_there_when_the_video_is(serve: Serve) -
     face = served.client.get(f"/v1/videos/{record['id']}/faces/1")
     assert Image.open(io.BytesIO(face.content)).size == (16, 16)
     assert served.client.get(f"/v1/videos/{record['id']}/faces/2").status_code == 404
+
+
+def test_a_video_of_any_system_is_judged_and_nothing_is_kept(serve: Serve, tmp_path: Path) -> None:
+    served = serve()
+    write_video(tmp_path / "a.mp4", np.zeros((9, 32, 48, 3), np.uint8), fps=8)
+    video = (tmp_path / "a.mp4").read_bytes()
+    files = [("video", ("a.mp4", video, "video/mp4")), ("input_references", ("ana.png", png(120, 120, (9, 9, 9)), ""))]
+    before = sorted(path.name for path in served.store.folder.iterdir())
+    told = served.client.post("/v1/judgements", files=files, data={"people": "ana"}).json()
+    assert [person["name"] for person in told["judgement"]["people"]] == ["ana"]
+    assert told["sheet"].startswith("data:image/png")
+    assert told["notices"] == ["dlib judges."]
+    long = tmp_path / "long.mp4"
+    write_video(long, np.zeros((62, 16, 16, 3), np.uint8), fps=1)
+    for sent, names, sentence in (
+        (files[1:], ["ana"], "Send a video"),
+        (files, [], "a name"),
+        ([("video", ("a.mp4", b"no video", "")), files[1]], ["ana"], "cannot be read"),
+        ([("video", ("a.mp4", long.read_bytes(), "")), files[1]], ["ana"], "at most 60 s"),
+    ):
+        refused = served.client.post("/v1/judgements", files=sent, data={"people": names})
+        assert refused.status_code in (400, 422)
+        message = refused.json()["error"]["message"]
+        assert sentence in message
+        assert str(served.store.folder) not in message
+    assert sorted(path.name for path in served.store.folder.iterdir()) == before
+
+
+def test_everything_but_the_examples_needs_the_key(serve: Serve, tmp_path: Path) -> None:
+    make_key(tmp_path / "keys.json", "ana")
+    client = serve(keys=KeyRing(tmp_path / "keys.json")).client
+    for address in ("faces", "drawings", "estimates", "judgements"):
+        assert client.post(f"/v1/{address}", files=form(b"x")).status_code == 401, address
+    assert client.get(f"/v1/videos/video_{'0' * 24}/faces/0").status_code == 401

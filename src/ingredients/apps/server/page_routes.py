@@ -5,7 +5,9 @@ import base64
 import functools
 import io
 import statistics
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -21,13 +23,16 @@ from ingredients.apps.server.schemas import (
     EstimateRecord,
     FaceList,
     FaceRecord,
+    JudgementRecord,
     VideoFields,
 )
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import MissingDependencyError, UserInputError
+from ingredients.core.files import write_bytes
 from ingredients.core.json_yaml import NotPlainError, parse_json
 from ingredients.faces.face_choice import parse_face_choice
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.job_store import JobStore
 from ingredients.generation.jobs import JobSettings
 from ingredients.generation.likeness_features import FEATURES, check_features
@@ -35,6 +40,7 @@ from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import PageHelp
 from ingredients.generation.request import StudioRequest
 from ingredients.media.photos import check_photo_file, read_photo
+from ingredients.media.video import measure_video
 from ingredients.world import render_portrait, sample_identity
 
 EXAMPLE_PEOPLE: dict[str, tuple[int, int]] = {"ana": (17, 6), "ben": (31, 5), "cleo": (28, 1)}
@@ -43,6 +49,9 @@ EXAMPLE_PEOPLE: dict[str, tuple[int, int]] = {"ana": (17, 6), "ben": (31, 5), "c
 _MOST_LOOKS = 2  # at photos at once
 _MOST_JOBS_BEFORE = 20
 _EXAMPLE_SIZE = 256
+_MOST_NAME_LETTERS = 80
+_MOST_SECONDS_JUDGED = 60
+_MOST_FRAMES_JUDGED = 4000
 
 
 class PageRoutes:
@@ -74,6 +83,7 @@ class PageRoutes:
         self._defaults = defaults
         self._page_help = page_help
         self._looks = asyncio.Semaphore(_MOST_LOOKS)
+        self._judging = asyncio.Semaphore(1)  # it takes a core for a while
 
     def add_to(self, router: APIRouter) -> None:
         """Adds the addresses."""
@@ -88,6 +98,13 @@ class PageRoutes:
             methods=["POST"],
             response_model=EstimateRecord,
             openapi_extra={"requestBody": estimate},
+        )
+        add(
+            "/v1/judgements",
+            self.judge,
+            methods=["POST"],
+            response_model=JudgementRecord,
+            openapi_extra={"requestBody": {"content": {"multipart/form-data": {"schema": _JUDGE_FORM}}}},
         )
         add("/v1/examples", self.examples, methods=["GET"])
         add("/v1/examples/{name}", self.example, methods=["GET"], response_class=Response)
@@ -131,6 +148,19 @@ class PageRoutes:
             sent = await read_request(request, self._limits)
             return await run_in_threadpool(self._draw, sent)
 
+    async def judge(
+        self,
+        request: Request,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> JudgementRecord:
+        """Says who of some photos is who in a video that any system made, and when; nothing is kept."""
+        self._owner(authorization)
+        self._facts()
+        page_help = self._helping()
+        async with self._judging:
+            sent = await read_request(request, self._limits, other_files=("video",))
+            return await run_in_threadpool(self._judge, sent, page_help)
+
     async def estimate(
         self,
         request: Request,
@@ -163,6 +193,44 @@ class PageRoutes:
             raise ApiError(422, "invalid_request", "Send one photo, as input_references.")
         check_photo_file(sent.photos[0], "the photo", most_pixels=self._limits.most_photo_pixels)
         return read_photo(sent.photos[0], "the photo")
+
+    def _judge(self, sent: SentRequest, page_help: PageHelp) -> JudgementRecord:
+        content = sent.fields.get("video")
+        if not isinstance(content, bytes) or not content or not sent.photos:
+            raise ApiError(422, "invalid_request", "Send a video, as video, and photos, as input_references.")
+        names = [str(name).strip() for name in sent.fields.get("people", [])]
+        if len(names) != len(sent.photos) or not all(0 < len(name) <= _MOST_NAME_LETTERS for name in names):
+            raise ApiError(422, "people", "Send a name of 1 to 80 letters for each photo, in the same order.")
+        photos: dict[str, list[UInt8Array]] = {}
+        for name, photo in zip(names, sent.photos, strict=True):
+            label = f"the photo of {name}"
+            check_photo_file(photo, label, most_pixels=self._limits.most_photo_pixels)
+            photos.setdefault(name, []).append(read_photo(photo, label))
+        people = [
+            IdentityPhotos(
+                name=name, images=images, labels=[f"a photo of {name}"] * len(images), faces=[None] * len(images)
+            )
+            for name, images in photos.items()
+        ]
+        with tempfile.TemporaryDirectory(prefix="judging-", dir=self._store.folder) as folder:
+            video = Path(folder) / "video"
+            write_bytes(video, content)
+            try:
+                size = measure_video(video, most_frames=_MOST_FRAMES_JUDGED)
+                if size.num_frames >= _MOST_FRAMES_JUDGED or size.num_frames / size.fps > _MOST_SECONDS_JUDGED:
+                    raise ApiError(
+                        400,
+                        "limit",
+                        f"The page judges videos of at most {_MOST_SECONDS_JUDGED} s; `ingredients judge` takes any.",
+                    )
+                judged = page_help.judge_file(video, people, title="The video")
+            except UserInputError as error:
+                if isinstance(error, ApiError):
+                    raise
+                raise ApiError(400, "video", str(error).replace(f" {video}", "")) from error
+        return JudgementRecord(
+            judgement=dict(judged.values), sheet=_data_url(judged.sheet), notices=list(judged.notices)
+        )
 
     def _draw(self, sent: SentRequest) -> DrawingRecord:
         photo = self._photo(sent)
@@ -262,6 +330,14 @@ def _data_url(picture: UInt8Array) -> str:
     return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"
 
 
+_JUDGE_FORM = {
+    "type": "object",
+    "properties": {
+        "video": {"type": "string", "format": "binary", "description": "The video."},
+        "people": {"type": "array", "items": {"type": "string"}, "description": "A name for each photo."},
+        "input_references": {"type": "array", "items": {"type": "string", "format": "binary"}},
+    },
+}
 _PHOTO_FORM = {
     "type": "object",
     "properties": {"input_references": {**VideoFields.model_json_schema()["properties"]["input_references"]}},

@@ -8,7 +8,7 @@ import binascii
 import dataclasses
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -54,8 +54,13 @@ class SentRequest:
     """Whether all fields are texts, as in a form."""
 
 
-async def read_request(request: Request, limits: RequestLimits) -> SentRequest:
+async def read_request(request: Request, limits: RequestLimits, *, other_files: Collection[str] = ()) -> SentRequest:
     """Reads a form or JSON, but not more than it may have.
+
+    Args:
+        request: as it comes in.
+        limits: of its size.
+        other_files: fields of a form that are files beside the photos; their bytes are among the fields.
 
     Raises:
         ApiError: for another kind of body, one that is too large, or none.
@@ -64,7 +69,7 @@ async def read_request(request: Request, limits: RequestLimits) -> SentRequest:
     if kind == "application/json":
         return await _read_json(request, limits)
     if kind == "multipart/form-data":
-        return await _read_form(request, limits)
+        return await _read_form(request, limits, other_files)
     raise ApiError(
         415, "content_type", "Send a form with files (multipart/form-data), or JSON (application/json) with data URLs."
     )
@@ -288,11 +293,11 @@ async def _read_json(request: Request, limits: RequestLimits) -> SentRequest:
     return SentRequest(fields=await read_json_body(request, limits), photos=(), is_form=False)
 
 
-async def _read_form(request: Request, limits: RequestLimits) -> SentRequest:
+async def _read_form(request: Request, limits: RequestLimits, other_files: Collection[str]) -> SentRequest:
     parser = _FormParser(
         request.headers,
         _stream(request, limits.most_upload_bytes),  # type: ignore[arg-type] # it is read, nothing else
-        max_files=limits.most_photos + 1,
+        max_files=limits.most_photos + 1 + len(other_files),
         max_fields=_MOST_FIELDS,
         max_part_size=8 * 2**20,
     )
@@ -313,7 +318,9 @@ async def _read_form(request: Request, limits: RequestLimits) -> SentRequest:
         if not parser.has_ended:
             raise ApiError(400, "form", "The form is cut off; send it again.")
         for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
+            if isinstance(value, UploadFile) and name in other_files:
+                fields[name] = await value.read()
+            elif isinstance(value, UploadFile):
                 if name not in PHOTOS:
                     raise ApiError(
                         422, "invalid_request", f"A file was sent as {printable(name, most=80)}; send photos as "

@@ -182,6 +182,14 @@ class DrawingRecord(BaseModel):
     choices: Annotated[dict[str, list[str]], Field(description="What each of them can be set to.")]
 
 
+class JudgementRecord(BaseModel):
+    """Who is who in a video that any system made."""
+
+    judgement: Annotated[dict[str, Any], Field(description="As the report of `ingredients judge`.")]
+    sheet: Annotated[str, Field(description="People, timeline and marked frames, as a data URL of a PNG.")]
+    notices: Annotated[list[str], Field(description="What is worth knowing of photos and judge.")]
+
+
 class EstimateFields(BaseModel):
     """A video that somebody thinks of."""
 

@@ -753,6 +753,28 @@ function fromDataUrl(url) {
   return new Blob([bytes], { type: "image/png" });
 }
 
+// ---- Judging a video of any system ----
+
+byId("judge-open").addEventListener("click", () => { fill(byId("judge-body")); byId("judge").showModal(); });
+byId("judge-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = new FormData(), button = byId("judge-form").querySelector("button");
+  form.append("video", byId("judge-video").files[0]);
+  for (const photo of byId("judge-photos").files) { form.append("people", nameOf(photo)); form.append("input_references", photo); }
+  button.disabled = true;
+  fill(byId("judge-body"), make("p", { class: "hint waiting-dots" }, "Looking at every face; a minute of video can take some minutes"));
+  try {
+    const told = await askJson("/v1/judgements", { method: "POST", body: form });
+    const words = told.judgement;
+    fill(byId("judge-body"), make("ul", { class: "fared" }, ...words.people.map((person, index) => make("li", { person: index }, make("h3", {}, person.name), make("p", { class: "verdict" }, person.verdict)))),
+      ...words.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)), make("p", { class: "hint" }, words.likeness), ...told.notices.map((note) => make("p", { class: "hint" }, note)),
+      make("img", { class: "sheet", src: told.sheet, alt: "People beside their best frames, a timeline, and marked frames" }),
+      make("div", { class: "actions" }, make("a", { class: "button", href: told.sheet, download: "judged.png" }, "Download the picture"),
+        make("a", { class: "button", download: "judged.json", href: URL.createObjectURL(new Blob([JSON.stringify(words, null, 1)], { type: "application/json" })) }, "Download the report (JSON)")));
+  } catch (error) { fill(byId("judge-body"), make("p", { class: "error" }, error.message)); }
+  button.disabled = false;
+});
+
 showEmpty();
 refreshMake();
 start();
