@@ -139,6 +139,7 @@ BROKEN: dict[str, tuple[str, Maker, str]] = {
     "a name like an option": ("--output.mp4", film, KEPT),
     "a name like an address": ("http:a.mp4", film, KEPT),
     "a name of other letters": ("фильм 影片.mp4", film, KEPT),
+    "a name of no letters": ("caf\udce9.mp4", film, KEPT),
     "a long name": ("a" * 240 + ".mp4", film, KEPT),
     "a wrong ending": ("a.avi", lambda path: film(path.with_suffix(".mkv")).rename(path), KEPT),
     "an ending in capitals": ("A.MP4", lambda path: film(path.with_name("b.mp4")).rename(path), KEPT),

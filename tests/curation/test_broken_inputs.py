@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.errors import UserInputError
+from ingredients.curation.card import html_card
 from tests.curation.broken_inputs import BROKEN, KEPT
 from tests.curation.test_engine import run
 
@@ -26,6 +27,7 @@ def test_each_is_one_row(name: str, tmp_path: Path) -> None:
     curated, watcher = run(films, output)
     rows = [json.loads(line) for line in (output / "sources.jsonl").read_text().splitlines()]
     assert len(rows) == len(curated.sources) == (2 if name == "a loop of links" else 1)
+    assert html_card(curated, command="").encode()
     for row in rows:
         assert row["path"].startswith(str(films))
         if reason == KEPT:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.config import load_config
+from ingredients.core.errors import ModelFolderError
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.engine import Curated, curate
 from ingredients.curation.sources import find_sources
@@ -76,3 +77,8 @@ def test_thresholds_decide_anew_on_what_was_measured(films: Path, tmp_path: Path
     assert [path.name for path in (tmp_path / "videos").iterdir()] == [f"{curated.kept[0][1].clip_id}.mp4"]
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / ".curation").rglob("*") if path.is_file()}
     assert after == before
+
+
+def test_what_is_wrong_with_the_machine_ends_the_work(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="nowhere"):
+        run(films, tmp_path, "people.min_people=1", "people.faces=drawn", "people.face_encoder=nowhere")

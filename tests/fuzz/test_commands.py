@@ -137,6 +137,9 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "info": lambda name: ["info", "--", name],
     "info --json": lambda name: ["info", "--json", "--", name],
     "faces": lambda name: ["faces", "--model", "model", "--output", "out/faces.png", "--", name],
+    "curate": lambda name: ["curate", "people.min_people=0", "--output", "out/set", "--", name],
+    "curate to": lambda name: ["curate", "a.mp4", "people.min_people=0", "--output", name],
+    "curate show": lambda name: ["curate", "show", "people.min_people=0", "--output", name, "--", "a.mp4"],
     "faces to": lambda name: ["faces", "--model", "model", "--output", name, "--", "ana.png"],
     "judge": lambda name: ["judge", "--model", "model", "--photo", "ana=ana.png", "--output", "out/j.png", "--", name],
     "judge to": lambda name: [
@@ -195,7 +198,15 @@ def codes_of(command: str) -> tuple[int, ...]:
 @given(data=st.data())
 def test_damaged_photos_and_videos(data: st.DataObject, place: Path) -> None:
     name, command = data.draw(
-        st.sampled_from([("ana.png", "faces"), ("a.mp4", "info"), ("ana.png", "info --json"), ("a.mp4", "faces")])
+        st.sampled_from(
+            [
+                ("ana.png", "faces"),
+                ("a.mp4", "info"),
+                ("ana.png", "info --json"),
+                ("a.mp4", "faces"),
+                ("a.mp4", "curate"),
+            ]
+        )
     )
     whole = (place / name).read_bytes()
     with empty_folder():

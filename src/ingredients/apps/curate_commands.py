@@ -133,7 +133,7 @@ def curate(
         save_config(settings_of, output / "curation.yaml")
         curated = run(sources, settings_of, output / WORK_NAME, num_workers=workers, watcher=watcher)
         write_data_set(output, curated)
-        write_card(output, curated, command=_command(raws, config))
+        write_card(output, curated, command=_command(paths, config, settings))
     say(_summary(curated))
     show(output)
 
@@ -218,10 +218,20 @@ def _estimated(sources: "Sequence[Source]", config: "CurationConfig", workers: i
     return "\n".join(lines)
 
 
-def _command(raws: list[str], config: Path | None) -> str:
+def _command(paths: "Sequence[Path]", config: Path | None, settings: "Sequence[str]") -> str:
     """The command that makes the same, without where things are on this machine."""
-    words = [Path(raw).name if _SETTING not in raw else raw for raw in raws]
-    return shlex.join(["ingredients", "curate", *words, *([] if config is None else ["--config", config.name])])
+    from ingredients.curation.sources import name_of
+
+    files = [] if config is None else ["--config", config.name]
+    return shlex.join(
+        [
+            "ingredients",
+            "curate",
+            *(name_of(Path(path.name)) for path in paths),
+            *settings,
+            *files,
+        ]
+    )
 
 
 def _split(raws: list[str]) -> tuple[list[Path], list[str]]:

@@ -30,6 +30,7 @@ from ingredients.curation.duplicates import STEP as DUPLICATES
 from ingredients.curation.engine import Curated, CuratedSource
 from ingredients.curation.previews import clip_preview
 from ingredients.curation.source_work import ClipState
+from ingredients.curation.sources import name_of
 
 HTML_NAME, MARKDOWN_NAME = "card.html", "card.md"
 PICTURES_OF_EACH = 20
@@ -294,7 +295,11 @@ def html_card(curated: Curated, *, command: str) -> str:
         said=said(curated),
         settings=settings_table(curated.config),
         groups=_groups(curated),
-        bad_sources=[each for each in curated.sources if each.state.rejection is not None],
+        bad_sources=[
+            (name_of(each.source.path), each.state.rejection.sentence)
+            for each in curated.sources
+            if each.state.rejection is not None
+        ],
     )
 
 
@@ -339,12 +344,14 @@ def _rings(curated: Curated) -> list[dict[str, Any]]:
 
     Each wedge: its outline as SVG says it, colour, and its name and number.
     """
-    paths = sorted(tuple(clip.topics[name] for name in _RING_NAMES) for _, clip in curated.kept if clip.topics)
-    if not any(topic != OTHER for path in paths for topic in path):
+    counts = topic_counts(curated)
+    names = [name for name in _RING_NAMES if set(counts[name]) - {OTHER}]
+    paths = sorted(tuple(clip.topics[name] for name in names) for _, clip in curated.kept if clip.topics)
+    if not names:
         return []
     trunks = list(dict.fromkeys(path[0] for path in paths))
     wedges = []
-    for depth in range(len(_RING_NAMES)):
+    for depth in range(len(names)):
         start = 0
         for path, count in Counter(path[: depth + 1] for path in paths).items():
             hue = 360 * trunks.index(path[0]) / len(trunks) + 210

@@ -33,8 +33,8 @@ from ingredients.curation.source_work import (
     source_signals,
     survey,
 )
-from ingredients.curation.sources import Source
-from ingredients.curation.step import Rejection
+from ingredients.curation.sources import Source, name_of
+from ingredients.curation.step import SETUP_ERRORS, Rejection
 from ingredients.curation.store import SourceStore
 from ingredients.curation.workers import do_all
 
@@ -223,7 +223,7 @@ def _identified(sources: Sequence[Source], work: Path, num_workers: int, watcher
     for each in found:
         if each.digest and (first := first_of.setdefault(each.digest, each)) is not each:
             each.state.rejection = Rejection(
-                step=probe.STEP, reason="the same file as another one", value=str(first.source.path)
+                step=probe.STEP, reason="the same file as another one", value=name_of(first.source.path)
             )
         _log_source(each, watcher)
     return found
@@ -273,6 +273,8 @@ def _survey_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
 
     watcher.step("videos", 0, len(numbers), note())
     for place, outcome in do_all(survey, [tasks[each] for each in numbers], num_workers=num_workers, report=report):
+        if isinstance(outcome, SETUP_ERRORS):
+            raise outcome
         each = curated.sources[numbers[place]]
         each.state = outcome if isinstance(outcome, SourceState) else _failed(outcome)
         done += 1
@@ -291,7 +293,7 @@ def _failed(error: object) -> SourceState:
 def _log_source(each: CuratedSource, watcher: Watcher) -> None:
     rejection = each.state.rejection
     if rejection is not None:
-        watcher.clip(f"{each.source.path}: left out at {rejection.step}: {rejection.sentence}")
+        watcher.clip(f"{name_of(each.source.path)}: left out at {rejection.step}: {rejection.sentence}")
 
 
 def _log(clip: ClipState, watcher: Watcher, *, is_final: bool = False) -> None:
@@ -365,6 +367,8 @@ def _annotate_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
     work = [tasks[number] for number in numbers]
     for place, outcome in do_all(annotate, work, num_workers=num_workers, report=report):
         state = curated.sources[numbers[place]].state
+        if isinstance(outcome, SETUP_ERRORS):
+            raise outcome
         if isinstance(outcome, Exception):
             for clip in state.clips:
                 if clip.rejection is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingredients.curation import probe
-from ingredients.curation.chain import costly_steps
+from ingredients.curation.captions import estimate_cost
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.source_work import SourceState, SourceTask, annotate, survey
 from ingredients.curation.sources import Source
@@ -108,7 +108,7 @@ def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: 
         work_seconds=total / max(min(num_workers, len(good)), 1),
         decoding_share=decoding_seconds / total if total else 0.0,
         num_bytes=round(num_bytes * clips / num_annotated) if num_annotated else 0,
-        dollars=clips * sum(step.price for step in costly_steps(config)),
+        dollars=estimate_cost(round(clips), config.captions).dollars if config.captions.by == "endpoint" else 0.0,
     )
 
 

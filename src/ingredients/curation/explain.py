@@ -22,6 +22,7 @@ from ingredients.curation.quality import crop_of
 from ingredients.curation.shots import find_spans, find_transitions
 from ingredients.curation.signals import Signals
 from ingredients.curation.source_work import SourceTask, clip_name, source_signals, take_step
+from ingredients.curation.sources import name_of
 from ingredients.curation.step import Clip, Rejection
 from ingredients.curation.store import SourceStore
 
@@ -88,7 +89,7 @@ def explain_clip(path: Path, seconds: float, config: CurationConfig) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     return pages.get_template(_TEMPLATE).render(
-        path=path,
+        name=name_of(Path(path.name)),
         seconds=seconds,
         span=span,
         rows=rows,

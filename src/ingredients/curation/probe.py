@@ -8,6 +8,7 @@ from ingredients.core.config import config_from_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import open_input
 from ingredients.curation.config import ProbeConfig
+from ingredients.curation.sources import name_of
 from ingredients.curation.step import Rejection
 from ingredients.media.film import FilmFacts, describe_film
 
@@ -39,7 +40,7 @@ def file_state(path: Path) -> FileState | Rejection:
         return Rejection(step=STEP, reason="cannot be opened", value=str(error))
     if is_empty:
         return Rejection(step=STEP, reason="the file is empty", value=0, threshold=1)
-    return FileState(path=str(path.absolute()), num_bytes=found.st_size, changed_at=found.st_mtime_ns)
+    return FileState(path=name_of(path.absolute()), num_bytes=found.st_size, changed_at=found.st_mtime_ns)
 
 
 def file_digest(path: Path) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.curation.config import QualityConfig, SignalsConfig
@@ -148,7 +148,7 @@ def measure_signals(
             if progress is not None and frame.index % 64 == 0:
                 progress(frame.time)
     except UserInputError as error:
-        if measuring.num_frames == 0:
+        if measuring.num_frames == 0 or isinstance(error, MissingDependencyError):
             raise
         damage = str(error)
     if measuring.num_frames == 0:

@@ -21,6 +21,7 @@ from ingredients.curation.shots import STEP as SHOTS
 from ingredients.curation.shots import find_spans
 from ingredients.curation.signals import Signals, load_signals, measure_signals, save_signals
 from ingredients.curation.step import (
+    SETUP_ERRORS,
     Clip,
     ClipStep,
     Crop,
@@ -244,6 +245,8 @@ def take_step(step: ClipStep, key: str, clip: Clip, store: SourceStore | None) -
         clip.file_prefix = f"{clip.clip_id}-{step.name}-{key[:8]}"
         try:
             values = dict(step.measure(clip))
+        except SETUP_ERRORS:
+            raise
         except UserInputError as error:
             values = {"problem": str(error)}
         if store is not None:
@@ -302,6 +305,8 @@ def source_signals(task: SourceTask, store: SourceStore, report: Report) -> Sign
             most_seconds=task.most_seconds,
             progress=progress,
         )
+    except SETUP_ERRORS:
+        raise
     except UserInputError as error:
         return Rejection(step=SIGNALS, reason="cannot be decoded", value=str(error))
     save_signals(path, signals)

@@ -46,6 +46,11 @@ class Source:
     """What is wrong with what was said beside it."""
 
 
+def name_of(path: Path) -> str:
+    """A path as a text that any file can hold: bytes of a name that are no letters are written as codes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def find_sources(raws: Sequence[Path]) -> list[Source]:
     """All videos that files, folders, lists and manifests name, each once, in order.
 

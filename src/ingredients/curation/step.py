@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ingredients.core.config import config_to_dict
+from ingredients.core.errors import HubError, MissingDependencyError, ModelFolderError
 from ingredients.core.json_yaml import to_json
 from ingredients.curation.config import CurationConfig
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Cost = Literal["cheap", "frames", "network"]
 """What a step needs: numbers that are there already, the clip's frames, or a network that looks at them."""
+
+SETUP_ERRORS = (MissingDependencyError, ModelFolderError, HubError)
+"""What is wrong with the machine and not with a clip: the work ends, or all clips would be left out for it."""
 
 Measured = Mapping[str, Any]
 """What a step found out: plain values, as JSON holds them."""
@@ -168,11 +172,6 @@ class ClipStep(abc.ABC):
 
     def __init__(self, config: CurationConfig) -> None:
         self.config = config
-
-    @property
-    def price(self) -> float:
-        """What somebody else's service takes for a clip, in US dollars."""
-        return 0.0
 
     @abc.abstractmethod
     def measure(self, clip: Clip) -> Measured:

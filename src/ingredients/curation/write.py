@@ -17,10 +17,11 @@ from ingredients.core.files import atomic_path, make_folder
 from ingredients.core.json_yaml import write_json_lines
 from ingredients.curation.engine import Curated, CuratedSource
 from ingredients.curation.source_work import ClipState, scalars
-from ingredients.curation.step import Rejection
+from ingredients.curation.sources import name_of
+from ingredients.curation.step import Measured, Rejection
 from ingredients.curation.store import SourceStore
 from ingredients.data.clip_folder import write_metadata
-from ingredients.data.schema import ClipRecord, PersonTrack
+from ingredients.data.schema import Box, ClipRecord, PersonTrack
 
 CLIPS_NAME, SOURCES_NAME, PROVENANCE_NAME = "clips.jsonl", "sources.jsonl", "provenance.jsonl"
 HELD_OUT_NAME = "held-out"
@@ -89,16 +90,27 @@ def _people(folder: Path, store: SourceStore, clip: ClipState) -> Iterator[Perso
             person_masks = folder / "masks" / f"{clip.clip_id}-{number}-person.png"
             _place(store.clips / name, person_masks)
         phrases = clip.measured.get("captions", {}).get("phrases", [])
+        boxes = [_within(box, clip.measured["cut"]) for box in track["boxes"]]
         yield PersonTrack(
             person_id=track.get("person_id"),
             phrase=phrases[number] if number < len(phrases) else None,
-            boxes=tuple(None if box is None else tuple(box) for box in track["boxes"]),
+            boxes=tuple(boxes),
             landmarks=tuple(
-                None if points is None else tuple(tuple(point) for point in points) for points in track["landmarks"]
+                None if points is None or box is None else tuple(tuple(point) for point in points)
+                for points, box in zip(track["landmarks"], boxes, strict=True)
             ),
             face_masks=face_masks,
             person_masks=person_masks,
         )
+
+
+def _within(box: Sequence[float] | None, size: Measured) -> Box | None:
+    """The part of a box that lies in the picture, if there is any: detectors see faces that are cut off."""
+    if box is None:
+        return None
+    left, right = (min(max(edge, 0.0), float(size["width"])) for edge in box[::2])
+    top, bottom = (min(max(edge, 0.0), float(size["height"])) for edge in box[1::2])
+    return (left, top, right, bottom) if right - left >= 1 and bottom - top >= 1 else None
 
 
 def _place(source: Path, target: Path) -> None:
@@ -116,7 +128,7 @@ def _place(source: Path, target: Path) -> None:
 def _source_line(each: CuratedSource) -> dict[str, Any]:
     state = each.state
     return {
-        "path": str(each.source.path),
+        "path": name_of(each.source.path),
         "digest": each.digest,
         **_verdict(state.rejection),
         "damage": state.damage,
@@ -131,7 +143,7 @@ def _source_line(each: CuratedSource) -> dict[str, Any]:
 def _clip_line(source: CuratedSource, clip: ClipState) -> dict[str, Any]:
     return {
         "clip_id": clip.clip_id,
-        "source": str(source.source.path),
+        "source": name_of(source.source.path),
         "start_seconds": round(clip.span.start_seconds, 4),
         "end_seconds": round(clip.span.end_seconds, 4),
         **_verdict(clip.rejection),
@@ -143,7 +155,7 @@ def _clip_line(source: CuratedSource, clip: ClipState) -> dict[str, Any]:
 def _provenance_line(source: CuratedSource, clip: ClipState) -> dict[str, Any]:
     return {
         "clip_id": clip.clip_id,
-        "source": str(source.source.path),
+        "source": name_of(source.source.path),
         "source_digest": source.digest,
         "start_seconds": round(clip.span.start_seconds, 4),
         "end_seconds": round(clip.span.end_seconds, 4),

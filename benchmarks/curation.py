@@ -1,0 +1,209 @@
+"""What curation finds in drawn films, against their truth, and how fast: `python benchmarks/curation.py FILMS`.
+
+FILMS is what `ingredients world film --output FILMS` draws. Shots, duplicates and burnt-in text are held against the
+truth beside the films; then the survey (decoding, shots, quality) is timed with one process and with two,
+and each costly step on a few clips.
+"""
+
+import argparse
+import dataclasses
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from ingredients.core.config import load_config
+from ingredients.curation.config import CurationConfig
+from ingredients.curation.engine import Curated, curate
+from ingredients.curation.shots import find_transitions
+from ingredients.curation.signals import Signals
+from ingredients.curation.source_work import SourceTask, annotate, source_signals, survey
+from ingredients.curation.sources import find_sources
+from ingredients.curation.store import SourceStore
+from ingredients.curation.workers import do_all
+from ingredients.world.film_truth import FilmTruth, read_film_truth
+
+MEASURING = (
+    "probe.min_short_side=32", "shots.min_seconds=1", "quality.max_still_share=1", "quality.min_motion=0",
+    "quality.max_text_share=1", "quality.min_sharpness=0", "quality.min_brightness=0", "quality.min_contrast=0",
+    "quality.max_clipped=1",
+)  # fmt: skip
+"""Settings under which no step before hides what another one should find."""
+
+MOST_FRAMES_OFF = 1
+"""By which a cut that was found may lie off."""
+
+
+class Silent:
+    """Nobody watches."""
+
+    def step(self, name: str, done: float, total: float | None, note: str = "") -> None:
+        """Nothing."""
+
+    def clip(self, line: str) -> None:
+        """Nothing."""
+
+
+def nothing(step: str, amount: float) -> None:
+    """Nobody is told."""
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("films", type=Path)
+    parser.add_argument("--min-people", type=int, default=2)
+    parser.add_argument("--clips", type=int, default=6, help="clips whose costly steps are timed")
+    arguments = parser.parse_args()
+    truths = {path.stem: read_film_truth(path) for path in sorted((arguments.films / "truth").glob("*.json"))}
+    seconds = sum(truth.num_frames / truth.settings.fps for truth in truths.values())
+    print(
+        f"{len(truths)} films, {seconds / 60:.1f} minutes, {sum(len(truth.shots) for truth in truths.values())} shots"
+    )
+    config = load_config(
+        CurationConfig, overrides=[*MEASURING, f"people.min_people={arguments.min_people}", "people.faces=drawn"]
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        tasks = speed(arguments.films / "films", config, Path(folder), seconds)
+        shots(tasks, truths)
+        without_people = load_config(CurationConfig, overrides=[*MEASURING, "people.min_people=0"])
+        curated = curate(
+            find_sources([arguments.films / "films"]), without_people, tasks[0].work, num_workers=0, watcher=Silent()
+        )
+        duplicates(curated, truths)
+        text(curated, truths)
+        steps(tasks, arguments.clips)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory of this process {peak:.0f} MB")
+
+
+def speed(films: Path, config: CurationConfig, folder: Path, seconds: float) -> list[SourceTask]:
+    """Times the survey of all films with no, one and two other processes."""
+    wall: dict[int, float] = {}
+    tasks: list[SourceTask] = []
+    for num_workers in (1, 2, 0):
+        work = folder / str(num_workers)
+        tasks = [
+            SourceTask(
+                path=source.path,
+                digest=f"{number:04d}benchmark",
+                num_bytes=source.path.stat().st_size,
+                work=work,
+                config=config,
+                num_threads=1,
+            )
+            for number, source in enumerate(find_sources([films]))
+        ]
+        begun = time.monotonic()
+        for _, outcome in do_all(survey, tasks, num_workers=num_workers, report=nothing):
+            if isinstance(outcome, Exception):
+                raise outcome
+        wall[num_workers] = time.monotonic() - begun
+        print(f"survey, {num_workers} other processes: {wall[num_workers]:.1f} s, "
+              f"{seconds / 60 / wall[num_workers]:.2f} minutes of film a second")  # fmt: skip
+    print(f"two processes against one: {wall[1] / wall[2] / 2:.2f} of twice as fast, their start included")
+    return tasks
+
+
+def shots(tasks: Sequence[SourceTask], truths: dict[str, FilmTruth]) -> None:
+    """Holds cuts and dissolves against the truth: a cut to the frame beside, a dissolve by any overlap."""
+    counts = {"cut": [0, 0, 0], "dissolve": [0, 0, 0]}
+    for task in tasks:
+        signals = source_signals(task, SourceStore(task.work, task.digest), nothing)
+        assert isinstance(signals, Signals)
+        found = find_transitions(signals, CurationConfig().shots)
+        wanted = [
+            (shot.transition, shot.start, shot.start + shot.dissolve)
+            for shot in truths[task.path.stem].shots
+            if shot.transition != "start"
+        ]
+        for kind, count in counts.items():
+            mine = [(each.first, each.end) for each in found if each.kind == kind]
+            theirs = [(first, end) for name, first, end in wanted if name == kind]
+            slack = MOST_FRAMES_OFF if kind == "cut" else -1
+            hits = [
+                any(min(end, other_end) - max(first, other) >= -slack for other, other_end in mine)
+                for first, end in theirs
+            ]
+            count[0] += sum(hits)
+            count[1] += len(theirs)
+            count[2] += len(mine)
+    for kind, (hits_of_kind, num_wanted, num_found) in counts.items():
+        score(f"{kind}s", hits_of_kind, num_found - hits_of_kind, num_wanted - hits_of_kind)
+
+
+def _shot_of(truth: FilmTruth, first: int, end: int) -> int:
+    middle = (first + end) / 2
+    return next(number for number, shot in enumerate(truth.shots) if shot.start <= middle < shot.stop)
+
+
+def duplicates(curated: Curated, truths: dict[str, FilmTruth]) -> None:
+    """Counts repeated shots that were found and others that were taken for some; redrawn in another shape is none."""
+    hits = wrong = missed = 0
+    for source, clip in curated.clips:
+        truth = truths[source.source.path.stem]
+        double = truth.shots[_shot_of(truth, clip.span.first, clip.span.end)].double_of
+        is_found = clip.rejection is not None and clip.rejection.step == "duplicates"
+        if clip.rejection is not None and not is_found:
+            continue
+        is_turned = double is not None and (truths[double.film].height > truths[double.film].width) != (
+            truth.height > truth.width
+        )
+        if is_turned:
+            continue
+        hits += double is not None and is_found
+        missed += double is not None and not is_found
+        wrong += double is None and is_found
+    score("duplicates", hits, wrong, missed)
+
+
+def text(curated: Curated, truths: dict[str, FilmTruth]) -> None:
+    """Counts clips with burnt-in text that were found, and others that were taken for some."""
+    limit = CurationConfig().quality.max_text_share
+    hits = wrong = missed = 0
+    for source, clip in curated.clips:
+        if "text" not in clip.measured:
+            continue
+        truth = truths[source.source.path.stem]
+        has_text = bool(truth.shots[_shot_of(truth, clip.span.first, clip.span.end)].texts)
+        is_found = clip.measured["text"]["share"] > limit
+        hits += has_text and is_found
+        missed += has_text and not is_found
+        wrong += is_found and not has_text
+    score("burnt-in text", hits, wrong, missed)
+
+
+def steps(tasks: Sequence[SourceTask], num_clips: int) -> None:
+    """Times each costly step on a few clips of the first film; the first one, which reads networks, is not counted."""
+    task = tasks[0]
+    left = [clip.clip_id for clip in survey(task, nothing).clips if clip.rejection is None][: num_clips + 1]
+    spent: dict[str, float] = defaultdict(float)
+    numbers: Counter[str] = Counter()
+    last = 0.0
+
+    def report(step: str, amount: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if not step.endswith(" rejected"):
+            numbers[step] += 1
+            if numbers[step] > 1 and step != "cut":  # before a cut there is the end of another clip
+                spent[step] += now - last
+        last = now
+
+    annotate(dataclasses.replace(task, clip_ids=tuple(left)), report)
+    for name, seconds in spent.items():
+        print(f"{name}: {seconds / (numbers[name] - 1):.2f} s a clip")
+
+
+def score(what: str, hits: int, wrong: int, missed: int) -> None:
+    """Prints precision, recall and F1."""
+    precision, recall = hits / max(hits + wrong, 1), hits / max(hits + missed, 1)
+    f1 = 2 * hits / max(2 * hits + wrong + missed, 1)
+    print(f"{what}: {hits + missed} there, precision {precision:.3f}, recall {recall:.3f}, F1 {f1:.3f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
