@@ -28,7 +28,7 @@ from tests.apps.server.listening import listening
 from tests.fuzz.bad_requests import bad_requests, good_body
 from tests.generation.hand_maker import HandMaker
 
-from ingredients.apps.server.run import log_to_standard_error
+from ingredients.apps.server.log import log_to_standard_error
 from ingredients.apps.server.settings import RequestLimits
 from ingredients.generation.job_store import JobStore
 

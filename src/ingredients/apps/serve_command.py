@@ -109,7 +109,8 @@ def serve(
     for library in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         import_optional(library, extra="studio")
 
-    from ingredients.apps.server.run import check_host, log_to_standard_error, run_server
+    from ingredients.apps.server.log import log_to_standard_error
+    from ingredients.apps.server.run import check_host, run_server
     from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 
     speed_options = SpeedOptions(**speed)

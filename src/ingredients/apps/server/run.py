@@ -19,7 +19,6 @@ from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.apps.server.worker_processes import WorkerProcesses
 from ingredients.core.errors import UserInputError
 from ingredients.core.output_folders import claimed_folder
-from ingredients.core.printable import printable_lines
 from ingredients.generation.job_store import JobStore, StoreLimits
 from ingredients.generation.worker import Maker, Worker
 
@@ -128,23 +127,6 @@ def check_host(host: str, *, has_keys: bool) -> None:
             f"Without keys the server listens on this machine only, not on {host}; make a key with `ingredients keys "
             "add NAME --keys FILE` and give --keys FILE, or leave --host out."
         )
-
-
-def log_to_standard_error() -> None:
-    """Has what the server notes go to standard error, a line each with the time, fit for a terminal."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a line for each broken form says nothing new
-    for name, level in (("ingredients", logging.INFO), ("uvicorn.error", logging.WARNING)):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        logger.addHandler(handler)
-        logger.propagate = False
-
-
-class _PrintableFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return printable_lines(super().format(record))
 
 
 class _Server(uvicorn.Server):

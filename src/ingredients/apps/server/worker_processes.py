@@ -5,6 +5,7 @@ the next worker that is free begins it again, with the same seed.
 """
 
 import dataclasses
+import functools
 import logging
 import multiprocessing
 import os
@@ -16,6 +17,9 @@ from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from ingredients.apps.quiet_libraries import only_our_words
+from ingredients.apps.server.log import log_to_standard_error
+from ingredients.apps.terminal import note, say
 from ingredients.core.errors import UserInputError
 from ingredients.generation.job_store import JobStore, StoreLimits
 from ingredients.generation.worker import Maker, Worker
@@ -139,7 +143,12 @@ class WorkerProcesses:
 def _work(folder: Path, limits: StoreLimits, load: Callable[[], Maker], name: str, number: int, parent: int) -> None:
     """What a process does, until it is told to stop or its parent is gone."""
     _take_device(number)
-    store = JobStore(folder, limits)
+    log_to_standard_error()
+    with only_our_words(functools.cache(note)):
+        _work_on(JobStore(folder, limits), load, name, parent)
+
+
+def _work_on(store: JobStore, load: Callable[[], Maker], name: str, parent: int) -> None:
     worker = Worker(store, load, name=name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, which every process of it gets; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
@@ -150,8 +159,6 @@ def _work(folder: Path, limits: StoreLimits, load: Callable[[], Maker], name: st
     store.close()
     if worker.failure is not None:
         if isinstance(worker.failure, UserInputError):
-            from ingredients.apps.terminal import say
-
             say(f"Error: {worker.failure}")
             raise SystemExit(_HOPELESS)
         raise SystemExit(1)
