@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ingredients.core.protocols import Face
-from ingredients.generation.takes import EQUALLY_ALIKE, Take, choose_take, decidedness
+from ingredients.faces.acting_judge import ActingJudge, ActingJudgeConfig, ActingNetwork
+from ingredients.generation.takes import EQUALLY_ALIKE, Take, acting_clarity, choose_take, decidedness
 
 NAMES = ("ana", "ben")
 
@@ -46,6 +48,20 @@ def test_one_person_or_one_take(others: list[Take[str]], reason: str) -> None:
     takes = choose_take([*others, take(2, 0.7)], ["ana"])
     assert takes.kept.number == 2
     assert reason in takes.reason
+
+
+def test_the_clarity_of_an_action_is_the_judges_share_of_the_likeliest() -> None:
+    torch.manual_seed(0)
+    config = ActingJudgeConfig(
+        actions=("wave", "nod", "walk"), expressions=("sad",), crop_size=16, widths=(8, 8), dim=8
+    )
+    judge = ActingJudge(ActingNetwork(config))
+    frames = np.random.default_rng(0).integers(0, 256, (5, 24, 40, 3), dtype=np.uint8)
+    boxes = [np.tile(np.array([4, 4, 14, 16], np.float32), (5, 1)), np.full((5, 4), np.nan, np.float32)]
+    boxes[1][2:] = [20, 5, 30, 18]
+    expected = [max(acting.actions.values()) for acting in judge.judge_video(frames, boxes, fps=8.0)]
+    assert acting_clarity(judge)(frames, boxes) == expected
+    assert all(1 / 3 < share <= 1 for share in expected)
 
 
 def face(*box: float) -> Face:

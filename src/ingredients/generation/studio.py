@@ -21,7 +21,7 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import Face
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
 from ingredients.data.latents import decode_pictures
-from ingredients.evaluation.judges import JUDGE_FOLDER
+from ingredients.evaluation.judges import JUDGE_FOLDER, load_trait_judges
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.face_choice import from_left, without_flat
@@ -42,6 +42,7 @@ from ingredients.generation.takes import (
     Take,
     Takes,
     UndecidedError,
+    acting_clarity,
     choose_take,
     decidedness,
     own_likeness,
@@ -449,7 +450,7 @@ class Studio:
             with_previews: whether `on_step` is shown what can be seen by then.
             stop: when a take is stopped whose router is undecided; None finishes all. The last is always finished if
                 no other was.
-            clarity: says how clear it is what people do, if anybody can.
+            clarity: says how clear it is what people do; by default the model's own judge of actions, if it has one.
 
         Raises:
             CancelledError: as `make`.
@@ -460,6 +461,8 @@ class Studio:
         if not isinstance(people, ExtractedIdentities):
             people = self.read_people(people, allow_photographs=request.allow_photographs, notice=notice)
         takes: list[Take[StudioResult]] = []
+        if clarity is None and (judge := load_trait_judges(self.folder)[0]) is not None:
+            clarity = acting_clarity(judge)
 
         def step_done(done: StepDone) -> None:
             if on_step is not None:

@@ -17,14 +17,16 @@ from scipy.optimize import linear_sum_assignment
 from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import Face
+from ingredients.faces.acting_judge import ActingJudge
 from ingredients.faces.face_choice import without_flat
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.tracking import track_faces
+from ingredients.generation.request import FPS
 
 ResultT = TypeVar("ResultT")
 
-MAX_FRAMES = 16
+MAX_FRAMES = 32
 """Frames that are looked at, spread evenly over longer videos."""
 
 EQUALLY_ALIKE = 0.05
@@ -33,6 +35,15 @@ EQUALLY_ALIKE = 0.05
 ActionClarity: TypeAlias = Callable[[UInt8Array, Sequence[Float32Array]], Sequence[float]]
 """Frames (F, H, W, 3), and for each person who was found the boxes (F, 4) of the face, NaN where it was not seen, to
 how clear it is what that person does, from 0 to 1."""
+
+
+def acting_clarity(judge: ActingJudge) -> ActionClarity:
+    """How sure a judge of what people do is of the likeliest action of each."""
+
+    def clarity(frames: UInt8Array, boxes: Sequence[Float32Array]) -> list[float]:
+        return [max(acting.actions.values()) for acting in judge.judge_video(frames, boxes, fps=FPS)]
+
+    return clarity
 
 
 class UndecidedError(UserInputError):
