@@ -130,9 +130,10 @@ def test_a_video_of_any_system_is_judged_and_nothing_is_kept(serve: Serve, tmp_p
     assert sorted(path.name for path in served.store.folder.iterdir()) == before
 
 
-def test_everything_but_the_examples_needs_the_key(serve: Serve, tmp_path: Path) -> None:
+def test_everything_needs_the_key(serve: Serve, tmp_path: Path) -> None:
     make_key(tmp_path / "keys.json", "ana")
     client = serve(keys=KeyRing(tmp_path / "keys.json")).client
     for address in ("faces", "drawings", "estimates", "judgements"):
         assert client.post(f"/v1/{address}", files=form(b"x")).status_code == 401, address
-    assert client.get(f"/v1/videos/video_{'0' * 24}/faces/0").status_code == 401
+    for address in ("examples", "examples/ana", f"videos/video_{'0' * 24}/faces/0"):
+        assert client.get(f"/v1/{address}").status_code == 401, address

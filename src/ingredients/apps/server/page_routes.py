@@ -46,6 +46,8 @@ from ingredients.world import render_portrait, sample_identity
 EXAMPLE_PEOPLE: dict[str, tuple[int, int]] = {"ana": (17, 6), "ben": (31, 5), "cleo": (28, 1)}
 """Seeds of identity and photo of the people in `examples/`, who are drawn anew."""
 
+_MOST_UPLOADS = 8  # at once: each is held in memory
+_MOST_UPLOAD_SECONDS = 120
 _MOST_LOOKS = 2  # at photos at once
 _MOST_JOBS_BEFORE = 20
 _EXAMPLE_SIZE = 256
@@ -82,6 +84,7 @@ class PageRoutes:
         self._limits = limits
         self._defaults = defaults
         self._page_help = page_help
+        self._uploads = asyncio.Semaphore(_MOST_UPLOADS)
         self._looks = asyncio.Semaphore(_MOST_LOOKS)
         self._judging = asyncio.Semaphore(1)  # it takes a core for a while
 
@@ -118,8 +121,8 @@ class PageRoutes:
         self._owner(authorization)
         self._facts()
         page_help = self._helping()
+        sent = await self._read(request)
         async with self._looks:
-            sent = await read_request(request, self._limits)
             photo = await run_in_threadpool(self._photo, sent)
             notes = await run_in_threadpool(page_help.look_at_photo, photo, label="the photo")
         return FaceList(
@@ -144,8 +147,8 @@ class PageRoutes:
     ) -> DrawingRecord:
         """Draws the person of a photograph in the drawn world, which is a drawing and no likeness; nothing is kept."""
         self._owner(authorization)
+        sent = await self._read(request)
         async with self._looks:
-            sent = await read_request(request, self._limits)
             return await run_in_threadpool(self._draw, sent)
 
     async def judge(
@@ -157,8 +160,8 @@ class PageRoutes:
         self._owner(authorization)
         self._facts()
         page_help = self._helping()
+        sent = await self._read(request, other_files=("video",))
         async with self._judging:
-            sent = await read_request(request, self._limits, other_files=("video",))
             return await run_in_threadpool(self._judge, sent, page_help)
 
     async def estimate(
@@ -172,15 +175,29 @@ class PageRoutes:
         asked = fit(EstimateFields, await read_json_body(request, self._limits))
         return await run_in_threadpool(self._estimate, asked, facts, owner)
 
-    def examples(self) -> list[str]:
+    def examples(self, authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> list[str]:
         """Names of people to start with."""
+        self._owner(authorization)
         return list(EXAMPLE_PEOPLE)
 
-    def example(self, name: str) -> Response:
+    def example(
+        self, name: str, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+    ) -> Response:
         """The photo of one of them."""
+        self._owner(authorization)
         if name not in EXAMPLE_PEOPLE:
             raise ApiError(404, "not_found", f"There is nobody of that name; there are {', '.join(EXAMPLE_PEOPLE)}.")
         return Response(_example(name), media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    async def _read(self, request: Request, *, other_files: tuple[str, ...] = ()) -> SentRequest:
+        """What was sent, before anybody waits for it: who sends slowly holds up nobody's photo."""
+        try:
+            async with self._uploads, asyncio.timeout(_MOST_UPLOAD_SECONDS):
+                return await read_request(request, self._limits, other_files=other_files)
+        except TimeoutError as error:
+            raise ApiError(
+                408, "too_slow", f"The request did not arrive within {_MOST_UPLOAD_SECONDS} s; send less at once."
+            ) from error
 
     def _helping(self) -> PageHelp:
         page_help = self._page_help()
