@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.arrays import BoolArray, Float32Array, UInt8Array
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.curation.config import DuplicatesConfig
 from ingredients.curation.signals import Signals
@@ -27,6 +27,9 @@ _BAND_BYTES = 2
 
 _CHANGE_SECONDS = 0.25
 _LEAST_SPREAD = 2.0
+_MOST_GRADED = 2.0
+"""How many times more contrast the same footage may have somewhere else."""
+
 _MARKED = 0.2
 """Part of the picture that a mark or a subtitle may cover in one of two clips and not in the other."""
 
@@ -183,32 +186,40 @@ def _difference(mine: ClipThumbs, theirs: ClipThumbs, config: DuplicatesConfig) 
     first, second, rate = mine.frames, theirs.frames, mine.fps
     places = np.arange(int(len(second) * rate / theirs.fps)) * theirs.fps / rate
     second = second[np.minimum(places.round().astype(int), len(second) - 1)]
-    first, second = _levelled(first), _levelled(second)
+    first, second = _coarse(first), _coarse(second)  # (frames, places)
     least = max(int(min(len(first), len(second)) * config.min_overlap), 2)
-    spreads = [max(float(np.subtract(*np.percentile(each, (75, 25)))), _LEAST_SPREAD) for each in (first, second)]
-    first, second = (each * (np.mean(spreads) / spread) for each, spread in zip((first, second), spreads, strict=True))
     best, best_change = np.inf, 0.0
     step = max(round(rate * _CHANGE_SECONDS), 1)
     for offset in range(least - len(second), len(first) - least + 1):
         start, end = max(offset, 0), min(len(first), offset + len(second))
         mine_now, theirs_now = first[start:end], second[start - offset : end - offset]
-        apart = np.abs(mine_now - theirs_now).mean(axis=0)
+        apart = _apart(mine_now, theirs_now, np.ones(first.shape[1], dtype=bool))
         is_clear = apart <= np.quantile(apart, 1 - _MARKED)  # without the places of a mark or a subtitle
-        if apart[is_clear].mean() < best:
-            best = float(apart[is_clear].mean())
+        difference = float(_apart(mine_now, theirs_now, is_clear)[is_clear].mean())
+        if difference < best:
+            best = difference
             moved = np.abs(mine_now[step:] - mine_now[:-step])[:, is_clear]
             best_change = float(moved.mean()) if len(moved) else 0.0
     noise = config.noise if mine.had_bars == theirs.had_bars else config.noise_of_bars
     return best, min(config.max_difference, max(config.max_changed * best_change, noise))
 
 
-def _levelled(thumbs: Float32Array) -> Float32Array:
-    """Thumbnails of the same median, whatever the exposure."""
+def _coarse(thumbs: Float32Array) -> Float32Array:
+    """Thumbnails (F, places) half as fine, so that it does not matter how finely bars let a picture be seen."""
     num_frames, rows, columns = thumbs.shape
-    # Half as fine, so that it does not matter how finely bars let a picture be seen.
-    coarse = thumbs.reshape(num_frames, rows // 2, 2, columns // 2, 2).mean(axis=(2, 4))
-    levelled: Float32Array = coarse - np.median(coarse, axis=(1, 2), keepdims=True)
-    return levelled
+    halved = thumbs.reshape(num_frames, rows // 2, 2, columns // 2, 2).mean(axis=(2, 4))
+    coarse: Float32Array = halved.reshape(num_frames, -1)
+    return coarse
+
+
+def _apart(mine: Float32Array, theirs: Float32Array, is_seen: BoolArray) -> Float32Array:
+    """Mean difference of each place, with the brightness and contrast of one clip as the other one has them."""
+    one, other = mine[:, is_seen], theirs[:, is_seen]
+    centred = other - other.mean()
+    contrast = float((centred * (one - one.mean())).mean() / max(float((centred**2).mean()), _LEAST_SPREAD**2))
+    contrast = min(max(contrast, 1 / _MOST_GRADED), _MOST_GRADED)
+    apart: Float32Array = np.abs(mine - one.mean() - contrast * (theirs - other.mean())).mean(axis=0)
+    return apart
 
 
 def clip_thumbs(signals: Signals, span: Span, crop: Crop) -> ClipThumbs:
