@@ -72,3 +72,9 @@ def test_what_is_missing_is_said_with_where_it_is_from(tmp_path: Path) -> None:
         open_segmenter(MasksConfig(by="sam2"))
     with pytest.raises(ModelFolderError, match=r"config\.json"):
         open_segmenter(MasksConfig(by="sam", model=str(tmp_path)))
+
+
+def test_the_papers_threshold_is_for_the_papers_network() -> None:
+    assert MasksConfig(by="sam", model="sam-vit-base").least_logit == -2.0
+    assert MasksConfig(by="sam").least_logit == MasksConfig(by="selfie").least_logit == 0.0
+    assert MasksConfig(by="sam", threshold=-1.0).least_logit == -1.0

@@ -300,14 +300,22 @@ class MasksConfig:
     """Folder of SAM's or SAM 2's weights in transformers' layout, or the file of the person segmentation. None takes,
     for sam, the small one of the drawn world that ships."""
 
-    threshold: Annotated[float, Range(at_least=-30, at_most=30)] = -2.0
-    """Logit from which a pixel is a face's (Figure 7)."""
+    threshold: Annotated[float, Range(at_least=-30, at_most=30)] | None = None
+    """Logit from which a pixel is a face's. None takes -2 for SAM and SAM 2 as their authors trained them, as in the
+    paper (Figure 7), and 0 for the others, which is best for the small SAM (docs/curation_people.md)."""
 
     margin: Annotated[float, Range(at_least=0, at_most=5)] = 0.25
     """How far beyond its box a mask may reach, in parts of the box."""
 
     min_cover: Share = 0.2
     """Least part of its boxes that a face's masks must cover: below, something else was masked."""
+
+    @property
+    def least_logit(self) -> float:
+        """The threshold that holds."""
+        if self.threshold is not None:
+            return self.threshold
+        return -2.0 if self.by in ("sam", "sam2") and self.model is not None else 0.0
 
     def __post_init__(self) -> None:
         """Checks the ranges."""

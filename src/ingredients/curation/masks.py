@@ -23,9 +23,6 @@ from ingredients.faces.segmenters import (
     load_small_sam,
 )
 
-SEGMENTER_FOLDER = "segmenter"
-"""Of the small SAM in the folder of the small model."""
-
 
 class Masks(ClipStep):
     """Masks the faces of a clip's people."""
@@ -78,7 +75,9 @@ def mask_faces(frames: UInt8Array, boxes: Float32Array, segmenter: FaceSegmenter
         there = np.flatnonzero(np.isfinite(boxes[frame]).all(-1))
         if there.size:
             logits = segmenter.segment(image, boxes[frame, there])
-            masks[frame, there] = apart(logits, boxes[frame, there], threshold=config.threshold, margin=config.margin)
+            masks[frame, there] = apart(
+                logits, boxes[frame, there], threshold=config.least_logit, margin=config.margin
+            )
     return masks
 
 
@@ -121,9 +120,9 @@ def open_segmenter(config: MasksConfig) -> FaceSegmenter:
 
         return SelfieSegmenter(config.model)
     if config.by == "sam" and config.model is None:
-        from ingredients.model_folders.places import default_model_path
+        from ingredients.model_folders.places import small_sam_path
 
-        return load_small_sam(default_model_path() / SEGMENTER_FOLDER)
+        return load_small_sam(small_sam_path())
     if config.model is None:
         raise UserInputError(
             "SAM 2 needs its weights: name their folder with masks.model=FOLDER, or take masks.by=sam."

@@ -24,6 +24,21 @@ def default_model_path() -> Path:
     return path
 
 
+def small_sam_path() -> Path:
+    """The folder of the small SAM that ships with the package, which masks faces of the drawn world.
+
+    Raises:
+        ModelFolderError: If it is not there, as in a checkout without weights.
+    """
+    path = Path(str(resources.files("ingredients"))) / "assets" / "small-sam"
+    if not path.is_dir():
+        raise ModelFolderError(
+            f"The small SAM is not at {path}; install the package again, or make it with: ingredients world train sam, "
+            "and name its folder."
+        )
+    return path
+
+
 def find_model(model: str | Path | None = None, *, notice: Notice | None = None) -> Path:
     """The folder of a model: the shipped one, one on the disk, or one of the hub, which is downloaded the first time.
 
