@@ -10,6 +10,8 @@ from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.curation.config import CurationConfig, MasksConfig
 from ingredients.curation.masks import Masks, apart, boxes_of, mask_faces, open_segmenter
 from ingredients.faces.segmenters import BoxSegmenter
+from ingredients.world import render_scene, sample_scene
+from ingredients.world.portraits import mask_box
 
 BOXES = np.array([[2, 2, 8, 10], [6, 4, 14, 12]], np.float32)
 
@@ -78,3 +80,14 @@ def test_the_papers_threshold_is_for_the_papers_network() -> None:
     assert MasksConfig(by="sam", model="sam-vit-base").least_logit == -2.0
     assert MasksConfig(by="sam").least_logit == MasksConfig(by="selfie").least_logit == 0.0
     assert MasksConfig(by="sam", threshold=-1.0).least_logit == -1.0
+
+
+def test_the_sam_that_ships_masks_drawn_faces() -> None:
+    """On people whom its training never saw, from exact boxes."""
+    scene = render_scene(sample_scene(10**9 + 3, split="eval", num_people=2), height=96, width=144, num_frames=2)
+    boxes = np.stack([[mask_box(mask) for mask in frame] for frame in scene.face_masks]).astype(np.float32)
+    config = MasksConfig(by="sam")
+    found = mask_faces(scene.frames, boxes, open_segmenter(config), config)
+    shared = (found & scene.face_masks).sum((2, 3)) / (found | scene.face_masks).sum((2, 3))
+    assert shared.min() > 0.75
+    assert not (found[:, 0] & found[:, 1]).any()

@@ -17,6 +17,7 @@ from ingredients.faces.segmenters import (
     SamSegmenter,
     cut_squares,
     in_squares,
+    is_small_sam,
     load_small_sam,
     paste_squares,
     save_small_sam,
@@ -106,6 +107,7 @@ def test_what_is_saved_is_what_is_loaded(sam: SamModel, tmp_path: Path) -> None:
     image, boxes = picture(85, 128), np.array([[10, 20, 60, 80]], np.float32)
     again = load_small_sam(tmp_path / "segmenter")
     np.testing.assert_allclose(again.segment(image, boxes), CloseUpSamSegmenter(sam).segment(image, boxes), atol=0.02)
+    assert is_small_sam(tmp_path / "segmenter")
     (tmp_path / "segmenter" / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelFolderError, match=r"model\.safetensors"):
         load_small_sam(tmp_path / "segmenter")

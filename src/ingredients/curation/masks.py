@@ -20,6 +20,7 @@ from ingredients.faces.segmenters import (
     FaceSegmenter,
     Sam2Segmenter,
     SamSegmenter,
+    is_small_sam,
     load_small_sam,
 )
 
@@ -133,6 +134,8 @@ def open_segmenter(config: MasksConfig) -> FaceSegmenter:
             f"The folder {folder} of masks.model holds no {config.by.upper()} in transformers' layout: it has no "
             "config.json; download the model anew, such as facebook/sam-vit-base."
         )
+    if config.by == "sam" and is_small_sam(folder):
+        return load_small_sam(folder)
     from transformers import Sam2Model, SamModel
 
     model_type = SamModel if config.by == "sam" else Sam2Model

@@ -262,8 +262,18 @@ def small_sam_config() -> SamConfig:
 def save_small_sam(model: SamModel, folder: Path) -> None:
     """Writes a folder with its configuration and its weights in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
+    model.config.close_up = True
     model.config.to_json_file(folder / _CONFIG_NAME, use_diff=True)
     save_weights(model, folder / _WEIGHTS_NAME)
+
+
+def is_small_sam(folder: Path) -> bool:
+    """Whether a folder's SAM sees faces from close up, as those of `save_small_sam` do.
+
+    Raises:
+        ModelFolderError: if its configuration is missing or damaged.
+    """
+    return read_json(folder / _CONFIG_NAME).get("close_up") is True
 
 
 def load_small_sam(folder: Path) -> CloseUpSamSegmenter:

@@ -33,8 +33,7 @@ def small_sam_path() -> Path:
     path = Path(str(resources.files("ingredients"))) / "assets" / "small-sam"
     if not path.is_dir():
         raise ModelFolderError(
-            f"The small SAM is not at {path}; install the package again, or make it with: ingredients world train sam, "
-            "and name its folder."
+            f"The small SAM is not at {path}; install the package again, or make one: ingredients world train sam."
         )
     return path
 
