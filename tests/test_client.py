@@ -35,12 +35,17 @@ def test_from_photos_to_a_file(tmp_path: Path) -> None:
             seed=3,
             size="64x40",
             allow_photographs=True,
+            place={"ben": {0: "left", 8: (0.5, 0.0, 1.0, 1.0)}},
+            takes=2,
         )
         assert (video.status, video.seed, [person.photos for person in video.people]) == ("queued", 3, [2, 1])
         told = []
         done = client.wait(video.id, on_change=told.append)
         assert (done.status, done.progress, done.size) == ("completed", 100, "64x40")
         assert done.people[0].similarity == 0.9124
+        assert done.people[1].place == {"0": "left", "8": [0.5, 0.0, 1.0, 1.0], "strength": 4.0}
+        assert done.kept_take is not None
+        assert (done.takes, done.kept_take.seed, len(done.kept_take.all)) == (2, 4, 2)
         assert {1, 2} < {each.step for each in told}
         client.download(video.id, tmp_path / "out.mp4")
         assert read_video(tmp_path / "out.mp4").frames.shape == (9, 40, 64, 3)
@@ -98,8 +103,8 @@ def test_the_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pyte
         for example in examples:
             exec(example.replace("http://127.0.0.1:8080", address), {})
     assert read_video(tmp_path / "beach.mp4").frames.shape == (9, 32, 48, 3)
-    assert [request.seed for request in maker.made[:1]] == [3]
-    assert sorted(request.seed for request in maker.made[1:]) == [0, 1, 2, 3]
+    assert [request.seed for request in maker.made[:2]] == [3, 4]
+    assert sorted(request.seed for request in maker.made[2:]) == [0, 1, 2, 3]
 
 
 def test_nobody_there_is_said(tmp_path: Path) -> None:

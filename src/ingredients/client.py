@@ -78,6 +78,43 @@ class VideoPerson:
     verdict: str | None = None
     """The same in words."""
 
+    place: Mapping[str, Any] | None = None
+    """By key frame, where the person was to stand; None leaves it to the model."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VideoTake:
+    """One of several takes."""
+
+    number: int
+    """From 1."""
+
+    seed: int
+    """That makes it again."""
+
+    likeness: tuple[float, ...]
+    """For each person, cosine to the photos by the model's own face networks."""
+
+    clarity: float | None = None
+    """How clear it is what people do, if somebody can tell."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeptTake:
+    """Which of several takes a video is."""
+
+    number: int
+    """From 1."""
+
+    seed: int
+    """That makes it again, with one take."""
+
+    reason: str
+    """Why it is the best, in a sentence."""
+
+    all: tuple[VideoTake, ...] = ()
+    """In the order in which they were made."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VideoError:
@@ -118,11 +155,17 @@ class Video:
     model: str | None = None
     """Who makes it."""
 
+    takes: int = 1
+    """How many were asked for."""
+
+    kept_take: KeptTake | None = None
+    """Which of several it is; None before it is made, and of one."""
+
     step: int = 0
-    """Denoising steps taken."""
+    """Denoising steps taken, of all takes."""
 
     num_steps: int | None = None
-    """Denoising steps in all."""
+    """Denoising steps in all, of all takes."""
 
     seconds_left: float | None = None
     """Until it is done, as far as can be told."""
@@ -215,6 +258,7 @@ class Client:
         *,
         prompt: str,
         people: Mapping[str, PhotoInput | Sequence[PhotoInput]],
+        place: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Video:
         """Asks for a video, and returns at once.
@@ -222,7 +266,9 @@ class Client:
         Args:
             prompt: what happens.
             people: photos by name, one or several each.
-            **options: other fields of the request, such as `seed`, `size`, `seconds`, `scale` or
+            place: where people are to stand, by name: left, middle or right, edges such as (0.55, 0.2, 0.95, 0.9),
+                or these by key frame, such as {0: "left", 8: "right"}.
+            **options: other fields of the request, such as `seed`, `takes`, `size`, `seconds`, `scale` or
                 `num_inference_steps`; None leaves one out.
 
         Raises:
@@ -238,21 +284,27 @@ class Client:
                 fields["faces"].append("" if spelled_out.face is None else str(spelled_out.face))
                 files.append(("input_references", ("photo", _content(spelled_out, name), "application/octet-stream")))
         fields |= {name: _as_text(value) for name, value in options.items() if value is not None}
+        if place:
+            fields["place"] = json.dumps(place)
         headers = {"Idempotency-Key": uuid.uuid4().hex}  # so that it is taken once, however often it has to be sent
         return _video(self._ask("POST", "/v1/videos", data=fields, files=files, headers=headers).json())
 
-    def remix(self, video_id: str, *, prompt: str | None = None, seed: int | None = None) -> Video:
+    def remix(
+        self, video_id: str, *, prompt: str | None = None, seed: int | None = None, takes: int | None = None
+    ) -> Video:
         """Asks for another video of the same people.
 
         Args:
             video_id: of the first one.
             prompt: what happens; None: the same.
             seed: None: any other.
+            takes: how many are made, of which the best is kept; None: as many.
 
         Raises:
             ServerError: if the server refuses.
         """
-        changes = {name: value for name, value in {"prompt": prompt, "seed": seed}.items() if value is not None}
+        given = {"prompt": prompt, "seed": seed, "takes": takes}
+        changes = {name: value for name, value in given.items() if value is not None}
         return _video(self._ask("POST", f"/v1/videos/{video_id}/remix", json=changes).json())
 
     def retrieve(self, video_id: str) -> Video:

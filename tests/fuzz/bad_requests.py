@@ -39,7 +39,15 @@ _FIELDS = {
         ["http://127.0.0.1:1/a.png"], ["//example.com/a.png"], ["data:,"], ["data:image/png;base64,"],
         ["data:image/png;base64,****"], ["data:text/html,<b>"],
     ],
-    "takes": [3], "callback_url": ["http://127.0.0.1"], "__proto__": [{}], "a" * 3000: [1], "\u202e": [1],
+    "takes": [0, -1, 9, 1.5, "2", [], True, 2**70, None],
+    "place": [
+        3, "ana", [3], [None], ["ana"], ["ana="], ["ana=up"], ["nobody=left"], ["ana=left", "ana=right"], ["="], ["{"],
+        {"ana": "up"}, {"nobody": "left"}, {"ana": {}}, {"ana": None}, {"ana": []}, {"ana": [0, 0, 1, 10**400]},
+        {"ana": [0.5, 0, 0.2, 1]}, {"ana": {"x": "left"}}, {"ana": {"-1": "left"}}, {"ana": {"9" * 5000: "left"}},
+        {"ana": {"strength": 1}}, {"ana": {"0": "left", "strength": "much"}}, {"ana": {"0": {"0": "left"}}},
+        {"ana": "\ud800"}, {"\ud800": "left"}, {"ana\n": "left"}, {"ana": "left" * 9999},
+    ],
+    "callback_url": ["http://127.0.0.1"], "__proto__": [{}], "a" * 3000: [1], "\u202e": [1],
 }  # fmt: skip
 """Values of JSON, none of which fits its field."""
 

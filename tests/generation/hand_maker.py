@@ -68,6 +68,27 @@ class HandVideo:
         return self.frames[0]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HandTake:
+    number: int
+    seed: int
+    result: HandVideo | None
+    likeness: Sequence[float] = ()
+    clarity: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HandTakes:
+    all: Sequence[HandTake]
+    kept: HandTake
+    reason: str
+
+    @property
+    def result(self) -> HandVideo:
+        assert self.kept.result is not None
+        return self.kept.result
+
+
 class HandMaker:
     """Remembers what it made; may wait at each step until somebody lets it go on."""
 
@@ -159,6 +180,22 @@ class HandMaker:
                 prompt=request.prompt,
             ),
         )
+
+    def make_takes(self, request: StudioRequest, *, on_step: OnStep | None = None, **told: Any) -> HandTakes:
+        """Keeps the second of them."""
+        takes: list[HandTake] = []
+
+        def count(done: StepDone) -> None:
+            assert on_step is not None
+            step, total = done.step + len(takes) * done.total, done.total * request.takes
+            on_step(dataclasses.replace(done, step=step, total=total))
+
+        for number in range(1, request.takes + 1):
+            this = dataclasses.replace(request, seed=request.seed + number - 1)
+            made = self.make(this, on_step=count, **told)
+            likeness = [0.9 - 0.1 * abs(number - 2)] * len(made.people)
+            takes.append(HandTake(number=number, seed=this.seed, result=made, likeness=likeness))
+        return HandTakes(all=takes, kept=takes[1], reason="Take 2 is kept: ana is most alike in it (0.90, else 0.80).")
 
 
 def main(store: str, port_file: str, seconds_a_step: str = "0.02") -> None:

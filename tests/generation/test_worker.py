@@ -1,5 +1,6 @@
 """A worker does the jobs of a store, whatever becomes of each."""
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,37 @@ def test_a_job_becomes_a_video_and_its_pictures(store: JobStore, worker: Worker,
         ("ben", [2], ["photo 1 of ben"]),
     ]
     assert store.facts() == maker.facts
+
+
+def test_of_several_takes_the_kept_one_becomes_the_video_also_of_a_job_that_is_begun_again(
+    store: JobStore, maker: HandMaker
+) -> None:
+    path = {"0": "right", "8": [0.0, 0.1, 0.4, 1.0], "strength": 2.5}
+    settings = dataclasses.replace(SETTINGS, takes=3, places={"ana": path})
+    job = store.add(settings, PEOPLE)
+    stopping, waiting = Worker(store, lambda: waiting, name="stopping"), HandMaker(waits=True)
+    stopping.start()
+    wait_for_step(store, job)
+    begun = store.get(job.id)
+    assert begun is not None
+    assert (begun.step, begun.num_steps, begun.progress) == (1, 9, 11)
+    stopping.stop()
+    assert stopping.join(20)
+    worker = Worker(store, lambda: maker, name="worker")
+    worker.start()
+    done = ended(store, job)
+    assert done.outcome is not None
+    assert (done.step, done.num_steps, done.outcome.seconds_taken) == (9, 9, 0.75)
+    takes = done.outcome.takes
+    assert takes is not None
+    assert (takes.kept, takes.reason[:16]) == (2, "Take 2 is kept: ")
+    assert [(take.number, take.seed, take.likeness) for take in takes.all] == [
+        (1, 4, (0.8, 0.8)), (2, 5, (0.9, 0.9)), (3, 6, (0.8, 0.8)),
+    ]  # fmt: skip
+    assert read_provenance(store.folder_of(job.id) / VIDEO).seed == 5
+    assert [(request.seed, request.places) for request in maker.made] == [(seed, {"ana": path}) for seed in (4, 5, 6)]
+    worker.stop()
+    assert worker.join(20)
 
 
 def test_a_cancel_takes_effect_at_the_next_step_and_the_next_job_begins(store: JobStore) -> None:

@@ -95,6 +95,7 @@ def serve(
         int, typer.Option(min=1, help="Width times height times frames of a video, in millions.")
     ] = 50,
     most_steps: Annotated[int, typer.Option(min=1, help="Denoising steps of a video.")] = 200,
+    most_takes: Annotated[int, typer.Option(min=1, help="Takes of a video, of which the best is kept.")] = 8,
     least_free_gib: Annotated[
         float, typer.Option(min=0, help="Room that must be left on the disk for another video to be taken.")
     ] = 1,
@@ -149,6 +150,7 @@ def serve(
             most_photos=most_photos,
             most_video_pixels=most_video_megapixels * _MEGA,
             most_steps=most_steps,
+            most_takes=most_takes,
             requests_per_minute=requests_per_minute,
         ),
         store_limits=StoreLimits(

@@ -102,6 +102,12 @@ class JobSettings:
     allow_photographs: bool = False
     """Whether a model that knows drawn people only takes photographs."""
 
+    places: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Where people are to stand, by name, as `PlacePath.to_json` writes it."""
+
+    takes: int = 1
+    """How many videos are made, of which the best is kept, with this seed and those after it."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PersonOutcome:
@@ -124,6 +130,37 @@ class PersonOutcome:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOutcome:
+    """One of several takes."""
+
+    number: int
+    """Which, from 1."""
+
+    seed: int
+    """That makes it again."""
+
+    likeness: tuple[float, ...]
+    """For each person, cosine to the photos by the model's own face networks; empty if it was stopped."""
+
+    clarity: float | None
+    """How clear it is what people do, from 0 to 1; None where nobody can tell."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TakesOutcome:
+    """Several takes, of which one was kept."""
+
+    kept: int
+    """Number of that one."""
+
+    reason: str
+    """Why it is the best: one sentence."""
+
+    all: tuple[TakeOutcome, ...]
+    """In the order in which they were made."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class JobOutcome:
     """A video that was made."""
 
@@ -137,7 +174,7 @@ class JobOutcome:
     """Pixels of the file."""
 
     seconds_taken: float
-    """Time that it took."""
+    """Time that it took, with all of its takes."""
 
     judge: str | None
     """Who looked for the people; None if nobody could."""
@@ -153,6 +190,9 @@ class JobOutcome:
 
     remarks: tuple[str, ...] = ()
     """Who is doubled, blended or a stranger in the video, a sentence each."""
+
+    takes: TakesOutcome | None = None
+    """Which take was kept, and why, of several; None of one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,8 @@ from ingredients.generation.jobs import (
     Job,
     JobOutcome,
     PersonOutcome,
+    TakeOutcome,
+    TakesOutcome,
     best_face_file,
     explain_error,
     private_folders,
@@ -103,6 +105,50 @@ class JudgedVideo(MadeVideo, Protocol):
         """Doubts about photos, words that the model does not know, sizes that it was not made for."""
 
 
+class JudgedTake(Protocol):
+    """One of several takes; `Take` is one."""
+
+    @property
+    def number(self) -> int:
+        """Which, from 1."""
+
+    @property
+    def seed(self) -> int:
+        """That makes it again."""
+
+    @property
+    def result(self) -> JudgedVideo | None:
+        """The video; None if it was stopped."""
+
+    @property
+    def likeness(self) -> Sequence[float]:
+        """For each person, cosine to the photos."""
+
+    @property
+    def clarity(self) -> float | None:
+        """How clear it is what people do."""
+
+
+class JudgedTakes(Protocol):
+    """All takes, and the one that is kept; `Takes` are some."""
+
+    @property
+    def all(self) -> Sequence[JudgedTake]:
+        """In the order in which they were made."""
+
+    @property
+    def kept(self) -> JudgedTake:
+        """The best."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is the best: one sentence."""
+
+    @property
+    def result(self) -> JudgedVideo:
+        """The video that is kept."""
+
+
 class Maker(PageHelp, Protocol):
     """What makes videos, and answers what a page asks of the model; `Studio` is one."""
 
@@ -120,6 +166,17 @@ class Maker(PageHelp, Protocol):
         with_previews: bool = False,
     ) -> JudgedVideo:
         """Makes a video, as `Studio.make` does."""
+
+    def make_takes(
+        self,
+        request: StudioRequest,
+        *,
+        on_step: OnStep | None = None,
+        notice: Notice | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+        with_previews: bool = False,
+    ) -> JudgedTakes:
+        """Makes `request.takes` videos and keeps the best, as `Studio.make_takes` does; steps count over all."""
 
 
 class Worker:
@@ -196,14 +253,19 @@ class Worker:
 
     def _do(self, job: Job, maker: Maker) -> None:
         """Does one job; what goes wrong with it is said in the job, and ends no worker."""
+
+        def is_cancelled() -> bool:
+            return self._stopping.is_set() or not self._store.holds(job.id, self.name)
+
         try:
-            result = maker.make(
-                self._read_request(job),
-                on_step=self._stepper(job),
-                is_cancelled=lambda: self._stopping.is_set() or not self._store.holds(job.id, self.name),
-                with_previews=True,
-            )
-            self._write(job, result)
+            request, on_step = self._read_request(job), self._stepper(job)
+            takes: JudgedTakes | None = None
+            if request.takes > 1:
+                takes = maker.make_takes(request, on_step=on_step, is_cancelled=is_cancelled, with_previews=True)
+                result = takes.result
+            else:
+                result = maker.make(request, on_step=on_step, is_cancelled=is_cancelled, with_previews=True)
+            self._write(job, result, takes)
         except CancelledError:  # by who asked for it, who has noted that, or because the worker has to stop
             self._store.give_back(job.id, self.name)
         except StoreFullError:  # the worker waits for room
@@ -249,6 +311,8 @@ class Worker:
             height=settings.height,
             width=settings.width,
             allow_photographs=settings.allow_photographs,
+            places=settings.places,
+            takes=settings.takes,
             with_routing_maps=True,
         )
 
@@ -270,7 +334,7 @@ class Worker:
 
         return note
 
-    def _write(self, job: Job, result: JudgedVideo) -> None:
+    def _write(self, job: Job, result: JudgedVideo, takes: JudgedTakes | None) -> None:
         folder, settings = self._store.folder_of(job.id), job.settings
         write_result(
             result,
@@ -286,12 +350,13 @@ class Worker:
             if person.name in best:
                 files.append(best_face_file(number))
                 write_picture(folder / files[-1], best[person.name])
+        made = [result] if takes is None else [take.result for take in takes.all if take.result is not None]
         num_frames, height, width, _ = result.frames.shape
         outcome = JobOutcome(
             num_frames=num_frames,
             height=height * settings.scale,
             width=width * settings.scale,
-            seconds_taken=round(result.seconds, 3),
+            seconds_taken=round(sum(each.seconds for each in made), 3),
             judge=result.judge,
             people=tuple(
                 PersonOutcome(
@@ -306,8 +371,25 @@ class Worker:
             files=tuple(files),
             notices=tuple(result.notices),
             remarks=tuple(result.remarks),
+            takes=None if takes is None else _takes_outcome(takes),
         )
         self._store.complete(job.id, self.name, outcome)
+
+
+def _takes_outcome(takes: JudgedTakes) -> TakesOutcome:
+    return TakesOutcome(
+        kept=takes.kept.number,
+        reason=takes.reason,
+        all=tuple(
+            TakeOutcome(
+                number=take.number,
+                seed=take.seed,
+                likeness=tuple(round(float(cosine), 4) for cosine in take.likeness),
+                clarity=_rounded(take.clarity),
+            )
+            for take in takes.all
+        ),
+    )
 
 
 def _rounded(number: float | None) -> float | None:

@@ -165,8 +165,15 @@ def parse_places(places: PlacesInput, names: Sequence[str]) -> list[PlacePath | 
     return paths
 
 
-def read_place_options(options: Iterable[str], *, strength: float = PLACE_STRENGTH) -> dict[str, PlacePath]:
+def read_place_options(
+    options: Iterable[str], *, strength: float = PLACE_STRENGTH, called: str = "--place"
+) -> dict[str, PlacePath]:
     """Reads `ana=left`, `ben=0.55,0.2,0.95,0.9` and key frames `ana@0=left ana@16=right`.
+
+    Args:
+        options: each of one or several placings.
+        strength: of all of them.
+        called: what errors call an option.
 
     Raises:
         ArgumentError: for an option of another form.
@@ -175,15 +182,19 @@ def read_place_options(options: Iterable[str], *, strength: float = PLACE_STRENG
     for option in (part for each in options for part in _split(each)):
         match = re.fullmatch(r"@?(?P<name>[^=]*?[^=@\s])(?:@(?P<frame>\d+))?\s*=\s*(?P<place>.*)", option.strip())
         if match is None:
-            raise ArgumentError(f"--place {option} must be NAME=PLACE or NAME@FRAME=PLACE, with {_FORMS}.")
+            raise ArgumentError(
+                f"{called} {_shortened(option)} must be NAME=PLACE or NAME@FRAME=PLACE, with {_FORMS}."
+            )
         place, frame = match["place"].strip(), int(match["frame"] or 0)
         at = found.setdefault(match["name"].strip(), {})
         if frame in at:
-            raise ArgumentError(f"--place {option} places {match['name']} twice at frame {frame}; leave one out.")
+            raise ArgumentError(
+                f"{called} {_shortened(option)} places {match['name']} twice at frame {frame}; leave one out."
+            )
         try:
             at[frame] = place if place in PLACE_NAMES else [float(edge) for edge in place.split(",")]
         except ValueError:
-            raise ArgumentError(f"--place {option} names no place; give {_FORMS}.") from None
+            raise ArgumentError(f"{called} {_shortened(option)} names no place; give {_FORMS}.") from None
     return {name: PlacePath.parse(at, name=name, strength=strength) for name, at in found.items()}
 
 
@@ -309,7 +320,7 @@ def _parse_place(given: object) -> Place | PlaceName:
         return given
     if isinstance(given, str):
         if given not in PLACE_NAMES:
-            raise ValueError(f"there is no place called {given}")
+            raise ValueError(f"there is no place called {_shown(given)}")
         return given  # type: ignore[return-value] # one of the names
     if not isinstance(given, Sequence) or len(given) != 4:
         raise ValueError("a place has four edges")
@@ -318,5 +329,8 @@ def _parse_place(given: object) -> Place | PlaceName:
 
 
 def _shown(given: object) -> str:
-    shown = repr(given)
-    return shown if len(shown) < 80 else f"{shown[:80]}..."
+    return _shortened(repr(given))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) < 80 else f"{text[:80]}..."

@@ -60,6 +60,8 @@ def test_an_estimate_grows_with_the_work_and_names_what_the_model_does_not_know(
     two = served.client.post("/v1/estimates", json={"num_inference_steps": 6, "people": ["ana", "ben"]}).json()
     assert one["seconds"] == 0.25
     assert two["seconds"] == 0.5
+    taken = {"num_inference_steps": 3, "takes": 4}
+    assert served.client.post("/v1/estimates", json=taken).json()["seconds"] == 1.0
     assert one["bytes"] == 200_000_000
     wrong = served.client.post("/v1/estimates", json={"width": 33}).json()
     assert wrong["error"] is not None

@@ -53,6 +53,39 @@ def test_a_form_with_photos_becomes_a_video(serve: Serve, tmp_path: Path) -> Non
     assert (request.seed, request.height, request.width) == (7, 40, 64)
 
 
+def test_people_are_placed_and_of_several_takes_the_record_says_which_was_kept_and_why(serve: Serve) -> None:
+    served = serve()
+    files = [("input_references", (name, photo(name))) for name in ("ana", "ben")]
+    form = {"prompt": "Two people wave.", "people": ["ana", "ben"], "seed": "7", "takes": "3"}
+    spelled = {"place": ["Ana@0=left Ana@8=0.5,0,1,1", "ben=right"]}
+    sent = served.client.post("/v1/videos", data=form | spelled, files=files)
+    assert sent.status_code == 200, sent.text
+    assert (sent.json()["takes"], sent.json()["kept_take"]) == (3, None)
+    record = served.when_ended(sent.json()["id"])
+    assert (record["status"], record["step"], record["num_steps"], record["seed"]) == ("completed", 9, 9, 7)
+    kept = record["kept_take"]
+    assert (kept["number"], kept["seed"], kept["reason"][:16]) == (2, 8, "Take 2 is kept: ")
+    assert [(take["number"], take["seed"], take["likeness"]) for take in kept["all"]] == [
+        (1, 7, [0.8, 0.8]), (2, 8, [0.9, 0.9]), (3, 9, [0.8, 0.8]),
+    ]  # fmt: skip
+    places = {
+        "ana": {"0": "left", "8": [0.5, 0.0, 1.0, 1.0], "strength": 4.0},
+        "ben": {"0": "right", "strength": 4.0},
+    }
+    assert {person["name"]: person["place"] for person in record["people"]} == places
+    for place in (places, json.dumps(places)):  # an object in JSON, its text in a form
+        sent = (
+            served.client.post("/v1/videos", json=body(place=place, seed=7))
+            if isinstance(place, dict)
+            else served.client.post("/v1/videos", data=form | {"place": place, "takes": "1"}, files=files)
+        )
+        assert served.when_ended(sent.json()["id"])["kept_take"] is None
+    again = served.client.post(f"/v1/videos/{record['id']}/remix", json={"seed": kept["seed"], "takes": 1}).json()
+    assert (again["takes"], served.when_ended(again["id"])["status"]) == (1, "completed")
+    assert [request.seed for request in served.maker.made] == [7, 8, 9, 7, 7, 8]
+    assert all(request.places == places for request in served.maker.made)
+
+
 def test_json_does_the_same_and_parts_of_files_are_served(serve: Serve) -> None:
     served = serve()
     record = served.when_ended(served.ask(faces=["", "2"])["id"])
@@ -171,7 +204,23 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"prompt": ...}, 422, "prompt is missing"),
     ({"prompt": 3}, 422, "prompt must be a text, not 3"),
     ({"prompt": "wave " * 2000}, 422, "prompt is too long"),
-    ({"takes": 3}, 422, "There is no field takes; the fields are prompt"),
+    ({"take": 3}, 422, "There is no field take; the fields are prompt"),
+    ({"takes": 0}, 422, "takes must be at least 1, not 0"),
+    ({"takes": 9}, 422, "takes must be at most 8, not 9"),
+    ({"takes": "2"}, 422, "takes must be a whole number"),
+    ({"place": 3}, 422, "place must be an object such as"),
+    ({"place": ["ana", 3]}, 422, "or texts such as ana=left, not a list of 2"),
+    ({"place": ["{"]}, 422, "place is no JSON that can be read"),
+    ({"place": ["ana"]}, 422, "place ana must be NAME=PLACE"),
+    ({"place": ["ana=up"]}, 422, "place ana=up names no place; give left, middle or right"),
+    ({"place": {"cleo": "left"}}, 422, "cleo has a place and no photo; give one place to each of ana, ben"),
+    ({"place": {"ana": "left", "Ana": "right"}}, 422, "Ana is placed twice"),
+    ({"place": {"ana": "up"}}, 422, "The place of ana cannot be 'up'"),
+    ({"place": {"ana": "up\n" * 9000}}, 422, "there is no place called"),
+    ({"place": {"ana": [0.5, 0, 0.2, 1]}}, 422, "left comes before right"),
+    ({"place": {"ana": {"x": "left"}}}, 422, "The place of ana cannot be"),
+    ({"place": {"ana": {"9": "left"}}}, 422, "ana has a place at frame 9, but the last of the video's frames is 8"),
+    ({"place": {"ana": [0, 0, 1, 1]}}, 422, "The places leave no room for 1 of 2 people"),
     ({"seed": "4"}, 422, "seed must be a whole number"),
     ({"seed": 2**70}, 422, "seed must be at most"),
     ({"num_inference_steps": 0}, 422, "num_inference_steps must be at least 1"),
@@ -342,7 +391,7 @@ def test_all_examples_of_the_openapi_page_work(serve: Serve) -> None:
             answer = served.client.post(address, json=example["value"])
             assert answer.status_code == 200, answer.text
             num_sent += 1
-    assert num_sent == 4
+    assert num_sent == 6
     remix = described["paths"]["/v1/videos/{video_id}/remix"]["post"]["requestBody"]["content"]["application/json"]
     video_id = served.client.get("/v1/videos").json()["data"][0]["id"]
     assert served.client.post(f"/v1/videos/{video_id}/remix", json=remix["example"]).status_code == 200

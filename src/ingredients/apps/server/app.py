@@ -395,6 +395,7 @@ class _Service:
             job.settings,
             prompt=job.settings.prompt if asked.prompt is None else asked.prompt,
             seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
+            takes=job.settings.takes if asked.takes is None else asked.takes,
         )
         check_settings(settings, facts=facts, limits=self._limits)
 

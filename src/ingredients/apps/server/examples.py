@@ -33,6 +33,11 @@ def request_body() -> dict[str, Any]:
         "items": {"type": "string", "format": "binary"},
         "description": "Photos, as files.",
     }
+    form["properties"]["place"] = {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": schema["properties"]["place"]["description"],
+    }
     one = {"prompt": "A person waves on a beach.", "input_references": [example_photo(0)], "num_inference_steps": 4}
     two = {
         "prompt": "Two people wave on a beach.",
@@ -42,6 +47,7 @@ def request_body() -> dict[str, Any]:
         "num_inference_steps": 4,
         "scale": 4,
     }
+    placed = {**two, "place": {"ana": "right", "ben": [0, 0, 0.5, 1]}, "takes": 2}
     return {
         "requestBody": {
             "required": True,
@@ -51,11 +57,12 @@ def request_body() -> dict[str, Any]:
                     "examples": {
                         "one person": {"summary": "One person", "value": one},
                         "two people": {"summary": "Two people, by name, enlarged", "value": two},
+                        "places and takes": {"summary": "The same, placed, the better of two takes", "value": placed},
                     },
                 },
                 "multipart/form-data": {
                     "schema": form,
-                    "encoding": {"people": {"style": "form", "explode": True}},
+                    "encoding": {name: {"style": "form", "explode": True} for name in ("people", "place")},
                 },
             },
         }

@@ -289,6 +289,7 @@ class PageRoutes:
             num_frames=asked.num_frames or self._defaults.num_frames,
             height=asked.height or self._defaults.height,
             width=asked.width or self._defaults.width,
+            takes=asked.takes,
         )
         error = None
         try:
@@ -325,10 +326,10 @@ class PageRoutes:
 
 
 def _work(settings: JobSettings, facts: ModelFacts) -> float:
-    """Pixels times steps of a video."""
+    """Pixels times steps of a video, of all its takes."""
     shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
     steps = settings.sampling.get("num_inference_steps") or facts.sampling.num_inference_steps
-    return float(shape.height * shape.width * shape.num_frames * steps)
+    return float(shape.height * shape.width * shape.num_frames * steps * settings.takes)
 
 
 @functools.cache

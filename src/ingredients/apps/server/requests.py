@@ -19,8 +19,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from ingredients.apps.server.errors import ApiError, unfit_sentence
 from ingredients.apps.server.schemas import SAMPLING_FIELDS, VideoFields, VideoRequest
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
-from ingredients.core.errors import PhotoError, UserInputError
-from ingredients.core.json_yaml import NotPlainError, parse_json
+from ingredients.core.errors import ArgumentError, PhotoError, UserInputError
+from ingredients.core.json_yaml import NotPlainError, found, parse_json
 from ingredients.core.printable import check_letters, printable
 from ingredients.faces.face_choice import parse_face_choice
 from ingredients.generation.job_store import NewPerson
@@ -28,9 +28,10 @@ from ingredients.generation.jobs import JobSettings
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.request import StudioRequest
 from ingredients.media.photos import check_photo_file
+from ingredients.pipelines.places import check_frames, parse_places, place_people, read_place_options
 
 PHOTOS = ("input_references", "input_reference")
-_LISTS = ("people", "faces")
+_LISTS = ("people", "faces", "place")
 _MOST_FIELDS = 400
 _MOST_NAME_LETTERS = 80
 _DATA_URL = re.compile(r"data:[\w.+-]{1,60}/[\w.+-]{1,60}(?:;[\w=.+-]{1,60}){0,3};base64,", re.IGNORECASE)
@@ -143,9 +144,12 @@ def plan_job(
         fps=asked.fps,
         scale=asked.scale if asked.scale is not None else defaults.scale,
         allow_photographs=asked.allow_photographs,
+        takes=asked.takes,
     )
     check_settings(settings, facts=facts, limits=limits)
-    return settings, _people(asked, sent.photos, limits)
+    people = _people(asked, sent.photos, limits)
+    places = _places(asked.place, [person.name for person in people], settings, facts)
+    return dataclasses.replace(settings, places=places), people
 
 
 def check_settings(settings: JobSettings, *, facts: ModelFacts, limits: RequestLimits) -> None:
@@ -161,7 +165,10 @@ def check_settings(settings: JobSettings, *, facts: ModelFacts, limits: RequestL
         negative_prompt=settings.negative_prompt,
         sampling=settings.sampling,
         face_scale=settings.face_scale,
+        takes=settings.takes,
     ).check()
+    if settings.takes > limits.most_takes:
+        raise ApiError(422, "limit", f"takes must be at most {limits.most_takes}, not {settings.takes}.")
     shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
     pixels = shape.height * shape.width * shape.num_frames
     if pixels > limits.most_video_pixels or pixels * settings.scale**2 > 16 * limits.most_video_pixels:
@@ -210,6 +217,39 @@ def _num_frames(asked: VideoFields, facts: ModelFacts, defaults: ServerDefaults)
         )
     step = facts.geometry.frame_step
     return max(0, round((float(text) * asked.fps - 1) / step)) * step + 1
+
+
+def _places(asked: Any, names: Sequence[str], settings: JobSettings, facts: ModelFacts) -> dict[str, Any]:
+    """Where people are to stand, by name, for a job; said by the pipeline's own sentences where they cannot."""
+    shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
+    try:
+        paths = parse_places(_places_by_name(asked), names)
+        check_frames(paths, names, shape.num_frames)
+        if any(paths):
+            place_people(paths, facts.geometry.token_grid(shape), facts.geometry.token_frames(shape.num_frames))
+    except ArgumentError as error:
+        raise ApiError(422, "place", printable(str(error))) from error
+    return {name: path.to_json() for name, path in zip(names, paths, strict=True) if path is not None}
+
+
+def _places_by_name(asked: Any) -> Mapping[str, Any]:
+    """Places as they were sent: an object, the text of one in a form, or texts as the command line spells them."""
+    if asked is None:
+        return {}
+    if isinstance(asked, list) and len(asked) == 1 and isinstance(asked[0], str) and asked[0].lstrip().startswith("{"):
+        try:
+            asked = parse_json(asked[0])
+        except NotPlainError as error:
+            raise ApiError(422, "place", f"place is no JSON that can be read ({error}).") from error
+    if isinstance(asked, Mapping):
+        return asked
+    if isinstance(asked, list) and all(isinstance(each, str) for each in asked):
+        return read_place_options([each for each in asked if each.strip()], called="place")
+    raise ApiError(
+        422,
+        "place",
+        f'place must be an object such as {{"ana": "left"}}, or texts such as ana=left, not {found(asked)}.',
+    )
 
 
 def _people(asked: VideoFields, files: Sequence[bytes], limits: RequestLimits) -> list[NewPerson]:

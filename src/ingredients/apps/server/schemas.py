@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ingredients.core.config import field_docstrings
 from ingredients.core.ranges import declared_range
-from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, Job, JobState, best_face_file
+from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, Job, JobState, TakesOutcome, best_face_file
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.request import FPS
 from ingredients.model_folders.sampling_settings import SamplingSettings
@@ -68,6 +68,28 @@ class VideoFields(BaseModel):
     allow_photographs: Annotated[
         bool, Field(description="Whether a model that knows drawn people only takes photographs all the same.")
     ] = False
+    place: Annotated[
+        Any,
+        Field(
+            description="Where people are to stand, by name: left, middle, right, or the edges left, top, right and "
+            'bottom in parts of the picture; also by key frame. In JSON `{"ana": "left", "ben": {"0": [0, 0, 0.4, 1], '
+            '"8": "right"}}`; in a form that, or `ana=left`, `ben@8=0.55,0.2,0.95,0.9`, one or several times.',
+            json_schema_extra={
+                "anyOf": [
+                    {"type": "object", "additionalProperties": True},
+                    {"type": "array", "items": {"type": "string"}},
+                ]
+            },
+        ),
+    ] = None
+    takes: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="How many videos are made, with this seed and those after it, of which the one is kept in "
+            "which everybody is most alike.",
+        ),
+    ] = 1
 
 
 def _sampling_fields() -> dict[str, Any]:
@@ -92,6 +114,9 @@ class RemixFields(BaseModel):
 
     prompt: Annotated[_Text | None, Field(description="What happens.")] = None
     seed: Annotated[int | None, Field(ge=-(2**63), le=2**63 - 1, description="Without one: any other.")] = None
+    takes: Annotated[int | None, Field(ge=1, description="How many videos are made, of which the best is kept.")] = (
+        None
+    )
 
 
 class ErrorRecord(BaseModel):
@@ -112,6 +137,10 @@ class PersonRecord(BaseModel):
 
     name: str
     photos: Annotated[int, Field(description="How many there are.")]
+    place: Annotated[
+        dict[str, Any] | None,
+        Field(description="By key frame, where the person was to stand; null leaves it to the model."),
+    ] = None
     found: Annotated[bool | None, Field(description="Whether the person was found in the video.")] = None
     similarity: Annotated[
         float | None, Field(description="0 is a stranger, 1 the same person in a real clip; by the model's judge.")
@@ -119,6 +148,26 @@ class PersonRecord(BaseModel):
     distance: Annotated[float | None, Field(description="Below 0.6 it is one person; by dlib.")] = None
     verdict: Annotated[str | None, Field(description="The same in words.")] = None
     has_best_face: Annotated[bool, Field(description="Whether /faces/{number} shows the best frame's face.")] = False
+
+
+class TakeRecord(BaseModel):
+    """One of several takes."""
+
+    number: Annotated[int, Field(description="From 1.")]
+    seed: Annotated[int, Field(description="That makes it again.")]
+    likeness: Annotated[
+        list[float], Field(description="For each person, cosine to the photos by the model's own face networks.")
+    ]
+    clarity: Annotated[float | None, Field(description="How clear it is what people do, if somebody can tell.")]
+
+
+class KeptTake(BaseModel):
+    """Which of several takes the video is, and why."""
+
+    number: Annotated[int, Field(description="From 1.")]
+    seed: Annotated[int, Field(description="That makes it again, with `takes` 1.")]
+    reason: Annotated[str, Field(description="Why it is the best, in a sentence.")]
+    all: Annotated[list[TakeRecord], Field(description="In the order in which they were made.")]
 
 
 class VideoRecord(BaseModel):
@@ -129,8 +178,8 @@ class VideoRecord(BaseModel):
     model: str | None
     status: JobState
     progress: Annotated[int, Field(description="Percent.")]
-    step: Annotated[int, Field(description="Denoising steps taken.")]
-    num_steps: Annotated[int | None, Field(description="Denoising steps in all.")]
+    step: Annotated[int, Field(description="Denoising steps taken, of all takes.")]
+    num_steps: Annotated[int | None, Field(description="Denoising steps in all, of all takes.")]
     seconds_left: Annotated[float | None, Field(description="Until it is done, as far as can be told.")]
     place: Annotated[int | None, Field(description="In the queue, from 1, while it is queued.")]
     created_at: Annotated[int, Field(description="Seconds since 1970, as for the next three.")]
@@ -139,7 +188,11 @@ class VideoRecord(BaseModel):
     expires_at: int | None
     prompt: str
     negative_prompt: str | None
-    seed: int
+    seed: Annotated[int, Field(description="Of the first take.")]
+    takes: Annotated[int, Field(description="How many were asked for.")] = 1
+    kept_take: Annotated[
+        KeptTake | None, Field(description="Which of several it is, and why; null before, and of one.")
+    ] = None
     size: Annotated[str | None, Field(description="Width and height of the file.")]
     seconds: Annotated[str | None, Field(description="Length.")]
     num_frames: int | None
@@ -201,6 +254,7 @@ class EstimateFields(BaseModel):
     height: Annotated[Side | None, Field(description="Pixels.")] = None
     num_frames: Annotated[int | None, Field(ge=1, le=100_000, description="Length in frames.")] = None
     num_inference_steps: Annotated[int | None, Field(ge=1, le=1000, description="Denoising steps.")] = None
+    takes: Annotated[int, Field(ge=1, description="How many videos are made, of which the best is kept.")] = 1
 
 
 class EstimateRecord(BaseModel):
@@ -304,6 +358,8 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
         prompt=settings.prompt,
         negative_prompt=settings.negative_prompt,
         seed=settings.seed,
+        takes=settings.takes,
+        kept_take=None if outcome is None or outcome.takes is None else _kept_take(outcome.takes),
         size=size,
         seconds=f"{num_frames / settings.fps:g}" if num_frames else None,
         num_frames=num_frames or None,
@@ -313,6 +369,7 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
             PersonRecord(
                 name=person.name,
                 photos=len(person.photos),
+                place=settings.places.get(person.name),
                 found=fared[person.name].found if person.name in fared else None,
                 similarity=fared[person.name].similarity if person.name in fared else None,
                 distance=fared[person.name].distance if person.name in fared else None,
@@ -353,6 +410,18 @@ def describe_model(facts: ModelFacts, sampling: dict[str, Any]) -> ModelRecord:
         reads_photographs=facts.reads_photographs,
         has_judge=facts.has_judge,
         sampling=sampling,
+    )
+
+
+def _kept_take(takes: TakesOutcome) -> KeptTake:
+    return KeptTake(
+        number=takes.kept,
+        seed=next(take.seed for take in takes.all if take.number == takes.kept),
+        reason=takes.reason,
+        all=[
+            TakeRecord(number=take.number, seed=take.seed, likeness=list(take.likeness), clarity=take.clarity)
+            for take in takes.all
+        ],
     )
 
 

@@ -31,6 +31,9 @@ class RequestLimits:
     most_steps: int = 200
     """Denoising steps."""
 
+    most_takes: int = 8
+    """Takes of a video, of which one is kept."""
+
     requests_per_minute: int = 60
     """Videos that one caller may ask for in a minute, on average."""
 
