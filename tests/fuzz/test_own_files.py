@@ -43,7 +43,6 @@ from ingredients.pipelines.execution.residual_magnitudes import (
     load_residual_magnitudes,
     save_residual_magnitudes,
 )
-from ingredients.studies import steps
 from ingredients.studies.comparison import read_result
 from ingredients.training.loop.checkpoints import BEST_NAME, CHECKPOINTS_FOLDER, Checkpoints
 from ingredients.training.loop.trainer import LOG_NAME, METRICS_NAME, _forget_lines
@@ -196,11 +195,6 @@ OWN_FILES = [
     OwnFile(LOG_NAME, write_run, lambda folder: _forget_lines(folder / LOG_NAME, after=5)),
     OwnFile(f"{CHECKPOINTS_FOLDER}/{BEST_NAME}", write_best, lambda folder: Checkpoints(folder, keep=1).best()),
     OwnFile("result.json", write_result, use_result),
-    OwnFile(
-        "locks/a.lock",
-        lambda folder: ((folder / "locks").mkdir(), steps._write_lock(folder / "locks" / "a.lock")),
-        lambda folder: steps._lock_holder(folder / "locks" / "a.lock"),
-    ),
     OwnFile(
         "keys.json",
         lambda folder: make_key(folder / "keys.json", "ana"),

@@ -84,6 +84,7 @@ def judge(
     from ingredients.core.errors import OutputError
     from ingredients.core.files import check_not_an_input, check_output_path
     from ingredients.core.json_yaml import write_json
+    from ingredients.core.printable import printable
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.names import MODEL
     from ingredients.faces.face_choice import parse_face_choice
@@ -117,11 +118,13 @@ def judge(
     frames = read_frames(video, judgement, judgement.picked_frames())
     picture = judgement.sheet(frames, title=f"{video.name}, judged by {judges.judge_name}")
     values = {
-        "video": str(video),
+        "video": printable(str(video), most=None),
         "judge": {"name": judges.judge_name, "detector": judges.detector_name, "measure": judges.judge.measure},
-        "photos": {name: [str(each) for each in of_person] for name, of_person in photos.items()},
+        "photos": {
+            name: [printable(str(each), most=None) for each in of_person] for name, of_person in photos.items()
+        },
         **judgement.to_json(),
-        "sheet": str(output),
+        "sheet": printable(str(output), most=None),
     }
     write_picture(output, picture)
     write_json(report, values)

@@ -75,7 +75,7 @@ class Captions(ClipStep):
     def __init__(self, config: CurationConfig) -> None:
         super().__init__(config)
         if config.captions.by == "given":  # other captions in the same file are other captions
-            digest = hashlib.sha256(json.dumps(self.given, sort_keys=True).encode()).hexdigest()
+            digest = hashlib.sha256(json.dumps(self.given, sort_keys=True, allow_nan=False).encode()).hexdigest()
             self.version = int(digest[:12], 16)  # type: ignore[misc]
 
     @functools.cached_property

@@ -437,7 +437,7 @@ class JobStore:
             if facts is None:
                 execute("DELETE FROM facts", ())
             else:
-                execute("REPLACE INTO facts VALUES ('model', ?)", (json.dumps(facts.to_plain()),))
+                execute("REPLACE INTO facts VALUES ('model', ?)", (json.dumps(facts.to_plain(), allow_nan=False),))
 
     def facts(self) -> ModelFacts | None:
         """The model that the workers have; None until it is loaded."""

@@ -28,7 +28,7 @@ _WEIGHTS = re.compile(
 """Weights of diffusers and transformers; a word between stem and suffix (`.fp16.`) means another precision."""
 
 _SETTINGS = (".json", ".model", ".txt")
-_OUR_NETWORKS = (".json", ".safetensors", ".txt")
+_OUR_NETWORKS = (".json", ".safetensors", ".txt", ".yaml")
 _ANTELOPE_NETWORKS = tuple((ANTELOPE_FOLDER / name).as_posix() for name in (DETECTOR_NAME, RECOGNISER_NAME))
 
 

@@ -65,6 +65,8 @@ def train_all_parts(
         tell(f"{part.name}: {PARTS[part.name].makes}")
         total = own + trained_minutes(output / part.name) if resume else own
         config = settings.load(overrides=part.settings, minutes=total if part.share else None)
+        if resume and (ended := PARTS[part.name].ended_config(output)) is not None:
+            config = ended  # its loop is over, and what was stopped is what comes after it
         result = PARTS[part.name].run(output, config, resume=resume, show=show)
         packed = result if isinstance(result, Path) else packed
         progress = dataclasses.replace(progress, done=(*progress.done, part.name))

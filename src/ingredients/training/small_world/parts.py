@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from ingredients.core.config import save_config
+from ingredients.core.config import load_config, save_config
 from ingredients.core.files import make_folder
 from ingredients.core.progress import show_progress
 from ingredients.data.world_examples import encode_drawn_clips
 from ingredients.models.presets import SMALL_WORLDS, base_of
 from ingredients.training.loop.processes import Processes
+from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import Stage
 from ingredients.training.loop.trainer import Trainer
 from ingredients.training.runs.configuration import (
@@ -95,15 +96,30 @@ class WorldPart:
             make_folder(folder)
             save_config(config, folder / CONFIG_NAME)
             return self.make(config, output, show)
-        assert self.settings.minutes_key is not None  # what is trained has a loop
-        *groups, _ = self.settings.minutes_key.split(".")
-        trainer = functools.reduce(getattr, groups, config)
+        trainer = self._trainer(config)
         with run_folder(folder, resume=resume):
             if not (resume and is_finished(folder, config, trainer, defaults=self.settings.make_defaults())):
                 save_config(config, folder / CONFIG_NAME)
             processes = Processes(trackers=trainer.trackers, folder=folder)
             stage = self.stage(config, folder, processes.device)
             return Trainer(stage, folder, trainer, processes=processes).fit(resume=resume, show=show)
+
+    def ended_config(self, output: Path) -> Any | None:
+        """The settings of a part whose loop is over by them, whatever comes after a loop; None for any other part."""
+        path = output / self.name / CONFIG_NAME
+        if self.stage is None or not path.exists():
+            return None
+        defaults = self.settings.make_defaults()
+        config = load_config(self.settings.config_type, path, defaults=defaults)
+        is_over = is_finished(path.parent, config, self._trainer(config), defaults=self.settings.make_defaults())
+        return config if is_over else None
+
+    def _trainer(self, config: Any) -> TrainerConfig:
+        """The loop's settings within those of the part."""
+        assert self.settings.minutes_key is not None  # what is trained has a loop
+        *groups, _ = self.settings.minutes_key.split(".")
+        trainer: TrainerConfig = functools.reduce(getattr, groups, config)
+        return trainer
 
 
 def make_latents(config: LatentsConfig, output: Path, show: bool) -> None:
