@@ -285,7 +285,7 @@ class Client:
                 files.append(("input_references", ("photo", _content(spelled_out, name), "application/octet-stream")))
         fields |= {name: _as_text(value) for name, value in options.items() if value is not None}
         if place:
-            fields["place"] = json.dumps(place)
+            fields["place"] = json.dumps(place, allow_nan=False)
         headers = {"Idempotency-Key": uuid.uuid4().hex}  # so that it is taken once, however often it has to be sent
         return _video(self._ask("POST", "/v1/videos", data=fields, files=files, headers=headers).json())
 
