@@ -6,7 +6,6 @@ A library is tried by a real import, for it can be installed and not work.
 import dataclasses
 import importlib
 import importlib.util
-import os
 import platform
 import re
 import shutil
@@ -27,6 +26,7 @@ from rich.text import Text
 from ingredients.apps.terminal import show_rendered
 from ingredients.core.errors import IngredientsError, UserInputError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
+from ingredients.core.usable_cores import usable_cores
 from ingredients.core.version import VERSION
 
 MODEL_CACHE = "model cache"
@@ -117,7 +117,7 @@ def look_at_machine(*, cache: Path, working_folder: Path) -> Machine:
     memory = psutil.virtual_memory()
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
-        num_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        num_cores=usable_cores(),
         memory_total=memory.total,
         memory_available=memory.available,
         devices=_find_devices(),

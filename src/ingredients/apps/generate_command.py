@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingredients.apps.options import AllowPhotographs, FaceStack, Identity, Memory, Model, Overwrite
+from ingredients.apps.options import (
+    AllowPhotographs,
+    DropLearnedPositions,
+    Face,
+    FaceStack,
+    Identity,
+    Memory,
+    Model,
+    Overwrite,
+)
 from ingredients.apps.sampling_options import finite, takes_sampling, takes_speed
 from ingredients.apps.several_values import parse_seeds
 from ingredients.apps.terminal import is_given, note, show, show_json, with_examples
@@ -59,21 +68,10 @@ def generate(
     output: Annotated[
         Path, typer.Option(parser=parse_path, help="Video to write; .mp4, .mov, .mkv, .webm or .gif.")
     ] = Path("out.mp4"),
-    face: Annotated[
-        str | None,
-        typer.Option(
-            metavar="largest|left|right|N",
-            help="Which face of a photo that shows several; N counts from the left. Default: largest, with a note.",
-        ),
-    ] = None,
+    face: Face = None,
     model: Model = None,
     identity: Identity = None,
-    drop_learned_positions: Annotated[
-        bool,
-        typer.Option(
-            "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
-        ),
-    ] = False,
+    drop_learned_positions: DropLearnedPositions = False,
     face_stack: FaceStack = "model",
     allow_photographs: AllowPhotographs = False,
     seed: Annotated[int, typer.Option(help="Any integer; the same seed makes the same video.")] = 0,

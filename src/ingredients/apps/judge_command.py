@@ -7,7 +7,7 @@ import typer
 
 from ingredients.apps.generate_command import parse_photos
 from ingredients.apps.judge_options import DetectorOption, check_backends
-from ingredients.apps.options import Model, Overwrite
+from ingredients.apps.options import Face, Model, Overwrite
 from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import note, show, show_json, with_examples
 from ingredients.core.paths import parse_path
@@ -37,13 +37,7 @@ def judge(
             "same name for more photos.",
         ),
     ],
-    face: Annotated[
-        str | None,
-        typer.Option(
-            metavar="largest|left|right|N",
-            help="Which face of a photo that shows several; N counts from the left. Default: largest, with a note.",
-        ),
-    ] = None,
+    face: Face = None,
     left_to_right: Annotated[
         bool,
         typer.Option(

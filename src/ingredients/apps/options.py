@@ -32,6 +32,19 @@ Identity = Annotated[
         help="Folder of identity weights for a CogVideoX base. Default: identity/ in the base's folder.",
     ),
 ]
+DropLearnedPositions = Annotated[
+    bool,
+    typer.Option(
+        "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
+    ),
+]
+Face = Annotated[
+    str | None,
+    typer.Option(
+        metavar="largest|left|right|N",
+        help="Which face of a photo that shows several; N counts from the left. Default: largest, with a note.",
+    ),
+]
 FaceStack = Annotated[
     FaceStackName,
     typer.Option(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingredients.apps.options import FaceStack, Identity, Memory, Model
+from ingredients.apps.options import DropLearnedPositions, FaceStack, Identity, Memory, Model
 from ingredients.apps.sampling_options import takes_sampling, takes_speed
 from ingredients.apps.terminal import note, show, with_examples
 from ingredients.core.memory_mode import MemoryMode
@@ -43,12 +43,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes any that is free.")] = 8080,
     model: Model = None,
     identity: Identity = None,
-    drop_learned_positions: Annotated[
-        bool,
-        typer.Option(
-            "--drop-learned-positions", help="Leave out the positions that let CogVideoX-5b-I2V make one size only."
-        ),
-    ] = False,
+    drop_learned_positions: DropLearnedPositions = False,
     face_stack: FaceStack = "model",
     memory: Memory = MemoryMode.AUTO,
     workers: Annotated[

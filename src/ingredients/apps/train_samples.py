@@ -23,14 +23,13 @@ from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, decoding_in_tiles
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
-from ingredients.pipelines.video_shape import ShapeWarning
+from ingredients.pipelines.video_shape import FPS, ShapeWarning
 from ingredients.training.runs.configuration import RunConfig, SamplesConfig
 from ingredients.training.stages.diffusion import FrozenParts
 from ingredients.visualisation.contact_sheet import contact_sheet
 from ingredients.visualisation.routing_maps import routing_map_sheet
 
 SAMPLES_FOLDER = "samples"
-_FPS = 8.0
 _SEED = 0
 
 
@@ -107,7 +106,7 @@ class TrainingSampler:
         caption = self._clips.caption(index)
         try:
             with atomic_path(folder / f"{key}.mp4") as path:
-                write_video(path, frames, fps=_FPS, metadata={"title": caption})
+                write_video(path, frames, fps=FPS, metadata={"title": caption})
         except MissingDependencyError as error:  # no reason to end a run: the pictures show most of it
             warnings.warn(f"Samples are pictures without videos. {error}", TrainingWarning, stacklevel=2)
         photos = {name: [crop] for name, crop in zip(names, crops, strict=True)}

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ingredients.core.errors import OutputError, PhotoError, ShapeError, UserInputError
 from ingredients.core.files import check_not_an_input, check_output_path
-from ingredients.generation.request import FPS
 from ingredients.generation.result_files import write_result
 from ingredients.generation.routing_edit import check_routing_path, save_routing
 from ingredients.media.pictures import check_picture_path
 from ingredients.media.video import MAX_FRAME_PIXELS, check_video_path
+from ingredients.pipelines.video_shape import FPS
 
 if TYPE_CHECKING:
     from ingredients.generation.studio import StudioResult

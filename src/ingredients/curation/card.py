@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ingredients.core.config import field_docstrings
 from ingredients.core.files import write_text
+from ingredients.core.html_page import html_page
 from ingredients.core.markdown import markdown_table
 from ingredients.core.progress import duration_in_words
 from ingredients.core.version import VERSION
@@ -36,7 +36,7 @@ HTML_NAME, MARKDOWN_NAME = "card.html", "card.md"
 PICTURES_OF_EACH = 20
 """Clips of each reason, and of those that were kept, that are shown."""
 
-_TEMPLATE = "card.html.jinja"
+_TEMPLATE = Path(__file__).with_name("card.html.jinja")
 _LIBRARIES = ("av", "scenedetect-headless", "ImageHash", "opencv-python-headless", "numpy")
 _LICENCE_NAMES = ("licence", "license")
 _NOT_STATED = "not stated"
@@ -274,16 +274,9 @@ def markdown_card(curated: Curated, *, command: str) -> str:
 
 def html_card(curated: Curated, *, command: str) -> str:
     """The card in HTML."""
-    pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     rows = funnel(curated)
-    return pages.get_template(_TEMPLATE).render(
+    return html_page(
+        _TEMPLATE,
         facts=facts(curated),
         command=command,
         versions=versions(),

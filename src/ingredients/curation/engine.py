@@ -7,7 +7,6 @@ interrupted and however many processes did it.
 
 import dataclasses
 import functools
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Protocol
 from ingredients.core.config import config_from_dict
 from ingredients.core.files import make_folder, remove_leftovers
 from ingredients.core.json_yaml import NotPlainError, read_json_lines, write_json_lines
+from ingredients.core.usable_cores import usable_cores
 from ingredients.curation import probe
 from ingredients.curation.balance import BalancedClip, balance, topics_of
 from ingredients.curation.config import CurationConfig
@@ -241,7 +241,7 @@ def _read_files(path: Path) -> dict[FileState, str]:
 
 def _tasks(curated: Curated, num_workers: int) -> dict[int, SourceTask]:
     """What is to be done with each source that is left, by its number."""
-    num_threads = max((os.cpu_count() or 1) // num_workers, 1) if num_workers > 1 else 0
+    num_threads = max(usable_cores() // num_workers, 1) if num_workers > 1 else 0
     return {
         number: SourceTask(
             path=each.source.path,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import Float32Array
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
+from ingredients.core.html_page import html_page
 from ingredients.curation import probe
 from ingredients.curation.chain import cheap_steps, costly_steps
 from ingredients.curation.config import CurationConfig
@@ -26,7 +26,7 @@ from ingredients.curation.sources import name_of
 from ingredients.curation.step import Clip, Rejection
 from ingredients.curation.store import SourceStore
 
-_TEMPLATE = "explain.html.jinja"
+_TEMPLATE = Path(__file__).with_name("explain.html.jinja")
 _NUM_FRAMES = 5
 _FRAME_HEIGHT = 200
 _MOST_POINTS = 600
@@ -84,11 +84,8 @@ def explain_clip(path: Path, seconds: float, config: CurationConfig) -> str:
             rejection = take_step(step, "explain0", clip, store)
             rows.append(_row(step.name, clip.results.get(step.name, {}), rejection))
         frames = _frames(clip)
-    pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return pages.get_template(_TEMPLATE).render(
+    return html_page(
+        _TEMPLATE,
         name=name_of(Path(path.name)),
         seconds=seconds,
         span=span,

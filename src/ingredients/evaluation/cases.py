@@ -34,9 +34,6 @@ CASES_VERSION = 2
 
 MAX_PEOPLE = max(COUNTS)
 
-FPS = 8.0
-"""Frames a second of videos that are made or drawn."""
-
 PHOTOS_PER_PERSON = 3
 """Photos by which the judge knows a person: the one that the generator gets, and two more."""
 

@@ -15,7 +15,7 @@ from ingredients.core.json_yaml import finite_or_none, to_json
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.case_record import MEASURES_VERSION, CaseRecord, Need, failed_case
-from ingredients.evaluation.cases import FPS, Case
+from ingredients.evaluation.cases import Case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerprint, judge_fingerprint, save_manifest
 from ingredients.evaluation.folder_scale import FolderScale
 from ingredients.evaluation.html_report import DEFAULT_NUM_VIDEOS, html_report
@@ -27,6 +27,7 @@ from ingredients.evaluation.names import HTML_NAME, REPORT_NAME, RESULT_NAME
 from ingredients.evaluation.result import JudgedBy, Result
 from ingredients.evaluation.sources import VideoSource
 from ingredients.evaluation.tables import case_tables
+from ingredients.pipelines.video_shape import FPS
 
 OnError = Literal["skip", "stop"]
 """Whether a case without a video counts as one in which everybody is missing, or ends the evaluation."""

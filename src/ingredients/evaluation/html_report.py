@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
+from ingredients.core.html_page import html_page
 from ingredients.evaluation.changes import confusion_matrix
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.result import Result
@@ -28,7 +28,7 @@ from ingredients.media.video import measure_video, plays_in_browsers, read_video
 DEFAULT_NUM_VIDEOS = 24
 """Videos in the report: with a quarter of a megabyte each it stays a file that can be sent."""
 
-_TEMPLATE = "report.html.jinja"
+_TEMPLATE = Path(__file__).with_name("report.html.jinja")
 _BETTER = {True: "higher is better", False: "lower is better", None: ""}
 
 _PHOTO_SIZE = 112
@@ -44,20 +44,13 @@ _TRANSCODED_FACTOR = 23
 
 def html_report(result: Result, *, num_videos: int = DEFAULT_NUM_VIDEOS) -> str:
     """The report as text."""
-    pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     ranked = sorted(result.cases, key=_goodness)
     videos = _embed_videos(ranked, num_videos)
     has_text = any(case.record.text is not None for case in ranked)
     similarity = "similarity" if result.is_normalised else "raw similarity"
     columns = [similarity, "lowest", "paper, %", *(["text"] if has_text else [])]
-    return pages.get_template(_TEMPLATE).render(
+    return html_page(
+        _TEMPLATE,
         title=result.account.title,
         facts=result.account.facts,
         metrics=_metrics(result),

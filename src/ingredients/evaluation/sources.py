@@ -18,7 +18,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.case_record import CaseRecord, Need, RoutingRecord
-from ingredients.evaluation.cases import CASES_VERSION, FPS, Case
+from ingredients.evaluation.cases import CASES_VERSION, Case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder
 from ingredients.evaluation.folder_scale import FolderScale
 from ingredients.evaluation.judges import Judges
@@ -27,6 +27,7 @@ from ingredients.evaluation.measure import Measurer
 from ingredients.evaluation.result import Account, JudgedBy
 from ingredients.evaluation.tables import ReportedCase, ReportedPerson
 from ingredients.evaluation.text_encoders import TextImageEncoder
+from ingredients.pipelines.video_shape import FPS
 from ingredients.world.scenes import Scene, render_scene
 
 

@@ -69,14 +69,11 @@ class SamSegmenter:
         side = int(self.model.config.vision_config.image_size)
         pixel_values, (rows, columns) = fit_into_square(_as_batch(image), side)
         scale = torch.tensor([columns / width, rows / height] * 2)
-        predicted = (
-            self.model(
-                pixel_values=sam_pixel_values(pixel_values, (rows, columns)).to(self.model.device, self.model.dtype),
-                input_boxes=(torch.from_numpy(boxes).float() * scale)[None].to(self.model.device),
-                multimask_output=False,
-            )
-            .pred_masks.float()
-            .cpu()
+        predicted = _predict(
+            self.model,
+            pixel_values,
+            (rows, columns),
+            (torch.from_numpy(boxes).float() * scale)[None],
         )  # (1, N, 1, h, w)
         logits = enlarge_logits(predicted[0], side)[:, :, :rows, :columns]
         return _resized(logits, height, width)
@@ -102,14 +99,8 @@ class CloseUpSamSegmenter:
         prompts = torch.from_numpy(boxes).float()
         squares = squares_around(prompts)  # (N, 3)
         close_ups = cut_squares(_as_batch(image).expand(len(boxes), -1, -1, -1), squares, side)
-        predicted = (
-            self.model(
-                pixel_values=sam_pixel_values(close_ups, (side, side)).to(self.model.device, self.model.dtype),
-                input_boxes=in_squares(prompts, squares, side)[:, None].to(self.model.device),
-                multimask_output=False,
-            )
-            .pred_masks.float()
-            .cpu()
+        predicted = _predict(
+            self.model, close_ups, (side, side), in_squares(prompts, squares, side)[:, None]
         )  # (N, 1, 1, h, w)
         pasted: Float32Array = paste_squares(predicted[:, 0], squares, (height, width))[:, 0].numpy()
         return pasted
@@ -131,16 +122,21 @@ class Sam2Segmenter:
         side = int(self.model.config.prompt_encoder_config.image_size)
         pixel_values = F.interpolate(_as_batch(image), size=(side, side), mode="bilinear", antialias=True)
         scale = torch.tensor([side / width, side / height] * 2)
-        predicted = (
-            self.model(
-                pixel_values=sam_pixel_values(pixel_values, (side, side)).to(self.model.device, self.model.dtype),
-                input_boxes=(torch.from_numpy(boxes).float() * scale)[None].to(self.model.device),
-                multimask_output=False,
-            )
-            .pred_masks.float()
-            .cpu()
+        predicted = _predict(
+            self.model, pixel_values, (side, side), (torch.from_numpy(boxes).float() * scale)[None]
         )  # (1, N, 1, h, w)
         return _resized(predicted[0], height, width)
+
+
+def _predict(model: SamModel | Sam2Model, pictures: Tensor, inside: tuple[int, int], boxes: Tensor) -> Tensor:
+    """One mask's logits (B, N, 1, h, w) for each of the boxes (B, N, 4) in pictures (B, 3, S, S) in 0..1."""
+    masks = model(
+        pixel_values=sam_pixel_values(pictures, inside).to(model.device, model.dtype),
+        input_boxes=boxes.to(model.device),
+        multimask_output=False,
+    ).pred_masks
+    predicted: Tensor = masks.float().cpu()
+    return predicted
 
 
 def _as_batch(image: UInt8Array) -> Tensor:

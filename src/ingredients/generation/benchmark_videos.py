@@ -20,7 +20,7 @@ from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import Notice, PhotoWarning
 from ingredients.data.shard_writer import clip_key
 from ingredients.evaluation.casebook.benchmark import Benchmark, BenchmarkCase, photo_path
-from ingredients.evaluation.cases import FPS, Case
+from ingredients.evaluation.cases import Case
 from ingredients.evaluation.evaluation_folder import check_description, fingerprint
 from ingredients.evaluation.manifest import write_manifest
 from ingredients.evaluation.pipeline_source import GenerationSettings, model_fingerprint
@@ -29,6 +29,7 @@ from ingredients.generation.studio import Studio
 from ingredients.media.video import write_video
 from ingredients.model_folders.sampling_settings import SamplingOverrides
 from ingredients.pipelines.people import identity_photos
+from ingredients.pipelines.video_shape import FPS
 
 
 @fills_folder("videos of a benchmark", "output")

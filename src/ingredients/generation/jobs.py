@@ -14,7 +14,7 @@ from ingredients.core.errors import (
     SpeedOptionError,
     UserInputError,
 )
-from ingredients.generation.request import FPS
+from ingredients.pipelines.video_shape import FPS
 
 JobState: TypeAlias = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
 JOB_STATES: tuple[JobState, ...] = get_args(JobState)

@@ -23,7 +23,7 @@ from ingredients.faces.drawn_face_stack import load_judge_detector
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.generation.judging import AskedPerson, Judgement, judge_frames
-from ingredients.generation.request import FPS
+from ingredients.pipelines.video_shape import FPS
 
 JudgeName: TypeAlias = Literal["model", "dlib"]
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from ingredients.faces.facial_extractor import ExtractedIdentities
     from ingredients.pipelines.people import PeopleInput
 
-FPS = 8.0
-"""Frames a second of every model's videos (4.1)."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StudioRequest:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.generation.request import FPS
 from ingredients.media.pictures import write_picture
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
+from ingredients.pipelines.video_shape import FPS
 from ingredients.visualisation.layout import enlarge
 
 

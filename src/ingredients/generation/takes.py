@@ -22,7 +22,7 @@ from ingredients.faces.face_choice import without_flat
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.tracking import track_faces
-from ingredients.generation.request import FPS
+from ingredients.pipelines.video_shape import FPS
 
 ResultT = TypeVar("ResultT")
 

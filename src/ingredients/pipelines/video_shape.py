@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ingredients.models.backbone import Backbone, Config
 
 
+FPS = 8.0
+"""Frames a second of every model's videos (4.1), and of clips that are drawn to compare with them."""
+
+
 class ShapeWarning(UserWarning):
     """A size or a length that a model can compute and was not made for."""
 

@@ -8,8 +8,8 @@ from ingredients.core.config import field_docstrings
 from ingredients.core.ranges import declared_range
 from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, Job, JobState, TakesOutcome, best_face_file
 from ingredients.generation.model_facts import ModelFacts
-from ingredients.generation.request import FPS
 from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.video_shape import FPS
 
 MOST_PROMPT_LETTERS = 4000
 SAMPLING_FIELDS = tuple(SamplingSettings.__dataclass_fields__)

@@ -4,7 +4,6 @@ Nothing here needs PyTorch: a plan is printed before anything is loaded.
 """
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from ingredients.core.json_yaml import read_json, write_json
 from ingredients.core.markdown import markdown_table
 from ingredients.core.progress import duration_in_words
 from ingredients.core.training_log import LOG_NAME, METRICS_NAME, read_training_log
+from ingredients.core.usable_cores import usable_cores
 from ingredients.training.small_world.settings import PART_SETTINGS, SmallWorldName
 
 PROGRESS_NAME = "all.json"
@@ -269,5 +269,5 @@ def _speed(folder: Path) -> str:
 
 def drawing_processes() -> int:
     """How many processes draw clips while this one encodes them: 0 where there are no cores to spare."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return cores - 1 if cores > 2 else 0

@@ -47,7 +47,10 @@ ATTRIBUTE_VALUES: dict[str, tuple[str | int, ...]] = {
     "place": tuple(PLACE_PHRASES),
     "light": tuple(LIGHT_PHRASES),
 }
-ROLE_VALUES: dict[str, tuple[str, ...]] = {"role_action": tuple(ROLE_ACTIONS), "role_expression": tuple(EXPRESSIONS)}
+ROLE_VALUES: dict[str, tuple[str | int, ...]] = {
+    "role_action": tuple(ROLE_ACTIONS),
+    "role_expression": tuple(EXPRESSIONS),
+}
 """What is read of each person whom a caption of roles mentions."""
 
 _NOT_SAID = -100
@@ -92,14 +95,12 @@ def look_at_neighbours(encoder: T5EncoderModel) -> None:
 class CaptionReader(nn.Module):
     """The text encoder with the heads that it is trained through."""
 
-    def __init__(self, encoder: T5EncoderModel) -> None:
+    def __init__(self, encoder: T5EncoderModel, values: Mapping[str, Sequence[str | int]]) -> None:
         super().__init__()
         self.encoder = encoder
         width, num_tokens = encoder.config.d_model, encoder.config.vocab_size
         self.to_words = nn.Linear(width, num_tokens)
-        self.to_attributes = nn.ModuleDict(
-            {name: nn.Linear(width, len(values)) for name, values in (ATTRIBUTE_VALUES | ROLE_VALUES).items()}
-        )
+        self.to_attributes = nn.ModuleDict({name: nn.Linear(width, len(known)) for name, known in values.items()})
 
     def forward(
         self, input_ids: torch.Tensor, phrase_tokens: torch.Tensor
@@ -145,9 +146,11 @@ class TextEncoderStage(WholeStepStage):
             eos_token_id=self.tokenizer.eos_token_id,
         )
         encoder = T5EncoderModel(encoder_config)
+        values: Mapping[str, Sequence[str | int]] = ATTRIBUTE_VALUES
         if config.style != TOGETHER.name:
             look_at_neighbours(encoder)
-        self.reader = CaptionReader(encoder)
+            values = {name: ATTRIBUTE_VALUES[name] for name in ("place", "light")} | ROLE_VALUES
+        self.reader = CaptionReader(encoder, values)
 
     def to(self, device: torch.device) -> None:
         """Moves encoder and heads; captions follow batch by batch."""
