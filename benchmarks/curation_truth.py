@@ -1,7 +1,8 @@
-"""Curation's people and masks, held against what drawn films say (`ingredients world film`).
+"""Curation's people, masks and template captions, held against what drawn films say (`ingredients world film`).
 
     ingredients world film --minutes 5 --seed 1 --output films
     python benchmarks/curation_truth.py films --figure docs/results/figure-7-threshold.png
+    python benchmarks/curation_truth.py films --by box --captions
 
 Shots are taken from the truth, so that nothing but people and masks is measured; clips have 49 frames at a stride of
 2. Dark, blurred, short and still shots are left out, as the quality steps leave them out. A face counts if it is in
@@ -19,10 +20,12 @@ import numpy as np
 
 from ingredients.core.arrays import BoolArray, Float32Array
 from ingredients.core.config import load_config
+from ingredients.curation.acting import look_around, open_watching, watch_person
 from ingredients.curation.config import CurationConfig, MasksConfig, PeopleConfig
 from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
 from ingredients.curation.masks import apart, boxes_of, open_segmenter
 from ingredients.curation.people import People, describe_people, open_faces
+from ingredients.curation.plain_captions import SAID_LIGHTS, likeliest, spots_of
 from ingredients.data.film_folder import film_file, read_films
 from ingredients.faces.detector import intersection_over_union
 from ingredients.media.video import read_video
@@ -43,10 +46,12 @@ def main() -> None:
     parser.add_argument("--by", default="sam", choices=("box", "sam"))
     parser.add_argument("--model", default=None, help="folder of another SAM")
     parser.add_argument("--selfie", default=None, metavar="FILE", help="MediaPipe's person segmentation, measured too")
+    parser.add_argument("--captions", action="store_true", help="what the template says is measured, too")
     parser.add_argument("--figure", type=Path, default=None, help="PNG of mask quality by threshold")
     arguments = parser.parse_args()
     config = load_config(CurationConfig, overrides=["people.faces=drawn"])
     counts, overlaps = Counts(), {threshold: [] for threshold in THRESHOLDS}
+    said = Said()
     others: dict[str, list[float]] = {"box": [], **({"selfie": []} if arguments.selfie else {})}
     for film in read_films(arguments.films):
         frames = read_video(film_file(arguments.films, film)).frames[:, film.bar : film.height - film.bar]
@@ -57,10 +62,13 @@ def main() -> None:
             found = describe_people(frames[chosen], open_faces("drawn", None), config.people)
             boxes, visible = truth_of(film, shot, chosen, config.people)
             owners = counts.add(f"{film.name}-{number}", found, shot, boxes, visible, short_side(film), config)
+            if arguments.captions and People(config).decide(found) is None:
+                rate, side = film.settings.fps / _STRIDE, short_side(film)
+                said.add(frames[chosen], found, owners, shot, boxes, visible, rate, side, config)
             if arguments.by == "sam" and found["tracks"]:
                 measure_masks(film, number, frames, chosen, found, owners, arguments, overlaps, others)
         print(film.name, "done", flush=True)
-    measured = counts.measured(config) | mask_numbers(overlaps, others)
+    measured = counts.measured(config) | mask_numbers(overlaps, others) | said.measured()
     print(json.dumps(measured, indent=1))
     if arguments.figure is not None:
         draw_figure(arguments.figure, overlaps, others)
@@ -183,6 +191,76 @@ class Counts:
             "same_person_precision": pairs[True, True] / max(pairs[True, True] + pairs[False, True], 1),
             "same_person_recall": pairs[True, True] / max(pairs[True, True] + pairs[True, False], 1),
         }
+
+
+class Said:
+    """What template captions say, held against the truth: how often something is said, and how often it is right."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[bool | None]] = {}
+        self.wrong: Counter[tuple[str, str, str]] = Counter()
+
+    def add(
+        self,
+        frames: np.ndarray,
+        found: dict[str, Any],
+        owners: list[int],
+        shot: ShotTruth,
+        boxes: Float32Array,
+        visible: BoolArray,
+        fps: float,
+        side: int,
+        config: CurationConfig,
+    ) -> None:
+        """Counts a clip that is kept."""
+        watching, captions = open_watching(), config.captions
+        tracks = boxes_of(found["tracks"], len(frames))
+        setting = look_around(frames, watching.encoder)
+        self._count("place", likeliest(setting["place"], captions.min_place), shot.place)
+        light = likeliest(setting["light"], captions.min_light)
+        self._count("light", light if light in SAID_LIGHTS else None, shot.light)
+        if not _is_undecided(boxes, side, config.people):
+            present = int((visible.mean(0) >= config.people.min_presence).sum())
+            self._count("count", str(found["num_people"]), str(present))
+        middles = np.nanmedian((boxes[..., 0] + boxes[..., 2]) / 2, axis=0)
+        for number, (owner, spot) in enumerate(zip(owners, spots_of(found["tracks"]), strict=True)):
+            if owner < 0:
+                continue
+            acts = watch_person(frames, tracks[:, number], watching.acting, fps=fps)
+            self._count("action", likeliest(acts["actions"], captions.min_action), shot.people[owner].action)
+            told = likeliest(acts["expressions"], captions.min_expression)
+            self._count("expression", told, shot.people[owner].expression)
+            if spot is not None:
+                others = [middles[each] for each in owners if each >= 0 and each != owner]
+                words = [word for word in ("left", "middle", "right") if word in spot]
+                is_right = {
+                    "left": any(middles[owner] < each for each in others),
+                    "right": any(middles[owner] > each for each in others),
+                    "middle": any(middles[owner] < each for each in others)
+                    and any(middles[owner] > each for each in others),
+                }
+                rows = [word for word in ("behind", "front") if word in spot and word not in shot.people[owner].spot]
+                rows = [word for word in rows if not (word == "behind" and "back" in shot.people[owner].spot)]
+                correct = all(is_right[word] for word in words) and not rows
+                self.values.setdefault("where_a_person_is", []).append(correct)
+
+    def _count(self, what: str, told: str | None, true: str) -> None:
+        self.values.setdefault(what, []).append(None if told is None else told == true)
+        if told is not None and told != true:
+            self.wrong[what, true, told] += 1
+
+    def measured(self) -> dict[str, Any]:
+        """The numbers: of how many, said, right where it was said; and what was wrong."""
+        numbers = {
+            f"caption_{name}": {
+                "of": len(values),
+                "said": round(float(np.mean([value is not None for value in values])), 4),
+                "right": round(float(np.mean([value for value in values if value is not None] or [np.nan])), 4),
+            }
+            for name, values in self.values.items()
+        }
+        wrong = [f"{what}: {told} for {true}, {times}" for (what, true, told), times in self.wrong.most_common()]
+        return {**numbers, "caption_wrong": wrong} if numbers else {}
 
 
 def _whose(box: Float32Array, boxes: Float32Array) -> int:

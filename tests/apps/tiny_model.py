@@ -11,7 +11,7 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
 from transformers import T5Config, T5EncoderModel
 
 from ingredients.evaluation.calibration import ClipSummary, JudgeCalibration, save_calibration
-from ingredients.evaluation.judges import JUDGE_FOLDER, calibration_path
+from ingredients.evaluation.judges import calibration_path
 from ingredients.faces.detector import FaceHeatmapNetwork, HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, DrawnFaceStackConfig, load_drawn_face_stack, save_judge
 from ingredients.faces.image_encoder import DualEncoder, WordTokenizer, build_clip
@@ -25,6 +25,7 @@ from ingredients.faces.network_settings import (
 )
 from ingredients.faces.picture_kind import PictureKindClassifier, PictureKindNetwork
 from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
+from ingredients.model_folders.folder_names import JUDGE_FOLDER
 from ingredients.models.presets import small_world
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline

@@ -17,12 +17,12 @@ from ingredients.curation.captions import (
     Captions,
     bind_phrases,
     clean,
-    describe_measured,
     estimate_cost,
     read_captions,
 )
 from ingredients.curation.config import CaptionsConfig, CurationConfig
 from ingredients.curation.looks import named_looks, without_looks
+from ingredients.curation.plain_captions import PlainCaption, describe_measured, spots_of
 
 LOOKS = {
     "A young woman with long blonde hair and a bearded man in a blue suit are talking in an office.": (
@@ -36,6 +36,9 @@ LOOKS = {
     "The person on the right has short curly hair and smiles.": "The person on the right smiles.",
     "He waves.": "The person waves.",
 }
+
+
+TWO = describe_measured(("on the left", "on the right"))
 
 
 @pytest.mark.parametrize("said", LOOKS)
@@ -54,7 +57,7 @@ def test_looks_are_taken_out(said: str) -> None:
 )
 def test_what_names_no_looks_stays_as_it_is(said: str) -> None:
     assert not named_looks(said)
-    assert clean(said, plain="plain", num_people=2)["caption"] == said
+    assert clean(said, plain=TWO)["caption"] == said
 
 
 def test_captions_of_the_drawn_world_name_no_looks() -> None:
@@ -66,7 +69,7 @@ def test_captions_of_the_drawn_world_name_no_looks() -> None:
 
 
 def test_what_cannot_be_rewritten_is_replaced_and_said() -> None:
-    found = clean("Their eyes shine, and a tattoo shows.", plain=describe_measured(2), num_people=2)
+    found = clean("Their eyes shine, and a tattoo shows.", plain=TWO)
     assert found["is_replaced"]
     assert not found["is_rewritten"]
     assert found["looks"] == ["tattoo"]
@@ -80,7 +83,8 @@ def test_what_cannot_be_rewritten_is_replaced_and_said() -> None:
         ("The person on the left waves.", 2, ["The person on the left", None]),
         ("A person standing at the right waves to the one on the left.", 2,
          ["the one on the left", "A person standing at the right"]),
-        (describe_measured(3), 3, ["the person on the left", "the person in the middle", "the person on the right"]),
+        ("The person on the left, the person in the middle and the person on the right talk.", 3,
+         ["The person on the left", "the person in the middle", "the person on the right"]),
         ("Two people wave.", 2, [None, None]),
         ("Four people wave, the person on the left most.", 4, [None] * 4),
         ("A person waves.", 1, ["A person"]),
@@ -91,11 +95,63 @@ def test_words_are_bound_to_who_stands_there(caption: str, num_people: int, phra
     assert all(phrase is None or phrase in caption for phrase in phrases)
 
 
+def tracks(*middles: tuple[float, float]) -> list[dict[str, object]]:
+    """Faces of 20 by 30 pixels around places, seen in one of two frames."""
+    return [{"boxes": [None, [across - 10, down - 15, across + 10, down + 15]]} for across, down in middles]
+
+
+def shares(**sure: float) -> dict[str, float]:
+    return {"never": 0.01, **sure}
+
+
 @pytest.mark.parametrize("number", range(8))
 def test_every_number_of_people_has_a_sentence(number: int) -> None:
-    sentence = describe_measured(number)
-    assert sentence.endswith(".")
-    assert not named_looks(sentence)
+    found = describe_measured(spots_of(tracks(*((40.0 * index, 50.0) for index in range(number)))))
+    assert found.text.endswith(".")
+    assert not named_looks(found.text)
+    assert len(found.phrases) == number
+    assert all(phrase is None or phrase in found.text for phrase in found.phrases)
+
+
+def test_four_people_are_told_apart_by_rows_where_they_stand_in_rows() -> None:
+    rows = tracks((20, 30), (50, 70), (90, 32), (130, 74))
+    assert spots_of(rows) == ["behind on the left", "in front on the left", "behind on the right",
+                              "in front on the right"]  # fmt: skip
+    assert spots_of(tracks((20, 30), (50, 40), (90, 32), (130, 38))) == [None] * 4
+
+
+def test_the_template_says_what_is_sure_enough_and_of_whom() -> None:
+    acts = [
+        {"actions": shares(wave=0.9), "expressions": shares(sad=0.95)},
+        {"actions": shares(nod=0.5), "expressions": shares(smile=0.5)},
+        {"actions": shares(talk=0.85), "expressions": shares(smile=0.3)},
+    ]
+    watched = {"people": acts, "setting": {"place": shares(desert=0.99), "light": shares(sunset=0.9)}}
+    found = describe_measured(("on the left", "in the middle", "on the right"), watched)
+    looks = ("looking sad", "with a sad face")
+    assert found.text in [
+        f"Three people are in a desert at sunset: the person on the left waves, {sad}, and the person on the right "
+        "talks, beside the person in the middle."
+        for sad in looks
+    ]
+    assert found.phrases == ("the person on the left", "the person in the middle", "the person on the right")
+    assert not named_looks(found.text)
+    dim = {"people": acts, "setting": {"place": shares(desert=0.5), "light": shares(sunset=0.5)}}
+    assert " are in the picture: " in describe_measured(("on the left", "in the middle", "on the right"), dim).text
+    alone = describe_measured((None,), {"people": acts[:1], "setting": watched["setting"]})
+    assert alone.text in [f"One person waves in a desert at sunset, {sad}." for sad in looks]
+
+
+def test_everything_that_the_template_can_say_names_no_looks() -> None:
+    from ingredients.world.captions import EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES, ROLE_ACTIONS
+
+    for number, (action, expression) in enumerate((a, e) for a in ROLE_ACTIONS for e in EXPRESSIONS):
+        place, light = (list(table)[number % len(table)] for table in (PLACE_PHRASES, LIGHT_PHRASES))
+        person = {"actions": {action: 0.9}, "expressions": {expression: 0.9}}
+        watched = {"people": [person, person], "setting": {"place": {place: 0.9}, "light": {light: 0.9}}}
+        found = describe_measured(("on the left", "on the right"), watched, clip_id=str(number))
+        assert clean(found.text, plain=found)["caption"] == found.text
+        assert isinstance(found, PlainCaption)
 
 
 def test_given_captions_are_read_and_other_ones_are_measured_anew(tmp_path: Path) -> None:

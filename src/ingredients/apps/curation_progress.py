@@ -17,6 +17,7 @@ _TITLES = {
     "cut": "Cutting clips",
     "people": "People",
     "masks": "Masks",
+    "acting": "Actions",
     "captions": "Captions",
 }
 

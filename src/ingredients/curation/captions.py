@@ -22,6 +22,7 @@ from ingredients.core.json_yaml import NotPlainError, read_json_lines
 from ingredients.curation.config import CaptionsConfig, CurationConfig
 from ingredients.curation.cut import spread
 from ingredients.curation.looks import named_looks, without_looks
+from ingredients.curation.plain_captions import PlainCaption, describe_measured, spots_of
 from ingredients.curation.step import Clip, ClipStep, Measured, Rejection
 
 PROMPT = (
@@ -31,12 +32,6 @@ PROMPT = (
     "skin, age, sex, build, clothes, hats or glasses. Do not begin with 'The video'."
 )
 
-_PLACES: Mapping[int, tuple[str, ...]] = {
-    1: ("",),
-    2: ("on the left", "on the right"),
-    3: ("on the left", "in the middle", "on the right"),
-}
-_COUNTS = ("Nobody", "One person", "Two people", "Three people", "Four people", "Five people", "Six people")
 _SOMEBODY = r"(?:the |a )?(?:other )?(?:person|one|individual|figure|character),? (?:who is )?(?:standing |sitting )?"
 _PHRASES: Mapping[str, str] = {
     "left": rf"{_SOMEBODY}(?:on|at|to) the (?:far )?left(?: side)?|the left(?:most)? (?:person|one)",
@@ -61,7 +56,8 @@ class Captions(ClipStep):
     """Says what happens in a clip."""
 
     name, cost, title = "captions", "network", "Writing captions"
-    needs = ("cut", "people")
+    needs = ("cut", "people", "acting")
+    version = 2
     measured_by = (
         "captions.by",
         "captions.file",
@@ -70,6 +66,10 @@ class Captions(ClipStep):
         "captions.num_pictures",
         "captions.longest_side",
         "captions.max_tokens",
+        "captions.min_action",
+        "captions.min_expression",
+        "captions.min_place",
+        "captions.min_light",
     )
 
     def __init__(self, config: CurationConfig) -> None:
@@ -90,11 +90,12 @@ class Captions(ClipStep):
 
     def measure(self, clip: Clip) -> Measured:
         """The caption, what it calls each person, and what a captioner had said of looks."""
-        num_people = int(clip.results["people"]["num_people"])
-        plain = describe_measured(num_people)
         config = self.config.captions
+        plain = describe_measured(
+            spots_of(clip.results["people"]["tracks"]), clip.results["acting"], config=config, clip_id=clip.clip_id
+        )
         if config.by == "template":
-            said = plain
+            said = plain.text
         elif config.by == "given":
             if clip.clip_id not in self.given:
                 raise UserInputError(f"The captions of {config.file} have none for the clip {clip.clip_id}.")
@@ -102,31 +103,19 @@ class Captions(ClipStep):
         else:
             chosen = spread(range(len(clip.frames)), config.num_pictures)
             said = self.captioner.caption([_scaled(clip.frames[each], config.longest_side) for each in chosen], PROMPT)
-        return clean(said, plain=plain, num_people=num_people)
+        return clean(said, plain=plain)
 
     def decide(self, measured: Measured) -> Rejection | None:
         """Leaves out clips of which nothing is said."""
         return None if measured["caption"] else self.rejection("no caption")
 
 
-def describe_measured(num_people: int) -> str:
-    """A sentence of what was measured: how many people there are, and where."""
-    who = _COUNTS[num_people] if num_people < len(_COUNTS) else f"{num_people} people"
-    places = _PLACES.get(num_people, ())
-    verb = "is" if num_people < 2 else "are"
-    if len(places) < 2:
-        return f"{who} {verb} in the picture."
-    phrases = [f"the person {place}" for place in places]
-    return f"{who} {verb} in the picture: {', '.join(phrases[:-1])} and {phrases[-1]}."
-
-
-def clean(said: str, *, plain: str, num_people: int) -> dict[str, Any]:
+def clean(said: str, *, plain: PlainCaption) -> dict[str, Any]:
     """A caption without looks.
 
     Args:
         said: by whomever.
-        plain: the sentence that stands in where looks cannot be taken out.
-        num_people: people with tracks, from left to right.
+        plain: of the people with tracks, from left to right; it stands in where looks cannot be taken out.
 
     Returns:
         `caption`; `phrases`, for each person the words that stand for it, or None; `looks`, the words of looks that
@@ -136,10 +125,10 @@ def clean(said: str, *, plain: str, num_people: int) -> dict[str, Any]:
     caption = without_looks(said) if named_looks(said) else said
     is_replaced = bool(named_looks(caption))
     if is_replaced:
-        caption = plain
+        caption = plain.text
     return {
         "caption": caption,
-        "phrases": bind_phrases(caption, num_people),
+        "phrases": list(plain.phrases) if caption == plain.text else bind_phrases(caption, len(plain.phrases)),
         "looks": sorted(set(named_looks(said))),
         "is_rewritten": caption != said and not is_replaced,
         "is_replaced": is_replaced,

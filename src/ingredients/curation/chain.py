@@ -21,6 +21,7 @@ _COSTLY: Mapping[str, tuple[str, ...]] = {
     "text": ("Text",),
     "people": ("People",),
     "masks": ("Masks",),
+    "acting": ("Acting",),
     "captions": ("Captions",),
 }
 """Files of this folder and the steps in them: they are imported when they are used, as some bring networks along."""
@@ -33,7 +34,7 @@ def cheap_steps(config: CurationConfig) -> list[ClipStep]:
 
 def costly_steps(config: CurationConfig) -> list[ClipStep]:
     """The steps that look at frames, in order; made once for each process, as they may hold networks."""
-    nobody = ("people", "masks", "captions") if config.people.min_people == 0 else ()
+    nobody = ("people", "masks", "acting", "captions") if config.people.min_people == 0 else ()
     return _made({file: names for file, names in _COSTLY.items() if file not in nobody}, config)
 
 

@@ -327,8 +327,9 @@ class CaptionsConfig:
     """What is said of a clip."""
 
     by: Literal["template", "given", "endpoint", "qwen"] = "template"
-    """A sentence of what was measured; a file of captions; any server that speaks the chat-completions shape with
-    pictures; or Qwen2-VL, as in the paper (4.1), or Qwen3-VL in process."""
+    """A sentence of what was measured, of drawn people also what they do and where; a file of captions; any server
+    that speaks the chat-completions shape with pictures; or Qwen2-VL, as in the paper (4.1), or Qwen3-VL in
+    process."""
 
     file: str | None = None
     """For `given`: JSON lines with `clip_id` and `caption`."""
@@ -353,6 +354,19 @@ class CaptionsConfig:
 
     requests_a_minute: Annotated[float, Range(above=0, at_most=1e6)] = 60.0
     """Most requests of one process."""
+
+    min_action: Share = 0.8
+    """How sure the judge of drawn people must be of what somebody does for the template to say it. This and the next
+    three were chosen on drawn films of seeds 101 to 103 (docs/curation_people.md)."""
+
+    min_expression: Share = 0.8
+    """The same of somebody's face."""
+
+    min_place: Share = 0.7
+    """The same of the place."""
+
+    min_light: Share = 0.8
+    """The same of the light."""
 
     timeout_seconds: Annotated[float, Range(above=0, at_most=3600)] = 60.0
     """Longest wait for an answer."""

@@ -40,10 +40,9 @@ from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.image_encoder import DualEncoder
 from ingredients.faces.onnx_faces import ScrfdFaceDetector
 from ingredients.faces.onnx_judges import OnnxArcFaceJudge, OnnxFaceNetJudge
+from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
 
-JUDGE_FOLDER = "judge"
 CALIBRATION_NAME = "calibration.json"
-_FACE_ENCODER_FOLDER = "face_encoder"
 
 _ONNX_JUDGES: dict[str, type[OnnxArcFaceJudge] | type[OnnxFaceNetJudge]] = {
     ARCFACE: OnnxArcFaceJudge,
@@ -167,7 +166,7 @@ def load_model_judge(model_folder: str | Path, *, detector: FaceDetector | None 
     return Judge(
         detector=detector or load_model_detector(model_folder),
         recogniser=load_judge(Path(model_folder) / JUDGE_FOLDER),
-        picture_kind=load_picture_kind(Path(model_folder) / _FACE_ENCODER_FOLDER),
+        picture_kind=load_picture_kind(Path(model_folder) / FACE_ENCODER),
         scale=calibration.scale,
         one_photo_scale=calibration.one_photo_scale,
     )
@@ -201,7 +200,7 @@ def load_model_detector(model_folder: str | Path) -> FaceDetector:
         ModelFolderError: if a part is missing or damaged.
     """
     own = load_judge_detector(Path(model_folder) / JUDGE_FOLDER)
-    return own or load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).detector
+    return own or load_face_stack(Path(model_folder) / FACE_ENCODER).detector
 
 
 def has_own_detector(model_folder: str | Path) -> bool:
@@ -236,7 +235,7 @@ def load_model_text_encoder(model_folder: str | Path) -> TextImageEncoder | None
     Raises:
         ModelFolderError: if a part is missing or damaged.
     """
-    encoder = load_face_stack(Path(model_folder) / _FACE_ENCODER_FOLDER).image_encoder
+    encoder = load_face_stack(Path(model_folder) / FACE_ENCODER).image_encoder
     return DualTextEncoder(encoder) if isinstance(encoder, DualEncoder) else None
 
 

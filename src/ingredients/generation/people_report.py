@@ -17,12 +17,13 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import MissingDependencyError
 from ingredients.core.protocols import Face
 from ingredients.evaluation.judge import Judge
-from ingredients.evaluation.judges import JUDGE_FOLDER, load_dlib_judge, load_model_judge
+from ingredients.evaluation.judges import load_dlib_judge, load_model_judge
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE
 from ingredients.faces.drawn_face_stack import load_judge_detector
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.generation.judging import AskedPerson, Judgement, judge_frames
+from ingredients.model_folders.folder_names import JUDGE_FOLDER
 from ingredients.pipelines.video_shape import FPS
 
 JudgeName: TypeAlias = Literal["model", "dlib"]

@@ -21,7 +21,7 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import Face
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
 from ingredients.data.latents import decode_pictures
-from ingredients.evaluation.judges import JUDGE_FOLDER, load_trait_judges
+from ingredients.evaluation.judges import load_trait_judges
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.face_choice import from_left, without_flat
@@ -48,6 +48,7 @@ from ingredients.generation.takes import (
     own_likeness,
 )
 from ingredients.media.provenance import Provenance
+from ingredients.model_folders.folder_names import JUDGE_FOLDER
 from ingredients.model_folders.places import find_model
 from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs
 from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights

@@ -5,6 +5,9 @@ PIPELINE_CLASS = "IngredientsPipeline"
 """The class that the index names, as diffusers writes it."""
 
 FACE_ENCODER = "face_encoder"
+JUDGE_FOLDER = "judge"
+"""Networks that only measure: they have no part in any conditioning."""
+
 TRANSFORMER = "transformer"
 TRANSFORMER_EMA = "transformer_ema"
 """Averaged weights, which come first where a folder has both, as in the published code."""

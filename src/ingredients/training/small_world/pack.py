@@ -29,7 +29,7 @@ from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
 from ingredients.faces.picture_kind import WEIGHTS_NAME
 from ingredients.faces.recogniser import ArcFaceRecogniser
 from ingredients.model_folders.components import load_text_encoder, load_vae
-from ingredients.model_folders.folder_names import FACE_ENCODER
+from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
 from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
@@ -53,7 +53,6 @@ from ingredients.training.small_world.faces.settings import (
 from ingredients.training.small_world.folders import part_folder
 from ingredients.training.small_world.settings import PackConfig, UnpackConfig
 
-JUDGE_FOLDER = "judge"
 SETTINGS_FOLDER = "training"
 
 _UNPACKED_PARTS = ("vae", "vae-decoder", "text-encoder", "align", "route", "base-t2v")
