@@ -17,6 +17,7 @@ _TITLES = {
     "cut": "Cutting clips",
     "people": "People",
     "masks": "Masks",
+    "portraits": "Portraits",
     "acting": "Actions",
     "captions": "Captions",
 }

@@ -65,6 +65,10 @@ def encode(
     photos: Annotated[
         bool, typer.Option("--photos/--no-photos", help="Whether photos that are no frames are encoded, too.")
     ] = True,
+    lent_references: Annotated[
+        int,
+        typer.Option(min=0, max=16, help="Pictures of each person to take from other clips of the same person_id."),
+    ] = 0,
     allow_photographs: AllowPhotographs = False,
     recognition_maps: Annotated[
         bool,
@@ -124,7 +128,9 @@ def encode(
             device=device,
             dtype=dtype,
         )
-        reading = ReadingConfig(buckets=buckets or (loaded.bucket,), stride=stride, seed=seed)
+        reading = ReadingConfig(
+            buckets=buckets or (loaded.bucket,), stride=stride, seed=seed, lent_references=lent_references
+        )
         for each in reading.buckets:
             shape = VideoShape(height=each.height, width=each.width, num_frames=each.num_frames)
             loaded.geometry.check(shape)

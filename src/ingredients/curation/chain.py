@@ -21,10 +21,14 @@ _COSTLY: Mapping[str, tuple[str, ...]] = {
     "text": ("Text",),
     "people": ("People",),
     "masks": ("Masks",),
+    "portraits": ("Portraits",),
     "acting": ("Acting",),
     "captions": ("Captions",),
 }
 """Files of this folder and the steps in them: they are imported when they are used, as some bring networks along."""
+
+_OF_PEOPLE = frozenset({"people", "masks", "portraits", "acting", "captions"})
+"""Those that are left out where nobody is looked for."""
 
 
 def cheap_steps(config: CurationConfig) -> list[ClipStep]:
@@ -34,7 +38,7 @@ def cheap_steps(config: CurationConfig) -> list[ClipStep]:
 
 def costly_steps(config: CurationConfig) -> list[ClipStep]:
     """The steps that look at frames, in order; made once for each process, as they may hold networks."""
-    nobody = ("people", "masks", "acting", "captions") if config.people.min_people == 0 else ()
+    nobody = _OF_PEOPLE if config.people.min_people == 0 else frozenset[str]()
     return _made({file: names for file, names in _COSTLY.items() if file not in nobody}, config)
 
 

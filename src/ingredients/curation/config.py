@@ -281,6 +281,10 @@ class PeopleConfig:
     same_person: Annotated[float, Range(at_least=-1, at_most=1)] | None = None
     """Cosine from which people of two clips are one; None takes that of the face stack."""
 
+    lent_references: Annotated[int, Range(at_least=0, at_most=16)] = 0
+    """Pictures of each person from other clips that are put into the data set as references. With 0 there are none,
+    and training draws the faces of other clips by itself (docs/data.md), as long as it reads them together."""
+
     def __post_init__(self) -> None:
         """Checks the ranges."""
         check_ranges(self)

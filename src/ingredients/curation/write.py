@@ -9,9 +9,9 @@ held-out/                     the same for clips of people who are in no other o
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ingredients.core.files import atomic_path, make_folder
 from ingredients.core.json_yaml import write_json_lines
@@ -21,10 +21,14 @@ from ingredients.curation.sources import name_of
 from ingredients.curation.step import Measured, Rejection
 from ingredients.curation.store import SourceStore
 from ingredients.data.clip_folder import write_metadata
+from ingredients.data.lent_references import lot
 from ingredients.data.schema import Box, ClipRecord, PersonTrack
 
 CLIPS_NAME, SOURCES_NAME, PROVENANCE_NAME = "clips.jsonl", "sources.jsonl", "provenance.jsonl"
 HELD_OUT_NAME = "held-out"
+_Lender: TypeAlias = tuple[CuratedSource, ClipState, int]
+"""A clip of a source, and which of its people it lends a picture of."""
+
 _FOLDERS = ("videos", "masks", "references")
 
 
@@ -51,7 +55,8 @@ def write_data_set(folder: Path, curated: Curated) -> list[ClipRecord]:
 def _write_part(folder: Path, curated: Curated, clips: Sequence[tuple[CuratedSource, ClipState]]) -> list[ClipRecord]:
     for name in _FOLDERS:
         make_folder(folder / name)
-    records = [_record(folder, curated, source, clip) for source, clip in clips]
+    lenders = _lenders(clips)
+    records = [_record(folder, curated, source, clip, lenders) for source, clip in clips]
     write_json_lines(folder / PROVENANCE_NAME, (_provenance_line(source, clip) for source, clip in clips))
     write_metadata(folder, records)
     named = {path for record in records for path in record.files}
@@ -62,7 +67,36 @@ def _write_part(folder: Path, curated: Curated, clips: Sequence[tuple[CuratedSou
     return records
 
 
-def _record(folder: Path, curated: Curated, source: CuratedSource, clip: ClipState) -> ClipRecord:
+def _lenders(clips: Sequence[tuple[CuratedSource, ClipState]]) -> Mapping[str, Sequence[_Lender]]:
+    """By person, all pictures that clips can lend."""
+    lenders: dict[str, list[_Lender]] = {}
+    for source, clip in clips:
+        tracks = clip.measured.get("people", {}).get("tracks", [])
+        files = clip.measured.get("portraits", {}).get("files", [])
+        for number, (track, file) in enumerate(zip(tracks, files, strict=True)):
+            if file is not None and track.get("person_id") is not None:
+                lenders.setdefault(track["person_id"], []).append((source, clip, number))
+    return lenders
+
+
+def _lent(source: CuratedSource, clip: ClipState, lenders: Sequence[_Lender], number: int) -> Sequence[_Lender]:
+    """Who lends a clip a picture of one person: other sources first, then other shots, and otherwise by lot."""
+    others = [lender for lender in lenders if lender[1].clip_id != clip.clip_id]
+
+    def nearness(lender: _Lender) -> tuple[bool, bool, str]:
+        is_same_source = lender[0].digest == source.digest
+        return is_same_source, is_same_source and lender[1].shot == clip.shot, lot(clip.clip_id, lender[1].clip_id)
+
+    return sorted(others, key=nearness)[:number]
+
+
+def _record(
+    folder: Path,
+    curated: Curated,
+    source: CuratedSource,
+    clip: ClipState,
+    lenders: Mapping[str, Sequence[_Lender]],
+) -> ClipRecord:
     store = SourceStore(curated.work, source.digest)
     cut = clip.measured["cut"]
     video = folder / "videos" / f"{clip.clip_id}.mp4"
@@ -75,11 +109,18 @@ def _record(folder: Path, curated: Curated, source: CuratedSource, clip: ClipSta
         height=cut["height"],
         width=cut["width"],
         caption=clip.measured.get("captions", {}).get("caption", ""),
-        people=tuple(_people(folder, store, clip)),
+        people=tuple(_people(folder, curated, source, clip, lenders)),
     )
 
 
-def _people(folder: Path, store: SourceStore, clip: ClipState) -> Iterator[PersonTrack]:
+def _people(
+    folder: Path,
+    curated: Curated,
+    source: CuratedSource,
+    clip: ClipState,
+    lenders: Mapping[str, Sequence[_Lender]],
+) -> Iterator[PersonTrack]:
+    store = SourceStore(curated.work, source.digest)
     tracks = clip.measured.get("people", {}).get("tracks", [])
     masks = clip.measured.get("masks", {})
     for number, track in enumerate(tracks):
@@ -89,6 +130,7 @@ def _people(folder: Path, store: SourceStore, clip: ClipState) -> Iterator[Perso
         if name := (masks.get("person_masks") or {number: None})[number]:
             person_masks = folder / "masks" / f"{clip.clip_id}-{number}-person.png"
             _place(store.clips / name, person_masks)
+        lent = _lent(source, clip, lenders.get(str(track.get("person_id")), ()), curated.config.people.lent_references)
         phrases = clip.measured.get("captions", {}).get("phrases", [])
         boxes = [_within(box, clip.measured["cut"]) for box in track["boxes"]]
         yield PersonTrack(
@@ -101,7 +143,15 @@ def _people(folder: Path, store: SourceStore, clip: ClipState) -> Iterator[Perso
             ),
             face_masks=face_masks,
             person_masks=person_masks,
+            references=tuple(_portrait(folder, curated.work, *lender) for lender in lent),
         )
+
+
+def _portrait(folder: Path, work: Path, source: CuratedSource, clip: ClipState, number: int) -> Path:
+    """The picture that a clip lends of one of its people; several clips may borrow the same one."""
+    path = folder / "references" / f"{clip.clip_id}-{number}.png"
+    _place(SourceStore(work, source.digest).clips / clip.measured["portraits"]["files"][number], path)
+    return path
 
 
 def _within(box: Sequence[float] | None, size: Measured) -> Box | None:

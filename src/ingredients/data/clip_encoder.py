@@ -293,18 +293,22 @@ def describe(
     return {
         "parts": dict(parts),
         "source": dict(source),
-        "reading": dict(reading),
-        "encoder": {
-            name: value
-            for name, value in dataclasses.asdict(encoder.config).items()
-            if name not in _LATER_SETTINGS or value != _LATER_SETTINGS[name]
-        },
+        "reading": _without_later(reading),
+        "encoder": _without_later(dataclasses.asdict(encoder.config)),
         "widths": encoder.widths(),
     }
 
 
-_LATER_SETTINGS = {"frame_choice": "each", "mask_resize": "coverage"}
+_LATER_SETTINGS: Mapping[str, Any] = {"frame_choice": "each", "mask_resize": "coverage", "lent_references": 0}
 """What earlier versions did, and did not say: folders that were begun by them can go on."""
+
+
+def _without_later(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in _LATER_SETTINGS or value != _LATER_SETTINGS[name]
+    }
 
 
 def has_shared_frames(description: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from ingredients.data.buckets import Bucket, Framing, choose_bucket, frame_bucke
 from ingredients.data.clip_check import check_item
 from ingredients.data.clip_example import ClipExample, ReadExample, ReferencePhoto
 from ingredients.data.clip_source import ClipItem, ClipSource
+from ingredients.data.lent_references import Lenders, open_lenders
 from ingredients.data.mask_files import read_masks
 from ingredients.data.record_json import BadRecordError
 from ingredients.data.schema import NUM_LANDMARKS, ClipRecord, PersonTrack
@@ -37,18 +38,27 @@ class ReadingConfig:
     seed: int = 0
     """Draws where in a longer clip the frames begin."""
 
+    lent_references: int = 0
+    """Pictures of each person that are taken from other clips of the same `person_id`."""
+
     def __post_init__(self) -> None:
-        if not self.buckets or self.stride < 1:
-            raise ValueError(f"there must be a bucket and a stride of at least 1, not {self.stride}")
+        if not self.buckets or self.stride < 1 or self.lent_references < 0:
+            raise ValueError(
+                f"there must be a bucket, a stride of at least 1, not {self.stride}, and no fewer than no lent "
+                f"references, not {self.lent_references}"
+            )
 
 
-def read_example(record: ClipRecord, config: ReadingConfig, *, detector: FaceDetector | None) -> ClipExample:
+def read_example(
+    record: ClipRecord, config: ReadingConfig, *, detector: FaceDetector | None, lenders: Lenders | None = None
+) -> ClipExample:
     """Reads a clip that `check_clip` found no fault with.
 
     Args:
         record: the clip.
         config: lengths and sizes.
         detector: finds the faces of photos; None leaves photos out.
+        lenders: the other clips of the data set; None lends nothing.
 
     Raises:
         UserInputError: if it is too short for every bucket.
@@ -79,7 +89,11 @@ def read_example(record: ClipRecord, config: ReadingConfig, *, detector: FaceDet
         boxes=np.stack(boxes, axis=1),
         landmarks=np.stack(landmarks, axis=1),
         person_ids=tuple(person.person_id for person in record.people),
-        references=tuple(_read_photos(person, detector) for person in record.people),
+        references=tuple(
+            _read_photos(person, detector)
+            + (() if lenders is None else lenders.lend(record, person, config.lent_references))
+            for person in record.people
+        ),
         phrases=_phrases(record),
     )
 
@@ -143,21 +157,35 @@ def source_examples(
         source: the data set.
         config: lengths and sizes.
         detector: finds the faces of photos; None leaves photos out.
+
+    Raises:
+        UserInputError: if clips should lend references, and cannot.
     """
+    lenders = open_lenders(source) if config.lent_references else None
+    return _examples(source, config, detector, lenders)
+
+
+def _examples(
+    source: ClipSource, config: ReadingConfig, detector: FaceDetector | None, lenders: Lenders | None
+) -> Iterator[tuple[str, ReadExample]]:
     for where, record in source:
         name = where if isinstance(record, BadRecordError) else record.clip_id
 
         def read(item: ClipItem = (where, record)) -> ClipExample:
-            return _read_checked(source, item, config, detector)
+            return _read_checked(source, item, config, detector, lenders)
 
         yield name, read
 
 
 def _read_checked(
-    source: ClipSource, item: ClipItem, config: ReadingConfig, detector: FaceDetector | None
+    source: ClipSource,
+    item: ClipItem,
+    config: ReadingConfig,
+    detector: FaceDetector | None,
+    lenders: Lenders | None,
 ) -> ClipExample:
     where, record = item
     fatal = [found.problem for found in check_item(source, where, record) if found.is_fatal]
     if isinstance(record, BadRecordError) or fatal:
         raise UserInputError(" ".join(fatal))
-    return read_example(record, config, detector=detector)
+    return read_example(record, config, detector=detector, lenders=lenders)
