@@ -224,6 +224,7 @@ EXTRAS = {
     ),
     "train": _Probe(purpose="data sets packed into shards", imported=("webdataset",)),
     "curate": _Probe(purpose="clips cut out of raw videos", imported=("scenedetect", "imagehash")),
+    "ray": _Probe(purpose="the same work on several machines", imported=("ray",)),
     "segment": _Probe(purpose="masks of photographed people, by MediaPipe", imported=("ai_edge_litert",)),
     "studio": _Probe(
         purpose="a server that makes videos", imported=("fastapi", "uvicorn", "multipart", "prometheus_client")
