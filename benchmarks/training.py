@@ -82,7 +82,7 @@ def loop(**settings: Any) -> TrainerConfig:
 
 def draw(trainer: Trainer) -> Batches:
     """The next step's clips, as the loop reads them."""
-    return trainer.stage.draw(StepPosition(step=0, progress=0.5, seed=0))
+    return trainer.stage.data.draw(StepPosition(step=0, progress=0.5, seed=0))
 
 
 def time_variants(subject: Subject, batch_size: int, names: Sequence[str], rounds: int) -> dict[str, float]:

@@ -70,7 +70,7 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
 
 def compute_step(stage: DiffusionStage, *, step: int = 0, progress: float = 0.0) -> StepOutput:
     """The loss of a step in one backward pass."""
-    (batch,) = batches = stage.draw(StepPosition(step=step, progress=progress, seed=0))
+    (batch,) = batches = stage.data.draw(StepPosition(step=step, progress=progress, seed=0))
     return stage.loss(batch, stage.counts(batches))
 
 

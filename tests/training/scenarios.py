@@ -141,9 +141,9 @@ def draw_steps(stage: DiffusionStage, num_processes: int) -> list[list[list[Clip
     for step in range(NUM_STEPS):
         processes = []
         for index in range(num_processes):
-            stage._order = None
-            stage._cursors = [step * stage.config.batch_size]
+            stage.data._order = None
+            stage.data._cursors = [step * stage.config.batch_size]
             position = StepPosition(step=step, progress=0.5, seed=0, process_index=index, num_processes=num_processes)
-            processes.append(stage.draw(position))
+            processes.append(stage.data.draw(position))
         steps.append(processes)
     return steps

@@ -74,7 +74,7 @@ def test_the_published_size_is_the_papers(sizes: ModuleType, tiny_world: TinyWor
 def test_random_clips_are_read_as_any(sizes: ModuleType, tmp_path: Path) -> None:
     subject = sizes.random_subject(sizes.RANDOM_SIZES["tiny"], tmp_path, num_clips=3, device=torch.device("cpu"))
     stage = AlignmentStage(subject.make_transformer(torch.float32), subject.parts, AlignmentConfig(batch_size=3))
-    (batch,) = stage.draw(StepPosition(step=0, progress=0.5, seed=0))
+    (batch,) = stage.data.draw(StepPosition(step=0, progress=0.5, seed=0))
     assert batch.latents.shape == (3, 3, 3, 8, 12)
     assert batch.num_people == 3 * sizes.NUM_PEOPLE
     assert set(batch.routing_targets.unique().tolist()) == {-1, 0, 1}

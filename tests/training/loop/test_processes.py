@@ -194,7 +194,7 @@ def test_a_step_that_cannot_be_parted_equally_is_refused(tiny_world: TinyWorld) 
     with pytest.raises(
         UserInputError, match=r"3 clips of a step.*2 processes.*stage\.batch_size .*to a multiple of 2"
     ):
-        align(tiny_world, batch_size=3).draw(StepPosition(step=0, progress=0.5, seed=0, num_processes=2))
+        align(tiny_world, batch_size=3).data.draw(StepPosition(step=0, progress=0.5, seed=0, num_processes=2))
 
 
 def test_muon_cannot_work_on_shards() -> None:

@@ -49,7 +49,7 @@ def test_a_step_waits_once_however_many_passes_it_has(tiny_world: TinyWorld, tmp
     assert isinstance(stage, DiffusionStage)
     processes = CountedProcesses()
     trainer = Trainer(stage, tmp_path, SCENARIOS[scenario].config(), processes=processes)
-    drawn = [stage.draw(StepPosition(step=step, progress=0.0, seed=0)) for step in range(2)]
+    drawn = [stage.data.draw(StepPosition(step=step, progress=0.0, seed=0)) for step in range(2)]
     trainer.step(drawn[0], progress=0.0)
     assert len(drawn[1]) == (3 if scenario == "align" else 1)
     counts = stage.counts(drawn[1])

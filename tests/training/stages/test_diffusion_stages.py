@@ -66,16 +66,16 @@ def test_a_run_goes_on_with_the_clips_that_it_had(tiny_world: TinyWorld, tmp_pat
         )
 
     both = stage(tiny_world.folder, tmp_path)
-    both.draw(FIRST)
-    stage(tiny_world.folder, tmp_path).load_state(both.state())
+    both.data.draw(FIRST)
+    stage(tiny_world.folder, tmp_path).data.load_state(both.data.state())
     with pytest.raises(UserInputError, match="other clips, or on the same in another order"):
-        stage(tmp_path, tiny_world.folder).load_state(both.state())
+        stage(tmp_path, tiny_world.folder).data.load_state(both.data.state())
     one = stage(tiny_world.folder)
-    one.draw(FIRST)
+    one.data.draw(FIRST)
     with pytest.raises(UserInputError, match="trained on 5 other clips"):
-        stage(tmp_path).load_state(one.state())
+        stage(tmp_path).data.load_state(one.data.state())
     with pytest.raises(UserInputError, match="trained on 5 clips, and now there are 10"):
-        both.load_state(one.state())
+        both.data.load_state(one.data.state())
 
 
 def test_image_to_video_starts_as_its_text_to_video_base(tiny_world: TinyWorld) -> None:
@@ -84,7 +84,7 @@ def test_image_to_video_starts_as_its_text_to_video_base(tiny_world: TinyWorld) 
     load_base_weights(extended, base.state_dict())
     config = BaseConfig(batch_size=2, caption_drop=0.0)
     stages = [BaseStage(model, tiny_world.parts, config, task) for model, task in ((base, "t2v"), (extended, "i2v"))]
-    (batch,) = stages[0].draw(FIRST)
+    (batch,) = stages[0].data.draw(FIRST)
     losses = [stage.validation_losses(batch, torch.tensor([300, 700])) for stage in stages]
     assert losses[0]["validation_loss"] == pytest.approx(losses[1]["validation_loss"], rel=1e-5)
     assert losses[0]["validation_loss"][1] == 2
@@ -182,7 +182,7 @@ def test_supervision_by_boxes_reads_boxes(tiny_world: TinyWorld, build: Build) -
     for held_out in (False, True):
         clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
         draws = fixed_draws(range(3), clip_ids, seed=0)
-        masks, boxes = (each.read(draws, held_out=held_out).routing_targets for each in (by_mask, by_box))
+        masks, boxes = (each.data.read(draws, held_out=held_out).routing_targets for each in (by_mask, by_box))
         assert not torch.equal(masks, boxes)
         for row, draw in enumerate(draws):
             order = torch.randperm(len(tiny_world.parts.clips.entries[row].kinds), generator=draw.generator("order"))
@@ -199,7 +199,7 @@ def test_dropping_regularisation_is_uniform_unless_it_is_set(
     stage = align(
         tiny_world, batch_size=300, micro_batch_size=None, **({} if shares is None else {"kept_shares": shares})
     )
-    (batch,) = stage.draw(FIRST)
+    (batch,) = stage.data.draw(FIRST)
     kept = draw_kept_features(batch.chances("kept features"), stage.config.kept_shares)
     numbers = torch.bincount(kept, minlength=3)
     assert int((numbers > 0).sum()) == num_metrics
@@ -222,7 +222,7 @@ def test_held_out_clips_in_which_nobody_can_be_mistaken_have_no_part_in_the_reca
     assert next(iter(losses.items())) == ("recall", pytest.approx(sum(last) / len(last)))
     assert all(0 <= value <= 1 for name, value in losses.items() if name.startswith("recall"))
     clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
-    alone = stage.read(fixed_draws([num_people.index(1)], clip_ids, seed=0), held_out=True)
+    alone = stage.data.read(fixed_draws([num_people.index(1)], clip_ids, seed=0), held_out=True)
     with torch.no_grad():
         of_one_person = stage.validation_losses(alone, torch.tensor([300]))
     counts = {name: count for name, (_, count) in of_one_person.items()}
@@ -238,7 +238,7 @@ def test_clips_of_one_person_do_not_dilute_the_routing_loss(tiny_world: TinyWorl
     stage = RouterStage(tiny_world.transformer(), tiny_world.parts, RouterConfig(batch_size=2, lora_rank=2))
     routing, tokens = [], []
     for chosen in ((several,), (several, alone)):
-        batch = stage.read(fixed_draws(chosen, clip_ids, seed=0), held_out=True)
+        batch = stage.data.read(fixed_draws(chosen, clip_ids, seed=0), held_out=True)
         counts = stage.counts([batch])
         routing.append(measured(stage.loss(batch, counts), "routing_loss"))
         tokens.append(counts["face_tokens"])
@@ -249,7 +249,7 @@ def test_clips_of_one_person_do_not_dilute_the_routing_loss(tiny_world: TinyWorl
         tiny_world.parts,
         RouterConfig(batch_size=2, lora_rank=2, background="class"),
     )
-    of_one = class_stage.read(fixed_draws((alone,), clip_ids, seed=0), held_out=True)
+    of_one = class_stage.data.read(fixed_draws((alone,), clip_ids, seed=0), held_out=True)
     assert class_stage.counts([of_one])["face_tokens"] > 0  # here there is somebody else to choose: nobody
 
 
@@ -291,7 +291,7 @@ def test_dropped_features_reach_nothing(tiny_world: TinyWorld, monkeypatch: pyte
 def test_alignment_routing(tiny_world: TinyWorld, alignment_routing: str, expected: tuple[str, bool]) -> None:
     config = AlignmentConfig(batch_size=2, lora_rank=2, alignment_routing=alignment_routing)
     stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, config)
-    (batch,) = stage.draw(FIRST)
+    (batch,) = stage.data.draw(FIRST)
     routing, indices = stage._routing(batch)
     assert (routing, indices is not None) == expected
     if indices is not None:
@@ -343,7 +343,7 @@ def test_held_out_losses_are_the_batches_means(tiny_world: TinyWorld) -> None:
     means = []
     with torch.no_grad():
         for index, chosen in enumerate(((0, 1), (2, 3))):
-            batch = stage.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True)
+            batch = stage.data.read(fixed_draws(chosen, clip_ids, seed=index), held_out=True)
             total, number = stage.validation_losses(batch, torch.tensor([300, 300]))["validation_loss_none"]
             means.append(total / number)
     assert measured["validation_loss_none_t300"] == pytest.approx(sum(means) / 2, rel=1e-12)
@@ -378,14 +378,14 @@ def test_images_come_first(tiny_world: TinyWorld) -> None:
     config = BaseConfig(batch_size=2, image_batch_size=5, image_share=0.5)
     stage = BaseStage(transformer, tiny_world.parts, config, "t2v")
     for progress, shape in ((0.49, (5, 1)), (0.51, (2, 3))):
-        (batch,) = stage.draw(StepPosition(step=0, progress=progress, seed=0))
+        (batch,) = stage.data.draw(StepPosition(step=0, progress=progress, seed=0))
         assert batch.latents.shape[:2] == batch.noise.shape[:2] == shape
 
 
 def test_face_weights_have_mean_one_and_favour_faces(tiny_world: TinyWorld) -> None:
     transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
     stage = BaseStage(transformer, tiny_world.parts, BaseConfig(batch_size=3, face_weight=4.0), "t2v")
-    (batch,) = stage.draw(FIRST)
+    (batch,) = stage.data.draw(FIRST)
     weight = stage.loss_weight(batch)
     assert weight is not None
     assert weight.shape == (3, 3, 1, 16, 24)
@@ -405,7 +405,7 @@ def test_the_canvas_stands_in_the_first_latent_frame() -> None:
 def test_the_canvas_gets_noise_in_the_first_frame_alone(tiny_world: TinyWorld) -> None:
     config = AlignmentConfig(batch_size=4, lora_rank=2, image_noise=0.5)
     stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, config)
-    (batch,) = stage.draw(FIRST)
+    (batch,) = stage.data.draw(FIRST)
     shows = torch.tensor([True, True, True, False])
     plain, noisy = stage.canvas_latents(batch), stage.shown_canvas(batch, shows)
     assert torch.equal(noisy, stage.shown_canvas(batch, shows))  # a function of the sample

@@ -90,7 +90,7 @@ def test_who_looks_at_the_model_meanwhile_need_not_know_of_its_arithmetic(
 ) -> None:
     stage = align(tiny_world, dtype=dtype)
     clip_ids = [entry.clip_id for entry in tiny_world.parts.clips.entries]
-    batch = stage.read(fixed_draws([0, 3], clip_ids, seed=0), held_out=True)
+    batch = stage.data.read(fixed_draws([0, 3], clip_ids, seed=0), held_out=True)
 
     @torch.no_grad()
     def look(*, step: int, model: torch.nn.Module) -> dict[str, float]:

@@ -82,7 +82,7 @@ def test_every_stage_takes_a_step_on_clips_and_images(
     num_latents = 1 + (num_frames - 1) // temporal_ratio
     padding = front_padding(num_latents, patch_size_t)
     for stage in stages:
-        (batch,) = stage.draw(position)
+        (batch,) = stage.data.draw(position)
         shown = patch_size_t if is_image else num_latents + padding
         assert batch.latents.shape == (3, shown, 3, 16, 24)
         assert batch.num_padding_frames == padding

@@ -78,6 +78,30 @@ class Work:
     """Floating-point operations of the forward and backward passes; recomputation does not count."""
 
 
+class TrainingData(Protocol):
+    """What a stage learns from, drawn while the step before it is computed."""
+
+    def draw(self, position: StepPosition) -> Sequence[Any]:
+        """This process's share of a step, as one batch for each backward pass."""
+        ...
+
+    def describe(self, batches: Sequence[Any]) -> str:
+        """Names a step's samples, for reports of what went wrong with them."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs beside weights, as JSON."""
+        ...
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state` gave.
+
+        Raises:
+            UserInputError: if it is of other data.
+        """
+        ...
+
+
 class Stage(Protocol):
     """A model, its data and its loss.
 
@@ -110,12 +134,13 @@ class Stage(Protocol):
         """Whether held-out data are measured before the first step, for the curves to begin with."""
         ...
 
-    def parameter_groups(self) -> list[ParameterGroup]:
-        """Everything that this stage trains, and nothing else."""
+    @property
+    def data(self) -> TrainingData:
+        """What it learns from."""
         ...
 
-    def draw(self, position: StepPosition) -> Sequence[Any]:
-        """This process's share of a step, as one batch for each backward pass."""
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Everything that this stage trains, and nothing else."""
         ...
 
     def counts(self, batches: Sequence[Any]) -> Mapping[str, float]:
@@ -126,24 +151,8 @@ class Stage(Protocol):
         """The loss of one batch."""
         ...
 
-    def describe(self, batches: Sequence[Any]) -> str:
-        """Names a step's samples, for reports of what went wrong with them."""
-        ...
-
     def work(self, batches: Sequence[Any]) -> Work | None:
         """What a step's batches cost; None if it is not counted."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """What a resumed run needs beside weights, as JSON."""
-        ...
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state` gave.
-
-        Raises:
-            UserInputError: if it is of other data.
-        """
         ...
 
     def validate(self) -> Mapping[str, float]:
@@ -153,6 +162,26 @@ class Stage(Protocol):
     def export(self, folder: Path) -> None:
         """Writes what later stages load into `folder`, from the weights that are loaded at the moment."""
         ...
+
+
+class StepPositions:
+    """The `TrainingData` of a stage that draws its batches itself."""
+
+    def draw(self, position: StepPosition) -> Sequence[StepPosition]:
+        """The position is all that a step needs."""
+        return [position]
+
+    def describe(self, batches: Sequence[StepPosition]) -> str:
+        """The step is its own name."""
+        return f"the batch of step {batches[0].step + 1}"
+
+    def state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Nothing."""
+        del state
 
 
 class WholeStepStage:
@@ -165,6 +194,9 @@ class WholeStepStage:
 
     device = torch.device("cpu")
     """Where its losses are computed: a processor, until a stage that can moves to a GPU."""
+
+    data = StepPositions()
+    """Positions of steps, of which it draws batches."""
 
     def to(self, device: torch.device) -> None:
         """Moves to where the run computes; a stage that knows no other device stays on the processor."""
@@ -183,10 +215,6 @@ class WholeStepStage:
         """Draws a batch and computes its loss."""
         raise NotImplementedError
 
-    def draw(self, position: StepPosition) -> Sequence[StepPosition]:
-        """The position is all that a step needs."""
-        return [position]
-
     def counts(self, batches: Sequence[StepPosition]) -> Mapping[str, float]:
         """Nothing: the loss is whole."""
         del batches
@@ -197,22 +225,10 @@ class WholeStepStage:
         del counts
         return self.training_step(batch.generator, progress=batch.progress)
 
-    def describe(self, batches: Sequence[StepPosition]) -> str:
-        """The step is its own name."""
-        return f"the batch of step {batches[0].step + 1}"
-
     def work(self, batches: Sequence[StepPosition]) -> Work | None:
         """Not counted."""
         del batches
         return None
-
-    def state(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
-        del state
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

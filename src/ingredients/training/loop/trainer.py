@@ -230,7 +230,7 @@ class Trainer:
                 )
         checkpoint.restore(self.state)
         self.position = position
-        self.stage.load_state(position.stage)
+        self.stage.data.load_state(position.stage)
         self.watch.recent, self.watch.num_skipped = position.recent_losses, position.num_skipped
         if self.processes.is_main:
             self._averages = _Averages(position.sums)
@@ -261,7 +261,7 @@ class Trainer:
             waiting: list[concurrent.futures.Future[tuple[Sequence[Any], dict[str, Any]]]] = []
 
             def draw(position: StepPosition) -> tuple[Sequence[Any], dict[str, Any]]:
-                return self.stage.draw(position), self.stage.state()
+                return self.stage.data.draw(position), self.stage.data.state()
 
             def submit(step: int, progress: float) -> None:
                 position = StepPosition(
@@ -360,7 +360,7 @@ class Trainer:
             (num_broken,) = self.processes.read(summed=[self._num_broken])
         if num_broken:
             step, batches = self._last_used
-            samples = self.processes.gather(self.stage.describe(batches))
+            samples = self.processes.gather(self.stage.data.describe(batches))
             raise TrainingDivergedError(
                 f"Training has diverged: step {step} made weights that are no numbers "
                 f"({', '.join(samples)}). {self._what_is_kept()}"
@@ -375,7 +375,7 @@ class Trainer:
 
     def _skip(self, problem: str, batches: Sequence[Any]) -> None:
         step = self.position.step + 1  # as the log counts them
-        samples = ", ".join(self.processes.gather(self.stage.describe(batches)))
+        samples = ", ".join(self.processes.gather(self.stage.data.describe(batches)))
         if self.processes.is_main:
             event = {"step": step, "left_out": problem, "samples": samples}
             append_line(self.folder / EVENTS_NAME, json.dumps(event, allow_nan=False))

@@ -4,27 +4,26 @@ Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_folder
 from ingredients.core.protocols import DifferentiableRecogniser
-from ingredients.data.batches import ClipBatch, draw_batch
+from ingredients.data.batches import ClipBatch
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.latents import encode_canvases
 from ingredients.data.routing_targets import BACKGROUND
-from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
 from ingredients.pipelines.execution.execution import check_compiler
 from ingredients.training.loop.mixed_precision import mixed_precision, precision_of_weights
-from ingredients.training.loop.stage import ParameterGroup, StepOutput, StepPosition, Work
+from ingredients.training.loop.stage import ParameterGroup, StepOutput, Work
+from ingredients.training.stages.clip_data import ClipData
 from ingredients.training.stages.lora import exported_transformer
 from ingredients.training.stages.settings import DiffusionConfig
 
@@ -78,8 +77,13 @@ class DiffusionStage:
         if config.compile:
             check_compiler(self.device)
             transformer.compile_repeated_blocks()
-        self._order: SampleOrder | None = None
-        self._cursors: list[int] | None = None
+        self.data = ClipData(
+            parts.clips,
+            parts.validation_clips,
+            config,
+            vit_dim=transformer.config.id_vit_dim if transformer.config.identity_modules else None,
+            patch_size_t=transformer.config.patch_size_t,
+        )
         self._rotary_emb: dict[tuple[int, ...], tuple[torch.Tensor, torch.Tensor] | None] = {}
 
     @property
@@ -98,51 +102,9 @@ class DiffusionStage:
         """The loss hardly moves later on: where it began says what was learnt."""
         return True
 
-    @property
-    def clips(self) -> EncodedClips:
-        """To learn from."""
-        assert self.parts.clips is not None
-        return self.parts.clips
-
     def parameter_groups(self) -> list[ParameterGroup]:
         """What the stage trains."""
         raise NotImplementedError
-
-    def draw(self, position: StepPosition) -> Sequence[ClipBatch]:
-        """This process's clips, or images while the run trains on those.
-
-        Raises:
-            UserInputError: if the processes cannot have equal shares of a step.
-        """
-        if self._order is None:
-            buckets = list(self.clips.buckets().values())
-            clip_ids = [entry.clip_id for entry in self.clips.entries]
-            self._order = SampleOrder(buckets, clip_ids, seed=position.seed, cursors=self._cursors)
-        is_image = position.progress < self.config.image_share
-        batch_size = self.config.image_batch_size if is_image else self.config.batch_size
-        draws = share(self._order.draw(batch_size), index=position.process_index, count=position.num_processes)
-        return [self.read(piece, is_image=is_image) for piece in self._pieces(draws)]
-
-    def _pieces(self, draws: Sequence[SampleDraw]) -> list[Sequence[SampleDraw]]:
-        """Clips in the numbers that are computed at once."""
-        size = self.config.micro_batch_size or len(draws)
-        return [draws[first : first + size] for first in range(0, len(draws), size)]
-
-    def read(self, draws: Sequence[SampleDraw], *, held_out: bool = False, is_image: bool = False) -> ClipBatch:
-        """Reads clips, with the conditions that were drawn for them; held-out ones keep their captions."""
-        config = self.transformer.config
-        clips = self.parts.validation_clips if held_out else self.clips
-        assert clips is not None
-        return draw_batch(
-            clips,
-            draws,
-            caption_drop=0.0 if held_out else self.config.caption_drop,
-            supervision=self.config.supervision,
-            reference_source=self.config.reference_source,
-            vit_dim=config.id_vit_dim if config.identity_modules else None,
-            is_image=is_image,
-            patch_size_t=config.patch_size_t,
-        )
 
     def counts(self, batches: Sequence[ClipBatch]) -> Mapping[str, float]:
         """Samples, people and face tokens."""
@@ -155,10 +117,6 @@ class DiffusionStage:
     def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
         """The loss of one batch."""
         raise NotImplementedError
-
-    def describe(self, batches: Sequence[ClipBatch]) -> str:
-        """The clips' names."""
-        return ", ".join(draw.clip_id for batch in batches for draw in batch.draws)
 
     @property
     def is_base_frozen(self) -> bool:
@@ -186,31 +144,6 @@ class DiffusionStage:
                 is_base_frozen=is_base_frozen,
             )
         return Work(num_samples=num_samples, num_tokens=num_tokens, flops=flops)
-
-    def state(self) -> dict[str, Any]:
-        """Where in the order of the clips the run is."""
-        assert self._order is not None
-        return {"cursors": list(self._order.cursors), "num_clips": len(self.clips), "clips": self.clips.digest}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on where a run was.
-
-        Raises:
-            UserInputError: if there are other clips now.
-        """
-        if not state:
-            return
-        if state["num_clips"] != len(self.clips):
-            raise UserInputError(
-                f"The run was trained on {state['num_clips']} clips, and now there are {len(self.clips)}: it "
-                "cannot go on bit for bit; start without --resume, or give it the clips that it had."
-            )
-        if state.get("clips", self.clips.digest) != self.clips.digest:  # older checkpoints do not say
-            raise UserInputError(
-                f"The run was trained on {state['num_clips']} other clips, or on the same in another order: it cannot "
-                "go on bit for bit; start without --resume, or give it the folders that it had, in their order."
-            )
-        self._cursors = list(state["cursors"])
 
     def noisy(self, batch: ClipBatch, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Noisy latents, and the velocity that is to be predicted: each (B, F, C, H, W)."""
@@ -266,14 +199,14 @@ class DiffusionStage:
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
         """Held-out loss by timestep: the mean over the batches, each weighed by its clips."""
-        if self.parts.validation_clips is None:
+        if self.data.held_out is None:
             return {}
         self.transformer.eval()
         batches: dict[str, list[SumOf]] = {}
-        for draws in self._held_out_draws(self.parts.validation_clips):
+        for pieces in self.data.held_out_batches():
             sums: dict[str, list[SumOf]] = {}
-            for piece in self._pieces(draws):
-                batch = self.read(piece, held_out=True).to(self.device)
+            num_clips = sum(len(piece) for piece in pieces)
+            for batch in (piece.to(self.device) for piece in pieces):
                 for timestep in VALIDATION_TIMESTEPS:
                     timesteps = torch.full((len(batch),), timestep, device=self.device)
                     with mixed_precision(precision_of_weights(self.dtype), self.device):
@@ -281,23 +214,13 @@ class DiffusionStage:
                     for name, losses in measured.items():
                         sums.setdefault(f"{name}_t{timestep}", []).append(losses)
             for name, mean in _means(sums).items():
-                batches.setdefault(name, []).append((mean * len(draws), len(draws)))
+                batches.setdefault(name, []).append((mean * num_clips, num_clips))
         self.transformer.train()
         means = _means(batches)
         by_kind: dict[str, list[float]] = {}
         for name, value in means.items():
             by_kind.setdefault(name.rsplit("_t", 1)[0], []).append(value)
         return {kind: sum(values) / len(values) for kind, values in by_kind.items()} | means
-
-    def _held_out_draws(self, clips: EncodedClips) -> Iterator[list[SampleDraw]]:
-        """The batches that are looked at, of the buckets in turns; none where a bucket has no more clips."""
-        clip_ids = [entry.clip_id for entry in clips.entries]
-        buckets = list(clips.buckets().values())
-        for index in range(self.config.num_validation_batches):
-            turn, bucket = divmod(index, len(buckets))
-            first = turn * self.config.batch_size
-            if chosen := buckets[bucket][first : first + self.config.batch_size]:
-                yield fixed_draws(chosen, clip_ids, seed=index)
 
     def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
         """What `validate` measures on held-out clips at one timestep: sums, for they may be a part of a batch."""
