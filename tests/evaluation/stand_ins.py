@@ -5,9 +5,8 @@ import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face
-from ingredients.faces.acting_judge import ActingJudge, ActingNetwork
-from ingredients.faces.attributes_judge import AttributesJudge, AttributesNetwork
 from ingredients.faces.network_settings import ActingJudgeConfig, AttributesJudgeConfig
+from ingredients.faces.trait_judges import ActingJudge, ActingNetwork, AttributesJudge, AttributesNetwork
 from ingredients.world.captions import EXPRESSIONS, ROLE_ACTIONS
 from ingredients.world.identity import ATTRIBUTES
 

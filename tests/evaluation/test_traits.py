@@ -17,7 +17,7 @@ from ingredients.evaluation.metrics.motion import STILL_FACE_LIMIT, sharpness_by
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.statistics import Estimate
 from ingredients.evaluation.traits import LandmarkMotion, face_details, landmark_motion, see_traits
-from ingredients.faces.acting_judge import Acting
+from ingredients.faces.trait_judges import Acting
 
 
 class ActingStandIn:

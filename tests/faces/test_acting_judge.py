@@ -7,16 +7,15 @@ import pytest
 import torch
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.faces.acting_judge import (
-    CONFIG_NAME,
-    WEIGHTS_NAME,
+from ingredients.faces.network_settings import ActingJudgeConfig
+from ingredients.faces.trait_judges import (
+    ACTING_FILES,
     ActingJudge,
     ActingNetwork,
     cut_track,
     load_acting_judge,
     save_acting_judge,
 )
-from ingredients.faces.network_settings import ActingJudgeConfig
 
 NAN = float("nan")
 
@@ -105,7 +104,7 @@ def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     (first,) = ActingJudge(network).judge_video(frames, [boxes], fps=8.0)
     (again,) = load_acting_judge(tmp_path).judge_video(frames, [boxes], fps=8.0)
     assert again == first
-    assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS_NAME, CONFIG_NAME}
-    (tmp_path / WEIGHTS_NAME).unlink()
+    assert {path.name for path in tmp_path.iterdir()} == set(ACTING_FILES)
+    (tmp_path / ACTING_FILES[0]).unlink()
     with pytest.raises(ModelFolderError, match="lacks"):
         load_acting_judge(tmp_path)

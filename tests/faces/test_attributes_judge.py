@@ -7,16 +7,15 @@ import pytest
 import torch
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.faces.attributes_judge import (
-    CONFIG_NAME,
-    WEIGHTS_NAME,
+from ingredients.faces.network_settings import AttributesJudgeConfig
+from ingredients.faces.trait_judges import (
+    ATTRIBUTES_FILES,
     AttributesJudge,
     AttributesNetwork,
     cut_pictures,
     load_attributes_judge,
     save_attributes_judge,
 )
-from ingredients.faces.network_settings import AttributesJudgeConfig
 
 NAN = float("nan")
 
@@ -82,7 +81,7 @@ def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
     frames, boxes = clip()
     first = AttributesJudge(network).judge_video(frames, [boxes])
     assert load_attributes_judge(tmp_path).judge_video(frames, [boxes]) == first
-    assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS_NAME, CONFIG_NAME}
-    (tmp_path / WEIGHTS_NAME).unlink()
+    assert {path.name for path in tmp_path.iterdir()} == set(ATTRIBUTES_FILES)
+    (tmp_path / ATTRIBUTES_FILES[0]).unlink()
     with pytest.raises(ModelFolderError, match="lacks"):
         load_attributes_judge(tmp_path)

@@ -10,7 +10,7 @@ from ingredients.faces.detector import (
     decode_geometry,
     encode_geometry,
     intersection_over_union,
-    to_pixel_values,
+    padded_pixel_values,
 )
 from ingredients.faces.network_settings import DetectorConfig
 
@@ -118,7 +118,7 @@ def test_a_second_look_is_taken_only_where_nothing_was_found() -> None:
 
 
 def test_pictures_are_padded_with_grey() -> None:
-    pixel_values = to_pixel_values(np.full((2, 40, 70, 3), 255, np.uint8))
+    pixel_values = padded_pixel_values(np.full((2, 40, 70, 3), 255, np.uint8))
     assert pixel_values.shape == (2, 3, 64, 96)
     assert pixel_values[..., :40, :70].eq(1.0).all()
     assert pixel_values[..., 40:, :].eq(0.0).all()

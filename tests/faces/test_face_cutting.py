@@ -5,7 +5,7 @@ import torch
 
 from ingredients.faces.alignment import crop_arcface
 from ingredients.faces.face_cutting import cut_faces
-from ingredients.faces.recogniser import crops_to_pixel_values
+from ingredients.faces.pixel_values import crops_to_pixel_values
 from ingredients.world import render_scene, sample_scene
 
 

@@ -8,7 +8,8 @@ from ingredients.core.errors import NoFaceError, PhotoError, UserInputError
 from ingredients.faces.face_choice import FaceChoice, parse_face_choice
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor, fuse_embeddings
 from ingredients.faces.identity_photos import IdentityPhotos
-from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork, crops_to_pixel_values
+from ingredients.faces.pixel_values import crops_to_pixel_values
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
 
 from .tiny_faces import PlacedFaces, noise_photo, tiny_encoder, tiny_recogniser
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ingredients.core.protocols import Face
-from ingredients.faces.acting_judge import ActingJudge, ActingJudgeConfig, ActingNetwork
+from ingredients.faces.trait_judges import ActingJudge, ActingJudgeConfig, ActingNetwork
 from ingredients.generation.takes import EQUALLY_ALIKE, Take, acting_clarity, choose_take, decidedness
 
 NAMES = ("ana", "ben")

@@ -31,15 +31,20 @@ from ingredients.evaluation.names import (
     parse_judge,
 )
 from ingredients.evaluation.text_encoders import ClipTextEncoder, DualTextEncoder, TextImageEncoder
-from ingredients.faces import acting_judge, attributes_judge
-from ingredients.faces.acting_judge import ActingJudge, load_acting_judge
-from ingredients.faces.attributes_judge import AttributesJudge, load_attributes_judge
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE, DlibFaceDetector, DlibFaceRecogniser
 from ingredients.faces.drawn_face_stack import load_judge, load_judge_detector, load_picture_kind
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.image_encoder import DualEncoder
 from ingredients.faces.onnx_faces import ScrfdFaceDetector
 from ingredients.faces.onnx_judges import OnnxArcFaceJudge, OnnxFaceNetJudge
+from ingredients.faces.trait_judges import (
+    ACTING_FILES,
+    ATTRIBUTES_FILES,
+    ActingJudge,
+    AttributesJudge,
+    load_acting_judge,
+    load_attributes_judge,
+)
 from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
 
 CALIBRATION_NAME = "calibration.json"
@@ -224,8 +229,8 @@ def load_trait_judges(model_folder: str | Path) -> tuple[ActingJudge | None, Att
         return any((folder / name).exists() for name in names)
 
     return (
-        load_acting_judge(folder) if has(acting_judge.WEIGHTS_NAME, acting_judge.CONFIG_NAME) else None,
-        load_attributes_judge(folder) if has(attributes_judge.WEIGHTS_NAME, attributes_judge.CONFIG_NAME) else None,
+        load_acting_judge(folder) if has(*ACTING_FILES) else None,
+        load_attributes_judge(folder) if has(*ATTRIBUTES_FILES) else None,
     )
 
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
 from ingredients.evaluation.cases import Case
-from ingredients.faces.acting_judge import ActingJudge
-from ingredients.faces.attributes_judge import AttributesJudge
+from ingredients.faces.trait_judges import ActingJudge, AttributesJudge
 from ingredients.pipelines.video_shape import FPS
 
 ACTS = ("action", "expression")

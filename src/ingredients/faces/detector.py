@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face
 from ingredients.faces.network_settings import DetectorConfig
+from ingredients.faces.pixel_values import to_pixel_values
 from ingredients.faces.weights import use_channels_last
 
 STRIDE = 4
@@ -210,7 +211,7 @@ class HeatmapFaceDetector:
         if scale != 1.0:
             size = (max(round(width * scale), 1), max(round(height * scale), 1))
             working = np.stack([_resize(frame, size) for frame in frames])
-        heatmaps, geometries = self.network(to_pixel_values(working))
+        heatmaps, geometries = self.network(padded_pixel_values(working))
         stretch = np.array([width / working.shape[2], height / working.shape[1]], np.float32)
         return [
             [
@@ -232,9 +233,9 @@ def _resize(frame: UInt8Array, size: tuple[int, int]) -> UInt8Array:
     return np.asarray(photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 
-def to_pixel_values(frames: UInt8Array | Sequence[UInt8Array]) -> Tensor:
+def padded_pixel_values(frames: UInt8Array | Sequence[UInt8Array]) -> Tensor:
     """Turns RGB frames (B, H, W, 3) into network input (B, 3, H', W') in -1..1, grey-padded to multiples of 32."""
-    pixel_values = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    pixel_values = to_pixel_values(frames)
     height, width = pixel_values.shape[-2:]
     padding = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
     return F.pad(pixel_values, padding).contiguous(memory_format=torch.channels_last)

@@ -28,7 +28,7 @@ from ingredients.faces.alignment import ARCFACE_TEMPLATE, crop_arcface
 from ingredients.faces.detector import ConvBlock
 from ingredients.faces.network_settings import PictureKindConfig
 from ingredients.faces.photo_quality import PhotoDoubt
-from ingredients.faces.recogniser import crops_to_pixel_values
+from ingredients.faces.pixel_values import crops_to_pixel_values
 from ingredients.faces.weights import load_weights, use_channels_last
 
 WEIGHTS_NAME = "model.safetensors"

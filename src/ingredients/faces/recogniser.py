@@ -7,7 +7,6 @@ Legend: B batch, S side of a crop, D embedding, P image-encoder tokens, C channe
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.faces.alignment import crop_arcface
 from ingredients.faces.network_settings import RecogniserConfig
+from ingredients.faces.pixel_values import crops_to_pixel_values
 from ingredients.faces.weights import use_channels_last
 
 
@@ -71,12 +71,6 @@ class ResidualFaceNetwork(nn.Module):
         for block in self.blocks:
             maps.append(block(maps[-1]))
         return maps
-
-
-def crops_to_pixel_values(crops: UInt8Array) -> Tensor:
-    """Turns RGB crops (B, S, S, 3) into network input (B, 3, S, S) in -1..1."""
-    pixel_values = torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    return pixel_values.contiguous(memory_format=torch.channels_last)
 
 
 class ArcFaceRecogniser:

@@ -17,11 +17,11 @@ from scipy.optimize import linear_sum_assignment
 from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import Face
-from ingredients.faces.acting_judge import ActingJudge
 from ingredients.faces.face_choice import without_flat
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.tracking import track_faces
+from ingredients.faces.trait_judges import ActingJudge
 from ingredients.pipelines.video_shape import FPS
 
 ResultT = TypeVar("ResultT")

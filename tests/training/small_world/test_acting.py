@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ingredients.faces.acting_judge import ActingNetwork, load_acting_judge, save_acting_judge
 from ingredients.faces.network_settings import ActingJudgeConfig
+from ingredients.faces.trait_judges import ActingNetwork, load_acting_judge, save_acting_judge
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.small_world.faces.acting import ActingStage, draw_tracks
 from ingredients.training.small_world.faces.settings import ActingTrainingConfig

@@ -11,8 +11,6 @@ from transformers import T5EncoderModel, T5Tokenizer
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.core.output_folders import claim_folder
-from ingredients.faces import acting_judge
-from ingredients.faces import attributes_judge as attributes_files
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.drawn_face_stack import (
     CLOSE_UPS_NAME,
@@ -28,6 +26,7 @@ from ingredients.faces.image_encoder import load_dual_encoder
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
 from ingredients.faces.picture_kind import WEIGHTS_NAME
 from ingredients.faces.recogniser import ArcFaceRecogniser
+from ingredients.faces.trait_judges import ACTING_FILES, ATTRIBUTES_FILES
 from ingredients.model_folders.components import load_text_encoder, load_vae
 from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
 from ingredients.model_folders.places import default_model_path
@@ -59,8 +58,8 @@ _UNPACKED_PARTS = ("vae", "vae-decoder", "text-encoder", "align", "route", "base
 """Those that are written whatever the model folder says of its training."""
 
 _TRAIT_JUDGES = {
-    acting.PART: (acting_judge.WEIGHTS_NAME, acting_judge.CONFIG_NAME),
-    attributes_judge.PART: (attributes_files.WEIGHTS_NAME, attributes_files.CONFIG_NAME),
+    acting.PART: ACTING_FILES,
+    attributes_judge.PART: ATTRIBUTES_FILES,
 }
 """Files of the judges that tell what people do and look like, which a model folder may lack, by part."""
 

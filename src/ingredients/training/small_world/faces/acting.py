@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ingredients.core.arrays import Float32Array, UInt8Array
-from ingredients.faces.acting_judge import ActingNetwork, cut_track, load_acting_judge, save_acting_judge
+from ingredients.core.arrays import Float32Array
+from ingredients.faces.pixel_values import to_pixel_values
+from ingredients.faces.trait_judges import ActingNetwork, cut_track, load_acting_judge, save_acting_judge
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.augmentation import disturb
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool
@@ -91,7 +92,7 @@ class ActingStage(WholeStepStage):
             )
             unknown = torch.tensor([action not in style.actions for action in judge.actions])
             for rows in np.array_split(np.arange(len(pool["actions"])), max(len(pool["actions"]) // 16, 1)):
-                outputs = network(_to_pixel_values(pool["crops"][rows]), torch.from_numpy(pool["path"][rows]))
+                outputs = network(to_pixel_values(pool["crops"][rows]), torch.from_numpy(pool["path"][rows]))
                 told = outputs[0].masked_fill(unknown, -torch.inf), outputs[1]
                 for name, values, logits in zip(_TOLD, (judge.actions, judge.expressions), told, strict=True):
                     truth = pool[f"{name}s"][rows]
@@ -126,7 +127,7 @@ class ActingStage(WholeStepStage):
         length = int(torch.randint(config.shortest, NUM_FRAMES + 1, (1,), generator=generator))
         first = int(torch.randint(NUM_FRAMES - length + 1, (1,), generator=generator))
         window = slice(first, first + length)
-        pixel_values = _to_pixel_values(self.pool["crops"][rows, window])  # (B, T, 3, S, S)
+        pixel_values = to_pixel_values(self.pool["crops"][rows, window])  # (B, T, 3, S, S)
         path = torch.from_numpy(self.pool["path"][rows, window]).clone()
         path[..., -1] -= path[:, :1, -1]
         flipped = torch.rand(len(rows), generator=generator) < 0.5
@@ -139,11 +140,6 @@ class ActingStage(WholeStepStage):
         column = disturb(column, generator, config.augmentation)
         pixel_values = torch.unflatten(column, 2, (length, size)).transpose(1, 2)
         return pixel_values, path, rows
-
-
-def _to_pixel_values(crops: UInt8Array) -> Tensor:
-    """(B, T, S, S, 3) uint8 to (B, T, 3, S, S) in -1..1."""
-    return torch.from_numpy(crops).permute(0, 1, 4, 2, 3).float() / 127.5 - 1.0
 
 
 def _draw_pool(config: ActingTrainingConfig) -> Pool:

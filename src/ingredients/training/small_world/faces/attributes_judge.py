@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.faces.attributes_judge import (
+from ingredients.faces.pixel_values import to_pixel_values
+from ingredients.faces.trait_judges import (
     AttributesJudge,
     AttributesNetwork,
     cut_pictures,
@@ -56,7 +57,7 @@ class AttributesStage(WholeStepStage):
         del progress
         self.network.train()
         rows = torch.randint(len(self.pool["crops"]), (self.config.batch_size,), generator=generator).numpy()
-        pixel_values = torch.from_numpy(self.pool["crops"][rows]).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        pixel_values = to_pixel_values(self.pool["crops"][rows])
         flipped = torch.rand(len(rows), generator=generator) < 0.5
         pixel_values = torch.where(flipped[:, None, None, None], pixel_values.flip(-1), pixel_values)
         pixel_values = disturb(pixel_values, generator, self.config.augmentation)

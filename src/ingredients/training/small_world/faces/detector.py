@@ -25,6 +25,7 @@ from ingredients.faces.detector import (
     intersection_over_union,
 )
 from ingredients.faces.drawn_face_stack import build_detector
+from ingredients.faces.pixel_values import to_pixel_values
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
 from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
@@ -102,7 +103,7 @@ class DetectorStage(WholeStepStage):
         pool = self.portraits if portraits else self.scenes
         batch_size = config.portrait_batch_size if portraits else config.scene_batch_size
         rows = torch.randint(len(pool["images"]), (batch_size,), generator=generator).numpy()
-        pixel_values = torch.from_numpy(pool["images"][rows]).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        pixel_values = to_pixel_values(pool["images"][rows])
         boxes, landmarks = torch.from_numpy(pool["boxes"][rows]), torch.from_numpy(pool["landmarks"][rows])
         states = torch.from_numpy(pool["states"][rows])
         height, width = pixel_values.shape[-2:]

@@ -28,6 +28,7 @@ from ingredients.faces.image_encoder import (
     split_words,
     text_embeds,
 )
+from ingredients.faces.pixel_values import to_pixel_values
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead, SceneAttributeHead
 from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
@@ -150,7 +151,7 @@ class ImageEncoderStage(WholeStepStage):
         return self.sitters[index] if scene < 0 else self.scenes[scene].people[index]
 
     def _class_tokens(self, pictures: UInt8Array, generator: torch.Generator) -> Tensor:
-        pixel_values = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        pixel_values = to_pixel_values(pictures)
         size = self.config.image_encoder.crop_size
         framing = draw_framing(len(pictures), generator, zoom=(0.94, 1.06), turn=0.06, shift=0.03 * size)
         pixel_values = disturb(framing.pictures(pixel_values), generator, self.config.augmentation)

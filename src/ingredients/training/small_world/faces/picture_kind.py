@@ -34,7 +34,7 @@ from ingredients.faces.picture_kind import (
     build_picture_kind,
     cut_pieces,
 )
-from ingredients.faces.recogniser import crops_to_pixel_values
+from ingredients.faces.pixel_values import crops_to_pixel_values
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
 from ingredients.training.small_world.faces.augmentation import disturb

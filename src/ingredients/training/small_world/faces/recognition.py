@@ -22,7 +22,8 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.faces.alignment import crop_arcface
 from ingredients.faces.detector import HeatmapFaceDetector
 from ingredients.faces.judge_recogniser import DepthwiseFaceNetwork
-from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork, crops_to_pixel_values
+from ingredients.faces.pixel_values import crops_to_pixel_values
+from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
 from ingredients.faces.weights import save_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage, step_generator
 from ingredients.training.small_world.faces.attributes import FaceAttributeHead
