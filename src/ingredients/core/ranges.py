@@ -10,7 +10,7 @@ import math
 import operator
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Protocol, SupportsFloat, SupportsIndex
+from typing import Annotated, Any, ClassVar, Protocol, SupportsFloat, SupportsIndex, cast
 
 from ingredients.core.errors import ArgumentError
 from ingredients.core.json_yaml import found
@@ -113,6 +113,15 @@ def check_ranges(config: _DataclassInstance) -> None:
     for name, annotation in _annotations(type(config)).items():
         if (problem := range_problem(annotation, getattr(config, name))) is not None:
             raise ValueError(f"{name} {problem}.")
+
+
+class RangeChecked:
+    """Base of dataclasses whose numbers are checked against the ranges that their fields declare."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_ranges(cast(_DataclassInstance, self))
 
 
 @functools.cache

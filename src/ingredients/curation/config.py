@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from ingredients.core.ranges import Count, Range, Share, check_ranges
+from ingredients.core.ranges import Count, Range, RangeChecked, Share, check_ranges
 
 Seconds = Annotated[float, Range(at_least=0, at_most=86_400)]
 Side = Annotated[int, Range(at_least=16, at_most=8192)]
@@ -14,7 +14,7 @@ Score = Annotated[float, Range(at_least=0, at_most=1e6)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeConfig:
+class ProbeConfig(RangeChecked):
     """Which files are looked into at all."""
 
     min_short_side: Side = 240
@@ -26,13 +26,9 @@ class ProbeConfig:
     max_bytes: Annotated[int, Range(at_least=1, at_most=2**50)] = 2**40
     """Largest file, a terabyte: a guard against what is no film."""
 
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_ranges(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SignalsConfig:
+class SignalsConfig(RangeChecked):
     """What is measured of every frame while a source is decoded once, on frames scaled down."""
 
     longest_side: Side = 320
@@ -48,10 +44,6 @@ class SignalsConfig:
 
     blur_every: Annotated[float, Range(above=0, at_most=60)] = 0.5
     """Seconds between frames on which sharpness is measured: it changes slowly, and costs more than the rest."""
-
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_ranges(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +100,7 @@ class ShotsConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class QualityConfig:
+class QualityConfig(RangeChecked):
     """Which clips are worth looking at people in. Measured on small frames, all but text."""
 
     min_brightness: Level = 24.0
@@ -154,13 +146,9 @@ class QualityConfig:
     max_text_share: Share = 0.004
     """Largest part of the picture that burnt-in text and marks may cover."""
 
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_ranges(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DuplicatesConfig:
+class DuplicatesConfig(RangeChecked):
     """Clips that show the same."""
 
     max_distance: Share = 0.2
@@ -186,13 +174,9 @@ class DuplicatesConfig:
     noise_of_bars: Level = 3.5
     """The same where one of two clips had bars: its thumbnails show the picture less finely."""
 
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_ranges(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CutConfig:
+class CutConfig(RangeChecked):
     """Which frames of a clip are written, and how."""
 
     num_frames: Count | None = 49
@@ -214,13 +198,9 @@ class CutConfig:
     constant_rate_factor: Annotated[int, Range(at_least=0, at_most=51)] = 14
     """Quality of the H.264 that is written: no difference is seen."""
 
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_ranges(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceConfig:
+class BalanceConfig(RangeChecked):
     """What the data set should be made of."""
 
     most_of_one_kind: Share = 1.0
@@ -232,10 +212,6 @@ class BalanceConfig:
 
     held_out_share: Share = 0.0
     """Part of the clips that is a data set of its own, chosen by people: whoever is in it is in no other clip."""
-
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_ranges(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +269,7 @@ class PeopleConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class MasksConfig:
+class MasksConfig(RangeChecked):
     """Which pixels are a face's."""
 
     by: Literal["box", "selfie", "sam", "sam2"] = "box"
@@ -320,10 +296,6 @@ class MasksConfig:
         if self.threshold is not None:
             return self.threshold
         return -2.0 if self.by in ("sam", "sam2") and self.model is not None else 0.0
-
-    def __post_init__(self) -> None:
-        """Checks the ranges."""
-        check_ranges(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from ingredients.core.ranges import Range, Seed, Share, check_ranges
+from ingredients.core.ranges import Range, RangeChecked, Seed, Share
 from ingredients.faces.network_settings import ScaleSource
 from ingredients.world import WORLD_VERSION, Split
 from ingredients.world.styles import TOGETHER
@@ -18,7 +18,7 @@ MaskResize = Literal["coverage", "trilinear"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderConfig:
+class EncoderConfig(RangeChecked):
     """What is kept of a clip; part of the record of what made it."""
 
     num_frame_references: Annotated[int, Range(at_least=0, at_most=1025)] = 1
@@ -41,12 +41,9 @@ class EncoderConfig:
     seed: Seed = 0
     """Draws the frames."""
 
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class WorldExampleConfig:
+class WorldExampleConfig(RangeChecked):
     """What is drawn."""
 
     split: Split = "train"
@@ -75,7 +72,3 @@ class WorldExampleConfig:
 
     world_version: str = WORLD_VERSION
     """Version of the drawings; goes into the record of what encoded clips were made from."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        check_ranges(self)

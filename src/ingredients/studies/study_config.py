@@ -3,11 +3,11 @@
 import dataclasses
 from typing import Annotated
 
-from ingredients.core.ranges import Count, Range, check_ranges
+from ingredients.core.ranges import Count, Range, RangeChecked
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class StudyConfig:
+class StudyConfig(RangeChecked):
     """How much of everything; numbers of steps, so that a busy machine changes no result."""
 
     num_clips: Count = 4000
@@ -49,7 +49,3 @@ class StudyConfig:
 
     guidance_scale: Annotated[float, Range(at_least=0, at_most=100)] = 2.0
     """Guidance of every video."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        check_ranges(self)

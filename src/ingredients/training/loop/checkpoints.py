@@ -29,7 +29,7 @@ from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import atomic_path, remove_leftovers
 from ingredients.core.input_files import check_regular
 from ingredients.core.json_yaml import BadFileError, NotPlainError, parse_json, write_json
-from ingredients.core.ranges import Range, Seed, check_ranges
+from ingredients.core.ranges import Range, RangeChecked, Seed
 from ingredients.training.loop.ema import ExponentialMovingAverage
 from ingredients.training.loop.optimizers import make_states
 from ingredients.training.loop.processes import placed_like, whole
@@ -49,7 +49,7 @@ _NotNegative = Annotated[int, Range(at_least=0)]
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class RunPosition:
+class RunPosition(RangeChecked):
     """How far a run has come. Randomness is derived from the seed and the samples, so there is no other state."""
 
     step: _NotNegative = 0
@@ -79,9 +79,6 @@ class RunPosition:
     measured: dict[str, float | None] | None = None
     """What held-out data say about the averaged weights, if they were asked at this step, None for what is no number;
     the first one tells checkpoints apart if it is one of `_DIRECTIONS`."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,7 +15,7 @@ import torch
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import append_line, atomic_path, remove_leftovers
-from ingredients.core.json_yaml import NotPlainError, iterate_lines, parse_json
+from ingredients.core.json_yaml import NotPlainError, iterate_lines, parse_json, write_json
 from ingredients.core.protocols import ValidationCallback
 from ingredients.core.training_log import LOG_NAME, METRICS_NAME, STEP
 from ingredients.core.warnings_told import TrainingWarning
@@ -420,8 +420,7 @@ class Trainer:
             "num_parameters": sum(parameter.numel() for parameter in self.parameters.values()),
         }
         if self.processes.is_main:
-            with atomic_path(self.folder / METRICS_NAME) as temporary:
-                temporary.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            write_json(self.folder / METRICS_NAME, record, indent=2)
         return metrics
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from ingredients.core.ranges import Range, check_ranges
+from ingredients.core.ranges import Range, RangeChecked
 from ingredients.faces.network_settings import ScaleSource
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.stages.settings import (
@@ -58,7 +58,7 @@ class DataConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class SamplesConfig:
+class SamplesConfig(RangeChecked):
     """What is looked at while a run goes on, every `trainer.sample_every` steps."""
 
     num_clips: Annotated[int, Range(at_least=1, at_most=1000)] = 2
@@ -69,10 +69,6 @@ class SamplesConfig:
 
     guidance_scale: Annotated[float, Range(at_least=0, at_most=100)] = 3.0
     """Guidance of a video."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        check_ranges(self)
 
 
 def _trainer(**settings: Any) -> TrainerConfig:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from ingredients.core.config import load_config
-from ingredients.core.ranges import Count, Layers, Range, Share, Weight, Width, check_ranges
+from ingredients.core.ranges import Count, Layers, Range, RangeChecked, Share, Weight, Width, check_ranges
 from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.training.loop.settings import TrainerConfig
@@ -179,7 +179,7 @@ def decoder_config() -> VaeConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class LatentsConfig:
+class LatentsConfig(RangeChecked):
     """The encoded clips."""
 
     num_clips: Count = 5000
@@ -205,10 +205,6 @@ class LatentsConfig:
 
     encoder: EncoderConfig = dataclasses.field(default_factory=EncoderConfig)
     """What is kept of it."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        check_ranges(self)
 
 
 def _timed_loop(**settings: Any) -> TrainerConfig:

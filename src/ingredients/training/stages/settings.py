@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
+from ingredients.core.ranges import Count, Range, RangeChecked, Share, Weight, Width
 from ingredients.data.encoding_settings import ReferenceSource, RoutingSupervision
 
 BaseTask = Literal["t2v", "i2v"]
@@ -15,7 +15,7 @@ LORA_MODULES = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0", "ff.
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
-class DiffusionConfig:
+class DiffusionConfig(RangeChecked):
     """Batches and loss of a diffusion stage."""
 
     batch_size: Width = 16
@@ -51,9 +51,6 @@ class DiffusionConfig:
 
     num_validation_batches: Count = 4
     """Batches of the held-out loss."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

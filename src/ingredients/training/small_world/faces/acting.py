@@ -18,7 +18,7 @@ from ingredients.faces.trait_judges import ActingNetwork, cut_track, load_acting
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.augmentation import disturb
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool
-from ingredients.training.small_world.faces.settings import NUM_FRAMES, ActingTrainingConfig
+from ingredients.training.small_world.faces.settings import NUM_FRAMES, ActingTrainingConfig, SeenTracksConfig
 from ingredients.world import EACH_OWN, TOGETHER, Scene, SceneSpec, SceneStyle, Split, render_scene, sample_scene
 from ingredients.world.scenes import VISIBLE, face_states
 
@@ -134,9 +134,8 @@ class ActingStage(WholeStepStage):
         pixel_values = torch.where(flipped[:, None, None, None, None], pixel_values.flip(-1), pixel_values)
         path[..., 0] = torch.where(flipped[:, None], -path[..., 0], path[..., 0])
         size = pixel_values.shape[-1]
-        column = pixel_values.transpose(1, 2).flatten(
-            2, 3
-        )  # (B, 3, T S, S): one picture, so that all frames change alike
+        # (B, 3, T S, S): one picture, so that all frames change alike
+        column = pixel_values.transpose(1, 2).flatten(2, 3)
         column = disturb(column, generator, config.augmentation)
         pixel_values = torch.unflatten(column, 2, (length, size)).transpose(1, 2)
         return pixel_values, path, rows
@@ -184,9 +183,7 @@ def draw_tracks(
         height, width = size or SIZES[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
         spec = sample_scene(seed, split=split, style=style)
         scene = render_scene(spec, height=height, width=width, num_frames=num_frames)
-        for index, boxes in seen_boxes(
-            spec, scene, rng, box_jitter=config.box_jitter, missing_share=config.missing_share
-        ):
+        for index, boxes in seen_boxes(spec, scene, rng, config):
             track = cut_track(scene.frames, boxes, fps=8.0, size=config.judge.crop_size)
             rows["crops"].append(track.crops)
             rows["path"].append(track.path)
@@ -196,16 +193,16 @@ def draw_tracks(
 
 
 def seen_boxes(
-    spec: SceneSpec, scene: Scene, rng: np.random.Generator, *, box_jitter: float, missing_share: float
+    spec: SceneSpec, scene: Scene, rng: np.random.Generator, config: SeenTracksConfig
 ) -> list[tuple[int, Float32Array]]:
     """Index and boxes (F, 4) of each person, as a detector would give them; NaN where the face is not found."""
     states = face_states(scene)  # (F, N)
     found = []
     for index in range(len(spec.people)):
         boxes = np.where((states[:, index] == VISIBLE)[:, None], scene.boxes[:, index], np.nan)
-        boxes[rng.random(len(boxes)) < missing_share] = np.nan
+        boxes[rng.random(len(boxes)) < config.missing_share] = np.nan
         heights = boxes[:, 3] - boxes[:, 1]
-        boxes += rng.normal(0, box_jitter, boxes.shape) * heights[:, None]
+        boxes += rng.normal(0, config.box_jitter, boxes.shape) * heights[:, None]
         if np.isfinite(boxes).all(-1).sum() >= len(boxes) / 4:
             found.append((index, np.asarray(boxes, np.float32)))
     return found

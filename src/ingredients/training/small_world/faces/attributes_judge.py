@@ -128,11 +128,10 @@ def _people(
     spec: SceneSpec, scene: Scene, rng: np.random.Generator, config: AttributesTrainingConfig
 ) -> list[tuple[UInt8Array, dict[str, str]]]:
     """Pictures (M, S, S, 3) of each person whom a scene shows, and the truth about what they show."""
-    boxes_of = seen_boxes(spec, scene, rng, box_jitter=config.box_jitter, missing_share=config.missing_share)
     return [
         (
             cut_pictures(scene.frames, boxes, size=config.judge.crop_size),
             {"expression": spec.acts[index].expression, **spec.people[index].visible_attributes},
         )
-        for index, boxes in boxes_of
+        for index, boxes in seen_boxes(spec, scene, rng, config)
     ]

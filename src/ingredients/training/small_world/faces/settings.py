@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-from ingredients.core.ranges import Count, Range, Share, Weight, Width, check_ranges
+from ingredients.core.ranges import Count, Range, RangeChecked, Share, Weight, Width, check_ranges
 from ingredients.faces.network_settings import (
     ActingJudgeConfig,
     AttributesJudgeConfig,
@@ -25,7 +25,7 @@ NUM_FRAMES = 17
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentationConfig:
+class AugmentationConfig(RangeChecked):
     """How much pictures are changed; chances are per picture or per batch, as said."""
 
     brightness: Share = 0.25
@@ -45,10 +45,6 @@ class AugmentationConfig:
 
     max_shrink: Annotated[float, Range(at_least=1, at_most=16)] = 2.2
     """Strongest shrinking before enlarging again."""
-
-    def __post_init__(self) -> None:
-        """Checks ranges."""
-        check_ranges(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +199,7 @@ class JudgeTrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ImageEncoderTrainingConfig:
+class ImageEncoderTrainingConfig(RangeChecked):
     """Data, loss and loop of the dual encoder's training."""
 
     image_encoder: ImageEncoderConfig = dataclasses.field(default_factory=ImageEncoderConfig)
@@ -246,13 +242,9 @@ class ImageEncoderTrainingConfig:
     num_validation_pairs: Count = 200
     """Held-out pairs of each kind."""
 
-    def __post_init__(self) -> None:
-        """Checks counts: a contrastive batch needs at least two pairs."""
-        check_ranges(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PictureKindTrainingConfig:
+class PictureKindTrainingConfig(RangeChecked):
     """Data and loop of the training."""
 
     picture_kind: PictureKindConfig = dataclasses.field(default_factory=PictureKindConfig)
@@ -294,10 +286,6 @@ class PictureKindTrainingConfig:
     num_validation: Count = 300
     """Held-out pictures of each kind."""
 
-    def __post_init__(self) -> None:
-        """Checks counts."""
-        check_ranges(self)
-
 
 def close_up_config() -> PictureKindTrainingConfig:
     """Settings of the second network: wider, on more pictures, for longer."""
@@ -311,7 +299,21 @@ def close_up_config() -> PictureKindTrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ActingTrainingConfig:
+class SeenTracksConfig(RangeChecked):
+    """How people are seen in the clips of those who judge them."""
+
+    box_jitter: Share = 0.03
+    """Standard deviation of the boxes' errors, in heights of the face: a detector errs as well."""
+
+    missing_share: Share = 0.05
+    """Share of frames in which the face is not found."""
+
+    num_validation_clips: Count = 200
+    """Held-out clips of held-out people, of each style."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ActingTrainingConfig(SeenTracksConfig):
     """Data and loop of the training."""
 
     judge: ActingJudgeConfig = dataclasses.field(
@@ -357,21 +359,9 @@ class ActingTrainingConfig:
     shortest: Annotated[int, Range(at_least=2, at_most=NUM_FRAMES)] = 9
     """Fewest frames of a track that a step reads; up to all of them are drawn."""
 
-    box_jitter: Share = 0.03
-    """Standard deviation of the boxes' errors, in heights of the face: a detector errs as well."""
-
-    missing_share: Share = 0.05
-    """Share of frames in which the face is not found."""
-
-    num_validation_clips: Count = 200
-    """Held-out clips of held-out people, of each style."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AttributesTrainingConfig:
+class AttributesTrainingConfig(SeenTracksConfig):
     """Data and loop of the training of the judge of what people look like."""
 
     judge: AttributesJudgeConfig = dataclasses.field(
@@ -407,21 +397,9 @@ class AttributesTrainingConfig:
     expression_weight: Weight = 3.0
     """Weight of the expression's loss; each of the others has 1."""
 
-    box_jitter: Share = 0.03
-    """Standard deviation of the boxes' errors, in heights of the face: a detector errs as well."""
-
-    missing_share: Share = 0.05
-    """Share of frames in which the face is not found."""
-
-    num_validation_clips: Count = 200
-    """Held-out clips of held-out people, of each style."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SegmenterTrainingConfig:
+class SegmenterTrainingConfig(RangeChecked):
     """Data and loop of the small SAM's training."""
 
     trainer: TrainerConfig = dataclasses.field(
@@ -451,7 +429,3 @@ class SegmenterTrainingConfig:
 
     num_validation_scenes: Count = 60
     """Held-out scenes."""
-
-    def __post_init__(self) -> None:
-        """Checks counts."""
-        check_ranges(self)
