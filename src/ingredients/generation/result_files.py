@@ -2,36 +2,19 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from ingredients.core.arrays import UInt8Array
 from ingredients.media.pictures import write_picture
-from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
 from ingredients.pipelines.video_shape import FPS
 from ingredients.visualisation.layout import enlarge
 
-
-class MadeVideo(Protocol):
-    """A video, and what can be drawn of it; `StudioResult` is one."""
-
-    @property
-    def frames(self) -> UInt8Array:
-        """(F, H, W, 3) RGB."""
-
-    @property
-    def provenance(self) -> Provenance:
-        """What the files are to say of themselves."""
-
-    def contact_sheet(self, *, with_prompt: bool = True) -> UInt8Array:
-        """The photos and the frames side by side."""
-
-    def routing_sheet(self) -> UInt8Array | None:
-        """The frames under the colours of the people; None without routing maps."""
+if TYPE_CHECKING:  # which needs PyTorch
+    from ingredients.generation.studio import StudioResult
 
 
 def write_result(
-    result: MadeVideo,
+    result: "StudioResult",
     *,
     video: Path,
     contact_sheet: Path | None = None,

@@ -7,9 +7,9 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -40,11 +40,15 @@ from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import PageHelp
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
-from ingredients.generation.result_files import MadeVideo, write_result
+from ingredients.generation.result_files import write_result
 from ingredients.media.photos import MAX_PHOTO_PIXELS, read_photo
 from ingredients.media.pictures import write_picture
 from ingredients.visualisation.layout import resize
 from ingredients.visualisation.routing_maps import overlay_map
+
+if TYPE_CHECKING:  # which needs PyTorch
+    from ingredients.generation.studio import StudioResult
+    from ingredients.generation.takes import Takes
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,101 +56,6 @@ _SECONDS_BETWEEN_NOTES = 0.2
 _SECONDS_BETWEEN_LOOKS = 0.5  # for jobs that another process added
 _PREVIEW_HEIGHT = 128
 _MOST_PREVIEW_FRAMES = 4
-
-
-class SeenPerson(Protocol):
-    """How one person fared in a video; `PersonReport` is one."""
-
-    @property
-    def name(self) -> str:
-        """As given."""
-
-    @property
-    def found(self) -> bool | None:
-        """Whether a face of the video was matched to the person."""
-
-    @property
-    def similarity(self) -> float | None:
-        """By the model's judge."""
-
-    @property
-    def distance(self) -> float | None:
-        """By dlib."""
-
-    @property
-    def verdict(self) -> str:
-        """The same in words."""
-
-
-class JudgedVideo(MadeVideo, Protocol):
-    """A video, and how well each person was kept in it; `StudioResult` is one."""
-
-    @property
-    def people(self) -> Sequence[SeenPerson]:
-        """In the order of the request."""
-
-    @property
-    def judge(self) -> str | None:
-        """Who looked for them."""
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        """Who is doubled, blended or a stranger, a sentence each."""
-
-    def best_faces(self) -> Mapping[str, UInt8Array]:
-        """The face of each person's best frame, by name."""
-
-    @property
-    def seconds(self) -> float:
-        """Time that it took."""
-
-    @property
-    def notices(self) -> Sequence[str]:
-        """Doubts about photos, words that the model does not know, sizes that it was not made for."""
-
-
-class JudgedTake(Protocol):
-    """One of several takes; `Take` is one."""
-
-    @property
-    def number(self) -> int:
-        """Which, from 1."""
-
-    @property
-    def seed(self) -> int:
-        """That makes it again."""
-
-    @property
-    def result(self) -> JudgedVideo | None:
-        """The video; None if it was stopped."""
-
-    @property
-    def likeness(self) -> Sequence[float]:
-        """For each person, cosine to the photos."""
-
-    @property
-    def clarity(self) -> float | None:
-        """How clear it is what people do."""
-
-
-class JudgedTakes(Protocol):
-    """All takes, and the one that is kept; `Takes` are some."""
-
-    @property
-    def all(self) -> Sequence[JudgedTake]:
-        """In the order in which they were made."""
-
-    @property
-    def kept(self) -> JudgedTake:
-        """The best."""
-
-    @property
-    def reason(self) -> str:
-        """Why it is the best: one sentence."""
-
-    @property
-    def result(self) -> JudgedVideo:
-        """The video that is kept."""
 
 
 class Maker(PageHelp, Protocol):
@@ -164,7 +73,7 @@ class Maker(PageHelp, Protocol):
         notice: Notice | None = None,
         is_cancelled: Callable[[], bool] | None = None,
         with_previews: bool = False,
-    ) -> JudgedVideo:
+    ) -> "StudioResult":
         """Makes a video, as `Studio.make` does."""
 
     def make_takes(
@@ -175,7 +84,7 @@ class Maker(PageHelp, Protocol):
         notice: Notice | None = None,
         is_cancelled: Callable[[], bool] | None = None,
         with_previews: bool = False,
-    ) -> JudgedTakes:
+    ) -> "Takes[StudioResult]":
         """Makes `request.takes` videos and keeps the best, as `Studio.make_takes` does; steps count over all."""
 
 
@@ -259,7 +168,7 @@ class Worker:
 
         try:
             request, on_step = self._read_request(job), self._stepper(job)
-            takes: JudgedTakes | None = None
+            takes: Takes[StudioResult] | None = None
             if request.takes > 1:
                 takes = maker.make_takes(request, on_step=on_step, is_cancelled=is_cancelled, with_previews=True)
                 result = takes.result
@@ -334,7 +243,7 @@ class Worker:
 
         return note
 
-    def _write(self, job: Job, result: JudgedVideo, takes: JudgedTakes | None) -> None:
+    def _write(self, job: Job, result: "StudioResult", takes: "Takes[StudioResult] | None") -> None:
         folder, settings = self._store.folder_of(job.id), job.settings
         write_result(
             result,
@@ -376,7 +285,7 @@ class Worker:
         self._store.complete(job.id, self.name, outcome)
 
 
-def _takes_outcome(takes: JudgedTakes) -> TakesOutcome:
+def _takes_outcome(takes: "Takes[StudioResult]") -> TakesOutcome:
     return TakesOutcome(
         kept=takes.kept.number,
         reason=takes.reason,
