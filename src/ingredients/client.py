@@ -61,7 +61,7 @@ class VideoPerson:
     """A person of a video."""
 
     name: str
-    """As given."""
+    """The person's name, as given."""
 
     photos: int
     """How many there are."""
@@ -70,16 +70,16 @@ class VideoPerson:
     """Whether the person was found in the video; None while nobody has looked."""
 
     similarity: float | None = None
-    """By the model's judge: 0 is a stranger, 1 the same person in a real clip."""
+    """The similarity by the model's judge: 0 is a stranger, 1 the same person in a real clip."""
 
     distance: float | None = None
-    """By dlib: below 0.6 it takes them for one person."""
+    """The distance by dlib: below 0.6 it takes them for one person."""
 
     verdict: str | None = None
     """The same in words."""
 
     place: Mapping[str, Any] | None = None
-    """By key frame, where the person was to stand; None leaves it to the model."""
+    """The places by key frame where the person was to stand; None leaves it to the model."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +87,13 @@ class VideoTake:
     """One of several takes."""
 
     number: int
-    """From 1."""
+    """The number of the take, from 1."""
 
     seed: int
-    """That makes it again."""
+    """The seed that makes it again."""
 
     likeness: tuple[float, ...]
-    """For each person, cosine to the photos by the model's own face networks."""
+    """The cosine to the photos of each person, by the model's own face networks."""
 
     clarity: float | None = None
     """How clear it is what people do, if somebody can tell."""
@@ -104,10 +104,10 @@ class KeptTake:
     """Which of several takes a video is."""
 
     number: int
-    """From 1."""
+    """The number of the take, from 1."""
 
     seed: int
-    """That makes it again, with one take."""
+    """The seed that makes it again, with one take."""
 
     reason: str
     """Why it is the best, in a sentence."""
@@ -121,10 +121,10 @@ class VideoError:
     """Why there is no video."""
 
     code: str
-    """For programs."""
+    """The code, for programs."""
 
     message: str
-    """For people."""
+    """The sentence, for people."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class Video:
     """What the server says of a video."""
 
     id: str
-    """By which the server knows it."""
+    """The name by which the server knows it."""
 
     status: Status
     """How far it is."""
@@ -144,7 +144,7 @@ class Video:
     """What happens in it."""
 
     seed: int
-    """With which the same request makes the same video."""
+    """The seed with which the same request makes the same video."""
 
     people: tuple[VideoPerson, ...]
     """In the order given."""

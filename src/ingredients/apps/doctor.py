@@ -52,7 +52,7 @@ class Device:
     """An accelerator that PyTorch can use."""
 
     name: str
-    """As its maker calls it."""
+    """The maker's name of it."""
 
     total: int
     """Bytes."""
@@ -106,7 +106,7 @@ class Machine:
     """Accelerators."""
 
     driver: NvidiaDriver | None
-    """None without an NVIDIA driver."""
+    """NVIDIA's driver; None without one."""
 
     disks: tuple[Disk, ...]
     """Where files go."""
@@ -178,7 +178,7 @@ class Library:
     """Its distribution."""
 
     version: str | None
-    """None if it is not installed."""
+    """What is installed; None if nothing is."""
 
     wanted: str
     """What to give pip, such as torch==2.13.0."""
@@ -195,7 +195,7 @@ class Extra:
     """Libraries that not everybody needs."""
 
     name: str
-    """As in `pip install "ingredients[name]"`."""
+    """The extra's name, as in `pip install "ingredients[name]"`."""
 
     purpose: str
     """What they are for."""
@@ -376,7 +376,7 @@ class ModelFit:
     """Length."""
 
     modes: tuple[ModeFit, ...]
-    """On a device, from the fastest."""
+    """The modes on a device, from the fastest."""
 
     read_into_memory: int
     """Bytes of the processor's memory that its weights take while it is loaded for a device."""

@@ -121,5 +121,5 @@ class TrainingSampler:
 
 
 def training_sampler(config: RunConfig, parts: FrozenParts, folder: Path) -> TrainingSampler:
-    """As `train_run` asks for it."""
+    """The sampler that `train_run` asks for."""
     return TrainingSampler(parts, folder, config.samples)

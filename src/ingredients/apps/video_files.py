@@ -41,7 +41,7 @@ class VideoFiles:
     """Map to write: who is where, to be edited and given to `--routing-edit`."""
 
     scale: int = 1
-    """By how many whole pixels each pixel of the video is enlarged in the file."""
+    """The whole number of pixels to which each pixel of the video is enlarged in the file."""
 
     overwrite: bool = False
     """Whether files that are there may be replaced."""

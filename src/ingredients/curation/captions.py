@@ -195,7 +195,7 @@ class CaptionCost:
     """Written, at most."""
 
     dollars: float
-    """By the prices of the settings."""
+    """The cost by the prices of the settings."""
 
     minutes: float
     """At the rate of the settings, for one process."""

@@ -308,13 +308,13 @@ class CaptionsConfig:
     process."""
 
     file: str | None = None
-    """For `given`: JSON lines with `clip_id` and `caption`."""
+    """The file for `given`: JSON lines with `clip_id` and `caption`."""
 
     model: str | None = None
-    """For `endpoint` the name that the server knows; for `qwen` the folder of the weights."""
+    """The name that the server of `endpoint` knows; for `qwen` the folder of the weights."""
 
     base_url: str = "http://localhost:8000/v1"
-    """Of the server, before `/chat/completions`."""
+    """The address of the server, before `/chat/completions`."""
 
     key_variable: str = "CAPTIONS_API_KEY"
     """Variable of the environment that holds the server's key; without it none is sent."""

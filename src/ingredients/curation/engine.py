@@ -64,7 +64,7 @@ class CuratedSource:
     """The file, and what was said of it."""
 
     digest: str
-    """Of its content; empty where it cannot be read."""
+    """The digest of its content; empty where it cannot be read."""
 
     num_bytes: int
     """Its size."""
@@ -78,7 +78,7 @@ class Curated:
     """What became of all sources and clips."""
 
     config: CurationConfig
-    """By which settings."""
+    """The settings by which it was decided."""
 
     sources: list[CuratedSource]
     """All of them, in order."""

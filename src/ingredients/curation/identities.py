@@ -44,7 +44,7 @@ class TrackedPerson:
     """One track of one clip."""
 
     clip_id: str
-    """Of the clip."""
+    """The name of the clip."""
 
     number: int
     """Which of its tracks."""

@@ -20,7 +20,7 @@ from ingredients.curation.step import Clip, ClipStep, Measured, Rejection
 from ingredients.faces.tracking import Track, TrackingConfig, bridge_gaps, track_faces
 
 _DECIMALS = 2
-"""Of boxes and landmarks, in pixels."""
+"""The decimals of boxes and landmarks, in pixels."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

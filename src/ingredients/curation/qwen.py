@@ -27,10 +27,10 @@ class QwenCaptioner:
     """In evaluation mode."""
 
     tokenizer: PreTrainedTokenizerBase
-    """Of the model."""
+    """The tokenizer of the model."""
 
     image_processor: Qwen2VLImageProcessorPil
-    """Of the model."""
+    """The image processor of the model."""
 
     max_tokens: int
     """Longest caption."""

@@ -51,7 +51,7 @@ class SourceTask:
     """The file."""
 
     digest: str
-    """Of its content."""
+    """The digest of its content."""
 
     num_bytes: int
     """Its size."""
@@ -69,7 +69,7 @@ class SourceTask:
     """Where to stop in the source, to try settings on its beginning; None goes to its end."""
 
     clip_ids: tuple[str, ...] = ()
-    """For `annotate`: the clips that are left, in order."""
+    """The clips that are left, in order, for `annotate`."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

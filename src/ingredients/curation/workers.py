@@ -43,7 +43,7 @@ class _Worker(Generic[Task]):
     """The process."""
 
     connection: Connection
-    """To it and from it."""
+    """The connection to it."""
 
     place: int | None = None
     """Number of the task that it is at."""

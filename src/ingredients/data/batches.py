@@ -56,7 +56,7 @@ class ClipBatch:
     """(B, F, C, h, w) float32."""
 
     noise: torch.Tensor
-    """As `latents`."""
+    """The noise, in the shape of `latents`."""
 
     levels: torch.Tensor
     """(B,) in [0, 1): the noise levels, as shares of the timesteps."""

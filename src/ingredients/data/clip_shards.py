@@ -95,7 +95,7 @@ class _Sample:
     tar: tarfile.TarFile
     key: str
     members: dict[str, tarfile.TarInfo]
-    """By suffix."""
+    """The entries of its files, by suffix."""
     problems: list[str]
 
 

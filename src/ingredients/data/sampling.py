@@ -29,7 +29,7 @@ class SampleDraw:
     """How often the clips of its bucket have been gone through before."""
 
     seed: int
-    """From the run's seed, the epoch and the clip."""
+    """The seed that follows from the run's seed, the epoch and the clip."""
 
     level: float
     """In [0, 1): which noise level. Consecutive clips of an epoch have levels that are spread evenly (a golden-ratio

@@ -174,7 +174,7 @@ class SharpnessRecord:
     """In the real clip through the model's VAE; none without a VAE."""
 
     temporal_ratio: int | None = None
-    """As in `MotionRecord`."""
+    """Frames in a latent frame, as in `MotionRecord`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

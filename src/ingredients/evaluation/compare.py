@@ -62,7 +62,7 @@ class MetricDifference:
     """Mean over the cases in which both have it."""
 
     second: float
-    """Likewise."""
+    """The same mean in the second evaluation."""
 
     difference: Estimate
     """Second less first, case by case."""

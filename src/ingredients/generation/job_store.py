@@ -83,7 +83,7 @@ class NewPerson:
     """Somebody who is to appear, before the photos are stored."""
 
     name: str
-    """As given."""
+    """The name, as given."""
 
     photos: tuple[tuple[bytes, str], ...]
     """Content of each image file, and the ending that its format has, such as `.png`."""

@@ -56,7 +56,7 @@ class JobPerson:
     """Somebody who is to appear."""
 
     name: str
-    """As given."""
+    """The name, as given."""
 
     photos: tuple[JobPhoto, ...]
     """At least one."""
@@ -73,7 +73,7 @@ class JobSettings:
     """In the order given."""
 
     seed: int
-    """Of the noise; a job that is run again has the same."""
+    """The seed of the noise; a job that is run again has the same."""
 
     negative_prompt: str | None = None
     """What the video is led away from."""
@@ -97,7 +97,7 @@ class JobSettings:
     """Frames a second of the file."""
 
     scale: int = 1
-    """By how many whole pixels each pixel is enlarged in the file."""
+    """The whole number of pixels to which each pixel is enlarged in the file."""
 
     allow_photographs: bool = False
     """Whether a model that knows drawn people only takes photographs."""
@@ -114,16 +114,16 @@ class PersonOutcome:
     """How one person fared."""
 
     name: str
-    """As given."""
+    """The name, as given."""
 
     found: bool | None
     """Whether a face of the video was matched to the person; None if nobody looked."""
 
     similarity: float | None
-    """By the model's judge: 0 is a stranger, 1 the same person in a real clip."""
+    """The similarity by the model's judge: 0 is a stranger, 1 the same person in a real clip."""
 
     distance: float | None
-    """By dlib: below 0.6 it takes them for one person."""
+    """The distance by dlib: below 0.6 it takes them for one person."""
 
     verdict: str
     """The same in words."""
@@ -137,7 +137,7 @@ class TakeOutcome:
     """Which, from 1."""
 
     seed: int
-    """That makes it again."""
+    """The seed that makes it again."""
 
     likeness: tuple[float, ...]
     """For each person, cosine to the photos by the model's own face networks; empty if it was stopped."""
@@ -200,10 +200,10 @@ class JobError:
     """Why there is no video."""
 
     code: str
-    """For programs."""
+    """The code, for programs."""
 
     message: str
-    """For people: one sentence."""
+    """One sentence, for people."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +211,7 @@ class Job:
     """A job as the store knows it."""
 
     id: str
-    """For its owner to name it by; it cannot be guessed."""
+    """The name by which its owner asks for it; it cannot be guessed."""
 
     owner: str
     """Name of the key that it was asked for with; empty without keys."""

@@ -76,7 +76,7 @@ class AskedPerson:
     """Somebody to look for."""
 
     name: str
-    """As given."""
+    """The name, as given."""
 
     photos: tuple[UInt8Array, ...]
     """(H, W, 3), one or several."""
@@ -93,7 +93,7 @@ class SeenFace:
     """A face that was followed through a shot."""
 
     number: int
-    """From 1, in the order in which they appear."""
+    """The number of the face, from 1, in the order in which they appear."""
 
     frames: tuple[int, ...]
     """Which of the frames that were looked at, ascending."""
@@ -130,7 +130,7 @@ class PersonJudgement:
     """How one person fared."""
 
     name: str
-    """As given."""
+    """The name, as given."""
 
     status: Status
     """`right`: seen in at least half of the frames; `partly`: in fewer; otherwise not seen, and in their place is

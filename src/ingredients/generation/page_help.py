@@ -18,7 +18,7 @@ class FaceNotes:
     """A face of a photo, and what makes it doubtful."""
 
     number: int
-    """From 1, from left to right, as `parse_face_choice` counts."""
+    """The number of the face, from 1, from left to right, as `parse_face_choice` counts."""
 
     box: tuple[float, float, float, float]
     """Left, top, right, bottom, as parts of the photo's width and height."""
@@ -35,7 +35,7 @@ class PhotoNotes:
     """What is seen in a photo."""
 
     faces: tuple[FaceNotes, ...]
-    """From left to right."""
+    """The faces from left to right."""
 
     is_photograph: bool
     """Whether it shows a photographed person to a model that knows drawn people only."""

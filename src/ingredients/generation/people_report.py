@@ -37,7 +37,7 @@ class PersonReport:
     """How one person fared."""
 
     name: str
-    """As given."""
+    """The name, as given."""
 
     found: bool | None = None
     """Whether a face of the video was matched to the person; None if nobody looked."""
@@ -47,7 +47,7 @@ class PersonReport:
     """
 
     distance: float | None = None
-    """By dlib: mean distance of the face in the video to the photos; below 0.6 dlib takes them for one person."""
+    """The mean distance by dlib of the face in the video to the photos; below 0.6 dlib takes them for one person."""
 
     frames_found: int = 0
     """Frames in which that face was seen, of those looked at."""

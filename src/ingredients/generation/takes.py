@@ -79,7 +79,7 @@ class OwnLikeness:
 
     @property
     def least(self) -> float:
-        """That of the person who is least alike."""
+        """The cosine of the person who is least alike."""
         return min(self.cosines)
 
 
@@ -91,7 +91,7 @@ class Take(Generic[ResultT]):
     """Which, from 1."""
 
     seed: int
-    """That makes it again."""
+    """The seed that makes it again."""
 
     result: ResultT | None
     """The video; None if it was stopped."""

@@ -65,7 +65,7 @@ class _Metric:
     """A metric in `result.json`."""
 
     value: float | None
-    """None where it is infinite."""
+    """Its value; None where that is infinite."""
 
     low: float | None
     """Lower end of its interval."""
@@ -79,7 +79,7 @@ class _Person:
     """A person of a case in `result.json`."""
 
     similarity: float
-    """To the photos."""
+    """The similarity to the photos."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

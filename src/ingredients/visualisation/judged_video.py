@@ -107,7 +107,7 @@ class TimelineRow:
     """Colour of the bars."""
 
     spans: Sequence[tuple[float, float]]
-    """From when to when, in seconds."""
+    """The times from when to when, in seconds."""
 
 
 def judged_sheet(

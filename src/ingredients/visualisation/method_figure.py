@@ -43,7 +43,7 @@ class Box:
     """A part of the method."""
 
     name: str
-    """As the code calls it, or what goes in or out."""
+    """The name in the code, or what goes in or out."""
 
     kind: Kind
     """Whether and when it is trained."""

@@ -44,10 +44,10 @@ class PersonTruth:
     """What the person does."""
 
     expression: str
-    """With which face."""
+    """What the face shows."""
 
     to: str | None
-    """For whom the action is meant: a `person`, or None."""
+    """The `person` for whom the action is meant, or None."""
 
     is_extra: bool
     """Whether it is a stranger who appears nowhere else."""

@@ -58,7 +58,7 @@ class ServerDefaults:
     """Pixels."""
 
     scale: int = 1
-    """By how many whole pixels each pixel is enlarged in the file."""
+    """The whole number of pixels to which each pixel is enlarged in the file."""
 
 
 class RateLimiter:

@@ -62,13 +62,13 @@ class RunPosition(RangeChecked):
     """The run's seed."""
 
     optimizer: str = "adamw"
-    """By which it is trained: another one cannot go on with its state."""
+    """The optimiser by which it is trained: another one cannot go on with its state."""
 
     stage: dict[str, Any] = dataclasses.field(default_factory=dict)
     """The stage's own state."""
 
     recent_losses: list[float] = dataclasses.field(default_factory=list)
-    """By which jumps are told."""
+    """Losses of the last steps, by which jumps are told."""
 
     num_skipped: _NotNegative = 0
     """Steps left out in a row."""
@@ -86,7 +86,7 @@ class TrainedState:
     """All tensors that a run changes."""
 
     parameters: Mapping[str, torch.nn.Parameter]
-    """By name."""
+    """What is trained, by name."""
 
     optimizers: Sequence[torch.optim.Optimizer]
     """In a fixed order."""
@@ -103,7 +103,7 @@ class _Best:
     """After which it was written."""
 
     measure: str
-    """By what it is the best."""
+    """The measure by which it is the best."""
 
     value: float
     """What that said."""

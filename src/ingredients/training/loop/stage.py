@@ -22,7 +22,7 @@ class StepOutput:
     processes is the loss of the whole batch."""
 
     metrics: Mapping[str, Measured] = dataclasses.field(default_factory=dict)
-    """By name; averaged over passes, processes and the steps between two lines of the log."""
+    """Numbers by name; averaged over passes, processes and the steps between two lines of the log."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -189,7 +189,7 @@ class WholeStepStage:
 
     @property
     def model(self) -> torch.nn.Module:
-        """Never wrapped."""
+        """A part is never wrapped."""
         raise UserInputError("This part is trained by one process; start it without torchrun.")
 
     device = torch.device("cpu")
@@ -216,7 +216,7 @@ class WholeStepStage:
         raise NotImplementedError
 
     def counts(self, batches: Sequence[StepPosition]) -> Mapping[str, float]:
-        """Nothing: the loss is whole."""
+        """No counts: the loss is whole."""
         del batches
         return {}
 
@@ -226,7 +226,7 @@ class WholeStepStage:
         return self.training_step(batch.generator, progress=batch.progress)
 
     def work(self, batches: Sequence[StepPosition]) -> Work | None:
-        """Not counted."""
+        """No work is counted."""
         del batches
         return None
 

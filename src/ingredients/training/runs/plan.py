@@ -58,7 +58,7 @@ class PlannedPhase:
     """The part of a run that trains on images, or on clips."""
 
     samples: Literal["images", "clips"]
-    """On what."""
+    """What is trained on."""
 
     num_steps: int
     """Optimiser steps."""
@@ -90,7 +90,7 @@ class RunPlan:
     """Numbers of the transformer that stay as they are."""
 
     num_processes: int
-    """That share the work."""
+    """How many processes share the work."""
 
     held: dict[str, float]
     """Bytes of one process that are always taken, by what they are for, estimated."""
@@ -99,7 +99,7 @@ class RunPlan:
     """Bytes that are taken by one after the other, of which the most counts, estimated."""
 
     num_clips: int | None
-    """To learn from, if that is known."""
+    """The clips to learn from, if that is known."""
 
     phases: tuple[PlannedPhase, ...]
     """In their order."""

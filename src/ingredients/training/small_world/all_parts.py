@@ -17,7 +17,7 @@ from ingredients.training.small_world.plan import (
 from ingredients.training.small_world.settings import SmallWorldName
 
 _LEAST_MINUTES = 0.02
-"""Of a part for which no time is left: it takes a step or two, so that the model is whole in the end."""
+"""The minutes of a part for which no time is left: it takes a step or two, so that the model is whole in the end."""
 
 
 def train_all_parts(

@@ -57,7 +57,7 @@ class WorldPart:
     """One part of the small model: what is trained, or made at once."""
 
     name: str
-    """As the command names it; also its folder under the output."""
+    """The name in commands; also of its folder under the output."""
 
     makes: str
     """What comes out, in a few words."""

@@ -134,10 +134,10 @@ class PlannedPart:
     """One part of the plan."""
 
     name: str
-    """As `world train` names it."""
+    """The name that `world train` knows."""
 
     share: float
-    """Of the training time, in [0, 1]; 0 for parts that take as long as they take."""
+    """The share of the training time, in [0, 1]; 0 for parts that take as long as they take."""
 
     settings: tuple[str, ...]
     """What differs from the part's defaults, as `key=value`."""

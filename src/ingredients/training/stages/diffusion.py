@@ -38,19 +38,19 @@ class FrozenParts:
     """All that diffusion training uses and leaves alone."""
 
     vae: AutoencoderKLCogVideoX
-    """Encodes canvases, and decodes for the identity loss."""
+    """The VAE that encodes canvases, and decodes for the identity loss."""
 
     clips: EncodedClips | None
-    """To learn from; None in a plan for clips that are not there yet."""
+    """Clips to learn from; None in a plan for clips that are not there yet."""
 
     validation_clips: EncodedClips | None = None
-    """Held out; None: nothing is measured."""
+    """Clips that are held out; None: nothing is measured."""
 
     scheduler: Any = dataclasses.field(default_factory=COGVIDEOX.make_scheduler)
-    """Whose noise levels are trained on."""
+    """The scheduler whose noise levels are trained on."""
 
     recogniser: DifferentiableRecogniser | None = None
-    """For the identity loss."""
+    """The recogniser of the identity loss."""
 
 
 class DiffusionStage:
@@ -93,7 +93,7 @@ class DiffusionStage:
 
     @property
     def device(self) -> torch.device:
-        """The transformer's."""
+        """The transformer's device."""
         device: torch.device = next(self.transformer.parameters()).device
         return device
 
