@@ -21,8 +21,8 @@ from ingredients.curation.step import Clip, ClipStep, Measured, Rejection
 from ingredients.world.captions import LIGHT_PHRASES, PLACE_PHRASES
 
 if TYPE_CHECKING:
-    from ingredients.faces.trait_judges import ActingJudge
     from ingredients.faces.image_encoder import DualEncoder
+    from ingredients.faces.trait_judges import ActingJudge
 
 _JUDGED_FPS = 8.0
 """Frames a second of the tracks that the judge learnt from."""
@@ -93,9 +93,9 @@ def open_watching() -> Watching:
     Raises:
         ModelFolderError: if they are not there, or damaged.
     """
-    from ingredients.faces.trait_judges import load_acting_judge
     from ingredients.faces.face_stack import load_face_stack
     from ingredients.faces.image_encoder import DualEncoder
+    from ingredients.faces.trait_judges import load_acting_judge
     from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
     from ingredients.model_folders.places import default_model_path
 
