@@ -62,6 +62,12 @@ def test_one_clip_is_explained_on_one_page(film: Path, tmp_path: Path) -> None:
     rejected = curate(*arguments, "quality.min_motion=9", "--overwrite")
     assert rejected.exit_code == 0
     assert "too little motion" in page.read_text()
+    files = []
+    for name, limit in (("strict", 9), ("easy", 0)):
+        files += ["--config", str(tmp_path / f"{name}.yaml")]
+        (tmp_path / f"{name}.yaml").write_text(f"quality:\n  min_motion: {limit}\n")
+    assert curate(*arguments, *files, "--overwrite").exit_code == 0  # the later file has the last word
+    assert "is kept" in page.read_text()
     late = curate("show", str(film), "--time", "99", "--output", str(tmp_path / "b.html"), *SETTINGS)
     assert late.exit_code == 2
     assert "ends after 5.4 seconds" in late.output

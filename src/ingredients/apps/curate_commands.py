@@ -75,8 +75,12 @@ def curate(
         typer.Option(parser=parse_path, metavar="FOLDER", help="Data set; made, or gone on with. Needed but to try."),
     ] = None,
     config: Annotated[
-        Path | None,
-        typer.Option(parser=parse_path, metavar="FILE.yaml", help="Settings that differ; KEY=VALUE comes after it."),
+        list[Path] | None,
+        typer.Option(
+            parser=parse_path,
+            metavar="FILE.yaml",
+            help="Settings that differ; of several files, each changes those before it. KEY=VALUE comes after them.",
+        ),
     ] = None,
     workers: Annotated[
         int, typer.Option(min=0, max=1024, help="Processes, with a video at a time each; 0 does it all in this one.")
@@ -155,7 +159,12 @@ def show_clip(
         float, typer.Option(callback=finite, min=0, help="Second of the video that the clip shows.")
     ] = 0.0,
     config: Annotated[
-        Path | None, typer.Option(parser=parse_path, metavar="FILE.yaml", help="Settings that differ.")
+        list[Path] | None,
+        typer.Option(
+            parser=parse_path,
+            metavar="FILE.yaml",
+            help="Settings that differ; of several files, each changes those before it.",
+        ),
     ] = None,
     output: Annotated[Path, typer.Option(parser=parse_path, metavar="FILE.html", help="Page to write.")] = Path(
         "clip.html"
@@ -218,11 +227,11 @@ def _estimated(sources: "Sequence[Source]", config: "CurationConfig", workers: i
     return "\n".join(lines)
 
 
-def _command(paths: "Sequence[Path]", config: Path | None, settings: "Sequence[str]") -> str:
+def _command(paths: "Sequence[Path]", config: "Sequence[Path] | None", settings: "Sequence[str]") -> str:
     """The command that makes the same, without where things are on this machine."""
     from ingredients.curation.sources import name_of
 
-    files = [] if config is None else ["--config", config.name]
+    files = [part for file in config or () for part in ("--config", file.name)]
     return shlex.join(
         [
             "ingredients",
