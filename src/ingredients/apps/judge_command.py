@@ -1,7 +1,7 @@
 """`ingredients judge`: who of some photos is who in any video, when, and how alike."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from ingredients.apps.options import Face, Model, Overwrite
 from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import note, show, show_json, with_examples
 from ingredients.core.paths import parse_path
-
-if TYPE_CHECKING:
-    from ingredients.generation.judging import Judgement
 
 HELP = with_examples(
     "Says who is who in a video, whoever made it: when each person is seen, how alike, and whether people are "
@@ -125,23 +122,4 @@ def judge(
     if as_json:
         show_json(values)
     else:
-        show(describe(judgement, judge_name=judges.judge_name, files=(output, report)))
-
-
-def describe(judgement: "Judgement", *, judge_name: str, files: tuple[Path, ...]) -> str:
-    """The judgement for a person to read."""
-    height, width = judgement.size
-    lines = [
-        f"{judgement.seconds:.1f} s of {width}x{height}, {len(judgement.times)} frames looked at, "
-        f"judged by {judge_name}"
-    ]
-    wide = max(len(person.name) for person in judgement.people)
-    for person in judgement.people:
-        spans = ", ".join(f"{first:.1f} to {last:.1f} s" for first, last in person.spans[:6])
-        more = f" and {len(person.spans) - 6} times more" if len(person.spans) > 6 else ""
-        when = f": {spans}{more}" if spans else ""
-        lines.append(f"  {person.name:<{wide}}  {judgement.verdict(person)}{when}")
-    lines.extend(judgement.remarks)
-    lines.append(f"({judgement.explanation})")
-    lines.extend(str(file) for file in files)
-    return "\n".join(lines)
+        show("\n".join([judgement.describe(judges.judge_name), str(output), str(report)]))

@@ -384,6 +384,20 @@ class Judgement:
         """A person's name, or what strangers are called."""
         return "a stranger" if person == STRANGER else self.asked[person].name
 
+    def describe(self, judge_name: str) -> str:
+        """All of it for a person to read, a sentence a line."""
+        height, width = self.size
+        lines = [
+            f"{self.seconds:.1f} s of {width}x{height}, {len(self.times)} frames looked at, judged by {judge_name}"
+        ]
+        wide = max(len(person.name) for person in self.people)
+        for person in self.people:
+            spans = ", ".join(f"{first:.1f} to {last:.1f} s" for first, last in person.spans[:6])
+            more = f" and {len(person.spans) - 6} times more" if len(person.spans) > 6 else ""
+            when = f": {spans}{more}" if spans else ""
+            lines.append(f"  {person.name:<{wide}}  {self.verdict(person)}{when}")
+        return "\n".join([*lines, *self.remarks, f"({self.explanation})"])
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON object."""
         return {
@@ -514,7 +528,8 @@ def tell_of_lookalikes(judge: Judge, people: Sequence[AskedPerson], notice: Noti
 
 def _know(judge: Judge, person: IdentityPhotos, notice: Notice | None) -> AskedPerson:
     faces = []
-    for image, label, choice in zip(person.images, person.labels, person.faces, strict=True):
+    for index, image in enumerate(person.images):
+        label, choice = person.label(index), person.choice(index)
         faces.append(judge.find_person(image, label=label, choice=choice or "largest"))
         if choice is None and notice is not None and (number := len(judge.detector.detect(image))) > 1:
             notice(f"{label} shows {number} faces, of which the largest is taken.")
@@ -577,8 +592,9 @@ def judge_frames(
     fps: float,
     ordered: bool = False,
     most_looks: int | None = None,
+    finds_cuts: bool = False,
 ) -> Judgement:
-    """Judges a video in memory (F, H, W, 3), which has no cuts.
+    """Judges a video in memory (F, H, W, 3).
 
     Args:
         frames: of the video.
@@ -587,8 +603,9 @@ def judge_frames(
         fps: frames a second.
         ordered: whether they should stand in this order from left to right.
         most_looks: frames that are looked at, spread evenly; None: all.
+        finds_cuts: whether it may have several shots; a model's video has one.
     """
-    watcher = _Watcher(judge, asked, ordered=ordered, finds_cuts=False)
+    watcher = _Watcher(judge, asked, ordered=ordered, finds_cuts=finds_cuts)
     for index in evenly_spread(len(frames), most_looks or len(frames)):
         watcher.watch(frames[index], number=index, seconds=index / fps)
     return watcher.judgement(seconds=len(frames) / fps)

@@ -177,6 +177,8 @@ class Studio:
         memory: MemoryMode | str = MemoryMode.AUTO,
         speed: SpeedOptions | None = None,
         demand: VideoDemand | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
         notice: Notice | None = None,
     ) -> Self:
         """Loads a model, the shipped one by default, and whoever judges its videos.
@@ -189,6 +191,8 @@ class Studio:
             memory: how much of the model is on the device at a time.
             speed: how it runs; by default exactly.
             demand: the video that must fit.
+            device: where it runs; a GPU if there is one.
+            dtype: the type of the weights; by default the device's own.
             notice: told at once of each thing worth knowing; all are in `notices`, too.
 
         Raises:
@@ -205,6 +209,8 @@ class Studio:
                 speed=speed,
                 memory=memory,
                 demand=demand,
+                device=device,
+                dtype=dtype,
             )
             pipeline.set_progress_bar_config(disable=True)
             if pipeline.execution.memory.reason is not None:

@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from ingredients.core.arrays import Int64Array, UInt8Array
+from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import IngredientsError, OutputError, UserInputError
 from ingredients.core.input_files import read_bytes
 from ingredients.core.warnings_told import Notice
@@ -38,13 +36,12 @@ from ingredients.generation.jobs import (
 )
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import PageHelp
+from ingredients.generation.previews import emerging_strip, routing_strip
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
 from ingredients.generation.result_files import write_result
 from ingredients.media.photos import MAX_PHOTO_PIXELS, read_photo
 from ingredients.media.pictures import write_picture
-from ingredients.visualisation.layout import resize
-from ingredients.visualisation.routing_maps import overlay_map
 
 if TYPE_CHECKING:  # which needs PyTorch
     from ingredients.generation.studio import StudioResult
@@ -54,8 +51,6 @@ _LOG = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_NOTES = 0.2
 _SECONDS_BETWEEN_LOOKS = 0.5  # for jobs that another process added
-_PREVIEW_HEIGHT = 128
-_MOST_PREVIEW_FRAMES = 4
 
 
 class Maker(PageHelp, Protocol):
@@ -307,23 +302,9 @@ def _rounded(number: float | None) -> float | None:
 
 def _write_preview(preview: StepPreview, folder: Path) -> None:
     """Writes both pictures of a video that is being made; a folder that is gone belongs to a job that was removed."""
-    chosen = np.unique(
-        np.linspace(0, len(preview.frames) - 1, num=min(len(preview.frames), _MOST_PREVIEW_FRAMES)).round().astype(int)
-    )
     try:
-        write_picture(folder / PREVIEW, _strip([preview.frames[index] for index in chosen], None))
+        write_picture(folder / PREVIEW, emerging_strip(preview))
         if preview.routing_map is not None:
-            maps = [preview.routing_map[index * len(preview.routing_map) // len(preview.frames)] for index in chosen]
-            write_picture(folder / PREVIEW_ROUTING, _strip([preview.frames[index] for index in chosen], maps))
+            write_picture(folder / PREVIEW_ROUTING, routing_strip(preview))
     except OutputError as error:
         _LOG.info("A preview is not written: %s", error)
-
-
-def _strip(frames: Sequence[UInt8Array], maps: Sequence[Int64Array] | None) -> UInt8Array:
-    """Frames side by side, under the colours of maps if there are some."""
-    height = max(_PREVIEW_HEIGHT, frames[0].shape[0])
-    width = round(height * frames[0].shape[1] / frames[0].shape[0])
-    shown = [resize(frame, width=width, height=height) for frame in frames]
-    if maps is not None:
-        shown = [overlay_map(frame, each, height=height) for frame, each in zip(shown, maps, strict=True)]
-    return np.concatenate(shown, axis=1)
