@@ -1,9 +1,9 @@
 """What a node says of a video, for a person to read; nothing here needs ComfyUI."""
 
-from ingredients.generation.worker import JudgedTakes, JudgedVideo
+from ingredients.generation import StudioResult, Takes
 
 
-def describe_video(result: JudgedVideo) -> str:
+def describe_video(result: StudioResult) -> str:
     """How each person was kept, and what else is worth knowing, a sentence a line."""
     frames, height, width, _ = result.frames.shape
     made = f"{frames} frames of {width}x{height}, seed {result.provenance.seed}, in {result.seconds:.1f} s"
@@ -11,6 +11,6 @@ def describe_video(result: JudgedVideo) -> str:
     return "\n".join([made, *people, *result.remarks, *result.notices])
 
 
-def describe_takes(takes: JudgedTakes) -> str:
+def describe_takes(takes: Takes[StudioResult]) -> str:
     """Which take was kept, and why, before what is to say of it."""
     return "\n".join([takes.reason, describe_video(takes.result)])

@@ -7,11 +7,12 @@ import pytest
 import skimage.data
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import NoFaceError
+from ingredients.core.errors import NoFaceError, PhotoError
 from ingredients.evaluation.assessment import Measure, SimilarityScale
 from ingredients.evaluation.cases import Case
 from ingredients.evaluation.judge import Judge
 from ingredients.faces.dlib_faces import DlibFaceDetector, DlibFaceRecogniser
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.judging import (
     Judgement,
     judge_frames,
@@ -45,6 +46,14 @@ def make_judge(measure: Measure = "cosine") -> Judge:
 def judge_clip(frames: UInt8Array, *, ordered: bool = False) -> Judgement:
     judge = make_judge()
     return judge_frames(frames, judge, know_people(judge, PHOTOS), fps=FPS, ordered=ordered)
+
+
+def test_photos_that_are_only_pixels_are_numbered() -> None:
+    ana = IdentityPhotos(name="ana", images=[PHOTOS["ana"], PHOTOS["ana"]])
+    (asked,) = know_people(make_judge(), [ana])
+    assert len(asked.faces) == 2
+    with pytest.raises(PhotoError, match="photo 1 of eve"):
+        know_people(make_judge(), [IdentityPhotos(name="eve", images=[np.zeros((24, 60, 3), np.uint8)])])
 
 
 def test_who_is_there_is_told_with_times():

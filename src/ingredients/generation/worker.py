@@ -7,11 +7,10 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import IngredientsError, OutputError, UserInputError
 from ingredients.core.input_files import read_bytes
 from ingredients.core.warnings_told import Notice
