@@ -19,6 +19,7 @@ _CHEAP: Mapping[str, tuple[str, ...]] = {
 _COSTLY: Mapping[str, tuple[str, ...]] = {
     "cut": ("Cut",),
     "text": ("Text",),
+    "near_duplicates": ("Embedding",),
     "people": ("People",),
     "masks": ("Masks",),
     "portraits": ("Portraits",),

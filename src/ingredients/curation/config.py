@@ -174,6 +174,15 @@ class DuplicatesConfig(RangeChecked):
     noise_of_bars: Level = 3.5
     """The same where one of two clips had bars: its thumbnails show the picture less finely."""
 
+    embedding: str | None = None
+    """By which near duplicates are found, too: `drawn`, the dual encoder of the drawn world, or the folder of a CLIP
+    in transformers' layout. None looks for none."""
+
+    near_likeness: Annotated[float, Range(at_least=-1, at_most=1)] | None = None
+    """Cosine of frames, on average, from which clips are near duplicates. None takes 0.8 for clips with the same
+    people, and 0.95 where nobody is looked for: in drawn films repeated shots are at 0.94 and above, other shots of
+    the same people at 0.65 and below, of others up to 0.93 (docs/curation.md). CLIP's cosines were not measured."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CutConfig(RangeChecked):

@@ -21,6 +21,7 @@ from ingredients.curation.balance import BalancedClip, balance, topics_of
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.duplicates import ClipThumbs, HashedClip, clip_thumbs, find_duplicates
 from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
+from ingredients.curation.near_duplicates import EmbeddedClip, find_near_duplicates, from_text
 from ingredients.curation.probe import FileState
 from ingredients.curation.signals import Signals
 from ingredients.curation.source_work import (
@@ -124,6 +125,7 @@ def curate(
     _drop_duplicates(curated, watcher)
     _annotate_all(curated, num_workers, watcher)
     _name_people(curated)
+    _drop_near_duplicates(curated, watcher)
     _balance(curated, watcher)
     return curated
 
@@ -147,6 +149,32 @@ def _name_people(curated: Curated) -> None:
                 {**track, "person_id": names[clip.clip_id, number]} for number, track in enumerate(people["tracks"])
             ]
             clip.measured["people"] = {**people, "tracks": tracks}
+
+
+def _drop_near_duplicates(curated: Curated, watcher: Watcher) -> None:
+    """Leaves out clips that show nearly what others do, by embeddings."""
+    if curated.config.duplicates.embedding is None:
+        return
+    of_clip = {clip.clip_id: clip for _, clip in curated.kept}
+    rejections = find_near_duplicates(
+        [
+            EmbeddedClip(
+                clip_id=clip.clip_id,
+                shot=f"{source.digest}-{clip.shot}",
+                num_pixels=clip.measured["cut"]["height"] * clip.measured["cut"]["width"],
+                people=frozenset(
+                    str(track["person_id"]) for track in clip.measured.get("people", {}).get("tracks", [])
+                ),
+                frames=from_text(clip.measured["embedding"]["frames"]),
+            )
+            for source, clip in curated.kept
+        ],
+        curated.config.duplicates,
+    )
+    for clip_id, rejection in rejections.items():
+        of_clip[clip_id].rejection = rejection
+        _log(of_clip[clip_id], watcher)
+    watcher.step("near duplicates", len(of_clip), len(of_clip), f"{len(rejections)} left out")
 
 
 def _balance(curated: Curated, watcher: Watcher) -> None:
