@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ModelFolderError
-from ingredients.faces.antelope_files import ANTELOPE_FOLDER
 from ingredients.faces.face_stack import load_face_stack
+from ingredients.faces.face_stack_names import ANTELOPE_FOLDER
 from ingredients.faces.network_settings import ScaleSource
 from ingredients.model_folders.new_folder_parts import copy_face_encoder, copy_model_parts, forget_paths
 from tests.pipelines.stand_ins import make_face_stack, make_pipeline

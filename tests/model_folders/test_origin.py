@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ingredients.faces.antelope_files import ANTELOPE_FOLDER
+from ingredients.faces.face_stack_names import ANTELOPE_FOLDER
 from ingredients.model_folders.origin import (
     RESEARCH_ONLY,
     model_origin,

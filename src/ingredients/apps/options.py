@@ -15,7 +15,7 @@ import typer
 from ingredients.core.errors import UserInputError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.paths import parse_path
-from ingredients.faces.face_stack_name import FaceStackName
+from ingredients.faces.face_stack_names import FaceStackName
 
 Model = Annotated[
     str | None,

@@ -439,7 +439,7 @@ def _train_all(
 
     _check_device(device)
     with _interruptible("anything was trained"), warnings_told(note, TrainingWarning):
-        packed = train_all_parts(planned, output, model=model, minutes=minutes, resume=resume, tell=say)
+        packed = train_all_parts(planned, output, model=model, minutes=minutes, resume=resume, notice=say)
     show(packed)
 
 

@@ -27,14 +27,14 @@ class TrainingWarning(UserWarning):
 @contextlib.contextmanager
 def warnings_told(notice: Notice, *kinds: type[Warning]) -> Iterator[None]:
     """Hands each warning of some kinds that this thread gives to `notice` while the block runs; others go on."""
-    with _listening(_Listener(kinds=kinds, tell=notice)):
+    with _listening(_Listener(kinds=kinds, notice=notice)):
         yield
 
 
 @contextlib.contextmanager
 def warnings_ignored() -> Iterator[None]:
     """Drops all warnings that this thread gives while the block runs."""
-    with _listening(_Listener(kinds=(Warning,), tell=lambda _: None)):
+    with _listening(_Listener(kinds=(Warning,), notice=lambda _: None)):
         yield
 
 
@@ -43,7 +43,7 @@ class _Listener:
     """Somebody who takes a thread's warnings of some kinds."""
 
     kinds: tuple[type[Warning], ...]
-    tell: Notice
+    notice: Notice
     elsewhere: Callable[..., Any] | None = None
     """Where others go on to, if somebody else took the process's warnings within a block of ours."""
 
@@ -94,7 +94,7 @@ def _show(message: Warning | str, category: type[Warning], *rest: Any, **named: 
     elsewhere = _elsewhere
     for listener in reversed(_thread.listeners):
         if issubclass(category, listener.kinds):
-            listener.tell(str(message))
+            listener.notice(str(message))
             return
         if listener.elsewhere is not None:
             elsewhere = listener.elsewhere

@@ -17,9 +17,9 @@ from typing import Literal
 
 from ingredients.core.config import save_config
 from ingredients.core.model_files import read_model_record
-from ingredients.faces.antelope_files import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAME, EVA_NAMES, RECOGNISER_NAME
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.eva_clip import EvaClipConfig, EvaClipImageEncoder, load_eva_clip
+from ingredients.faces.face_stack_names import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAME, EVA_NAMES, RECOGNISER_NAME
 from ingredients.faces.facial_extractor import PHOTOGRAPH_REMEDY, FacialExtractor
 from ingredients.faces.network_settings import ScaleSource
 from ingredients.faces.onnx_faces import OnnxFaceRecogniser, RecognitionInput, ScrfdFaceDetector

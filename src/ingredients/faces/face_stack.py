@@ -16,10 +16,9 @@ from typing import Protocol
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.core.protocols import FaceDetector, FaceRecogniser, ImageEncoder
 from ingredients.faces.antelope_face_stack import load_antelope_face_stack
-from ingredients.faces.antelope_files import ANTELOPE_FOLDER
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.drawn_face_stack import CONFIG_NAME, load_drawn_face_stack
-from ingredients.faces.face_stack_name import FaceStackName
+from ingredients.faces.face_stack_names import ANTELOPE_FOLDER, FaceStackName
 from ingredients.faces.facial_extractor import FacialExtractor
 from ingredients.faces.photo_quality import PhotoLimits
 from ingredients.faces.picture_kind import PictureKindClassifier

@@ -25,7 +25,7 @@ from ingredients.evaluation.judges import load_trait_judges
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.face_choice import from_left, without_flat
-from ingredients.faces.face_stack_name import FaceStackName
+from ingredients.faces.face_stack_names import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.faces.photo_quality import find_doubts, measure_photo

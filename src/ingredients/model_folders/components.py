@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5Enc
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import read_json
 from ingredients.faces.face_stack import load_face_stack
-from ingredients.faces.face_stack_name import FaceStackName
+from ingredients.faces.face_stack_names import FaceStackName
 from ingredients.model_folders.folder_names import (
     FACE_ENCODER,
     IDENTITY_FOLDER,

@@ -7,7 +7,7 @@ needed follows from the names alone, so that nothing else is downloaded.
 import re
 from collections.abc import Iterable, Sequence
 
-from ingredients.faces.antelope_files import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAMES, RECOGNISER_NAME
+from ingredients.faces.face_stack_names import ANTELOPE_FOLDER, DETECTOR_NAME, EVA_NAMES, RECOGNISER_NAME
 from ingredients.model_folders.folder_names import (
     FACE_ENCODER,
     IDENTITY_FOLDER,

@@ -33,7 +33,7 @@ from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.latents import decode_clips, encode_slots
 from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.face_stack import FaceStack
-from ingredients.faces.face_stack_name import FaceStackName
+from ingredients.faces.face_stack_names import FaceStackName
 from ingredients.faces.facial_extractor import ExtractedIdentities, FacialExtractor
 from ingredients.model_folders.components import load_components, max_text_length
 from ingredients.model_folders.folder_names import FACE_ENCODER

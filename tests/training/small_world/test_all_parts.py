@@ -83,7 +83,7 @@ def test_a_run_of_another_model_is_not_gone_on_with(tmp_path: Path) -> None:
 def test_a_rehearsal_makes_every_part_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     planned = plan_parts("acting_world", "tiny")
     told: list[str] = []
-    packed = train_all_parts(planned, tmp_path, model="acting_world", minutes=1.0, show=False, tell=told.append)
+    packed = train_all_parts(planned, tmp_path, model="acting_world", minutes=1.0, show=False, notice=told.append)
     assert [line.split(":")[0] for line in told] == [part.name for part in planned]
     assert json.loads((tmp_path / PROGRESS_NAME).read_text())["done"] == [part.name for part in planned]
     config = build_transformer(packed / "transformer").config
@@ -96,6 +96,6 @@ def test_a_rehearsal_makes_every_part_and_goes_on_where_it_was_stopped(tmp_path:
     write_progress(tmp_path, Progress(model="acting_world", done=tuple(n for n in progress.done if n != "route")))
     aligned = (tmp_path / "align" / "metrics.json").stat().st_mtime_ns
     told.clear()
-    train_all_parts(planned, tmp_path, model="acting_world", minutes=1.0, resume=True, show=False, tell=told.append)
+    train_all_parts(planned, tmp_path, model="acting_world", minutes=1.0, resume=True, show=False, notice=told.append)
     assert [line.split(":")[0] for line in told] == ["route", "pack"]
     assert (tmp_path / "align" / "metrics.json").stat().st_mtime_ns == aligned

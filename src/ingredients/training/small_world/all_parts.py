@@ -2,9 +2,10 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from ingredients.core.warnings_told import Notice
 from ingredients.training.small_world.parts import PARTS
 from ingredients.training.small_world.plan import (
     PlannedPart,
@@ -28,7 +29,7 @@ def train_all_parts(
     minutes: float,
     resume: bool = False,
     show: bool = True,
-    tell: Callable[[str], None] = lambda _: None,
+    notice: Notice = lambda _: None,
 ) -> Path:
     """Trains the parts of a plan into `output`, and packs them.
 
@@ -43,7 +44,7 @@ def train_all_parts(
             after it get what is left.
         resume: go on with what the folder holds; without it, every part begins anew.
         show: show progress bars.
-        tell: told which part begins, and how long it may take.
+        notice: told which part begins, and how long it may take.
 
     Returns:
         The packed model.
@@ -62,7 +63,7 @@ def train_all_parts(
         left = (deadline - time.monotonic()) / 60
         own = max(next_minutes(waiting, part.name, left=left), _LEAST_MINUTES)
         settings = PARTS[part.name].settings
-        tell(f"{part.name}: {PARTS[part.name].makes}")
+        notice(f"{part.name}: {PARTS[part.name].makes}")
         total = own + trained_minutes(output / part.name) if resume else own
         config = settings.load(overrides=part.settings, minutes=total if part.share else None)
         if resume and (ended := PARTS[part.name].ended_config(output)) is not None:
