@@ -18,7 +18,7 @@ from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.evaluation.cases import Case, make_cases
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import to_pixels

@@ -21,7 +21,7 @@ from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.generation.people_report import PeopleCheck
 from ingredients.generation.request import StudioRequest
 from ingredients.generation.studio import Studio
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.loading import load_pipeline
 
 

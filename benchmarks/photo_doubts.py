@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 from ingredients.core.protocols import Face
 from ingredients.faces.drawn_face_stack import load_drawn_face_stack
 from ingredients.faces.photo_quality import DRAWN_LIMITS, find_doubts, measure_photo
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER
-from ingredients.model_folders.places import default_model_path
 from ingredients.world import render_portrait, sample_identity
 
 _CLOTH = (120, 170, 220)

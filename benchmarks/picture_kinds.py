@@ -24,8 +24,8 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.faces.drawn_face_stack import load_drawn_face_stack
 from ingredients.faces.face_choice import largest_face
 from ingredients.faces.picture_kind import PictureKind, PictureKindClassifier, PictureLook
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER
-from ingredients.model_folders.places import default_model_path
 from ingredients.training.small_world.faces.foreign_pictures import draw_other_style, restyled
 from ingredients.world import render_portrait, render_scene, sample_identity, sample_scene
 from ingredients.world.styles import STYLES

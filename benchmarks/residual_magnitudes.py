@@ -16,7 +16,7 @@ import torch
 
 from ingredients.apps.generate_command import parse_photos
 from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.execution.residual_magnitudes import recording_residuals, save_residual_magnitudes
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.people import identity_photos

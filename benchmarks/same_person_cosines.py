@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ingredients.faces.drawn_face_stack import DrawnFaceStack, load_drawn_face_stack
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER
-from ingredients.model_folders.places import default_model_path
 from ingredients.world import Identity, render_portrait, sample_identity
 
 _NUM_PHOTOS = 4

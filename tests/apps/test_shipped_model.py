@@ -10,7 +10,7 @@ from PIL import Image
 
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.training.small_world.settings import PART_SETTINGS
 from tests.apps.conftest import Run
 

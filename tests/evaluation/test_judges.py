@@ -18,7 +18,7 @@ from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.onnx_faces import ScrfdFaceDetector
 from ingredients.faces.onnx_judges import OnnxArcFaceJudge, OnnxFaceNetJudge
 from ingredients.generation.people_report import load_people_check
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from tests.apps.tiny_model import save_tiny_model
 from tests.evaluation.clip_folders import write_clip_folder
 from tests.faces.onnx_models import write_mean_colour, write_scrfd

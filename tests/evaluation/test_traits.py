@@ -17,7 +17,7 @@ from ingredients.evaluation.metrics.motion import STILL_FACE_LIMIT, sharpness_by
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.statistics import Estimate
 from ingredients.evaluation.traits import LandmarkMotion, face_details, landmark_motion, see_traits
-from ingredients.faces.trait_judges import Acting
+from ingredients.faces.trait_judges import SeenActing
 
 
 class ActingStandIn:
@@ -26,10 +26,10 @@ class ActingStandIn:
     def __init__(self, acts: dict[int, tuple[str, str]]) -> None:
         self.acts = acts
 
-    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[Acting]:
+    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[SeenActing]:
         assert fps == 8.0
         seen = [self.acts[int(np.nanmedian(each[:, 0]))] for each in boxes]
-        return [Acting(actions={"come": 0.6, each[0]: 0.4}, expressions={each[1]: 1.0}) for each in seen]
+        return [SeenActing(actions={"come": 0.6, each[0]: 0.4}, expressions={each[1]: 1.0}) for each in seen]
 
 
 class AttributesStandIn:

@@ -22,8 +22,8 @@ from ingredients.faces.photo_quality import (
     measure_photo,
 )
 from ingredients.media.photos import load_photo
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER
-from ingredients.model_folders.places import default_model_path
 from ingredients.world import render_portrait, sample_identity
 
 Change = Callable[[Image.Image], Image.Image]

@@ -29,8 +29,8 @@ from ingredients.faces.picture_kind import (
     cut_pieces,
     edge_share,
 )
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER
-from ingredients.model_folders.places import default_model_path
 from ingredients.world import render_portrait, render_scene, sample_identity, sample_scene
 from tests.faces.tiny_faces import (
     TINY_CLOSE_UPS,

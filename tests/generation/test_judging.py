@@ -22,7 +22,7 @@ from ingredients.generation.judging import (
     read_frames,
 )
 from ingredients.media.video import write_lossless_video
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.people import PhotoFile
 from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_frames
 from tests.evaluation.video_folders import LEFT, RIGHT, VideoFolder, judge_videos, make_judges, wave

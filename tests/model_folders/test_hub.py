@@ -11,11 +11,11 @@ from huggingface_hub import constants
 
 from ingredients.core.errors import HubError, ModelFolderError
 from ingredients.model_folders import resumable_download
+from ingredients.model_folders.find_model import default_model_path, find_model, find_model_here
 from ingredients.model_folders.hub import download, fetch, find_downloaded, plan_download, size_on_disk, verify
 from ingredients.model_folders.hub_model import HubModel, format_size, parse_hub_id
 from ingredients.model_folders.known_models import KNOWN_MODELS, find_known_model
 from ingredients.model_folders.needed_files import needed_files
-from ingredients.model_folders.places import default_model_path, find_model, find_model_here
 from ingredients.pipelines.loading import load_pipeline
 from tests.model_folders.hub_server import COMMIT, Hub, point_at, run_hub
 from tests.pipelines.stand_ins import make_face_stack, make_pipeline

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingredients.faces.face_stack_names import ANTELOPE_FOLDER
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.origin import (
     RESEARCH_ONLY,
     model_origin,
@@ -12,7 +13,6 @@ from ingredients.model_folders.origin import (
     terms_of_base,
     terms_of_faces,
 )
-from ingredients.model_folders.places import default_model_path
 
 PARTS = ["transformer", "vae", "text_encoder", "tokenizer"]
 

@@ -5,7 +5,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.latents import encode_images
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.latent_colours import LatentColours
 from ingredients.world import render_portrait, sample_identity
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ModelFolderError, OutOfMemoryError
 from ingredients.core.memory_mode import MemoryMode
-from ingredients.model_folders import places as model_places
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders import find_model as model_finding
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models.state_dict_adapter import to_published
 from ingredients.pipelines import loading
@@ -304,7 +304,7 @@ def test_no_folder_is_said_so(tmp_path: Path) -> None:
 
 
 def test_a_package_without_weights_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_places.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(model_finding.resources, "files", lambda package: tmp_path)
     with pytest.raises(ModelFolderError, match="The small model is not at"):
         default_model_path()
     (tmp_path / "assets" / "small-world").mkdir(parents=True)

@@ -157,7 +157,7 @@ def run(
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.casebook.check import read_benchmark
     from ingredients.evaluation.casebook.sets import choose_cases
-    from ingredients.model_folders.places import find_model
+    from ingredients.model_folders.find_model import find_model
 
     check_output_folder(output, "videos of a benchmark")
     check_folders([identity], "folder of identity weights")
@@ -224,7 +224,7 @@ def _load_detector(
     faces: Literal["model", "dlib"], model: str | None
 ) -> "tuple[FaceDetector, PictureKindClassifier | None]":
     """Who finds faces, and who tells photographs from drawings, if it matters."""
-    from ingredients.model_folders.places import find_model
+    from ingredients.model_folders.find_model import find_model
 
     if faces == "dlib":
         from ingredients.faces.dlib_faces import DlibFaceDetector

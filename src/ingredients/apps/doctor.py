@@ -529,7 +529,7 @@ def _model_cache() -> Path:
 def _fit_models(model: Path | None, free: int | None) -> Iterator[ModelFit]:
     import torch
 
-    from ingredients.model_folders.places import default_model_path
+    from ingredients.model_folders.find_model import default_model_path
     from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs, with_margin
     from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights, published_weights
 

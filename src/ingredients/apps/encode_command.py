@@ -92,7 +92,7 @@ def encode(
     from ingredients.core.progress import show_progress
     from ingredients.data.clip_source import open_clip_source
     from ingredients.data.folder_examples import ReadingConfig
-    from ingredients.model_folders.places import find_model
+    from ingredients.model_folders.find_model import find_model
 
     chosen_part = _parse_part(part)
     buckets = tuple(_parse_bucket(text) for text in bucket or ())

@@ -111,7 +111,7 @@ def evaluate(
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.manifest import read_manifest
     from ingredients.evaluation.names import HTML_NAME, MODEL
-    from ingredients.model_folders.places import find_model
+    from ingredients.model_folders.find_model import find_model
     from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
 
     if modules and people != 2:

@@ -39,7 +39,7 @@ def faces(
     from ingredients.core.files import check_not_an_input
     from ingredients.media.photos import load_photo
     from ingredients.media.pictures import check_picture_path, write_picture
-    from ingredients.model_folders.places import find_model
+    from ingredients.model_folders.find_model import find_model
 
     if face_stack == "dlib" and model is not None:
         raise UserInputError("dlib reads photos without a model; leave out --model or --face-stack dlib.")

@@ -181,7 +181,7 @@ def generate(
     from ingredients.faces.face_choice import parse_face_choice
     from ingredients.generation.request import StudioRequest
     from ingredients.generation.routing_edit import load_routing
-    from ingredients.model_folders.places import find_model
+    from ingredients.model_folders.find_model import find_model
     from ingredients.pipelines.execution.speed_options import SpeedOptions
     from ingredients.pipelines.people import identity_photos
     from ingredients.pipelines.places import PLACE_STRENGTH, read_place_options

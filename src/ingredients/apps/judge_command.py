@@ -81,7 +81,7 @@ def judge(
     from ingredients.faces.face_choice import parse_face_choice
     from ingredients.media.pictures import check_picture_path, write_picture
     from ingredients.media.video import measure_video
-    from ingredients.model_folders.places import find_model
+    from ingredients.model_folders.find_model import find_model
     from ingredients.pipelines.people import identity_photos
 
     photos = parse_photos(photo, face=None if face is None else parse_face_choice(face))

@@ -46,8 +46,8 @@ def _to_json(model: "KnownModel") -> dict[str, Any]:
 
 
 def _folder(model: "KnownModel") -> str | None:
+    from ingredients.model_folders.find_model import default_model_path
     from ingredients.model_folders.hub_model import repository_folder
-    from ingredients.model_folders.places import default_model_path
 
     if model.source is None:
         return str(default_model_path())

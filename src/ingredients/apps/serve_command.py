@@ -99,7 +99,7 @@ def serve(
     from ingredients.core.errors import ModelFolderError
     from ingredients.core.optional_dependencies import import_optional
     from ingredients.generation.job_store import StoreLimits
-    from ingredients.model_folders.places import find_model
+    from ingredients.model_folders.find_model import find_model
     from ingredients.pipelines.execution.speed_options import SpeedOptions
 
     for library in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):

@@ -96,8 +96,8 @@ def open_watching() -> Watching:
     from ingredients.faces.face_stack import load_face_stack
     from ingredients.faces.image_encoder import DualEncoder
     from ingredients.faces.trait_judges import load_acting_judge
+    from ingredients.model_folders.find_model import default_model_path
     from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
-    from ingredients.model_folders.places import default_model_path
 
     folder = default_model_path()
     encoder = load_face_stack(folder / FACE_ENCODER, name="drawn").image_encoder

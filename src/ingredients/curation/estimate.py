@@ -20,7 +20,7 @@ SAMPLED_CLIPS = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class CurationCost:
     """What it would take."""
 
     num_videos: int
@@ -51,7 +51,7 @@ class Estimate:
     """What services of others would take."""
 
 
-def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: int) -> Estimate:
+def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: int) -> CurationCost:
     """Looks at all videos from outside, and tries the chain on the beginnings of a few.
 
     Args:
@@ -99,7 +99,7 @@ def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: 
     per_clip = annotating / num_annotated if num_annotated else 0.0
     decoding_seconds = decoding * film_seconds / sampled if sampled else 0.0
     total = decoding_seconds + clips * per_clip
-    return Estimate(
+    return CurationCost(
         num_videos=len(good),
         num_left_out=len(sources) - len(good),
         film_seconds=film_seconds,

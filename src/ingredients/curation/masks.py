@@ -121,7 +121,7 @@ def open_segmenter(config: MasksConfig) -> FaceSegmenter:
 
         return SelfieSegmenter(config.model)
     if config.by == "sam" and config.model is None:
-        from ingredients.model_folders.places import small_sam_path
+        from ingredients.model_folders.find_model import small_sam_path
 
         return load_small_sam(small_sam_path())
     if config.model is None:

@@ -130,8 +130,8 @@ def open_faces(faces: Literal["drawn", "dlib", "antelopev2"], face_encoder: str 
         dlib = DlibFaceReader()
         return FaceReading(detector=dlib.detector, recogniser=dlib.recogniser)
     from ingredients.faces.face_stack import load_face_stack
+    from ingredients.model_folders.find_model import default_model_path
     from ingredients.model_folders.folder_names import FACE_ENCODER
-    from ingredients.model_folders.places import default_model_path
 
     if face_encoder is None and faces == "antelopev2":
         raise UserInputError(

@@ -158,7 +158,7 @@ class ActingNetwork(nn.Module):
         return actions, expressions
 
 
-class Acting(NamedTuple):
+class SeenActing(NamedTuple):
     """What one person was seen to do, as shares that sum to 1."""
 
     actions: dict[str, float]
@@ -176,16 +176,16 @@ class ActingJudge:
         self.network = network.eval()
         self.config = network.config
 
-    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[Acting]:
+    def judge_video(self, frames: UInt8Array, boxes: Sequence[Float32Array], *, fps: float) -> list[SeenActing]:
         """Judges the people of a video by the boxes (F, 4) of each one's face."""
         return [self.judge(cut_track(frames, each, fps=fps, size=self.config.crop_size)) for each in boxes]
 
     @torch.no_grad()
-    def judge(self, track: ActingTrack) -> Acting:
+    def judge(self, track: ActingTrack) -> SeenActing:
         """Judges one track."""
         pixel_values = to_pixel_values(track.crops)[None]
         actions, expressions = self.network(pixel_values, torch.from_numpy(track.path)[None])
-        return Acting(
+        return SeenActing(
             actions=dict(zip(self.config.actions, actions[0].softmax(-1).tolist(), strict=True)),
             expressions=dict(zip(self.config.expressions, expressions[0].softmax(-1).tolist(), strict=True)),
         )

@@ -31,7 +31,7 @@ _REMEDY = "edit a map that --save-routing wrote for the same people and size"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RoutingRecord:
+class RoutingFile:
     """A map as JSON."""
 
     people: tuple[str, ...]
@@ -61,7 +61,7 @@ def save_routing(path: Path, routing: Int64Array, names: Sequence[str]) -> None:
     check_routing_path(path)
     if path.suffix.lower() == ".json":
         tokens = tuple(tuple(tuple(map(int, row)) for row in frame) for frame in routing)
-        write_json(path, config_to_dict(RoutingRecord(people=tuple(names), tokens=tokens)))
+        write_json(path, config_to_dict(RoutingFile(people=tuple(names), tokens=tokens)))
         return
     bar = blank(routing.shape[1], 1)
     bar[:] = _BAR
@@ -86,14 +86,14 @@ def load_routing(path: Path, names: Sequence[str], token_grid: tuple[int, int, i
         UserInputError: if it is no map, or holds a colour, a name or a number that is nobody's.
     """
     if path.suffix.lower() == ".json":
-        return _from_record(read_record(RoutingRecord, path, remedy=_REMEDY), path, names, token_grid)
+        return _from_record(read_record(RoutingFile, path, remedy=_REMEDY), path, names, token_grid)
     if path.suffix.lower() != ".png":
         raise UserInputError(f"The routing map {path} is no .png and no .json; {_REMEDY}.")
     return _from_picture(load_photo(path), path, names, token_grid)
 
 
 def _from_record(
-    record: RoutingRecord, path: Path, names: Sequence[str], token_grid: tuple[int, int, int]
+    record: RoutingFile, path: Path, names: Sequence[str], token_grid: tuple[int, int, int]
 ) -> Int64Array:
     people = [which_person(name, names) for name in record.people]
     for name, person in zip(record.people, people, strict=True):

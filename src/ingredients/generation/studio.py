@@ -48,8 +48,8 @@ from ingredients.generation.takes import (
     own_likeness,
 )
 from ingredients.media.provenance import Provenance
+from ingredients.model_folders.find_model import find_model
 from ingredients.model_folders.folder_names import JUDGE_FOLDER
-from ingredients.model_folders.places import find_model
 from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs
 from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights
 from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions

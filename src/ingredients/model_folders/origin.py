@@ -11,10 +11,10 @@ from typing import Any
 from ingredients.core.input_files import read_text
 from ingredients.core.json_yaml import NotPlainError, parse_yaml
 from ingredients.faces.face_stack_names import ANTELOPE_FOLDER
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.hub_model import HubModel, parse_hub_id
 from ingredients.model_folders.known_models import KNOWN_MODELS, SMALL_WORLD, KnownModel, find_known_model
-from ingredients.model_folders.places import default_model_path
 
 COGVIDEOX_TERMS = (
     "CogVideoX licence: research is free; commercial use wants a registration with its authors, who set limits"

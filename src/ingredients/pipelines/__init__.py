@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ingredients.core.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from ingredients.model_folders.places import default_model_path
+    from ingredients.model_folders.find_model import default_model_path
     from ingredients.pipelines.loading import load_pipeline
     from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
     from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
@@ -18,7 +18,7 @@ if not TYPE_CHECKING:
         {
             "IngredientsPipeline": "ingredients.pipelines.pipeline_ingredients",
             "IngredientsPipelineOutput": "ingredients.pipelines.pipeline_output",
-            "default_model_path": "ingredients.model_folders.places",
+            "default_model_path": "ingredients.model_folders.find_model",
             "load_pipeline": "ingredients.pipelines.loading",
         },
     )

@@ -11,7 +11,7 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.out_of_memory import explained_out_of_memory
 from ingredients.faces.face_stack_names import FaceStackName
 from ingredients.model_folders.components import count_weights
-from ingredients.model_folders.places import find_model
+from ingredients.model_folders.find_model import find_model
 from ingredients.pipelines.execution.execution import check_speed_in_memory_mode
 from ingredients.pipelines.execution.memory_estimate import VideoDemand
 from ingredients.pipelines.execution.memory_plan import gigabytes, plan_memory

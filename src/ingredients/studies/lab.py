@@ -23,7 +23,7 @@ from ingredients.core.files import atomic_path
 from ingredients.core.json_yaml import to_json
 from ingredients.core.model_files import digest_files, read_json
 from ingredients.core.training_log import METRICS_NAME
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.studies.steps import Step
 from ingredients.studies.study_config import StudyConfig

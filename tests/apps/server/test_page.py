@@ -21,7 +21,7 @@ from ingredients.apps.server.run import _config
 from ingredients.generation.job_store import JobStore, StoreLimits
 from ingredients.generation.worker import Worker
 from ingredients.media.video import write_video
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from tests.apps.server.conftest import EXAMPLES
 from tests.generation.hand_maker import HandMaker
 

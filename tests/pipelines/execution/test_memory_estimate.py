@@ -11,8 +11,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
 from ingredients.data.latents import decode_pictures, encode_clips
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.known_models import KNOWN_MODELS, KnownModel
-from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models import presets
 from ingredients.models.cogvideox_vae import single_frame_convolutions

@@ -9,7 +9,7 @@ from huggingface_hub import constants
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import HubError, ModelFolderError, UserInputError
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
 from ingredients.training.loop.settings import TrainerConfig

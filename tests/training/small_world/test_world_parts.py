@@ -9,7 +9,7 @@ from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.core.output_folders import check_output_folder, claimed_folder
 from ingredients.curation.config import CurationConfig
-from ingredients.model_folders.places import default_model_path
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
 from ingredients.training.small_world.parts import PARTS

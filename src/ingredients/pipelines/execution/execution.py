@@ -12,7 +12,7 @@ from ingredients.core.errors import SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.attention_backends import use_attention_backend
-from ingredients.pipelines.execution.memory_modes import Parts, apply_memory_mode
+from ingredients.pipelines.execution.memory_modes import MovableParts, apply_memory_mode
 from ingredients.pipelines.execution.memory_plan import MemoryPlan
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.execution.speed_options import SpeedOptions
@@ -78,7 +78,7 @@ class Execution:
             transformer.compile_repeated_blocks()
         return dataclasses.replace(self, speed=options)
 
-    def apply_memory_plan(self, plan: MemoryPlan, parts: Parts, device: torch.device) -> Self:
+    def apply_memory_plan(self, plan: MemoryPlan, parts: MovableParts, device: torch.device) -> Self:
         """Puts the parts of a freshly loaded model where a plan wants them.
 
         Args:

@@ -53,7 +53,7 @@ _PINNED_COPIES = 2
 """Page-locked memory is handed out in powers of two, so up to twice the weights."""
 
 
-class Parts(Protocol):
+class MovableParts(Protocol):
     """The parts of a model that are moved and cast, such as a pipeline has them."""
 
     text_encoder: T5EncoderModel
@@ -61,7 +61,7 @@ class Parts(Protocol):
     vae: AutoencoderKLCogVideoX
 
 
-def apply_memory_mode(parts: Parts, mode: MemoryMode, device: torch.device) -> None:
+def apply_memory_mode(parts: MovableParts, mode: MemoryMode, device: torch.device) -> None:
     """Puts the parts of a freshly loaded model where `mode` wants them.
 
     Args:
@@ -130,7 +130,7 @@ def decoding_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> Ite
 
 
 def place_parts(
-    parts: Parts,
+    parts: MovableParts,
     mode: MemoryMode,
     *,
     onload_device: torch.device,

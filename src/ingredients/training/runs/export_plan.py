@@ -11,9 +11,9 @@ from ingredients.core.json_yaml import BadFileError, read_json
 from ingredients.core.model_files import digest_files
 from ingredients.core.warnings_told import Notice
 from ingredients.model_folders.components import transformer_part
+from ingredients.model_folders.find_model import find_model
 from ingredients.model_folders.new_folder_parts import stored_dtype
 from ingredients.model_folders.origin import ModelOrigin, model_origin
-from ingredients.model_folders.places import find_model
 from ingredients.model_folders.transformer import is_base
 from ingredients.pipelines.encoding_model import find_face_encoder
 from ingredients.training.runs.folder import RunFolder, checkpoint_step, find_checkpoint, read_metrics, run_chain

@@ -17,8 +17,8 @@ from ingredients.core.warnings_told import Notice
 from ingredients.data.buckets import Bucket
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.model_folders.components import build_vae
+from ingredients.model_folders.find_model import find_model, find_model_here
 from ingredients.model_folders.known_models import find_known_model
-from ingredients.model_folders.places import find_model, find_model_here
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines.encoding_model import model_bucket

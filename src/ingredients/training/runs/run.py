@@ -23,7 +23,7 @@ from ingredients.data.clip_encoder import has_shared_frames
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.model_folders.components import load_scheduler, load_vae
-from ingredients.model_folders.places import find_model
+from ingredients.model_folders.find_model import find_model
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.encoding_model import find_face_encoder, model_digests

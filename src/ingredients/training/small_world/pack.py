@@ -28,8 +28,8 @@ from ingredients.faces.picture_kind import WEIGHTS_NAME
 from ingredients.faces.recogniser import ArcFaceRecogniser
 from ingredients.faces.trait_judges import ACTING_FILES, ATTRIBUTES_FILES
 from ingredients.model_folders.components import load_text_encoder, load_vae
+from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
-from ingredients.model_folders.places import default_model_path
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX

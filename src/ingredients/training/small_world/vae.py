@@ -44,7 +44,7 @@ def build_vae(config: VaeConfig) -> AutoencoderKLCogVideoX:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DrawnClips:
+class ClipPool:
     """Clips of one length with the masks of their faces."""
 
     frames: UInt8Array
@@ -54,7 +54,7 @@ class DrawnClips:
     """(B, F, H, W) bool."""
 
 
-def draw_clips(config: VaeConfig, num_clips: int, *, num_frames: int, first_seed: int, split: Split) -> DrawnClips:
+def draw_clips(config: VaeConfig, num_clips: int, *, num_frames: int, first_seed: int, split: Split) -> ClipPool:
     """Draws scenes with the seeds from `first_seed` on."""
     scenes = [
         render_scene(
@@ -65,13 +65,13 @@ def draw_clips(config: VaeConfig, num_clips: int, *, num_frames: int, first_seed
         )
         for seed in range(first_seed, first_seed + num_clips)
     ]
-    return DrawnClips(
+    return ClipPool(
         frames=np.stack([scene.frames for scene in scenes]),
         faces=np.stack([scene.face_masks.any(axis=1) for scene in scenes]),
     )
 
 
-def draw_canvases(config: VaeConfig, num_canvases: int, *, first_seed: int, split: Split) -> DrawnClips:
+def draw_canvases(config: VaeConfig, num_canvases: int, *, first_seed: int, split: Split) -> ClipPool:
     """Draws canvases of aligned portraits, the other kind of picture that the VAE encodes."""
     canvases = []
     for seed in range(first_seed, first_seed + num_canvases):
@@ -80,7 +80,7 @@ def draw_canvases(config: VaeConfig, num_canvases: int, *, first_seed: int, spli
         crops = [crop_ffhq(portrait.image, portrait.landmarks, size=config.height) for portrait in portraits]
         canvases.append(compose_canvas(crops, config.height, config.width))
     frames = np.stack(canvases)[:, None]  # (B, 1, H, W, 3)
-    return DrawnClips(frames=frames, faces=np.asarray((frames < 250).any(axis=-1)))
+    return ClipPool(frames=frames, faces=np.asarray((frames < 250).any(axis=-1)))
 
 
 def vae_reconstruction_loss(
@@ -170,9 +170,7 @@ class VaeStage(WholeStepStage):
         pixels, weight = self._crops(self.clips, self.config.clip_batch_size, generator)
         return self._loss(pixels, weight, generator)
 
-    def _crops(
-        self, clips: DrawnClips, num_crops: int, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _crops(self, clips: ClipPool, num_crops: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         size = self.config.crop_size
         num_clips, _, height, width = clips.faces.shape
 

@@ -45,7 +45,7 @@ def _soften(pixel_values: Tensor, generator: torch.Generator, max_shrink: float)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Framing:
+class PictureFraming:
     """A zoom, turn and shift of each picture of a batch: `moved = centre + matrix @ (point - centre) + shift`."""
 
     matrix: Tensor
@@ -77,7 +77,7 @@ class Framing:
 
 def draw_framing(
     batch_size: int, generator: torch.Generator, *, zoom: tuple[float, float], turn: float, shift: float
-) -> Framing:
+) -> PictureFraming:
     """Draws a framing for each picture of a batch.
 
     Args:
@@ -92,4 +92,4 @@ def draw_framing(
     angle = uniform(generator, (batch_size,), -turn, turn)
     cosine, sine = factor * angle.cos(), factor * angle.sin()
     matrix = torch.stack([torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], dim=1)
-    return Framing(matrix=matrix, shift=uniform(generator, (batch_size, 2), -shift, shift))
+    return PictureFraming(matrix=matrix, shift=uniform(generator, (batch_size, 2), -shift, shift))
