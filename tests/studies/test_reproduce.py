@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from ingredients.apps.cli import app
 from ingredients.studies.lab import SETTINGS_NAME, Lab
 from ingredients.studies.reproduce import plan_study
-from ingredients.studies.study_config import StudyConfig
+from ingredients.studies.settings import StudyConfig
 from ingredients.studies.variants import FULL
 
 HANDFUL = (

@@ -53,7 +53,7 @@ def reproduce(
     from ingredients.core.output_folders import check_output_folder
     from ingredients.studies.lab import Lab
     from ingredients.studies.reproduce import missing_text, plan_study, run_study, write_results
-    from ingredients.studies.study_config import StudyConfig
+    from ingredients.studies.settings import StudyConfig
 
     output = output or folder / "results"
     check_output_folder(output, "results of studies")

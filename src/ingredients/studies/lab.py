@@ -25,8 +25,8 @@ from ingredients.core.model_files import digest_files, read_json
 from ingredients.core.training_log import METRICS_NAME
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.studies.settings import StudyConfig
 from ingredients.studies.steps import Step
-from ingredients.studies.study_config import StudyConfig
 from ingredients.studies.variants import Alignment, Base, Variant
 
 if TYPE_CHECKING:

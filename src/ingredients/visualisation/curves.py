@@ -7,7 +7,7 @@ from pathlib import Path
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.training_log import STEP, read_training_log
-from ingredients.visualisation.figures import new_figure, to_picture
+from ingredients.visualisation.plots import new_figure, to_picture
 
 ROUTER_STAGE_LOSSES = ("diffusion_loss", "routing_loss")
 """What the paper's figure shows."""

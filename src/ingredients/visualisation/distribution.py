@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.visualisation.figures import new_figure, to_picture
+from ingredients.visualisation.plots import new_figure, to_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.visualisation.figures import new_figure, to_picture
 from ingredients.visualisation.layout import (
     WHITE,
     Colour,
@@ -28,6 +27,7 @@ from ingredients.visualisation.layout import (
     writable,
 )
 from ingredients.visualisation.people_sheets import GalleryExample, frame_strip, photo_block
+from ingredients.visualisation.plots import new_figure, to_picture
 
 FRAME_HEIGHT = 128
 """Pixels of a frame on the sheet."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.visualisation.contact_sheet import evenly_spread
-from ingredients.visualisation.figures import new_figure, to_picture
 from ingredients.visualisation.layout import (
     fit_height,
     in_column,
@@ -22,6 +21,7 @@ from ingredients.visualisation.layout import (
     with_margin,
 )
 from ingredients.visualisation.people_sheets import photo_block
+from ingredients.visualisation.plots import new_figure, to_picture
 from ingredients.visualisation.routing_maps import check_maps, middle_frames, overlay_map
 
 CELL_HEIGHT = 56

@@ -12,7 +12,7 @@ from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range
 from ingredients.model_folders.sampling_settings import SamplingSettings
-from ingredients.studies.study_config import StudyConfig
+from ingredients.studies.settings import StudyConfig
 from ingredients.training.loop.checkpoints import RunPosition
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.runs.configuration import AlignRunConfig, ModelConfig
