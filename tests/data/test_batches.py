@@ -175,6 +175,21 @@ def test_words_that_stand_for_people_follow_the_order_of_the_photos(pictures: En
     assert not dropped.phrase_tokens.any()
 
 
+def test_the_clip_with_the_most_people_may_say_nothing_of_them(pictures: EncodedClips) -> None:
+    """As curated clips of four people do: no place in the picture names each of them."""
+    clips = EncodedClips(pictures.folders)
+    most = max(range(len(clips)), key=lambda index: len(clips.entries[index].person_ids))
+    clips.entries[most] = dataclasses.replace(clips.entries[most], also=("frame_landmarks",))
+    batch = draw_batch(clips, draws(clips, 4), patch_size_t=2)
+    assert batch.phrase_tokens is not None
+    assert batch.phrase_tokens.shape == (*batch.people.id_mask.shape, 20)
+    [row] = [row for row, draw in enumerate(batch.draws) if draw.index == most]
+    assert batch.people.id_mask[row].all()
+    assert not batch.people.id_mask[np.arange(4) != row].all()
+    assert not batch.phrase_tokens[row].any()
+    assert batch.phrase_tokens.any()
+
+
 def test_an_image_is_any_frame_of_a_clip_of_pictures(pictures: EncodedClips) -> None:
     shown = set()
     for sample in draws(pictures, 60):

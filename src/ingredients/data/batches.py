@@ -202,17 +202,22 @@ def draw_batch(
             torch.stack([clips.reference(*key, "canvas_crop") for key in keys]).numpy() for keys in references
         ],
         face_landmarks=pad_sequence(face_landmarks, batch_first=True, padding_value=torch.nan),
-        phrase_tokens=_join_phrases(phrase_tokens, prompt_embeds[0].shape[0]),
+        phrase_tokens=_join_phrases(phrase_tokens, references, num_tokens=prompt_embeds[0].shape[0]),
         num_padding_frames=padding,
     )
 
 
-def _join_phrases(phrase_tokens: Sequence[torch.Tensor | None], num_tokens: int) -> torch.Tensor | None:
-    """(B, N, T), padded; clips that say nothing stand for nobody beside others that do."""
+def _join_phrases(
+    phrase_tokens: Sequence[torch.Tensor | None], references: Sequence[Sequence[ReferenceKey]], *, num_tokens: int
+) -> torch.Tensor | None:
+    """(B, N, T), padded; clips that say nothing of their people have no tokens for them beside others that do."""
     if all(said is None for said in phrase_tokens):
         return None
-    nothing = torch.zeros(1, num_tokens, dtype=torch.bool)
-    return pad_sequence([nothing if said is None else said for said in phrase_tokens], batch_first=True)
+    rows = [
+        torch.zeros(len(people), num_tokens, dtype=torch.bool) if said is None else said
+        for said, people in zip(phrase_tokens, references, strict=True)
+    ]
+    return pad_sequence(rows, batch_first=True)
 
 
 def draw_reference(clips: EncodedClips, draw: SampleDraw, person: int, *, source: ReferenceSource) -> ReferenceKey:
