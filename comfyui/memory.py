@@ -12,7 +12,7 @@ import comfy.model_patcher
 import torch
 
 from ingredients.core.memory_mode import MemoryMode
-from ingredients.faces.face_stack_name import FaceStackName
+from ingredients.faces.face_stack_names import FaceStackName
 from ingredients.generation import Studio, StudioRequest
 from ingredients.pipelines.loading import default_dtype
 

@@ -19,7 +19,7 @@ from ingredients.generation.previews import emerging_strip, routing_strip
 from ingredients.generation.progress import CancelledError, StepDone
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
-from ingredients.model_folders.places import find_model
+from ingredients.model_folders.find_model import find_model
 from ingredients.pipelines.places import PLACE_STRENGTH
 from ingredients.pipelines.video_shape import FPS
 from ingredients.visualisation.layout import enlarge

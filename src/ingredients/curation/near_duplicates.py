@@ -63,8 +63,8 @@ def open_embedder(embedding: str) -> EmbedFrames:
     """
     if embedding == DRAWN:
         from ingredients.faces.face_stack import load_face_stack
+        from ingredients.model_folders.find_model import default_model_path
         from ingredients.model_folders.folder_names import FACE_ENCODER
-        from ingredients.model_folders.places import default_model_path
 
         encoder = load_face_stack(default_model_path() / FACE_ENCODER, name="drawn").image_encoder
         return lambda frames: _normalised(encoder.encode(frames).embeds.numpy())
