@@ -27,7 +27,6 @@ from ingredients.evaluation.cases import make_case
 from ingredients.evaluation.changes import MISSING, STRANGER, Confusion, FaceChanges
 from ingredients.evaluation.metrics.distributions import JudgeFrechetDistance, frechet_distance
 from ingredients.evaluation.metrics.motion import (
-    frame_changes,
     motion_by_transition,
     transitions,
 )
@@ -35,6 +34,7 @@ from ingredients.evaluation.metrics.registry import METRICS, choose_available, c
 from ingredients.evaluation.metrics.router import last_half_recall, mean_recall_table
 from ingredients.evaluation.metrics.text import TextCosineDifference, TextRelevance
 from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
+from ingredients.evaluation.traits import frame_changes
 
 
 def person(similarity: float, *, right: bool = True, present: bool = True) -> PersonAssessment:

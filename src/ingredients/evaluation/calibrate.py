@@ -28,9 +28,9 @@ from ingredients.evaluation.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, 
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import calibration_path, has_own_detector, load_uncalibrated_judge
 from ingredients.evaluation.known_people import NUM_DISTRACTORS, DistractorGallery, embed_people
-from ingredients.evaluation.metrics.motion import Where, frame_changes, share_by_transition, transitions
+from ingredients.evaluation.metrics.motion import Where, share_by_transition, transitions
 from ingredients.evaluation.sources import DrawnClips
-from ingredients.evaluation.traits import face_details
+from ingredients.evaluation.traits import face_details, frame_changes
 from ingredients.faces.detector import intersection_over_union
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.pipeline_output import to_pixels

@@ -39,9 +39,8 @@ from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.judge import ClipView, Judge
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import KnownPeople, KnownPerson
-from ingredients.evaluation.metrics.motion import frame_changes
 from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
-from ingredients.evaluation.traits import LandmarkMotion, face_details, landmark_motion, see_traits
+from ingredients.evaluation.traits import LandmarkMotion, face_details, frame_changes, landmark_motion, see_traits
 
 _DECIMALS = 5
 """Digits of embeddings in records."""

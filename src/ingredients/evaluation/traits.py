@@ -1,8 +1,9 @@
-"""What each person of a video does and looks like, as two judges see it, beside what was asked for and drawn.
+"""What is seen of people in a video: what each does and looks like, how much moves, and how sharp the faces are.
 
-Traits are an action, an expression, and what a picture of head and shoulders shows (hat, hair, glasses, beard,
-clothes). The face that the judge of faces matched to a person is the person here, too; but where the prompt says by
-place who does what, actions and expressions are those of whoever stands there.
+Traits are told by two judges, beside what was asked for and drawn: an action, an expression, and what a picture of
+head and shoulders shows (hat, hair, glasses, beard, clothes). The face that the judge of faces matched to a person is
+the person here, too; but where the prompt says by place who does what, actions and expressions are those of whoever
+stands there.
 
 Legend: F frames, H/W pixels, N people.
 """
@@ -95,6 +96,13 @@ def boxes_by_frame(track: TrackEmbeddings, num_frames: int) -> Float32Array:
     boxes = np.full((num_frames, 4), np.nan, dtype=np.float32)
     boxes[list(track.frame_indices)] = track.boxes
     return boxes
+
+
+def frame_changes(frames: UInt8Array) -> list[float]:
+    """Mean absolute change of a pixel at each transition of (F, H, W, 3), as a share of the full range."""
+    return [
+        float(np.abs(after.astype(np.int16) - before).mean() / 255) for before, after in itertools.pairwise(frames)
+    ]
 
 
 def landmark_motion(track: TrackEmbeddings) -> LandmarkMotion | None:

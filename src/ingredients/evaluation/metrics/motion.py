@@ -7,7 +7,6 @@ Legend: F frames, H/W pixels.
 """
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -15,7 +14,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.case_record import CaseRecord, Need
 from ingredients.evaluation.metrics.metric import CaseMean, mean_of_cases
 from ingredients.evaluation.statistics import Estimate, bootstrap
@@ -335,10 +333,3 @@ def share_by_transition(changes: Sequence[Sequence[float]], real: Sequence[Seque
     """The changes of many clips at each transition over those of the real clips; infinite where these stand still."""
     ours, theirs = (np.sum(np.array(each, dtype=np.float64), axis=0) for each in (changes, real))
     return [float(mine / other) if other > 0 else math.inf for mine, other in zip(ours, theirs, strict=True)]
-
-
-def frame_changes(frames: UInt8Array) -> list[float]:
-    """Mean absolute change of a pixel at each transition of (F, H, W, 3), as a share of the full range."""
-    return [
-        float(np.abs(after.astype(np.int16) - before).mean() / 255) for before, after in itertools.pairwise(frames)
-    ]
