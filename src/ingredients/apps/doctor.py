@@ -244,10 +244,10 @@ class Software:
     """Version of this package."""
 
     libraries: tuple[Library, ...]
-    """Those that everything needs."""
+    """The libraries that everything needs."""
 
     extras: tuple[Extra, ...]
-    """Those that something needs."""
+    """The libraries that something needs."""
 
     torch_cuda: str | None
     """CUDA that PyTorch was built for; None for a build without."""

@@ -85,7 +85,7 @@ class Captions(ClipStep):
 
     @functools.cached_property
     def captioner(self) -> Captioner:
-        """Made when the first clip comes."""
+        """The captioner, made when the first clip comes."""
         return open_captioner(self.config.captions)
 
     def measure(self, clip: Clip) -> Measured:
@@ -192,7 +192,7 @@ class CaptionCost:
     """Read."""
 
     output_tokens: int
-    """Written, at most."""
+    """Tokens that are written, at most."""
 
     dollars: float
     """The cost by the prices of the settings."""

@@ -67,7 +67,7 @@ class FunnelRow:
     """Clips, or videos, that came to it."""
 
     num_out: int
-    """Those that were left."""
+    """How many were left."""
 
     reasons: Mapping[str, int]
     """How many were left out, by reason."""

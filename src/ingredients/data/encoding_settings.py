@@ -47,7 +47,7 @@ class WorldExampleConfig(RangeChecked):
     """What is drawn."""
 
     split: Split = "train"
-    """Whose identities take part."""
+    """The split whose identities take part."""
 
     height: Annotated[int, Range(at_least=32, at_most=2160)] = 64
     """Pixels."""

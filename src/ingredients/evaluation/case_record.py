@@ -60,7 +60,7 @@ class TextChoice:
     """Whether one attribute of the prompt is told right among all that the world knows, the rest being the same."""
 
     attribute: AttributeName
-    """Which."""
+    """The attribute."""
 
     num_values: int
     """Number of values that are told apart."""

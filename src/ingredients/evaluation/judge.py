@@ -37,7 +37,7 @@ class ClipView:
     """The faces that the judge sees in a clip."""
 
     faces: tuple[tuple[Face, ...], ...]
-    """Those of each frame."""
+    """The faces of each frame."""
 
     embeddings: tuple[Float32Array, ...]
     """Embeddings of each frame's faces, in their order: (faces, D)."""

@@ -76,7 +76,7 @@ class ModulesResult:
     """Cases behind each number."""
 
     seed: int
-    """Added to the cases' own seeds."""
+    """A number that is added to the cases' own seeds."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

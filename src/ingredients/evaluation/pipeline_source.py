@@ -193,7 +193,7 @@ class VideoRequest:
     """Seed of the noise."""
 
     canvas_people: ExtractedIdentities
-    """Whose crops are on the canvas."""
+    """The people whose crops are on the canvas."""
 
     local_people: ExtractedIdentities
     """Whose features the local branch gets; as many people."""

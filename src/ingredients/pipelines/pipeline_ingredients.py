@@ -434,7 +434,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
     @property
     def attention_kwargs(self) -> dict[str, Any] | None:
-        """Those of the current call."""
+        """The arguments of the current call."""
         return self._attention_kwargs
 
     @property

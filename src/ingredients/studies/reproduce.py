@@ -43,7 +43,7 @@ class StudyPlan:
 
     @property
     def waiting(self) -> list[Step]:
-        """Those that are not done."""
+        """The steps that are not done."""
         return [step for step in self.steps if not step.is_done()]
 
     def to_text(self) -> str:

@@ -59,7 +59,7 @@ class FaceMark:
     """Who it is."""
 
     colour: Colour
-    """The person's."""
+    """The person's colour."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,7 +84,7 @@ class PersonPanel:
     """The name, and the verdict."""
 
     colour: Colour
-    """The person's."""
+    """The person's colour."""
 
     photo: UInt8Array
     """(S, S, 3): the face of the first photo."""

@@ -121,7 +121,7 @@ class FilmSettings:
     """Frames a second."""
 
     split: Split = "eval"
-    """Whose people play."""
+    """The split whose people play."""
 
     def __post_init__(self) -> None:
         """Checks the ranges."""

@@ -26,7 +26,7 @@ class Key:
     """What is known of a key."""
 
     name: str
-    """Whose it is; jobs belong to the name."""
+    """The caller whose it is; jobs belong to the name."""
 
     sha256: str
     """Hash of the key, in hexadecimal digits."""

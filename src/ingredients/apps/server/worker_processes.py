@@ -101,7 +101,7 @@ class WorkerProcesses:
 
     @property
     def process_ids(self) -> list[int]:
-        """Those of the processes."""
+        """Numbers of the processes."""
         return [place.process.pid for place in self._places if place.process.pid is not None]
 
     def _place(self, number: int, *, early_deaths: int = 0) -> _Place:

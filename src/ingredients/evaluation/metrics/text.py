@@ -134,7 +134,7 @@ def _wins(cosines: _Cosines) -> float:
 
 
 def _own_cosines(records: Sequence[CaseRecord]) -> list[_Cosines]:
-    """Those of every case.
+    """The cosines of every case.
 
     Raises:
         ValueError: if a case has no text record.

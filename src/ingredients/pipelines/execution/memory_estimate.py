@@ -48,7 +48,7 @@ class VideoDemand:
     """Length."""
 
     num_people: int = 2
-    """Whose photos are given."""
+    """People whose photos are given."""
 
     sampling: SamplingOverrides = dataclasses.field(default_factory=dict)
     """How it is sampled: each scale of guidance may need another pass."""

@@ -41,13 +41,13 @@ class PartWeights:
     """All of them."""
 
     outside: int
-    """Those outside of the blocks."""
+    """Bytes outside of the blocks."""
 
     largest_block: int
-    """Those of one block."""
+    """Bytes of one block."""
 
     largest_layer: int
-    """Those of one layer."""
+    """Bytes of one layer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

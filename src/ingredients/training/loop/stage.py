@@ -176,11 +176,11 @@ class StepPositions:
         return f"the batch of step {batches[0].step + 1}"
 
     def state(self) -> dict[str, Any]:
-        """Nothing."""
+        """No state: all follows from the position."""
         return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """No state is put back."""
         del state
 
 

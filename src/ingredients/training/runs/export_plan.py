@@ -30,7 +30,7 @@ class ExportPlan:
     """Which weights go into which form, and what goes with them."""
 
     run: RunFolder
-    """Whose weights are exported."""
+    """The run whose weights are exported."""
 
     chain: tuple[RunFolder, ...]
     """It and the runs that it went on from, the oldest first."""

@@ -94,7 +94,7 @@ class PlannedParts(ModelParts):
         return COGVIDEOX.make_scheduler()
 
     def load_recogniser(self) -> DifferentiableRecogniser | None:
-        """The folder's."""
+        """The recogniser of the folder."""
         return None if self.folder is None else ModelParts.load_recogniser(self)
 
     def digests(self) -> dict[str, str]:
