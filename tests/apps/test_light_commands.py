@@ -1,4 +1,4 @@
-"""What needs no model does not wait for PyTorch: light commands, and every mistake that can be seen before."""
+"""What needs no model waits neither for PyTorch nor for a server's libraries: light commands, and early mistakes."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from ingredients.training.small_world import PART_NAMES
 from ingredients.training.small_world.parts import PARTS
 from ingredients.training.small_world.settings import PART_SETTINGS
 
-HEAVY = ("torch", "diffusers", "transformers", "accelerate", "peft", "scipy.stats")
+HEAVY = ("torch", "diffusers", "transformers", "accelerate", "peft", "scipy.stats", "fastapi", "uvicorn")
 
 _SCRIPT = """
 import json, sys
@@ -64,7 +64,12 @@ MISTAKEN = (
     ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--num-inference-steps", "0"],
     ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--seeds", "1", "1"],
     ["generate", "--photo", "portrait-0.png#0", "--prompt", "A person waves"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--routing-edit", "broken.png"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--model", "folder"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--height", "33"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--num-frames", "7"],
     ["serve", "--model", "nowhere"],
+    ["serve", "--model", "folder"],
     ["serve", "--host", "0.0.0.0"],
     ["serve", "--keys", "nowhere.json"],
     ["serve", "--store", "scene-0.mp4"],
@@ -86,7 +91,9 @@ MISTAKEN = (
     ["evaluate", "--clip", "nowhere"],
     ["evaluate", "--modules", "--people", "3"],
     ["evaluate", "--videos", "nowhere"],
+    ["evaluate", "--model", "folder"],
     ["compare", "nowhere", "elsewhere"],
+    ["compare", "folder", "folder"],
     ["benchmark", "check", "nowhere"],
     ["benchmark", "make", "nowhere"],
     ["benchmark", "run", "nowhere", "--output", "videos"],
@@ -98,6 +105,8 @@ MISTAKEN = (
     ["train", "align", "--config", "nowhere.yaml"],
     ["train", "align", "--data", "nowhere"],
     ["train", "align", "--data", "nowhere", "--dry-run"],
+    ["train", "align", "--data", "folder"],
+    ["train", "route", "data.validation=[folder]"],
     ["train", "align", "--output", "scene-0.mp4"],
     ["train", "route", "learning_rate"],
     ["train", "align", "nonsense=1"],
@@ -105,7 +114,10 @@ MISTAKEN = (
     ["train", "route", "stage.routing_loss=l1", "--dry-run"],
     ["train", "align", "--config", "wrong.yaml"],
     ["train", "export", "nowhere", "--output", "model"],
+    ["train", "export", "folder", "--output", "model"],
     ["world", "train", "nothing"],
+    ["world", "train", "detector", "--output", "broken.png"],
+    ["world", "train", "all", "--minutes", "1", "--output", "broken.png"],
     ["world", "train", "detector", "--config", "nowhere.yaml"],
     *(["world", "train", part, "nonsense=1"] for part in PART_NAMES),
     ["world", "train", "vae", "width=abc"],
@@ -121,6 +133,7 @@ MISTAKEN = (
 
 def test_light_commands_and_mistakes_do_not_wait_for_torch(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"Dear Ana")
+    (tmp_path / "folder").mkdir()
     (tmp_path / "wrong.yaml").write_text("stage: {batch: 3}")
     lines = [*LIGHT, *MISTAKEN]
     finished = subprocess.run(

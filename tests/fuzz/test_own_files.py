@@ -17,7 +17,8 @@ from ingredients.core.json_yaml import write_json, write_json_lines
 from ingredients.core.output_folders import MARKER_NAME, claim_folder
 from ingredients.data.clip_folder import METADATA_NAME, iterate_records, read_clip_folder
 from ingredients.data.clip_shards import INDEX_NAME, ShardIndex, read_index, write_index
-from ingredients.data.encoded_clips import DESCRIPTION_NAME, EMPTY_PROMPT_NAME, EncodedClips, shard_paths
+from ingredients.data.encoded_clips import EMPTY_PROMPT_NAME, EncodedClips, shard_paths
+from ingredients.data.encoding_settings import DESCRIPTION_NAME
 from ingredients.data.world_folder import write_world_folder
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.calibration import load_calibration, save_calibration
@@ -46,7 +47,8 @@ from ingredients.pipelines.execution.residual_magnitudes import (
 from ingredients.studies.comparison import read_result
 from ingredients.training.loop.checkpoints import BEST_NAME, CHECKPOINTS_FOLDER, Checkpoints
 from ingredients.training.loop.trainer import LOG_NAME, METRICS_NAME, _forget_lines
-from ingredients.training.runs.folder import CONFIG_NAME, read_metrics, read_run
+from ingredients.training.runs.configuration import CONFIG_NAME
+from ingredients.training.runs.folder import read_metrics, read_run
 from ingredients.training.runs.kinds import RUN_KINDS
 from ingredients.visualisation.curves import read_log
 from tests.apps.tiny_model import make_calibration

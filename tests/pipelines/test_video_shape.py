@@ -1,8 +1,14 @@
 """Which sizes and lengths are refused, with what advice, and the grids that follow."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 
 from ingredients.core.errors import ShapeError
+from ingredients.model_folders.find_model import default_model_path
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines.video_shape import VideoGeometry, VideoShape
 
 OWN = VideoShape(height=480, width=720, num_frames=49)
@@ -49,3 +55,15 @@ def test_learned_positions_allow_one_shape() -> None:
 def test_what_is_not_asked_for_is_the_own_of_the_model() -> None:
     assert PUBLISHED.shape(height=None, width=None, num_frames=None) == OWN
     assert PUBLISHED.shape(height=240, width=None, num_frames=9) == VideoShape(height=240, width=720, num_frames=9)
+
+
+def test_a_folder_tells_its_geometry_without_loading(tmp_path: Path) -> None:
+    folder = default_model_path()
+    configs = [json.loads((folder / part / "config.json").read_text()) for part in ("transformer", "vae")]
+    assert VideoGeometry.peek(folder) == VideoGeometry.of(COGVIDEOX, *configs)
+    assert VideoGeometry.peek(tmp_path) is None
+    for part, key, wrong in (("transformer", "sample_height", "16"), ("vae", "block_out_channels", None)):
+        shutil.copytree(folder, tmp_path / part, ignore=shutil.ignore_patterns("*.safetensors", "judge"))
+        path = tmp_path / part / part / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {key: wrong}))
+        assert VideoGeometry.peek(tmp_path / part) is None  # the model itself says what is wrong

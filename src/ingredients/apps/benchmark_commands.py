@@ -157,13 +157,14 @@ def run(
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.casebook.check import read_benchmark
     from ingredients.evaluation.casebook.sets import choose_cases
-    from ingredients.model_folders.find_model import find_model
+    from ingredients.model_folders.find_model import check_model_folder, find_model
 
     check_output_folder(output, "videos of a benchmark")
     check_folders([identity], "folder of identity weights")
     benchmark = read_benchmark(folder)
     chosen = choose_cases(benchmark, num_people=people, num_cases=cases)
     model_folder = find_model(model, notice=say)
+    check_model_folder(model_folder)
 
     from ingredients.generation.benchmark_videos import make_benchmark_videos
     from ingredients.generation.people_report import PeopleCheck

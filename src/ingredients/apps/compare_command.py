@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ingredients.apps.options import AsJson, check_files
+from ingredients.apps.options import AsJson
 from ingredients.apps.terminal import show, show_json, with_examples
 from ingredients.core.paths import parse_path
+from ingredients.evaluation.names import result_file
 
 HELP = with_examples(
     "Prints the differences of two evaluations of the same cases, case by case, with 95 % intervals: what a setting, "
@@ -28,7 +29,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compares two evaluations of the same cases."""
-    check_files([first, second], "result")
+    for path in (first, second):
+        result_file(path)  # which says so if it is not there
 
     from ingredients.evaluation.compare import compare_results  # with PyTorch
 

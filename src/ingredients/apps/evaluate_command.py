@@ -111,7 +111,7 @@ def evaluate(
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.manifest import read_manifest
     from ingredients.evaluation.names import HTML_NAME, MODEL
-    from ingredients.model_folders.find_model import find_model
+    from ingredients.model_folders.find_model import check_model_folder, find_model
     from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
 
     if modules and people != 2:
@@ -128,6 +128,8 @@ def evaluate(
         read_manifest(videos)
         model = model if MODEL in (judge, detector) else None
     folder = find_model(model, notice=say)
+    if videos is None:
+        check_model_folder(folder)
 
     from ingredients.evaluation.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases  # with PyTorch
     from ingredients.evaluation.cases import CASES_VERSION, make_cases

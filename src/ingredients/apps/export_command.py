@@ -59,10 +59,12 @@ def export(
     """Exports a run."""
     from ingredients.core.errors import UserInputError
     from ingredients.core.output_folders import check_new_folder
+    from ingredients.training.runs.configuration import check_run_folder
 
     if private and push is None:
         raise UserInputError("--private is about a repository on the hub; name one with --push OWNER/NAME.")
     check_folders([run], "folder of a run")
+    check_run_folder(run)
 
     from ingredients.model_folders.hub_upload import check_upload, upload
     from ingredients.training.runs.export import export_run  # with PyTorch

@@ -180,11 +180,12 @@ def generate(
     from ingredients.core.progress import show_progress
     from ingredients.faces.face_choice import parse_face_choice
     from ingredients.generation.request import StudioRequest
-    from ingredients.generation.routing_edit import load_routing
-    from ingredients.model_folders.find_model import find_model
+    from ingredients.generation.routing_edit import load_routing, read_routing
+    from ingredients.model_folders.find_model import check_model_folder, find_model
     from ingredients.pipelines.execution.speed_options import SpeedOptions
     from ingredients.pipelines.people import identity_photos
     from ingredients.pipelines.places import PLACE_STRENGTH, read_place_options
+    from ingredients.pipelines.video_shape import VideoGeometry
 
     if seeds is not None and is_given(context, "seed"):
         raise UserInputError("--seed is one of --seeds; give one of the two.")
@@ -213,8 +214,7 @@ def generate(
     if routing_edit is not None:
         if place:
             raise UserInputError("--place and --routing-edit both say who is where; give one of the two.")
-        if not routing_edit.is_file():
-            raise UserInputError(f"There is no routing map {routing_edit}; write one with --save-routing first.")
+        read_routing(routing_edit)  # which says what is wrong with it
         for written in (output, routing_map, contact_sheet, save_routing):
             if written is not None:
                 check_not_an_input(written, [routing_edit])
@@ -241,7 +241,12 @@ def generate(
     for index in range(1, takes + 1) if takes > 1 else ():
         files.of_take(index).check(photos)
     opened = identity_photos(photos)
-    find_model(model, notice=note)
+    folder = find_model(model, notice=note)
+    check_model_folder(folder)
+    if (geometry := VideoGeometry.peek(folder)) is not None:
+        shape = geometry.shape(height=height, width=width, num_frames=num_frames)
+        geometry.check(shape)
+        files.check_size(shape)
 
     from ingredients.generation.studio import (
         Studio,  # with PyTorch, whose import takes longer than all checks before it

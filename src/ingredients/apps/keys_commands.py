@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from ingredients.apps.terminal import IngredientsGroup, note, show, with_examples
-from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.paths import parse_path
 
 app = typer.Typer(
@@ -29,7 +28,6 @@ Keys = Annotated[Path, typer.Option("--keys", parser=parse_path, metavar="FILE",
 @app.command(help="Makes a key and prints it, this once; a second key of a name stands beside the first.")
 def add(name: Name, keys: Keys = Path("keys.json")) -> None:
     """Makes a key."""
-    import_optional("fastapi", extra="studio")
     from ingredients.apps.server.keys import make_key
 
     key = make_key(keys, name)
@@ -40,7 +38,6 @@ def add(name: Name, keys: Keys = Path("keys.json")) -> None:
 @app.command("list", help="Lists whose keys there are, and since when.")
 def list_keys(keys: Keys = Path("keys.json")) -> None:
     """Lists the names."""
-    import_optional("fastapi", extra="studio")
     from ingredients.apps.server.keys import load_keys
 
     for key in load_keys(keys).keys:
@@ -50,7 +47,6 @@ def list_keys(keys: Keys = Path("keys.json")) -> None:
 @app.command(help="Removes all keys of a name; a running server refuses them from the next second on.")
 def remove(name: Name, keys: Keys = Path("keys.json")) -> None:
     """Removes keys."""
-    import_optional("fastapi", extra="studio")
     from ingredients.apps.server.keys import remove_keys
 
     number = remove_keys(keys, name)

@@ -96,24 +96,32 @@ def serve(
     ] = 1,
 ) -> None:
     """Serves a model over HTTP."""
+    from ingredients.apps.server.keys import KeyRing
+    from ingredients.apps.server.settings import RequestLimits, ServerDefaults, check_host
     from ingredients.core.errors import ModelFolderError
     from ingredients.core.optional_dependencies import import_optional
-    from ingredients.generation.job_store import StoreLimits
-    from ingredients.model_folders.find_model import find_model
+    from ingredients.core.output_folders import check_output_folder
+    from ingredients.model_folders.find_model import check_model_folder, find_model
     from ingredients.pipelines.execution.speed_options import SpeedOptions
+
+    speed_options = SpeedOptions(**speed)
+    if keys is not None:
+        KeyRing(keys)  # which says what is wrong with them
+    check_host(host, has_keys=keys is not None)
+    check_output_folder(store, "jobs of a server")
+    if identity is not None and not identity.is_dir():
+        raise ModelFolderError(f"There is no folder of identity weights {identity}; check the name.")
+    folder = find_model(model, notice=note)
+    check_model_folder(folder)
 
     for library in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         import_optional(library, extra="studio")
 
     from ingredients.apps.server.log import log_to_standard_error
-    from ingredients.apps.server.run import check_host, run_server
-    from ingredients.apps.server.settings import RequestLimits, ServerDefaults
-
-    speed_options = SpeedOptions(**speed)
-    check_host(host, has_keys=keys is not None)
-    if identity is not None and not identity.is_dir():
-        raise ModelFolderError(f"There is no folder of identity weights {identity}; check the name.")
-    folder = find_model(model, notice=note)
+    from ingredients.apps.server.run import (
+        run_server,  # with those libraries, whose import takes longer than all checks
+    )
+    from ingredients.generation.job_store import StoreLimits
 
     def tell(address: str, _: Any) -> None:
         show(address)

@@ -93,6 +93,7 @@ def _command(kind_name: str) -> Callable[..., None]:
         """Trains a stage."""
         from ingredients.core.config import load_config
         from ingredients.core.output_folders import check_output_folder
+        from ingredients.data.encoding_settings import check_encoded_folder
         from ingredients.training.runs.configuration import RUN_CONFIGS
 
         config_type = RUN_CONFIGS[kind_name]
@@ -108,8 +109,12 @@ def _command(kind_name: str) -> Callable[..., None]:
         loaded = load_config(config_type, config, overrides=overrides, defaults=config_type())
         check_folders([*(data or ()), *(validation_data or ())], "folder of encoded clips")
         folder = output or Path("runs") / kind_name
-        if not dry_run and not folder.is_dir():  # what is in a folder is judged by the run, which knows its inputs
-            check_output_folder(folder, "a training run")
+        if not dry_run:
+            for each in (*loaded.data.train, *loaded.data.validation):
+                check_folders([each], "folder of encoded clips")
+                check_encoded_folder(each)
+            if not folder.is_dir():  # what is in a folder is judged by the run, which knows its inputs
+                check_output_folder(folder, "a training run")
 
         from ingredients.training.runs.kinds import RUN_KINDS
         from ingredients.training.runs.run import train_run  # with PyTorch

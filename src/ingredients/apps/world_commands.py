@@ -15,6 +15,7 @@ from ingredients.apps.options import Overwrite, check_folders
 from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, is_given, note, say, show, with_examples
 from ingredients.core.errors import UserInputError
+from ingredients.core.output_folders import check_output_folder
 from ingredients.core.paths import parse_path
 from ingredients.training.small_world import ALL_PARTS, PART_NAMES
 
@@ -400,6 +401,8 @@ def train(
             f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}, or {ALL_PARTS}."
         )
     loaded = PART_SETTINGS[part].load(config, settings or (), minutes)
+    if not (output / part).is_dir():  # what is in a folder is judged by the part
+        check_output_folder(output / part, "a training run")
 
     from ingredients.training.small_world.parts import PARTS  # with PyTorch
 
@@ -430,6 +433,8 @@ def _train_all(
         raise UserInputError("Say how long the training of all parts may take, such as --minutes 480.")
     scale: Literal["full", "card", "tiny"] = "tiny" if tiny else "card" if device == "cuda" else "full"
     planned = plan_parts(model, scale, settings)
+    if not output.is_dir():
+        check_output_folder(output, "runs of the small model")
     done = read_progress(output, model).done if resume else ()
     show(show_plan(planned, output, minutes=minutes, done=done))
     if plan:

@@ -32,7 +32,6 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.input_files import check_regular
 from ingredients.core.json_yaml import (
-    MissingFileError,
     parse_json,
     read_json,
     shorten,
@@ -42,9 +41,9 @@ from ingredients.core.json_yaml import (
 from ingredients.core.model_files import name_some
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.data.clip_example import ReferenceKind
+from ingredients.data.encoding_settings import DESCRIPTION_NAME, check_encoded_folder
 from ingredients.data.schema import NUM_LANDMARKS
 
-DESCRIPTION_NAME = "encoded.json"
 EMPTY_PROMPT_NAME = "empty-prompt.safetensors"
 FORMAT = 1
 """Raised when what a shard holds changes."""
@@ -540,13 +539,8 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / DESCRIPTION_NAME
     remedy = "encode the clips anew"
-    try:
-        description: dict[str, Any] = read_json(path, remedy=remedy)
-    except MissingFileError as error:
-        raise UserInputError(
-            f"There are no encoded clips in {folder}: it lacks {DESCRIPTION_NAME}; make them with `ingredients data "
-            "encode`, or for the drawn world with `ingredients world train latents`."
-        ) from error
+    check_encoded_folder(folder)
+    description: dict[str, Any] = read_json(path, remedy=remedy)
     found = record_from(_Description, description, path, remedy=remedy, ignore_unknown=True)
     if found.format != FORMAT:
         raise UserInputError(f"The encoded clips in {folder} are of another version; encode them anew.")

@@ -1,12 +1,17 @@
 """What is drawn, kept of a clip, and taken of it in a step; nothing here needs PyTorch to be read."""
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Literal
 
+from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range, RangeChecked, Seed, Share
 from ingredients.faces.network_settings import ScaleSource
 from ingredients.world import WORLD_VERSION, Split
 from ingredients.world.styles import TOGETHER
+
+DESCRIPTION_NAME = "encoded.json"
+"""What says of a folder of encoded clips what they were made from."""
 
 RoutingSupervision = Literal["segment", "box"]
 ReferenceSource = Literal["same_clip", "same_frame", "other", "any"]
@@ -15,6 +20,19 @@ are taken, as in the paper (3.3); a photo or another clip of the person, where t
 StorageType = Literal["float16", "bfloat16", "float32"]
 FrameChoice = Literal["each", "shared"]
 MaskResize = Literal["coverage", "trilinear"]
+
+
+def check_encoded_folder(folder: Path) -> None:
+    """Says whether a folder can hold encoded clips, before the libraries that read them are imported.
+
+    Raises:
+        UserInputError: if it lacks their description.
+    """
+    if not (folder / DESCRIPTION_NAME).exists():
+        raise UserInputError(
+            f"There are no encoded clips in {folder}: it lacks {DESCRIPTION_NAME}; make them with `ingredients data "
+            "encode`, or for the drawn world with `ingredients world train latents`."
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import MissingFileError
 from ingredients.core.markdown import markdown_table
 from ingredients.evaluation.metrics.registry import METRICS
-from ingredients.evaluation.names import RESULT_NAME
+from ingredients.evaluation.names import result_file
 from ingredients.evaluation.result import estimate_to_json
 from ingredients.evaluation.statistics import Estimate, bootstrap_difference
 
@@ -141,7 +141,7 @@ def read_comparable(path: Path) -> ComparableResult:
     Raises:
         UserInputError: if it is not there, or is no result that can be compared.
     """
-    file = path / RESULT_NAME if path.is_dir() else path
+    file = result_file(path)
     try:
         result = read_record(ComparableResult, file, remedy=_REMEDY, ignore_unknown=True)
     except MissingFileError:

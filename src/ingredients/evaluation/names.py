@@ -14,6 +14,20 @@ ARCFACE, CURRICULARFACE, FACENET = "arcface", "curricularface", "facenet"
 SCRFD = "scrfd"
 
 
+def result_file(path: Path) -> Path:
+    """The result of an evaluation, named by its folder or itself.
+
+    Raises:
+        UserInputError: if it is not there.
+    """
+    file = path / RESULT_NAME if path.is_dir() else path
+    if not file.exists():
+        raise UserInputError(
+            f"The result {file} does not exist; name the folder of an evaluation, or its {RESULT_NAME}."
+        )
+    return file
+
+
 def parse_judge(name: str) -> tuple[str, Path | None]:
     """The kind of a judge and the file of its network, if it has one of its own.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.config import config_to_dict, read_record
-from ingredients.core.errors import OutputError, ShapeError, UserInputError
+from ingredients.core.errors import OutputError, PhotoError, ShapeError, UserInputError
 from ingredients.core.files import check_output_path
 from ingredients.core.json_yaml import write_json
 from ingredients.media.photos import load_photo
@@ -85,11 +85,28 @@ def load_routing(path: Path, names: Sequence[str], token_grid: tuple[int, int, i
         ShapeError: if it is of other frames, rows or columns.
         UserInputError: if it is no map, or holds a colour, a name or a number that is nobody's.
     """
-    if path.suffix.lower() == ".json":
-        return _from_record(read_record(RoutingFile, path, remedy=_REMEDY), path, names, token_grid)
-    if path.suffix.lower() != ".png":
+    found = read_routing(path)
+    if isinstance(found, RoutingFile):
+        return _from_record(found, path, names, token_grid)
+    return _from_picture(found, path, names, token_grid)
+
+
+def read_routing(path: Path) -> RoutingFile | UInt8Array:
+    """What a map's file holds, before anybody knows for whom and for which size: numbers, or a picture.
+
+    Raises:
+        UserInputError: if there is none, or it is neither.
+    """
+    if path.suffix.lower() not in ROUTING_SUFFIXES:
         raise UserInputError(f"The routing map {path} is no .png and no .json; {_REMEDY}.")
-    return _from_picture(load_photo(path), path, names, token_grid)
+    if not path.is_file():
+        raise UserInputError(f"There is no routing map {path}; write one with --save-routing first.")
+    if path.suffix.lower() == ".json":
+        return read_record(RoutingFile, path, remedy=_REMEDY)
+    try:
+        return load_photo(path)
+    except PhotoError as error:
+        raise UserInputError(f"The routing map {path} is no picture that can be read; {_REMEDY}.") from error
 
 
 def _from_record(

@@ -18,10 +18,10 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import read_json
 from ingredients.faces.face_stack import load_face_stack
 from ingredients.faces.face_stack_names import FaceStackName
+from ingredients.model_folders.find_model import check_model_folder
 from ingredients.model_folders.folder_names import (
     FACE_ENCODER,
     IDENTITY_FOLDER,
-    MODEL_INDEX,
     TRANSFORMER,
     TRANSFORMER_EMA,
 )
@@ -80,12 +80,7 @@ def load_components(
         NotFiniteError: If a tensor holds a value that is no number.
     """
     folder, given = Path(folder), dict(given or {})
-    if not folder.is_dir():
-        raise ModelFolderError(
-            f"There is no model folder {folder}; check the name, or leave it out for the small model."
-        )
-    if not (folder / MODEL_INDEX).is_file():
-        raise ModelFolderError(f"The folder {folder} is no model folder: it lacks {MODEL_INDEX}.")
+    check_model_folder(folder)
     if identity is not None and not identity.is_dir():
         raise ModelFolderError(f"There is no folder {identity} with identity weights; check the name.")
     transformer_name = transformer_part(folder)

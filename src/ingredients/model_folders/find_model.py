@@ -6,6 +6,7 @@ from pathlib import Path
 from ingredients.core.errors import HubError, ModelFolderError
 from ingredients.core.paths import parse_path
 from ingredients.core.warnings_told import Notice
+from ingredients.model_folders.folder_names import MODEL_INDEX
 from ingredients.model_folders.hub_model import HubModel, parse_hub_id
 from ingredients.model_folders.known_models import KNOWN_MODELS, SMALL_WORLD, find_known_model
 
@@ -60,6 +61,20 @@ def find_model(model: str | Path | None = None, *, notice: Notice | None = None)
         if find_known_model(str(model)):
             raise
         raise HubError(f"There is no folder {model} here, and the hub was asked: {error}") from error
+
+
+def check_model_folder(folder: Path) -> None:
+    """Says whether a folder can be one of a model, before the libraries that read it are imported.
+
+    Raises:
+        ModelFolderError: If it is not there, or lacks what every model folder has.
+    """
+    if not folder.is_dir():
+        raise ModelFolderError(
+            f"There is no model folder {folder}; check the name, or leave it out for the small model."
+        )
+    if not (folder / MODEL_INDEX).is_file():
+        raise ModelFolderError(f"The folder {folder} is no model folder: it lacks {MODEL_INDEX}.")
 
 
 def find_model_here(model: str | Path | None = None) -> Path | None:

@@ -14,6 +14,7 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from ingredients.models.backbone import Backbone, Config, MemoryFactors
 from ingredients.models.cogvideox_vae import single_frame_convolutions
 from ingredients.models.noise_schedule import NoiseSchedule, VelocitySchedule
+from ingredients.models.vae_ratios import spatial_ratio_of_vae, temporal_ratio_of_vae
 
 
 class CogVideoX(Backbone):
@@ -26,12 +27,12 @@ class CogVideoX(Backbone):
     memory = MemoryFactors(block=14, encoder=5, decoder=20, kept_by_decoder=86, frames_at_once=9)
 
     def spatial_ratio(self, vae_config: Config) -> int:
-        """Every block but the last halves height and width."""
-        return int(2 ** (len(vae_config["block_out_channels"]) - 1))
+        """By the number of blocks."""
+        return spatial_ratio_of_vae(vae_config)
 
     def temporal_ratio(self, vae_config: Config) -> int:
         """As the config says."""
-        return int(vae_config["temporal_compression_ratio"])
+        return temporal_ratio_of_vae(vae_config)
 
     def normalise(self, vae: AutoencoderKLCogVideoX, latents: torch.Tensor) -> torch.Tensor:
         """Times the scaling factor."""

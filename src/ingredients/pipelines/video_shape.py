@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from ingredients.core.errors import ShapeError
+from ingredients.core.errors import ShapeError, UserInputError
+from ingredients.core.model_files import read_json
 from ingredients.core.token_time import front_padding, token_frames
+from ingredients.models.vae_ratios import spatial_ratio_of_vae, temporal_ratio_of_vae
 
 if TYPE_CHECKING:
     from ingredients.models.backbone import Backbone, Config
@@ -82,6 +85,36 @@ class VideoGeometry:
             own_shape=own_shape,
             patch_size_t=transformer_config["patch_size_t"],
             only_shape=own_shape if is_fixed else None,
+        )
+
+    @classmethod
+    def peek(cls, folder: Path) -> Self | None:
+        """The geometry that the plain configurations in a model folder tell of, without the libraries that read them.
+
+        Learned positions, which may be dropped, count for nothing.
+
+        Args:
+            folder: of a whole model.
+
+        Returns:
+            None where they tell too little; then the model itself has to be asked.
+        """
+        try:
+            transformer, vae = (read_json(folder / part / "config.json") for part in ("transformer", "vae"))
+            if vae["_class_name"] != "AutoencoderKLCogVideoX":
+                return None
+            sizes = [transformer[name] for name in ("sample_height", "sample_width", "sample_frames", "patch_size")]
+            sizes += [spatial_ratio_of_vae(vae), temporal_ratio_of_vae(vae)]
+        except (UserInputError, LookupError, TypeError, ValueError):  # which the model itself says better
+            return None
+        if not all(type(size) is int and size > 0 for size in sizes):
+            return None
+        rows, columns, num_frames, patch_size, spatial_ratio, temporal_ratio = sizes
+        return cls(
+            spatial_ratio=spatial_ratio,
+            temporal_ratio=temporal_ratio,
+            patch_size=patch_size,
+            own_shape=VideoShape(height=rows * spatial_ratio, width=columns * spatial_ratio, num_frames=num_frames),
         )
 
     def shape(self, *, height: int | None, width: int | None, num_frames: int | None) -> VideoShape:

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingredients.apps.server.run import check_host, run_server
+from ingredients.apps.server.run import run_server
+from ingredients.apps.server.settings import check_host
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.generation.job_store import JobStore
 from ingredients.generation.worker import Maker

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ingredients.apps.server.errors import ApiError, add_error_handlers
 from ingredients.apps.server.examples import request_body
-from ingredients.apps.server.guard import Guard
+from ingredients.apps.server.guard import Guard, RateLimiter
 from ingredients.apps.server.keys import KeyRing
 from ingredients.apps.server.metrics import CONTENT_TYPE, Metrics
 from ingredients.apps.server.page_routes import PageRoutes
@@ -34,7 +34,7 @@ from ingredients.apps.server.schemas import (
     describe_job,
     describe_model,
 )
-from ingredients.apps.server.settings import RateLimiter, RequestLimits, ServerDefaults
+from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.core.version import VERSION
 from ingredients.generation.job_store import JobStore, NewPerson
 from ingredients.generation.jobs import JOB_STATES, PREVIEW, PREVIEW_ROUTING, Job, JobState, best_face_file

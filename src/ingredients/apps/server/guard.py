@@ -5,6 +5,7 @@ this machine. So requests that name another origin are refused, as are those tha
 stranger's domain that points to this machine shows.
 """
 
+import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -12,15 +13,15 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
+from ingredients.apps.server.errors import ApiError
 from ingredients.apps.server.metrics import Metrics
+from ingredients.apps.server.settings import LOOPBACK_HOSTS
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -128,3 +129,32 @@ def _allowed() -> JSONResponse:
             "Access-Control-Max-Age": "600",
         },
     )
+
+
+class RateLimiter:
+    """Lets each caller do something so many times a minute on average, and as often at once."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._lock = threading.Lock()
+        self._tokens: dict[str, tuple[float, float]] = {}  # those left, and when that was so
+
+    def take(self, caller: str) -> None:
+        """Counts once.
+
+        Raises:
+            ApiError: with status 429, if the caller has to wait.
+        """
+        with self._lock:
+            now = time.monotonic()
+            left, then = self._tokens.get(caller, (float(self._per_minute), now))
+            left = min(float(self._per_minute), left + (now - then) * self._per_minute / 60)
+            if left < 1:
+                seconds = max(1, round((1 - left) * 60 / self._per_minute))
+                raise ApiError(
+                    429,
+                    "rate_limit",
+                    f"More than {self._per_minute} videos were asked for in a minute; try again in {seconds} s.",
+                    headers={"Retry-After": str(seconds)},
+                )
+            self._tokens[caller] = (left - 1, now)

@@ -13,9 +13,8 @@ from typing import Any
 import uvicorn
 
 from ingredients.apps.server.app import ServerState, create_app
-from ingredients.apps.server.guard import LOOPBACK_HOSTS
 from ingredients.apps.server.keys import KeyRing
-from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.apps.server.settings import RequestLimits, ServerDefaults, check_host
 from ingredients.apps.server.worker_processes import WorkerProcesses
 from ingredients.core.errors import UserInputError
 from ingredients.core.output_folders import claimed_folder
@@ -114,19 +113,6 @@ def run_server(
                 tidying.join()
             if worker.failure is not None:
                 raise worker.failure
-
-
-def check_host(host: str, *, has_keys: bool) -> None:
-    """Refuses to let everybody in.
-
-    Raises:
-        UserInputError: without keys, for an address that others can reach.
-    """
-    if not has_keys and host not in LOOPBACK_HOSTS:
-        raise UserInputError(
-            f"Without keys the server listens on this machine only, not on {host}; make a key with `ingredients keys "
-            "add NAME --keys FILE` and give --keys FILE, or leave --host out."
-        )
 
 
 class _Server(uvicorn.Server):

@@ -1,12 +1,15 @@
-"""What the operator of a server decides: how much a caller may ask for, and what holds where a caller says nothing."""
+"""What the operator of a server decides: who may reach it, how much a caller may ask for, and what else holds.
+
+Nothing here needs a library of the server, so that the command line sees mistakes before it waits for them.
+"""
 
 import dataclasses
-import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from ingredients.apps.server.errors import ApiError
+from ingredients.core.errors import UserInputError
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,30 +64,14 @@ class ServerDefaults:
     """The whole number of pixels to which each pixel is enlarged in the file."""
 
 
-class RateLimiter:
-    """Lets each caller do something so many times a minute on average, and as often at once."""
+def check_host(host: str, *, has_keys: bool) -> None:
+    """Refuses to let everybody in.
 
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._lock = threading.Lock()
-        self._tokens: dict[str, tuple[float, float]] = {}  # those left, and when that was so
-
-    def take(self, caller: str) -> None:
-        """Counts once.
-
-        Raises:
-            ApiError: with status 429, if the caller has to wait.
-        """
-        with self._lock:
-            now = time.monotonic()
-            left, then = self._tokens.get(caller, (float(self._per_minute), now))
-            left = min(float(self._per_minute), left + (now - then) * self._per_minute / 60)
-            if left < 1:
-                seconds = max(1, round((1 - left) * 60 / self._per_minute))
-                raise ApiError(
-                    429,
-                    "rate_limit",
-                    f"More than {self._per_minute} videos were asked for in a minute; try again in {seconds} s.",
-                    headers={"Retry-After": str(seconds)},
-                )
-            self._tokens[caller] = (left - 1, now)
+    Raises:
+        UserInputError: without keys, for an address that others can reach.
+    """
+    if not has_keys and host not in LOOPBACK_HOSTS:
+        raise UserInputError(
+            f"Without keys the server listens on this machine only, not on {host}; make a key with `ingredients keys "
+            "add NAME --keys FILE` and give --keys FILE, or leave --host out."
+        )

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from ingredients.core.errors import UserInputError
 from ingredients.core.ranges import Range, RangeChecked
 from ingredients.faces.network_settings import ScaleSource
 from ingredients.training.loop.settings import TrainerConfig
@@ -15,7 +16,23 @@ from ingredients.training.stages.settings import (
     RouterConfig,
 )
 
+CONFIG_NAME = "config.yaml"
+"""Settings of a run, in its folder."""
+
 BaseDtype = Literal["float32", "bfloat16"]
+
+
+def check_run_folder(folder: Path) -> None:
+    """Says whether a folder can be one of a run, before the libraries that read it are imported.
+
+    Raises:
+        UserInputError: if it lacks the settings.
+    """
+    if not (folder / CONFIG_NAME).exists():
+        raise UserInputError(
+            f"There is no run in {folder}: it lacks {CONFIG_NAME}; name a folder that `ingredients train align` or "
+            "`train route` wrote."
+        )
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -10,15 +10,14 @@ from typing import Any
 
 from ingredients.core.config import config_to_dict, load_config
 from ingredients.core.errors import OutputError, UserInputError
-from ingredients.core.json_yaml import BadFileError, MissingFileError, read_yaml
+from ingredients.core.json_yaml import BadFileError, read_yaml
 from ingredients.core.output_folders import claimed_folder, mark_folder
 from ingredients.core.training_log import LOG_NAME, METRICS_NAME, read_metrics_file, read_training_log
 from ingredients.training.loop.checkpoints import Checkpoints, is_checkpoint, read_position
 from ingredients.training.loop.settings import TrainerConfig
-from ingredients.training.runs.configuration import IdentityRunConfig
+from ingredients.training.runs.configuration import CONFIG_NAME, IdentityRunConfig, check_run_folder
 from ingredients.training.runs.kinds import RUN_KINDS, RunKind
 
-CONFIG_NAME = "config.yaml"
 TRANSFORMER_NAME = "transformer"
 _KIND_BY_SETTING = {"alignment_routing": "align", "routing_loss": "route"}
 """A setting of the stage that no other stage has."""
@@ -67,13 +66,9 @@ def read_run(folder: Path) -> RunFolder:
 def _kind_of(folder: Path) -> RunKind | None:
     """The stage whose settings lie in a folder; None for those of a part of the small model, such as a base."""
     path = folder / CONFIG_NAME
+    check_run_folder(folder)
     try:
         values = read_yaml(path, remedy="put it back as the run wrote it")
-    except MissingFileError as error:
-        raise UserInputError(
-            f"There is no run in {folder}: it lacks {CONFIG_NAME}; name a folder that `ingredients train align` or "
-            "`train route` wrote."
-        ) from error
     except BadFileError as error:
         raise UserInputError(f"The settings of the run cannot be read: {error}") from error
     has_groups = isinstance(values, dict) and {"model", "data", "stage"} <= values.keys()

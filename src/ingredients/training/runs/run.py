@@ -31,8 +31,8 @@ from ingredients.training.loop.checkpoints import Checkpoints
 from ingredients.training.loop.processes import Processes
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.trainer import Trainer
-from ingredients.training.runs.configuration import ModelConfig, RunConfig
-from ingredients.training.runs.folder import CONFIG_NAME, as_yaml, check_not_read, is_finished, place, run_folder
+from ingredients.training.runs.configuration import CONFIG_NAME, ModelConfig, RunConfig
+from ingredients.training.runs.folder import as_yaml, check_not_read, is_finished, place, run_folder
 from ingredients.training.runs.kinds import RunKind
 from ingredients.training.runs.start import load_base_start, load_start
 from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts

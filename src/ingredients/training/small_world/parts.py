@@ -18,13 +18,14 @@ from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import Stage
 from ingredients.training.loop.trainer import Trainer
 from ingredients.training.runs.configuration import (
+    CONFIG_NAME,
     AlignRunConfig,
     BaseRunConfig,
     ModelConfig,
     RouteRunConfig,
     RunConfig,
 )
-from ingredients.training.runs.folder import CONFIG_NAME, is_finished, run_folder
+from ingredients.training.runs.folder import is_finished, run_folder
 from ingredients.training.runs.kinds import BASE_KINDS, RUN_KINDS, RunKind
 from ingredients.training.runs.run import build_stage
 from ingredients.training.small_world.faces.acting import ActingStage
