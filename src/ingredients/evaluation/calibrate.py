@@ -32,6 +32,7 @@ from ingredients.evaluation.metrics.motion import Where, share_by_transition, tr
 from ingredients.evaluation.sources import DrawnClips
 from ingredients.evaluation.traits import face_details, frame_changes
 from ingredients.faces.detector import intersection_over_union
+from ingredients.model_folders.components import load_vae
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.pipeline_output import to_pixels
 from ingredients.world.scenes import Scene
@@ -70,9 +71,7 @@ def calibrate_model(
         ModelFolderError: if a part is missing or damaged.
     """
     judge = load_uncalibrated_judge(model_folder)
-    vae = AutoencoderKLCogVideoX.from_pretrained(
-        Path(model_folder) / "vae", torch_dtype=torch.float32, use_safetensors=True
-    )
+    vae = load_vae(Path(model_folder) / "vae", dtype=torch.float32)
     calibration = calibrate_judge(
         judge,
         num_clips=num_clips,

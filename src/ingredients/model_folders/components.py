@@ -26,6 +26,7 @@ from ingredients.model_folders.folder_names import (
     TRANSFORMER_EMA,
 )
 from ingredients.model_folders.part_configs import build_from, build_part, checked_config
+from ingredients.model_folders.time_taps import completed_shapes, with_empty_taps
 from ingredients.model_folders.transformer import is_base, load_transformer
 from ingredients.model_folders.weight_files import (
     ANY_WEIGHTS,
@@ -163,12 +164,13 @@ def count_weights(folder: Path) -> int:
 
 
 def load_vae(folder: Path, *, dtype: torch.dtype, choice: WeightChoice = ANY_WEIGHTS) -> AutoencoderKLCogVideoX:
-    """Reads a VAE; raises as `load_components`."""
+    """Reads a VAE, whose kernels may lie there without their empty taps; raises as `load_components`."""
     files = weight_files(folder, DIFFUSERS_WEIGHTS, choice)
     vae = build_vae(folder)
-    check_shapes(folder, stored_shapes(files), shapes_of(vae))
+    expected = shapes_of(vae)
+    check_shapes(folder, completed_shapes(stored_shapes(files), expected), expected)
     with explained(folder):
-        fill(vae, files, lambda _: dtype)
+        fill(vae, files, lambda _: dtype, complete=lambda name, kernel: with_empty_taps(kernel, expected[name]))
     return vae
 
 

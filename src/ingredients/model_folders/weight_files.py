@@ -194,13 +194,20 @@ def stored_tensors(files: Sequence[Path]) -> Iterator[tuple[str, torch.Tensor]]:
             yield from tensors.items()
 
 
-def fill(module: torch.nn.Module, files: Sequence[Path], dtype_of: Callable[[str], torch.dtype]) -> None:
+def fill(
+    module: torch.nn.Module,
+    files: Sequence[Path],
+    dtype_of: Callable[[str], torch.dtype],
+    *,
+    complete: Callable[[str, torch.Tensor], torch.Tensor] = lambda _, tensor: tensor,
+) -> None:
     """Gives a module without weights those of some files, whose names and shapes are known to fit.
 
     Args:
         module: On the meta device; it is put into evaluation mode.
         files: The weights.
         dtype_of: In which type a tensor is kept, by its name.
+        complete: Makes the tensor of a name of what lies in the files.
 
     Raises:
         ModelFolderError: If a file is damaged.
@@ -209,7 +216,7 @@ def fill(module: torch.nn.Module, files: Sequence[Path], dtype_of: Callable[[str
     weights = {}
     for name, tensor in stored_tensors(files):
         dtype = dtype_of(name)
-        weights[name] = tensor.to(dtype)
+        weights[name] = complete(name, tensor).to(dtype)
         if dtype != tensor.dtype and not all_finite(weights[name]):
             raise NotFiniteError(
                 f"The weights {name} in {files[0].parent} do not fit into {str(dtype).removeprefix('torch.')}; take "

@@ -30,6 +30,7 @@ from ingredients.faces.trait_judges import ACTING_FILES, ATTRIBUTES_FILES
 from ingredients.model_folders.components import load_text_encoder, load_vae
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
+from ingredients.model_folders.time_taps import leave_empty_taps_out
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX
@@ -91,6 +92,7 @@ def pack(config: PackConfig, output: Path, show: bool = False) -> Path:
     pipeline.sampling_defaults = config.sampling
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.save_pretrained(folder)
+    leave_empty_taps_out(folder / "vae")
     pack_face_networks(output, folder)
     _copy_records(output, folder / SETTINGS_FOLDER)
     write_model_card(folder, output, transformer_part=config.transformer_part, vae_part=vae_part)
