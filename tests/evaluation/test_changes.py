@@ -15,6 +15,7 @@ from ingredients.evaluation.changes import (
     find_confusion,
     measure_binding,
     measure_changes,
+    nobody_seen,
 )
 
 NUM_FRAMES = 8
@@ -39,6 +40,7 @@ def test_everybody_as_themselves() -> None:
     assert found.seen_as == (0, 1)
     assert (found.num_right, found.num_dominated, found.num_strangers, found.num_missing) == (2, 0, 0, 0)
     assert found.swapped is False
+    assert found.num_placed == 2
     assert (found.switching, found.num_extra) == (False, 0)
 
 
@@ -47,6 +49,15 @@ def test_swapped_places() -> None:
     assert confuse(*tracks).swapped is True
     assert confuse(*tracks, ordered=False).swapped is None
     assert confuse(*tracks).num_right == 2
+    assert confuse(*tracks).num_placed == 0
+    assert confuse(*tracks, ordered=False).num_placed is None
+
+
+def test_a_person_is_placed_as_themselves_in_their_own_column() -> None:
+    assert confuse(track(ANA, across=0.2), track(BEN, across=0.4)).num_placed == 1  # in the right order
+    assert confuse(track(NOBODY, across=0.2), track(BEN, across=0.8)).num_placed == 1
+    assert confuse(track(BEN, across=1.0)).num_placed == 1
+    assert nobody_seen(2, ordered=True).num_placed == 0
 
 
 def test_one_person_in_both_places() -> None:

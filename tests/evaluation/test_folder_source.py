@@ -79,8 +79,8 @@ def test_a_phones_video_is_judged_as_it_is_shown(folder, output):
         *(Case(file_name=name, prompt="They wave.", people=(ana, ben), ordered=True) for name in names)
     )
     result = judge_videos(path, make_judges(), output)
-    assert values(result, "right_person_rate", "found_rate", "swapped_rate") == {
-        "right_person_rate": 1, "found_rate": 1, "swapped_rate": 0,
+    assert values(result, "right_person_rate", "found_rate", "swapped_rate", "placed_rate") == {
+        "right_person_rate": 1, "found_rate": 1, "swapped_rate": 0, "placed_rate": 1,
     }  # fmt: skip
 
 

@@ -96,7 +96,8 @@ def test_evaluation_gives_every_metric_with_an_interval(pipeline, judge, tmp_pat
     )
     written = json.loads((tmp_path / "result.json").read_text())
     assert written == json.loads(json.dumps(result.to_json()))
-    lacking = {"paper_clip_text", "paper_fid", "fid", "who_does_what", "actions_exchanged"}  # networks, and roles
+    # networks, roles, an order
+    lacking = {"paper_clip_text", "paper_fid", "fid", "who_does_what", "actions_exchanged", "placed_rate"}
     expected = [name for name in METRICS if name not in lacking]
     assert list(result.metrics) == expected
     unknown = {name for name in expected if written[name]["value"] is None}
@@ -140,6 +141,27 @@ def test_people_who_are_asked_for_different_things_are_called_by_their_names(pip
     for record, case in zip(result.records, cases, strict=True):
         assert record.traits is not None
         assert [truth["action"] for truth in record.traits.truth] == [role.action for role in case.roles]
+
+
+def test_everybody_is_given_a_column_where_places_are_asked_for(pipeline, judge, monkeypatch):
+    asked = []
+    call = type(pipeline).__call__
+
+    def noting(self, *args, **options):
+        asked.append(options["places"])
+        return call(self, *args, **options)
+
+    monkeypatch.setattr(type(pipeline), "__call__", noting)
+    settings = dataclasses.replace(SETTINGS, gives_places=True, layout_share=0.0)
+    source = PipelineSource(pipeline, make_cases(2), settings=settings, batch_size=2)
+    assert all(case.ordered for case in source.cases)
+    without = PipelineSource(pipeline, make_cases(2), settings=dataclasses.replace(settings, gives_places=False))
+    assert not any(case.ordered for case in without.cases)
+    known = source.know_people(named(judge))
+    assert len(list(source.videos(source.cases, known))) == 2
+    for case, places in zip(source.cases, asked, strict=True):
+        left, right = (places[person.name] for person in case.people)
+        assert (left.edges, right.edges) == ((0, 0, 0.5, 1), (0.5, 0, 1, 1))
 
 
 def test_several_videos_at_once_change_no_number(pipeline, judge, tmp_path):

@@ -67,6 +67,12 @@ def evaluate(
     modules: Annotated[
         bool, typer.Option("--modules", help="Measure the model with its parts switched off, swapped and forced.")
     ] = False,
+    places: Annotated[
+        bool,
+        typer.Option(
+            "--places", help="Give everybody a place, in columns from left to right, as `generate --place` does."
+        ),
+    ] = False,
     model: Model = None,
     output: Annotated[
         Path | None,
@@ -154,7 +160,7 @@ def evaluate(
         else:
             pipeline = load_pipeline(folder, speed=speed_options)
             chosen = config_to_dict(pipeline.sampling_defaults.override(**sampling))
-            settings = GenerationSettings(**chosen, face_scale=face_scale, speed=speed_options)
+            settings = GenerationSettings(**chosen, face_scale=face_scale, gives_places=places, speed=speed_options)
             if speed_options.compile:
                 note(COMPILE_NOTICE)
             stack.enter_context(pipeline.explained_out_of_memory())

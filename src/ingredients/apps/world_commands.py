@@ -484,9 +484,12 @@ def _interruptible(before: str) -> Iterator[None]:
 def calibrate(
     model: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Model folder.")],
     clips: Annotated[int, typer.Option(min=1, help="How many clips.")] = 100,
-    height: Annotated[int, typer.Option(min=32, help="Pixels; those of the videos to judge.")] = 64,
-    width: Annotated[int, typer.Option(min=32, help="Pixels.")] = 96,
-    num_frames: Annotated[int, typer.Option(min=1, help="Frames of a clip.")] = 9,
+    height: Annotated[
+        int | None,
+        typer.Option(min=32, help="Pixels of the videos to judge. Default, here and below: the model's own."),
+    ] = None,
+    width: Annotated[int | None, typer.Option(min=32, help="Pixels.")] = None,
+    num_frames: Annotated[int | None, typer.Option(min=1, help="Frames of a clip.")] = None,
 ) -> None:
     """Measures the judge of a model folder on real clips."""
     check_folders([model], "model folder")

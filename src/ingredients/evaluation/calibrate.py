@@ -32,9 +32,11 @@ from ingredients.evaluation.metrics.motion import Where, share_by_transition, tr
 from ingredients.evaluation.sources import DrawnClips
 from ingredients.evaluation.traits import face_details, frame_changes
 from ingredients.faces.detector import intersection_over_union
-from ingredients.model_folders.components import load_vae
+from ingredients.model_folders.components import load_vae, transformer_part
+from ingredients.model_folders.transformer import build_transformer
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.pipeline_output import to_pixels
+from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.world.scenes import Scene
 
 MIN_OVERLAP = 0.5
@@ -50,19 +52,19 @@ def calibrate_model(
     model_folder: str | Path,
     *,
     num_clips: int = 100,
-    height: int = 64,
-    width: int = 96,
-    num_frames: int = 9,
+    height: int | None = None,
+    width: int | None = None,
+    num_frames: int | None = None,
     progress: ProgressCallback | None = None,
 ) -> JudgeCalibration:
     """Measures the judge of a model folder on real clips and writes `judge/calibration.json`.
 
-    The folder needs `face_encoder/`, `judge/` and `vae/`; the transformer need not be there yet.
+    The folder needs `face_encoder/`, `judge/` and `vae/`, and of the transformer its config.
 
     Args:
         model_folder: folder of the model.
         num_clips: real clips of held-out people.
-        height: pixels; this and the next two are those of the videos to judge.
+        height: pixels; this and the next two are those of the videos to judge, None the model's own.
         width: pixels.
         num_frames: frames of each clip.
         progress: told of the clips done.
@@ -72,12 +74,15 @@ def calibrate_model(
     """
     judge = load_uncalibrated_judge(model_folder)
     vae = load_vae(Path(model_folder) / "vae", dtype=torch.float32)
+    transformer = build_transformer(Path(model_folder) / transformer_part(Path(model_folder)))  # without weights
+    geometry = VideoGeometry.of(transformer.backbone, transformer.config, vae.config)
+    shape = geometry.shape(height=height, width=width, num_frames=num_frames)
     calibration = calibrate_judge(
         judge,
         num_clips=num_clips,
-        height=height,
-        width=width,
-        num_frames=num_frames,
+        height=shape.height,
+        width=shape.width,
+        num_frames=shape.num_frames,
         reconstruct=lambda frames: reconstruct_clip(vae, frames),
         temporal_ratio=backbone_of_vae(vae).temporal_ratio(vae.config),
         progress=progress,

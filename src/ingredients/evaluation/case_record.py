@@ -22,10 +22,14 @@ RecordPart = Literal[
 ]
 """A part of a case's record that a metric reads."""
 
-Need = RecordPart | Literal["scale", "clip", "dual_encoder", "real_video", "attributes", "latent_frames", "roles"]
+Need = (
+    RecordPart
+    | Literal["scale", "clip", "dual_encoder", "real_video", "attributes", "latent_frames", "roles", "order"]
+)
 """What a metric cannot do without: a part of the record, a calibrated judge, CLIP (or the model's own dual encoder) as
 the text record's encoder, real videos beside the generated ones, prompts of the drawn world whose attributes can be
-read, a VAE of which one knows how many frames a latent frame holds, prompts that ask different things of people."""
+read, a VAE of which one knows how many frames a latent frame holds, prompts that ask different things of people, and
+people who were asked for in an order."""
 
 RECORD_PARTS: frozenset[Need] = frozenset(get_args(RecordPart))
 
@@ -295,7 +299,7 @@ def failed_case(case: Case, error: str, *, source: str | None = None) -> CaseRec
         people=nobody_found(num_people),
         other_people=nobody_found(len(case.other_people)) if case.other_people else None,
         changes=ChangesRecord(
-            confusion=nobody_seen(num_people),
+            confusion=nobody_seen(num_people, ordered=case.ordered),
             faces=(None,) * num_people,
             copied=(1.0,) * num_people if case.has_real_video else (),
         ),

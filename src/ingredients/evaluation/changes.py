@@ -82,6 +82,9 @@ class Confusion:
     switching: bool
     """Whether a track is now one person, now another."""
 
+    num_placed: int | None = None
+    """People who appear as themselves in their column of the picture; None if no order was asked for."""
+
     @property
     def num_right(self) -> int:
         """People who appear as themselves."""
@@ -129,21 +132,30 @@ def find_confusion(
     track_of = dict(zip(columns.tolist(), rows.tolist(), strict=True))
     seen_as = tuple(seen[track_of[person]] if person in track_of else MISSING for person in range(len(references)))
     all_right = seen_as == tuple(range(len(references)))
-    across = [lasting[track_of[person]].centre[0] for person in range(len(references))] if all_right else []
+    across = {person: lasting[row].centre[0] for person, row in track_of.items() if seen[row] == person}
+    in_order = [across[person] for person in sorted(across)]
+    columns = {person: min(int(centre * len(references)), len(references) - 1) for person, centre in across.items()}
     return Confusion(
         seen_as=seen_as,
-        swapped=across != sorted(across) if ordered and all_right else None,
+        swapped=in_order != sorted(in_order) if ordered and all_right else None,
         num_extra=max(0, len(lasting) - len(references)),
         switching=any(
             is_switching(compare_faces(track.embeddings, references, measure=measure), scale.same_person_limit)
             for track in lasting
         ),
+        num_placed=sum(column == person for person, column in columns.items()) if ordered else None,
     )
 
 
-def nobody_seen(num_people: int) -> Confusion:
+def nobody_seen(num_people: int, *, ordered: bool = False) -> Confusion:
     """The confusion of a video that is not there."""
-    return Confusion(seen_as=(MISSING,) * num_people, swapped=None, num_extra=0, switching=False)
+    return Confusion(
+        seen_as=(MISSING,) * num_people,
+        swapped=None,
+        num_extra=0,
+        switching=False,
+        num_placed=0 if ordered else None,
+    )
 
 
 def confusion_matrix(confusions: Sequence[Confusion], num_people: int) -> list[list[int]]:

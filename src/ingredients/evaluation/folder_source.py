@@ -26,7 +26,7 @@ from ingredients.evaluation.known_people import KnownPeople, KnownPerson, file_d
 from ingredients.evaluation.manifest import read_manifest
 from ingredients.evaluation.measure import Measurer
 from ingredients.evaluation.result import Account, JudgedBy
-from ingredients.evaluation.sources import SourceVideo, VideoSource
+from ingredients.evaluation.sources import SourceVideo, VideoSource, lacking_of_cases
 from ingredients.evaluation.tables import ReportedCase, ReportedPerson
 from ingredients.media.video import read_video
 from ingredients.world.captions import other_sentences
@@ -95,7 +95,7 @@ class FolderSource(VideoSource):
         if all(case.real_video is None for case in self.cases):
             lacking["real_video"] = "real videos"
             lacking["faces"] = "real videos"
-        return lacking
+        return lacking | lacking_of_cases(self.cases)
 
     def digest(self, case: Case) -> str | None:
         """Changes with the video and with what was asked for; photos and real videos stand for the whole folder."""

@@ -27,7 +27,7 @@ from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import NUM_DISTRACTORS, KnownPeople
 from ingredients.evaluation.parts import WHOLE, Addition, Parts, TokenAssignment
 from ingredients.evaluation.result import Account, JudgedBy
-from ingredients.evaluation.sources import DrawnClips, SourceVideo, VideoSource, lacking_roles
+from ingredients.evaluation.sources import DrawnClips, SourceVideo, VideoSource, lacking_of_cases
 from ingredients.evaluation.tables import ReportedCase
 from ingredients.evaluation.text_encoders import DualTextEncoder, TextImageEncoder
 from ingredients.faces.canvas import compose_canvas
@@ -38,6 +38,7 @@ from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.inputs import canvas_to_tensor
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
+from ingredients.pipelines.places import Place
 from ingredients.pipelines.planned_layout import column_layout
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.pipelines.video_shape import VideoShape
@@ -161,6 +162,9 @@ class GenerationSettings(SamplingSettings):
 
     face_scale: float = 1.0
     """Strength of the local branch (alpha_m of Eq. 4)."""
+
+    gives_places: bool = False
+    """Whether everybody is given a place, a column each from left to right, as `generate --place` gives one."""
 
     num_frames: int | None = None
     """Frames of a video; None, here and below, takes the model's own."""
@@ -288,7 +292,9 @@ class PipelineSource(VideoSource):
         return dataclasses.replace(
             case,
             other_people=others,
-            ordered=case.manner == "place" or "layout" in self.parts.additions & self.settings.additions,
+            ordered=case.manner == "place"
+            or self.settings.gives_places
+            or "layout" in self.parts.additions & self.settings.additions,
             temporal_ratio=self.pipeline.geometry.temporal_ratio,
         )
 
@@ -314,7 +320,7 @@ class PipelineSource(VideoSource):
 
     def lacking(self) -> Mapping[Need, str]:
         """A base has no router."""
-        lacking = lacking_roles(self.cases)
+        lacking = lacking_of_cases(self.cases)
         if self.pipeline.transformer.multi_scale_projector is None:
             lacking["routing"] = "identity modules"
         return lacking
@@ -453,7 +459,8 @@ def generate_videos(
         settings: steps, guidance, size.
     """
     calls_names = any(request.calls_names for request in requests)
-    if calls_names and len(requests) > 1:  # the pipeline knows the names of the people of one video
+    needs_names = calls_names or settings.gives_places
+    if needs_names and len(requests) > 1:  # the pipeline knows the names of the people of one video
         return [
             video
             for request in requests
@@ -468,7 +475,7 @@ def generate_videos(
         canvas = np.stack(canvases)  # (B, H, W, 3)
     id_embeds, id_vit_hidden_states = None, None
     needs_people = parts.use_identities or canvas is not None  # a canvas may need to know how many they are
-    if needs_people and not calls_names:
+    if needs_people and not needs_names:
         people = [request.local_people for request in requests]
         id_embeds = torch.stack([each.id_embeds for each in people])  # (B, N, R + S)
         id_vit_hidden_states = [
@@ -488,7 +495,7 @@ def generate_videos(
     sampling |= {name: getattr(_AS_PUBLISHED, name) for name in left_out}
     pipeline.set_progress_bar_config(disable=True)
     output = pipeline(
-        requests[0].local_people if calls_names else None,
+        requests[0].local_people if needs_names else None,
         prompt=[request.prompt for request in requests],
         height=shape.height,
         width=shape.width,
@@ -504,10 +511,16 @@ def generate_videos(
         id_names=None if id_embeds is None else [request.local_people.names for request in requests],
         routing=parts.routing,
         routing_indices=routing_indices,
+        places=_columns(requests[0].local_people.names) if settings.gives_places else None,
         output_type="np",
     )
     assert isinstance(output, IngredientsPipelineOutput)  # a tuple only comes when asked for
     return list(to_pixels(output.frames))
+
+
+def _columns(names: Sequence[str]) -> dict[str, Place]:
+    """A column of equal width for each, from left to right."""
+    return {name: Place(left=index / len(names), right=(index + 1) / len(names)) for index, name in enumerate(names)}
 
 
 def assign_tokens(

@@ -106,9 +106,14 @@ class VideoSource(Protocol):
         ...
 
 
-def lacking_roles(cases: Sequence[Case]) -> dict[Need, str]:
-    """What metrics of who does what may need and these cases do not have."""
-    return {} if any(case.roles for case in cases) else {"roles": "prompts that ask different things of people"}
+def lacking_of_cases(cases: Sequence[Case]) -> dict[Need, str]:
+    """What metrics of who does what and of who stands where may need, and these cases do not have."""
+    lacking: dict[Need, str] = {}
+    if not any(case.roles for case in cases):
+        lacking["roles"] = "prompts that ask different things of people"
+    if not any(case.ordered for case in cases):
+        lacking["order"] = "people who were asked for in an order from left to right"
+    return lacking
 
 
 class DrawnClips(VideoSource):
@@ -152,7 +157,7 @@ class DrawnClips(VideoSource):
     def lacking(self) -> Mapping[Need, str]:
         """There is no model."""
         lacking: dict[Need, str] = {"routing": "a model whose router can be asked", "latent_frames": "latent frames"}
-        return lacking | lacking_roles(self.cases)
+        return lacking | lacking_of_cases(self.cases)
 
     def know_people(self, judges: Judges) -> KnownPeople:
         """The people, among distractors of the drawn world."""

@@ -115,6 +115,21 @@ SWAPPED_RATE = _rate(
     "videos in which everybody appears, but in another order than asked for",
     lambda confusion: float(confusion.swapped is True),
 )
+
+
+def _of_places(record: CaseRecord) -> float | None:
+    assert record.changes is not None
+    placed, num_people = record.changes.confusion.num_placed, len(record.changes.confusion.seen_as)
+    return None if placed is None else placed / num_people
+
+
+PLACED_RATE = CaseMean(
+    name="placed_rate",
+    description="people who appear as themselves and in their column, where an order from left to right was asked for",
+    of_case=_of_places,
+    needs=frozenset({"changes", "order"}),
+    is_rate=True,
+)
 EXTRA_FACES = _rate(
     "extra_faces",
     "lasting faces beyond the people asked for, a video",
