@@ -206,7 +206,7 @@ class _Measuring:
         sharpness = np.nan
         if frame.time >= self._blur_at:
             self._blur_at = frame.time + self._config.blur_every - 1e-6
-            sharpness = self._sharpness(frame.scaled(self._config.blur_side))
+            sharpness = sharpness_of(frame.scaled(self._config.blur_side))
         if self.num_frames == 0:
             self._shown, self._small_size = frame.shown_size, (small.shape[0], small.shape[1])
         self._has_vectors = self._has_vectors or frame.motion is not None
@@ -256,11 +256,6 @@ class _Measuring:
             self._rows[name][self.num_frames] = value
         self.num_frames += 1
 
-    def _sharpness(self, pixels: UInt8Array) -> float:
-        grey = self._cv2.cvtColor(pixels, self._cv2.COLOR_RGB2GRAY)
-        variance = float(grey.var())
-        return float(self._cv2.Laplacian(grey, self._cv2.CV_32F).var()) / variance if variance > 1 else 0.0
-
     def _bars(self, grey: UInt8Array) -> tuple[int, int, int, int]:
         """Dark rows and columns at the edges, and no more than 255 or half of the picture of each."""
         is_row_dark = grey.max(axis=1) <= self._bar_brightness
@@ -300,6 +295,14 @@ def _rate(times: NDArray[np.float64]) -> float:
         return _RATE_OF_ONE_FRAME
     mean, median = float(steps.mean()), float(np.median(steps))
     return round(1 / (mean if abs(mean - median) <= _ROUNDED * median else median), 3)
+
+
+def sharpness_of(pixels: UInt8Array) -> float:
+    """Variance of the Laplacian of a picture (H, W, 3) by that of its grey levels."""
+    cv2: Any = import_optional("cv2", extra="curate")
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    variance = float(grey.var())
+    return float(cv2.Laplacian(grey, cv2.CV_32F).var()) / variance if variance > 1 else 0.0
 
 
 def _mean_in_parts(vectors: Float32Array) -> Float32Array:

@@ -234,17 +234,10 @@ class Lab:
 
     def _take_aligned(self, alignment: Alignment, seed: int) -> None:
         """Takes the model that ships, its routers drawn anew."""
-        import torch
-
-        from ingredients.models import IngredientsTransformer3DModel
-        from ingredients.models.presets import small_world
+        from ingredients.training.runs.start import draw_routers_anew
 
         transformer = self._shipped_transformer()
-        torch.manual_seed(seed)
-        fresh = dict(IngredientsTransformer3DModel(**small_world()).router_parameters())
-        with torch.no_grad():
-            for name, parameter in transformer.router_parameters():
-                parameter.copy_(fresh[name])
+        draw_routers_anew(transformer, seed)
         transformer.save_pretrained(self.align_folder(alignment, seed) / "transformer")
 
     def _shipped_transformer(self) -> IngredientsTransformer3DModel:

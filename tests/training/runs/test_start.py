@@ -11,7 +11,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.warnings_told import TrainingWarning
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.runs.configuration import ModelConfig
-from ingredients.training.runs.start import base_within, load_base_start, load_start
+from ingredients.training.runs.start import base_within, draw_routers_anew, load_base_start, load_start
 from ingredients.training.stages.alignment import AlignmentStage
 from ingredients.training.stages.router import RouterStage
 from ingredients.training.stages.settings import AlignmentConfig, RouterConfig
@@ -43,6 +43,24 @@ def predict(transformer: IngredientsTransformer3DModel, latents: torch.Tensor, *
         **people,
     ).sample
     return sample
+
+
+def test_routers_alone_are_drawn_anew_by_their_seed(tiny_world: TinyWorld) -> None:
+    transformer = aligned(tiny_world)
+    before = {name: parameter.clone() for name, parameter in transformer.named_parameters()}
+    routers = {name for name, _ in transformer.router_parameters()}
+    draw_routers_anew(transformer, 1)
+    first = {name: parameter.clone() for name, parameter in transformer.named_parameters()}
+    assert {name for name in before if not torch.equal(before[name], first[name])} <= routers
+    matrices = {name for name in routers if first[name].ndim > 1 and first[name].std() > 0}
+    assert matrices
+    assert not any(torch.equal(before[name], first[name]) for name in matrices)
+    draw_routers_anew(transformer, 2)
+    assert not any(
+        torch.equal(parameter, first[name]) for name, parameter in transformer.named_parameters() if name in matrices
+    )
+    draw_routers_anew(transformer, 1)
+    assert all(torch.equal(parameter, first[name]) for name, parameter in transformer.named_parameters())
 
 
 def test_the_base_within_a_model_makes_of_nobody_what_the_model_makes(tiny_world: TinyWorld) -> None:

@@ -218,6 +218,15 @@ def base_within(transformer: IngredientsTransformer3DModel) -> IngredientsTransf
     return base
 
 
+def draw_routers_anew(transformer: IngredientsTransformer3DModel, seed: int) -> None:
+    """Gives an aligned transformer routers that have learnt nothing."""
+    torch.manual_seed(seed)
+    fresh = dict(IngredientsTransformer3DModel(**_fields_of(transformer)).router_parameters())
+    with torch.no_grad():
+        for name, parameter in transformer.router_parameters():
+            parameter.copy_(fresh[name])
+
+
 def _feature_widths(config: ModelConfig, widths: Mapping[str, int]) -> dict[str, int | None]:
     """What the transformer must agree with; clips that say nothing of temporal patches were encoded for none."""
     wanted: dict[str, int | None] = {name: width for name, width in widths.items() if name != "recognition_map_dim"}
