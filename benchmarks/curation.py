@@ -1,8 +1,10 @@
-"""What curation finds in drawn films, against their truth, and how fast: `python benchmarks/curation.py FILMS`.
+"""What curation finds in drawn films, against their truth, and what it costs: `python benchmarks/curation.py FILMS`.
 
 FILMS is what `ingredients world film --output FILMS` draws. Shots, duplicates and burnt-in text are held against the
-truth beside the films; then the survey (decoding, shots, quality) is timed with one process and with two,
-and each costly step on a few clips.
+truth beside the films, and sharpness is shown for blurred shots and others, and for photographs blurred by known
+amounts. Costs are processor time, all processes of a run together, which other programs beside this one hardly
+change; minutes of film a second are those of one core that it has for itself. The survey (decoding, shots, quality)
+is done with one process and with two, and each costly step on a few clips.
 """
 
 import argparse
@@ -14,12 +16,17 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
 
 from ingredients.core.config import load_config
+from ingredients.core.optional_dependencies import import_optional
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.engine import Curated, curate
 from ingredients.curation.shots import find_transitions
-from ingredients.curation.signals import Signals
+from ingredients.curation.signals import Signals, sharpness_of
 from ingredients.curation.source_work import SourceTask, annotate, source_signals, survey
 from ingredients.curation.sources import find_sources
 from ingredients.curation.store import SourceStore
@@ -35,6 +42,9 @@ MEASURING = (
 
 MOST_FRAMES_OFF = 1
 """By which a cut that was found may lie off."""
+
+PHOTOGRAPHS = ("astronaut", "camera", "coffee", "cat")
+_PHOTO_SIDE = 512
 
 
 class Silent:
@@ -67,7 +77,7 @@ def main() -> None:
         CurationConfig, overrides=[*MEASURING, f"people.min_people={arguments.min_people}", "people.faces=drawn"]
     )
     with tempfile.TemporaryDirectory() as folder:
-        tasks = speed(arguments.films / "films", config, Path(folder), seconds)
+        tasks = speed(arguments.films / "films", config, Path(folder), seconds, truths)
         shots(tasks, truths)
         without_people = load_config(CurationConfig, overrides=[*MEASURING, "people.min_people=0"])
         curated = curate(
@@ -75,14 +85,24 @@ def main() -> None:
         )
         duplicates(curated, truths)
         text(curated, truths)
+        sharpness(curated, truths)
         steps(tasks, arguments.clips)
+    photographs()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of this process {peak:.0f} MB")
 
 
-def speed(films: Path, config: CurationConfig, folder: Path, seconds: float) -> list[SourceTask]:
-    """Times the survey of all films with no, one and two other processes."""
-    wall: dict[int, float] = {}
+def processor_seconds() -> float:
+    """Processor time of this process and of those of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def speed(
+    films: Path, config: CurationConfig, folder: Path, seconds: float, truths: dict[str, FilmTruth]
+) -> list[SourceTask]:
+    """What the survey of all films costs in one and two other processes, and here; then again, from the store."""
+    cost: dict[int, float] = {}
     tasks: list[SourceTask] = []
     for num_workers in (1, 2, 0):
         work = folder / str(num_workers)
@@ -97,15 +117,25 @@ def speed(films: Path, config: CurationConfig, folder: Path, seconds: float) -> 
             )
             for number, source in enumerate(find_sources([films]))
         ]
-        begun = time.monotonic()
-        for _, outcome in do_all(survey, tasks, num_workers=num_workers, report=nothing):
-            if isinstance(outcome, Exception):
-                raise outcome
-        wall[num_workers] = time.monotonic() - begun
-        print(f"survey, {num_workers} other processes: {wall[num_workers]:.1f} s, "
-              f"{seconds / 60 / wall[num_workers]:.2f} minutes of film a second")  # fmt: skip
-    print(f"two processes against one: {wall[1] / wall[2] / 2:.2f} of twice as fast, their start included")
+        cost[num_workers] = _survey_all(tasks, num_workers)
+        print(f"survey, {num_workers} other processes: {cost[num_workers]:.1f} s of processor time, "
+              f"{seconds / 60 / cost[num_workers]:.2f} minutes of film for each")  # fmt: skip
+    again = _survey_all(tasks, 0)
+    print(f"survey again, from the store: {again:.2f} s, {again / cost[0]:.1%}: nothing is decoded a second time")
+    longest = max(truth.num_frames for truth in truths.values()) / sum(truth.num_frames for truth in truths.values())
+    print(f"two processes cost {cost[2] / cost[1]:.2f} times what one does, their start included; a core for each, "
+          f"they would be {cost[1] / cost[2] / max(longest, 0.5):.2f} times as fast, as the longest film is "
+          f"{longest:.0%} of all")  # fmt: skip
     return tasks
+
+
+def _survey_all(tasks: Sequence[SourceTask], num_workers: int) -> float:
+    """Surveys films; returns the processor time."""
+    begun = processor_seconds()
+    for _, outcome in do_all(survey, tasks, num_workers=num_workers, report=nothing):
+        if isinstance(outcome, Exception):
+            raise outcome
+    return processor_seconds() - begun
 
 
 def shots(tasks: Sequence[SourceTask], truths: dict[str, FilmTruth]) -> None:
@@ -176,8 +206,37 @@ def text(curated: Curated, truths: dict[str, FilmTruth]) -> None:
     score("burnt-in text", hits, wrong, missed)
 
 
+def sharpness(curated: Curated, truths: dict[str, FilmTruth]) -> None:
+    """Prints the sharpness of blurred shots and of others, from the least to the largest."""
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for source, clip in curated.clips:
+        truth = truths[source.source.path.stem]
+        value = clip.measured.get("sharpness", {}).get("sharpness")
+        if value is not None:
+            shot = truth.shots[_shot_of(truth, clip.span.first, clip.span.end)]
+            found[shot.kind == "blurred"].append(value)
+    for is_blurred, values in found.items():
+        if values:
+            print(f"sharpness of {len(values)} {'blurred' if is_blurred else 'other'} clips: "
+                  f"{min(values):.3g} to {max(values):.3g}")  # fmt: skip
+
+
+def photographs() -> None:
+    """Prints the sharpness of scikit-image's photographs at 512 pixels, blurred by a Gaussian of so many pixels."""
+    data: Any = import_optional("skimage.data", extra="faces")
+    for radius in (0, 1, 2):
+        values = []
+        for name in PHOTOGRAPHS:
+            picture = Image.fromarray(getattr(data, name)()).convert("RGB")
+            picture.thumbnail((_PHOTO_SIDE, _PHOTO_SIDE))
+            if radius:
+                picture = picture.filter(ImageFilter.GaussianBlur(radius))
+            values.append(sharpness_of(np.asarray(picture)))
+        print(f"sharpness of photographs, blurred by {radius} pixels: {min(values):.3g} to {max(values):.3g}")
+
+
 def steps(tasks: Sequence[SourceTask], num_clips: int) -> None:
-    """Times each costly step on a few clips of the first film; the first one, which reads networks, is not counted."""
+    """Cost of each costly step on a few clips of the first film; the first, which reads networks, does not count."""
     task = tasks[0]
     left = [clip.clip_id for clip in survey(task, nothing).clips if clip.rejection is None][: num_clips + 1]
     spent: dict[str, float] = defaultdict(float)
@@ -186,7 +245,7 @@ def steps(tasks: Sequence[SourceTask], num_clips: int) -> None:
 
     def report(step: str, amount: float) -> None:
         nonlocal last
-        now = time.monotonic()
+        now = time.process_time()
         if not step.endswith(" rejected"):
             numbers[step] += 1
             if numbers[step] > 1 and step != "cut":  # before a cut there is the end of another clip
