@@ -1,5 +1,6 @@
 """`ingredients curate RAW... --output DATASET`: a data set of people out of raw videos."""
 
+import contextlib
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -14,11 +15,12 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.paths import parse_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ingredients.curation.config import CurationConfig
     from ingredients.curation.engine import Curated
     from ingredients.curation.sources import Source
+    from ingredients.curation.workers import Pool
 
 _RUN = "run"
 
@@ -59,6 +61,7 @@ _SETTING = "="
         "ingredients curate raw/ more.csv --output my-clips --workers 2",
         "ingredients curate raw/ --output my-clips --config strict.yaml quality.min_motion=0.01",
         "ingredients curate raw/ --dry-run --workers 8",
+        "ingredients curate /shared/raw --output /shared/my-clips --address auto --worker-gpus 0.25",
         "ingredients curate show holiday.mp4 --time 12",
         "ingredients curate replay my-clips holiday-1a2b3c4d-00012000 people",
     ),
@@ -85,6 +88,18 @@ def curate(
     workers: Annotated[
         int, typer.Option(min=0, max=1024, help="Processes, with a video at a time each; 0 does it all in this one.")
     ] = 0,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Do the work by Ray: auto or HOST:PORT of a cluster that runs, local for one on this machine. "
+            "--workers is then the most actors, 0 as many as there are cores. Videos and data set must lie where all "
+            "machines see them.",
+        ),
+    ] = None,
+    worker_gpus: Annotated[
+        float, typer.Option(min=0, max=8, help="With Ray, the part of a graphics card of whoever looks at people.")
+    ] = 0.0,
     min_people: Annotated[
         int | None,
         typer.Option(min=0, help="Fewest people of a clip: people.min_people. 0 looks for none."),
@@ -135,7 +150,8 @@ def curate(
 
     with claimed_folder(output, "a curated data set"), CurationProgress(output / LOG_NAME, verbose=verbose) as watcher:
         save_config(settings_of, output / "curation.yaml")
-        curated = run(sources, settings_of, output / WORK_NAME, num_workers=workers, watcher=watcher)
+        with _pool(address, workers, worker_gpus) as pool:
+            curated = run(sources, settings_of, output / WORK_NAME, pool=pool, watcher=watcher)
         write_data_set(output, curated)
         write_card(output, curated, command=_command(paths, config, settings))
     say(_summary(curated))
@@ -208,6 +224,20 @@ def replay(
     outcome = replay_step(folder, clip_id, step, config)
     show_json({"measured": dict(outcome.measured), "saved": outcome.saved})
     say("keep" if outcome.rejection is None else f"left out: {outcome.rejection.sentence}")
+
+
+@contextlib.contextmanager
+def _pool(address: str | None, workers: int, worker_gpus: float) -> "Iterator[Pool]":
+    """Who does the work: processes of this machine, or Ray."""
+    from ingredients.curation.workers import LocalPool
+
+    if address is None:
+        yield LocalPool(num_workers=workers)
+        return
+    from ingredients.curation.ray_pool import RayPool
+
+    with RayPool(address=address, num_workers=workers, num_gpus=worker_gpus) as pool:
+        yield pool
 
 
 def _estimated(sources: "Sequence[Source]", config: "CurationConfig", workers: int) -> str:

@@ -37,7 +37,7 @@ from ingredients.curation.source_work import (
 from ingredients.curation.sources import Source, name_of
 from ingredients.curation.step import SETUP_ERRORS, Rejection
 from ingredients.curation.store import SourceStore
-from ingredients.curation.workers import do_all
+from ingredients.curation.workers import LocalPool, Pool
 
 WORK_NAME = ".curation"
 """Folder of the store within the data set's."""
@@ -103,8 +103,9 @@ def curate(
     config: CurationConfig,
     work: Path,
     *,
-    num_workers: int,
     watcher: Watcher,
+    num_workers: int = 0,
+    pool: Pool | None = None,
 ) -> Curated:
     """Takes all steps of the chain; what the store has is not measured again.
 
@@ -112,18 +113,20 @@ def curate(
         sources: raw videos, each file once.
         config: all settings.
         work: folder of the store, made if it is not there; nobody else may be working in it.
-        num_workers: processes, with a source at a time each; 0 does it all in this one.
         watcher: told how far it has come.
+        num_workers: processes, with a source at a time each; 0 does it all in this one.
+        pool: does the work in their place, such as a `RayPool`.
 
     Raises:
         OutputError: if the store cannot be written.
     """
+    pool = pool or LocalPool(num_workers=num_workers)
     make_folder(work)
     remove_leftovers(work)
-    curated = Curated(config=config, sources=_identified(sources, work, num_workers, watcher), work=work)
-    _survey_all(curated, num_workers, watcher)
+    curated = Curated(config=config, sources=_identified(sources, work, pool, watcher), work=work)
+    _survey_all(curated, pool, watcher)
     _drop_duplicates(curated, watcher)
-    _annotate_all(curated, num_workers, watcher)
+    _annotate_all(curated, pool, watcher)
     _name_people(curated)
     _drop_near_duplicates(curated, watcher)
     _balance(curated, watcher)
@@ -205,7 +208,7 @@ def _balance(curated: Curated, watcher: Watcher) -> None:
             _log(clip, watcher)
 
 
-def _identified(sources: Sequence[Source], work: Path, num_workers: int, watcher: Watcher) -> list[CuratedSource]:
+def _identified(sources: Sequence[Source], work: Path, pool: Pool, watcher: Watcher) -> list[CuratedSource]:
     """The sources with their digests: known ones by size and time of the file; of the same file twice, the first."""
     known = _read_files(work / _FILES_NAME)
     found: list[CuratedSource] = []
@@ -230,7 +233,7 @@ def _identified(sources: Sequence[Source], work: Path, num_workers: int, watcher
                 unread.append(len(found) - 1)
     paths = [found[place].source.path for place in unread]
     for done, (place, outcome) in enumerate(
-        do_all(digest_file, paths, num_workers=num_workers, report=lambda step, amount: None), start=1
+        pool.do_all(digest_file, paths, report=lambda step, amount: None, is_heavy=False), start=1
     ):
         each = found[unread[place]]
         if isinstance(outcome, str):
@@ -284,8 +287,8 @@ def _tasks(curated: Curated, num_workers: int) -> dict[int, SourceTask]:
     }
 
 
-def _survey_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
-    tasks = _tasks(curated, num_workers)
+def _survey_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
+    tasks = _tasks(curated, pool.num_workers)
     numbers = list(tasks)
     seconds = 0.0
     done = num_clips = num_rejected = 0
@@ -300,7 +303,7 @@ def _survey_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
             watcher.step("survey", seconds, None, note())
 
     watcher.step("videos", 0, len(numbers), note())
-    for place, outcome in do_all(survey, [tasks[each] for each in numbers], num_workers=num_workers, report=report):
+    for place, outcome in pool.do_all(survey, [tasks[each] for each in numbers], report=report, is_heavy=False):
         if isinstance(outcome, SETUP_ERRORS):
             raise outcome
         each = curated.sources[numbers[place]]
@@ -371,13 +374,13 @@ def _drop_duplicates(curated: Curated, watcher: Watcher) -> None:
     watcher.step("duplicates", len(hashed), len(hashed), f"{len(rejections)} left out")
 
 
-def _annotate_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
+def _annotate_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
     tasks = {
         number: dataclasses.replace(
             task,
             clip_ids=tuple(clip.clip_id for clip in curated.sources[number].state.clips if clip.rejection is None),
         )
-        for number, task in _tasks(curated, num_workers).items()
+        for number, task in _tasks(curated, pool.num_workers).items()
     }
     numbers = [number for number, task in tasks.items() if task.clip_ids]
     num_clips = sum(len(tasks[number].clip_ids) for number in numbers)
@@ -393,7 +396,7 @@ def _annotate_all(curated: Curated, num_workers: int, watcher: Watcher) -> None:
             )
 
     work = [tasks[number] for number in numbers]
-    for place, outcome in do_all(annotate, work, num_workers=num_workers, report=report):
+    for place, outcome in pool.do_all(annotate, work, report=report, is_heavy=True):
         state = curated.sources[numbers[place]].state
         if isinstance(outcome, SETUP_ERRORS):
             raise outcome

@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ingredients.core.errors import IngredientsError
 
@@ -29,6 +29,36 @@ Work: TypeAlias = Callable[[Task, Report], Outcome]
 
 MOST_ATTEMPTS = 3
 """How often a task may end its process before it is given up: a decoder that crashes does so every time."""
+
+
+class Pool(Protocol):
+    """Does tasks somewhere: in this process, in others, or on other machines."""
+
+    @property
+    def num_workers(self) -> int:
+        """How many it does at once; 0 does one after the other, in this process."""
+        ...
+
+    def do_all(
+        self, work: "Work[Any, Any]", tasks: Sequence[Any], *, report: Report, is_heavy: bool
+    ) -> Iterator[tuple[int, Any]]:
+        """Does every task once, as `do_all`; work is heavy where networks look at pictures."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPool:
+    """A `Pool` of processes on this machine."""
+
+    num_workers: int
+    """Processes; 0 does it all in this one."""
+
+    def do_all(
+        self, work: "Work[Any, Any]", tasks: Sequence[Any], *, report: Report, is_heavy: bool
+    ) -> Iterator[tuple[int, Any]]:
+        """Does every task once."""
+        del is_heavy  # a process does what comes
+        return do_all(work, tasks, num_workers=self.num_workers, report=report)
 
 
 class WorkerCrashedError(IngredientsError):
@@ -65,7 +95,7 @@ def do_all(
     """
     if num_workers == 0:
         for place, task in enumerate(tasks):
-            yield place, _attempted(work, task, report)
+            yield place, attempted(work, task, report)
         return
     waiting = collections.deque(range(len(tasks)))
     attempts = collections.Counter[int]()
@@ -139,7 +169,7 @@ def _serve(connection: Connection, work: "Work[Any, Any]") -> None:
     with contextlib.suppress(EOFError, OSError):
         while True:
             task = connection.recv()
-            outcome = _attempted(work, task, lambda step, amount: connection.send(("report", (step, amount))))
+            outcome = attempted(work, task, lambda step, amount: connection.send(("report", (step, amount))))
             connection.send(("outcome", outcome))
 
 
@@ -150,7 +180,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _attempted(work: "Work[Any, Any]", task: Any, report: Report) -> Any:
+def attempted(work: "Work[Any, Any]", task: Any, report: Report) -> Any:
+    """What came out of a task, or the error of ours that it ended with."""
     try:
         return work(task, report)
     except IngredientsError as error:
