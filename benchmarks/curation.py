@@ -53,6 +53,9 @@ class Silent:
     def step(self, name: str, done: float, total: float | None, note: str = "") -> None:
         """Nothing."""
 
+    def tell(self, sentence: str) -> None:
+        """Nothing."""
+
     def clip(self, line: str) -> None:
         """Nothing."""
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from ingredients.core.config import load_config
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.engine import Curated, curate
+from ingredients.curation.estimate import estimate
 from ingredients.curation.sources import find_sources
 from ingredients.curation.write import write_data_set
 from ingredients.data.clip_folder import read_clip_folder
@@ -24,6 +25,10 @@ class Watcher:
 
     def step(self, name: str, done: float, total: float | None, note: str = "") -> None:
         """Nobody looks."""
+
+    def tell(self, sentence: str) -> None:
+        """Keeps a sentence."""
+        self.lines.append(sentence)
 
     def clip(self, line: str) -> None:
         """Keeps a line."""
@@ -77,6 +82,24 @@ def test_thresholds_decide_anew_on_what_was_measured(films: Path, tmp_path: Path
     assert [path.name for path in (tmp_path / "videos").iterdir()] == [f"{curated.kept[0][1].clip_id}.mp4"]
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / ".curation").rglob("*") if path.is_file()}
     assert after == before
+
+
+def test_what_captions_cost_is_said_before_the_first_and_may_be_too_much(films: Path, tmp_path: Path) -> None:
+    settings = ("people.min_people=1", "people.faces=drawn", "captions.by=endpoint", "captions.model=large",
+                "captions.base_url=http://127.0.0.1:9/v1", "captions.dollars_per_million_input=1000",
+                "captions.most_dollars=0.5")  # fmt: skip
+    with pytest.raises(UserInputError, match=r"may cost \d+\.\d\d US dollars, and captions.most_dollars allows 0.5"):
+        run(films, tmp_path, *settings)
+    sources = find_sources([films])
+    config = load_config(CurationConfig, overrides=[*SETTINGS, *settings])
+    found = estimate(sources, config, num_workers=0)  # nobody is asked, or the address would fail
+    assert found.captions is not None
+    assert "requests" in found.captions.sentence
+    without = estimate(sources, load_config(CurationConfig, overrides=SETTINGS), num_workers=2)
+    assert without.captions is None
+    assert (without.num_videos, without.num_left_out) == (2, 1)
+    assert without.num_clips == 4  # of which one shows the same as another
+    assert without.work_seconds > 0
 
 
 def test_what_is_wrong_with_the_machine_ends_the_work(films: Path, tmp_path: Path) -> None:

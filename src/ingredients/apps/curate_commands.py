@@ -251,8 +251,8 @@ def _estimated(sources: "Sequence[Source]", config: "CurationConfig", workers: i
         f"about {found.num_clips} clips, {found.num_bytes / 1e6:.0f} MB on the disk",
         f"about {duration_in_words(found.work_seconds)} with {processes}, {found.decoding_share:.0%} of it to decode",
     ]
-    if found.dollars:
-        lines.append(f"about {found.dollars:.2f} US dollars for captions")
+    if found.captions is not None:
+        lines.append(f"captions: {found.captions.sentence}")
     lines.append(f"(from {found.sampled_seconds:.0f} seconds of film that were tried)")
     return "\n".join(lines)
 

@@ -10,12 +10,12 @@ from ingredients.apps.terminal import say
 from ingredients.core.errors import OutputError
 
 _TITLES = {
-    "reading": "Reading files",
+    "reading": "Reading",
     "videos": "Videos",
     "survey": "Decoding",
     "duplicates": "Duplicates",
-    "near duplicates": "Near the same",
-    "cut": "Cutting clips",
+    "near duplicates": "Near copies",
+    "cut": "Cutting",
     "embedding": "Embedding",
     "people": "People",
     "masks": "Masks",
@@ -31,9 +31,11 @@ class CurationProgress:
     Args:
         log: file of the log, written anew.
         verbose: whether the log's lines are printed, too.
+        console: rich's, to draw on; None takes standard error.
     """
 
-    def __init__(self, log: Path, *, verbose: bool) -> None:
+    def __init__(self, log: Path, *, verbose: bool, console: Any = None) -> None:
+        self._console = console
         self._path = log
         self._verbose = verbose
         self._stack = contextlib.ExitStack()
@@ -56,13 +58,13 @@ class CurationProgress:
 
             self._progress = self._stack.enter_context(
                 Progress(
-                    TextColumn("{task.description:<14}"),
-                    BarColumn(bar_width=24),
+                    TextColumn("{task.description:<11}"),
+                    BarColumn(bar_width=6),
                     TextColumn("{task.fields[done]}"),
                     TextColumn("left"),
                     TimeRemainingColumn(),
                     TextColumn("{task.fields[note]}"),
-                    console=Console(stderr=True),
+                    console=self._console or Console(stderr=True),
                 )
             )
         return self
@@ -84,10 +86,16 @@ class CurationProgress:
             )
         elapsed = max(time.monotonic() - self._begun[name], 1e-3)
         if name == "survey":
-            said = f"{done / 60:.1f} minutes of film, {done / elapsed:.0f} a second"
+            said = f"{done / 60:.1f} min, {done / elapsed:.0f}x"
         else:
-            said = f"{done:.0f} of {total:.0f}" + (f", {done / elapsed:.1f} a second" if elapsed > 1 else "")
+            said = f"{done:.0f} of {total:.0f}" + (f", {done / elapsed:.1f}/s" if elapsed > 1 else "")
         self._progress.update(self._tasks[name], completed=done, total=total, done=said, note=note)
+
+    def tell(self, sentence: str) -> None:
+        """Prints a sentence, and writes it into the log."""
+        self.clip(sentence)
+        if not self._verbose:
+            say(sentence)
 
     def clip(self, line: str) -> None:
         """Writes a line into the log."""

@@ -200,6 +200,13 @@ class CaptionCost:
     minutes: float
     """At the rate of the settings, for one process."""
 
+    @property
+    def sentence(self) -> str:
+        """All of it for a person."""
+        tokens = f"{self.input_tokens / 1e6:.2f} million tokens read, {self.output_tokens / 1e6:.2f} million written"
+        price = f"{self.dollars:.2f} US dollars" if self.dollars else "no price given (captions.dollars_per_million_*)"
+        return f"at most {self.num_requests} requests, {tokens}, {price}, {self.minutes:.0f} minutes or more a process"
+
 
 _PIXELS_A_TOKEN = 28 * 28  # of Qwen2-VL: patches of 14 pixels, four of which make a token
 _LETTERS_A_TOKEN = 4

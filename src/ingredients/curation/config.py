@@ -365,6 +365,9 @@ class CaptionsConfig:
     dollars_per_million_output: Annotated[float, Range(at_least=0, at_most=1e6)] = 0.0
     """Price of a million tokens that it writes."""
 
+    most_dollars: Annotated[float, Range(at_least=0, at_most=1e9)] | None = None
+    """What captions by a server may cost by the estimate that is made before the first; above, the work ends there."""
+
     def __post_init__(self) -> None:
         """Checks the ranges."""
         check_ranges(self)
@@ -406,3 +409,8 @@ class CurationConfig:
 
     balance: BalanceConfig = BalanceConfig()
     """What the data set is made of."""
+
+    @property
+    def asks_a_server(self) -> bool:
+        """Whether captions are asked of a server, which may cost."""
+        return self.captions.by == "endpoint" and self.people.min_people > 0

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Protocol
 
 from ingredients.core.config import config_from_dict
+from ingredients.core.errors import UserInputError
 from ingredients.core.files import make_folder, remove_leftovers
 from ingredients.core.json_yaml import NotPlainError, read_json_lines, write_json_lines
 from ingredients.core.usable_cores import usable_cores
 from ingredients.curation import probe
 from ingredients.curation.balance import BalancedClip, balance, topics_of
+from ingredients.curation.captions import estimate_cost
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.duplicates import ClipThumbs, HashedClip, clip_thumbs, find_duplicates
 from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
@@ -54,6 +56,10 @@ class Watcher(Protocol):
 
     def clip(self, line: str) -> None:
         """A line for the log: what became of a clip or of a source."""
+        ...
+
+    def tell(self, sentence: str) -> None:
+        """What the user should know before it goes on."""
         ...
 
 
@@ -291,24 +297,24 @@ def _survey_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
     tasks = _tasks(curated, pool.num_workers)
     numbers = list(tasks)
     seconds = 0.0
-    done = num_clips = num_rejected = 0
+    num_clips = num_rejected = 0
 
     def note() -> str:
-        return f"{done} of {len(numbers)} videos, {num_clips} clips, {num_rejected} left out"
+        return f"{num_clips} clips, {num_rejected} left out"
 
     def report(step: str, amount: float) -> None:
         nonlocal seconds
         if step == SIGNALS:
             seconds += amount
-            watcher.step("survey", seconds, None, note())
+            watcher.step("survey", seconds, None)
 
     watcher.step("videos", 0, len(numbers), note())
-    for place, outcome in pool.do_all(survey, [tasks[each] for each in numbers], report=report, is_heavy=False):
+    outcomes = pool.do_all(survey, [tasks[each] for each in numbers], report=report, is_heavy=False)
+    for done, (place, outcome) in enumerate(outcomes, start=1):
         if isinstance(outcome, SETUP_ERRORS):
             raise outcome
         each = curated.sources[numbers[place]]
         each.state = outcome if isinstance(outcome, SourceState) else _failed(outcome)
-        done += 1
         num_clips += len(each.state.clips)
         num_rejected += sum(clip.rejection is not None for clip in each.state.clips)
         watcher.step("videos", done, len(numbers), note())
@@ -374,6 +380,24 @@ def _drop_duplicates(curated: Curated, watcher: Watcher) -> None:
     watcher.step("duplicates", len(hashed), len(hashed), f"{len(rejections)} left out")
 
 
+def _announce_cost(num_clips: int, config: CurationConfig, watcher: Watcher) -> None:
+    """Says what captions by a server will cost at most, before the first one is asked for.
+
+    Raises:
+        UserInputError: if that is more than the settings allow.
+    """
+    if not config.asks_a_server or num_clips == 0:
+        return
+    captions = config.captions
+    cost = estimate_cost(num_clips, captions)
+    watcher.tell(f"Captions by {captions.model}: {cost.sentence}.")
+    if captions.most_dollars is not None and cost.dollars > captions.most_dollars:
+        raise UserInputError(
+            f"Captions may cost {cost.dollars:.2f} US dollars, and captions.most_dollars allows "
+            f"{captions.most_dollars:g}; raise it, or curate fewer videos. What was done is kept."
+        )
+
+
 def _annotate_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
     tasks = {
         number: dataclasses.replace(
@@ -384,6 +408,7 @@ def _annotate_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
     }
     numbers = [number for number, task in tasks.items() if task.clip_ids]
     num_clips = sum(len(tasks[number].clip_ids) for number in numbers)
+    _announce_cost(num_clips, curated.config, watcher)
     done: Counter[str] = Counter()
 
     def report(step: str, amount: float) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingredients.curation import probe
-from ingredients.curation.captions import estimate_cost
-from ingredients.curation.config import CurationConfig
+from ingredients.curation.captions import CaptionCost, estimate_cost
+from ingredients.curation.config import CaptionsConfig, CurationConfig
 from ingredients.curation.source_work import SourceState, SourceTask, annotate, survey
 from ingredients.curation.sources import Source
 from ingredients.curation.step import Rejection
@@ -47,8 +47,8 @@ class CurationCost:
     num_bytes: int
     """Disk, about, for the store, and the data set, which shares its files."""
 
-    dollars: float
-    """What services of others would take."""
+    captions: CaptionCost | None
+    """What a server of others would take for captions, if one is to write them."""
 
 
 def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: int) -> CurationCost:
@@ -67,9 +67,10 @@ def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: 
             continue
         if probe.decide(facts, state.num_bytes, config.probe) is None:
             good.append((source, facts.duration or 0.0, state.num_bytes))
+    for_nothing = dataclasses.replace(config, captions=CaptionsConfig()) if config.asks_a_server else config
     film_seconds = sum(seconds for _, seconds, _ in good)
     decoding = annotating = sampled = 0.0
-    num_kept = num_annotated = num_bytes = num_after = 0
+    num_kept = num_annotated = num_timed = num_bytes = num_after = 0
     with tempfile.TemporaryDirectory(prefix="ingredients-") as folder:
         work = Path(folder)
         for source, seconds, size in _sample(good):
@@ -78,7 +79,7 @@ def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: 
                 digest=f"{len(str(source.path)):02d}sample",
                 num_bytes=size,
                 work=work / str(len(list(work.iterdir()))),
-                config=config,
+                config=for_nothing,
                 num_threads=0,
                 most_seconds=SAMPLED_SECONDS,
             )
@@ -89,26 +90,33 @@ def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: 
             kept = _kept(surveyed)
             num_kept += len(kept)
             tried = tuple(kept[:SAMPLED_CLIPS])
+            if not tried:
+                continue
+            is_first = num_annotated == 0 and len(tried) > 1
+            if is_first:  # which reads networks, and is not counted
+                annotate(dataclasses.replace(task, clip_ids=tried[:1]), lambda step, amount: None)
             begun = time.monotonic()
-            annotated = annotate(dataclasses.replace(task, clip_ids=tried), lambda step, amount: None) if tried else []
+            annotated = annotate(dataclasses.replace(task, clip_ids=tried), lambda step, amount: None)
             annotating += time.monotonic() - begun
+            num_timed += len(tried) - is_first
             num_annotated += len(tried)
             num_after += sum(clip.rejection is None for clip in annotated)
         num_bytes = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
     clips = num_kept * film_seconds / sampled if sampled else 0.0
-    per_clip = annotating / num_annotated if num_annotated else 0.0
+    per_clip = annotating / num_timed if num_timed else 0.0
     decoding_seconds = decoding * film_seconds / sampled if sampled else 0.0
     total = decoding_seconds + clips * per_clip
+    num_clips = round(clips * num_after / num_annotated) if num_annotated else 0
     return CurationCost(
         num_videos=len(good),
         num_left_out=len(sources) - len(good),
         film_seconds=film_seconds,
         sampled_seconds=sampled,
-        num_clips=round(clips * num_after / num_annotated) if num_annotated else 0,
+        num_clips=num_clips,
         work_seconds=total / max(min(num_workers, len(good)), 1),
         decoding_share=decoding_seconds / total if total else 0.0,
         num_bytes=round(num_bytes * clips / num_annotated) if num_annotated else 0,
-        dollars=estimate_cost(round(clips), config.captions).dollars if config.captions.by == "endpoint" else 0.0,
+        captions=estimate_cost(num_clips, config.captions) if config.asks_a_server else None,
     )
 
 
