@@ -87,6 +87,8 @@ def test_ray_makes_the_same_and_gives_up_what_always_kills(
         assert outcomes[0] == "a"
         assert isinstance(outcomes[1], WorkerCrashedError)
         assert isinstance(outcomes[2], UserInputError)
+        with pytest.raises(RuntimeError, match="TypeError"):
+            list(pool.do_all(die_once, ["no path"], report=nothing, is_heavy=False))
 
 
 def test_where_no_cluster_is_one_is_told_what_to_do() -> None:

@@ -136,11 +136,13 @@ def open_segmenter(config: MasksConfig) -> FaceSegmenter:
         )
     if config.by == "sam" and is_small_sam(folder):
         return load_small_sam(folder)
+    import torch
     from transformers import Sam2Model, SamModel
 
     model_type = SamModel if config.by == "sam" else Sam2Model
     try:
         model = model_type.from_pretrained(folder, local_files_only=True).eval()
+        model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelFolderError(f"The model of {folder} cannot be read ({reason}); copy it again.") from error

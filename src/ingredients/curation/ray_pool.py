@@ -12,6 +12,7 @@ import logging
 import pickle
 import socket
 import threading
+import traceback
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -115,7 +116,10 @@ class RayPool:
             for batch in data.iter_batches(batch_size=None, prefetch_batches=0):
                 for place, outcome in zip(batch[_PLACE], batch[_OUTCOME], strict=True):
                     missing.discard(int(place))
-                    yield int(place), pickle.loads(outcome)
+                    value = pickle.loads(outcome)
+                    if isinstance(value, _Fault):
+                        raise RuntimeError(f"an actor met a fault:\n{value.trace}")
+                    yield int(place), value
         for place in sorted(missing):
             yield place, WorkerCrashedError(f"the process that worked on it ended {MOST_ATTEMPTS} times")
 
@@ -146,7 +150,18 @@ class _Doer:
         def report(step: str, amount: float) -> None:
             self._reports.add.remote(step, amount)  # nobody waits for it
 
-        return {_PLACE: batch[_PLACE], _OUTCOME: [pickle.dumps(attempted(self._work, pickle.loads(task), report))]}
+        try:
+            outcome = attempted(self._work, pickle.loads(task), report)
+        except Exception:  # a fault of ours, which Ray would count as one of its own and leave out
+            outcome = _Fault(traceback.format_exc())
+        return {_PLACE: batch[_PLACE], _OUTCOME: [pickle.dumps(outcome)]}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Fault:
+    """What went wrong in an actor, in Python's words."""
+
+    trace: str
 
 
 class _Reports:
