@@ -22,6 +22,8 @@ HELP = with_examples(
     "it listens on this machine only.",
     "ingredients serve",
     "ingredients serve --port 8000 --store ~/videos --num-inference-steps 20",
+    "ingredients serve --workers 4",
+    "ingredients serve --workers ray://head:10001",
     "ingredients keys add ana --keys keys.json",
     "ingredients serve --host 0.0.0.0 --keys keys.json --model published --keep-days 2",
     "curl -F prompt='A person waves on a beach.' -F people=ana -F input_references=@ana.png \\",
@@ -47,11 +49,14 @@ def serve(
     face_stack: FaceStack = "model",
     memory: Memory = MemoryMode.AUTO,
     workers: Annotated[
-        int,
+        str,
         typer.Option(
-            min=1, max=64, help="Videos that are made at once, each by a process with the model and a GPU of its own."
+            metavar="NUMBER|ray://HOST:PORT",
+            help="Videos that are made at once: so many processes, each with the model and a GPU of its own; or a Ray "
+            "cluster (ray://HOST:PORT, or ray for one on this machine), a worker for each of its GPUs, or as many as "
+            "#NUMBER behind it says.",
         ),
-    ] = 1,
+    ] = "1",
     store: Annotated[
         Path, typer.Option(parser=parse_path, metavar="FOLDER", help="Where videos and their photos are kept.")
     ] = Path("ingredients-videos"),
@@ -97,7 +102,7 @@ def serve(
 ) -> None:
     """Serves a model over HTTP."""
     from ingredients.apps.server.keys import KeyRing
-    from ingredients.apps.server.settings import RequestLimits, ServerDefaults, check_host
+    from ingredients.apps.server.settings import RequestLimits, ServerDefaults, WorkerPlan, check_host
     from ingredients.core.errors import ModelFolderError
     from ingredients.core.optional_dependencies import import_optional
     from ingredients.core.output_folders import check_output_folder
@@ -105,6 +110,7 @@ def serve(
     from ingredients.pipelines.execution.speed_options import SpeedOptions
 
     speed_options = SpeedOptions(**speed)
+    plan = WorkerPlan.parse(workers)
     if keys is not None:
         KeyRing(keys)  # which says what is wrong with them
     check_host(host, has_keys=keys is not None)
@@ -116,6 +122,8 @@ def serve(
 
     for library in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
         import_optional(library, extra="studio")
+    if plan.ray_address is not None:
+        import_optional("ray", extra="ray")
 
     from ingredients.apps.server.log import log_to_standard_error
     from ingredients.apps.server.run import (
@@ -144,7 +152,7 @@ def serve(
         ),
         host=host,
         port=port,
-        num_workers=workers,
+        workers=plan,
         keys=keys,
         request_limits=RequestLimits(
             most_upload_bytes=most_upload_mib * _MIB,

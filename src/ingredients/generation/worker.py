@@ -82,6 +82,10 @@ class Maker(PageHelp, Protocol):
         """Makes `request.takes` videos and keeps the best, as `Studio.make_takes` does; steps count over all."""
 
 
+class MakerGoneError(Exception):
+    """What makes the videos is elsewhere, and gone: its job is for another worker, and this one ends."""
+
+
 class Worker:
     """Does the jobs of a store, until it is stopped."""
 
@@ -150,7 +154,7 @@ class Worker:
                         self._store.recover([self.name])
         except BaseException as error:  # whoever started the worker has to know, whatever it was
             self.failure = error
-            if not isinstance(error, UserInputError):
+            if not isinstance(error, UserInputError | MakerGoneError):
                 _LOG.exception("The worker %s ends", self.name)
             self._on_failure()
 
@@ -171,7 +175,7 @@ class Worker:
             self._write(job, result, takes)
         except CancelledError:  # by who asked for it, who has noted that, or because the worker has to stop
             self._store.give_back(job.id, self.name)
-        except StoreFullError:  # the worker waits for room
+        except (StoreFullError, MakerGoneError):  # the worker waits for room, or ends
             raise
         except UserInputError as error:
             if isinstance(error, OutputError) and not self._store.holds(job.id, self.name):

@@ -1,14 +1,22 @@
 """Several workers share the jobs of a store; one that is killed is replaced, and nothing is lost."""
 
 import functools
+import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from ingredients.apps.server.errors import ApiError
+from ingredients.apps.server.help_line import HelpLine, answer_questions
 from ingredients.apps.server.worker_processes import WorkerProcesses
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, PromptError
 from ingredients.generation.job_store import JobStore, NewPerson
 from ingredients.generation.jobs import JobSettings
 from ingredients.generation.worker import Maker
@@ -33,6 +41,13 @@ def test_two_workers_do_all_jobs_although_one_is_killed(tmp_path: Path) -> None:
     while store.count_by_state()["in_progress"] < 2:
         assert time.monotonic() < given_up
         time.sleep(0.02)
+    helper = workers.page_help()
+    assert helper is not None
+    assert helper.notes_on_prompt("They yodel.", []) == ["The text encoder does not know 'yodel'."]
+    assert len(helper.look_at_photo(np.zeros((40, 250, 3), np.uint8), label="the photo").faces) == 2
+    assert all(
+        os.getpriority(os.PRIO_PROCESS, each) > os.getpriority(os.PRIO_PROCESS, 0) for each in workers.process_ids
+    )
     killed = workers.process_ids[0]
     os.kill(killed, signal.SIGKILL)
     while store.count_by_state()["completed"] < len(ids):
@@ -53,3 +68,58 @@ def test_a_model_that_cannot_be_loaded_ends_all_of_them(tmp_path: Path) -> None:
     assert "cannot be loaded" in str(workers.failure)
     workers.stop()
     assert workers.join(60)
+
+
+class Helper(HandMaker):
+    """Is at a loss, or away, when it is asked about some sentences."""
+
+    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
+        if prompt == "refuse":
+            raise PromptError("The prompt is no sentence.")
+        if prompt == "fail":
+            raise ZeroDivisionError
+        if prompt == "wait":
+            self.go_on.wait(20)
+        return [prompt]
+
+
+def test_answers_come_to_whoever_asked_and_errors_too() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    line, maker = HelpLine(ours), Helper(waits=True)
+    assert not line.is_open
+    answer_questions(theirs, maker)
+    given_up = time.monotonic() + 20
+    while not line.is_open:
+        assert time.monotonic() < given_up
+        time.sleep(0.01)
+    with ThreadPoolExecutor(4) as threads:
+        slow = threads.submit(line.notes_on_prompt, "wait", [])
+        prompts = [f"sentence {number}" for number in range(20)]
+        assert list(threads.map(lambda prompt: line.notes_on_prompt(prompt, []), prompts)) == [
+            [each] for each in prompts
+        ]
+        with pytest.raises(PromptError, match="no sentence"):
+            line.notes_on_prompt("refuse", [])
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            line.notes_on_prompt("fail", [])
+        assert not slow.done()
+        maker.go_on.set()
+        assert slow.result(20) == ["wait"]
+
+
+def test_a_process_that_ends_answers_nobody() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    line = HelpLine(ours)
+    theirs.send((-1, None, None))
+    given_up = time.monotonic() + 20
+    while not line.is_open:
+        assert time.monotonic() < given_up
+        time.sleep(0.01)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(line.notes_on_prompt, "They wave.", [])
+        theirs.recv()
+        theirs.close()
+        with pytest.raises(ApiError, match="being loaded"):
+            waiting.result(20)
+    with pytest.raises(ApiError, match="being loaded"):
+        line.notes_on_prompt("They wave.", [])

@@ -14,8 +14,9 @@ import uvicorn
 
 from ingredients.apps.server.app import ServerState, create_app
 from ingredients.apps.server.keys import KeyRing
-from ingredients.apps.server.settings import RequestLimits, ServerDefaults, check_host
+from ingredients.apps.server.settings import RequestLimits, ServerDefaults, WorkerPlan, check_host
 from ingredients.apps.server.worker_processes import WorkerProcesses
+from ingredients.apps.server.worker_team import WorkerTeam
 from ingredients.core.errors import UserInputError
 from ingredients.core.output_folders import claimed_folder
 from ingredients.generation.job_store import JobStore, StoreLimits
@@ -35,7 +36,7 @@ def run_server(
     *,
     host: str = "127.0.0.1",
     port: int = 8080,
-    num_workers: int = 1,
+    workers: WorkerPlan | None = None,
     keys: Path | None = None,
     request_limits: RequestLimits | None = None,
     store_limits: StoreLimits | None = None,
@@ -51,7 +52,7 @@ def run_server(
             they are processes.
         host: address to listen on; without keys one of this machine's own.
         port: to listen on; 0 takes any that is free.
-        num_workers: that make videos: one is a thread of this process, several are processes.
+        workers: that make videos, and where; None: one, which is a thread of this process.
         keys: file of the keys that callers must have.
         request_limits: what a request may ask for.
         store_limits: what the store takes.
@@ -79,12 +80,12 @@ def run_server(
                 loaded.append(load())
                 return loaded[0]
 
-            worker: Worker | WorkerProcesses
-            if num_workers == 1:
+            worker: Worker | WorkerTeam
+            if workers is None:
                 name = f"worker-{uuid.uuid4().hex}"
                 worker = Worker(store, load_once, name=name, on_failure=lambda: server.stop())
             else:
-                worker = WorkerProcesses(store, load, number=num_workers, on_failure=lambda: server.stop())
+                worker = _hire(workers, store, load, on_failure=lambda: server.stop())
             app = create_app(
                 store,
                 limits=request_limits,
@@ -93,7 +94,7 @@ def run_server(
                 state=ServerState(
                     is_stopping=lambda: server.should_exit, has_failed=lambda: worker.failure is not None
                 ),
-                page_help=lambda: loaded[0] if loaded else None,
+                page_help=worker.page_help if isinstance(worker, WorkerTeam) else lambda: next(iter(loaded), None),
                 any_host=ring is not None,
                 allowed_origins=allowed_origins,
             )
@@ -113,6 +114,16 @@ def run_server(
                 tidying.join()
             if worker.failure is not None:
                 raise worker.failure
+
+
+def _hire(
+    plan: WorkerPlan, store: JobStore, load: Callable[[], Maker], *, on_failure: Callable[[], None]
+) -> WorkerTeam:
+    if plan.ray_address is None:
+        return WorkerProcesses(store, load, number=plan.number or 1, on_failure=on_failure)
+    from ingredients.apps.server.ray_workers import RayWorkers
+
+    return RayWorkers(store, load, address=plan.ray_address, number=plan.number, on_failure=on_failure)
 
 
 class _Server(uvicorn.Server):

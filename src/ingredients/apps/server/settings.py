@@ -4,12 +4,45 @@ Nothing here needs a library of the server, so that the command line sees mistak
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ingredients.core.errors import UserInputError
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]", "::1")
+
+_MOST_WORKERS = 64
+_WORKERS = re.compile(
+    r"(?P<alone>[0-9]{1,3})|(?P<address>ray(://[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5})?)(#(?P<number>[0-9]{1,3}))?"
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """How many workers make videos, and where."""
+
+    number: int | None = 1
+    """How many; None: as many as the cluster has GPUs."""
+
+    ray_address: str | None = None
+    """Of a Ray cluster, `ray` for one on this machine; None: processes of this machine."""
+
+    @classmethod
+    def parse(cls, text: str) -> "WorkerPlan":
+        """Reads `4`, `ray`, `ray://HOST:PORT`, or one of the last two with the number behind it, as in `ray#4`.
+
+        Raises:
+            UserInputError: for anything else.
+        """
+        found = _WORKERS.fullmatch(text)
+        number = None if found is None else found["alone"] or found["number"]
+        if found is None or (number is not None and not 1 <= int(number) <= _MOST_WORKERS):
+            raise UserInputError(
+                f"The workers cannot be {text!r}; give a number from 1 to {_MOST_WORKERS}, ray or ray://HOST:PORT, or "
+                "ray://HOST:PORT#NUMBER."
+            )
+        return cls(number=None if number is None else int(number), ray_address=found["address"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

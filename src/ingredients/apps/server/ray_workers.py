@@ -1,0 +1,244 @@
+"""Workers that are actors of a Ray cluster, each with a model and a GPU of its own, on whichever of its machines.
+
+The store stays with the server: for each actor a thread of the server takes a job, sends it with its photos, hears of
+each step, and writes what comes back. So the machines of the cluster share no disk with it, and an actor that dies, or
+whose machine does, takes nothing with it.
+"""
+
+import dataclasses
+import functools
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ingredients.apps.server.worker_team import HOPELESS, Member, WorkerTeam
+from ingredients.apps.terminal import say
+from ingredients.core.errors import UserInputError
+from ingredients.core.optional_dependencies import import_optional
+from ingredients.core.warnings_told import Notice
+from ingredients.generation.job_store import JobStore
+from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.progress import OnStep, StepDone
+from ingredients.generation.request import StudioRequest
+from ingredients.generation.worker import Maker, MakerGoneError, Worker
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+_MOST_AT_ONCE = 4  # a video, and whoever asks how far it is
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Progress:
+    """How far an actor is."""
+
+    step: StepDone | None
+    """The last step."""
+
+    notices: tuple[str, ...]
+    """All that was worth knowing so far."""
+
+
+class _RemoteStudio:
+    """What an actor is: a studio whose videos are made in one thread, and asked about in others."""
+
+    def __init__(self) -> None:
+        self._maker: Any = None
+        self._cancelled = threading.Event()
+        self._progress = _Progress(step=None, notices=())
+
+    def load(self, load: Callable[[], Maker]) -> tuple[int, dict[str, Any] | None, UserInputError | None]:
+        """Loads the model; the number of the process, and what is to know of the model or why there is none."""
+        try:
+            self._maker = load()
+        except UserInputError as error:
+            return os.getpid(), None, error
+        return os.getpid(), self._maker.facts.to_plain(), None
+
+    def make(self, verb: str, request: StudioRequest, told: dict[str, Any]) -> tuple[Any, UserInputError | None]:
+        """Makes a video, or takes; or says why not."""
+        self._cancelled.clear()
+        self._progress = _Progress(step=None, notices=())
+        try:
+            made = getattr(self._maker, verb)(
+                request,
+                on_step=self._note_step,
+                notice=self._note,
+                is_cancelled=self._cancelled.is_set,
+                **told,
+            )
+        except UserInputError as error:
+            return None, error
+        return made, None
+
+    def progress(self) -> _Progress:
+        """How far it is."""
+        return self._progress
+
+    def cancel(self) -> None:
+        """Ends the video at its next step."""
+        self._cancelled.set()
+
+    def _note_step(self, done: StepDone) -> None:
+        self._progress = dataclasses.replace(self._progress, step=done)
+
+    def _note(self, notice: str) -> None:
+        self._progress = dataclasses.replace(self._progress, notices=(*self._progress.notices, notice))
+
+
+class _RayMaker:
+    """An actor, as a worker of the server sees it; of a page's questions it answers none."""
+
+    def __init__(self, ray: Any, actor: Any, facts: ModelFacts) -> None:
+        self.facts = facts
+        self._ray = ray
+        self._actor = actor
+
+    def make(self, request: StudioRequest, **told: Any) -> Any:
+        """Makes a video, as `Studio.make` does."""
+        return self._make("make", request, **told)
+
+    def make_takes(self, request: StudioRequest, **told: Any) -> Any:
+        """Makes takes, as `Studio.make_takes` does."""
+        return self._make("make_takes", request, **told)
+
+    def _make(
+        self,
+        verb: str,
+        request: StudioRequest,
+        *,
+        on_step: OnStep | None = None,
+        notice: Notice | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+        **told: Any,
+    ) -> Any:
+        ray = self._ray
+        last, num_notices = None, 0
+        try:
+            coming = self._actor.make.remote(verb, request, told)
+            is_there = False
+            while not is_there:
+                is_there = bool(ray.wait([coming], timeout=_SECONDS_BETWEEN_LOOKS)[0])
+                progress = ray.get(self._actor.progress.remote())
+                if progress.step is not None and on_step is not None and progress.step.step != last:
+                    last = progress.step.step
+                    on_step(progress.step)
+                for each in progress.notices[num_notices:]:
+                    if notice is not None:
+                        notice(each)
+                num_notices = len(progress.notices)
+                if is_cancelled is not None and is_cancelled():
+                    self._actor.cancel.remote()
+            made, error = ray.get(coming)
+        except ray.exceptions.RayActorError as gone:
+            raise MakerGoneError("The worker's process, or its machine, is gone.") from gone
+        if error is not None:
+            raise error
+        return made
+
+
+class _RayMember:
+    """A thread of the server and its actor, with the methods of a process."""
+
+    def __init__(self, ray: Any, store: JobStore, load: Callable[[], Maker], name: str, *, num_gpus: int) -> None:
+        self.pid: int | None = None
+        self._ray = ray
+        self._load = load
+        remote = ray.remote(_RemoteStudio).options(
+            num_cpus=1, num_gpus=num_gpus, max_restarts=0, max_concurrency=_MOST_AT_ONCE
+        )
+        self._actor = remote.remote()
+        self._worker = Worker(store, self._loaded, name=name, on_failure=self.kill)
+        self._worker.start()
+
+    def _loaded(self) -> Any:
+        try:
+            self.pid, facts, error = self._ray.get(self._actor.load.remote(self._load))
+        except self._ray.exceptions.RayActorError as gone:
+            raise MakerGoneError("The worker's process, or its machine, is gone.") from gone
+        if error is not None:
+            raise error
+        return _RayMaker(self._ray, self._actor, ModelFacts.from_plain(facts))
+
+    @property
+    def exitcode(self) -> int | None:
+        """How it ended."""
+        if self.is_alive():
+            return None
+        failure = self._worker.failure
+        if isinstance(failure, UserInputError):
+            say(f"Error: {failure}")
+            return HOPELESS
+        return 0 if failure is None else 1
+
+    def is_alive(self) -> bool:
+        """Whether it works, or could."""
+        return self._worker.is_alive
+
+    def terminate(self) -> None:
+        """Asks it to end after the step that it is at."""
+        self._worker.stop()
+
+    def kill(self) -> None:
+        """Ends the actor, which ends the thread."""
+        self._ray.kill(self._actor)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits for it to end, or so long."""
+        if self._worker.join(timeout):
+            self.kill()
+
+
+class RayWorkers(WorkerTeam):
+    """Workers that are actors of a cluster."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        load: Callable[[], Maker],
+        *,
+        address: str,
+        number: int | None = None,
+        on_failure: Callable[[], None],
+    ) -> None:
+        """Joins the cluster.
+
+        Args:
+            store: whose jobs are done.
+            load: gives what makes the videos; called in each actor, to which it must be possible to send it, and whose
+                machine has the package and the model at the same places.
+            address: such as `ray://head:10001`; `ray` starts one on this machine.
+            number: of the workers; None: one for each GPU of the cluster, or one where it has none.
+            on_failure: called if they have to end, for `failure`.
+
+        Raises:
+            UserInputError: if there is no such cluster.
+            MissingDependencyError: without Ray.
+        """
+        ray = import_optional("ray", extra="ray")
+        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address == "ray":
+            settings |= {"address": "local", "include_dashboard": False}
+        else:
+            settings |= {"address": address}
+        try:
+            ray.init(**settings)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UserInputError(
+                f"No Ray cluster answers at {address}; start one with `ray start --head`, or give its address to "
+                "--workers."
+            ) from error
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        super().__init__(store, number=number or max(gpus, 1), on_failure=on_failure)
+        self._start = functools.partial(_RayMember, ray, store, load, num_gpus=min(gpus, 1))
+        self._ray = ray
+
+    def start_member(self, name: str, number: int) -> Member:
+        """Starts an actor, and the thread that gives it jobs."""
+        return self._start(name)
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Waits as a team does, and leaves the cluster."""
+        ended = super().join(seconds)
+        self._ray.shutdown()
+        return ended
