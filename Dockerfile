@@ -15,7 +15,7 @@ RUN if [ "$CUDA" != 1 ]; then \
     && pip install --constraint constraints.txt ".[studio,dlib]"
 
 RUN useradd --create-home --uid 1000 ingredients && install --directory --owner=ingredients /videos
-USER ingredients
+USER 1000
 VOLUME /videos
 EXPOSE 8080
 HEALTHCHECK --interval=30s --start-period=120s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://localhost:8080/healthz')"]

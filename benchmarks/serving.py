@@ -79,6 +79,7 @@ def _load(
     ids: list[str] = []
     lock, done = threading.Lock(), threading.Event()
     answers: list[float] = []
+    empty: list[float] = []  # calls of the same moments that ask for nothing
 
     def ask(_: int) -> None:
         with httpx.Client(base_url=address, timeout=300) as own:
@@ -94,6 +95,7 @@ def _load(
                 if ids:
                     ask_for = functools.partial(own.get, f"/v1/videos/{ids[len(answers) % len(ids)]}")
                     answers.append(_seconds(ask_for))
+                    empty.append(_seconds(functools.partial(own.get, "/healthz")))
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
     idle = [_seconds(lambda: client.get("/v1/videos")) for _ in range(NUM_IDLE_CALLS)]
@@ -107,15 +109,27 @@ def _load(
     memory: list[tuple[int, float]] = []
     while (num_done := _num_completed(client)) < num_videos:
         if not memory or num_done >= memory[-1][0] + num_videos // 10:
-            memory.append((num_done, process.memory_info().rss / 2**20))
+            memory.append((num_done, _memory(process)))
         time.sleep(0.5)
-    memory.append((num_done, process.memory_info().rss / 2**20))
+    memory.append((num_done, _memory(process)))
     done.set()
     looking.join()
     seconds = time.monotonic() - started
     print(f"all completed after {seconds:.0f} s, {seconds / num_videos:.2f} s each")
     print(f"status calls while videos are made: {_in_words(answers)}")
+    print(f"calls of /healthz between them: {_in_words(empty)}")
+    print(f"processor time: server {_processor(process)}, workers {_processor(*process.children(recursive=True))}")
     print("memory: " + ", ".join(f"{rss:.0f} MiB after {number}" for number, rss in memory))
+
+
+def _memory(process: psutil.Process) -> float:
+    """Of a process and all that it started, in MiB."""
+    return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 2**20
+
+
+def _processor(*processes: psutil.Process) -> str:
+    times = [each.cpu_times() for each in processes]
+    return f"{sum(each.user + each.system for each in times):.1f} s"
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingredients.apps.server.run import run_server
+from ingredients.apps.server.run import _listen, run_server
 from ingredients.apps.server.settings import check_host
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.generation.job_store import JobStore
@@ -25,6 +25,13 @@ ROOT = Path(__file__).parents[3]
 
 def no_model() -> Maker:
     raise ModelFolderError("The model is damaged.")
+
+
+def test_answers_are_not_held_back_for_an_acknowledgement() -> None:
+    with _listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP  # without which asyncio leaves TCP_NODELAY off
 
 
 def test_what_cannot_be_is_said_before_anything_listens(tmp_path: Path) -> None:

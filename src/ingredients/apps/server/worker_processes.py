@@ -24,7 +24,7 @@ from ingredients.generation.worker import Maker, Worker
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
-_NICENESS = 5
+_NICENESS = 2
 """How much later than the server a worker gets a core that both want, in the system's own measure."""
 
 
