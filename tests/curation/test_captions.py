@@ -181,6 +181,8 @@ def test_the_cost_is_known_before() -> None:
     cost = estimate_cost(600, config)
     assert (cost.num_requests, cost.minutes, cost.output_tokens) == (600, 20.0, 600 * config.max_tokens)
     assert cost.dollars == pytest.approx((cost.input_tokens * 2 + cost.output_tokens * 10) / 1e6)
+    assert cost.sentence.startswith("600 requests, ")
+    assert cost.sentence.endswith("with one process")
     assert estimate_cost(1200, config).dollars == pytest.approx(2 * cost.dollars)
 
 

@@ -200,6 +200,29 @@ def show_clip(
 
 
 @app.command(
+    "fetch",
+    help=with_examples(
+        "Copies raw videos out of object storage, with the JSON files beside them, to be curated from the disk. A "
+        "stopped copy goes on; files that are there in the same size are left alone.",
+        "ingredients curate fetch s3://bucket/films --output raw",
+        "ingredients curate fetch https://example.org/film.mp4 --output raw",
+    ),
+)
+def fetch_videos(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Of a video, or of a folder of them.")],
+    output: Annotated[Path, typer.Option(parser=parse_path, metavar="FOLDER", help="Where the videos go.")],
+) -> None:
+    """Copies videos."""
+    from ingredients.core.progress import show_progress
+    from ingredients.curation.fetch import fetch
+
+    with show_progress("Copying") as progress:
+        files = fetch(url, output, progress=progress)
+    say(f"{len(files)} files")
+    show(output)
+
+
+@app.command(
     "replay",
     help=with_examples(
         "Takes one step again with one clip, on what the steps before it saved, and says what it measures and "
@@ -252,7 +275,7 @@ def _estimated(sources: "Sequence[Source]", config: "CurationConfig", workers: i
         f"about {duration_in_words(found.work_seconds)} with {processes}, {found.decoding_share:.0%} of it to decode",
     ]
     if found.captions is not None:
-        lines.append(f"captions: {found.captions.sentence}")
+        lines.append(f"captions, about: {found.captions.sentence}")
     lines.append(f"(from {found.sampled_seconds:.0f} seconds of film that were tried)")
     return "\n".join(lines)
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import NotPlainError, read_json_lines
+from ingredients.core.progress import duration_in_words
 from ingredients.curation.config import CaptionsConfig, CurationConfig
 from ingredients.curation.cut import spread
 from ingredients.curation.looks import named_looks, without_looks
@@ -203,9 +204,11 @@ class CaptionCost:
     @property
     def sentence(self) -> str:
         """All of it for a person."""
-        tokens = f"{self.input_tokens / 1e6:.2f} million tokens read, {self.output_tokens / 1e6:.2f} million written"
         price = f"{self.dollars:.2f} US dollars" if self.dollars else "no price given (captions.dollars_per_million_*)"
-        return f"at most {self.num_requests} requests, {tokens}, {price}, {self.minutes:.0f} minutes or more a process"
+        return (
+            f"{self.num_requests} requests, {self.input_tokens:,} tokens read, up to {self.output_tokens:,} written, "
+            f"{price}, no less than {duration_in_words(60 * self.minutes)} with one process"
+        )
 
 
 _PIXELS_A_TOKEN = 28 * 28  # of Qwen2-VL: patches of 14 pixels, four of which make a token

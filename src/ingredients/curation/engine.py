@@ -390,7 +390,7 @@ def _announce_cost(num_clips: int, config: CurationConfig, watcher: Watcher) -> 
         return
     captions = config.captions
     cost = estimate_cost(num_clips, captions)
-    watcher.tell(f"Captions by {captions.model}: {cost.sentence}.")
+    watcher.tell(f"Captions by {captions.model}, at most: {cost.sentence}.")
     if captions.most_dollars is not None and cost.dollars > captions.most_dollars:
         raise UserInputError(
             f"Captions may cost {cost.dollars:.2f} US dollars, and captions.most_dollars allows "
