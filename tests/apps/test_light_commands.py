@@ -124,6 +124,9 @@ MISTAKEN = (
     ["world", "train", "vae", "height=65"],
     ["world", "train", "align", "--config", "wrong.yaml"],
     ["world", "scene", "--action", "nothing"],
+    ["world", "clips", "--output", "broken.png"],
+    ["world", "film", "--output", "broken.png"],
+    ["benchmark", "write", "broken.png"],
     ["world", "calibrate", "nowhere"],
     ["doctor", "--model", "nowhere"],
     ["reproduce", "all", "--dry-run", "nothing=1"],
@@ -148,6 +151,7 @@ def test_light_commands_and_mistakes_do_not_wait_for_torch(tmp_path: Path) -> No
         assert not heavy, f"{line} imports {heavy}"
         assert code == (2 if line in MISTAKEN else 0), (line, output)
         assert "Traceback" not in output
+        assert line not in MISTAKEN or "0:00:00" not in output, f"{line} begins its work"
 
 
 def test_the_package_is_light_and_offers_what_documents_use() -> None:
