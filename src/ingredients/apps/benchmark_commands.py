@@ -58,11 +58,9 @@ def write(
     folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Folder to make.")],
 ) -> None:
     """Writes the benchmark of the drawn world."""
-    from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
     from ingredients.evaluation.casebook.making import write_drawn_benchmark
 
-    check_output_folder(folder, "a benchmark")
     with show_progress("Drawing people") as progress:
         benchmark = write_drawn_benchmark(folder, progress=progress)
     _describe(folder, benchmark, command="ingredients benchmark write")

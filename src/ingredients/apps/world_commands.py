@@ -260,7 +260,6 @@ def clips(
         _check_no_held_out_pairs(output, style)
     else:
         seeds = list(range(first_seed, first_seed + number))
-    check_output_folder(output, "a data set of clips")
     with show_progress("Drawing clips") as progress:
         records = write_world_folder(
             output,
@@ -307,7 +306,6 @@ def film(
         settings = FilmSettings(seed=seed, minutes=minutes, height=height, width=width, fps=fps, split=split)
     except ValueError as error:
         raise UserInputError(f"These films cannot be drawn: {error}.") from error
-    check_output_folder(output, "raw films")
     with show_progress("Drawing shots") as progress:
         truths = write_films(output, settings, progress=progress)
     num_shots = sum(len(truth.shots) for truth in truths)

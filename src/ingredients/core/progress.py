@@ -39,7 +39,8 @@ _SECONDS_BETWEEN_LINES = 10.0
 def show_progress(description: str, *, enabled: bool = True) -> Iterator[ProgressCallback]:
     """Shows a bar with the time left while the block runs; call what it gives with (completed, total).
 
-    Without rich, a line now and then says how far it has come.
+    Of a block that fails before it has done anything, no bar is left. Without rich, a line now and then says how far
+    it has come.
     """
     try:
         from rich.console import Console
@@ -69,7 +70,12 @@ def show_progress(description: str, *, enabled: bool = True) -> Iterator[Progres
         def update(completed: int, total: int) -> None:
             progress.update(task, completed=completed, total=total)
 
-        yield update
+        try:
+            yield update
+        except BaseException:
+            # Nothing was done, so that what is said of it next is all that there is to see.
+            progress.live.transient = not progress.tasks[task].completed
+            raise
 
 
 class _Lines:
