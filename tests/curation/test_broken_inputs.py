@@ -8,6 +8,8 @@ import pytest
 
 from ingredients.core.errors import UserInputError
 from ingredients.curation.card import html_card
+from ingredients.curation.probe import file_state
+from ingredients.curation.step import Rejection
 from tests.curation.broken_inputs import BROKEN, KEPT
 from tests.curation.test_engine import run
 
@@ -38,3 +40,10 @@ def test_each_is_one_row(name: str, tmp_path: Path) -> None:
             assert not row["kept"]
     assert len(watcher.lines) >= 1
     assert not list(tmp_path.rglob(".ingredients-*"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file whose first byte cannot be read")
+def test_a_file_that_the_disk_does_not_give_back_is_left_out() -> None:
+    found = file_state(Path("/proc/self/mem"))
+    assert isinstance(found, Rejection)
+    assert "Input/output error" in str(found.value)

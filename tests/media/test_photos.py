@@ -130,6 +130,12 @@ def test_what_is_not_an_image_is_named(tmp_path: Path, content: bytes) -> None:
         load_photo(tmp_path / "ana.png")
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file whose first byte cannot be read")
+def test_a_file_that_the_disk_does_not_give_back_is_said_to_be_one() -> None:
+    with pytest.raises(PhotoError, match=r"photo /proc/self/mem cannot be read \(Input/output error\); copy it again"):
+        load_photo(Path("/proc/self/mem"))
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "tif", "bmp"])
 def test_a_photo_cut_off_anywhere_is_one_error(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)

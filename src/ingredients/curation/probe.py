@@ -36,7 +36,7 @@ def file_state(path: Path) -> FileState | Rejection:
         with open_input(path, "video") as file:
             found = path.stat()
             is_empty = not file.read(1)
-    except UserInputError as error:
+    except (UserInputError, OSError) as error:  # OSError: of a disk that gives nothing back
         return Rejection(step=STEP, reason="cannot be opened", value=str(error))
     if is_empty:
         return Rejection(step=STEP, reason="the file is empty", value=0, threshold=1)

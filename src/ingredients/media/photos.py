@@ -232,7 +232,11 @@ def _decode(file: BinaryIO, label: str) -> UInt8Array:
 
 def _opened(file: BinaryIO, label: str) -> Image.Image:
     """A file whose header was read, and nothing else."""
-    if not file.read(1):
+    try:
+        is_empty = not file.read(1)
+    except OSError as error:  # of the disk, not of the picture
+        raise PhotoError(f"The {label} cannot be read ({error.strerror or error}); copy it again.") from error
+    if is_empty:
         raise PhotoError(f"The {label} is an empty file; copy or export it again.")
     file.seek(0)
     try:
