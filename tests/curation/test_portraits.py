@@ -31,5 +31,7 @@ def test_the_sharpest_picture_without_anybody_else_is_taken() -> None:
     beside = take_portrait(frames, [mine, near], 0)
     assert beside is not None
     assert not np.array_equal(beside, found)
+    cut_off = track(*[(4, 45)] * NUM_FRAMES)
+    assert take_portrait(frames, [cut_off], 0) is None
     always = track(*[(60, 45)] * NUM_FRAMES)
     assert take_portrait(frames, [mine, always], 0) is None

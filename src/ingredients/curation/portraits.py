@@ -21,6 +21,9 @@ _NUM_TRIED = 6
 """Frames among which the sharpest is taken: those that show the face largest and least turned."""
 
 _SHARPNESS_SIZE = 56
+_MOST_CUT_OFF = 0.08
+"""Part of a face that may lie outside of the picture, as with photos that are given."""
+
 _REACH = 1.1
 """Half side of the picture in heights of the face: the whole head."""
 
@@ -30,6 +33,7 @@ class Portraits(ClipStep):
 
     name, cost, title = "portraits", "frames", "Taking portraits"
     needs = ("cut", "people")
+    version = 2
 
     def measure(self, clip: Clip) -> Measured:
         """The files of the pictures, in the order of the tracks; None where there is none of somebody alone."""
@@ -59,7 +63,7 @@ def take_portrait(frames: UInt8Array, tracks: Sequence[Mapping[str, Any]], numbe
         number: which of them.
 
     Returns:
-        (height, width, 3), or None where another face is always near.
+        (height, width, 3), or None where another face is always near, or the face is always cut off.
     """
     track = tracks[number]
     others = [other["boxes"] for index, other in enumerate(tracks) if index != number]
@@ -74,9 +78,11 @@ def take_portrait(frames: UInt8Array, tracks: Sequence[Mapping[str, Any]], numbe
             landmarks=np.asarray(track["landmarks"][frame], np.float32),
             score=1.0,
         )
-        sharpness = measure_photo(frames[frame], face, sharpness_size=_SHARPNESS_SIZE).sharpness
-        if sharpness > best_sharpness:
-            best, best_sharpness = frames[frame, top:bottom, left:right], sharpness
+        quality = measure_photo(frames[frame], face, sharpness_size=_SHARPNESS_SIZE)
+        if quality.cut_off > _MOST_CUT_OFF:
+            continue
+        if quality.sharpness > best_sharpness:
+            best, best_sharpness = frames[frame, top:bottom, left:right], quality.sharpness
         num_tried += 1
         if num_tried == _NUM_TRIED:
             break
