@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ingredients.core.arrays import UInt8Array
+from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
 from ingredients.core.warnings_told import Notice
 from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.generation.asked_actions import asked_actions
+from ingredients.generation.jobs import PersonAction
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import FaceNotes, JudgedFile, PhotoNotes
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
@@ -46,6 +48,7 @@ class HandPerson:
     similarity: float | None = 0.91239
     distance: float | None = None
     verdict: str = "found, similarity 0.91"
+    action: PersonAction | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,8 @@ class HandVideo:
     frames: UInt8Array
     people: Sequence[HandPerson]
     provenance: Provenance
+    routing: Int64Array
+    latents: Float32Array
     judge: str | None = "model"
     seconds: float = 0.25
     notices: Sequence[str] = ("A word is not known.",)
@@ -170,9 +175,19 @@ class HandMaker:
             raise self.error
         self.made.append(request)
         people = [person for person in request.people if isinstance(person, IdentityPhotos)]
+        names = [person.name for person in people]
+        asked = asked_actions(request.prompt, names)
+        grid = self.facts.geometry.token_grid(shape)
+        routing = np.broadcast_to(np.arange(grid[2]) * len(people) // grid[2], grid).copy()  # nobody above
+        routing[:, 0] = -1
         return HandVideo(
+            routing=routing if request.routing is None else request.routing,
+            latents=np.full((grid[0], 2, 8, 12), request.seed, np.float32),
             frames=generator.integers(0, 255, (shape.num_frames, shape.height, shape.width, 3), dtype=np.uint8),
-            people=[HandPerson(name=person.name) for person in people],
+            people=[
+                HandPerson(name=name, action=PersonAction(seen="nod", share=0.8, asked=actions))
+                for name, actions in zip(names, asked, strict=True)
+            ],
             provenance=Provenance(
                 model="by-hand",
                 seed=request.seed,

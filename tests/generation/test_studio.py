@@ -211,6 +211,30 @@ def test_takes_have_seeds_in_a_row_and_one_is_kept(studio: Studio, request_: Stu
     assert len(takes.kept.likeness) == 2
 
 
+def test_one_person_is_made_anew_and_the_rest_of_the_picture_stays(studio: Studio, request_: StudioRequest) -> None:
+    first = studio.make(dataclasses.replace(request_, with_routing_maps=True))
+    grid = studio.token_grid(request_)
+    routing = np.broadcast_to(np.arange(grid[2]) * 2 // grid[2], grid).astype(np.int64).copy()
+    anew = dataclasses.replace(request_, seed=8, routing=routing, redrawn=("ben",), kept_latents=first.latents)
+    second = studio.make(anew)
+    assert first.latents is not None
+    assert second.latents is not None
+    patch = first.latents.shape[3] // grid[2]
+    ben = np.repeat(routing[0, 0] == 1, patch)
+    assert np.array_equal(first.latents[..., ~ben], second.latents[..., ~ben])
+    assert np.abs(first.latents[..., ben] - second.latents[..., ben]).mean() > 0.1
+    other = studio.make(dataclasses.replace(anew, seed=9))
+    assert not np.array_equal(other.frames, second.frames)
+    for wrong in (
+        {"redrawn": ("eve",)},
+        {"redrawn": ()},
+        {"routing": None},
+        {"kept_latents": first.latents[:, :, 1:]},
+    ):
+        with pytest.raises(UserInputError):
+            studio.make(dataclasses.replace(anew, **wrong))  # type: ignore[arg-type]
+
+
 def test_undecided_takes_are_stopped_but_for_the_last(studio: Studio, request_: StudioRequest) -> None:
     steps: list[StepDone] = []
     takes = studio.make_takes(

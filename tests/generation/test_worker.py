@@ -11,7 +11,7 @@ import pytest
 from ingredients.core.errors import ModelFolderError, NoFaceError
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.job_store import JobStore, NewPerson, StoreFullError
-from ingredients.generation.jobs import CONTACT_SHEET, PREVIEW, ROUTING_MAP, VIDEO, Job, JobSettings
+from ingredients.generation.jobs import CONTACT_SHEET, LATENTS, PREVIEW, ROUTING, ROUTING_MAP, VIDEO, Job, JobSettings
 from ingredients.generation.worker import Maker, Worker
 from ingredients.media.provenance import read_provenance
 from ingredients.media.video import read_video
@@ -69,7 +69,7 @@ def test_a_job_becomes_a_video_and_its_pictures(store: JobStore, worker: Worker,
     assert done.outcome is not None
     assert (done.state, done.outcome.files) == (
         "completed",
-        (VIDEO, CONTACT_SHEET, ROUTING_MAP, "best-0.png", "best-1.png"),
+        (VIDEO, CONTACT_SHEET, ROUTING_MAP, "best-0.png", "best-1.png", ROUTING, LATENTS),
     )
     assert (done.outcome.num_frames, done.outcome.height, done.outcome.width) == (9, 64, 96)
     assert [(person.name, person.similarity) for person in done.outcome.people] == [("ana", 0.9124), ("ben", 0.9124)]
@@ -115,7 +115,10 @@ def test_of_several_takes_the_kept_one_becomes_the_video_also_of_a_job_that_is_b
     assert [(take.number, take.seed, take.likeness) for take in takes.all] == [
         (1, 4, (0.8, 0.8)), (2, 5, (0.9, 0.9)), (3, 6, (0.8, 0.8)),
     ]  # fmt: skip
-    assert read_provenance(store.folder_of(job.id) / VIDEO).seed == 5
+    folder = store.folder_of(job.id)
+    videos = [read_provenance(folder / name).seed for name in ("take-1.mp4", VIDEO, "take-3.mp4")]
+    assert videos == [4, 5, 6]
+    assert {"take-1.mp4", "take-3.mp4"} < set(done.outcome.files)
     assert [(request.seed, request.places) for request in maker.made] == [(seed, {"ana": path}) for seed in (4, 5, 6)]
     worker.stop()
     assert worker.join(20)

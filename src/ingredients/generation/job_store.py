@@ -22,7 +22,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,6 +171,7 @@ class JobStore:
         settings: JobSettings,
         people: Sequence[NewPerson],
         *,
+        files: Mapping[str, bytes] | None = None,
         owner: str = "",
         request_key: str | None = None,
     ) -> Job:
@@ -179,6 +180,7 @@ class JobStore:
         Args:
             settings: what is to be made; `people` take the place of those in it.
             people: with the photos, which are known to be images.
+            files: others that the job needs, by names of ours.
             owner: whose it is.
             request_key: chosen by the owner; a second job with the same is not added, and the first one returned.
 
@@ -194,6 +196,8 @@ class JobStore:
         make_folder(folder)
         try:
             stored = tuple(_store_photos(folder, people))
+            for name, content in (files or {}).items():
+                _store(folder / name, content)
             settings = dataclasses.replace(settings, people=stored)
             with self._transaction() as execute:
                 self._check_queue(owner)
@@ -554,13 +558,17 @@ def _store_photos(folder: Path, people: Sequence[NewPerson]) -> Iterator[JobPers
         photos = []
         for (content, suffix), face in zip(person.photos, person.faces, strict=True):
             file = f"{number}{suffix}"
-            try:
-                write_bytes(folder / file, content)
-            except OutputError as error:
-                raise StoreFullError("The server's disk is full; try again when there is room.") from error
+            _store(folder / file, content)
             photos.append(JobPhoto(file=file, face=face))
             number += 1
         yield JobPerson(name=person.name, photos=tuple(photos))
+
+
+def _store(path: Path, content: bytes) -> None:
+    try:
+        write_bytes(path, content)
+    except OutputError as error:
+        raise StoreFullError("The server's disk is full; try again when there is room.") from error
 
 
 def _to_json(record: Any) -> str:

@@ -26,6 +26,18 @@ VIDEO, CONTACT_SHEET, ROUTING_MAP = "video.mp4", "contact_sheet.png", "routing_m
 """Files of a video that was made, in the folder of its job."""
 
 
+ROUTING, LATENTS = "routing.json", "latents.npy"
+"""Files of a video that was made: who is where, as `routing_edit` writes it, and the latents (f, C, h, w)."""
+
+ASKED_ROUTING, KEPT_LATENTS = "asked_routing.json", "kept_latents.npy"
+"""Files that a video is asked for with: a map that is forced, and what stays where nobody is made anew."""
+
+
+def take_file(number: int) -> str:
+    """Name of the video of a take, counted from 1, that was not kept."""
+    return f"take-{number}.mp4"
+
+
 def best_face_file(number: int) -> str:
     """Name of the picture of a person's best frame, the people counted from 0; there is none of who is not seen."""
     return f"best-{number}.png"
@@ -105,8 +117,33 @@ class JobSettings:
     places: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Where people are to stand, by name, as `PlacePath.to_json` writes it."""
 
+    has_routing: bool = False
+    """Whether a routing map is forced, which lies beside the photos."""
+
+    redrawn: tuple[str, ...] = ()
+    """Those who alone are made anew in a video that is there; empty: everybody."""
+
     takes: int = 1
     """How many videos are made, of which the best is kept, with this seed and those after it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PersonAction:
+    """What a person does in a video, by the model's judge of actions."""
+
+    seen: str
+    """The likeliest of the drawn world's actions, such as `wave`."""
+
+    share: float
+    """How sure the judge is of it, from 0 to 1."""
+
+    asked: tuple[str, ...] = ()
+    """What the sentence asks of the person, as far as it can be told; empty: nothing."""
+
+    @property
+    def as_asked(self) -> bool | None:
+        """Whether the person does one of the things asked; None where nothing was."""
+        return self.seen in self.asked if self.asked else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +164,9 @@ class PersonOutcome:
 
     verdict: str
     """The same in words."""
+
+    action: PersonAction | None = None
+    """What the person does; None where nobody can tell."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -326,6 +326,21 @@ class Judgement:
                 return face, face.frames.index(person.best_frame)
         return None
 
+    def face_boxes(self, person: PersonJudgement, num_frames: int) -> Float32Array | None:
+        """The boxes (F, 4) of the person's longest face, NaN where it was not seen; None for who is not in the video.
+
+        Args:
+            person: one of `people`.
+            num_frames: F, of the whole video.
+        """
+        faces = [face for face in self.faces if face.number in person.faces]
+        if not faces:
+            return None
+        longest = max(faces, key=lambda face: len(face.frames))
+        boxes = np.full((num_frames, 4), np.nan, np.float32)
+        boxes[[self.frame_numbers[frame] for frame in longest.frames]] = longest.boxes
+        return boxes
+
     def best_crops(self, frames: UInt8Array) -> list[UInt8Array | None]:
         """The face of each person's best frame, cut out of the video (F, H, W, 3); None for who is not in it."""
         crops: list[UInt8Array | None] = []

@@ -22,6 +22,7 @@ from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE
 from ingredients.faces.drawn_face_stack import load_judge_detector
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
+from ingredients.generation.jobs import PersonAction
 from ingredients.generation.judging import AskedPerson, Judgement, judge_frames
 from ingredients.model_folders.folder_names import JUDGE_FOLDER
 from ingredients.pipelines.video_shape import FPS
@@ -51,6 +52,9 @@ class PersonReport:
 
     frames_found: int = 0
     """Frames in which that face was seen, of those looked at."""
+
+    action: PersonAction | None = None
+    """What the person does; None where nobody can tell."""
 
     is_photographed: bool = False
     """Whether the judge knows drawings only, and a photo is none."""

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from ingredients.core.arrays import Int64Array
+from ingredients.core.arrays import Float32Array, Int64Array
 from ingredients.core.errors import PromptError, UserInputError
 from ingredients.core.printable import check_letters, printable
 from ingredients.core.ranges import check_number, whole_number
@@ -46,6 +46,12 @@ class StudioRequest:
 
     routing: Int64Array | None = None
     """(f, h, w), a person for each video token, -1 for none: a map that is forced, such as `load_routing` reads."""
+
+    kept_latents: Float32Array | None = None
+    """(f, C, h, w) of a finished video, such as `StudioResult.latents`, which stay where nobody of `redrawn` is."""
+
+    redrawn: tuple[str, ...] = ()
+    """Those who alone are made anew, where `routing` says that they are; with `kept_latents` and `routing`."""
 
     takes: int = 1
     """How many videos `Studio.make_takes` makes, of which it keeps the best, with this seed and those after it."""
@@ -97,6 +103,10 @@ class StudioRequest:
             PlacePath.parse(place, name=name)
         if self.places and self.routing is not None:
             raise UserInputError("Places and a routing map both say who is where; give one of the two.")
+        if bool(self.redrawn) != (self.kept_latents is not None) or (self.redrawn and self.routing is None):
+            raise UserInputError("Making some people anew needs their names, a routing map and the finished latents.")
+        if names is not None and (strangers := sorted(set(self.redrawn) - set(names))):
+            raise UserInputError(f"{strangers[0]} cannot be made anew: there are {', '.join(names)}.")
         whole_number("takes", self.takes, least=1)
         check_number("face_scale", self.face_scale)
         SamplingSettings().override(**self.sampling)

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ingredients.core.arrays import Int64Array, UInt8Array
-from ingredients.core.config import config_to_dict, read_record
+from ingredients.core.config import config_from_dict, config_to_dict, read_record
 from ingredients.core.errors import OutputError, PhotoError, ShapeError, UserInputError
 from ingredients.core.files import check_output_path
-from ingredients.core.json_yaml import write_json
+from ingredients.core.json_yaml import to_json, write_json
 from ingredients.media.photos import load_photo
 from ingredients.media.pictures import write_picture
 from ingredients.pipelines.names import which_person
@@ -60,14 +60,39 @@ def save_routing(path: Path, routing: Int64Array, names: Sequence[str]) -> None:
     """
     check_routing_path(path)
     if path.suffix.lower() == ".json":
-        tokens = tuple(tuple(tuple(map(int, row)) for row in frame) for frame in routing)
-        write_json(path, config_to_dict(RoutingFile(people=tuple(names), tokens=tokens)))
+        write_json(path, config_to_dict(_record(routing, names)))
         return
     bar = blank(routing.shape[1], 1)
     bar[:] = _BAR
     pieces = [piece for frame in routing for piece in (bar, paint_map(frame))][1:]
     strip = np.concatenate(pieces, axis=1)
     write_picture(path, strip.repeat(_TOKEN_PIXELS, axis=0).repeat(_TOKEN_PIXELS, axis=1))
+
+
+def routing_bytes(routing: Int64Array, names: Sequence[str]) -> bytes:
+    """A map (f, h, w) as JSON, as `save_routing` writes it."""
+    return to_json(config_to_dict(_record(routing, names))).encode()
+
+
+def parse_routing(values: object, names: Sequence[str], token_grid: tuple[int, int, int]) -> Int64Array:
+    """Reads a map for some people from what JSON held, as `load_routing` does from a file.
+
+    Raises:
+        ShapeError: as `load_routing`.
+        UserInputError: as `load_routing`.
+    """
+    try:
+        record = config_from_dict(RoutingFile, values)  # type: ignore[arg-type] # it says what does not fit
+    except UserInputError as error:
+        raise UserInputError(
+            f'The routing map must be an object such as {{"people": ["ana"], "tokens": [[[0, -1]]]}} ({error}).'
+        ) from error
+    return _from_record(record, "that was sent", names, token_grid)
+
+
+def _record(routing: Int64Array, names: Sequence[str]) -> RoutingFile:
+    tokens = tuple(tuple(tuple(map(int, row)) for row in frame) for frame in routing)
+    return RoutingFile(people=tuple(names), tokens=tokens)
 
 
 def load_routing(path: Path, names: Sequence[str], token_grid: tuple[int, int, int]) -> Int64Array:
@@ -110,7 +135,7 @@ def read_routing(path: Path) -> RoutingFile | UInt8Array:
 
 
 def _from_record(
-    record: RoutingFile, path: Path, names: Sequence[str], token_grid: tuple[int, int, int]
+    record: RoutingFile, path: Path | str, names: Sequence[str], token_grid: tuple[int, int, int]
 ) -> Int64Array:
     people = [which_person(name, names) for name in record.people]
     for name, person in zip(record.people, people, strict=True):

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
+import numpy as np
 import torch
 
-from ingredients.core.arrays import Int64Array, UInt8Array
-from ingredients.core.errors import MissingDependencyError, ModelFolderError, PhotoError
+from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
+from ingredients.core.errors import MissingDependencyError, ModelFolderError, PhotoError, ShapeError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import Face
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
@@ -30,10 +31,19 @@ from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.faces.photo_quality import find_doubts, measure_photo
 from ingredients.faces.picture_kind import PictureKind, doubts_about, explain_photograph
+from ingredients.faces.trait_judges import ActingJudge
+from ingredients.generation.asked_actions import asked_actions
+from ingredients.generation.jobs import PersonAction
 from ingredients.generation.judging import Judgement, judge_video, load_video_judge, read_frames
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import FaceNotes, JudgedFile, PhotoNotes
-from ingredients.generation.people_report import JudgeName, PeopleCheck, PersonReport, load_people_check
+from ingredients.generation.people_report import (
+    JudgeName,
+    PeopleCheck,
+    PeopleFindings,
+    PersonReport,
+    load_people_check,
+)
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
 from ingredients.generation.takes import (
@@ -59,7 +69,7 @@ from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.prompts import PromptWarning, note_on_number, notes_on_prompt
-from ingredients.pipelines.video_shape import ShapeWarning, VideoShape
+from ingredients.pipelines.video_shape import FPS, ShapeWarning, VideoShape
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
 from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import majority, routing_map_sheet
@@ -104,6 +114,9 @@ class StudioResult:
 
     notices: tuple[str, ...]
     """Doubts about photos, words that the model does not know, sizes that it was not made for."""
+
+    latents: Float32Array | None = None
+    """(f, C, h, w) that the frames were decoded from, for a video in which some people are made anew."""
 
     decidedness: float | None = None
     """How sure the router was of who is who, if it was asked (`generation/takes.py`)."""
@@ -164,6 +177,8 @@ class Studio:
         self.notices = notices  # what was told while it was loaded
         self._busy = threading.Lock()
         self._latent_colours: LatentColours | None = None  # fitted when a preview is first asked for
+        self._acting: ActingJudge | None = None
+        self._knows_acting = False
         self._weights: ModelWeights | None = None  # counted when somebody asks what a video needs
 
     @classmethod
@@ -410,15 +425,17 @@ class Studio:
                 self._check_shape(request)
                 if not isinstance(identities, ExtractedIdentities):
                     identities = self._read(identities, allow_photographs=request.allow_photographs)
-                frames, routing_maps, decided = self._denoise(
+                frames, latents, routing_maps, decided = self._denoise(
                     request, identities, on_step, is_cancelled, with_previews=with_previews, stop=stop
                 )
                 findings = self.people_check(frames, identities)
+                people = self._with_actions(frames, findings, request.prompt)
         return StudioResult(
             frames=frames,
             routing_maps=routing_maps,
             token_frames=tuple(self.pipeline.geometry.token_frames(len(frames))),
-            people=findings.people,
+            people=people,
+            latents=latents,
             judgement=findings.judgement,
             judge=self.people_check.judge_name,
             identities=identities,
@@ -468,7 +485,7 @@ class Studio:
         if not isinstance(people, ExtractedIdentities):
             people = self.read_people(people, allow_photographs=request.allow_photographs, notice=notice)
         takes: list[Take[StudioResult]] = []
-        if clarity is None and (judge := load_trait_judges(self.folder)[0]) is not None:
+        if clarity is None and (judge := self._acting_judge()) is not None:
             clarity = acting_clarity(judge)
 
         def step_done(done: StepDone) -> None:
@@ -561,13 +578,18 @@ class Studio:
         *,
         with_previews: bool,
         stop: StopUndecided | None,
-    ) -> tuple[UInt8Array, Int64Array | None, float | None]:
-        """Frames (F, H, W, 3), routing maps (S, J, f, h, w), if they are asked for, and how sure the router was."""
+    ) -> tuple[UInt8Array, Float32Array, Int64Array | None, float | None]:
+        """Frames (F, H, W, 3), latents (f, C, h, w), routing maps (S, J, f, h, w), if asked for, and decidedness."""
         started = time.monotonic()
         decided: float | None = None
+        made: torch.Tensor | None = None
+        keep = None if not request.redrawn else self._keeper(request, identities)
 
         def step_done(_: Any, index: int, __: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            nonlocal decided
+            nonlocal decided, made
+            if keep is not None:
+                tensors["latents"] = keep(index, tensors["latents"])
+            made = tensors["latents"]
             step, total = index + 1, self.pipeline.num_timesteps
             if on_step is not None:
                 seconds_left = (time.monotonic() - started) / step * (total - step)
@@ -601,12 +623,76 @@ class Studio:
                 output_routing_maps=request.with_routing_maps or stop is not None,
                 output_type="np",
                 callback_on_step_end=step_done,
-                callback_on_step_end_tensor_inputs=("clean_latents", "routing_maps") if with_previews or stop else (),
+                callback_on_step_end_tensor_inputs=(
+                    "latents",
+                    *(("clean_latents", "routing_maps") if with_previews or stop else ()),
+                ),
                 **request.sampling,
             ),
         )
         frames = to_pixels(output.frames)[0]
-        return frames, None if output.routing_maps is None else output.routing_maps[0].numpy(), decided
+        assert made is not None  # there is at least one step
+        padding = self.pipeline.geometry.front_padding(self._check_shape(request))
+        latents = made[0, padding:].float().cpu().numpy()
+        return frames, latents, None if output.routing_maps is None else output.routing_maps[0].numpy(), decided
+
+    def _keeper(
+        self, request: StudioRequest, identities: ExtractedIdentities
+    ) -> Callable[[int, torch.Tensor], torch.Tensor]:
+        """Puts back after each step what stays, as noisy as the step's latents are, and after the last as it was.
+
+        Only where the routing map gives a token to somebody of `redrawn` do the latents go their own way: blended
+        latent diffusion (Avrahami et al., arXiv 2206.02779), with the router's regions as its mask.
+        """
+        assert request.kept_latents is not None  # it was checked, as the next
+        assert request.routing is not None
+        shape, geometry = self._check_shape(request), self.pipeline.geometry
+        own_shape = geometry.latent_shape(shape)
+        kept = torch.from_numpy(request.kept_latents)
+        if (kept.shape[0], *kept.shape[2:]) != own_shape or request.routing.shape != geometry.token_grid(shape):
+            raise ShapeError("The finished video has another size or length than this one; keep both as they were.")
+        padding, patch, patch_t = geometry.front_padding(shape), geometry.patch_size, geometry.patch_size_t or 1
+        kept = torch.cat([*[kept[:1]] * padding, kept])[None].to(self.pipeline._execution_device)  # (1, f, C, h, w)
+        redrawn = [identities.names.index(name) for name in request.redrawn]
+        is_new = torch.from_numpy(np.isin(request.routing, redrawn))
+        for axis, times in enumerate((patch_t, patch, patch)):
+            is_new = is_new.repeat_interleave(times, dim=axis)
+        is_new = is_new[None, :, None].to(kept.device)  # (1, f, 1, h, w)
+        noise = torch.randn(kept.shape, generator=torch.Generator().manual_seed(request.seed % 2**63)).to(kept)
+        schedule = self.pipeline.transformer.backbone.noise_schedule
+
+        def keep(index: int, latents: torch.Tensor) -> torch.Tensor:
+            scheduler = self.pipeline.scheduler
+            if index + 1 == len(scheduler.timesteps):
+                return torch.where(is_new, latents, kept.to(latents))
+            timestep = scheduler.timesteps[index + 1].reshape(1).long().to(kept.device)
+            return torch.where(is_new, latents, schedule(scheduler).add_noise(kept, noise, timestep).to(latents))
+
+        return keep
+
+    def _with_actions(self, frames: UInt8Array, findings: PeopleFindings, prompt: str) -> tuple[PersonReport, ...]:
+        """The reports, with what each person does, where the model comes with somebody who can tell."""
+        judge, judgement = self._acting_judge(), findings.judgement
+        if judge is None or judgement is None:
+            return findings.people
+        asked = asked_actions(prompt, [person.name for person in findings.people])
+        boxes = {person.name: judgement.face_boxes(person, len(frames)) for person in judgement.people}
+        people = []
+        for person, actions in zip(findings.people, asked, strict=True):
+            box = boxes.get(person.name)
+            if box is not None:
+                shares = judge.judge_video(frames, [box], fps=FPS)[0].actions
+                seen = max(shares, key=lambda action: shares[action])
+                action = PersonAction(seen=seen, share=round(shares[seen], 4), asked=actions)
+                person = dataclasses.replace(person, action=action)
+            people.append(person)
+        return tuple(people)
+
+    def _acting_judge(self) -> ActingJudge | None:
+        """The model's judge of what people do, loaded once."""
+        if not self._knows_acting:
+            self._acting, self._knows_acting = load_trait_judges(self.folder)[0], True
+        return self._acting
 
     def _decidedness(self, tensors: Mapping[str, Any], num_people: int) -> float | None:
         """How sure the router is, by the faces in the pictures that a step predicts; None if there are none."""

@@ -4,6 +4,7 @@ What makes the videos is anything that can: `Studio`, or in tests something writ
 """
 
 import contextlib
+import io
 import logging
 import threading
 import time
@@ -11,16 +12,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from ingredients.core.arrays import Float32Array
 from ingredients.core.errors import IngredientsError, OutputError, UserInputError
+from ingredients.core.files import write_bytes
 from ingredients.core.input_files import read_bytes
 from ingredients.core.warnings_told import Notice
 from ingredients.faces.face_choice import parse_face_choice
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.job_store import JobStore, StoreFullError
 from ingredients.generation.jobs import (
+    ASKED_ROUTING,
     CONTACT_SHEET,
+    KEPT_LATENTS,
+    LATENTS,
     PREVIEW,
     PREVIEW_ROUTING,
+    ROUTING,
     ROUTING_MAP,
     VIDEO,
     Job,
@@ -32,6 +41,7 @@ from ingredients.generation.jobs import (
     explain_error,
     private_folders,
     server_error,
+    take_file,
 )
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import PageHelp
@@ -39,6 +49,7 @@ from ingredients.generation.previews import emerging_strip, routing_strip
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
 from ingredients.generation.result_files import write_result
+from ingredients.generation.routing_edit import load_routing, routing_bytes
 from ingredients.media.photos import MAX_PHOTO_PIXELS, read_photo
 from ingredients.media.pictures import write_picture
 
@@ -165,7 +176,7 @@ class Worker:
             return self._stopping.is_set() or not self._store.holds(job.id, self.name)
 
         try:
-            request, on_step = self._read_request(job), self._stepper(job)
+            request, on_step = self._read_request(job, maker), self._stepper(job)
             takes: Takes[StudioResult] | None = None
             if request.takes > 1:
                 takes = maker.make_takes(request, on_step=on_step, is_cancelled=is_cancelled, with_previews=True)
@@ -191,7 +202,7 @@ class Worker:
             for name in (PREVIEW, PREVIEW_ROUTING):
                 (folder / name).unlink(missing_ok=True)
 
-    def _read_request(self, job: Job) -> StudioRequest:
+    def _read_request(self, job: Job, maker: Maker) -> StudioRequest:
         settings, folder = job.settings, self._store.folder_of(job.id)
         people = []
         for person in settings.people:
@@ -207,6 +218,14 @@ class Worker:
                     faces=[None if photo.face is None else parse_face_choice(photo.face) for photo in person.photos],
                 )
             )
+        names = [person.name for person in settings.people]
+        routing, kept = None, None
+        if settings.has_routing:
+            frames = {"height": settings.height, "width": settings.width, "num_frames": settings.num_frames}
+            grid = maker.facts.geometry.token_grid(maker.facts.geometry.shape(**frames))
+            routing = load_routing(folder / ASKED_ROUTING, names, grid)
+        if settings.redrawn:
+            kept = np.load(folder / KEPT_LATENTS, allow_pickle=False)
         return StudioRequest(
             people=people,
             prompt=settings.prompt,
@@ -219,6 +238,9 @@ class Worker:
             width=settings.width,
             allow_photographs=settings.allow_photographs,
             places=settings.places,
+            routing=routing,
+            kept_latents=kept,
+            redrawn=settings.redrawn,
             takes=settings.takes,
             with_routing_maps=True,
         )
@@ -257,6 +279,16 @@ class Worker:
             if person.name in best:
                 files.append(best_face_file(number))
                 write_picture(folder / files[-1], best[person.name])
+        if result.routing is not None:
+            files.append(ROUTING)
+            write_bytes(folder / ROUTING, routing_bytes(result.routing, [person.name for person in settings.people]))
+        if result.latents is not None:
+            files.append(LATENTS)
+            write_bytes(folder / LATENTS, _array_bytes(result.latents))
+        for take in [] if takes is None else [take for take in takes.all if take is not takes.kept]:
+            if take.result is not None:
+                files.append(take_file(take.number))
+                write_result(take.result, video=folder / files[-1], fps=settings.fps, scale=settings.scale)
         made = [result] if takes is None else [take.result for take in takes.all if take.result is not None]
         num_frames, height, width, _ = result.frames.shape
         outcome = JobOutcome(
@@ -272,6 +304,7 @@ class Worker:
                     similarity=_rounded(person.similarity),
                     distance=_rounded(person.distance),
                     verdict=person.verdict,
+                    action=person.action,
                 )
                 for person in result.people
             ),
@@ -297,6 +330,13 @@ def _takes_outcome(takes: "Takes[StudioResult]") -> TakesOutcome:
             for take in takes.all
         ),
     )
+
+
+def _array_bytes(array: Float32Array) -> bytes:
+    """An array as a file of numpy's."""
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
 
 
 def _rounded(number: float | None) -> float | None:

@@ -39,7 +39,7 @@ def test_a_form_with_photos_becomes_a_video(serve: Serve, tmp_path: Path) -> Non
     record = served.when_ended(sent.json()["id"])
     assert (record["status"], record["progress"], record["error"]) == ("completed", 100, None)
     assert (record["size"], record["seconds"], record["seed"], record["model"]) == ("64x40", "2.25", 7, "by-hand")
-    assert record["variants"] == ["video", "contact_sheet", "routing_map"]
+    assert record["variants"] == ["video", "contact_sheet", "routing_map", "routing"]
     people = [(each["name"], each["photos"], each["found"], each["similarity"]) for each in record["people"]]
     assert people == [("ana", 2, True, 0.9124), ("ben", 1, True, 0.9124)]
     file = tmp_path / "video.mp4"
@@ -84,6 +84,73 @@ def test_people_are_placed_and_of_several_takes_the_record_says_which_was_kept_a
     assert (again["takes"], served.when_ended(again["id"])["status"]) == (1, "completed")
     assert [request.seed for request in served.maker.made] == [7, 8, 9, 7, 7, 8]
     assert all(request.places == places for request in served.maker.made)
+
+
+def test_takes_that_were_not_kept_are_seen_too_and_what_people_do_is_told(serve: Serve) -> None:
+    served = serve()
+    record = served.when_ended(served.ask(takes=2, seed=5, prompt="Ana waves and ben nods.")["id"])
+    address = f"/v1/videos/{record['id']}/content"
+    assert [take["has_video"] for take in record["kept_take"]["all"]] == [True, True]
+    kept, other = served.client.get(address), served.client.get(f"{address}?take=1")
+    assert kept.content == served.client.get(f"{address}?take=2").content != other.content
+    assert served.client.get(f"{address}?take=3").status_code == 404
+    assert [person["action"] for person in record["people"]] == [
+        {"asked": ["wave"], "seen": "nod", "share": 0.8, "as_asked": False},
+        {"asked": ["nod"], "seen": "nod", "share": 0.8, "as_asked": True},
+    ]
+
+
+def test_a_routing_map_is_kept_repainted_and_some_people_alone_are_made_anew(serve: Serve) -> None:
+    served = serve()
+    first = served.when_ended(served.ask(seed=4, place={"ana": "right"})["id"])
+    routing = served.client.get(f"/v1/videos/{first['id']}/content?variant=routing").json()
+    assert (routing["people"], len(routing["tokens"]), len(routing["tokens"][0])) == (["ana", "ben"], 3, 4)
+    remix = f"/v1/videos/{first['id']}/remix"
+    kept = served.client.post(remix, json={"keep_routing": True, "seed": 5}).json()
+    assert (kept["has_routing"], kept["people"][0]["place"]) == (True, None)
+    edited = [[[1] * 6 for _ in range(4)]] * 3
+    painted = served.client.post(remix, json={"routing": routing | {"tokens": edited}}).json()
+    only = served.client.post(remix, json={"only": ["ben"], "seed": 9}).json()
+    assert only["redrawn"] == ["ben"]
+    again = served.client.post(f"/v1/videos/{painted['id']}/remix", json={}).json()
+    by_id = served.ask(routing=first["id"])
+    by_map = served.ask(routing=json.dumps(routing))
+    for record in (kept, painted, only, again, by_id, by_map):
+        assert served.when_ended(record["id"])["status"] == "completed"
+    made = served.maker.made[1:]
+    tokens = [request.routing.tolist() for request in made]  # type: ignore[union-attr]
+    assert tokens == [routing["tokens"], edited, routing["tokens"], edited, routing["tokens"], routing["tokens"]]
+    assert [request.redrawn for request in made] == [(), (), ("ben",), (), (), ()]
+    assert made[2].kept_latents is not None
+    assert (made[2].kept_latents.max(), made[2].seed) == (4, 9)
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "status", "words"),
+    [
+        ("remix", {"routing": {"people": ["ana", "ben"], "tokens": [[[0]]]}}, 422, "3 frames of 4 rows of 6"),
+        ("remix", {"routing": {"people": ["ana", "eve"], "tokens": [[[0]]]}}, 422, "eve"),
+        ("remix", {"routing": {"people": ["ana", "ben"], "tokens": [[[7] * 6] * 4] * 3}}, 422, "holds 7"),
+        ("remix", {"routing": {"tokens": "here"}}, 422, "must be an object"),
+        ("remix", {"only": ["eve"]}, 422, "no eve"),
+        ("remix", {"only": ["ana", "ben"]}, 422, "Everybody"),
+        ("", {"routing": "video_" + "0" * 24}, 404, "no such video"),
+        ("", {"routing": "left"}, 422, "no JSON"),
+        ("", {"routing": [[[0]]]}, 422, "must be an object"),
+        ("", {"routing": {"people": ["ana"], "tokens": [[[0]]]}, "place": {"ana": "left"}}, 422, "one of the two"),
+    ],
+)
+def test_a_routing_map_that_does_not_fit_is_refused(
+    serve: Serve, path: str, sent: dict[str, Any], status: int, words: str
+) -> None:
+    served = serve()
+    if path:
+        record = served.when_ended(served.ask()["id"])
+        answer = served.client.post(f"/v1/videos/{record['id']}/{path}", json=sent)
+    else:
+        answer = served.client.post("/v1/videos", json=body(**sent))
+    assert answer.status_code == status, answer.text
+    assert words in answer.json()["error"]["message"]
 
 
 def test_json_does_the_same_and_parts_of_files_are_served(serve: Serve) -> None:

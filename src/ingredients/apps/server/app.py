@@ -20,7 +20,7 @@ from ingredients.apps.server.guard import Guard, RateLimiter
 from ingredients.apps.server.keys import KeyRing
 from ingredients.apps.server.metrics import CONTENT_TYPE, Metrics
 from ingredients.apps.server.page_routes import PageRoutes
-from ingredients.apps.server.requests import check_settings, fit, plan_job, read_json_body, read_request
+from ingredients.apps.server.requests import check_routing, check_settings, fit, plan_job, read_json_body, read_request
 from ingredients.apps.server.schemas import (
     VARIANT_FILES,
     ErrorBody,
@@ -35,9 +35,22 @@ from ingredients.apps.server.schemas import (
     describe_model,
 )
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.core.printable import printable
 from ingredients.core.version import VERSION
 from ingredients.generation.job_store import JobStore, NewPerson
-from ingredients.generation.jobs import JOB_STATES, PREVIEW, PREVIEW_ROUTING, Job, JobState, best_face_file
+from ingredients.generation.jobs import (
+    ASKED_ROUTING,
+    JOB_STATES,
+    KEPT_LATENTS,
+    LATENTS,
+    PREVIEW,
+    PREVIEW_ROUTING,
+    ROUTING,
+    Job,
+    JobState,
+    best_face_file,
+    take_file,
+)
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import PageHelp
 
@@ -291,10 +304,22 @@ class _Service:
                 408, "too_slow", f"The request did not arrive within {_MOST_UPLOAD_SECONDS} s; send smaller photos."
             ) from error
         async with self._checks:
-            settings, people = await run_in_threadpool(
-                plan_job, sent, facts=facts, limits=self._limits, defaults=self._defaults
+            planned = await run_in_threadpool(
+                plan_job,
+                sent,
+                facts=facts,
+                limits=self._limits,
+                defaults=self._defaults,
+                routing_of=lambda video_id: self._made_file(self._job(video_id, owner), ROUTING),
             )
-            return await run_in_threadpool(self._store.add, settings, people, owner=owner, request_key=request_key)
+            return await run_in_threadpool(
+                self._store.add,
+                planned.settings,
+                planned.people,
+                files=planned.files,
+                owner=owner,
+                request_key=request_key,
+            )
 
     async def create(
         self,
@@ -384,7 +409,7 @@ class _Service:
         video_id: str,
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
     ) -> VideoRecord:
-        """Asks for another video of the same people: with another seed, or another sentence."""
+        """Asks for another video of the same people: by another seed, sentence or routing map, or of some alone."""
         owner = self.owner(authorization)
         facts = self.facts()
         self._rate.take(owner)
@@ -397,9 +422,33 @@ class _Service:
             seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
             takes=job.settings.takes if asked.takes is None else asked.takes,
         )
+        names = [person.name for person in settings.people]
+        if strangers := [name for name in asked.only if name not in names]:
+            raise ApiError(422, "only", f"There is no {printable(strangers[0])} in it; name {', '.join(names)}.")
+        if asked.only and len(set(asked.only)) == len(names):
+            raise ApiError(422, "only", "Everybody is to be made anew; leave only out, and ask with another seed.")
+        is_forced = asked.keep_routing or asked.routing is not None or bool(asked.only) or settings.has_routing
+        settings = dataclasses.replace(
+            settings,
+            redrawn=tuple(dict.fromkeys(asked.only)),
+            has_routing=is_forced,
+            places={} if is_forced else settings.places,
+        )
         check_settings(settings, facts=facts, limits=self._limits)
 
+        def other_files() -> dict[str, bytes]:
+            """What the job needs beside photos."""
+            if asked.routing is not None:
+                routing = check_routing(asked.routing, names, settings, facts)
+            elif asked.keep_routing or asked.only:
+                routing = self._made_file(job, ROUTING)
+            else:  # it was forced, and is again
+                routing = self._stored_bytes(job, ASKED_ROUTING)
+            kept = {KEPT_LATENTS: self._made_file(job, LATENTS)} if asked.only else {}
+            return {ASKED_ROUTING: routing, **kept}
+
         def add_again() -> Job:
+            files = other_files() if is_forced else {}
             folder = self._store.folder_of(job.id)
             try:
                 people = [
@@ -414,7 +463,7 @@ class _Service:
                 ]
             except FileNotFoundError as error:
                 raise ApiError(404, "not_found", "The photos of this video were removed.") from error
-            return self._store.add(settings, people, owner=owner)
+            return self._store.add(settings, people, files=files, owner=owner)
 
         return self._record(await run_in_threadpool(add_again))
 
@@ -423,9 +472,16 @@ class _Service:
         video_id: str,
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
         variant: Annotated[Variant, Query(description="Which of the files.")] = "video",
+        take: Annotated[int | None, Query(ge=1, description="The video of another take than the kept one.")] = None,
     ) -> Response:
         """The video, its contact sheet or its routing map; previews while it is being made."""
         job = self._job(video_id, self.owner(authorization))
+        takes = None if job.outcome is None else job.outcome.takes
+        if take is not None and variant == "video" and takes is not None and take != takes.kept:
+            assert job.outcome is not None
+            if take_file(take) not in job.outcome.files:
+                raise ApiError(404, "not_found", f"This video has no take {take} that was kept as a file.")
+            return self._file(job, variant, name=take_file(take))
         if variant in _PREVIEWS:
             try:
                 content = (self._store.folder_of(job.id) / _PREVIEWS[variant]).read_bytes()
@@ -470,11 +526,27 @@ class _Service:
             raise ApiError(404, "not_found", "Nobody of that number is seen in this video.")
         return _StoredFile(self._store.folder_of(job.id) / name, headers={"Cache-Control": "private, max-age=3600"})
 
-    def _file(self, job: Job, variant: Variant) -> Response:
-        path = self._store.folder_of(job.id) / VARIANT_FILES[variant]
+    def _made_file(self, job: Job, name: str) -> bytes:
+        """A file that a finished video has beside itself, or a refusal."""
+        if job.outcome is None or name not in job.outcome.files:
+            raise ApiError(
+                409, "no_routing", "The routing of a video is there once it is made, and this one has none; ask for a "
+                "new video instead.",
+            )  # fmt: skip
+        return self._stored_bytes(job, name)
+
+    def _stored_bytes(self, job: Job, name: str) -> bytes:
+        try:
+            return (self._store.folder_of(job.id) / name).read_bytes()
+        except FileNotFoundError as error:
+            raise ApiError(404, "not_found", "This video was removed.") from error
+
+    def _file(self, job: Job, variant: Variant, *, name: str | None = None) -> Response:
+        path = self._store.folder_of(job.id) / (name or VARIANT_FILES[variant])
+        kind = path.stem if name else "" if variant == "video" else variant
         return _StoredFile(
             path,
-            filename=f"{job.id}{'' if variant == 'video' else f'-{variant}'}{path.suffix}",
+            filename=f"{job.id}{kind and f'-{kind}'}{path.suffix}",
             content_disposition_type="inline",
             headers={"Cache-Control": "private, max-age=3600", "X-Video-Id": job.id},
         )

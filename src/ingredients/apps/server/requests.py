@@ -8,7 +8,7 @@ import binascii
 import dataclasses
 import re
 import secrets
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -24,9 +24,10 @@ from ingredients.core.json_yaml import NotPlainError, found, parse_json
 from ingredients.core.printable import check_letters, printable
 from ingredients.faces.face_choice import parse_face_choice
 from ingredients.generation.job_store import NewPerson
-from ingredients.generation.jobs import JobSettings
+from ingredients.generation.jobs import ASKED_ROUTING, JobSettings
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.request import StudioRequest
+from ingredients.generation.routing_edit import parse_routing, routing_bytes
 from ingredients.media.photos import check_photo_file
 from ingredients.pipelines.places import check_frames, parse_places, place_people, read_place_options
 
@@ -35,6 +36,7 @@ _LISTS = ("people", "faces", "place")
 _MOST_FIELDS = 400
 _MOST_NAME_LETTERS = 80
 _DATA_URL = re.compile(r"data:[\w.+-]{1,60}/[\w.+-]{1,60}(?:;[\w=.+-]{1,60}){0,3};base64,", re.IGNORECASE)
+_ID = re.compile(r"video_[0-9a-f]{24}")
 _SIZE = re.compile(r"([0-9]{1,5})\s*[xX]\s*([0-9]{1,5})")
 _SECONDS = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,6})?")
 
@@ -53,6 +55,20 @@ class SentRequest:
 
     is_form: bool
     """Whether all fields are texts, as in a form."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedJob:
+    """What a request means for the store."""
+
+    settings: JobSettings
+    """What is to be made."""
+
+    people: Sequence[NewPerson]
+    """Those who are to appear."""
+
+    files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    """Others that the job needs, by name."""
 
 
 async def read_request(request: Request, limits: RequestLimits, *, other_files: Collection[str] = ()) -> SentRequest:
@@ -114,9 +130,21 @@ def fit(model: type[_ModelT], fields: Mapping[str, Any], *, is_form: bool = Fals
 
 
 def plan_job(
-    sent: SentRequest, *, facts: ModelFacts, limits: RequestLimits, defaults: ServerDefaults
-) -> tuple[JobSettings, list[NewPerson]]:
+    sent: SentRequest,
+    *,
+    facts: ModelFacts,
+    limits: RequestLimits,
+    defaults: ServerDefaults,
+    routing_of: Callable[[str], bytes],
+) -> PlannedJob:
     """Checks a request, photos last, and says what is to be made; a field of the request beats the server's default.
+
+    Args:
+        sent: the request.
+        facts: of the model.
+        limits: of requests.
+        defaults: for what the request leaves out.
+        routing_of: gives the routing map of a finished video by its id, or refuses.
 
     Raises:
         ApiError: if it does not fit the schema or the limits.
@@ -148,8 +176,37 @@ def plan_job(
     )
     check_settings(settings, facts=facts, limits=limits)
     people = _people(asked, sent.photos, limits)
-    places = _places(asked.place, [person.name for person in people], settings, facts)
-    return dataclasses.replace(settings, places=places), people
+    names = [person.name for person in people]
+    settings = dataclasses.replace(settings, places=_places(asked.place, names, settings, facts))
+    if asked.routing is None:
+        return PlannedJob(settings=settings, people=people)
+    if settings.places:
+        raise ApiError(422, "routing", "Places and a routing map both say who is where; give one of the two.")
+    values = asked.routing
+    if isinstance(values, str):
+        values = routing_of(values.strip()) if _ID.fullmatch(values.strip()) else values
+        try:
+            values = parse_json(values)
+        except NotPlainError as error:
+            raise ApiError(422, "routing", f"routing is no JSON that can be read, nor a video ({error}).") from error
+    return PlannedJob(
+        settings=dataclasses.replace(settings, has_routing=True),
+        people=people,
+        files={ASKED_ROUTING: check_routing(values, names, settings, facts)},
+    )
+
+
+def check_routing(values: object, names: Sequence[str], settings: JobSettings, facts: ModelFacts) -> bytes:
+    """A routing map as the job keeps it, which fits people and size.
+
+    Raises:
+        ApiError: if it does not.
+    """
+    shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
+    try:
+        return routing_bytes(parse_routing(values, names, facts.geometry.token_grid(shape)), names)
+    except UserInputError as error:
+        raise ApiError(422, "routing", printable(str(error), most=600)) from error
 
 
 def check_settings(settings: JobSettings, *, facts: ModelFacts, limits: RequestLimits) -> None:

@@ -1,12 +1,24 @@
 """The forms of requests and records, as they travel."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ingredients.core.config import field_docstrings
 from ingredients.core.ranges import declared_range
-from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, Job, JobState, TakesOutcome, best_face_file
+from ingredients.generation.jobs import (
+    CONTACT_SHEET,
+    ROUTING,
+    ROUTING_MAP,
+    VIDEO,
+    Job,
+    JobState,
+    PersonOutcome,
+    TakesOutcome,
+    best_face_file,
+    take_file,
+)
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.video_shape import FPS
@@ -14,7 +26,7 @@ from ingredients.pipelines.video_shape import FPS
 MOST_PROMPT_LETTERS = 4000
 SAMPLING_FIELDS = tuple(SamplingSettings.__dataclass_fields__)
 
-Variant = Literal["video", "contact_sheet", "routing_map", "preview", "preview_routing"]
+Variant = Literal["video", "contact_sheet", "routing_map", "routing", "preview", "preview_routing"]
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 _Text = Annotated[str, Field(max_length=MOST_PROMPT_LETTERS)]
@@ -82,6 +94,15 @@ class VideoFields(BaseModel):
             },
         ),
     ] = None
+    routing: Annotated[
+        Any,
+        Field(
+            description="Who is where, forced instead of places: the id of a finished video of the same people and "
+            "size, or what its `/content?variant=routing` says, edited: "
+            '`{"people": ["ana"], "tokens": [[[0, -1]]]}`, -1 for nobody.',
+            json_schema_extra={"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "string"}]},
+        ),
+    ] = None
     takes: Annotated[
         int,
         Field(
@@ -117,6 +138,19 @@ class RemixFields(BaseModel):
     takes: Annotated[int | None, Field(ge=1, description="How many videos are made, of which the best is kept.")] = (
         None
     )
+    keep_routing: Annotated[bool, Field(description="Whether everybody is where the finished video has them.")] = False
+    routing: Annotated[
+        dict[str, Any] | None,
+        Field(description="Who is where: what `/content?variant=routing` of the video says, edited."),
+    ] = None
+    only: Annotated[
+        list[str],
+        Field(
+            max_length=100,
+            description="People who alone are made anew, where the finished video has them; the rest of its picture "
+            "stays.",
+        ),
+    ] = []
 
 
 class ErrorRecord(BaseModel):
@@ -130,6 +164,15 @@ class ErrorBody(BaseModel):
     """What the server answers where it refuses."""
 
     error: ErrorRecord
+
+
+class ActionRecord(BaseModel):
+    """What a person does, by the model's judge of actions, which is often unsure."""
+
+    asked: Annotated[list[str], Field(description="What the sentence asks, as far as can be told; empty: nothing.")]
+    seen: Annotated[str, Field(description="The likeliest action of the drawn world, such as wave.")]
+    share: Annotated[float, Field(description="How sure the judge is of it, from 0 to 1.")]
+    as_asked: Annotated[bool | None, Field(description="Whether it is one of those asked; null where nothing was.")]
 
 
 class PersonRecord(BaseModel):
@@ -147,6 +190,7 @@ class PersonRecord(BaseModel):
     ] = None
     distance: Annotated[float | None, Field(description="Below 0.6 it is one person; by dlib.")] = None
     verdict: Annotated[str | None, Field(description="The same in words.")] = None
+    action: Annotated[ActionRecord | None, Field(description="Null where nobody can tell.")] = None
     has_best_face: Annotated[bool, Field(description="Whether /faces/{number} shows the best frame's face.")] = False
 
 
@@ -159,6 +203,7 @@ class TakeRecord(BaseModel):
         list[float], Field(description="For each person, cosine to the photos by the model's own face networks.")
     ]
     clarity: Annotated[float | None, Field(description="How clear it is what people do, if somebody can tell.")]
+    has_video: Annotated[bool, Field(description="Whether /content?take=NUMBER shows it.")] = False
 
 
 class KeptTake(BaseModel):
@@ -193,6 +238,10 @@ class VideoRecord(BaseModel):
     kept_take: Annotated[
         KeptTake | None, Field(description="Which of several it is, and why; null before, and of one.")
     ] = None
+    has_routing: Annotated[bool, Field(description="Whether a routing map was forced.")] = False
+    redrawn: Annotated[
+        list[str], Field(description="Who alone was made anew in a video that was there; empty: everybody.")
+    ] = []
     size: Annotated[str | None, Field(description="Width and height of the file.")]
     seconds: Annotated[str | None, Field(description="Length.")]
     num_frames: int | None
@@ -316,7 +365,12 @@ class Health(BaseModel):
     model: str | None
 
 
-VARIANT_FILES: dict[str, str] = {"video": VIDEO, "contact_sheet": CONTACT_SHEET, "routing_map": ROUTING_MAP}
+VARIANT_FILES: dict[str, str] = {
+    "video": VIDEO,
+    "contact_sheet": CONTACT_SHEET,
+    "routing_map": ROUTING_MAP,
+    "routing": ROUTING,
+}
 
 
 def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant, ...] = ()) -> VideoRecord:
@@ -359,7 +413,9 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
         negative_prompt=settings.negative_prompt,
         seed=settings.seed,
         takes=settings.takes,
-        kept_take=None if outcome is None or outcome.takes is None else _kept_take(outcome.takes),
+        kept_take=None if outcome is None or outcome.takes is None else _kept_take(outcome.takes, outcome.files),
+        has_routing=settings.has_routing,
+        redrawn=list(settings.redrawn),
         size=size,
         seconds=f"{num_frames / settings.fps:g}" if num_frames else None,
         num_frames=num_frames or None,
@@ -374,6 +430,7 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
                 similarity=fared[person.name].similarity if person.name in fared else None,
                 distance=fared[person.name].distance if person.name in fared else None,
                 verdict=fared[person.name].verdict if person.name in fared else None,
+                action=_action(fared.get(person.name)),
                 has_best_face=outcome is not None and best_face_file(number) in outcome.files,
             )
             for number, person in enumerate(settings.people)
@@ -387,7 +444,7 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
     )
 
 
-_VARIANTS: tuple[Variant, ...] = ("video", "contact_sheet", "routing_map")
+_VARIANTS: tuple[Variant, ...] = ("video", "contact_sheet", "routing_map", "routing")
 
 
 def describe_model(facts: ModelFacts, sampling: dict[str, Any]) -> ModelRecord:
@@ -413,13 +470,26 @@ def describe_model(facts: ModelFacts, sampling: dict[str, Any]) -> ModelRecord:
     )
 
 
-def _kept_take(takes: TakesOutcome) -> KeptTake:
+def _action(person: PersonOutcome | None) -> ActionRecord | None:
+    if person is None or person.action is None:
+        return None
+    action = person.action
+    return ActionRecord(asked=list(action.asked), seen=action.seen, share=action.share, as_asked=action.as_asked)
+
+
+def _kept_take(takes: TakesOutcome, files: Collection[str]) -> KeptTake:
     return KeptTake(
         number=takes.kept,
         seed=next(take.seed for take in takes.all if take.number == takes.kept),
         reason=takes.reason,
         all=[
-            TakeRecord(number=take.number, seed=take.seed, likeness=list(take.likeness), clarity=take.clarity)
+            TakeRecord(
+                number=take.number,
+                seed=take.seed,
+                likeness=list(take.likeness),
+                clarity=take.clarity,
+                has_video=take.number == takes.kept or take_file(take.number) in files,
+            )
             for take in takes.all
         ],
     )
