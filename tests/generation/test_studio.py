@@ -14,7 +14,7 @@ import pytest
 from ingredients.core.errors import ArgumentError, PromptError, UserInputError
 from ingredients.generation import Studio, StudioRequest
 from ingredients.generation.job_store import JobStore, NewPerson
-from ingredients.generation.jobs import CONTACT_SHEET, ROUTING_MAP, VIDEO, JobSettings, best_face_file
+from ingredients.generation.jobs import CONTACT_SHEET, LATENTS, ROUTING, ROUTING_MAP, VIDEO, JobSettings, best_face_file
 from ingredients.generation.progress import CancelledError, StepDone
 from ingredients.generation.result_files import write_result
 from ingredients.generation.studio import StudioResult
@@ -115,7 +115,7 @@ def test_a_worker_makes_the_same_video_as_the_studio_that_it_owns(
         (person.name, person.verdict) for person in result.people
     ]
     best_faces = {best_face_file(number) for number, person in enumerate(result.people) if person.found}
-    assert set(done.outcome.files) == {VIDEO, CONTACT_SHEET, ROUTING_MAP, *best_faces}
+    assert set(done.outcome.files) == {VIDEO, CONTACT_SHEET, ROUTING_MAP, ROUTING, LATENTS, *best_faces}
     assert refused is not None
     assert refused.error is not None
     assert (refused.error.code, "multiple of" in refused.error.message) == ("shape", True)

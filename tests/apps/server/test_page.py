@@ -207,6 +207,98 @@ def test_a_video_is_cancelled_made_again_filtered_compared_and_deleted(page: Any
     expect(page.locator("#videos .video")).to_have_count(1)
 
 
+def test_people_are_placed_by_mouse_by_keyboard_and_by_fields_and_move(page: Any, maker: HandMaker) -> None:
+    maker.go_on.set()
+    add_two(page)
+    page.click("#places summary")
+    page.locator("#spots").scroll_into_view_if_needed()
+    box = page.locator("[data-place='0']")
+    at = box.bounding_box()
+    whole = page.locator("#scene").bounding_box()
+    page.mouse.move(at["x"] + 20, at["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(at["x"] + 20 + whole["width"] / 4, at["y"] + 20, steps=4)
+    page.mouse.up()
+    expect(page.locator("[aria-label='left edge of ana, in percent']")).to_have_value("25")
+    at = box.bounding_box()
+    page.mouse.move(at["x"] + at["width"] - 6, at["y"] + at["height"] - 6)
+    page.mouse.down()
+    page.mouse.move(at["x"] + at["width"] - 6, at["y"] + at["height"] - 6 - whole["height"] / 2, steps=4)
+    page.mouse.up()
+    expect(page.locator("[aria-label='bottom edge of ana, in percent']")).to_have_value("50")
+    box.press("ArrowLeft")
+    box.press("ArrowDown")
+    box.press("Shift+ArrowRight")
+    page.fill("[aria-label='top edge of ana, in percent']", "10")
+    page.locator("[aria-label='top edge of ana, in percent']").press("Tab")
+    page.select_option("[aria-label='Place of ben at the start']", "left")
+    page.click("#at-end")
+    page.select_option("[aria-label='Place of ben at the end']", "right")
+    expect(page.locator("#places-told")).to_have_text("2 of 2 placed")
+    page.wait_for_timeout(400)
+    page.reload()
+    expect(page.locator("#cards li")).to_have_count(2)
+    make(page)
+    expect(page.locator("#stage .state")).to_have_text("made")
+    places = maker.made[0].places
+    assert places["ana"]["0"] == pytest.approx([0.2, 0.1, 0.75, 0.55])
+    assert (places["ben"]["0"], places["ben"]["8"]) == ("left", "right")
+
+
+def test_of_several_takes_all_are_seen_and_the_estimate_counts_them(page: Any, maker: HandMaker) -> None:
+    maker.go_on.set()
+    add_two(page)
+    make(page)
+    expect(page.locator("#stage .state")).to_have_text("made")
+    expect(page.locator("#stage .verdict").nth(1)).to_have_text("Not as asked (waves): nods")
+    page.select_option("#takes", "4")
+    with page.expect_response("**/v1/estimates") as told:
+        page.fill("#prompt", "Two people nod.")
+    assert told.value.json()["seconds"] == pytest.approx(4 * 0.25)
+    make(page)
+    expect(page.locator(".takes button")).to_have_count(4)
+    expect(page.locator(".takes")).to_contain_text("Take 2 is kept")
+    expect(page.locator("#stage .verdict").nth(1)).to_have_text("✓ as asked: nods")
+    page.click("text=Take 3: ana 0.80, ben 0.80")
+    wait_until(page, "document.querySelector('#stage video').src.endsWith('take=3')")
+    wait_until(page, "document.querySelector('#stage video').readyState >= 2")
+
+
+def test_the_routing_is_kept_repainted_and_one_person_alone_made_anew(page: Any, maker: HandMaker) -> None:
+    maker.go_on.set()
+    add_two(page)
+    page.fill("#seed", "3")
+    for number, button in enumerate(("text=Make the video", "text=Keep this routing", "text=Only ben again"), start=1):
+        page.click(button)
+        expect(page.locator("#videos video")).to_have_count(number)
+        expect(page.locator("#stage .state")).to_have_text("made")
+    first, kept, only = maker.made
+    assert first.routing is None
+    assert kept.routing is not None
+    assert kept.seed != 3
+    assert only.redrawn == ("ben",)
+    page.click("text=Repaint the routing")
+    board = page.locator("#paint canvas")
+    expect(board).to_be_visible()
+    page.click("#paint-body >> text=ben")
+    page.uncheck("#paint-body >> text=wide brush")
+    board.click(position={"x": 5, "y": 5})  # the first token of all moments
+    page.uncheck("#paint-body >> text=paint all moments")
+    page.click("text=nobody (rub out)")
+    board.focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowRight", " "):  # the first shows where one is
+        page.keyboard.press(key)
+    page.click("text=Make it with this map")
+    expect(page.locator("#videos video")).to_have_count(4)
+    painted = maker.made[3]
+    assert painted.routing is not None
+    expected = kept.routing.copy()
+    expected[:, 0, 0] = 1
+    expected[0, 1, 1] = -1
+    assert (painted.routing == expected).all()
+    assert painted.seed == only.seed
+
+
 def test_photos_that_cannot_be_used_say_why(page: Any) -> None:
     text = {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture"}
     page.set_input_files("#files", [photo("passport.png", colour=(20, 30, 200)), photo("tiny.png", width=40), text])

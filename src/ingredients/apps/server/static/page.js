@@ -261,7 +261,7 @@ function showRefused() {
 function showPeople() {
   fill(byId("cards"), ...state.people.map((person, index) => {
     const name = make("input", { type: "text", value: person.name, maxlength: 80, "aria-label": `Name of person ${index + 1}`,
-      oninput: (event) => { person.name = event.target.value; showChips(); refreshMake(); save(); } });
+      oninput: (event) => { person.name = event.target.value; showChips(); showPlaces(); refreshMake(); save(); } });
     const remove = () => { state.people.splice(index, 1); showPeople(); changed(); (byId("cards").querySelector("input") || byId("files")).focus(); };
     const left = () => { state.people.splice(index - 1, 0, ...state.people.splice(index, 1)); showPeople(); changed(); byId("cards").querySelectorAll("input")[index - 1].focus(); };
     return make("li", { class: "card", person: index },
@@ -272,7 +272,122 @@ function showPeople() {
         make("button", { type: "button", class: "link remove", "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
   }));
   showChips();
+  showPlaces();
 }
+
+// ---- Places: a box for each person, at the start and, for those who move, at the end ----
+
+const SPOTS = ["left", "middle", "right"];
+const OWN_BOX = "box";
+let atEnd = false;
+
+// The edges left, top, right, bottom, in parts of the picture, as the server understands a place.
+function edgesOf(place, index) {
+  if (Array.isArray(place)) return place;
+  const number = Math.max(state.people.length, 2), width = 1 / number;
+  const left = place === "left" ? 0 : place === "right" ? 1 - width : place === "middle" ? 0.5 - width / 2 : state.people.length === 1 ? 0.25 : index * width;
+  return [left, 0, left + width, 1];
+}
+
+const placeNow = (person) => (atEnd ? person.placeEnd ?? person.place : person.place) ?? null;
+
+function setPlace(person, place) {
+  if (!atEnd) person.place = place;
+  else { person.placeEnd = place; if (place !== null && !person.place) person.place = edgesOf(null, state.people.indexOf(person)); }
+  if (!atEnd && place === null) person.placeEnd = null;
+}
+
+function placesAsked() {
+  const last = Number(byId("length").value) - 1, asked = {};
+  for (const person of state.people) if (person.place) asked[person.name.trim()] = person.placeEnd && last ? { 0: person.place, [last]: person.placeEnd } : { 0: person.place };
+  return Object.keys(asked).length ? JSON.stringify(asked) : "";
+}
+
+function clampBox([left, top, right, bottom]) {
+  const round = (share) => Math.round(share * 100) / 100, least = 0.1;
+  const width = Math.min(1, Math.max(least, right - left)), height = Math.min(1, Math.max(least, bottom - top));
+  left = Math.min(Math.max(0, left), 1 - width); top = Math.min(Math.max(0, top), 1 - height);
+  return [round(left), round(top), round(left + width), round(top + height)];
+}
+
+function put(box, [left, top, right, bottom]) {
+  for (const [name, share] of Object.entries({ left, top, width: right - left, height: bottom - top })) box.style[name] = `${share * 100}%`;
+}
+
+function showPlaces() {
+  byId("places").hidden = !state.people.length;
+  const [width, height] = (byId("size").value || "96x64").split("x").map(Number);
+  byId("scene").style.aspectRatio = `${width} / ${height}`;
+  fill(byId("scene"), ...state.people.map((person, index) => sceneBox(person, index)));
+  fill(byId("spots"), ...state.people.map((person, index) => spotRow(person, index)));
+  const placed = state.people.filter((person) => person.place).length;
+  byId("places-told").textContent = placed ? `${placed} of ${state.people.length} placed` : "anywhere; the model decides";
+  byId("at-start").setAttribute("aria-pressed", String(!atEnd));
+  byId("at-end").setAttribute("aria-pressed", String(atEnd));
+}
+
+function placeChanged() { showPlaces(); save(); refreshMake(); }
+
+function sceneBox(person, index) {
+  const place = placeNow(person);
+  const handle = make("i", { class: "corner", "aria-hidden": "true" });
+  const box = make("div", { class: `place${place ? "" : " anywhere"}`, person: index, tabindex: 0, role: "group", "data-place": index, "aria-label": `Box of ${person.name}${place ? "" : ", anywhere"}` },
+    make("img", { src: person.crop, alt: "", draggable: "false" }), make("span", {}, person.name), handle);
+  let edges = edgesOf(place, index);
+  put(box, edges);
+  box.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    box.focus();
+    box.setPointerCapture(event.pointerId);
+    const from = [event.clientX, event.clientY], before = edges, resizes = event.target === handle, whole = byId("scene").getBoundingClientRect();
+    let moved = false;
+    box.onpointermove = (move) => {
+      const right = (move.clientX - from[0]) / whole.width, down = (move.clientY - from[1]) / whole.height;
+      if (!moved && Math.abs(right) + Math.abs(down) < 0.01) return;
+      moved = true;
+      edges = clampBox([before[0] + (resizes ? 0 : right), before[1] + (resizes ? 0 : down), resizes ? Math.min(1, before[2] + right) : before[2] + right, resizes ? Math.min(1, before[3] + down) : before[3] + down]);
+      put(box, edges);
+      box.classList.remove("anywhere");
+    };
+    box.onpointerup = box.onpointercancel = () => { box.onpointermove = null; if (moved) { setPlace(person, edges); placeChanged(); focusBox(index); } };
+  });
+  box.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [-0.05, 0], ArrowRight: [0.05, 0], ArrowUp: [0, -0.05], ArrowDown: [0, 0.05] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const [left, top, right, bottom] = edges;
+    setPlace(person, clampBox(event.shiftKey ? [left, top, Math.min(1, right + step[0]), Math.min(1, bottom + step[1])] : [left + step[0], top + step[1], right + step[0], bottom + step[1]]));
+    placeChanged();
+    focusBox(index);
+  });
+  return box;
+}
+
+function focusBox(index) { byId("scene").querySelector(`[data-place="${index}"]`).focus(); }
+
+function spotRow(person, index) {
+  const own = atEnd ? person.placeEnd ?? null : person.place ?? null;
+  const choose = (event) => {
+    const value = event.target.value;
+    setPlace(person, value === "" ? null : value === OWN_BOX ? clampBox(edgesOf(placeNow(person), index)) : value);
+    placeChanged();
+    byId("spots").querySelectorAll("select")[index].focus();
+  };
+  const select = make("select", { "aria-label": `Place of ${person.name} ${atEnd ? "at the end" : "at the start"}`, onchange: choose },
+    option("", atEnd ? "stays" : "anywhere", own === null), ...SPOTS.map((spot) => option(spot, spot, own === spot)), option(OWN_BOX, "a box", Array.isArray(own)));
+  const fields = !Array.isArray(own) ? [] : ["left", "top", "right", "bottom"].map((edge, number) => make("label", {}, edge,
+    make("input", { type: "number", min: 0, max: 100, step: 5, value: Math.round(own[number] * 100), "aria-label": `${edge} edge of ${person.name}, in percent`, onchange: (event) => {
+      const edges = [...own];
+      edges[number] = Number(event.target.value) / 100;
+      setPlace(person, clampBox(edges));
+      placeChanged();
+      byId("spots").children[index].querySelectorAll("input")[number].focus();
+    } })));
+  return make("div", { class: "spot", person: index }, make("span", { class: "who" }, person.name), select, ...fields);
+}
+
+for (const [id, end] of [["at-start", false], ["at-end", true]]) byId(id).addEventListener("click", () => { atEnd = end; showPlaces(); });
+byId("size").addEventListener("change", showPlaces);
 
 // ---- The sentence ----
 
@@ -305,7 +420,7 @@ function showChips() {
 
 byId("prompt").addEventListener("input", () => changed());
 byId("prompt").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin(); });
-for (const id of ["steps", "length", "size", "seed"]) byId(id).addEventListener("change", () => changed());
+for (const id of ["steps", "length", "size", "seed", "takes"]) byId(id).addEventListener("change", () => changed());
 byId("dice").addEventListener("click", () => { byId("seed").value = Math.floor(Math.random() * 1000000); changed(); });
 
 function changed() { showChips(); refreshMake(); save(); refreshEstimate(); }
@@ -332,7 +447,7 @@ const refreshEstimate = later(async () => {
   let told;
   try {
     told = await postJson("/v1/estimates", { prompt: byId("prompt").value, people: state.people.map((person) => person.name.trim()), width, height,
-      num_frames: Number(byId("length").value), num_inference_steps: Number(byId("steps").value) });
+      num_frames: Number(byId("length").value), num_inference_steps: Number(byId("steps").value), takes: Number(byId("takes").value) });
   } catch { return; }
   state.cannot = told.error || "";
   fill(byId("notes"), ...told.notes.map((note) => make("li", {}, `⚠ ${note}`)));
@@ -355,7 +470,7 @@ const save = later(async () => {
       person.url = person.url || await asDataUrl(person.file);
       people.push({ ...person, file: undefined, fileName: person.file.name });
     }
-    sessionStorage.setItem("draft", JSON.stringify({ people, prompt: byId("prompt").value, seed: byId("seed").value }));
+    sessionStorage.setItem("draft", JSON.stringify({ people, prompt: byId("prompt").value, seed: byId("seed").value, takes: byId("takes").value }));
   } catch { sessionStorage.removeItem("draft"); }
 }, 300);
 
@@ -365,6 +480,7 @@ function restore() {
     if (!draft || state.people.length) return;
     byId("prompt").value = draft.prompt;
     byId("seed").value = draft.seed;
+    byId("takes").value = draft.takes || "1";
     for (const person of draft.people) {
       const [head, data] = person.url.split(",");
       const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -391,7 +507,7 @@ async function begin() {
     form.append("faces", person.face);
     form.append("input_references", person.file);
   }
-  for (const [name, value] of Object.entries({ width, height, num_frames: byId("length").value, num_inference_steps: byId("steps").value, seed: byId("seed").value,
+  for (const [name, value] of Object.entries({ width, height, num_frames: byId("length").value, num_inference_steps: byId("steps").value, seed: byId("seed").value, takes: byId("takes").value, place: placesAsked(),
     scale: String(Math.max(1, Math.min(4, Math.floor(512 / Number(width))))) })) if (value !== "") form.append(name, value);
   try {
     const record = await askJson("/v1/videos", { method: "POST", body: form, headers: { "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) } });
@@ -537,14 +653,15 @@ async function updateWorking(record) {
 function showNotMade(record) {
   const reason = record.error ? record.error.message : "It was cancelled, and nothing of it is kept.";
   fill(byId("stage"), make("article", { "aria-label": "The video" }, head(record), make("p", { class: record.error ? "error" : "hint" }, reason),
-    make("div", { class: "actions" }, againButton(record, record.error ? "Try again with another seed" : "Make it after all", record.error ? undefined : record.seed), deleteButton(record))));
+    make("div", { class: "actions" }, againButton(record, record.error ? "Try again with another seed" : "Make it after all", record.error ? {} : { seed: record.seed }), deleteButton(record))));
 }
 
-function againButton(record, text = "Again with another seed", seed = undefined) {
-  const button = make("button", { type: "button", onclick: async () => {
+function againButton(record, text = "Again with another seed", changes = {}, title = undefined) {
+  const button = make("button", { type: "button", title, onclick: async () => {
     button.disabled = true;
     try {
-      const made = await postJson(`/v1/videos/${record.id}/remix`, seed === undefined ? {} : { seed });
+      const made = await postJson(`/v1/videos/${record.id}/remix`, changes);
+      byId("paint").close();
       follow(made.id, made);
       refreshVideos();
     } catch (error) { say(error.message); button.disabled = false; button.after(make("p", { class: "error" }, error.message)); }
@@ -570,12 +687,33 @@ function deleteButton(record, className = "danger") {
   return button;
 }
 
-function player(record) {
+function player(record, take = null) {
   const video = make("video", { loop: true, muted: true, playsinline: true, controls: true, "aria-label": `Video: ${record.prompt}` });
   video.muted = true;
   video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   if (video.autoplay) video.addEventListener("canplay", () => video.play().catch(() => {}), { once: true });
-  return show(video, `/v1/videos/${record.id}/content`);
+  return show(video, `/v1/videos/${record.id}/content${take ? `?take=${take}` : ""}`);
+}
+
+const DOES = { stand: "stands still", wave: "waves", nod: "nods", sway: "sways", turn: "looks around", walk: "walks", talk: "talks", face: "turns around", come: "comes in", leave: "leaves" };
+
+// What a person does, as the judge of actions sees it, which is sure of little.
+function actionTold(person) {
+  if (!person.action) return null;
+  const { seen, share, asked, as_asked } = person.action, does = (name) => DOES[name] || name;
+  const sees = `${share < 0.5 ? "perhaps " : ""}${does(seen)}`;
+  const words = as_asked === null ? `The judge sees: ${sees}` : as_asked ? `✓ as asked: ${sees}` : `Not as asked (${asked.map(does).join(", ")}): ${sees}`;
+  return make("p", { class: `verdict ${as_asked === null ? "" : as_asked ? "fine" : "doubt"}`, title: `The judge of actions is ${Math.round(share * 100)} % sure` }, words);
+}
+
+function takesTold(record, screen) {
+  const kept = record.kept_take;
+  if (!kept) return null;
+  const buttons = kept.all.filter((take) => take.has_video).map((take) => make("button", { type: "button", "aria-pressed": String(take.number === kept.number), onclick: (event) => {
+    for (const each of buttons) each.setAttribute("aria-pressed", String(each === event.currentTarget));
+    fill(screen, player(record, take.number === kept.number ? null : take.number));
+  } }, `Take ${take.number}${take.number === kept.number ? ", kept" : ""}: ${record.people.map((person, index) => `${person.name} ${take.likeness[index] === undefined ? "?" : take.likeness[index].toFixed(2)}`).join(", ")}`));
+  return make("div", { class: "takes" }, make("p", { class: "hint" }, kept.reason), make("div", { class: "row", role: "group", "aria-label": "Takes" }, ...buttons));
 }
 
 function download(record, variant, text, name) {
@@ -593,7 +731,7 @@ function firstPhoto(record, index) {
   return record.people.slice(0, index).reduce((sum, person) => sum + person.photos, 0);
 }
 
-function fared(record) {
+function fared(record, canChange = false) {
   return make("ul", { class: "fared", "aria-label": "How each person fared" }, ...record.people.map((person, index) => {
     const photo = show(make("img", { alt: `Photo of ${person.name}` }), `/v1/videos/${record.id}/photos/${firstPhoto(record, index)}`);
     const best = person.has_best_face ? show(make("img", { alt: `${person.name} in the frame in which the face is most alike` }), `/v1/videos/${record.id}/faces/${index}`) :
@@ -603,7 +741,9 @@ function fared(record) {
     const meter = alike === null ? null : make("div", { class: `meter ${isGood ? "" : alike > 0.25 ? "doubtful" : "wrong"}`, role: "img", "aria-label": person.verdict });
     if (meter) { const bar = make("i"); bar.style.width = `${Math.max(2, Math.min(100, alike * 100))}%`; meter.append(bar); }
     return make("li", { person: index }, make("h3", {}, person.name), make("div", { class: "pair" }, make("figure", {}, photo, make("figcaption", {}, "photo")), make("figure", {}, best, make("figcaption", {}, "best frame"))),
-      meter, make("p", { class: "verdict" }, person.verdict || "not measured"));
+      meter, make("p", { class: "verdict" }, person.verdict || "not measured"), actionTold(person),
+      canChange && record.people.length > 1 && record.variants.includes("routing") ? againButton(record, `Only ${person.name} again`, { only: [person.name], takes: 1 },
+        `New noise where the routing map gives the picture to ${person.name}; all else stays as it is, but for a seam of some pixels`) : null);
   }));
 }
 
@@ -618,14 +758,18 @@ function showMade(record) {
   const file = `${record.prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 40) || "video"}-${record.seed}`;
   const about = make("a", { class: "button", download: `${file}.json`, href: URL.createObjectURL(new Blob([JSON.stringify(record, null, 1)], { type: "application/json" })) }, "Its record (JSON)");
   const explain = record.judge === "dlib" ? "Distance to the photos by dlib: below 0.6 it takes them for one person." : record.judge ? "Similarity by a judge that the model never saw: 0 is a stranger, 1 the person in a real clip." : "Nobody could judge this video.";
-  fill(byId("stage"), make("article", { "aria-label": "The video" }, head(record), make("div", { class: "screen" }, player(record)), fared(record),
+  const screen = make("div", { class: "screen" }, player(record)), hasRouting = record.variants.includes("routing");
+  fill(byId("stage"), make("article", { "aria-label": "The video" }, head(record), screen, takesTold(record, screen), fared(record, true),
     make("p", { class: "hint" }, explain), ...record.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)),
     ...record.notices.map((note) => make("p", { class: "hint" }, note)),
-    make("div", { class: "actions" }, againButton(record), make("button", { type: "button", onclick: () => sameFields(record) }, "Change the sentence"),
+    make("div", { class: "actions" }, againButton(record),
+      hasRouting ? againButton(record, "Keep this routing", { keep_routing: true, takes: 1 }, "Another seed, but everybody is given the same part of the picture") : null,
+      hasRouting ? make("button", { type: "button", onclick: () => openPaint(record) }, "Repaint the routing") : null,
+      make("button", { type: "button", onclick: () => sameFields(record) }, "Change the sentence"),
       download(record, "video", "Download", `${file}.mp4`), about, deleteButton(record)),
     make("details", { ontoggle: (event) => { if (event.target.open) for (const picture of event.target.querySelectorAll("img[data-path]")) { show(picture, picture.dataset.path); delete picture.dataset.path; } } },
       make("summary", {}, "All frames, and where the router sent each person"),
-      ...record.variants.filter((variant) => variant !== "video").map((variant) => make("img", { alt: variant.replace("_", " "), "data-path": `/v1/videos/${record.id}/content?variant=${variant}` })),
+      ...record.variants.filter((variant) => ["contact_sheet", "routing_map"].includes(variant)).map((variant) => make("img", { alt: variant.replace("_", " "), "data-path": `/v1/videos/${record.id}/content?variant=${variant}` })),
       legend(record), make("p", { class: "hint" }, `Made in ${duration(record.seconds_taken)} by ${record.model}; ${Object.entries(record.settings).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ")}`))));
 }
 
@@ -709,6 +853,70 @@ setInterval(() => {
   if (document.hidden || state.videos.length > PAGE || !state.model) return;
   refreshVideos();
 }, SECONDS_BETWEEN_LISTS * 1000);
+
+// ---- Painting the routing map ----
+
+async function openPaint(record) {
+  byId("paint").showModal();
+  fill(byId("paint-body"), make("p", { class: "hint waiting-dots" }, "Fetching the map"));
+  let map;
+  try { map = await askJson(`/v1/videos/${record.id}/content?variant=routing`); } catch (error) { fill(byId("paint-body"), make("p", { class: "error" }, error.message)); return; }
+  const original = JSON.stringify(map.tokens), frames = map.tokens.length, rows = map.tokens[0].length, columns = map.tokens[0][0].length;
+  const colours = map.people.map((_, index) => getComputedStyle(document.documentElement).getPropertyValue(`--person-${index % 8}`).trim());
+  const [width, height] = record.size.split("x").map(Number), scale = Math.max(1, Math.ceil(720 / width));
+  const board = make("canvas", { class: "board", width: width * scale, height: height * scale, tabindex: 0, role: "application", "aria-label": "The picture under the people's colours; arrow keys move, Space paints" });
+  const draws = board.getContext("2d"), video = make("video", { muted: true, playsinline: true, preload: "auto" });
+  let brush = 0, frame = 0, cursor = null;
+  const cell = [board.width / columns, board.height / rows];
+  const draw = () => {
+    draws.imageSmoothingEnabled = false;
+    draws.globalAlpha = 1;
+    draws.fillStyle = "#888";
+    draws.fillRect(0, 0, board.width, board.height);
+    if (video.readyState >= 2) draws.drawImage(video, 0, 0, board.width, board.height);
+    map.tokens[frame].forEach((line, row) => line.forEach((person, column) => {
+      draws.globalAlpha = 0.5;
+      draws.fillStyle = person < 0 ? "transparent" : colours[person];
+      draws.fillRect(column * cell[0], row * cell[1], cell[0], cell[1]);
+    }));
+    draws.globalAlpha = 1;
+    if (cursor) { draws.strokeStyle = "#fff"; draws.lineWidth = 4; draws.strokeRect(cursor[1] * cell[0] + 2, cursor[0] * cell[1] + 2, cell[0] - 4, cell[1] - 4); }
+  };
+  const seek = () => { if (video.duration) video.currentTime = Math.min(video.duration - 0.01, (frames > 1 ? frame / (frames - 1) : 0) * video.duration); };
+  video.addEventListener("loadeddata", () => { seek(); draw(); });
+  video.addEventListener("seeked", draw);
+  show(video, `/v1/videos/${record.id}/content`);
+  const everywhere = make("input", { type: "checkbox" }), wide = make("input", { type: "checkbox" });
+  everywhere.checked = wide.checked = true;
+  const paint = (row, column) => {
+    const reach = wide.checked ? 1 : 0;
+    for (const at of everywhere.checked ? map.tokens.keys() : [frame])
+      for (let down = row - reach; down <= row + reach; down += 1) for (let across = column - reach; across <= column + reach; across += 1)
+        if (map.tokens[at][down]?.[across] !== undefined) map.tokens[at][down][across] = brush;
+    draw();
+  };
+  const under = (event) => { const whole = board.getBoundingClientRect(); return [Math.floor((event.clientY - whole.top) / whole.height * rows), Math.floor((event.clientX - whole.left) / whole.width * columns)]; };
+  board.addEventListener("pointerdown", (event) => { event.preventDefault(); board.focus(); cursor = null; board.setPointerCapture(event.pointerId); paint(...under(event)); });
+  board.addEventListener("pointermove", (event) => { if (event.buttons) paint(...under(event)); });
+  board.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], " ": [0, 0] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    cursor = cursor ? [Math.min(rows - 1, Math.max(0, cursor[0] + step[0])), Math.min(columns - 1, Math.max(0, cursor[1] + step[1]))] : [0, 0];
+    if (event.key === " ") paint(...cursor); else draw();
+  });
+  const brushes = [...map.people, null].map((name, index) => make("button", { type: "button", class: name === null ? "" : "name", person: name === null ? undefined : index, "aria-pressed": String(index === 0), onclick: (event) => {
+    brush = name === null ? -1 : index;
+    for (const each of brushes) each.setAttribute("aria-pressed", String(each === event.currentTarget));
+  } }, name === null ? "nobody (rub out)" : name));
+  const moment = make("input", { type: "range", min: 1, max: frames, value: 1, "aria-label": "Moment of the video", oninput: (event) => { frame = Number(event.target.value) - 1; seek(); draw(); } });
+  const undo = make("button", { type: "button", onclick: () => { map.tokens = JSON.parse(original); draw(); } }, "Undo all");
+  const changes = { get routing() { return map; }, seed: record.kept_take ? record.kept_take.seed : record.seed, takes: 1 };
+  fill(byId("paint-body"), make("div", { class: "chips", role: "group", "aria-label": "Brush" }, ...brushes), board,
+    make("div", { class: "row" }, make("label", { class: "moment" }, "Moment ", moment), make("label", { class: "tick" }, everywhere, "paint all moments"), make("label", { class: "tick" }, wide, "wide brush")),
+    make("div", { class: "actions" }, againButton(record, "Make it with this map", changes, "With the same seed"), undo));
+  draw();
+}
 
 // ---- Drawing the person of a photograph ----
 
