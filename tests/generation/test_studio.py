@@ -14,7 +14,15 @@ import pytest
 from ingredients.core.errors import ArgumentError, PromptError, UserInputError
 from ingredients.generation import Studio, StudioRequest
 from ingredients.generation.job_store import JobStore, NewPerson
-from ingredients.generation.jobs import CONTACT_SHEET, LATENTS, ROUTING, ROUTING_MAP, VIDEO, JobSettings, best_face_file
+from ingredients.generation.jobs import (
+    CONTACT_SHEET,
+    LATENTS,
+    ROUTING,
+    ROUTING_MAP,
+    VIDEO,
+    JobSettings,
+    best_face_file,
+)
 from ingredients.generation.progress import CancelledError, StepDone
 from ingredients.generation.result_files import write_result
 from ingredients.generation.studio import StudioResult

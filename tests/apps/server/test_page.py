@@ -231,6 +231,8 @@ def test_people_are_placed_by_mouse_by_keyboard_and_by_fields_and_move(page: Any
     box.press("Shift+ArrowRight")
     page.fill("[aria-label='top edge of ana, in percent']", "10")
     page.locator("[aria-label='top edge of ana, in percent']").press("Tab")
+    page.select_option("[aria-label='Place of ben at the start']", "middle")
+    expect(page.locator("#spots .doubt")).to_contain_text("ana and ben stand in the same place at the start")
     page.select_option("[aria-label='Place of ben at the start']", "left")
     page.click("#at-end")
     page.select_option("[aria-label='Place of ben at the end']", "right")
@@ -243,6 +245,13 @@ def test_people_are_placed_by_mouse_by_keyboard_and_by_fields_and_move(page: Any
     places = maker.made[0].places
     assert places["ana"]["0"] == pytest.approx([0.2, 0.1, 0.75, 0.55])
     assert (places["ben"]["0"], places["ben"]["8"]) == ("left", "right")
+    for name in ("ben", "ana"):
+        page.click(f"[aria-label='Remove {name}']")
+    page.fill("#prompt", "")
+    page.click("text=Change something")
+    expect(page.locator("#cards li")).to_have_count(2)
+    expect(page.locator("#places-told")).to_have_text("2 of 2 placed")
+    assert page.input_value("#prompt") == "Two people wave."
 
 
 def test_of_several_takes_all_are_seen_and_the_estimate_counts_them(page: Any, maker: HandMaker) -> None:

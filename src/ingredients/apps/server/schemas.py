@@ -180,6 +180,7 @@ class PersonRecord(BaseModel):
 
     name: str
     photos: Annotated[int, Field(description="How many there are.")]
+    faces: Annotated[list[str], Field(description="Which face of each photo is meant; empty: the largest.")] = []
     place: Annotated[
         dict[str, Any] | None,
         Field(description="By key frame, where the person was to stand; null leaves it to the model."),
@@ -425,6 +426,7 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
             PersonRecord(
                 name=person.name,
                 photos=len(person.photos),
+                faces=[photo.face or "" for photo in person.photos],
                 place=settings.places.get(person.name),
                 found=fared[person.name].found if person.name in fared else None,
                 similarity=fared[person.name].similarity if person.name in fared else None,

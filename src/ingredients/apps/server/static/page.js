@@ -319,11 +319,22 @@ function showPlaces() {
   const [width, height] = (byId("size").value || "96x64").split("x").map(Number);
   byId("scene").style.aspectRatio = `${width} / ${height}`;
   fill(byId("scene"), ...state.people.map((person, index) => sceneBox(person, index)));
-  fill(byId("spots"), ...state.people.map((person, index) => spotRow(person, index)));
+  fill(byId("spots"), ...state.people.map((person, index) => spotRow(person, index)), overlapNote());
   const placed = state.people.filter((person) => person.place).length;
   byId("places-told").textContent = placed ? `${placed} of ${state.people.length} placed` : "anywhere; the model decides";
   byId("at-start").setAttribute("aria-pressed", String(!atEnd));
   byId("at-end").setAttribute("aria-pressed", String(atEnd));
+}
+
+// Two people in one place is what the model can least do.
+function overlapNote() {
+  const boxes = state.people.map((person, index) => [person.name, placeNow(person) && edgesOf(placeNow(person), index)]).filter(([, edges]) => edges);
+  const area = ([left, top, right, bottom]) => Math.max(0, right - left) * Math.max(0, bottom - top);
+  for (const [number, [name, one]] of boxes.entries()) for (const [otherName, other] of boxes.slice(number + 1)) {
+    const shared = area([Math.max(one[0], other[0]), Math.max(one[1], other[1]), Math.min(one[2], other[2]), Math.min(one[3], other[3])]);
+    if (shared > 0.5 * Math.min(area(one), area(other))) return make("p", { class: "doubt" }, `⚠ ${name} and ${otherName} stand in the same place ${atEnd ? "at the end" : "at the start"}; move one of them.`);
+  }
+  return null;
 }
 
 function placeChanged() { showPlaces(); save(); refreshMake(); }
@@ -747,9 +758,25 @@ function fared(record, canChange = false) {
   }));
 }
 
-function sameFields(record) {
+// Brings back all that a video was asked for with, to be changed.
+async function sameFields(record) {
+  const people = [];
+  let number = 0;
+  for (const person of record.people) {
+    const blob = await (await ask(`/v1/videos/${record.id}/photos/${number}`)).blob();
+    const file = new File([blob], `${person.name}.png`, { type: blob.type }), form = new FormData();
+    form.append("input_references", file);
+    const seen = await askJson("/v1/faces", { method: "POST", body: form }).catch(() => ({ faces: [] }));
+    const face = seen.faces.find((each) => String(each.number) === person.faces[0]) || seen.faces[0] || { number: person.faces[0] || "", crop: await asDataUrl(blob), notes: [] };
+    const [start, end] = Object.entries(person.place || {}).filter(([frame]) => frame !== "strength").map(([, place]) => place);
+    people.push({ name: person.name, file, face: person.faces[0] || String(face.number), crop: face.crop, notes: face.notes, place: start ?? null, placeEnd: end ?? null });
+    number += person.photos;
+  }
+  state.people = people;
   byId("prompt").value = record.prompt;
   byId("seed").value = record.seed;
+  byId("takes").value = String(Math.min(record.takes, 4));
+  showPeople();
   changed();
   byId("prompt").focus();
 }
@@ -765,7 +792,7 @@ function showMade(record) {
     make("div", { class: "actions" }, againButton(record),
       hasRouting ? againButton(record, "Keep this routing", { keep_routing: true, takes: 1 }, "Another seed, but everybody is given the same part of the picture") : null,
       hasRouting ? make("button", { type: "button", onclick: () => openPaint(record) }, "Repaint the routing") : null,
-      make("button", { type: "button", onclick: () => sameFields(record) }, "Change the sentence"),
+      make("button", { type: "button", title: "Brings people, places and sentence back to be changed", onclick: () => sameFields(record).catch((error) => say(error.message)) }, "Change something"),
       download(record, "video", "Download", `${file}.mp4`), about, deleteButton(record)),
     make("details", { ontoggle: (event) => { if (event.target.open) for (const picture of event.target.querySelectorAll("img[data-path]")) { show(picture, picture.dataset.path); delete picture.dataset.path; } } },
       make("summary", {}, "All frames, and where the router sent each person"),
