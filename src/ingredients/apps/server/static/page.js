@@ -268,7 +268,7 @@ function showPeople() {
       make("img", { src: person.crop, alt: `Face of ${person.name}` }), name,
       ...(person.notes.length ? person.notes.map((note) => make("p", { class: "doubt" }, `⚠ ${note}`)) : [make("p", { class: "fine" }, "✓ a good photo")]),
       make("div", { class: "card-foot" },
-        index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, onclick: left }, "◀ left") : make("span", { class: "hint" }, "leftmost"),
+        state.people.some((each) => each.place) ? make("span") : index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, onclick: left }, "◀ left") : make("span", { class: "hint" }, "leftmost"),
         make("button", { type: "button", class: "link remove", "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
   }));
   showChips();
@@ -337,7 +337,7 @@ function overlapNote() {
   return null;
 }
 
-function placeChanged() { showPlaces(); save(); refreshMake(); }
+function placeChanged() { showPeople(); save(); refreshMake(); }
 
 function sceneBox(person, index) {
   const place = placeNow(person);
