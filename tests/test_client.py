@@ -51,7 +51,7 @@ def test_from_photos_to_a_file(tmp_path: Path) -> None:
         assert read_video(tmp_path / "out.mp4").frames.shape == (9, 40, 64, 3)
         client.download(video.id, tmp_path / "sheet.png", variant="contact_sheet")
         assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
-        again = client.wait(client.remix(video.id, seed=4).id)
+        again = client.wait(client.remix(video.id, seed=4, keep_routing=True).id)
         assert [each.id for each in client.videos()] == [again.id, video.id]
         client.delete(video.id)
         assert [each.id for each in client.videos(statuses=["completed"])] == [again.id]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
 Status: TypeAlias = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
-Variant: TypeAlias = Literal["video", "contact_sheet", "routing_map", "preview", "preview_routing"]
+Variant: TypeAlias = Literal["video", "contact_sheet", "routing_map", "routing", "preview", "preview_routing"]
 
 _MOST_PHOTO_BYTES = 2**30
 _SECONDS_BETWEEN_TRIES = 1.0
@@ -290,7 +290,15 @@ class Client:
         return _video(self._ask("POST", "/v1/videos", data=fields, files=files, headers=headers).json())
 
     def remix(
-        self, video_id: str, *, prompt: str | None = None, seed: int | None = None, takes: int | None = None
+        self,
+        video_id: str,
+        *,
+        prompt: str | None = None,
+        seed: int | None = None,
+        takes: int | None = None,
+        keep_routing: bool = False,
+        routing: Mapping[str, Any] | None = None,
+        only: Sequence[str] = (),
     ) -> Video:
         """Asks for another video of the same people.
 
@@ -299,12 +307,16 @@ class Client:
             prompt: what happens; None: the same.
             seed: None: any other.
             takes: how many are made, of which the best is kept; None: as many.
+            keep_routing: whether everybody is where the first one has them.
+            routing: who is where: what `download` writes as its variant `routing`, edited.
+            only: people who alone are made anew; the rest of the picture stays.
 
         Raises:
             ServerError: if the server refuses.
         """
-        given = {"prompt": prompt, "seed": seed, "takes": takes}
-        changes = {name: value for name, value in given.items() if value is not None}
+        given = {"prompt": prompt, "seed": seed, "takes": takes, "routing": routing}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        changes |= {"keep_routing": keep_routing, "only": list(only)}
         return _video(self._ask("POST", f"/v1/videos/{video_id}/remix", json=changes).json())
 
     def retrieve(self, video_id: str) -> Video:
