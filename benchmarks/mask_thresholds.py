@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--encoded", type=Path, default=Path("encoded"))
     parser.add_argument("--output", type=Path, default=Path("runs/curated"))
     parser.add_argument("--thresholds", type=float, nargs="*", default=[-6.0, -2.0, 2.0], help="logits beside 0")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="of routers and order")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of routers and order")
     parser.add_argument("--figure", type=Path, default=None, help="PNG of overlap and recall by threshold")
     arguments = parser.parse_args()
     by_threshold = {0.0: CURATED} | {each: f"threshold{each:+g}" for each in arguments.thresholds}
