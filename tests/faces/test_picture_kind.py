@@ -179,6 +179,7 @@ def test_a_photograph_is_refused_and_drawn_if_allowed() -> None:
         extractor(photograph).extract(people)
     message = str(refusal.value)
     assert message.startswith("ana.jpg looks like a photograph, but this model knows drawn people only")
+    assert "a drawing in another style that only looks so" in message
     for remedy in ("--model published", "ingredients world portrait --seed 7", "--allow-photographs"):
         assert remedy in message
     assert message.count(". ") == 0
