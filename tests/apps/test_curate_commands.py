@@ -1,6 +1,7 @@
 """`ingredients curate`: a data set, a try, one clip explained, one step again; and mistakes in one sentence."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,39 @@ def test_mistakes_are_one_sentence(
     assert result.exit_code == 2, result.output
     assert said in " ".join(result.output.split())
     assert not (tmp_path / "clips").exists()
+
+
+@pytest.mark.parametrize("options", [["--output", "clips"], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("pipe", "is a pipe or a device"), ("empty", "the file is empty"), ("text", "a.mp4")],
+)
+def test_videos_of_which_none_can_be_read_are_a_mistake(
+    kind: str, said: str, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make = {"pipe": os.mkfifo, "empty": Path.touch, "text": lambda path: path.write_text("no video")}[kind]
+    make(tmp_path / "a.mp4")
+    make(tmp_path / "b.mp4")
+    alone = curate("a.mp4", *options)
+    assert alone.exit_code == 2, alone.output
+    assert said in " ".join(alone.output.split())
+    assert "a.mp4" in alone.output
+    both = curate("a.mp4", "b.mp4", *options)
+    assert both.exit_code == 2, both.output
+    assert "None of the 2 videos can be read" in " ".join(both.output.split())
+    assert not (tmp_path / "clips" / "metadata.jsonl").exists()
+
+
+def test_one_of_them_beside_a_good_one_is_left_out(film: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    result = curate(str(tmp_path / "a.mp4"), str(film), "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "1 of 2 videos can be used" in result.output
+
+
+def test_an_empty_file_is_explained_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    result = CliRunner().invoke(app, ["curate", "show", str(tmp_path / "a.mp4"), "--output", str(tmp_path / "a.html")])
+    assert result.exit_code == 2
+    assert "a.mp4 cannot be read: the file is empty" in " ".join(result.output.split())

@@ -389,6 +389,27 @@ def test_a_dry_run_needs_no_clips_and_one_process_speaks(run: Run, tiny_model: P
     assert (other.exit_code, other.output) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trainer.trackers=[nothing]"], "There is no tracker 'nothing'"),
+        (["trainer.precision=float32", "model.dtype=bfloat16"], "trainer.precision=float32 cannot compute"),
+        (["--output", "mine"], "The folder mine holds something already"),
+        (["--output", "."], "which the run reads"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_refuses(
+    arguments: list[str], said: str, run: Run, tiny_model: Path, encoded: Path
+) -> None:
+    Path("mine").mkdir()
+    Path("mine/notes.txt").write_text("mine")
+    command = ("train", "align", "--model", tiny_model, "--data", encoded, *QUICK, *arguments)
+    told = [run(*command), run(*command, "--dry-run")]
+    for result in told:
+        assert result.exit_code == 2, result.output
+        assert said in " ".join(result.stderr.split())
+
+
 def test_samples_of_large_videos_are_decoded_in_tiles(
     run: Run, tiny_model: Path, encoded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

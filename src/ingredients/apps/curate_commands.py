@@ -152,6 +152,7 @@ def curate(
         save_config(settings_of, output / "curation.yaml")
         with _pool(address, workers, worker_gpus) as pool:
             curated = run(sources, settings_of, output / WORK_NAME, pool=pool, watcher=watcher)
+        _check_any_is_read([source.problem for source in curated.sources])
         write_data_set(output, curated)
         write_card(output, curated, command=_command(paths, config, settings))
     say(_summary(curated))
@@ -263,11 +264,26 @@ def _pool(address: str | None, workers: int, worker_gpus: float) -> "Iterator[Po
         yield pool
 
 
+def _check_any_is_read(problems: "Sequence[str | None]") -> None:
+    """Refuses sources of which not one can be read: nothing was curated then.
+
+    Args:
+        problems: of each source why it cannot be read; None where it can.
+    """
+    said = [problem for problem in problems if problem is not None]
+    if len(said) < len(problems):
+        return
+    if len(said) == 1:
+        raise UserInputError(said[0])
+    raise UserInputError(f"None of the {len(said)} videos can be read, so nothing was curated. The first: {said[0]}")
+
+
 def _estimated(sources: "Sequence[Source]", config: "CurationConfig", workers: int) -> str:
     from ingredients.core.progress import duration_in_words
     from ingredients.curation.estimate import estimate
 
     found = estimate(sources, config, num_workers=workers)
+    _check_any_is_read([*found.problems, *[None] * (len(sources) - len(found.problems))])
     processes = f"{workers} processes" if workers > 1 else "one process"
     lines = [
         f"{found.num_videos} of {len(sources)} videos can be used, {duration_in_words(found.film_seconds)} of film",

@@ -117,12 +117,13 @@ def _command(kind_name: str) -> Callable[..., None]:
                 check_output_folder(folder, "a training run")
 
         from ingredients.training.runs.kinds import RUN_KINDS
-        from ingredients.training.runs.run import train_run  # with PyTorch
+        from ingredients.training.runs.run import check_run, train_run  # with PyTorch
 
         kind = RUN_KINDS[kind_name]
         is_main = os.environ.get("RANK", "0") == "0"  # under torchrun, one process speaks for all
         if dry_run:
             if is_main:
+                check_run(kind, loaded, folder, resume=resume)
                 _print_plan(kind, loaded)
             return
         from ingredients.apps.train_samples import training_sampler

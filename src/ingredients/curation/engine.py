@@ -79,6 +79,14 @@ class CuratedSource:
     state: SourceState
     """What is known of it."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why nothing of it can be read; None for what can, kept or not."""
+        rejection = self.state.rejection
+        if rejection is None or (self.state.facts is not None and rejection.step != SIGNALS):
+            return None
+        return probe.problem_in_words(self.source.path, rejection)
+
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Curated:

@@ -29,6 +29,9 @@ class CurationCost:
     num_left_out: int
     """Videos that cannot, or that are left out for their size or length."""
 
+    problems: tuple[str, ...]
+    """Of each of the latter that cannot be read, why."""
+
     film_seconds: float
     """Length of the former, by what they say."""
 
@@ -60,10 +63,13 @@ def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: 
         num_workers: processes that would share the work; 0 is one.
     """
     good: list[tuple[Source, float, int]] = []
+    problems: list[str] = []
     for source in sources:
         state = probe.file_state(source.path)
-        facts = None if isinstance(state, Rejection) else probe.probe(source.path)
-        if isinstance(state, Rejection) or facts is None or isinstance(facts, Rejection):
+        facts = state if isinstance(state, Rejection) else probe.probe(source.path)
+        if isinstance(state, Rejection) or isinstance(facts, Rejection):
+            assert isinstance(facts, Rejection)  # the state's, at least
+            problems.append(probe.problem_in_words(source.path, facts))
             continue
         if probe.decide(facts, state.num_bytes, config.probe) is None:
             good.append((source, facts.duration or 0.0, state.num_bytes))
@@ -110,6 +116,7 @@ def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: 
     return CurationCost(
         num_videos=len(good),
         num_left_out=len(sources) - len(good),
+        problems=tuple(problems),
         film_seconds=film_seconds,
         sampled_seconds=sampled,
         num_clips=num_clips,

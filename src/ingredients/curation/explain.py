@@ -46,7 +46,8 @@ def explain_clip(path: Path, seconds: float, config: CurationConfig) -> str:
     state = probe.file_state(path)
     facts = state if isinstance(state, Rejection) else probe.probe(path)
     if isinstance(state, Rejection) or isinstance(facts, Rejection):
-        raise UserInputError(str(facts.value if isinstance(facts, Rejection) else facts))
+        assert isinstance(facts, Rejection)  # the state's, at least
+        raise UserInputError(probe.problem_in_words(path, facts))
     with tempfile.TemporaryDirectory(prefix="ingredients-") as folder:
         task = SourceTask(
             path=path,

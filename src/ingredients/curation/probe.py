@@ -67,6 +67,13 @@ def probe(path: Path) -> FilmFacts | Rejection:
         return Rejection(step=STEP, reason="cannot be decoded", value=str(error))
 
 
+def problem_in_words(path: Path, rejection: Rejection) -> str:
+    """Why a file cannot be read, in a sentence that names it."""
+    if isinstance(rejection.value, str):  # what reading it raised
+        return rejection.value
+    return f"The video {path} cannot be read: {rejection.reason}; name one that plays."
+
+
 def decide(facts: FilmFacts, num_bytes: int, config: ProbeConfig) -> Rejection | None:
     """Why a video is not worth decoding; None if it is."""
     short_side = min(facts.height, facts.width)

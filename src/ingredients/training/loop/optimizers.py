@@ -84,6 +84,18 @@ def orthogonalise(matrix: torch.Tensor) -> torch.Tensor:
     return wide.T if matrix.shape[0] > matrix.shape[1] else wide
 
 
+def check_optimizer(name: OptimizerName, device: torch.device) -> None:
+    """Says whether what an optimiser needs is there.
+
+    Raises:
+        MissingDependencyError: if what `adamw8bit` needs is not installed.
+        SpeedOptionError: if there is no compiler for it.
+    """
+    if name == "adamw8bit":
+        import_optional("torchao.optim", extra="train")
+        check_compiler(device)
+
+
 def build_optimizers(
     name: OptimizerName,
     groups: Sequence[ParameterGroup],
@@ -128,8 +140,8 @@ def build_optimizers(
             adamw_groups.append({"params": vectors, "lr": rate, "base_lr": rate, "weight_decay": 0.0})
     optimizers: list[torch.optim.Optimizer] = []
     if adamw_groups and name == "adamw8bit":
+        check_optimizer(name, next(iter(groups[0].parameters.values())).device)
         adamw8bit = import_optional("torchao.optim", extra="train").AdamW8bit
-        check_compiler(next(iter(groups[0].parameters.values())).device)
         optimizers.append(adamw8bit(adamw_groups, betas=betas, eps=1e-8))
     elif adamw_groups:
         optimizers.append(torch.optim.AdamW(adamw_groups, betas=betas, eps=1e-8, fused=True))

@@ -169,20 +169,35 @@ class _LossModule(torch.nn.Module):
         return self._loss(batch, counts)
 
 
-def _installed(trackers: Sequence[str]) -> list[str]:
+def check_trackers(trackers: Sequence[str]) -> None:
+    """Says whether numbers can go to these trackers; `tensorboard` may be missing.
+
+    Raises:
+        UserInputError: for a tracker that does not exist.
+        MissingDependencyError: for one that is not installed.
+    """
     unknown = [name for name in trackers if name not in LOGGER_TYPE_TO_CLASS]
     if unknown:
         raise UserInputError(
             f"There is no tracker {unknown[0]!r}; trainer.trackers can name {', '.join(LOGGER_TYPE_TO_CLASS)}."
         )
-    available = {str(tracker) for tracker in get_available_trackers()}
-    missing = [name for name in trackers if name in map(str, LoggerType) and name not in available]
-    for name in missing:
+    for name in _missing(trackers):
         if name != "tensorboard":
             raise MissingDependencyError(
                 f"The tracker {name} is not installed; install it with: pip install {name}, or leave it out of "
                 "trainer.trackers."
             )
+
+
+def _missing(trackers: Sequence[str]) -> list[str]:
+    available = {str(tracker) for tracker in get_available_trackers()}
+    return [name for name in trackers if name in map(str, LoggerType) and name not in available]
+
+
+def _installed(trackers: Sequence[str]) -> list[str]:
+    check_trackers(trackers)
+    missing = _missing(trackers)
+    if missing:
         warnings.warn(
             "TensorBoard is not installed, so the numbers are in the log alone; it comes with: "
             'pip install "ingredients[train]"',

@@ -222,12 +222,7 @@ class Trainer:
     def _go_on_from(self, path: Path) -> None:
         checkpoint = read_checkpoint(path)
         position = checkpoint.position
-        for name, now in (("seed", self.config.seed), ("optimizer", self.config.optimizer)):
-            if (before := getattr(position, name)) != now:
-                raise UserInputError(
-                    f"{path} was trained with {name}={before}, not {now}; set trainer.{name}={before}, or start "
-                    "without --resume."
-                )
+        check_goes_on(position, self.config, path)
         checkpoint.restore(self.state)
         self.position = position
         self.stage.data.load_state(position.stage)
@@ -422,6 +417,20 @@ class Trainer:
         if self.processes.is_main:
             write_json(self.folder / METRICS_NAME, record, indent=2)
         return metrics
+
+
+def check_goes_on(position: RunPosition, config: TrainerConfig, path: Path) -> None:
+    """Refuses to go on from a checkpoint with another seed or optimiser than it was trained with.
+
+    Raises:
+        UserInputError: if one differs; it names the setting.
+    """
+    for name, now in (("seed", config.seed), ("optimizer", config.optimizer)):
+        if (before := getattr(position, name)) != now:
+            raise UserInputError(
+                f"{path} was trained with {name}={before}, not {now}; set trainer.{name}={before}, or start "
+                "without --resume."
+            )
 
 
 def _storable(metrics: Mapping[str, float]) -> dict[str, float | None]:

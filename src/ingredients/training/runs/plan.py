@@ -26,6 +26,7 @@ from ingredients.pipelines.execution.memory_estimate import (
 )
 from ingredients.pipelines.execution.model_weights import ModelWeights, PartWeights
 from ingredients.pipelines.video_shape import VideoShape
+from ingredients.training.loop.mixed_precision import resolve_precision
 from ingredients.training.loop.throughput import PEAKS, PROCESSOR_CORE_FLOPS
 from ingredients.training.runs.configuration import IdentityRunConfig
 from ingredients.training.runs.kinds import RunKind
@@ -174,6 +175,7 @@ def plan_run(
     """Builds a run's stage without its weights and works out what it would cost; errors as `train_run`."""
     planned = build_planned_stage(kind, config, notice=notice)
     stage = planned.stage
+    resolve_precision(config.trainer.precision, torch.device("cpu"), stage.dtype)  # refuses what the run refuses
     trained = {name: each.numel() for group in stage.parameter_groups() for name, each in group.parameters.items()}
     all_numbers = sum(parameter.numel() for parameter in stage.transformer.parameters())
     phases = _phases(planned, config)

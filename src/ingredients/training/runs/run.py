@@ -17,6 +17,7 @@ from ingredients.core.errors import OutOfMemoryError, UserInputError
 from ingredients.core.json_yaml import BadFileError, read_yaml
 from ingredients.core.model_files import name_some
 from ingredients.core.out_of_memory import is_out_of_memory
+from ingredients.core.output_folders import check_output_folder
 from ingredients.core.protocols import DifferentiableRecogniser, ValidationCallback
 from ingredients.core.warnings_told import Notice, TrainingWarning
 from ingredients.data.clip_encoder import has_shared_frames
@@ -27,10 +28,11 @@ from ingredients.model_folders.find_model import find_model
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.encoding_model import find_face_encoder, model_digests
-from ingredients.training.loop.checkpoints import Checkpoints
-from ingredients.training.loop.processes import Processes
+from ingredients.training.loop.checkpoints import Checkpoints, read_position
+from ingredients.training.loop.optimizers import check_optimizer
+from ingredients.training.loop.processes import Processes, check_trackers
 from ingredients.training.loop.settings import TrainerConfig
-from ingredients.training.loop.trainer import Trainer
+from ingredients.training.loop.trainer import Trainer, check_goes_on
 from ingredients.training.runs.configuration import CONFIG_NAME, ModelConfig, RunConfig
 from ingredients.training.runs.folder import as_yaml, check_not_read, is_finished, place, run_folder
 from ingredients.training.runs.kinds import RunKind
@@ -69,13 +71,7 @@ def train_run(
         TrainingInterruptedError: for Ctrl-C or SIGTERM; its text says what is kept.
     """
     processes = Processes(trackers=config.trainer.trackers, folder=folder)
-    model = config.model
-    check_not_read(
-        folder,
-        {"model.folder": model.folder, "model.start": model.start, "model.face_encoder": model.face_encoder}
-        | {f"data.train={path}": path for path in config.data.train}
-        | {f"data.validation={path}": path for path in config.data.validation},
-    )
+    _check_inputs(config, folder)
     try:
         with run_folder(folder, resume=resume) if processes.is_main else contextlib.nullcontext():
             metrics = _train(kind, config, folder, processes, resume, show, sampler_factory, notice)
@@ -90,6 +86,49 @@ def train_run(
     return metrics
 
 
+def check_run(kind: RunKind, config: RunConfig, folder: Path, *, resume: bool = False) -> None:
+    """Refuses what `train_run` would refuse before it reads the model: settings, folder, and what is not installed.
+
+    Nothing is changed.
+
+    Raises:
+        UserInputError: as `train_run`.
+    """
+    trainer = config.trainer
+    check_trackers(trainer.trackers)
+    _check_inputs(config, folder)
+    paths = Checkpoints(folder, keep=1).paths() if resume else []
+    if not paths:
+        check_output_folder(folder, "a training run")
+    _check_earlier_run(config, folder, resume=resume)
+    check_optimizer(trainer.optimizer, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if paths:
+        check_goes_on(read_position(paths[-1]), trainer, paths[-1])
+        is_finished(folder, config, trainer, defaults=kind.config_type())
+
+
+def _check_inputs(config: RunConfig, folder: Path) -> None:
+    """Refuses a folder that holds what the run reads."""
+    model = config.model
+    check_not_read(
+        folder,
+        {"model.folder": model.folder, "model.start": model.start, "model.face_encoder": model.face_encoder}
+        | {f"data.train={path}": path for path in config.data.train}
+        | {f"data.validation={path}": path for path in config.data.validation},
+    )
+
+
+def _check_earlier_run(config: RunConfig, folder: Path, *, resume: bool) -> None:
+    """Refuses to go on with another model, or to begin where a run is."""
+    if resume:
+        _check_same_model(folder, config.model)
+    elif paths := Checkpoints(folder, keep=1).paths():
+        raise UserInputError(
+            f"The folder {folder} holds a run, up to {paths[-1].stem}; --resume goes on with it, and a new one needs "
+            "another folder, or this one deleted."
+        )
+
+
 def _train(
     kind: RunKind,
     config: RunConfig,
@@ -100,13 +139,7 @@ def _train(
     sampler_factory: SamplerFactory | None,
     notice: Notice | None,
 ) -> Mapping[str, float]:
-    if resume:
-        _check_same_model(folder, config.model)
-    elif paths := Checkpoints(folder, keep=1).paths():
-        raise UserInputError(
-            f"The folder {folder} holds a run, up to {paths[-1].stem}; --resume goes on with it, and a new one needs "
-            "another folder, or this one deleted."
-        )
+    _check_earlier_run(config, folder, resume=resume)
     stage, parts = build_stage(kind, config, device=processes.device, notice=notice)
     _check_step_fits(config, parts)
     if processes.is_main:
