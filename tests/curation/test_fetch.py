@@ -4,6 +4,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.spec import AbstractFileSystem
 
 from ingredients.core.errors import UserInputError
 from ingredients.curation.fetch import fetch
@@ -45,3 +46,58 @@ def test_a_single_file_of_a_disk(tmp_path: Path) -> None:
 def test_what_is_not_there_is_named(url: str, tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match=url.replace("/", "/")):
         fetch(url, tmp_path)
+
+
+class AwkwardStorage(AbstractFileSystem):
+    """A storage that says no sizes, and fails with an error that is not one of files."""
+
+    protocol = "awkward"
+    cachable = False
+
+    def info(self, path: str, **kwargs: object) -> dict[str, object]:
+        del kwargs
+        return {"name": path, "type": "directory", "size": None}
+
+    def find(self, path: str, **kwargs: object) -> dict[str, dict[str, object]]:
+        del kwargs
+        if "denied" in path:
+            raise RuntimeError("403 for awkward://ana:secret@denied?signature=secret")
+        root = path.rstrip("/")
+        names = ["../out.mp4"] if "leads-out" in path else ["broken.mp4"] if "broken" in path else ["a.mp4"]
+        return {f"{root}/{name}": {"size": None, "type": "file"} for name in names}
+
+    def get_file(self, rpath: str, lpath: str, **kwargs: object) -> None:
+        del kwargs
+        Path(lpath).write_bytes(b"half")
+        if "broken" in rpath:
+            raise ConnectionResetError("the other side left")
+
+
+@pytest.fixture
+def awkward() -> None:
+    fsspec.register_implementation("awkward", AwkwardStorage, clobber=True)
+
+
+def test_a_file_of_unknown_size_is_copied(awkward: None, tmp_path: Path) -> None:
+    [path] = fetch("awkward://films", tmp_path)
+    assert path == tmp_path / "a.mp4"
+    assert path.read_bytes() == b"half"
+
+
+def test_a_connection_that_ends_is_no_fault_of_the_disk_and_leaves_nothing(awkward: None, tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match="cannot be copied"):
+        fetch("awkward://broken", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_name_leads_out_of_the_folder(awkward: None, tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match="outside of the folder"):
+        fetch("awkward://leads-out", tmp_path / "raw")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_passwords_and_signatures_are_not_told(awkward: None, tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match="awkward://denied cannot be read") as caught:
+        fetch("awkward://ana:secret@denied?signature=secret", tmp_path)
+    assert "secret" not in str(caught.value)
+    assert "403" in str(caught.value)

@@ -60,7 +60,9 @@ def test_people_are_counted_from_left_to_right_with_their_gaps() -> None:
 def test_passers_by_and_small_faces_are_no_people() -> None:
     frames = make_frames(12, {2: RED, 20: GREEN})
     frames[2:, :, 18:] = 0
-    assert describe_people(frames, PATCHES, config())["num_people"] == 1
+    found = describe_people(frames, PATCHES, config())
+    assert found["num_people"] == 1
+    assert [len(boxes) for boxes in found["others"]] == [1] * 2 + [0] * 10
     frames = make_frames(12, {2: RED, 20: GREEN})
     height = frames.shape[1]
     found = describe_people(frames, PATCHES, dataclasses.replace(config(), min_face_pixels=height))

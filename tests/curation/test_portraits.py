@@ -35,3 +35,17 @@ def test_the_sharpest_picture_without_anybody_else_is_taken() -> None:
     assert take_portrait(frames, [cut_off], 0) is None
     always = track(*[(60, 45)] * NUM_FRAMES)
     assert take_portrait(frames, [mine, always], 0) is None
+
+
+def test_faces_that_are_no_persons_or_were_missed_are_on_no_portrait() -> None:
+    generator = np.random.default_rng(0)
+    frames = generator.integers(60, 150, size=(NUM_FRAMES, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    mine = track((40, 45), *[None] * (NUM_FRAMES - 1))
+    passer_by = [(50.0, 33.0, 70.0, 57.0)]
+    assert take_portrait(frames, [mine], 0, strangers=[[]] * NUM_FRAMES) is not None
+    assert take_portrait(frames, [mine], 0, strangers=[passer_by, *[[]] * (NUM_FRAMES - 1)]) is None
+    mine = track(None, (40, 45), None, None)
+    missed = track((60, 45), None, (60, 45), None)
+    assert take_portrait(frames, [mine, missed], 0) is None
+    gone = track((60, 45), None, None, None)
+    assert take_portrait(frames, [mine, gone], 0) is not None

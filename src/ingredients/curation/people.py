@@ -39,6 +39,7 @@ class People(ClipStep):
 
     name, cost, title = "people", "network", "Looking for people"
     needs = ("cut",)
+    version = 2
     measured_by = (
         "people.faces",
         "people.face_encoder",
@@ -78,9 +79,9 @@ def describe_people(frames: UInt8Array, reading: FaceReading, config: PeopleConf
 
     Returns:
         `tracks`, from left to right, each with `boxes` and `landmarks` (None in frames without the face), `presence`,
-        the part of the frames in which it is seen, and `embed`, its mean embedding; `num_people`; `num_at_once` in
-        each frame, gaps bridged; `num_runs`, unbroken stretches of faces; and `num_small`, people whose faces are too
-        small.
+        the part of the frames in which it is seen, and `embed`, its mean embedding; `others`, the boxes of all other
+        faces of each frame; `num_people`; `num_at_once` in each frame, gaps bridged; `num_runs`, unbroken stretches of
+        faces; and `num_small`, people whose faces are too small.
     """
     faces = _detect(frames, reading.detector)
     embeds = [_embed(frame, found, reading.recogniser) for frame, found in zip(frames, faces, strict=True)]
@@ -99,11 +100,13 @@ def describe_people(frames: UInt8Array, reading: FaceReading, config: PeopleConf
     people = [track for track in present if _height(track) >= least]
     people.sort(key=lambda track: track.mean_centre[0])
     seen = [_seen(track, len(frames), config.max_gap) for track in people]
+    of_people = {id(face) for track in people for face in track.faces}
     return {
         "num_people": len(people),
         "num_small": len(present) - len(people),
         "num_at_once": np.sum(seen, axis=0).astype(int).tolist() if seen else [0] * len(frames),
         "num_runs": int(sum(np.count_nonzero(np.diff(each.astype(int), prepend=0) == 1) for each in seen)),
+        "others": [[_plain(face.box) for face in found if id(face) not in of_people] for found in faces],
         "tracks": [
             {
                 "boxes": _by_frame(track, len(frames), [face.box for face in track.faces]),
@@ -173,5 +176,9 @@ def _height(track: Track) -> float:
 def _by_frame(track: Track, num_frames: int, values: Sequence[Float32Array]) -> list[Any]:
     by_frame: list[Any] = [None] * num_frames
     for frame, value in zip(track.frame_indices, values, strict=True):
-        by_frame[frame] = np.round(value.astype(float), _DECIMALS).tolist()
+        by_frame[frame] = _plain(value)
     return by_frame
+
+
+def _plain(value: Float32Array) -> Any:
+    return np.round(value.astype(float), _DECIMALS).tolist()

@@ -33,14 +33,14 @@ class Portraits(ClipStep):
 
     name, cost, title = "portraits", "frames", "Taking portraits"
     needs = ("cut", "people")
-    version = 2
+    version = 3
 
     def measure(self, clip: Clip) -> Measured:
         """The files of the pictures, in the order of the tracks; None where there is none of somebody alone."""
         tracks: Sequence[Mapping[str, Any]] = clip.results["people"]["tracks"]
         files: list[str | None] = []
         for number in range(len(tracks)):
-            picture = take_portrait(clip.frames, tracks, number)
+            picture = take_portrait(clip.frames, tracks, number, strangers=clip.results["people"]["others"])
             if picture is None:
                 files.append(None)
                 continue
@@ -54,13 +54,20 @@ class Portraits(ClipStep):
         return None
 
 
-def take_portrait(frames: UInt8Array, tracks: Sequence[Mapping[str, Any]], number: int) -> UInt8Array | None:
+def take_portrait(
+    frames: UInt8Array,
+    tracks: Sequence[Mapping[str, Any]],
+    number: int,
+    *,
+    strangers: Sequence[Sequence[Box]] | None = None,
+) -> UInt8Array | None:
     """The sharpest of the clearest pictures of one person's head, on which nobody else's face is seen.
 
     Args:
         frames: (F, H, W, 3).
         tracks: of all people, with `boxes` and `landmarks`.
         number: which of them.
+        strangers: in each frame, faces of nobody with a track: passers-by and people far away.
 
     Returns:
         (height, width, 3), or None where another face is always near, or the face is always cut off.
@@ -71,7 +78,8 @@ def take_portrait(frames: UInt8Array, tracks: Sequence[Mapping[str, Any]], numbe
     num_tried = 0
     for frame in clearest_frames(track["boxes"], track["landmarks"]):
         left, top, right, bottom = _window(track["boxes"][frame], frames.shape[1], frames.shape[2])
-        if any(boxes[frame] is not None and _meet(boxes[frame], (left, top, right, bottom)) for boxes in others):
+        near = [_around(boxes, frame) for boxes in others] + [strangers[frame] if strangers else ()]
+        if any(_meet(box, (left, top, right, bottom)) for boxes in near for box in boxes):
             continue
         face = Face(
             box=np.asarray(track["boxes"][frame], np.float32),
@@ -87,6 +95,15 @@ def take_portrait(frames: UInt8Array, tracks: Sequence[Mapping[str, Any]], numbe
         if num_tried == _NUM_TRIED:
             break
     return best
+
+
+def _around(boxes: Sequence[Box | None], frame: int) -> Sequence[Box]:
+    """Where a face is in a frame; where it was missed there, the places at which it is seen before and after."""
+    if (box := boxes[frame]) is not None:
+        return (box,)
+    before = next((each for each in reversed(boxes[:frame]) if each is not None), None)
+    after = next((each for each in boxes[frame + 1 :] if each is not None), None)
+    return () if before is None or after is None else (before, after)
 
 
 def _window(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
