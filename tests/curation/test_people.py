@@ -7,6 +7,7 @@ import pytest
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
+from ingredients.core.protocols import Face
 from ingredients.curation.config import CurationConfig, PeopleConfig
 from ingredients.curation.identities import TrackedPerson, name_people
 from ingredients.curation.people import FaceReading, People, describe_people, open_faces
@@ -67,6 +68,29 @@ def test_passers_by_and_small_faces_are_no_people() -> None:
     height = frames.shape[1]
     found = describe_people(frames, PATCHES, dataclasses.replace(config(), min_face_pixels=height))
     assert (found["num_people"], found["num_small"]) == (0, 2)
+
+
+class DoubtfulDetector(ColourPatchDetector):
+    """Doubts what is at the right, but for what it is sure of in one frame."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores = iter(scores)
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        score = next(self.scores)
+        return [dataclasses.replace(face, score=score) if face.box[0] > 15 else face for face in super().detect(image)]
+
+
+def test_what_is_doubtful_in_every_frame_is_nobody() -> None:
+    frames = make_frames(6, {2: RED, 20: GREEN})
+
+    def people(*scores: float, **settings: object) -> int:
+        reading = FaceReading(detector=DoubtfulDetector(*scores), recogniser=MeanColourRecogniser())
+        return int(describe_people(frames, reading, config(**settings))["num_people"])
+
+    assert people(*[0.54] * 6) == 1
+    assert people(*[0.42] * 5, 0.6) == 2
+    assert people(*[0.54] * 6, min_confidence=0.5) == 2
 
 
 def test_clips_are_kept_by_how_many_are_there_and_for_how_long() -> None:

@@ -257,6 +257,11 @@ class PeopleConfig:
     max_gap: Annotated[int, Range(at_least=0, at_most=1000)] = 5
     """Frames in a row in which a face may be missed and counts as seen: detectors lose faces that turn."""
 
+    min_confidence: Share | None = None
+    """The detector's confidence that a face must reach in one frame of the clip at least, for its owner to be one of
+    the people: a bookshelf that looks a little like a face does so in every frame. None takes that of the face
+    stack."""
+
     min_likeness: Annotated[float, Range(at_least=-1, at_most=1)] | None = None
     """Cosine of embeddings below which a step leads to somebody else; None takes that of the face stack."""
 

@@ -28,15 +28,20 @@ class Likeness:
     same_person: float
     """From here on people of two clips are one."""
 
+    min_confidence: float | None = None
+    """The detector's confidence that a face must reach in one of its frames at least, to be somebody's; None asks for
+    no more than the detector does."""
+
 
 LIKENESS: dict[str, Likeness] = {
-    "drawn": Likeness(step=0.3, join=0.6, same_person=0.5),
+    "drawn": Likeness(step=0.3, join=0.6, same_person=0.5, min_confidence=0.55),
     "dlib": Likeness(step=0.85, join=0.92, same_person=0.93),
     "antelopev2": Likeness(step=0.1, join=0.4, same_person=0.45),
 }
 """By face stack. Drawn: measured on drawn films, where means of one person in two clips lie at 0.89 and of two people
-below 0.43. dlib: its own limit, a distance of 0.6, is a cosine of about 0.91; above it, as a wrong join costs more
-than a missed one. antelopev2: above the 0.32 at which ArcFace's authors tell people apart; not measured here."""
+below 0.43; what was no face reached a confidence of 0.54 at most. dlib: its own limit, a distance of 0.6, is a cosine
+of about 0.91; above it, as a wrong join costs more than a missed one. antelopev2: above the 0.32 at which ArcFace's
+authors tell people apart; not measured here."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -47,6 +47,7 @@ class People(ClipStep):
         "people.min_face",
         "people.min_face_pixels",
         "people.max_gap",
+        "people.min_confidence",
         "people.min_likeness",
         "people.join_likeness",
     )
@@ -91,11 +92,13 @@ def describe_people(frames: UInt8Array, reading: FaceReading, config: PeopleConf
         min_likeness=likeness.step if config.min_likeness is None else config.min_likeness,
         join_likeness=likeness.join if config.join_likeness is None else config.join_likeness,
     )
+    surest = likeness.min_confidence if config.min_confidence is None else config.min_confidence
     least = max(config.min_face * min(frames.shape[1:3]), config.min_face_pixels)
     present = [
         track
         for track in track_faces(faces, embeds_by_frame=embeds, config=tracking)
         if _seen(track, len(frames), config.max_gap).mean() >= config.min_presence
+        and (surest is None or max(face.score for face in track.faces) >= surest)
     ]
     people = [track for track in present if _height(track) >= least]
     people.sort(key=lambda track: track.mean_centre[0])
