@@ -67,7 +67,15 @@ _OF_MODEL: Mapping[SmallWorldName, Mapping[str, tuple[str, ...]]] = {
             "world.num_frames=17",
             "world.style=each-own",
         ),
-        "base-t2v": ("model=acting_world",),
+        "base-t2v": (
+            "model=acting_world",
+            "stage.image_batch_size=24",
+            "stage.batch_size=6",
+            "stage.image_share=0.75",
+            "stage.face_weight=2.0",
+        ),
+        "align": ("stage.batch_size=6",),
+        "route": ("stage.batch_size=6",),
     },
 }
 """What each model changes in the settings of its parts."""
