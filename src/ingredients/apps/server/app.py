@@ -5,9 +5,9 @@ import dataclasses
 import functools
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, FastAPI, Header, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -63,6 +63,8 @@ _SECONDS_BETWEEN_SIGNS = 15.0  # of life on a stream of events, for what stands 
 _MOST_UPLOADS = 8  # at once: each is held in memory
 _MOST_UPLOAD_SECONDS = 120
 _MOST_PHOTO_CHECKS = 2  # at once: each may hold a large photo in memory
+
+_SentT = TypeVar("_SentT")
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": what}
@@ -290,19 +292,23 @@ class _Service:
             previews = tuple(variant for variant, file in _PREVIEWS.items() if (folder / file).is_file())
         return describe_job(job, self._store.facts(), previews=previews)
 
+    async def _arrived(self, coming: Coroutine[Any, Any, _SentT]) -> _SentT:
+        """What a request holds: a few are read at a time, and none for longer than two minutes."""
+        try:
+            async with self._uploads, asyncio.timeout(_MOST_UPLOAD_SECONDS):
+                return await coming
+        except TimeoutError as error:
+            raise ApiError(
+                408, "too_slow", f"The request did not arrive within {_MOST_UPLOAD_SECONDS} s; send smaller photos."
+            ) from error
+
     # Videos
 
     async def _add(self, request: Request, owner: str, request_key: str | None) -> Job:
         facts = self.facts()
         self._rate.take(owner)
         self._store.check_room(owner)
-        try:
-            async with self._uploads, asyncio.timeout(_MOST_UPLOAD_SECONDS):
-                sent = await read_request(request, self._limits)
-        except TimeoutError as error:
-            raise ApiError(
-                408, "too_slow", f"The request did not arrive within {_MOST_UPLOAD_SECONDS} s; send smaller photos."
-            ) from error
+        sent = await self._arrived(read_request(request, self._limits))
         async with self._checks:
             planned = await run_in_threadpool(
                 plan_job,
@@ -415,7 +421,7 @@ class _Service:
         self._rate.take(owner)
         self._store.check_room(owner)
         job = self._job(video_id, owner)
-        asked = fit(RemixFields, await read_json_body(request, self._limits))
+        asked = fit(RemixFields, await self._arrived(read_json_body(request, self._limits)))
         settings = dataclasses.replace(
             job.settings,
             prompt=job.settings.prompt if asked.prompt is None else asked.prompt,
@@ -465,7 +471,8 @@ class _Service:
                 raise ApiError(404, "not_found", "The photos of this video were removed.") from error
             return self._store.add(settings, people, files=files, owner=owner)
 
-        return self._record(await run_in_threadpool(add_again))
+        async with self._checks:
+            return self._record(await run_in_threadpool(add_again))
 
     def content(
         self,

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import logging
 import os
-import threading
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +32,9 @@ _MOST_AT_ONCE = 4  # a video, and whoever asks how far it is
 class _Progress:
     """How far an actor is."""
 
+    ticket: str
+    """Of what it makes; empty before the first."""
+
     step: StepDone | None
     """The last step."""
 
@@ -44,8 +47,8 @@ class _RemoteStudio:
 
     def __init__(self) -> None:
         self._maker: Any = None
-        self._cancelled = threading.Event()
-        self._progress = _Progress(step=None, notices=())
+        self._cancelled: set[str] = set()
+        self._progress = _Progress(ticket="", step=None, notices=())
 
     def load(self, load: Callable[[], Maker]) -> tuple[int, dict[str, Any] | None, UserInputError | None]:
         """Loads the model; the number of the process, and what is to know of the model or why there is none."""
@@ -55,29 +58,32 @@ class _RemoteStudio:
             return os.getpid(), None, error
         return os.getpid(), self._maker.facts.to_plain(), None
 
-    def make(self, verb: str, request: StudioRequest, told: dict[str, Any]) -> tuple[Any, UserInputError | None]:
-        """Makes a video, or takes; or says why not."""
-        self._cancelled.clear()
-        self._progress = _Progress(step=None, notices=())
+    def make(
+        self, verb: str, ticket: str, request: StudioRequest, told: dict[str, Any]
+    ) -> tuple[Any, UserInputError | None]:
+        """Makes a video, or takes; or says why not. The ticket tells this video from the last and the next."""
+        self._progress = _Progress(ticket=ticket, step=None, notices=())
         try:
             made = getattr(self._maker, verb)(
                 request,
                 on_step=self._note_step,
                 notice=self._note,
-                is_cancelled=self._cancelled.is_set,
+                is_cancelled=lambda: ticket in self._cancelled,
                 **told,
             )
         except UserInputError as error:
             return None, error
+        finally:
+            self._cancelled.discard(ticket)
         return made, None
 
     def progress(self) -> _Progress:
         """How far it is."""
         return self._progress
 
-    def cancel(self) -> None:
-        """Ends the video at its next step."""
-        self._cancelled.set()
+    def cancel(self, ticket: str) -> None:
+        """Ends the video of this ticket at its next step, also before it has begun."""
+        self._cancelled.add(ticket)
 
     def _note_step(self, done: StepDone) -> None:
         self._progress = dataclasses.replace(self._progress, step=done)
@@ -114,24 +120,30 @@ class _RayMaker:
     ) -> Any:
         ray = self._ray
         last, num_notices = None, 0
+        ticket = uuid.uuid4().hex
+        coming, is_there = None, False
         try:
-            coming = self._actor.make.remote(verb, request, told)
-            is_there = False
+            coming = self._actor.make.remote(verb, ticket, request, told)
             while not is_there:
                 is_there = bool(ray.wait([coming], timeout=_SECONDS_BETWEEN_LOOKS)[0])
                 progress = ray.get(self._actor.progress.remote())
-                if progress.step is not None and on_step is not None and progress.step.step != last:
-                    last = progress.step.step
-                    on_step(progress.step)
-                for each in progress.notices[num_notices:]:
-                    if notice is not None:
-                        notice(each)
-                num_notices = len(progress.notices)
+                if progress.ticket == ticket:  # not its last video's, whose pictures may be somebody else's
+                    if progress.step is not None and on_step is not None and progress.step.step != last:
+                        last = progress.step.step
+                        on_step(progress.step)
+                    for each in progress.notices[num_notices:]:
+                        if notice is not None:
+                            notice(each)
+                    num_notices = len(progress.notices)
                 if is_cancelled is not None and is_cancelled():
-                    self._actor.cancel.remote()
+                    self._actor.cancel.remote(ticket)
             made, error = ray.get(coming)
         except ray.exceptions.RayActorError as gone:
             raise MakerGoneError("The worker's process, or its machine, is gone.") from gone
+        finally:
+            if coming is not None and not is_there:  # the server could not keep a step: the actor is to be free again
+                self._actor.cancel.remote(ticket)
+                ray.wait([coming])
         if error is not None:
             raise error
         return made

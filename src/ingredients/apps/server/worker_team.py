@@ -24,6 +24,9 @@ HOPELESS = 3
 """Exit code of a worker whose model cannot be loaded: another one could not load it either."""
 
 _MOST_EARLY_DEATHS = 5
+_MOST_FAILED_LOOKS = 240
+"""Looks in a row at dead workers that may fail, two minutes in all: a disk may be full for a while."""
+
 _EARLY = 120.0
 """Seconds after its start within which a death counts as one: so often in a row means that none will live."""
 
@@ -131,26 +134,45 @@ class WorkerTeam(ABC):
         return _Place(number=number, name=name, member=member, started=time.monotonic(), early_deaths=early_deaths)
 
     def _watch(self) -> None:
-        """Replaces those that die."""
+        """Replaces those that die; a look that fails, as on a full disk, is made again."""
+        num_failed = 0
         while not self._stopping.wait(_SECONDS_BETWEEN_LOOKS):
-            for index, place in enumerate(self._places):
-                if place.member.is_alive():
-                    continue
-                again = self.store.recover([place.name])
-                code = place.member.exitcode
-                early = place.early_deaths + 1 if time.monotonic() - place.started < _EARLY else 0
-                if code == HOPELESS or early >= _MOST_EARLY_DEATHS:
-                    self.failure = UserInputError(
-                        "The model cannot be loaded; the sentence above says why."
-                        if code == HOPELESS
-                        else f"Worker {place.number} died {early} times shortly after its start (exit code {code}); "
-                        "look at the log above, or take fewer with --workers."
-                    )
-                    self._stopping.set()
-                    self._on_failure()
+            try:
+                for index, place in enumerate(self._places):
+                    if not place.member.is_alive() and not self._replace(index, place):
+                        return
+                num_failed = 0
+            except Exception as error:  # whatever it is, videos must not wait for nobody without a word
+                num_failed += 1
+                if num_failed == 1:
+                    _LOG.exception("A worker that died could not be replaced yet")
+                if num_failed >= _MOST_FAILED_LOOKS:
+                    self._fail(error)
                     return
-                _LOG.warning(
-                    "Worker %d died (exit code %s) and is replaced; %d videos are in the queue again",
-                    place.number, code, again,
-                )  # fmt: skip
-                self._places[index] = self._place(place.number, early_deaths=early)
+
+    def _replace(self, index: int, place: _Place) -> bool:
+        """Starts another worker where one died; says whether there is any sense in it."""
+        again = self.store.recover([place.name])
+        code = place.member.exitcode
+        early = place.early_deaths + 1 if time.monotonic() - place.started < _EARLY else 0
+        if code == HOPELESS or early >= _MOST_EARLY_DEATHS:
+            self._fail(
+                UserInputError(
+                    "The model cannot be loaded; the sentence above says why."
+                    if code == HOPELESS
+                    else f"Worker {place.number} died {early} times shortly after its start (exit code {code}); "
+                    "look at the log above, or take fewer with --workers."
+                )
+            )
+            return False
+        _LOG.warning(
+            "Worker %d died (exit code %s) and is replaced; %d videos are in the queue again",
+            place.number, code, again,
+        )  # fmt: skip
+        self._places[index] = self._place(place.number, early_deaths=early)
+        return True
+
+    def _fail(self, failure: BaseException) -> None:
+        self.failure = failure
+        self._stopping.set()
+        self._on_failure()

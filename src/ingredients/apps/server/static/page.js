@@ -754,7 +754,7 @@ function fared(record, canChange = false) {
     return make("li", { person: index }, make("h3", {}, person.name), make("div", { class: "pair" }, make("figure", {}, photo, make("figcaption", {}, "photo")), make("figure", {}, best, make("figcaption", {}, "best frame"))),
       meter, make("p", { class: "verdict" }, person.verdict || "not measured"), actionTold(person),
       canChange && record.people.length > 1 && record.variants.includes("routing") ? againButton(record, `Only ${person.name} again`, { only: [person.name], takes: 1 },
-        `New noise where the routing map gives the picture to ${person.name}; all else stays as it is, but for a seam of some pixels`) : null);
+        `New noise where the routing map gives the picture to ${person.name}; all else stays nearly as it is: the same latents, which are decoded together with the new ones`) : null);
   }));
 }
 
