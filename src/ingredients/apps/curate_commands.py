@@ -124,7 +124,7 @@ def curate(
     from ingredients.core.output_folders import check_output_folder, claimed_folder
     from ingredients.curation.card import write_card
     from ingredients.curation.config import CurationConfig
-    from ingredients.curation.engine import WORK_NAME
+    from ingredients.curation.engine import WORK_NAME, first_problems
     from ingredients.curation.engine import curate as run
     from ingredients.curation.sources import find_sources
     from ingredients.curation.write import write_data_set
@@ -148,11 +148,11 @@ def curate(
         return
     from ingredients.apps.curation_progress import CurationProgress
 
+    _check_any_is_read(first_problems(sources))  # before there is a folder
     with claimed_folder(output, "a curated data set"), CurationProgress(output / LOG_NAME, verbose=verbose) as watcher:
         save_config(settings_of, output / "curation.yaml")
         with _pool(address, workers, worker_gpus) as pool:
             curated = run(sources, settings_of, output / WORK_NAME, pool=pool, watcher=watcher)
-        _check_any_is_read([source.problem for source in curated.sources])
         write_data_set(output, curated)
         write_card(output, curated, command=_command(paths, config, settings))
     say(_summary(curated))

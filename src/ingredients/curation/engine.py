@@ -63,6 +63,18 @@ class Watcher(Protocol):
         ...
 
 
+def first_problems(sources: Sequence[Source]) -> list[str | None]:
+    """Why sources cannot be opened, up to the first that can be: None for that one."""
+    problems: list[str | None] = []
+    for source in sources:
+        state = probe.file_state(source.path)
+        facts = state if isinstance(state, Rejection) else probe.probe(source.path)
+        if not isinstance(facts, Rejection):
+            return [*problems, None]
+        problems.append(probe.problem_in_words(source.path, facts))
+    return problems
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class CuratedSource:
     """A source, and what became of it."""
@@ -78,14 +90,6 @@ class CuratedSource:
 
     state: SourceState
     """What is known of it."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why nothing of it can be read; None for what can, kept or not."""
-        rejection = self.state.rejection
-        if rejection is None or (self.state.facts is not None and rejection.step != SIGNALS):
-            return None
-        return probe.problem_in_words(self.source.path, rejection)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
