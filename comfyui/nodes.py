@@ -50,6 +50,13 @@ RoutingWire = io.Custom("INGREDIENTS_ROUTING")
 ProvenanceWire = io.Custom("INGREDIENTS_PROVENANCE")
 
 
+def _growing(name: str, each: Any, *, most: int) -> Any:
+    """Inputs of one kind, at least one: another one is there as soon as the last is connected."""
+    return io.Autogrow.Input(
+        name, template=io.Autogrow.TemplatePrefix(input=each, prefix=f"{each.id}_", min=1, max=most)
+    )
+
+
 class LoadIngredientsModel(io.ComfyNode):
     """Loads a model once; ComfyUI keeps it."""
 
@@ -133,12 +140,7 @@ class IngredientsPerson(io.ComfyNode):
                     tooltip="Which face of the photos: largest, left, right, or a number from the left; empty: the "
                     "largest.",
                 ),
-                io.Autogrow.Input(
-                    "photos",
-                    template=io.Autogrow.TemplatePrefix(
-                        input=io.Image.Input("photo"), prefix="photo_", min=1, max=MOST_PHOTOS
-                    ),
-                ),
+                _growing("photos", io.Image.Input("photo"), most=MOST_PHOTOS),
             ],
             outputs=[PersonWire.Output(display_name="person")],
         )
@@ -211,12 +213,7 @@ class GenerateIngredientsVideo(io.ComfyNode):
             description="Makes a video of the people, and says how well each was kept. 0: the model's own number.",
             inputs=[
                 ModelWire.Input("model"),
-                io.Autogrow.Input(
-                    "people",
-                    template=io.Autogrow.TemplatePrefix(
-                        input=PersonWire.Input("person"), prefix="person_", min=1, max=MOST_PEOPLE
-                    ),
-                ),
+                _growing("people", PersonWire.Input("person"), most=MOST_PEOPLE),
                 io.String.Input(
                     "prompt",
                     multiline=True,
@@ -332,12 +329,7 @@ class JudgeIngredientsVideo(io.ComfyNode):
             "blended, doubled or missing.",
             inputs=[
                 io.Image.Input("frames"),
-                io.Autogrow.Input(
-                    "people",
-                    template=io.Autogrow.TemplatePrefix(
-                        input=PersonWire.Input("person"), prefix="person_", min=1, max=MOST_PEOPLE
-                    ),
-                ),
+                _growing("people", PersonWire.Input("person"), most=MOST_PEOPLE),
                 io.Combo.Input(
                     "judge",
                     options=["automatic", "model", "dlib"],
