@@ -37,14 +37,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def undisturbed(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Their data set."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run(films, folder)
-    return folder
-
-
 def test_a_killed_worker_costs_its_task_alone(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("a", "b", "c")]
     for folder in folders:

@@ -16,15 +16,16 @@ import pytest
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
+from ingredients.core.ray_cluster import LOCAL
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.engine import curate
-from ingredients.curation.ray_pool import LOCAL, RayPool
+from ingredients.curation.ray_pool import RayPool
 from ingredients.curation.sources import find_sources
 from ingredients.curation.workers import WorkerCrashedError
 from ingredients.curation.write import write_data_set
 from tests.curation.films import SETTINGS, shot, write_film
 from tests.curation.killed_work import die_always, die_once
-from tests.curation.test_engine import Watcher, run
+from tests.curation.test_engine import Watcher
 from tests.curation.test_interruption import contents, nothing
 
 pytestmark = pytest.mark.slow
@@ -40,14 +41,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("films")
     for number in range(4):
         write_film(folder / f"{number}.mp4", [shot(2 * number), shot(2 * number + 1, 55)])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def undisturbed(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Their data set."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run(films, folder)
     return folder
 
 

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import logging
 import pickle
-import socket
 import threading
 import traceback
 import types
@@ -19,16 +18,12 @@ from typing import Any, Self
 
 from ingredients.core.errors import UserInputError
 from ingredients.core.optional_dependencies import import_optional
+from ingredients.core.ray_cluster import join_cluster
 from ingredients.curation.workers import MOST_ATTEMPTS, Report, Work, WorkerCrashedError, attempted
 
 _PLACE, _TASK, _OUTCOME = "place", "task", "outcome"
 _LOOK_EVERY = 0.5
 """Seconds between looks at what actors reported."""
-
-_KNOCK_SECONDS = 10.0
-
-LOCAL = "local"
-"""The address that begins a Ray of our own on this machine."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, eq=False)
@@ -60,13 +55,7 @@ class RayPool:
             logging.getLogger(name).setLevel(logging.ERROR)
         if not ray.is_initialized():
             try:
-                _knock(self.address)
-                ray.init(
-                    address=self.address,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    **({"include_dashboard": False} if self.address == LOCAL else {}),
-                )
+                join_cluster(self.address)
             except (OSError, RuntimeError, ValueError) as error:
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 raise UserInputError(
@@ -122,18 +111,6 @@ class RayPool:
                     yield int(place), value
         for place in sorted(missing):
             yield place, WorkerCrashedError(f"the process that worked on it ended {MOST_ATTEMPTS} times")
-
-
-def _knock(address: str) -> None:
-    """Finds out in seconds whether anybody is there; Ray itself asks for minutes.
-
-    Raises:
-        OSError: if nobody is.
-        ValueError: if the address has no port.
-    """
-    if address not in (LOCAL, "auto"):
-        host, _, port = address.removeprefix("ray://").rpartition(":")
-        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 class _Doer:

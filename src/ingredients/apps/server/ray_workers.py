@@ -7,7 +7,6 @@ whose machine does, takes nothing with it.
 
 import dataclasses
 import functools
-import logging
 import os
 import uuid
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any
 from ingredients.apps.server.worker_team import HOPELESS, Member, WorkerTeam
 from ingredients.apps.terminal import say
 from ingredients.core.errors import UserInputError
-from ingredients.core.optional_dependencies import import_optional
+from ingredients.core.ray_cluster import LOCAL, join_cluster
 from ingredients.core.warnings_told import Notice
 from ingredients.generation.job_store import JobStore
 from ingredients.generation.model_facts import ModelFacts
@@ -227,15 +226,9 @@ class RayWorkers(WorkerTeam):
             UserInputError: if there is no such cluster.
             MissingDependencyError: without Ray.
         """
-        ray = import_optional("ray", extra="ray")
-        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if address == "ray":
-            settings |= {"address": "local", "include_dashboard": False}
-        else:
-            settings |= {"address": address}
         try:
-            ray.init(**settings)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+            ray = join_cluster(LOCAL if address == "ray" else address)
+        except (OSError, RuntimeError, ValueError) as error:
             raise UserInputError(
                 f"No Ray cluster answers at {address}; start one with `ray start --head`, or give its address to "
                 "--workers."
