@@ -67,11 +67,10 @@ def first_problems(sources: Sequence[Source]) -> list[str | None]:
     """Why sources cannot be opened, up to the first that can be: None for that one."""
     problems: list[str | None] = []
     for source in sources:
-        state = probe.file_state(source.path)
-        facts = state if isinstance(state, Rejection) else probe.probe(source.path)
-        if not isinstance(facts, Rejection):
+        found = probe.look(source.path)
+        if not isinstance(found, Rejection):
             return [*problems, None]
-        problems.append(probe.problem_in_words(source.path, facts))
+        problems.append(probe.problem_in_words(source.path, found))
     return problems
 
 

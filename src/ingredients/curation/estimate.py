@@ -65,12 +65,11 @@ def estimate(sources: Sequence[Source], config: CurationConfig, *, num_workers: 
     good: list[tuple[Source, float, int]] = []
     problems: list[str] = []
     for source in sources:
-        state = probe.file_state(source.path)
-        facts = state if isinstance(state, Rejection) else probe.probe(source.path)
-        if isinstance(state, Rejection) or isinstance(facts, Rejection):
-            assert isinstance(facts, Rejection)  # the state's, at least
-            problems.append(probe.problem_in_words(source.path, facts))
+        found = probe.look(source.path)
+        if isinstance(found, Rejection):
+            problems.append(probe.problem_in_words(source.path, found))
             continue
+        state, facts = found
         if probe.decide(facts, state.num_bytes, config.probe) is None:
             good.append((source, facts.duration or 0.0, state.num_bytes))
     for_nothing = dataclasses.replace(config, captions=CaptionsConfig()) if config.asks_a_server else config

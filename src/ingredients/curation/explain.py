@@ -43,11 +43,10 @@ def explain_clip(path: Path, seconds: float, config: CurationConfig) -> str:
     Raises:
         UserInputError: if the video cannot be read, or is shorter.
     """
-    state = probe.file_state(path)
-    facts = state if isinstance(state, Rejection) else probe.probe(path)
-    if isinstance(state, Rejection) or isinstance(facts, Rejection):
-        assert isinstance(facts, Rejection)  # the state's, at least
-        raise UserInputError(probe.problem_in_words(path, facts))
+    found = probe.look(path)
+    if isinstance(found, Rejection):
+        raise UserInputError(probe.problem_in_words(path, found))
+    state, facts = found
     with tempfile.TemporaryDirectory(prefix="ingredients-") as folder:
         task = SourceTask(
             path=path,

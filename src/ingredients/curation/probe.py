@@ -67,6 +67,15 @@ def probe(path: Path) -> FilmFacts | Rejection:
         return Rejection(step=STEP, reason="cannot be decoded", value=str(error))
 
 
+def look(path: Path) -> tuple[FileState, FilmFacts] | Rejection:
+    """The state of a file and what it is as a video; why, if it cannot be opened or is none."""
+    state = file_state(path)
+    if isinstance(state, Rejection):
+        return state
+    facts = probe(path)
+    return facts if isinstance(facts, Rejection) else (state, facts)
+
+
 def problem_in_words(path: Path, rejection: Rejection) -> str:
     """Why a file cannot be read, in a sentence that names it."""
     if isinstance(rejection.value, str):  # what reading it raised
