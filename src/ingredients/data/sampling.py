@@ -73,11 +73,18 @@ class SampleOrder:
         self.cursors = [0] * len(buckets) if cursors is None else list(cursors)
         """Clips that have been drawn from each bucket: the whole state."""
 
-    def draw(self, batch_size: int) -> list[SampleDraw]:
-        """The next `batch_size` clips."""
-        total, num_clips = sum(self.cursors) + batch_size, sum(map(len, self._buckets))
-        owed = [total * len(clips) / num_clips - done for clips, done in zip(self._buckets, self.cursors, strict=True)]
-        bucket = max(range(len(owed)), key=owed.__getitem__)
+    def draw(self, batch_size: int, *, among: Sequence[int] | None = None) -> list[SampleDraw]:
+        """The next `batch_size` clips.
+
+        Args:
+            batch_size: clips to draw.
+            among: buckets that take their turns now, each with its share of what is drawn of these; None: all.
+        """
+        among = range(len(self._buckets)) if among is None else among
+        total = sum(self.cursors[bucket] for bucket in among) + batch_size
+        num_clips = sum(len(self._buckets[bucket]) for bucket in among)
+        owed = {bucket: total * len(self._buckets[bucket]) / num_clips - self.cursors[bucket] for bucket in among}
+        bucket = max(owed, key=owed.__getitem__)
         first = self.cursors[bucket]
         self.cursors[bucket] += batch_size
         return [self._sample(bucket, position) for position in range(first, first + batch_size)]

@@ -40,9 +40,15 @@ def part_folder(output: Path, part: str, needed: str) -> Path:
     return path
 
 
+IMAGES = "images"
+"""Folder of the encoded single frames, beside those of the clips."""
+
+
 def drawn_clips(output: Path) -> DataConfig:
-    """The encoded clips of the drawn world that the diffusion parts learn from."""
-    return DataConfig(train=(output / "latents" / "train",), validation=(output / "latents" / "validation",))
+    """The encoded clips of the drawn world that the diffusion parts learn from, and the images, where there are some."""
+    clips = output / "latents"
+    images = (clips / IMAGES,) if (clips / IMAGES).exists() else ()
+    return DataConfig(train=(clips / "train", *images), validation=(clips / "validation",))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,13 @@ from ingredients.training.small_world.faces.image_encoder import ImageEncoderSta
 from ingredients.training.small_world.faces.picture_kind import PictureKindStage
 from ingredients.training.small_world.faces.recognition import judge_stage, recogniser_stage
 from ingredients.training.small_world.faces.segmenter import SegmenterStage
-from ingredients.training.small_world.folders import TrainedParts, drawn_clips, load_clip_encoder, part_folder
+from ingredients.training.small_world.folders import (
+    IMAGES,
+    TrainedParts,
+    drawn_clips,
+    load_clip_encoder,
+    part_folder,
+)
 from ingredients.training.small_world.pack import pack, unpack
 from ingredients.training.small_world.plan import drawing_processes
 from ingredients.training.small_world.settings import (
@@ -51,6 +58,7 @@ from ingredients.training.small_world.vae import VaeStage, decoder_stage
 from ingredients.training.stages.settings import BaseTask
 
 VALIDATION_SEED = 10**9
+IMAGES_SEED = 5 * 10**8
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,17 +132,28 @@ class WorldPart:
 
 
 def make_latents(config: LatentsConfig, output: Path, show: bool) -> None:
-    """Draws and encodes clips into `output / "latents"`; shards that are there are always kept."""
+    """Draws and encodes clips into `output / "latents"`; shards that are there are always kept.
+
+    Of limited minutes, images have the first quarter and clips what is left.
+    """
+    began = time.monotonic()
     encoder = load_clip_encoder(output, config.encoder, model=config.model, device=Processes().device)
     digests = TrainedParts(output=output).digests()
     with show_progress("latents", enabled=show) as report:
-        for folder, first_seed, number, minutes in (
-            (output / "latents" / "validation", VALIDATION_SEED, config.num_validation_clips, None),
-            (output / "latents" / "train", 0, config.num_clips, config.minutes),
+        still = dataclasses.replace(config.world, num_frames=1)
+        for folder, world, first_seed, number, until in (
+            (output / "latents" / "validation", config.world, VALIDATION_SEED, config.num_validation_clips, None),
+            (output / "latents" / IMAGES, still, IMAGES_SEED, config.num_images, 0.25),
+            (output / "latents" / "train", config.world, 0, config.num_clips, 1.0),
         ):
+            if number == 0:
+                continue
+            minutes = None
+            if until is not None and config.minutes is not None:
+                minutes = max(until * config.minutes - (time.monotonic() - began) / 60, 0.0)
             encode_drawn_clips(
                 folder,
-                config.world,
+                world,
                 encoder,
                 parts=digests,
                 first_seed=first_seed,

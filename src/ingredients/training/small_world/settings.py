@@ -185,6 +185,9 @@ class LatentsConfig(RangeChecked):
     num_clips: Count = 5000
     """Clips to train from; more can be added later."""
 
+    num_images: Annotated[int, Range(at_least=0, at_most=10**7)] = 0
+    """Scenes of other people beside them, of each a single frame, for that part of a training which is on images."""
+
     model: SmallWorldName = "small_world"
     """The model that will read them, a preset: its text tokens and patches."""
 

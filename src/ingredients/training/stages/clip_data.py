@@ -47,16 +47,23 @@ class ClipData:
     def draw(self, position: StepPosition) -> Sequence[ClipBatch]:
         """This process's clips, or images while the run trains on those.
 
+        A single picture among the clips is one of the images; once the run has gone on to clips, pictures are no
+        longer drawn where there is anything else.
+
         Raises:
             UserInputError: if the processes cannot have equal shares of a step.
         """
+        buckets = self.clips.buckets()
         if self._order is None:
-            buckets = list(self.clips.buckets().values())
             clip_ids = [entry.clip_id for entry in self.clips.entries]
-            self._order = SampleOrder(buckets, clip_ids, seed=position.seed, cursors=self._cursors)
+            self._order = SampleOrder(list(buckets.values()), clip_ids, seed=position.seed, cursors=self._cursors)
         is_image = position.progress < self.config.image_share
         batch_size = self.config.image_batch_size if is_image else self.config.batch_size
-        draws = share(self._order.draw(batch_size), index=position.process_index, count=position.num_processes)
+        moving = [index for index, (num_frames, *_) in enumerate(buckets) if num_frames > 1]
+        among = moving or None if self.config.image_share > 0 and not is_image else None
+        draws = share(
+            self._order.draw(batch_size, among=among), index=position.process_index, count=position.num_processes
+        )
         return [self.read(piece, is_image=is_image) for piece in self._pieces(draws)]
 
     def _pieces(self, draws: Sequence[SampleDraw]) -> list[Sequence[SampleDraw]]:
