@@ -30,6 +30,16 @@ def test_a_batch_is_of_one_bucket_and_buckets_take_turns_by_their_size() -> None
     assert counts == [200, 100]
 
 
+def test_buckets_that_have_no_turn_wait_for_theirs() -> None:
+    order, alone = SampleOrder([*BUCKETS, [9, 10]], [*IDS, "a", "b"], seed=0), SampleOrder(BUCKETS, IDS, seed=0)
+    drawn = [order.draw(2, among=[0, 1]) for _ in range(30)]
+    assert [[draw.index for draw in draws] for draws in drawn] == [
+        [draw.index for draw in alone.draw(2)] for _ in range(30)
+    ]
+    assert order.cursors == [40, 20, 0]
+    assert {draw.index for draw in order.draw(2, among=[2])} == {9, 10}
+
+
 def test_an_order_goes_on_from_its_cursors() -> None:
     order = SampleOrder(BUCKETS, IDS, seed=5)
     for _ in range(5):

@@ -24,7 +24,7 @@ from ingredients.training.stages.diffusion import DiffusionStage, first_frame_on
 from ingredients.training.stages.lora import exported_transformer
 from ingredients.training.stages.router import RouterStage
 from ingredients.training.stages.settings import AlignmentConfig, BaseConfig, RouterConfig
-from tests.data.encoding import encode_world
+from tests.data.encoding import WORLD, encode_world
 from tests.models.tiny import tiny_cogvideox_vae
 from tests.training.conftest import TinyWorld, compute_step, measured
 from tests.training.scenarios import align, route
@@ -380,6 +380,30 @@ def test_images_come_first(tiny_world: TinyWorld) -> None:
     for progress, shape in ((0.49, (5, 1)), (0.51, (2, 3))):
         (batch,) = stage.data.draw(StepPosition(step=0, progress=progress, seed=0))
         assert batch.latents.shape[:2] == batch.noise.shape[:2] == shape
+
+
+def test_single_pictures_are_images_and_no_clips(tiny_world: TinyWorld, tmp_path: Path) -> None:
+    encode_world(tmp_path / "clips", tiny_world.parts.vae, number=3)
+    still = dataclasses.replace(WORLD, num_frames=1)
+    encode_world(tmp_path / "stills", tiny_world.parts.vae, number=5, first_seed=100, world=still)
+    clips = EncodedClips([tmp_path / "clips", tmp_path / "stills"])
+    parts = dataclasses.replace(tiny_world.parts, clips=clips, validation_clips=None)
+    transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
+    config = BaseConfig(batch_size=1, image_batch_size=1, image_share=0.5)
+
+    def drawn(config: BaseConfig, *, progress: float, number: int) -> list[int]:
+        """Frames of the clips that come one after the other."""
+        stage = BaseStage(transformer, parts, config, "t2v")
+        batches = [stage.data.draw(StepPosition(step=0, progress=progress, seed=0)) for _ in range(number)]
+        return [clips.entries[batch.draws[0].index].latent_shape[0] for (batch,) in batches]
+
+    assert sorted(drawn(config, progress=0.2, number=8)) == [1] * 5 + [3] * 3
+    assert drawn(config, progress=0.7, number=8) == [3] * 8
+    always = dataclasses.replace(config, image_share=0.0)  # clips and pictures by turns, as a data set has them
+    assert sorted(drawn(always, progress=0.7, number=8)) == [1] * 5 + [3] * 3
+    clips_of = dataclasses.replace(parts, clips=EncodedClips([tmp_path / "stills"]))
+    stage = BaseStage(transformer, clips_of, config, "t2v")
+    assert stage.data.draw(StepPosition(step=0, progress=0.7, seed=0))[0].latents.shape[1] == 1
 
 
 def test_face_weights_have_mean_one_and_favour_faces(tiny_world: TinyWorld) -> None:

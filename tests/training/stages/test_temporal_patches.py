@@ -99,6 +99,20 @@ def test_every_stage_takes_a_step_on_clips_and_images(
     assert not canvas[:, 1 + padding :].any()
 
 
+def test_the_copies_in_front_get_the_noise_of_the_canvas(
+    case: tuple[Case, FrozenParts], tiny_world: TinyWorld
+) -> None:
+    (_, patch_size_t, _), parts = case
+    config = AlignmentConfig(batch_size=3, lora_rank=2, image_noise=0.5)
+    stage = AlignmentStage(tiny_world.transformer(patch_size_t=patch_size_t), parts, config)
+    (batch,) = stage.data.draw(StepPosition(step=0, progress=0.0, seed=0))
+    noisy = stage.shown_canvas(batch, torch.ones(3, dtype=torch.bool))
+    shown = noisy[:, : 1 + batch.num_padding_frames]
+    assert not torch.equal(shown, stage.canvas_latents(batch)[:, : shown.shape[1]])
+    assert torch.equal(shown, shown[:, :1].expand_as(shown))
+    assert not noisy[:, shown.shape[1] :].any()
+
+
 def test_a_video_of_temporal_patches(case: tuple[Case, FrozenParts], tiny_world: TinyWorld) -> None:
     (temporal_ratio, patch_size_t, num_frames), parts = case
     if temporal_ratio > 1 and (num_frames - 1) % (2 * temporal_ratio):

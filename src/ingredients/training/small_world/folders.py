@@ -45,7 +45,7 @@ IMAGES = "images"
 
 
 def drawn_clips(output: Path) -> DataConfig:
-    """The encoded clips of the drawn world that the diffusion parts learn from, and the images, where there are some."""
+    """The encoded clips, and images where there are some, of the drawn world that the diffusion parts learn from."""
     clips = output / "latents"
     images = (clips / IMAGES,) if (clips / IMAGES).exists() else ()
     return DataConfig(train=(clips / "train", *images), validation=(clips / "validation",))

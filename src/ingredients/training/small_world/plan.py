@@ -66,6 +66,7 @@ _OF_MODEL: Mapping[SmallWorldName, Mapping[str, tuple[str, ...]]] = {
             "world.width=192",
             "world.num_frames=17",
             "world.style=each-own",
+            "num_images=8000",
         ),
         "base-t2v": (
             "model=acting_world",
@@ -82,7 +83,7 @@ _OF_MODEL: Mapping[SmallWorldName, Mapping[str, tuple[str, ...]]] = {
 
 _CARD = {
     "vae": ("image_batch_size=64", "num_pool_images=12000"),
-    "latents": ("num_clips=20000",),
+    "latents": ("num_clips=20000", "num_images=40000"),
     "base-t2v": ("stage.image_batch_size=512", "stage.batch_size=96", "stage.compile=true"),
     "align": ("stage.image_batch_size=256", "stage.batch_size=64", "stage.compile=true"),
     "route": ("stage.image_batch_size=256", "stage.batch_size=64", "stage.compile=true"),
@@ -123,7 +124,7 @@ _TINY: Mapping[str, tuple[str, ...]] = {
     ),
     "latents": (
         *("world.height=64", "world.width=96", "world.num_frames=9", "world.portrait_size=48"),
-        *("num_clips=2", "num_validation_clips=2"),
+        *("num_clips=2", "num_images=2", "num_validation_clips=2"),
     ),
     "base-t2v": _TINY_STAGE,
     "align": _TINY_STAGE,

@@ -83,7 +83,9 @@ class IdentityStage(DiffusionStage):
         latents = self.canvas_latents(batch)
         if self.config.image_noise > 0:
             strength = self.config.image_noise * batch.chances("image noise")[:, None, None, None]
-            latents[:, 0] += strength * batch.normal("image noise", latents.shape[2:])
+            noise = strength * batch.normal("image noise", latents.shape[2:])
+            copies = 1 + batch.num_padding_frames  # of one picture
+            latents[:, :copies] += noise.unsqueeze(1)
         return latents * shows[:, None, None, None, None]
 
     def is_shown(self, batch: ClipBatch) -> torch.Tensor:
