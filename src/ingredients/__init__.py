@@ -6,6 +6,7 @@ Importing this package costs next to nothing: PyTorch and the models are importe
 from typing import TYPE_CHECKING
 
 from ingredients.core.lazy_exports import lazy_exports
+from ingredients.core.quiet_imports import import_torchao_quietly
 from ingredients.core.version import VERSION
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 __all__ = ["IngredientsPipeline", "__version__", "load_pipeline", "to_pixels", "write_video"]
+
+import_torchao_quietly()
 
 if not TYPE_CHECKING:
     __getattr__ = lazy_exports(

@@ -176,6 +176,26 @@ def test_the_names_of_the_parts_are_those_of_the_parts() -> None:
     assert tuple(PARTS) == tuple(PART_SETTINGS) == PART_NAMES
 
 
+def test_a_plain_script_hears_nothing_of_torchao_unless_it_imports_it_itself() -> None:
+    """Both ways by which other libraries import it; without torchao nothing can be heard, and nothing is proved."""
+    pytest.importorskip("torchao")
+    script = (
+        "import logging, sys, ingredients\n"
+        "logging.getLogger('torchao').setLevel(logging.INFO)\n"
+        "import accelerate, transformers.quantizers\n"
+        "from ingredients.pipelines.loading import load_pipeline\n"
+        "assert 'torchao' in sys.modules\n"
+        "assert logging.getLogger('torchao').level == logging.INFO\n"
+        "assert logging.getLogger('torch.utils._pytree').level == logging.NOTSET\n"
+        "sys.stderr.write('----')\n"
+        "logging.getLogger('torchao').warning('asked for')\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == "----asked for\n"
+    assert finished.stdout == ""
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_libraries_say_nothing_whenever_they_are_imported(when: str) -> None:
     """Nothing but our own words: also what torchao says where it is installed, and bars as weights are loaded."""

@@ -1,32 +1,24 @@
 """Nothing but our own words on the terminal, whichever library is imported when, and by whom."""
 
 import contextlib
-import importlib.abc
-import importlib.machinery
-import logging
 import sys
 import types
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from ingredients.core.quiet_imports import around_imports
 from ingredients.core.warnings_told import Notice
 
 _LOGGING_MODULES = ("diffusers.utils.logging", "transformers.utils.logging")
 """Each has switches for its library's loading bars and hints."""
 
-_QUIET_LOGGERS = ("torchao", "torch.utils._pytree")
-"""What torchao says as diffusers imports it where it is installed: of parts for GPUs, and of its own old ways."""
-
 
 def silence_libraries() -> None:
     """Keeps the loading bars and hints of libraries off the terminal, also of those that are not imported yet."""
-    for name in _QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
     for name in _LOGGING_MODULES:
         if name in sys.modules:
             _silence(sys.modules[name])
-    if not any(isinstance(finder, _SilencingFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _SilencingFinder())
+    around_imports(dict.fromkeys(_LOGGING_MODULES, _then_silent))
 
 
 @contextlib.contextmanager
@@ -54,21 +46,7 @@ def _silence(library: types.ModuleType) -> None:
     library.set_verbosity_error()
 
 
-class _SilencingFinder(importlib.abc.MetaPathFinder):
-    """Finds the logging modules as Python does, and silences them once they are loaded."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in _LOGGING_MODULES:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            spec.loader = _SilencingLoader(spec.loader.name, spec.loader.path)
-        return spec
-
-
-class _SilencingLoader(importlib.machinery.SourceFileLoader):
-    def exec_module(self, module: types.ModuleType) -> None:
-        super().exec_module(module)
-        _silence(module)
+@contextlib.contextmanager
+def _then_silent(library: types.ModuleType) -> Iterator[None]:
+    yield
+    _silence(library)
