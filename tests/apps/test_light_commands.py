@@ -56,6 +56,8 @@ MISTAKEN = (
     ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--output", "scene-0.mp4"],
     ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--output", "out.doc"],
     ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--contact-sheet", "nowhere/a.png"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--height", "160000", "--width", "160000"],
+    ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--num-frames", "80000001"],
     ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--model", "nowhere"],
     ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--identity", "nowhere"],
     ["generate", "--photo", "portrait-0.png", "--prompt", "A person waves", "--step-cache", "nothing"],

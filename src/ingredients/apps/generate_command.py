@@ -246,6 +246,7 @@ def generate(
     if (geometry := VideoGeometry.peek(folder)) is not None:
         shape = geometry.shape(height=height, width=width, num_frames=num_frames)
         geometry.check(shape)
+        shape.check_memory()
         files.check_size(shape)
 
     from ingredients.generation.studio import (

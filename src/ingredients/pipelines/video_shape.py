@@ -7,7 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from ingredients.core.errors import ShapeError, UserInputError
+import psutil
+
+from ingredients.core.errors import OutOfMemoryError, ShapeError, UserInputError
 from ingredients.core.model_files import read_json
 from ingredients.core.token_time import front_padding, token_frames
 from ingredients.models.vae_ratios import spatial_ratio_of_vae, temporal_ratio_of_vae
@@ -35,6 +37,23 @@ class VideoShape(NamedTuple):
 
     num_frames: int
     """Frames."""
+
+    def check_memory(self, least: int | None = None) -> None:
+        """Refuses what could only end with the system killing the process: no allocation fails before that.
+
+        Args:
+            least: bytes that making it takes at least; None counts its frames alone, which no model can do without.
+
+        Raises:
+            OutOfMemoryError: if the machine has less.
+        """
+        least, total = least or 3 * self.num_frames * self.height * self.width, psutil.virtual_memory().total
+        if least > total:
+            raise OutOfMemoryError(
+                f"This video needs about {least / 1e9:.1f} GB of memory at least, and the machine has "
+                f"{total / 1e9:.1f} GB; make fewer frames with --num-frames, or a smaller video with --height and "
+                "--width."
+            )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

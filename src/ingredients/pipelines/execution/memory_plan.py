@@ -2,10 +2,8 @@
 
 import dataclasses
 
-import psutil
 import torch
 
-from ingredients.core.errors import OutOfMemoryError
 from ingredients.core.memory_mode import MEMORY_LADDER, MemoryMode
 from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs, with_margin
 from ingredients.pipelines.execution.model_weights import ModelWeights
@@ -44,7 +42,7 @@ def plan_memory(
     """
     on_processor = device.type == "cpu"
     if on_processor:
-        _check_machine(model, demand)
+        demand.shape(model).check_memory(min(estimate_needs(model, demand).values()))
     if memory is not MemoryMode.AUTO:
         return MemoryPlan(mode=memory, reason=_what_a_processor_does(memory) if on_processor else None)
     if free is None and not on_processor:
@@ -52,16 +50,6 @@ def plan_memory(
     if on_processor or free is None:
         return MemoryPlan(mode=MemoryMode.FULL)
     return choose_mode(estimate_needs(model, demand), free)
-
-
-def _check_machine(model: ModelWeights, demand: VideoDemand) -> None:
-    """Refuses what could only end with the system killing the process: no allocation fails before that."""
-    least, total = min(estimate_needs(model, demand).values()), psutil.virtual_memory().total
-    if least > total:
-        raise OutOfMemoryError(
-            f"This video needs about {gigabytes(least)} of memory at least, and the machine has {gigabytes(total)}; "
-            "make fewer frames with --num-frames, or a smaller video with --height and --width."
-        )
 
 
 def choose_mode(needs: dict[MemoryMode, int], free: int) -> MemoryPlan:
