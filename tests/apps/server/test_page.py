@@ -234,7 +234,7 @@ def test_people_are_placed_by_mouse_by_keyboard_and_by_fields_and_move(page: Any
     page.select_option("[aria-label='Place of ben at the start']", "middle")
     expect(page.locator("#spots .doubt")).to_contain_text("ana and ben stand in the same place at the start")
     page.select_option("[aria-label='Place of ben at the start']", "left")
-    page.click("#at-end")
+    page.click("#moments >> text=At the end")
     page.select_option("[aria-label='Place of ben at the end']", "right")
     expect(page.locator("#places-told")).to_have_text("2 of 2 placed")
     page.wait_for_timeout(400)
@@ -252,6 +252,100 @@ def test_people_are_placed_by_mouse_by_keyboard_and_by_fields_and_move(page: Any
     expect(page.locator("#cards li")).to_have_count(2)
     expect(page.locator("#places-told")).to_have_text("2 of 2 placed")
     assert page.input_value("#prompt") == "Two people wave."
+
+
+def test_a_person_goes_a_way_with_moments_between_by_mouse_and_by_keyboard(page: Any, maker: HandMaker) -> None:
+    maker.go_on.set()
+    add_two(page)
+    page.click("#places summary")
+    page.select_option("[aria-label='Place of ana at the start']", "left")
+    page.click("#moments >> text=At the end")
+    page.select_option("[aria-label='Place of ana at the end']", "right")
+    page.click("[aria-label='Add a moment between']")
+    pressed = page.locator("#moments [aria-pressed=true]")
+    expect(pressed).to_have_text("At 0.5 s")
+    expect(pressed).to_be_focused()
+    spot = page.locator("[aria-label='Place of ana at 0.5 s']")
+    expect(spot.locator("option:checked")).to_have_text("on the way")
+    whole, box = page.locator("#scene").bounding_box(), page.locator("[data-place='0']")
+    assert box.bounding_box()["x"] - whole["x"] == pytest.approx(whole["width"] / 4, abs=3)  # half of the way
+    slider = page.get_by_label("When this moment is")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(pressed).to_have_text("At 0.75 s")
+    expect(slider).to_be_focused()
+    expect(slider).to_have_attribute("aria-valuetext", "0.75 s")
+    at = box.bounding_box()
+    page.mouse.move(at["x"] + 20, at["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(at["x"] + 20, at["y"] + 20 - whole["height"], steps=4)  # no farther than the picture
+    page.mouse.move(at["x"] + 20 - whole["width"], at["y"] + 20, steps=4)
+    page.mouse.up()
+    box.press("Shift+ArrowUp")
+    expect(page.locator("#scene polyline")).to_have_count(1)
+    page.click("[aria-label='Add a moment between']")  # in the widest gap, which is before the other
+    expect(pressed).to_have_text("At 0.38 s")
+    page.click("text=Remove this moment")
+    expect(page.locator("#moments button")).to_have_count(4)
+    page.wait_for_timeout(400)
+    page.reload()
+    expect(page.locator("#cards li")).to_have_count(2)
+    make(page)
+    expect(page.locator("#stage .state")).to_have_text("made")
+    way = maker.made[0].places["ana"]
+    assert {frame: way[frame] for frame in ("0", "8")} == {"0": "left", "8": "right"}
+    assert way["6"] == pytest.approx([0, 0, 0.5, 0.95])
+    for name in ("ben", "ana"):
+        page.click(f"[aria-label='Remove {name}']")
+    page.click("text=Change something")
+    expect(page.locator("#moments >> text=At 0.75 s")).to_be_visible()
+    make(page)
+    expect(page.locator("#videos video")).to_have_count(2)
+    assert maker.made[1].places == maker.made[0].places
+
+
+def test_a_person_has_several_photos(page: Any, maker: HandMaker) -> None:
+    maker.go_on.set()
+    add_two(page)
+    others = page.get_by_label("Add photos of ben")
+    others.set_input_files([photo("ben again.png", colour=(90, 200, 60)), photo("passport.png", colour=(20, 30, 200))])
+    photos = page.get_by_role("group", name="Photos of ben").locator("button")
+    expect(photos).to_have_count(2)
+    expect(page.locator("#refused li")).to_contain_text("knows drawn people only")
+    page.locator("#refused >> text=Leave it out").click()
+    others.set_input_files([photo("group.png", width=230, colour=(60, 60, 60))])
+    expect(page.locator("#refused li")).to_contain_text("Which of these is ben?")
+    page.click("[aria-label='Take person 2 of group.png']")
+    expect(photos).to_have_count(3)
+    expect(page.locator("#refused li")).to_have_count(0)
+    expect(page.locator("#cards li").nth(1)).to_contain_text("Photo 3: The face is small.")
+    page.click("[aria-label='Remove photo 1 of ben']")
+    expect(photos).to_have_count(2)
+    page.set_input_files("#files", [photo("third.png", colour=(200, 90, 90))])
+    expect(page.locator("#cards li")).to_have_count(3)
+    page.fill("[aria-label='Name of person 3']", "ana")
+    expect(page.locator("#missing")).to_contain_text("Two people have the same name")
+    page.get_by_role("button", name="The same person: one card").click()
+    expect(page.locator("#cards li")).to_have_count(2)
+    expect(page.get_by_label("Name of person 1")).to_be_focused()
+    page.wait_for_timeout(400)
+    page.reload()
+    expect(photos).to_have_count(2)
+    make(page)
+    expect(page.locator("#stage .state")).to_have_text("made")
+    expect(page.locator(".fared li").nth(1)).to_contain_text("photo, 1 of 2")
+    ana, ben = maker.made[0].people
+    assert [image[0, 0].tolist() for image in ana.images] == [[200, 90, 60], [200, 90, 90]]
+    assert [image[0, 0].tolist() for image in ben.images] == [[90, 200, 60], [60, 60, 60]]
+    assert (ana.faces, ben.faces) == ([1, 1], [1, 2])
+    for name in ("ben", "ana"):
+        page.click(f"[aria-label='Remove {name}']")
+    page.click("text=Change something")
+    expect(photos).to_have_count(2)
+    make(page)
+    expect(page.locator("#videos video")).to_have_count(2)
+    assert [person.faces for person in maker.made[1].people] == [[1, 1], [1, 2]]
 
 
 def test_of_several_takes_all_are_seen_and_the_estimate_counts_them(page: Any, maker: HandMaker) -> None:

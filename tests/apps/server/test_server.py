@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from ingredients.apps.server.app import create_app
+from ingredients.apps.server.app import STATIC, create_app
 from ingredients.apps.server.keys import KeyRing, make_key, remove_keys
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.generation.job_store import JobStore, StoreLimits
@@ -471,6 +471,13 @@ def test_pages_load_nothing_from_outside(serve: Serve) -> None:
         assert page.status_code == 200
         assert "//" not in page.text.replace("// Shows", "").replace("http://", "//") or address.endswith(".js")
         assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_the_page_stays_small() -> None:
+    sizes = [file.stat().st_size for file in STATIC.iterdir() if not file.name.startswith("docs")]
+    assert len(sizes) == 6
+    assert max(sizes) < 60_000
+    assert sum(sizes) < 92_000  # docs/service.md says 90 kB
 
 
 def test_metrics_count_what_happened(serve: Serve) -> None:

@@ -1,113 +1,16 @@
 // The page: photos become people, a sentence is added, a video is made, watched and judged. Text goes in as text.
 "use strict";
 
+import { byId, state, make, drawn, fill, say, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, postJson, show, banner, setOffline, option } from "./base.js";
+import { openDraw, openPaint } from "./dialogs.js";
+import { END, START, isPlaced, placesAsked, setMoments, showPlaces } from "./places.js";
+
 const SECONDS_BETWEEN_LISTS = 4;
 const PAGE = 24;
 const WORKING = ["queued", "in_progress"];
 const SENTENCES = ["wave on a beach, smiling.", "nod in a park on a sunny day.", "talk in a room, with a serious face.", "walk in a street at night."];
 const COUNTS = ["Nobody", "One person", "Two people", "Three people", "Four people"];
 const COUNT_VERBS = { wave: "waves", nod: "nods", talk: "talks", walk: "walks" };
-
-const state = { model: null, people: [], refused: [], current: null, stream: null, compared: [], videos: [], hasMore: false, key: sessionStorage.getItem("key") || "", isOffline: false };
-const byId = (id) => document.getElementById(id);
-
-// ---- Small helpers ----
-
-function make(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value === undefined || value === false || value === null) continue;
-    if (key === "class") made.className = value;
-    else if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (key === "person") made.style.setProperty("--person", `var(--person-${value % 8})`);
-    else made.setAttribute(key, value === true ? "" : value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
-function fill(parent, ...children) { parent.replaceChildren(...children.filter(Boolean)); }
-
-function say(text) { byId("said").textContent = text; }
-
-function duration(seconds) {
-  if (seconds === null || seconds === undefined) return "";
-  if (seconds < 1.5) return "a second";
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
-}
-
-function ago(moment) {
-  const seconds = Date.now() / 1000 - moment;
-  if (seconds < 60) return "just now";
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
-  if (seconds < 129600) return `${Math.round(seconds / 3600)} h ago`;
-  return new Date(moment * 1000).toLocaleDateString();
-}
-
-function later(action, wait) {
-  let timer = 0;
-  return (...given) => { clearTimeout(timer); timer = setTimeout(() => action(...given), wait); };
-}
-
-// ---- Talking to the server ----
-
-class Refusal extends Error {
-  constructor(status, message) { super(message); this.status = status; }
-}
-
-async function ask(path, options = {}) {
-  const headers = { ...(options.headers || {}) };
-  if (state.key) headers.Authorization = `Bearer ${state.key}`;
-  let response;
-  try {
-    response = await fetch(path, { ...options, headers });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    setOffline(true);
-    throw new Refusal(0, "The server cannot be reached. It may have been stopped; what waits is kept and goes on when it is back.");
-  }
-  setOffline(false);
-  if (response.ok) return response;
-  let message = `The server answers ${response.status}.`;
-  try { message = (await response.json()).error.message; } catch { /* no sentence came */ }
-  if (response.status === 401) {
-    byId("key-form").hidden = false;
-    if (state.key) banner("The server does not know this key; give another one.");
-  }
-  throw new Refusal(response.status, message);
-}
-
-const askJson = async (path, options) => (await ask(path, options)).json();
-
-function postJson(path, values, headers = {}) {
-  return askJson(path, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(values) });
-}
-
-// A picture's or a video's address; with a key it is fetched first, for tags cannot send one.
-const fetched = new Map();
-async function media(path) {
-  if (!state.key) return path;
-  if (!fetched.has(path)) fetched.set(path, ask(path).then((response) => response.blob()).then((blob) => URL.createObjectURL(blob)));
-  return fetched.get(path);
-}
-
-function show(element, path) { media(path).then((url) => { element.src = url; }, () => {}); return element; }
-
-function banner(text, isCalm = false) {
-  const box = byId("banner");
-  box.hidden = !text;
-  box.classList.toggle("calm", isCalm);
-  box.textContent = text || "";
-}
-
-function setOffline(isOffline) {
-  if (isOffline === state.isOffline) return;
-  state.isOffline = isOffline;
-  banner(isOffline ? "The server cannot be reached. Nothing is lost: what waits goes on when it is back, and this page tries again by itself." : "");
-  refreshMake();
-}
 
 // ---- The start ----
 
@@ -148,8 +51,6 @@ byId("key-form").addEventListener("submit", (event) => {
   byId("key-form").hidden = true;
   start();
 });
-
-function option(value, text, selected = false) { return make("option", { value, selected }, text); }
 
 function showOptions() {
   const model = state.model, steps = model.sampling.num_inference_steps;
@@ -197,7 +98,7 @@ window.addEventListener("dragover", (event) => event.preventDefault());
 window.addEventListener("drop", (event) => event.preventDefault());
 window.addEventListener("paste", (event) => addPhotos([...(event.clipboardData || { files: [] }).files]));
 
-async function addPhotos(files) { for (const file of files) await addPhoto(file); }
+async function addPhotos(files, person = null) { for (const file of files) await addPhoto(file, person); }
 
 function freeName(wanted) {
   const taken = new Set(state.people.map((person) => person.name));
@@ -207,9 +108,8 @@ function freeName(wanted) {
   return `${wanted} ${number}`;
 }
 
-const nameOf = (file) => (file.name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N} '-]+/gu, " ").trim().slice(0, 40) || "person");
-
-async function addPhoto(file) {
+// Each face becomes a person; of a photo that is added to a person, one face becomes another photo of the same.
+async function addPhoto(file, person = null) {
   say(`Looking at ${file.name}`);
   while (!state.model) await new Promise((done) => setTimeout(done, 300));
   const form = new FormData();
@@ -219,29 +119,40 @@ async function addPhoto(file) {
     seen = await askJson("/v1/faces", { method: "POST", body: form });
   } catch (error) {
     if (error.status !== 501) {
-      refuse({ file, sentence: error.message, faces: [] });
+      refuse({ file, sentence: error.message });
       return;
     }
     seen = { faces: [{ number: "", crop: await asDataUrl(file), notes: [] }] }; // the models work elsewhere, and look when their turn comes
   }
   if (seen.is_photograph && !state.model.reads_photographs) {
     const offer = !seen.can_be_drawn ? "" : seen.faces.length > 1 ? " You can have one of these drawn instead:" : " You can have the person drawn instead.";
-    refuse({ file, sentence: `This looks like a photograph, and the model of this server knows drawn people only.${offer}`, faces: seen.can_be_drawn ? seen.faces : [] });
+    refuse({ file, person, sentence: `This looks like a photograph, and the model of this server knows drawn people only.${offer}`, faces: seen.can_be_drawn ? seen.faces : [] });
     return;
   }
-  if (seen.refusal) { refuse({ file, sentence: seen.refusal.replace("the photo", file.name), faces: [] }); return; }
+  if (seen.refusal) { refuse({ file, sentence: seen.refusal.replace("the photo", file.name) }); return; }
+  const photoOf = (face) => ({ file, face: String(face.number), crop: face.crop, notes: face.notes });
+  if (person && seen.faces.length > 1) { refuse({ file, person, sentence: `Which of these is ${person.name}?`, faces: seen.faces, choose: (face) => addTo(person, photoOf(face)) }); return; }
+  if (person) { addTo(person, photoOf(seen.faces[0])); return; }
   for (const face of seen.faces) {
     const name = seen.faces.length > 1 ? `${nameOf(file)} ${face.number}` : nameOf(file);
-    state.people.push({ name: freeName(name), file, face: String(face.number), crop: face.crop, notes: face.notes });
+    state.people.push({ name: freeName(name), photos: [photoOf(face)], places: {} });
   }
   say(`${file.name}: ${seen.faces.length === 1 ? "one person" : `${seen.faces.length} people`} added`);
   showPeople();
   changed();
 }
 
+function addTo(person, ...photos) {
+  person.photos.push(...photos);
+  say(`${person.name} has ${person.photos.length} photos`);
+  showPeople();
+  changed();
+}
+
+// What cannot be used as it is: a sentence, and faces of which one can be chosen, to be drawn or as the person's.
 function refuse(photo) {
-  state.refused.push(photo);
-  say(`${photo.file.name} cannot be used: ${photo.sentence}`);
+  state.refused.push({ faces: [], ...photo });
+  say(`${photo.file.name}${photo.choose ? "" : " cannot be used"}: ${photo.sentence}`);
   showRefused();
 }
 
@@ -251,154 +162,62 @@ function showRefused() {
     picture.src = photo.url || (photo.url = URL.createObjectURL(photo.file));
     const away = () => { state.refused.splice(index, 1); showRefused(); };
     const draws = photo.faces.map((face) => photo.faces.length > 1
-      ? make("button", { type: "button", class: "face", "aria-label": `Draw person ${face.number} of ${photo.file.name}`, onclick: () => openDraw(photo, face.number) }, make("img", { src: face.crop, alt: "" }))
-      : make("button", { type: "button", onclick: () => openDraw(photo, face.number) }, "Draw this person"));
+      ? make("button", { type: "button", class: "face", "aria-label": `${photo.choose ? "Take" : "Draw"} person ${face.number} of ${photo.file.name}`, onclick: () => { if (photo.choose) { away(); photo.choose(face); } else drawInstead(photo, face.number); } }, make("img", { src: face.crop, alt: "" }))
+      : make("button", { type: "button", onclick: () => drawInstead(photo, face.number) }, "Draw this person"));
     return make("li", {}, picture, make("div", {}, make("p", {}, make("strong", {}, photo.file.name), ` ${photo.sentence}`),
       make("div", { class: "row" }, ...draws, make("button", { type: "button", onclick: away }, "Leave it out"))));
   }));
 }
 
+// Goes on with a drawing of who is in a photograph.
+function drawInstead(photo, face) {
+  openDraw(photo, face, (drawing) => {
+    state.refused = state.refused.filter((each) => each !== photo || photo.faces.length > 1);
+    showRefused();
+    addPhoto(new File([drawing], `${nameOf(photo.file)}${photo.faces.length > 1 ? ` ${face}` : ""}.png`, { type: "image/png" }), photo.person);
+  });
+}
+
 function showPeople() {
-  fill(byId("cards"), ...state.people.map((person, index) => {
-    const name = make("input", { type: "text", value: person.name, maxlength: 80, "aria-label": `Name of person ${index + 1}`,
-      oninput: (event) => { person.name = event.target.value; showChips(); showPlaces(); refreshMake(); save(); } });
-    const remove = () => { state.people.splice(index, 1); showPeople(); changed(); (byId("cards").querySelector("input") || byId("files")).focus(); };
-    const left = () => { state.people.splice(index - 1, 0, ...state.people.splice(index, 1)); showPeople(); changed(); byId("cards").querySelectorAll("input")[index - 1].focus(); };
-    return make("li", { class: "card", person: index },
-      make("img", { src: person.crop, alt: `Face of ${person.name}` }), name,
-      ...(person.notes.length ? person.notes.map((note) => make("p", { class: "doubt" }, `⚠ ${note}`)) : [make("p", { class: "fine" }, "✓ a good photo")]),
-      make("div", { class: "card-foot" },
-        state.people.some((each) => each.place) ? make("span") : index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, onclick: left }, "◀ left") : make("span", { class: "hint" }, "leftmost"),
-        make("button", { type: "button", class: "link remove", "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
-  }));
+  fill(byId("cards"), ...state.people.map(card));
   showChips();
   showPlaces();
 }
 
-// ---- Places: a box for each person, at the start and, for those who move, at the end ----
-
-const SPOTS = ["left", "middle", "right"];
-const OWN_BOX = "box";
-let atEnd = false;
-
-// The edges left, top, right, bottom, in parts of the picture, as the server understands a place.
-function edgesOf(place, index) {
-  if (Array.isArray(place)) return place;
-  const number = Math.max(state.people.length, 2), width = 1 / number;
-  const left = place === "left" ? 0 : place === "right" ? 1 - width : place === "middle" ? 0.5 - width / 2 : state.people.length === 1 ? 0.25 : index * width;
-  return [left, 0, left + width, 1];
-}
-
-const placeNow = (person) => (atEnd ? person.placeEnd ?? person.place : person.place) ?? null;
-
-function setPlace(person, place) {
-  if (!atEnd) person.place = place;
-  else { person.placeEnd = place; if (place !== null && !person.place) person.place = edgesOf(null, state.people.indexOf(person)); }
-  if (!atEnd && place === null) person.placeEnd = null;
-}
-
-function placesAsked() {
-  const last = Number(byId("length").value) - 1, asked = {};
-  for (const person of state.people) if (person.place) asked[person.name.trim()] = person.placeEnd && last ? { 0: person.place, [last]: person.placeEnd } : { 0: person.place };
-  return Object.keys(asked).length ? JSON.stringify(asked) : "";
-}
-
-function clampBox([left, top, right, bottom]) {
-  const round = (share) => Math.round(share * 100) / 100, least = 0.1;
-  const width = Math.min(1, Math.max(least, right - left)), height = Math.min(1, Math.max(least, bottom - top));
-  left = Math.min(Math.max(0, left), 1 - width); top = Math.min(Math.max(0, top), 1 - height);
-  return [round(left), round(top), round(left + width), round(top + height)];
-}
-
-function put(box, [left, top, right, bottom]) {
-  for (const [name, share] of Object.entries({ left, top, width: right - left, height: bottom - top })) box.style[name] = `${share * 100}%`;
-}
-
-function showPlaces() {
-  byId("places").hidden = !state.people.length;
-  const [width, height] = (byId("size").value || "96x64").split("x").map(Number);
-  byId("scene").style.aspectRatio = `${width} / ${height}`;
-  fill(byId("scene"), ...state.people.map((person, index) => sceneBox(person, index)));
-  fill(byId("spots"), ...state.people.map((person, index) => spotRow(person, index)), overlapNote());
-  const placed = state.people.filter((person) => person.place).length;
-  byId("places-told").textContent = placed ? `${placed} of ${state.people.length} placed` : "anywhere; the model decides";
-  byId("at-start").setAttribute("aria-pressed", String(!atEnd));
-  byId("at-end").setAttribute("aria-pressed", String(atEnd));
-}
-
-// Two people in one place is what the model can least do.
-function overlapNote() {
-  const boxes = state.people.map((person, index) => [person.name, placeNow(person) && edgesOf(placeNow(person), index)]).filter(([, edges]) => edges);
-  const area = ([left, top, right, bottom]) => Math.max(0, right - left) * Math.max(0, bottom - top);
-  for (const [number, [name, one]] of boxes.entries()) for (const [otherName, other] of boxes.slice(number + 1)) {
-    const shared = area([Math.max(one[0], other[0]), Math.max(one[1], other[1]), Math.min(one[2], other[2]), Math.min(one[3], other[3])]);
-    if (shared > 0.5 * Math.min(area(one), area(other))) return make("p", { class: "doubt" }, `⚠ ${name} and ${otherName} stand in the same place ${atEnd ? "at the end" : "at the start"}; move one of them.`);
-  }
-  return null;
-}
-
-function placeChanged() { showPeople(); save(); refreshMake(); }
-
-function sceneBox(person, index) {
-  const place = placeNow(person);
-  const handle = make("i", { class: "corner", "aria-hidden": "true" });
-  const box = make("div", { class: `place${place ? "" : " anywhere"}`, person: index, tabindex: 0, role: "group", "data-place": index, "aria-label": `Box of ${person.name}${place ? "" : ", anywhere"}` },
-    make("img", { src: person.crop, alt: "", draggable: "false" }), make("span", {}, person.name), handle);
-  let edges = edgesOf(place, index);
-  put(box, edges);
-  box.addEventListener("pointerdown", (event) => {
-    event.preventDefault();
-    box.focus();
-    box.setPointerCapture(event.pointerId);
-    const from = [event.clientX, event.clientY], before = edges, resizes = event.target === handle, whole = byId("scene").getBoundingClientRect();
-    let moved = false;
-    box.onpointermove = (move) => {
-      const right = (move.clientX - from[0]) / whole.width, down = (move.clientY - from[1]) / whole.height;
-      if (!moved && Math.abs(right) + Math.abs(down) < 0.01) return;
-      moved = true;
-      edges = clampBox([before[0] + (resizes ? 0 : right), before[1] + (resizes ? 0 : down), resizes ? Math.min(1, before[2] + right) : before[2] + right, resizes ? Math.min(1, before[3] + down) : before[3] + down]);
-      put(box, edges);
-      box.classList.remove("anywhere");
-    };
-    box.onpointerup = box.onpointercancel = () => { box.onpointermove = null; if (moved) { setPlace(person, edges); placeChanged(); focusBox(index); } };
-  });
-  box.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [-0.05, 0], ArrowRight: [0.05, 0], ArrowUp: [0, -0.05], ArrowDown: [0, 0.05] }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const [left, top, right, bottom] = edges;
-    setPlace(person, clampBox(event.shiftKey ? [left, top, Math.min(1, right + step[0]), Math.min(1, bottom + step[1])] : [left + step[0], top + step[1], right + step[0], bottom + step[1]]));
-    placeChanged();
-    focusBox(index);
-  });
-  return box;
-}
-
-function focusBox(index) { byId("scene").querySelector(`[data-place="${index}"]`).focus(); }
-
-function spotRow(person, index) {
-  const own = atEnd ? person.placeEnd ?? null : person.place ?? null;
-  const choose = (event) => {
-    const value = event.target.value;
-    setPlace(person, value === "" ? null : value === OWN_BOX ? clampBox(edgesOf(placeNow(person), index)) : value);
-    placeChanged();
-    byId("spots").querySelectorAll("select")[index].focus();
+function card(person, index) {
+  const name = make("input", { type: "text", value: person.name, maxlength: 80, "aria-label": `Name of person ${index + 1}`,
+    oninput: (event) => { person.name = event.target.value; showChips(); showPlaces(); refreshMake(); save(); } });
+  const again = (focus) => { showPeople(); changed(); (focus() || byId("files")).focus(); };
+  const nameOfCard = (number) => byId("cards").querySelectorAll("input[type=text]")[number];
+  const remove = () => { state.people.splice(index, 1); again(() => nameOfCard(0)); };
+  const left = () => { state.people.splice(index - 1, 0, ...state.people.splice(index, 1)); again(() => nameOfCard(index - 1)); };
+  const join = () => {
+    const other = state.people.find((each) => each !== person && each.name.trim() === person.name.trim());
+    state.people.splice(index, 1);
+    addTo(other, ...person.photos);
+    nameOfCard(state.people.indexOf(other)).focus();
   };
-  const select = make("select", { "aria-label": `Place of ${person.name} ${atEnd ? "at the end" : "at the start"}`, onchange: choose },
-    option("", atEnd ? "stays" : "anywhere", own === null), ...SPOTS.map((spot) => option(spot, spot, own === spot)), option(OWN_BOX, "a box", Array.isArray(own)));
-  const fields = !Array.isArray(own) ? [] : ["left", "top", "right", "bottom"].map((edge, number) => make("label", {}, edge,
-    make("input", { type: "number", min: 0, max: 100, step: 5, value: Math.round(own[number] * 100), "aria-label": `${edge} edge of ${person.name}, in percent`, onchange: (event) => {
-      const edges = [...own];
-      edges[number] = Number(event.target.value) / 100;
-      setPlace(person, clampBox(edges));
-      placeChanged();
-      byId("spots").children[index].querySelectorAll("input")[number].focus();
-    } })));
-  return make("div", { class: "spot", person: index }, make("span", { class: "who" }, person.name), select, ...fields);
+  const number = person.photos.length;
+  const photos = number < 2 ? [] : person.photos.map((photo, at) => make("button", { type: "button", class: "face", "aria-label": `Remove photo ${at + 1} of ${person.name}`, title: "Remove this photo",
+    onclick: () => { person.photos.splice(at, 1); again(() => nameOfCard(index)); } }, make("img", { src: photo.crop, alt: "" }), "✕"));
+  const notes = person.photos.flatMap((photo, at) => photo.notes.map((note) => make("p", { class: "doubt" }, `⚠ ${number > 1 ? `Photo ${at + 1}: ` : ""}${note}`)));
+  const more = make("label", { class: "more-photos" }, "+ photo", make("input", { type: "file", accept: "image/*", multiple: true, "aria-label": `Add photos of ${person.name}`, onchange: (event) => addPhotos([...event.target.files], person) }));
+  const item = make("li", { class: "card", person: index },
+    make("img", { src: person.photos[0].crop, alt: `Face of ${person.name}` }), name,
+    make("button", { type: "button", class: "join", hidden: true, onclick: join }, "The same person: one card"),
+    photos.length ? make("div", { class: "row", role: "group", "aria-label": `Photos of ${person.name}` }, ...photos) : null,
+    ...(notes.length ? notes : [make("p", { class: "fine" }, number > 1 ? `✓ ${number} good photos` : "✓ a good photo")]),
+    make("div", { class: "card-foot" },
+      isPlaced() ? null : index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, onclick: left }, "◀ left") : make("span", { class: "hint" }, "leftmost"),
+      more, make("button", { type: "button", class: "link remove", "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
+  for (const kind of ["dragover", "dragleave", "drop"]) item.addEventListener(kind, (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+    item.classList.toggle("over", kind === "dragover");
+    if (kind === "drop") addPhotos([...event.dataTransfer.files], person);
+  });
+  return item;
 }
-
-for (const [id, end] of [["at-start", false], ["at-end", true]]) byId(id).addEventListener("click", () => { atEnd = end; showPlaces(); });
-byId("size").addEventListener("change", showPlaces);
 
 // ---- The sentence ----
 
@@ -432,6 +251,8 @@ function showChips() {
 byId("prompt").addEventListener("input", () => changed());
 byId("prompt").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin(); });
 for (const id of ["steps", "length", "size", "seed", "takes"]) byId(id).addEventListener("change", () => changed());
+document.addEventListener("placed", () => { showPeople(); save(); refreshMake(); });
+document.addEventListener("reachable", refreshMake);
 byId("dice").addEventListener("click", () => { byId("seed").value = Math.floor(Math.random() * 1000000); changed(); });
 
 function changed() { showChips(); refreshMake(); save(); refreshEstimate(); }
@@ -441,7 +262,7 @@ function lacking() {
   if (!state.model) return "The model is being loaded.";
   if (!state.people.length) return "Add at least one person.";
   if (state.people.some((person) => !person.name.trim())) return "Give everybody a name.";
-  if (new Set(state.people.map((person) => person.name.trim())).size < state.people.length) return "Two people have the same name.";
+  if (new Set(state.people.map((person) => person.name.trim())).size < state.people.length) return "Two people have the same name; make one card of them, or give another.";
   if (!byId("prompt").value.trim()) return "Say what happens.";
   return state.cannot || "";
 }
@@ -450,6 +271,8 @@ function refreshMake() {
   const reason = lacking();
   byId("make").disabled = Boolean(reason) || state.isSending;
   byId("missing").textContent = reason;
+  const names = state.people.map((person) => person.name.trim());
+  for (const [index, button] of byId("cards").querySelectorAll(".join").entries()) button.hidden = !names[index] || names.indexOf(names[index]) === index;
 }
 
 const refreshEstimate = later(async () => {
@@ -470,18 +293,14 @@ const refreshEstimate = later(async () => {
 }, 350);
 
 // What was begun survives a reload, as long as it is small.
-async function asDataUrl(blob) {
-  return new Promise((done, failed) => { const reader = new FileReader(); reader.onload = () => done(reader.result); reader.onerror = failed; reader.readAsDataURL(blob); });
-}
-
 const save = later(async () => {
   try {
     const people = [];
     for (const person of state.people) {
-      person.url = person.url || await asDataUrl(person.file);
-      people.push({ ...person, file: undefined, fileName: person.file.name });
+      for (const photo of person.photos) photo.url = photo.url || await asDataUrl(photo.file);
+      people.push({ ...person, photos: person.photos.map((photo) => ({ ...photo, file: undefined, fileName: photo.file.name })) });
     }
-    sessionStorage.setItem("draft", JSON.stringify({ people, prompt: byId("prompt").value, seed: byId("seed").value, takes: byId("takes").value }));
+    sessionStorage.setItem("draft", JSON.stringify({ people, between: state.moments.slice(1, -1), prompt: byId("prompt").value, seed: byId("seed").value, takes: byId("takes").value }));
   } catch { sessionStorage.removeItem("draft"); }
 }, 300);
 
@@ -492,19 +311,20 @@ function restore() {
     byId("prompt").value = draft.prompt;
     byId("seed").value = draft.seed;
     byId("takes").value = draft.takes || "1";
-    for (const person of draft.people) {
-      const [head, data] = person.url.split(",");
-      const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-      state.people.push({ ...person, file: new File([bytes], person.fileName, { type: head.slice(5).split(";")[0] }) });
-    }
+    const people = draft.people.map((person) => ({ ...person, photos: person.photos.map((photo) => ({ ...photo, file: new File([fromDataUrl(photo.url)], photo.fileName, { type: photo.url.slice(5).split(";")[0] }) })) }));
+    setMoments(draft.between);
+    state.people = people;
   } catch { sessionStorage.removeItem("draft"); }
   showPeople();
+  byId("places").open = isPlaced();
   refreshMake();
 }
 
 // ---- Making ----
 
 byId("make").addEventListener("click", begin);
+
+const scaleOf = (width) => Math.max(1, Math.min(4, Math.floor(512 / Number(width))));
 
 async function begin() {
   if (lacking() || state.isSending) return;
@@ -513,13 +333,13 @@ async function begin() {
   const form = new FormData();
   const [width, height] = byId("size").value.split("x");
   form.append("prompt", byId("prompt").value);
-  for (const person of state.people) {
+  for (const person of state.people) for (const photo of person.photos) {
     form.append("people", person.name.trim());
-    form.append("faces", person.face);
-    form.append("input_references", person.file);
+    form.append("faces", photo.face);
+    form.append("input_references", photo.file);
   }
   for (const [name, value] of Object.entries({ width, height, num_frames: byId("length").value, num_inference_steps: byId("steps").value, seed: byId("seed").value, takes: byId("takes").value, place: placesAsked(),
-    scale: String(Math.max(1, Math.min(4, Math.floor(512 / Number(width))))) })) if (value !== "") form.append(name, value);
+    scale: String(scaleOf(width)) })) if (value !== "") form.append(name, value);
   try {
     const record = await askJson("/v1/videos", { method: "POST", body: form, headers: { "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) } });
     say("The video is asked for");
@@ -581,14 +401,11 @@ function showEmpty() {
 }
 
 function drawing() {
-  const box = document.createElement("div");
-  const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg");
-  svg.setAttribute("viewBox", "0 0 240 120"); svg.setAttribute("aria-hidden", "true");
-  const shape = (name, attributes) => { const made = document.createElementNS(ns, name); for (const [key, value] of Object.entries({ fill: "none", stroke: "currentColor", "stroke-width": 5, "stroke-linecap": "round", ...attributes })) made.setAttribute(key, value); svg.append(made); };
+  const svg = drawn("svg", { viewBox: "0 0 240 120", "aria-hidden": "true" });
+  const shape = (name, attributes) => svg.append(drawn(name, { fill: "none", stroke: "currentColor", "stroke-width": 5, "stroke-linecap": "round", ...attributes }));
   shape("circle", { cx: 45, cy: 42, r: 17 }); shape("path", { d: "M20 96c0-24 50-24 50 0" });
   shape("circle", { cx: 105, cy: 42, r: 17 }); shape("path", { d: "M80 96c0-24 50-24 50 0" });
   shape("path", { d: "M146 62h22m-9-9 9 9-9 9" }); shape("rect", { x: 180, y: 36, width: 52, height: 52, rx: 8 }); shape("path", { d: "M200 52v20l16-10z" });
-  box.append(svg);
   return svg;
 }
 
@@ -751,7 +568,7 @@ function fared(record, canChange = false) {
     const isGood = person.similarity !== null ? person.similarity >= 0.5 : person.distance < 0.6;
     const meter = alike === null ? null : make("div", { class: `meter ${isGood ? "" : alike > 0.25 ? "doubtful" : "wrong"}`, role: "img", "aria-label": person.verdict });
     if (meter) { const bar = make("i"); bar.style.width = `${Math.max(2, Math.min(100, alike * 100))}%`; meter.append(bar); }
-    return make("li", { person: index }, make("h3", {}, person.name), make("div", { class: "pair" }, make("figure", {}, photo, make("figcaption", {}, "photo")), make("figure", {}, best, make("figcaption", {}, "best frame"))),
+    return make("li", { person: index }, make("h3", {}, person.name), make("div", { class: "pair" }, make("figure", {}, photo, make("figcaption", {}, person.photos > 1 ? `photo, 1 of ${person.photos}` : "photo")), make("figure", {}, best, make("figcaption", {}, "best frame"))),
       meter, make("p", { class: "verdict" }, person.verdict || "not measured"), actionTold(person),
       canChange && record.people.length > 1 && record.variants.includes("routing") ? againButton(record, `Only ${person.name} again`, { only: [person.name], takes: 1 },
         `New noise where the routing map gives the picture to ${person.name}; all else stays nearly as it is: the same latents, which are decoded together with the new ones`) : null);
@@ -760,23 +577,33 @@ function fared(record, canChange = false) {
 
 // Brings back all that a video was asked for with, to be changed.
 async function sameFields(record) {
-  const people = [];
+  const people = [], last = record.num_frames - 1, moments = new Map([[0, START], [last, END]]);
   let number = 0;
   for (const person of record.people) {
-    const blob = await (await ask(`/v1/videos/${record.id}/photos/${number}`)).blob();
-    const file = new File([blob], `${person.name}.png`, { type: blob.type }), form = new FormData();
-    form.append("input_references", file);
-    const seen = await askJson("/v1/faces", { method: "POST", body: form }).catch(() => ({ faces: [] }));
-    const face = seen.faces.find((each) => String(each.number) === person.faces[0]) || seen.faces[0] || { number: person.faces[0] || "", crop: await asDataUrl(blob), notes: [] };
-    const [start, end] = Object.entries(person.place || {}).filter(([frame]) => frame !== "strength").map(([, place]) => place);
-    people.push({ name: person.name, file, face: person.faces[0] || String(face.number), crop: face.crop, notes: face.notes, place: start ?? null, placeEnd: end ?? null });
-    number += person.photos;
+    const photos = [], places = {};
+    for (let at = 0; at < person.photos; at += 1, number += 1) {
+      const blob = await (await ask(`/v1/videos/${record.id}/photos/${number}`)).blob();
+      const file = new File([blob], `${person.name}.png`, { type: blob.type }), form = new FormData();
+      form.append("input_references", file);
+      const seen = await askJson("/v1/faces", { method: "POST", body: form }).catch(() => ({ faces: [] }));
+      const face = seen.faces.find((each) => String(each.number) === person.faces[at]) || seen.faces[0] || { number: person.faces[at] || "", crop: await asDataUrl(blob), notes: [] };
+      photos.push({ file, face: person.faces[at] || String(face.number), crop: face.crop, notes: face.notes });
+    }
+    for (const [frame, place] of Object.entries(person.place || {}).filter(([key]) => key !== "strength")) {
+      if (!moments.has(Number(frame))) moments.set(Number(frame), { id: `m${frame}`, at: frame / last });
+      places[moments.get(Number(frame)).id] = place;
+    }
+    people.push({ name: person.name, photos, places });
   }
   state.people = people;
+  setMoments([...moments.values()].filter((each) => each !== START && each !== END));
   byId("prompt").value = record.prompt;
   byId("seed").value = record.seed;
   byId("takes").value = String(Math.min(record.takes, 4));
+  const asked = { length: record.num_frames, steps: record.settings.num_inference_steps, size: [...byId("size").options].map((each) => each.value).find((each) => each.split("x").map((side) => side * scaleOf(each.split("x")[0])).join("x") === record.size) };
+  for (const [id, value] of Object.entries(asked)) if ([...byId(id).options].some((each) => each.value === String(value))) byId(id).value = value;
   showPeople();
+  byId("places").open = isPlaced();
   changed();
   byId("prompt").focus();
 }
@@ -791,7 +618,7 @@ function showMade(record) {
     ...record.notices.map((note) => make("p", { class: "hint" }, note)),
     make("div", { class: "actions" }, againButton(record),
       hasRouting ? againButton(record, "Keep this routing", { keep_routing: true, takes: 1 }, "Another seed, but everybody is given the same part of the picture") : null,
-      hasRouting ? make("button", { type: "button", onclick: () => openPaint(record) }, "Repaint the routing") : null,
+      hasRouting ? make("button", { type: "button", onclick: () => openPaint(record, againButton) }, "Repaint the routing") : null,
       make("button", { type: "button", title: "Brings people, places and sentence back to be changed", onclick: () => sameFields(record).catch((error) => say(error.message)) }, "Change something"),
       download(record, "video", "Download", `${file}.mp4`), about, deleteButton(record)),
     make("details", { ontoggle: (event) => { if (event.target.open) for (const picture of event.target.querySelectorAll("img[data-path]")) { show(picture, picture.dataset.path); delete picture.dataset.path; } } },
@@ -880,135 +707,6 @@ setInterval(() => {
   if (document.hidden || state.videos.length > PAGE || !state.model) return;
   refreshVideos();
 }, SECONDS_BETWEEN_LISTS * 1000);
-
-// ---- Painting the routing map ----
-
-async function openPaint(record) {
-  byId("paint").showModal();
-  fill(byId("paint-body"), make("p", { class: "hint waiting-dots" }, "Fetching the map"));
-  let map;
-  try { map = await askJson(`/v1/videos/${record.id}/content?variant=routing`); } catch (error) { fill(byId("paint-body"), make("p", { class: "error" }, error.message)); return; }
-  const original = JSON.stringify(map.tokens), frames = map.tokens.length, rows = map.tokens[0].length, columns = map.tokens[0][0].length;
-  const colours = map.people.map((_, index) => getComputedStyle(document.documentElement).getPropertyValue(`--person-${index % 8}`).trim());
-  const [width, height] = record.size.split("x").map(Number), scale = Math.max(1, Math.ceil(720 / width));
-  const board = make("canvas", { class: "board", width: width * scale, height: height * scale, tabindex: 0, role: "application", "aria-label": "The picture under the people's colours; arrow keys move, Space paints" });
-  const draws = board.getContext("2d"), video = make("video", { muted: true, playsinline: true, preload: "auto" });
-  let brush = 0, frame = 0, cursor = null;
-  const cell = [board.width / columns, board.height / rows];
-  const draw = () => {
-    draws.imageSmoothingEnabled = false;
-    draws.globalAlpha = 1;
-    draws.fillStyle = "#888";
-    draws.fillRect(0, 0, board.width, board.height);
-    if (video.readyState >= 2) draws.drawImage(video, 0, 0, board.width, board.height);
-    map.tokens[frame].forEach((line, row) => line.forEach((person, column) => {
-      draws.globalAlpha = 0.5;
-      draws.fillStyle = person < 0 ? "transparent" : colours[person];
-      draws.fillRect(column * cell[0], row * cell[1], cell[0], cell[1]);
-    }));
-    draws.globalAlpha = 1;
-    if (cursor) { draws.strokeStyle = "#fff"; draws.lineWidth = 4; draws.strokeRect(cursor[1] * cell[0] + 2, cursor[0] * cell[1] + 2, cell[0] - 4, cell[1] - 4); }
-  };
-  const seek = () => { if (video.duration) video.currentTime = Math.min(video.duration - 0.01, (frames > 1 ? frame / (frames - 1) : 0) * video.duration); };
-  video.addEventListener("loadeddata", () => { seek(); draw(); });
-  video.addEventListener("seeked", draw);
-  show(video, `/v1/videos/${record.id}/content`);
-  const everywhere = make("input", { type: "checkbox" }), wide = make("input", { type: "checkbox" });
-  everywhere.checked = wide.checked = true;
-  const paint = (row, column) => {
-    const reach = wide.checked ? 1 : 0;
-    for (const at of everywhere.checked ? map.tokens.keys() : [frame])
-      for (let down = row - reach; down <= row + reach; down += 1) for (let across = column - reach; across <= column + reach; across += 1)
-        if (map.tokens[at][down]?.[across] !== undefined) map.tokens[at][down][across] = brush;
-    draw();
-  };
-  const under = (event) => { const whole = board.getBoundingClientRect(); return [Math.floor((event.clientY - whole.top) / whole.height * rows), Math.floor((event.clientX - whole.left) / whole.width * columns)]; };
-  board.addEventListener("pointerdown", (event) => { event.preventDefault(); board.focus(); cursor = null; board.setPointerCapture(event.pointerId); paint(...under(event)); });
-  board.addEventListener("pointermove", (event) => { if (event.buttons) paint(...under(event)); });
-  board.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], " ": [0, 0] }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    cursor = cursor ? [Math.min(rows - 1, Math.max(0, cursor[0] + step[0])), Math.min(columns - 1, Math.max(0, cursor[1] + step[1]))] : [0, 0];
-    if (event.key === " ") paint(...cursor); else draw();
-  });
-  const brushes = [...map.people, null].map((name, index) => make("button", { type: "button", class: name === null ? "" : "name", person: name === null ? undefined : index, "aria-pressed": String(index === 0), onclick: (event) => {
-    brush = name === null ? -1 : index;
-    for (const each of brushes) each.setAttribute("aria-pressed", String(each === event.currentTarget));
-  } }, name === null ? "nobody (rub out)" : name));
-  const moment = make("input", { type: "range", min: 1, max: frames, value: 1, "aria-label": "Moment of the video", oninput: (event) => { frame = Number(event.target.value) - 1; seek(); draw(); } });
-  const undo = make("button", { type: "button", onclick: () => { map.tokens = JSON.parse(original); draw(); } }, "Undo all");
-  const changes = { get routing() { return map; }, seed: record.kept_take ? record.kept_take.seed : record.seed, takes: 1 };
-  fill(byId("paint-body"), make("div", { class: "chips", role: "group", "aria-label": "Brush" }, ...brushes), board,
-    make("div", { class: "row" }, make("label", { class: "moment" }, "Moment ", moment), make("label", { class: "tick" }, everywhere, "paint all moments"), make("label", { class: "tick" }, wide, "wide brush")),
-    make("div", { class: "actions" }, againButton(record, "Make it with this map", changes, "With the same seed"), undo));
-  draw();
-}
-
-// ---- Drawing the person of a photograph ----
-
-async function openDraw(photo, face) {
-  byId("draw").showModal();
-  fill(byId("draw-body"), make("p", { class: "hint waiting-dots" }, "Measuring the photograph"));
-  await draw(photo, face, {});
-}
-
-async function draw(photo, face, features) {
-  byId("draw-body").setAttribute("aria-busy", "true");
-  const form = new FormData();
-  form.append("input_references", photo.file);
-  form.append("face", String(face));
-  form.append("features", JSON.stringify(features));
-  let drawn;
-  try { drawn = await askJson("/v1/drawings", { method: "POST", body: form }); } catch (error) {
-    fill(byId("draw-body"), make("p", { class: "error" }, error.message));
-    return;
-  }
-  byId("draw-body").removeAttribute("aria-busy");
-  const chosen = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.feature : null;
-  const controls = Object.entries(drawn.choices).map(([name, values]) => make("label", {}, name.replaceAll("_", " "),
-    make("select", { "data-feature": name, onchange: (event) => draw(photo, face, { ...features, [name]: event.target.value }) },
-      ...values.map((value) => option(value, value, value === drawn.features[name])))));
-  const accept = make("button", { type: "button", class: "primary", onclick: async () => {
-    const blob = fromDataUrl(drawn.drawing);
-    state.refused = state.refused.filter((each) => each !== photo || photo.faces.length > 1);
-    showRefused();
-    byId("draw").close();
-    await addPhoto(new File([blob], `${nameOf(photo.file)}${photo.faces.length > 1 ? ` ${face}` : ""}.png`, { type: "image/png" }));
-  } }, "Go on with this drawing");
-  fill(byId("draw-body"), make("div", { class: "drawing" }, make("div", {}, make("div", { class: "pair" },
-    make("figure", {}, make("img", { src: drawn.photo, alt: "The photograph" }), make("figcaption", {}, "photograph")),
-    make("figure", {}, make("img", { src: drawn.drawing, alt: "The drawing" }), make("figcaption", {}, "drawing"))), make("p", { class: "hint" }, drawn.description)),
-    make("div", {}, make("div", { class: "features" }, ...controls), make("div", { class: "actions" }, accept))));
-  if (chosen) byId("draw-body").querySelector(`[data-feature="${chosen}"]`)?.focus();
-}
-
-function fromDataUrl(url) {
-  const bytes = Uint8Array.from(atob(url.split(",")[1]), (letter) => letter.charCodeAt(0));
-  return new Blob([bytes], { type: "image/png" });
-}
-
-// ---- Judging a video of any system ----
-
-byId("judge-open").addEventListener("click", () => { fill(byId("judge-body")); byId("judge").showModal(); });
-byId("judge-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = new FormData(), button = byId("judge-form").querySelector("button");
-  form.append("video", byId("judge-video").files[0]);
-  for (const photo of byId("judge-photos").files) { form.append("people", nameOf(photo)); form.append("input_references", photo); }
-  button.disabled = true;
-  fill(byId("judge-body"), make("p", { class: "hint waiting-dots" }, "Looking at every face; a minute of video can take some minutes"));
-  try {
-    const told = await askJson("/v1/judgements", { method: "POST", body: form });
-    const words = told.judgement;
-    fill(byId("judge-body"), make("ul", { class: "fared" }, ...words.people.map((person, index) => make("li", { person: index }, make("h3", {}, person.name), make("p", { class: "verdict" }, person.verdict)))),
-      ...words.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)), make("p", { class: "hint" }, words.likeness), ...told.notices.map((note) => make("p", { class: "hint" }, note)),
-      make("img", { class: "sheet", src: told.sheet, alt: "People beside their best frames, a timeline, and marked frames" }),
-      make("div", { class: "actions" }, make("a", { class: "button", href: told.sheet, download: "judged.png" }, "Download the picture"),
-        make("a", { class: "button", download: "judged.json", href: URL.createObjectURL(new Blob([JSON.stringify(words, null, 1)], { type: "application/json" })) }, "Download the report (JSON)")));
-  } catch (error) { fill(byId("judge-body"), make("p", { class: "error" }, error.message)); }
-  button.disabled = false;
-});
 
 showEmpty();
 refreshMake();

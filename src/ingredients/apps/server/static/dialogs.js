@@ -1,0 +1,127 @@
+// What opens over the page: painting the routing map, drawing a person, judging any video.
+"use strict";
+
+import { byId, make, fill, nameOf, fromDataUrl, askJson, show, option } from "./base.js";
+
+// ---- Painting the routing map ----
+
+export async function openPaint(record, againButton) {
+  byId("paint").showModal();
+  fill(byId("paint-body"), make("p", { class: "hint waiting-dots" }, "Fetching the map"));
+  let map;
+  try { map = await askJson(`/v1/videos/${record.id}/content?variant=routing`); } catch (error) { fill(byId("paint-body"), make("p", { class: "error" }, error.message)); return; }
+  const original = JSON.stringify(map.tokens), frames = map.tokens.length, rows = map.tokens[0].length, columns = map.tokens[0][0].length;
+  const colours = map.people.map((_, index) => getComputedStyle(document.documentElement).getPropertyValue(`--person-${index % 8}`).trim());
+  const [width, height] = record.size.split("x").map(Number), scale = Math.max(1, Math.ceil(720 / width));
+  const board = make("canvas", { class: "board", width: width * scale, height: height * scale, tabindex: 0, role: "application", "aria-label": "The picture under the people's colours; arrow keys move, Space paints" });
+  const draws = board.getContext("2d"), video = make("video", { muted: true, playsinline: true, preload: "auto" });
+  let brush = 0, frame = 0, cursor = null;
+  const cell = [board.width / columns, board.height / rows];
+  const draw = () => {
+    draws.imageSmoothingEnabled = false;
+    draws.globalAlpha = 1;
+    draws.fillStyle = "#888";
+    draws.fillRect(0, 0, board.width, board.height);
+    if (video.readyState >= 2) draws.drawImage(video, 0, 0, board.width, board.height);
+    map.tokens[frame].forEach((line, row) => line.forEach((person, column) => {
+      draws.globalAlpha = 0.5;
+      draws.fillStyle = person < 0 ? "transparent" : colours[person];
+      draws.fillRect(column * cell[0], row * cell[1], cell[0], cell[1]);
+    }));
+    draws.globalAlpha = 1;
+    if (cursor) { draws.strokeStyle = "#fff"; draws.lineWidth = 4; draws.strokeRect(cursor[1] * cell[0] + 2, cursor[0] * cell[1] + 2, cell[0] - 4, cell[1] - 4); }
+  };
+  const seek = () => { if (video.duration) video.currentTime = Math.min(video.duration - 0.01, (frames > 1 ? frame / (frames - 1) : 0) * video.duration); };
+  video.addEventListener("loadeddata", () => { seek(); draw(); });
+  video.addEventListener("seeked", draw);
+  show(video, `/v1/videos/${record.id}/content`);
+  const everywhere = make("input", { type: "checkbox" }), wide = make("input", { type: "checkbox" });
+  everywhere.checked = wide.checked = true;
+  const paint = (row, column) => {
+    const reach = wide.checked ? 1 : 0;
+    for (const at of everywhere.checked ? map.tokens.keys() : [frame])
+      for (let down = row - reach; down <= row + reach; down += 1) for (let across = column - reach; across <= column + reach; across += 1)
+        if (map.tokens[at][down]?.[across] !== undefined) map.tokens[at][down][across] = brush;
+    draw();
+  };
+  const under = (event) => { const whole = board.getBoundingClientRect(); return [Math.floor((event.clientY - whole.top) / whole.height * rows), Math.floor((event.clientX - whole.left) / whole.width * columns)]; };
+  board.addEventListener("pointerdown", (event) => { event.preventDefault(); board.focus(); cursor = null; board.setPointerCapture(event.pointerId); paint(...under(event)); });
+  board.addEventListener("pointermove", (event) => { if (event.buttons) paint(...under(event)); });
+  board.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], " ": [0, 0] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    cursor = cursor ? [Math.min(rows - 1, Math.max(0, cursor[0] + step[0])), Math.min(columns - 1, Math.max(0, cursor[1] + step[1]))] : [0, 0];
+    if (event.key === " ") paint(...cursor); else draw();
+  });
+  const brushes = [...map.people, null].map((name, index) => make("button", { type: "button", class: name === null ? "" : "name", person: name === null ? undefined : index, "aria-pressed": String(index === 0), onclick: (event) => {
+    brush = name === null ? -1 : index;
+    for (const each of brushes) each.setAttribute("aria-pressed", String(each === event.currentTarget));
+  } }, name === null ? "nobody (rub out)" : name));
+  const moment = make("input", { type: "range", min: 1, max: frames, value: 1, "aria-label": "Moment of the video", oninput: (event) => { frame = Number(event.target.value) - 1; seek(); draw(); } });
+  const undo = make("button", { type: "button", onclick: () => { map.tokens = JSON.parse(original); draw(); } }, "Undo all");
+  const changes = { get routing() { return map; }, seed: record.kept_take ? record.kept_take.seed : record.seed, takes: 1 };
+  fill(byId("paint-body"), make("div", { class: "chips", role: "group", "aria-label": "Brush" }, ...brushes), board,
+    make("div", { class: "row" }, make("label", { class: "moment" }, "Moment ", moment), make("label", { class: "tick" }, everywhere, "paint all moments"), make("label", { class: "tick" }, wide, "wide brush")),
+    make("div", { class: "actions" }, againButton(record, "Make it with this map", changes, "With the same seed"), undo));
+  draw();
+}
+
+// ---- Drawing the person of a photograph ----
+
+// Goes on by `accept`, which is given the picture of the drawing.
+export async function openDraw(photo, face, accept) {
+  byId("draw").showModal();
+  fill(byId("draw-body"), make("p", { class: "hint waiting-dots" }, "Measuring the photograph"));
+  await draw(photo, face, {}, accept);
+}
+
+async function draw(photo, face, features, accept) {
+  byId("draw-body").setAttribute("aria-busy", "true");
+  const form = new FormData();
+  form.append("input_references", photo.file);
+  form.append("face", String(face));
+  form.append("features", JSON.stringify(features));
+  let drawn;
+  try { drawn = await askJson("/v1/drawings", { method: "POST", body: form }); } catch (error) {
+    fill(byId("draw-body"), make("p", { class: "error" }, error.message));
+    return;
+  }
+  byId("draw-body").removeAttribute("aria-busy");
+  const chosen = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.feature : null;
+  const controls = Object.entries(drawn.choices).map(([name, values]) => make("label", {}, name.replaceAll("_", " "),
+    make("select", { "data-feature": name, onchange: (event) => draw(photo, face, { ...features, [name]: event.target.value }, accept) },
+      ...values.map((value) => option(value, value, value === drawn.features[name])))));
+  const goOn = make("button", { type: "button", class: "primary", onclick: () => {
+    byId("draw").close();
+    accept(fromDataUrl(drawn.drawing));
+  } }, "Go on with this drawing");
+  fill(byId("draw-body"), make("div", { class: "drawing" }, make("div", {}, make("div", { class: "pair" },
+    make("figure", {}, make("img", { src: drawn.photo, alt: "The photograph" }), make("figcaption", {}, "photograph")),
+    make("figure", {}, make("img", { src: drawn.drawing, alt: "The drawing" }), make("figcaption", {}, "drawing"))), make("p", { class: "hint" }, drawn.description)),
+    make("div", {}, make("div", { class: "features" }, ...controls), make("div", { class: "actions" }, goOn))));
+  if (chosen) byId("draw-body").querySelector(`[data-feature="${chosen}"]`)?.focus();
+}
+
+// ---- Judging a video of any system ----
+
+byId("judge-open").addEventListener("click", () => { fill(byId("judge-body")); byId("judge").showModal(); });
+byId("judge-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = new FormData(), button = byId("judge-form").querySelector("button");
+  form.append("video", byId("judge-video").files[0]);
+  for (const photo of byId("judge-photos").files) { form.append("people", nameOf(photo)); form.append("input_references", photo); }
+  button.disabled = true;
+  fill(byId("judge-body"), make("p", { class: "hint waiting-dots" }, "Looking at every face; a minute of video can take some minutes"));
+  try {
+    const told = await askJson("/v1/judgements", { method: "POST", body: form });
+    const words = told.judgement;
+    fill(byId("judge-body"), make("ul", { class: "fared" }, ...words.people.map((person, index) => make("li", { person: index }, make("h3", {}, person.name), make("p", { class: "verdict" }, person.verdict)))),
+      ...words.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)), make("p", { class: "hint" }, words.likeness), ...told.notices.map((note) => make("p", { class: "hint" }, note)),
+      make("img", { class: "sheet", src: told.sheet, alt: "People beside their best frames, a timeline, and marked frames" }),
+      make("div", { class: "actions" }, make("a", { class: "button", href: told.sheet, download: "judged.png" }, "Download the picture"),
+        make("a", { class: "button", download: "judged.json", href: URL.createObjectURL(new Blob([JSON.stringify(words, null, 1)], { type: "application/json" })) }, "Download the report (JSON)")));
+  } catch (error) { fill(byId("judge-body"), make("p", { class: "error" }, error.message)); }
+  button.disabled = false;
+});
+
