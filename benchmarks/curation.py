@@ -174,23 +174,25 @@ def _shot_of(truth: FilmTruth, first: int, end: int) -> int:
 
 
 def duplicates(curated: Curated, truths: dict[str, FilmTruth]) -> None:
-    """Counts repeated shots that were found and others that were taken for some; redrawn in another shape is none."""
-    hits = wrong = missed = 0
+    """Counts repeated shots that were found and others that were taken for some.
+
+    Of the clips that show one shot and come as far as the comparison, all but one are duplicates, whichever stays. One
+    that is drawn anew in another shape is none.
+    """
+    shown: dict[tuple[str, int, bool], list[bool]] = defaultdict(list)
     for source, clip in curated.clips:
         truth = truths[source.source.path.stem]
-        double = truth.shots[_shot_of(truth, clip.span.first, clip.span.end)].double_of
+        number = _shot_of(truth, clip.span.first, clip.span.end)
+        double = truth.shots[number].double_of
         is_found = clip.rejection is not None and clip.rejection.step == "duplicates"
         if clip.rejection is not None and not is_found:
             continue
-        is_turned = double is not None and (truths[double.film].height > truths[double.film].width) != (
-            truth.height > truth.width
-        )
-        if is_turned:
-            continue
-        hits += double is not None and is_found
-        missed += double is not None and not is_found
-        wrong += double is None and is_found
-    score("duplicates", hits, wrong, missed)
+        film, shot = (truth.name, number) if double is None else (double.film, double.shot)
+        shown[film, shot, truth.height > truth.width].append(is_found)
+    num_found = [sum(each) for each in shown.values()]
+    num_there = [len(each) - 1 for each in shown.values()]
+    hits = sum(min(pair) for pair in zip(num_found, num_there, strict=True))
+    score("duplicates", hits, sum(num_found) - hits, sum(num_there) - hits)
 
 
 def text(curated: Curated, truths: dict[str, FilmTruth]) -> None:

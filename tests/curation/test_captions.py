@@ -12,17 +12,22 @@ import pytest
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import UserInputError
+from ingredients.curation.answers import estimate_cost
 from ingredients.curation.caption_endpoint import CaptionError, EndpointCaptioner
 from ingredients.curation.captions import (
     Captions,
     bind_phrases,
     clean,
-    estimate_cost,
     read_captions,
 )
+from ingredients.curation.chain import costly_steps
 from ingredients.curation.config import CaptionsConfig, CurationConfig
 from ingredients.curation.looks import named_looks, without_looks
 from ingredients.curation.plain_captions import PlainCaption, describe_measured, spots_of
+from ingredients.curation.signals import Signals
+from ingredients.curation.source_work import take_step
+from ingredients.curation.step import Clip, Crop, Span, step_keys
+from ingredients.curation.store import SourceStore
 
 LOOKS = {
     "A young woman with long blonde hair and a bearded man in a blue suit are talking in an office.": (
@@ -293,6 +298,53 @@ def test_other_answers_are_said_once(serve, answer: tuple[int, object], complain
     with pytest.raises(CaptionError, match=complaint):
         captioner(server)[0].caption(PICTURES, "?")
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["captions.min_place=0.5", "captions.min_action=0.1", "people.min_face=0.2", "masks.by=sam", "people.max_gap=2"],
+)
+def test_other_thresholds_compose_sentences_anew_and_ask_nobody_again(serve, tmp_path: Path, other: str) -> None:
+    server = serve(says("A bearded man waves."), says("This would be paid twice."))
+    settings = ["captions.by=endpoint", "captions.model=eyes", f"captions.base_url={server.url}"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ingredients.curation.caption_endpoint.time.sleep", lambda seconds: None)
+        said = [
+            captioned(load_config(CurationConfig, overrides=[*settings, *more]), tmp_path)
+            for more in ([], [other], ["captions.num_pictures=2"])
+        ]
+    assert said == ["A person waves.", "A person waves.", "This would be paid twice."]
+    assert len(server.asked) == 2  # once, and once more for other pictures
+
+
+def captioned(config: CurationConfig, folder: Path) -> str:
+    """Takes the last two steps with a clip of one person, as the next run would, on what the store has."""
+    span = Span(first=0, end=4, start_seconds=0.0, end_seconds=0.5)
+    store, keys = SourceStore(folder, "ab12"), step_keys(costly_steps(config), config, base="")
+    clip = Clip(
+        clip_id="film-0",
+        path=Path("film.mp4"),
+        span=span,
+        crop=Crop(left=0, top=0, width=8, height=6),
+        signals=measured_nothing(),
+        folder=store.clips,
+        results={"people": {"tracks": tracks((4.0, 3.0))}, "acting": {}},
+        _frames=np.zeros((4, 6, 8, 3), np.uint8),
+    )
+    for step in costly_steps(config)[-2:]:
+        assert take_step(step, keys[step.name], clip, store) is None
+    return str(clip.results["captions"]["caption"])
+
+
+def measured_nothing() -> Signals:
+    """Signals of a source without frames: these steps do not look at them."""
+    sizes = dict.fromkeys(("height", "width", "small_height", "small_width"), 8)
+    arrays = {
+        field.name: np.zeros(0)
+        for field in dataclasses.fields(Signals)
+        if field.name not in (*sizes, "fps", "motion_source", "damage")
+    }
+    return Signals(**sizes, fps=8.0, motion_source="codec", damage="", **arrays)  # type: ignore[arg-type]
 
 
 def test_requests_keep_to_the_rate(serve) -> None:

@@ -1,9 +1,17 @@
 """The same footage is found, scaled, graded and marked; other footage of the same place is not."""
 
-import numpy as np
+from pathlib import Path
 
-from ingredients.curation.config import DuplicatesConfig
-from ingredients.curation.duplicates import ClipThumbs, HashedClip, find_duplicates
+import numpy as np
+import pytest
+
+from ingredients.curation.config import CurationConfig, DuplicatesConfig
+from ingredients.curation.duplicates import ClipThumbs, HashedClip, clip_thumbs, find_duplicates, frame_hashes
+from ingredients.curation.quality import crop_of
+from ingredients.curation.signals import Signals, measure_signals
+from ingredients.curation.step import Span
+from tests.curation.films import shot as film_shot
+from tests.curation.films import write_film
 
 
 def clip(name: str, hashes: list[str], shot: str = "", num_pixels: int = 100) -> HashedClip:
@@ -20,11 +28,13 @@ def thumbs(seed: int, num_frames: int = 40) -> np.ndarray:
     return frames.astype(np.float32)
 
 
+def seen_whole(frames: np.ndarray) -> ClipThumbs:
+    rows, columns = (np.linspace(0, 1, number + 1, dtype=np.float32) for number in frames.shape[1:])
+    return ClipThumbs(frames=frames, rows=rows, columns=columns, fps=24.0)
+
+
 def found(first: np.ndarray, second: np.ndarray, **fields: object) -> set[str]:
-    shown = {
-        "a": ClipThumbs(frames=first, fps=24.0, had_bars=False),
-        "b": ClipThumbs(frames=second, fps=24.0, had_bars=False),
-    }
+    shown = {"a": seen_whole(first), "b": seen_whole(second)}
     clips = [clip("a", ["00" * 32, "0f" * 32]), clip("b", ["0f" * 32, "f0" * 32], **fields)]  # type: ignore[arg-type]
     return set(find_duplicates(clips, shown.__getitem__, DuplicatesConfig()))
 
@@ -54,3 +64,32 @@ def test_parts_of_one_shot_are_kept_and_the_larger_clip_stays() -> None:
 def test_what_does_not_look_alike_is_not_compared() -> None:
     clips = [clip("a", ["00" * 32]), clip("b", ["ff" * 32])]
     assert not find_duplicates(clips, lambda name: 1 / 0, DuplicatesConfig())  # type: ignore[arg-type, return-value]
+
+
+def surveyed(path: Path, frames: np.ndarray) -> tuple[HashedClip, ClipThumbs]:
+    """What is compared of a film of one shot, without its bars."""
+    signals: Signals = measure_signals(write_film(path, [frames]), CurationConfig().signals)
+    span = Span(first=0, end=signals.num_frames, start_seconds=0.0, end_seconds=signals.num_frames / signals.fps)
+    crop = crop_of(signals, span)
+    assert (crop.height, crop.width) == film_shot(0).shape[1:3]
+    hashes = frame_hashes(signals, span, crop, DuplicatesConfig())
+    return clip(path.stem, hashes, num_pixels=crop.height * crop.width), clip_thumbs(signals, span, crop)
+
+
+@pytest.mark.parametrize(("top", "left"), [(14, 0), (22, 0), (0, 18)])
+def test_bars_do_not_hide_the_same_footage_nor_make_other_footage_the_same(
+    tmp_path: Path, top: int, left: int
+) -> None:
+    def barred(frames: np.ndarray) -> np.ndarray:
+        return np.pad(frames, ((0, 0), (top, top), (left, left), (0, 0)))
+
+    shown = [
+        surveyed(tmp_path / "a.mp4", film_shot(3)),
+        surveyed(tmp_path / "b.mp4", barred(film_shot(3))),
+        surveyed(tmp_path / "c.mp4", barred(film_shot(4))),
+    ]
+    thumbs_of = {each.clip_id: seen for each, seen in shown}
+    rejections = find_duplicates([each for each, _ in shown], thumbs_of.__getitem__, DuplicatesConfig())
+    assert set(rejections) == {"b"}
+    apart = float(str(rejections["b"].value).split(", ")[1].split()[0])
+    assert apart < 1.5  # places that a bar reaches into, and the finer ones of a picture without bars, do not count

@@ -21,6 +21,7 @@ _TITLES = {
     "masks": "Masks",
     "portraits": "Portraits",
     "acting": "Actions",
+    "answers": "Answers",
     "captions": "Captions",
 }
 

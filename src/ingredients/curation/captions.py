@@ -3,35 +3,23 @@
 Photos say who people are; a caption that says it, too, takes the work from them. So what a captioner says of looks is
 taken out (`curation/looks.py`); where something is left, the plain sentence of what was measured stands in, and the
 clip says so. Words such as "the person on the left" are bound to the tracks that they stand for.
-
-Legend: F frames, H/W pixels.
 """
 
-import dataclasses
 import functools
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import NotPlainError, read_json_lines
-from ingredients.core.progress import duration_in_words
-from ingredients.curation.config import CaptionsConfig, CurationConfig
-from ingredients.curation.cut import spread
+from ingredients.curation.answers import Answers
+from ingredients.curation.config import CurationConfig
 from ingredients.curation.looks import named_looks, without_looks
 from ingredients.curation.plain_captions import PlainCaption, describe_measured, spots_of
 from ingredients.curation.step import Clip, ClipStep, Measured, Rejection
-
-PROMPT = (
-    "These pictures are frames of one short video, in order. Say in one or two plain sentences what happens: who does "
-    "what, with which expression, where, and in which light. Tell people apart by their place alone: the person on "
-    "the left, the person on the right, the person in the middle. Never say what anybody looks like: no hair, beard, "
-    "skin, age, sex, build, clothes, hats or glasses. Do not begin with 'The video'."
-)
 
 _SOMEBODY = r"(?:the |a )?(?:other )?(?:person|one|individual|figure|character),? (?:who is )?(?:standing |sitting )?"
 _PHRASES: Mapping[str, str] = {
@@ -41,32 +29,15 @@ _PHRASES: Mapping[str, str] = {
 }
 
 
-class Captioner(Protocol):
-    """Writes a sentence about pictures."""
-
-    def caption(self, pictures: Sequence[UInt8Array], prompt: str) -> str:
-        """What happens in pictures (H, W, 3) of one clip, in order.
-
-        Raises:
-            CaptionError: if it cannot be had now; nothing is kept then, and the next run asks again.
-        """
-        ...
-
-
 class Captions(ClipStep):
     """Says what happens in a clip."""
 
     name, cost, title = "captions", "network", "Writing captions"
     needs = ("cut", "people", "acting")
-    version = 2
+    version = 3
     measured_by = (
         "captions.by",
         "captions.file",
-        "captions.model",
-        "captions.base_url",
-        "captions.num_pictures",
-        "captions.longest_side",
-        "captions.max_tokens",
         "captions.min_action",
         "captions.min_expression",
         "captions.min_place",
@@ -77,17 +48,14 @@ class Captions(ClipStep):
         super().__init__(config)
         if config.captions.by == "given":  # other captions in the same file are other captions
             digest = hashlib.sha256(json.dumps(self.given, sort_keys=True, allow_nan=False).encode()).hexdigest()
-            self.version = int(digest[:12], 16)  # type: ignore[misc]
+            self.version = int(digest[:12], 16)
+        elif config.captions.is_asked:
+            self.needs = (*self.needs, Answers.name)
 
     @functools.cached_property
     def given(self) -> Mapping[str, str]:
         """Captions by clip."""
         return read_captions(Path(str(self.config.captions.file)))
-
-    @functools.cached_property
-    def captioner(self) -> Captioner:
-        """The captioner, made when the first clip comes."""
-        return open_captioner(self.config.captions)
 
     def measure(self, clip: Clip) -> Measured:
         """The caption, what it calls each person, and what a captioner had said of looks."""
@@ -102,8 +70,7 @@ class Captions(ClipStep):
                 raise UserInputError(f"The captions of {config.file} have none for the clip {clip.clip_id}.")
             said = self.given[clip.clip_id]
         else:
-            chosen = spread(range(len(clip.frames)), config.num_pictures)
-            said = self.captioner.caption([_scaled(clip.frames[each], config.longest_side) for each in chosen], PROMPT)
+            said = clip.results[Answers.name]["said"]
         return clean(said, plain=plain)
 
     def decide(self, measured: Measured) -> Rejection | None:
@@ -163,79 +130,3 @@ def read_captions(path: Path) -> dict[str, str]:
             )
         captions[values["clip_id"]] = values["caption"]
     return captions
-
-
-@functools.lru_cache(maxsize=1)
-def open_captioner(config: CaptionsConfig) -> Captioner:
-    """Makes what writes captions.
-
-    Raises:
-        UserInputError: if its model is not there.
-        MissingDependencyError: if its library is not installed.
-    """
-    if config.by == "endpoint":
-        from ingredients.curation.caption_endpoint import EndpointCaptioner
-
-        return EndpointCaptioner(config)
-    from ingredients.curation.qwen import load_qwen
-
-    return load_qwen(Path(str(config.model)), max_tokens=config.max_tokens)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class CaptionCost:
-    """What captions will cost, by estimate."""
-
-    num_requests: int
-    """One a clip."""
-
-    input_tokens: int
-    """Read."""
-
-    output_tokens: int
-    """Tokens that are written, at most."""
-
-    dollars: float
-    """The cost by the prices of the settings."""
-
-    minutes: float
-    """At the rate of the settings, for one process."""
-
-    @property
-    def sentence(self) -> str:
-        """All of it for a person."""
-        price = f"{self.dollars:.2f} US dollars" if self.dollars else "no price given (captions.dollars_per_million_*)"
-        return (
-            f"{self.num_requests} requests, {self.input_tokens:,} tokens read, up to {self.output_tokens:,} written, "
-            f"{price}, no less than {duration_in_words(60 * self.minutes)} with one process"
-        )
-
-
-_PIXELS_A_TOKEN = 28 * 28  # of Qwen2-VL: patches of 14 pixels, four of which make a token
-_LETTERS_A_TOKEN = 4
-
-
-def estimate_cost(num_clips: int, config: CaptionsConfig) -> CaptionCost:
-    """What captions by a server will cost at most: pictures of 3:2 in Qwen2-VL's tokens, and the longest answers."""
-    pixels = config.longest_side * config.longest_side * 2 // 3
-    tokens = config.num_pictures * (pixels // _PIXELS_A_TOKEN) + len(PROMPT) // _LETTERS_A_TOKEN
-    read, written = num_clips * tokens, num_clips * config.max_tokens
-    dollars = (read * config.dollars_per_million_input + written * config.dollars_per_million_output) / 1e6
-    return CaptionCost(
-        num_requests=num_clips,
-        input_tokens=read,
-        output_tokens=written,
-        dollars=dollars,
-        minutes=num_clips / config.requests_a_minute,
-    )
-
-
-def _scaled(picture: UInt8Array, longest_side: int) -> UInt8Array:
-    import numpy as np
-    from PIL import Image
-
-    scale = longest_side / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    height, width = (max(round(side * scale), 1) for side in picture.shape[:2])
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))

@@ -24,11 +24,12 @@ _COSTLY: Mapping[str, tuple[str, ...]] = {
     "masks": ("Masks",),
     "portraits": ("Portraits",),
     "acting": ("Acting",),
+    "answers": ("Answers",),
     "captions": ("Captions",),
 }
 """Files of this folder and the steps in them: they are imported when they are used, as some bring networks along."""
 
-_OF_PEOPLE = frozenset({"people", "masks", "portraits", "acting", "captions"})
+_OF_PEOPLE = frozenset({"people", "masks", "portraits", "acting", "answers", "captions"})
 """Those that are left out where nobody is looked for."""
 
 
@@ -39,8 +40,10 @@ def cheap_steps(config: CurationConfig) -> list[ClipStep]:
 
 def costly_steps(config: CurationConfig) -> list[ClipStep]:
     """The steps that look at frames, in order; made once for each process, as they may hold networks."""
-    nobody = _OF_PEOPLE if config.people.min_people == 0 else frozenset[str]()
-    return _made({file: names for file, names in _COSTLY.items() if file not in nobody}, config)
+    left_out = set(_OF_PEOPLE) if config.people.min_people == 0 else set()
+    if not config.captions.is_asked:
+        left_out.add("answers")
+    return _made({file: names for file, names in _COSTLY.items() if file not in left_out}, config)
 
 
 def _made(files: Mapping[str, tuple[str, ...]], config: CurationConfig) -> list[ClipStep]:

@@ -171,7 +171,7 @@ class DuplicatesConfig(RangeChecked):
     noise: Level = 1.0
     """Grey levels up to which any two clips are the same, also where nothing changes: what encoding again costs."""
 
-    noise_of_bars: Level = 3.5
+    noise_of_bars: Level = 2.5
     """The same where one of two clips had bars: its thumbnails show the picture less finely."""
 
     embedding: str | None = None
@@ -379,6 +379,11 @@ class CaptionsConfig:
         needed = {"given": "file", "endpoint": "model", "qwen": "model"}.get(self.by)
         if needed is not None and getattr(self, needed) is None:
             raise ValueError(f"captions by {self.by} need captions.{needed}")
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody looks at pictures and answers, which takes time or money."""
+        return self.by in ("endpoint", "qwen")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,12 @@ _MOST_GRADED = 2.0
 _MARKED = 0.2
 """Part of the picture that a mark or a subtitle may cover in one of two clips and not in the other."""
 
+_COARSE = 2
+"""Places of a thumbnail, in each direction, that are compared as one."""
+
+_ROUNDED = 0.003
+"""Part of the picture by which a place may reach into a bar and counts as free of it: bars are known by the pixel."""
+
 _MOST_ALIKE = 64
 """Clips that are held against one, the most alike first."""
 
@@ -42,13 +48,16 @@ class ClipThumbs:
     """What a clip looks like over time."""
 
     frames: Float32Array
-    """(F, rows, columns), grey, without bars."""
+    """(F, rows, columns), grey, of places without bars."""
+
+    rows: Float32Array
+    """(rows + 1): where each row begins and the last one ends, in parts of the picture without bars."""
+
+    columns: Float32Array
+    """(columns + 1): the same of columns."""
 
     fps: float
     """Frames a second."""
-
-    had_bars: bool
-    """Whether bars were cut off, so that the picture is seen less finely than without them."""
 
 
 Thumbs: TypeAlias = Callable[[str], ClipThumbs]
@@ -75,31 +84,55 @@ def frame_hashes(signals: Signals, span: Span, crop: Crop, config: DuplicatesCon
     from PIL import Image
 
     step = max(round(signals.fps / _HASHES_A_SECOND), 1)
-    thumbs = without_bars(signals.thumbs[span.first : span.end : step], signals, crop)
+    thumbs = _picture_alone(signals.thumbs[span.first : span.end : step], signals, crop)
     return [
         np.packbits(imagehash.dhash(Image.fromarray(thumb), hash_size=config.hash_size).hash).tobytes().hex()
         for thumb in thumbs
     ]
 
 
-def without_bars(thumbs: UInt8Array, signals: Signals, crop: Crop) -> UInt8Array:
+def _picture_alone(thumbs: UInt8Array, signals: Signals, crop: Crop) -> UInt8Array:
     """The part of thumbnails (F, rows, columns) that lies within the crop, in the thumbnails' size."""
-    rows, columns = thumbs.shape[1:]
+    shape = thumbs.shape[1:]
     if (crop.height, crop.width) == (signals.height, signals.width):
         return thumbs
     cv2: Any = import_optional("cv2", extra="curate")
-    down, across = crop.height / signals.height, crop.width / signals.width
-    # From the middle of a place to the middle of the one that it is taken from.
-    place = np.array(
-        [
-            [across, 0, crop.left / signals.width * columns + across / 2 - 0.5],
-            [0, down, crop.top / signals.height * rows + down / 2 - 0.5],
-        ]
+    rows, columns = (
+        _edges(signals.height, crop.top, crop.height, shape[0]),
+        _edges(signals.width, crop.left, crop.width, shape[1]),
     )
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    free_rows, free_columns = _free(rows), _free(columns)
+    places = [  # where the middle of each place is taken from, counted in places that no bar reaches into
+        ((np.arange(number) + 0.5) / number - edges[free.start]) / (edges[1] - edges[0]) - 0.5
+        for number, edges, free in zip(shape, (rows, columns), (free_rows, free_columns), strict=True)
+    ]
+    down, across = (each.astype(np.float32) for each in np.meshgrid(*places, indexing="ij"))
+    free_thumbs = thumbs[:, free_rows, free_columns]
     return np.stack(
-        [cv2.warpAffine(thumb, place, (columns, rows), flags=how, borderMode=cv2.BORDER_REPLICATE) for thumb in thumbs]
+        [cv2.remap(thumb, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for thumb in free_thumbs]
     )
+
+
+def _edges(size: int, start: int, length: int, number: int) -> Float32Array:
+    """Where places of a thumbnail begin, and the last one ends (number + 1), in parts of the picture without bars.
+
+    Args:
+        size: pixels of the whole picture in this direction.
+        start: first pixel without a bar.
+        length: pixels without a bar.
+        number: of places.
+    """
+    edges: Float32Array = ((np.linspace(0, size, number + 1) - start) / length).astype(np.float32)
+    return edges
+
+
+def _free(edges: Float32Array) -> slice:
+    """The places that no bar reaches into; of a picture that is hardly more than bars, the one in its middle."""
+    is_free = (edges[:-1] >= -_ROUNDED) & (edges[1:] <= 1 + _ROUNDED)
+    if not is_free.any():
+        is_free[np.abs((edges[:-1] + edges[1:]) / 2 - 0.5).argmin()] = True
+    [found] = np.nonzero(is_free)
+    return slice(int(found[0]), int(found[-1]) + 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,10 +216,9 @@ def _difference(mine: ClipThumbs, theirs: ClipThumbs, config: DuplicatesConfig) 
     Both are laid over each other at each offset in time that leaves enough of the shorter one. The same footage
     differs by less than a part of how much it changes itself within a quarter of a second.
     """
-    first, second, rate = mine.frames, theirs.frames, mine.fps
+    (first, second), rate = _on_one_grid(mine, theirs), mine.fps
     places = np.arange(int(len(second) * rate / theirs.fps)) * theirs.fps / rate
     second = second[np.minimum(places.round().astype(int), len(second) - 1)]
-    first, second = _coarse(first), _coarse(second)  # (frames, places)
     least = max(int(min(len(first), len(second)) * config.min_overlap), 2)
     best, best_change = np.inf, 0.0
     step = max(round(rate * _CHANGE_SECONDS), 1)
@@ -200,16 +232,35 @@ def _difference(mine: ClipThumbs, theirs: ClipThumbs, config: DuplicatesConfig) 
             best = difference
             moved = np.abs(mine_now[step:] - mine_now[:-step])[:, is_clear]
             best_change = float(moved.mean()) if len(moved) else 0.0
-    noise = config.noise if mine.had_bars == theirs.had_bars else config.noise_of_bars
+    is_seen_alike = all(np.array_equal(getattr(mine, axis), getattr(theirs, axis)) for axis in ("rows", "columns"))
+    noise = config.noise if is_seen_alike else config.noise_of_bars
     return best, min(config.max_difference, max(config.max_changed * best_change, noise))
 
 
-def _coarse(thumbs: Float32Array) -> Float32Array:
-    """Thumbnails (F, places) half as fine, so that it does not matter how finely bars let a picture be seen."""
-    num_frames, rows, columns = thumbs.shape
-    halved = thumbs.reshape(num_frames, rows // 2, 2, columns // 2, 2).mean(axis=(2, 4))
-    coarse: Float32Array = halved.reshape(num_frames, -1)
-    return coarse
+def _on_one_grid(mine: ClipThumbs, theirs: ClipThumbs) -> tuple[Float32Array, Float32Array]:
+    """Thumbnails (F, places) of two clips, averaged over the same coarse parts of the picture that both show.
+
+    Where bars were cut off, places are larger parts of the picture than without them; coarse ones hold two of the
+    larger kind in each direction.
+    """
+    seen = [_coarse_shares(getattr(mine, axis), getattr(theirs, axis)) for axis in ("rows", "columns")]
+    on_grid = [
+        np.einsum("ir,frc,jc->fij", down, clip.frames, across, optimize=True).reshape(len(clip.frames), -1)
+        for clip, down, across in zip((mine, theirs), *seen, strict=True)
+    ]
+    return on_grid[0], on_grid[1]
+
+
+def _coarse_shares(mine: Float32Array, theirs: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Which part each place of two thumbnails is of coarse places, by where theirs begin, in one direction."""
+    first, last = max(mine[0], theirs[0]), min(mine[-1], theirs[-1])
+    coarse = np.linspace(first, last, max((min(len(mine), len(theirs)) - 1) // _COARSE, 1) + 1)
+    shares = []
+    for edges in (mine, theirs):
+        shared = np.minimum(coarse[1:, None], edges[None, 1:]) - np.maximum(coarse[:-1, None], edges[None, :-1])
+        shared = np.maximum(shared, 0)
+        shares.append((shared / shared.sum(axis=1, keepdims=True)).astype(np.float32))
+    return shares[0], shares[1]
 
 
 def _apart(mine: Float32Array, theirs: Float32Array, is_seen: BoolArray) -> Float32Array:
@@ -224,9 +275,13 @@ def _apart(mine: Float32Array, theirs: Float32Array, is_seen: BoolArray) -> Floa
 
 def clip_thumbs(signals: Signals, span: Span, crop: Crop) -> ClipThumbs:
     """What `find_duplicates` looks at of a clip."""
-    thumbs = without_bars(signals.thumbs[span.first : span.end], signals, crop)
+    thumbs = signals.thumbs[span.first : span.end]
+    rows = _edges(signals.height, crop.top, crop.height, thumbs.shape[1])
+    columns = _edges(signals.width, crop.left, crop.width, thumbs.shape[2])
+    free_rows, free_columns = _free(rows), _free(columns)
     return ClipThumbs(
-        frames=thumbs.astype(np.float32),
+        frames=thumbs[:, free_rows, free_columns].astype(np.float32),
+        rows=rows[free_rows.start : free_rows.stop + 1],
+        columns=columns[free_columns.start : free_columns.stop + 1],
         fps=signals.fps,
-        had_bars=(crop.height, crop.width) != (signals.height, signals.width),
     )

@@ -18,8 +18,8 @@ from ingredients.core.files import make_folder, remove_leftovers
 from ingredients.core.json_yaml import NotPlainError, read_json_lines, write_json_lines
 from ingredients.core.usable_cores import usable_cores
 from ingredients.curation import probe
+from ingredients.curation.answers import estimate_cost
 from ingredients.curation.balance import BalancedClip, balance, topics_of
-from ingredients.curation.captions import estimate_cost
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.duplicates import ClipThumbs, HashedClip, clip_thumbs, find_duplicates
 from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
@@ -33,6 +33,7 @@ from ingredients.curation.source_work import (
     SourceTask,
     annotate,
     digest_file,
+    num_unanswered,
     source_signals,
     survey,
 )
@@ -391,16 +392,19 @@ def _drop_duplicates(curated: Curated, watcher: Watcher) -> None:
     watcher.step("duplicates", len(hashed), len(hashed), f"{len(rejections)} left out")
 
 
-def _announce_cost(num_clips: int, config: CurationConfig, watcher: Watcher) -> None:
-    """Says what captions by a server will cost at most, before the first one is asked for.
+def _announce_cost(tasks: Sequence[SourceTask], config: CurationConfig, watcher: Watcher) -> None:
+    """Says what captions by a server will cost at most, before the first one is asked for; answers are kept.
 
     Raises:
         UserInputError: if that is more than the settings allow.
     """
-    if not config.asks_a_server or num_clips == 0:
+    if not config.asks_a_server:
+        return
+    num_requests = sum(num_unanswered(task) for task in tasks)
+    if num_requests == 0:
         return
     captions = config.captions
-    cost = estimate_cost(num_clips, captions)
+    cost = estimate_cost(num_requests, captions)
     watcher.tell(f"Captions by {captions.model}, at most: {cost.sentence}.")
     if captions.most_dollars is not None and cost.dollars > captions.most_dollars:
         raise UserInputError(
@@ -419,7 +423,7 @@ def _annotate_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
     }
     numbers = [number for number, task in tasks.items() if task.clip_ids]
     num_clips = sum(len(tasks[number].clip_ids) for number in numbers)
-    _announce_cost(num_clips, curated.config, watcher)
+    _announce_cost([tasks[number] for number in numbers], curated.config, watcher)
     done: Counter[str] = Counter()
 
     def report(step: str, amount: float) -> None:

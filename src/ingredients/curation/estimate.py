@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingredients.curation import probe
-from ingredients.curation.captions import CaptionCost, estimate_cost
+from ingredients.curation.answers import CaptionCost, estimate_cost
 from ingredients.curation.config import CaptionsConfig, CurationConfig
 from ingredients.curation.source_work import SourceState, SourceTask, annotate, survey
 from ingredients.curation.sources import Source

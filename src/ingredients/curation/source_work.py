@@ -14,6 +14,7 @@ from typing import Any
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
 from ingredients.curation import probe
+from ingredients.curation.answers import Answers
 from ingredients.curation.chain import cheap_steps, costly_steps
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.quality import crop_of
@@ -230,6 +231,19 @@ def annotate(task: SourceTask, report: Report) -> list[ClipState]:
     return clips
 
 
+def num_unanswered(task: SourceTask) -> int:
+    """Of how many of a source's clips that are left no captioner has said anything yet."""
+    state = survey(task, lambda step, amount: None)
+    store = SourceStore(task.work, task.digest)
+    _, keys = _costly(task.config)
+    wanted = set(task.clip_ids)
+    return sum(
+        store.get(Answers.name, _span_key(clip), keys[Answers.name]) is None
+        for clip in state.clips
+        if clip.clip_id in wanted
+    )
+
+
 def take_step(step: ClipStep, key: str, clip: Clip, store: SourceStore | None) -> Rejection | None:
     """Takes one step with a clip: measures it, unless that was done, and decides.
 
@@ -354,7 +368,7 @@ def _clip(task: SourceTask, signals: Signals, state: ClipState, folder: Path) ->
     )
 
 
-def _span_key(clip: Clip) -> str:
+def _span_key(clip: Clip | ClipState) -> str:
     span, crop = clip.span, clip.crop
     return f"{span.first}-{span.end}-{crop.left}-{crop.top}-{crop.width}-{crop.height}"
 

@@ -165,9 +165,9 @@ class ClipStep(abc.ABC):
 
     name: ClassVar[str]
     cost: ClassVar[Cost]
-    needs: ClassVar[tuple[str, ...]] = ()
+    needs: tuple[str, ...] = ()
     measured_by: ClassVar[tuple[str, ...]] = ()
-    version: ClassVar[int] = 1
+    version: int = 1
     title: ClassVar[str] = ""
 
     def __init__(self, config: CurationConfig) -> None:
