@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import fsspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -40,6 +41,26 @@ def test_a_folder_has_the_data_set_the_tables_the_log_and_the_card(data_set: Pat
     log = (data_set / "curation.log").read_text().splitlines()
     assert [line.rpartition(": ")[2] for line in log] == ["kept", "kept"]
     assert "holiday.mp4" in (data_set / "card.md").read_text()
+
+
+def test_videos_of_an_address_are_copied_once_and_say_where_they_are_from(
+    film: Path, data_set: Path, tmp_path: Path
+) -> None:
+    storage = fsspec.filesystem("memory")
+    storage.pipe("/store/films/holiday.mp4", film.read_bytes())
+    storage.pipe("/store/films/holiday.json", b'{"licence": "CC0-1.0"}')
+    output = tmp_path / "clips"
+    for _ in range(2):
+        result = curate("memory://store/films", "--output", str(output))
+        assert result.exit_code == 0, result.output
+        storage.pipe("/store/films/holiday.mp4", bytes(film.stat().st_size))  # it would be missed, if it were read
+    lines = [json.loads(line) for line in (output / "provenance.jsonl").read_text().splitlines()]
+    assert [line["said"] for line in lines] == 2 * [
+        {"licence": "CC0-1.0", "address": "memory://store/films/holiday.mp4"}
+    ]
+    for name in ("metadata.jsonl", *(f"videos/{path.name}" for path in (data_set / "videos").iterdir())):
+        assert (output / name).read_bytes() == (data_set / name).read_bytes()
+    assert "ingredients curate memory://store/films" in (output / "card.md").read_text()
 
 
 def test_a_try_writes_nothing(film: Path, tmp_path: Path) -> None:
@@ -94,16 +115,21 @@ def test_a_step_is_taken_again_on_what_was_saved(data_set: Path) -> None:
         (["films", "--output", "clips", "shots.min_seconds=20"], "max_seconds"),
         (["films", "--output", "films"], "holds something already"),
         (["replay", "films", "x", "text"], "curation.yaml"),
+        (["memory://nowhere/films", "--output", "clips"], "memory://nowhere/films"),
+        (["memory://ana:secret@store/films", "--dry-run"], "`ingredients curate fetch`"),
+        (["films", "--output", "s3://bucket/clips"], "s3://bucket/clips is no file or folder of this machine"),
     ],
 )
 def test_mistakes_are_one_sentence(
     arguments: list[str], said: str, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    fsspec.filesystem("memory").pipe("/ana:secret@store/films/a.mp4", b"frames")
     (tmp_path / "films").symlink_to(film.parent)
     result = CliRunner().invoke(app, ["curate", *arguments])
     assert result.exit_code == 2, result.output
     assert said in " ".join(result.output.split())
+    assert "secret" not in result.output
     assert not (tmp_path / "clips").exists()
 
 

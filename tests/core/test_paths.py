@@ -39,3 +39,11 @@ def test_names_that_no_file_can_have(text: str, complaint: str) -> None:
 def test_no_name_is_not_the_current_folder() -> None:
     with pytest.raises(UserInputError, match="is empty"):
         parse_path("")
+
+
+def test_an_address_is_no_folder_of_this_machine_and_its_password_is_not_told() -> None:
+    with pytest.raises(UserInputError, match=r"The address s3://bucket/clips is no file or folder") as caught:
+        parse_path("s3://ana:secret@bucket/clips?signature=secret")
+    assert "secret" not in str(caught.value)
+    assert parse_path("a:b/c") == Path("a:b/c")
+    assert parse_path("://x") == Path("://x")

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.registry import known_implementations
 from fsspec.spec import AbstractFileSystem
 
 from ingredients.core.errors import UserInputError
-from ingredients.curation.fetch import fetch
+from ingredients.curation.fetch import fetch, look_up, with_copies
+from ingredients.curation.sources import find_sources
 
 
 @pytest.fixture
@@ -76,6 +78,41 @@ class AwkwardStorage(AbstractFileSystem):
 @pytest.fixture
 def awkward() -> None:
     fsspec.register_implementation("awkward", AwkwardStorage, clobber=True)
+
+
+def test_a_file_system_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(known_implementations, "far", {"class": "farfs.FarFileSystem", "err": "Install farfs for it"})
+    with pytest.raises(UserInputError, match=r"far://films cannot be read \(Install farfs for it\)"):
+        fetch("far://films", tmp_path)
+
+
+def test_addresses_are_sources_that_say_where_they_are_from(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "own.mp4").write_bytes(b"own")
+    (tmp_path / "list.csv").write_text(f"path,creator\n{bucket}/more/b.mkv,Ben\nown.mp4,Ana\n")
+    sources = find_sources([f"{bucket}/", tmp_path / "list.csv"])
+    stored = {each.address: look_up(each.address) for each in sources if each.address is not None}
+    told: list[tuple[int, int]] = []
+    copies = tmp_path / "copies"
+    found = with_copies(sources, stored, copies, progress=lambda done, total: told.append((done, total)))
+    assert [(source.path.name, dict(source.provenance)) for source in found] == [
+        ("a.mp4", {"address": "memory://bucket/a.mp4"}),
+        ("b.mkv", {"address": "memory://bucket/more/b.mkv"}),
+        ("b.mkv", {"address": "memory://bucket/more/b.mkv", "creator": "Ben"}),
+        ("own.mp4", {"creator": "Ana"}),
+    ]
+    assert all(source.address is None and source.path.is_file() for source in found)
+    assert told[-1] == (4, 4)
+    before = {path: path.stat().st_mtime_ns for path in copies.rglob("*")}
+    with_copies(sources, stored, copies)
+    assert {path: path.stat().st_mtime_ns for path in copies.rglob("*")} == before
+
+
+def test_a_signature_that_changed_means_the_same_copy() -> None:
+    one, other, elsewhere = (
+        find_sources([f"https://example.org/{name}"])[0].path
+        for name in ("film.mp4?key=1", "film.mp4?key=2", "b/film.mp4")
+    )
+    assert one == other != elsewhere
 
 
 def test_a_file_of_unknown_size_is_copied(awkward: None, tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from ingredients.apps.options import Overwrite
 from ingredients.apps.sampling_options import finite
 from ingredients.apps.terminal import IngredientsGroup, say, show, show_json, with_examples
 from ingredients.core.errors import UserInputError
-from ingredients.core.paths import parse_path
+from ingredients.core.paths import is_address, parse_path, without_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ingredients.curation.config import CurationConfig
     from ingredients.curation.engine import Curated
+    from ingredients.curation.fetch import StoredFiles
     from ingredients.curation.sources import Source
     from ingredients.curation.workers import Pool
 
@@ -55,11 +56,13 @@ _SETTING = "="
     help=with_examples(
         "Turns raw videos into a data set of clips that training reads, and says of every clip why it was kept or "
         "left out. A folder, videos, a list (.txt, a path a line) or a manifest (.csv, .jsonl, with a column path; "
-        "licence, creator, consent and other columns are carried on). The same command goes on where it was stopped, "
-        "and other settings redo only what hangs on them.",
+        "licence, creator, consent and other columns are carried on), or an address of object storage, whose copies "
+        "are kept in the data set's folder. The same command goes on where it was stopped, and other settings redo "
+        "only what hangs on them.",
         "ingredients curate holiday.mp4 --output my-clips",
         "ingredients curate raw/ more.csv --output my-clips --workers 2",
         "ingredients curate raw/ --output my-clips --config strict.yaml quality.min_motion=0.01",
+        "ingredients curate s3://bucket/films --output my-clips",
         "ingredients curate raw/ --dry-run --workers 8",
         "ingredients curate /shared/raw --output /shared/my-clips --address auto --worker-gpus 0.25",
         "ingredients curate show holiday.mp4 --time 12",
@@ -70,7 +73,8 @@ def curate(
     raws: Annotated[
         list[str],
         typer.Argument(
-            metavar="RAW... [KEY=VALUE...]", help="Videos, folders, lists, manifests; settings that differ."
+            metavar="RAW... [KEY=VALUE...]",
+            help="Videos, folders, lists, manifests, addresses such as s3://bucket/films; settings that differ.",
         ),
     ],
     output: Annotated[
@@ -124,7 +128,7 @@ def curate(
     from ingredients.core.output_folders import check_output_folder, claimed_folder
     from ingredients.curation.card import write_card
     from ingredients.curation.config import CurationConfig
-    from ingredients.curation.engine import WORK_NAME, first_problems
+    from ingredients.curation.engine import COPIES_NAME, WORK_NAME, first_problems
     from ingredients.curation.engine import curate as run
     from ingredients.curation.sources import find_sources
     from ingredients.curation.write import write_data_set
@@ -143,6 +147,7 @@ def curate(
     elif not dry_run:
         raise UserInputError("There is no folder for the data set; name one with --output, or try with --dry-run.")
     sources = find_sources(paths)
+    stored = _looked_up(sources, is_tried=dry_run)
     if dry_run or output is None:
         show(_estimated(sources, settings_of, workers))
         return
@@ -151,6 +156,14 @@ def curate(
     _check_any_is_read(first_problems(sources))  # before there is a folder
     with claimed_folder(output, "a curated data set"), CurationProgress(output / LOG_NAME, verbose=verbose) as watcher:
         save_config(settings_of, output / "curation.yaml")
+        if stored:
+            from ingredients.curation.fetch import with_copies
+
+            def copied(done: int, total: int) -> None:
+                watcher.step("copying", done, total)
+
+            sources = with_copies(sources, stored, output / WORK_NAME / COPIES_NAME, progress=copied)
+            _check_any_is_read(first_problems(sources))
         with _pool(address, workers, worker_gpus) as pool:
             curated = run(sources, settings_of, output / WORK_NAME, pool=pool, watcher=watcher)
         write_data_set(output, curated)
@@ -264,6 +277,26 @@ def _pool(address: str | None, workers: int, worker_gpus: float) -> "Iterator[Po
         yield pool
 
 
+def _looked_up(sources: "Sequence[Source]", *, is_tried: bool) -> "Mapping[str, StoredFiles]":
+    """What lies at the addresses among sources, before anything is written.
+
+    Raises:
+        UserInputError: if there is none at one of them, or they are only to be tried, which needs them on a disk.
+    """
+    addresses = [source.address for source in sources if source.address is not None]
+    if not addresses:
+        return {}
+    from ingredients.curation.fetch import look_up
+
+    stored = {address: look_up(address) for address in addresses}
+    if is_tried:
+        raise UserInputError(
+            f"With --dry-run, videos are tried on a disk, and {without_secrets(addresses[0])} lies elsewhere; copy "
+            "some with `ingredients curate fetch`, and try those."
+        )
+    return stored
+
+
 def _check_any_is_read(problems: "Sequence[str | None]") -> None:
     """Refuses sources of which not one can be read: nothing was curated then.
 
@@ -296,7 +329,7 @@ def _estimated(sources: "Sequence[Source]", config: "CurationConfig", workers: i
     return "\n".join(lines)
 
 
-def _command(paths: "Sequence[Path]", config: "Sequence[Path] | None", settings: "Sequence[str]") -> str:
+def _command(paths: "Sequence[Path | str]", config: "Sequence[Path] | None", settings: "Sequence[str]") -> str:
     """The command that makes the same, without where things are on this machine."""
     from ingredients.curation.sources import name_of
 
@@ -305,23 +338,24 @@ def _command(paths: "Sequence[Path]", config: "Sequence[Path] | None", settings:
         [
             "ingredients",
             "curate",
-            *(name_of(Path(path.name)) for path in paths),
+            *(without_secrets(path) if isinstance(path, str) else name_of(Path(path.name)) for path in paths),
             *settings,
             *files,
         ]
     )
 
 
-def _split(raws: list[str]) -> tuple[list[Path], list[str]]:
-    """Videos and settings; a video with an = in its name is one where it is there."""
-    paths, settings = [], []
+def _split(raws: list[str]) -> tuple[list[Path | str], list[str]]:
+    """Videos, also as addresses, and settings; a video with an = in its name is one where it is there."""
+    paths: list[Path | str] = []
+    settings: list[str] = []
     for raw in raws:
         key = raw.partition(_SETTING)[0]
         is_setting = _SETTING in raw and key.replace("_", "").replace(".", "").isalnum() and not Path(raw).exists()
         if is_setting:
             settings.append(raw)
         else:
-            paths.append(parse_path(raw))
+            paths.append(raw if is_address(raw) else parse_path(raw))
     if not paths:
         raise UserInputError("There is no video to curate; name videos, a folder, a list or a manifest.")
     return paths, settings

@@ -10,6 +10,7 @@ from ingredients.apps.terminal import say
 from ingredients.core.errors import OutputError
 
 _TITLES = {
+    "copying": "Copying",
     "reading": "Reading",
     "videos": "Videos",
     "survey": "Decoding",

@@ -33,7 +33,7 @@ class Captions(ClipStep):
     """Says what happens in a clip."""
 
     name, cost, title = "captions", "network", "Writing captions"
-    needs = ("cut", "people", "acting")
+    needs: tuple[str, ...] = ("cut", "people", "acting")
     version = 3
     measured_by = (
         "captions.by",

@@ -172,7 +172,8 @@ class DuplicatesConfig(RangeChecked):
     """Grey levels up to which any two clips are the same, also where nothing changes: what encoding again costs."""
 
     noise_of_bars: Level = 2.5
-    """The same where one of two clips had bars: its thumbnails show the picture less finely."""
+    """The same where bars let two clips be seen less or more finely: the same footage with and without them was at 2.1
+    at most, in 82 drawn shots with bars of 10 to 22 pixels (docs/curation.md)."""
 
     embedding: str | None = None
     """By which near duplicates are found, too: `drawn`, the dual encoder of the drawn world, or the folder of a CLIP

@@ -45,6 +45,9 @@ from ingredients.curation.workers import LocalPool, Pool
 WORK_NAME = ".curation"
 """Folder of the store within the data set's."""
 
+COPIES_NAME = "raw"
+"""Folder in it of videos that were copied out of object storage."""
+
 _FILES_NAME = "files.jsonl"
 
 
@@ -68,6 +71,8 @@ def first_problems(sources: Sequence[Source]) -> list[str | None]:
     """Why sources cannot be opened, up to the first that can be: None for that one."""
     problems: list[str | None] = []
     for source in sources:
+        if source.address is not None:  # whose copy will be looked at
+            return [*problems, None]
         found = probe.look(source.path)
         if not isinstance(found, Rejection):
             return [*problems, None]

@@ -1,7 +1,8 @@
 """Videos of object storage copied to a disk, where curation reads them: by fsspec, from wherever it knows a way."""
 
+import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,25 +10,37 @@ from urllib.parse import urlsplit
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path, is_disk_full, make_folder
 from ingredients.core.optional_dependencies import import_optional
-from ingredients.curation.sources import VIDEO_NAMES
+from ingredients.core.paths import without_secrets
+from ingredients.curation.sources import VIDEO_NAMES, Source, with_sidecar
 
 _SIDECAR = ".json"
 
 
-def fetch(url: str, folder: Path, *, progress: Callable[[int, int], None] | None = None) -> list[Path]:
-    """Copies the videos of an address, and the JSON files beside them; what is there in the same size is left alone.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFiles:
+    """Videos of an address, and the JSON files beside them."""
+
+    url: str
+    """The address."""
+
+    storage: Any
+    """fsspec's way to them."""
+
+    root: str
+    """The address as the storage says it."""
+
+    sizes: Mapping[str, int | None]
+    """Bytes of each file by its name in the storage; None where a server does not say."""
+
+
+def look_up(url: str) -> StoredFiles:
+    """Finds the videos of an address, and the JSON files beside them.
 
     Args:
         url: of a video or of a folder of them, such as `s3://bucket/films`, `gs://...`, `https://...`, `memory://...`.
-        folder: where they go, with the folders that they lie in.
-        progress: told of the files done, and of all.
-
-    Returns:
-        All files that belong to it now.
 
     Raises:
         UserInputError: if there is nothing of the kind, or no way there.
-        OutputError: if a file cannot be written.
     """
     fsspec = import_optional("fsspec", extra="curate")
     shown = without_secrets(url)
@@ -42,38 +55,102 @@ def fetch(url: str, folder: Path, *, progress: Callable[[int, int], None] | None
             f"There is no video at {shown}; files of a folder are found by endings such as "
             f"{', '.join(VIDEO_NAMES[:5])}."
         )
+    return StoredFiles(url=url, storage=storage, root=root, sizes=sizes)
+
+
+def fetch(url: str, folder: Path, *, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+    """Copies the videos of an address, and the JSON files beside them; what is there in the same size is left alone.
+
+    Args:
+        url: as `look_up` takes it.
+        folder: where they go, with the folders that they lie in.
+        progress: told of the files done, and of all.
+
+    Returns:
+        All files that belong to it now.
+
+    Raises:
+        UserInputError: if there is nothing of the kind, or no way there.
+        OutputError: if a file cannot be written.
+    """
+    stored = look_up(url)
     files: list[Path] = []
-    for number, (name, size) in enumerate(sorted(sizes.items()), start=1):
-        target = folder / _place(name, root)
-        if not target.is_file() or size is None or target.stat().st_size != size:
-            make_folder(target.parent)
-            with atomic_path(target) as temporary:
-                try:
-                    storage.get_file(name, str(temporary))
-                except FileNotFoundError:
-                    raise UserInputError(
-                        f"The file {without_secrets(name)} of {shown} is gone; run the command again."
-                    ) from None
-                except Exception as error:
-                    if is_disk_full(error):
-                        raise
-                    raise UserInputError(
-                        f"The file {without_secrets(name)} of {shown} cannot be copied ({_reason(error, url)}); "
-                        "run the command again, and it goes on there."
-                    ) from None
-        files.append(target)
+    for name in sorted(stored.sizes):
+        files.append(_copied(stored, name, folder))
         if progress is not None:
-            progress(number, len(sizes))
+            progress(len(files), len(stored.sizes))
     return files
 
 
-def without_secrets(url: str) -> str:
-    """An address to be shown: without the name and password of somebody, and without a signature."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url.partition("?")[0]
-    host, slash, path = rest.partition("?")[0].partition("/")
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+def with_copies(
+    sources: Sequence[Source],
+    stored: Mapping[str, StoredFiles],
+    folder: Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Source]:
+    """Copies what lies in object storage, and names the copies in its place; they say where they are from.
+
+    Args:
+        sources: as `find_sources` finds them.
+        stored: what `look_up` found at each address of theirs.
+        folder: where copies go; what is there in the same size is left alone.
+        progress: told of the files done, and of all.
+
+    Raises:
+        UserInputError: if a file cannot be copied.
+        OutputError: if a file cannot be written.
+    """
+    num_files = sum(len(each.sizes) for each in stored.values())
+    num_done = 0
+    found: list[Source] = []
+    for source in sources:
+        if source.address is None:
+            found.append(source)
+            continue
+        files = stored[source.address]
+        copies = {}
+        for name in sorted(files.sizes):
+            copies[name] = _copied(files, name, folder / source.path)
+            num_done += 1
+            if progress is not None:
+                progress(num_done, num_files)
+        for name, path in copies.items():
+            if name == files.root or path.suffix.lower() in VIDEO_NAMES:
+                beside = with_sidecar(path)
+                said = {**beside.provenance, **source.provenance, "address": _address_of(files, name)}
+                found.append(dataclasses.replace(beside, provenance=said))
+    return found
+
+
+def _copied(stored: StoredFiles, name: str, folder: Path) -> Path:
+    """The copy of a file, made unless it is there in the same size."""
+    shown, size = without_secrets(stored.url), stored.sizes[name]
+    target = folder / _place(name, stored.root)
+    if target.is_file() and size is not None and target.stat().st_size == size:
+        return target
+    make_folder(target.parent)
+    with atomic_path(target) as temporary:
+        try:
+            stored.storage.get_file(name, str(temporary))
+        except FileNotFoundError:
+            raise UserInputError(
+                f"The file {without_secrets(name)} of {shown} is gone; run the command again."
+            ) from None
+        except Exception as error:
+            if is_disk_full(error):
+                raise
+            raise UserInputError(
+                f"The file {without_secrets(name)} of {shown} cannot be copied ({_reason(error, stored.url)}); "
+                "run the command again, and it goes on there."
+            ) from None
+    return target
+
+
+def _address_of(stored: StoredFiles, name: str) -> str:
+    """Where a file is from, as it may be shown."""
+    shown = without_secrets(stored.url)
+    return shown if name == stored.root else f"{shown.rstrip('/')}/{_place(name, stored.root)}"
 
 
 def _reason(error: Exception, url: str) -> str:

@@ -2,11 +2,13 @@
 
 A list is a text file with a path a line. A manifest is a CSV file with a header, or JSON lines, with a column `path`;
 every other column is carried on to each clip. So is what a JSON file beside a video says, `film.json` or
-`film.mp4.json` for `film.mp4`. Paths are relative to the file that names them.
+`film.mp4.json` for `film.mp4`. Paths are relative to the file that names them. In place of a path there may be an
+address such as `s3://bucket/films`, of a video or a folder of them, which `curation/fetch.py` brings to the disk.
 """
 
 import csv
 import dataclasses
+import hashlib
 import io
 import os
 import re
@@ -16,6 +18,7 @@ from pathlib import Path
 from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import read_text
 from ingredients.core.json_yaml import BadFileError, NotPlainError, read_json, read_json_lines, to_json
+from ingredients.core.paths import is_address, without_secrets
 
 VIDEO_NAMES = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".asf",
@@ -29,6 +32,8 @@ PATH_COLUMN = "path"
 _MOST_LETTERS = 4000
 """Of each thing that is said of a video."""
 
+_MOST_LETTERS_OF_FOLDER = 60
+
 _REMEDY = "mend it, or name the videos themselves"
 
 
@@ -37,7 +42,7 @@ class Source:
     """A raw video."""
 
     path: Path
-    """The file."""
+    """The file; of an address that was not copied yet, where a copy will lie."""
 
     provenance: Mapping[str, str]
     """What was said of it beside: licence, creator, consent and whatever else, by name."""
@@ -45,17 +50,21 @@ class Source:
     problem: str | None = None
     """What is wrong with what was said beside it."""
 
+    address: str | None = None
+    """The place of a video, or of a folder of them, in object storage, as long as it is not copied."""
+
 
 def name_of(path: Path) -> str:
     """A path as a text that any file can hold: bytes of a name that are no letters are written as codes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def find_sources(raws: Sequence[Path]) -> list[Source]:
+def find_sources(raws: Sequence[Path | str]) -> list[Source]:
     """All videos that files, folders, lists and manifests name, each once, in order.
 
     Args:
-        raws: what the user named. Folders are gone through in the order of their names, links to folders left alone.
+        raws: what the user named; texts are addresses. Folders are gone through in the order of their names, links to
+            folders left alone.
 
     Raises:
         UserInputError: if one of them is not there, a list cannot be read, or there is no video at all.
@@ -63,7 +72,7 @@ def find_sources(raws: Sequence[Path]) -> list[Source]:
     found: dict[str, Source] = {}
     for raw in raws:
         for source in _sources_of(raw):
-            found.setdefault(os.path.realpath(source.path), source)
+            found.setdefault(source.address or os.path.realpath(source.path), source)
     if not found:
         raise UserInputError(
             f"There is no video in {', '.join(map(str, raws))}; files of a folder are found by endings such as "
@@ -72,25 +81,41 @@ def find_sources(raws: Sequence[Path]) -> list[Source]:
     return list(found.values())
 
 
-def _sources_of(raw: Path) -> Iterator[Source]:
-    if raw.is_dir():
+def _sources_of(raw: Path | str) -> Iterator[Source]:
+    if isinstance(raw, str):
+        yield _named(Path(), raw)
+    elif raw.is_dir():
         for path in _walk(raw):
             yield with_sidecar(path)
     elif raw.suffix.lower() == LIST_NAME:
         for line in _text_of(raw).splitlines():
             if line.strip() and not line.lstrip().startswith("#"):
-                yield with_sidecar(raw.parent / Path(line.strip()).expanduser())
+                yield _named(raw.parent, line.strip())
     elif raw.suffix.lower() in MANIFEST_NAMES:
         for number, row in _rows(raw):
             name = row.pop(PATH_COLUMN, "")
             if not name:
                 raise UserInputError(f"Line {number} of the manifest {raw} has no {PATH_COLUMN!r}; give one.")
-            source = with_sidecar(raw.parent / Path(name).expanduser())
+            source = _named(raw.parent, name)
             yield dataclasses.replace(source, provenance={**source.provenance, **row})
     elif not os.path.lexists(raw):
         raise UserInputError(f"The video, folder or list {raw} does not exist; check the name.")
     else:
         yield with_sidecar(raw)
+
+
+def _named(folder: Path, name: str) -> Source:
+    """What a name says, relative to a folder, or an address."""
+    if is_address(name):
+        return Source(path=copy_of(name), provenance={}, address=name)
+    return with_sidecar(folder / Path(name).expanduser())
+
+
+def copy_of(address: str) -> Path:
+    """Name of the folder of copies of what lies at an address: the same for every signature of the address."""
+    shown = without_secrets(address)
+    name = re.sub(r"[^A-Za-z0-9]+", "-", shown.partition("://")[2]).strip("-")[-_MOST_LETTERS_OF_FOLDER:].strip("-")
+    return Path(f"{name or 'videos'}-{hashlib.sha256(shown.encode()).hexdigest()[:8]}")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
