@@ -40,7 +40,7 @@ class AlignmentStage(IdentityStage):
     def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
         """Eq. 1 with global features, local features, or both, drawn per sample."""
         batch = batch.to(self.device)
-        timesteps = self.schedule.timesteps(batch.levels)
+        timesteps = self.timesteps(batch)
         noisy, velocity = self.noisy(batch, timesteps)
         kept = draw_kept_features(batch.chances("kept features"), self.config.kept_shares)
         is_shown = self.is_shown(batch)

@@ -47,7 +47,7 @@ class BaseStage(DiffusionStage):
     def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
         """Eq. 1 on clips and captions."""
         batch = batch.to(self.device)
-        timesteps = self.schedule.timesteps(batch.levels)
+        timesteps = self.timesteps(batch)
         noisy, velocity = self.noisy(batch, timesteps)
         prediction = self._predict(batch, noisy, timesteps, image_latents=self._first_frames(batch))
         losses = diffusion_losses(prediction, velocity, self.loss_weight(batch))

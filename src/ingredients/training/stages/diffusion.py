@@ -145,6 +145,11 @@ class DiffusionStage:
             )
         return Work(num_samples=num_samples, num_tokens=num_tokens, flops=flops)
 
+    def timesteps(self, batch: ClipBatch) -> torch.Tensor:
+        """Noise levels (B,) that are trained on, by the settings' shift."""
+        shift = self.config.timestep_shift
+        return self.schedule.timesteps(shift * batch.levels / (1 + (shift - 1) * batch.levels))
+
     def noisy(self, batch: ClipBatch, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Noisy latents, and the velocity that is to be predicted: each (B, F, C, H, W)."""
         return (

@@ -59,7 +59,7 @@ class RouterStage(IdentityStage):
     def loss(self, batch: ClipBatch, counts: Mapping[str, float]) -> StepOutput:
         """Eq. 5: diffusion loss plus lambda times the routing loss."""
         batch = batch.to(self.device)
-        timesteps = self.schedule.timesteps(batch.levels)
+        timesteps = self.timesteps(batch)
         noisy, velocity = self.noisy(batch, timesteps)
         is_shown = self.is_shown(batch)
         has_canvas = is_shown & (batch.chances("canvas") >= self.config.canvas_drop)
