@@ -1,6 +1,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -380,6 +381,35 @@ def test_images_come_first(tiny_world: TinyWorld) -> None:
     for progress, shape in ((0.49, (5, 1)), (0.51, (2, 3))):
         (batch,) = stage.data.draw(StepPosition(step=0, progress=progress, seed=0))
         assert batch.latents.shape[:2] == batch.noise.shape[:2] == shape
+
+
+@pytest.mark.parametrize(("shift", "above_800"), [(1.0, 0.2), (3.0, 3 / 7)])
+def test_a_shift_trains_on_high_noise_levels(tiny_world: TinyWorld, shift: float, above_800: float) -> None:
+    stage = AlignmentStage(
+        tiny_world.transformer(), tiny_world.parts, AlignmentConfig(batch_size=2, lora_rank=2, timestep_shift=shift)
+    )
+    (batch,) = stage.data.draw(FIRST)
+    levels = torch.arange(10_000) / 10_000
+    timesteps = stage.timesteps(dataclasses.replace(batch, levels=levels))
+    assert float((timesteps >= 800).float().mean()) == pytest.approx(
+        above_800, abs=0.001
+    )  # u = 0.8 / (s - 0.8 (s - 1))
+    assert (int(timesteps.min()), int(timesteps.max())) == (0, 999)
+
+
+def base(world: TinyWorld, **settings: Any) -> BaseStage:
+    transformer = world.transformer(in_channels=3, identity_modules=False)
+    return BaseStage(transformer, world.parts, BaseConfig(batch_size=3, **settings), "t2v")
+
+
+@pytest.mark.parametrize("build", [base, align, route], ids=["base", "align", "route"])
+def test_a_stage_learns_at_its_shifted_levels(tiny_world: TinyWorld, build: Build) -> None:
+    stage = build(tiny_world, micro_batch_size=None)
+    losses = []
+    for shift in (1.0, 1.0, 50.0):
+        stage.config.timestep_shift = shift
+        losses.append(float(compute_step(stage).loss.detach()))
+    assert losses[0] == losses[1] != pytest.approx(losses[2], rel=1e-3)
 
 
 def test_single_pictures_are_images_and_no_clips(tiny_world: TinyWorld, tmp_path: Path) -> None:

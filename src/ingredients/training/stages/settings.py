@@ -33,8 +33,8 @@ class DiffusionConfig(RangeChecked):
 
     timestep_shift: Annotated[float, Range(at_least=1, at_most=100)] = 1.0
     """How much of the training goes to high noise levels: a level u of [0, 1) becomes s u / (1 + (s - 1) u), as in
-    Esser et al. 2024 (Stable Diffusion 3, 5.3.2). 1 spreads it evenly, as in the paper. What people look like is decided at
-    higher levels the more pixels there are."""
+    Esser et al. 2024 (Stable Diffusion 3, 5.3.2). 1 spreads it evenly, as in the paper. What people look like is
+    decided at higher levels the more pixels there are."""
 
     caption_drop: Share = 0.1
     """Share of the captions that become empty, for guidance."""
