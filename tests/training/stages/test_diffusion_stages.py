@@ -405,10 +405,11 @@ def base(world: TinyWorld, **settings: Any) -> BaseStage:
 @pytest.mark.parametrize("build", [base, align, route], ids=["base", "align", "route"])
 def test_a_stage_learns_at_its_shifted_levels(tiny_world: TinyWorld, build: Build) -> None:
     stage = build(tiny_world, micro_batch_size=None)
+    (batch,) = batches = stage.data.draw(FIRST)
     losses = []
     for shift in (1.0, 1.0, 50.0):
         stage.config.timestep_shift = shift
-        losses.append(float(compute_step(stage).loss.detach()))
+        losses.append(float(stage.loss(batch, stage.counts(batches)).loss.detach()))
     assert losses[0] == losses[1] != pytest.approx(losses[2], rel=1e-3)
 
 
