@@ -176,10 +176,10 @@ def _shot_of(truth: FilmTruth, first: int, end: int) -> int:
 def duplicates(curated: Curated, truths: dict[str, FilmTruth]) -> None:
     """Counts repeated shots that were found and others that were taken for some.
 
-    Of the clips that show one shot and come as far as the comparison, all but one are duplicates, whichever stays. One
-    that is drawn anew in another shape is none.
+    Of shots that show the same and come as far as the comparison, all but one are repeated, whichever stays. One that
+    is drawn anew in another shape is none.
     """
-    shown: dict[tuple[str, int, bool], list[bool]] = defaultdict(list)
+    shown: dict[tuple[str, int, bool], dict[tuple[str, int], bool]] = defaultdict(dict)
     for source, clip in curated.clips:
         truth = truths[source.source.path.stem]
         number = _shot_of(truth, clip.span.first, clip.span.end)
@@ -188,8 +188,9 @@ def duplicates(curated: Curated, truths: dict[str, FilmTruth]) -> None:
         if clip.rejection is not None and not is_found:
             continue
         film, shot = (truth.name, number) if double is None else (double.film, double.shot)
-        shown[film, shot, truth.height > truth.width].append(is_found)
-    num_found = [sum(each) for each in shown.values()]
+        same = shown[film, shot, truth.height > truth.width]
+        same[truth.name, number] = same.get((truth.name, number), True) and is_found  # a shot may give several clips
+    num_found = [sum(each.values()) for each in shown.values()]
     num_there = [len(each) - 1 for each in shown.values()]
     hits = sum(min(pair) for pair in zip(num_found, num_there, strict=True))
     score("duplicates", hits, sum(num_found) - hits, sum(num_there) - hits)

@@ -1,5 +1,6 @@
 """References that other clips of the same person lend."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ingredients.data.clip_folder import METADATA_NAME, read_clip_folder
 from ingredients.data.clip_source import open_clip_source
 from ingredients.data.folder_examples import ReadingConfig, source_examples
 from ingredients.data.lent_references import Lenders, clearest_frames, lot
+from ingredients.data.schema import Box
 from ingredients.data.shard_writer import pack_clips
 from ingredients.media.video import read_video
 from tests.data.drawn_clips import HEIGHT, IDS, NUM_FRAMES, WIDTH
@@ -30,26 +32,24 @@ def call_first_person(folder: Path, *lines: int, name: str = "ada") -> None:
 
 
 def test_another_clip_of_the_person_lends_its_clearest_frame(folder: Path) -> None:
-    call_first_person(folder, 0, 2)
+    call_first_person(folder, 0, 1)
     config = ReadingConfig(buckets=BUCKETS, lent_references=2)
     examples = [read() for _, read in source_examples(open_clip_source(folder), config, detector=None)]
     records = read_clip_folder(folder)
-    assert [[len(photos) for photos in example.references] for example in examples] == [
-        [1 if index == 0 and number in (0, 2) else 0 for index in range(len(record.people))]
-        for number, record in enumerate(records)
-    ]
-    for borrower, lender in ((0, 2), (2, 0)):
-        [photo] = examples[borrower].references[0]
-        frame = clearest_frames(records[lender].people[0].boxes, records[lender].people[0].landmarks)[0]
-        assert photo.kind == "photo"
-        assert photo.frame is None
-        assert np.array_equal(photo.image, read_video(records[lender].video).frames[frame])
-        assert np.allclose(photo.landmarks, records[lender].people[0].landmarks[frame])
+    # The second clip shows the person alone; in the first one, somebody's face is always beside.
+    assert [[len(photos) for photos in example.references] for example in examples] == [[1, 0], [0], [0, 0, 0]]
+    [photo] = examples[0].references[0]
+    [person] = records[1].people
+    frame = clearest_frames(person.boxes, person.landmarks)[0]
+    assert photo.kind == "photo"
+    assert photo.frame is None
+    assert np.array_equal(photo.image, read_video(records[1].video).frames[frame])
+    assert np.allclose(photo.landmarks, person.landmarks[frame])
 
 
 def test_who_lends_is_drawn_by_names_and_what_is_damaged_lends_nothing(folder: Path) -> None:
     call_first_person(folder, 0, 1, 2)
-    records = read_clip_folder(folder)
+    records = [dataclasses.replace(record, people=record.people[:1]) for record in read_clip_folder(folder)]
     lenders = Lenders(records)
     order = sorted((1, 2), key=lambda other: lot(IDS[0], IDS[other]))
     person = records[0].people[0]
@@ -58,6 +58,33 @@ def test_who_lends_is_drawn_by_names_and_what_is_damaged_lends_nothing(folder: P
     assert [photo.landmarks.tolist() for photo in lenders.lend(records[0], person, 1)] == sizes[:1]
     records[order[0]].video.write_text("no video")
     assert [photo.landmarks.tolist() for photo in lenders.lend(records[0], person, 1)] == sizes[1:]
+
+
+def test_only_faces_that_are_whole_and_alone_are_lent(folder: Path) -> None:
+    call_first_person(folder, 0, 2)
+    borrower, _, lender = read_clip_folder(folder)[:3]
+    person = lender.people[0]
+    clearest = clearest_frames(person.boxes, person.landmarks)
+    left, top, right, bottom = person.boxes[clearest[0]] or pytest.fail("a frame without the face is not clear")
+    beside = (2 * left - right, top, left, bottom)
+
+    def lent(boxes: tuple[Box | None, ...]) -> list[list[list[float]]]:
+        stranger = dataclasses.replace(person, person_id=None, boxes=boxes)
+        lenders = Lenders([borrower, dataclasses.replace(lender, people=(person, stranger))])
+        return [photo.landmarks.tolist() for photo in lenders.lend(borrower, borrower.people[0], 1)]
+
+    nowhere: list[Box | None] = [None] * lender.num_frames
+    [alone] = lent(tuple(nowhere))
+    assert np.allclose(alone, person.landmarks[clearest[0]])
+    there = [*nowhere]
+    there[clearest[0]] = beside
+    [less_clear] = lent(tuple(there))
+    assert less_clear in [np.asarray(person.landmarks[frame], np.float32).tolist() for frame in clearest[1:]]
+    assert less_clear != alone
+    assert lent((beside,) * lender.num_frames) == []
+    # The picture ends in the middle of the face.
+    narrow = dataclasses.replace(lender, people=(person,), width=round((left + right) / 2))
+    assert Lenders([borrower, narrow]).lend(borrower, borrower.people[0], 1) == ()
 
 
 def test_large_faces_that_look_ahead_come_first() -> None:

@@ -22,6 +22,7 @@ from ingredients.data.clip_example import ClipExample, ReferencePhoto
 from ingredients.data.encoded_clips import EncodedClip, EncodedPerson
 from ingredients.data.encoding_settings import EncoderConfig
 from ingredients.data.latents import encode_clips, video_to_pixels
+from ingredients.data.lent_references import WHOLE_AND_ALONE
 from ingredients.data.routing_targets import (
     boxes_to_masks,
     decide_routing_targets,
@@ -290,10 +291,11 @@ def describe(
     encoder: ClipEncoder, *, parts: Mapping[str, str], source: Mapping[str, Any], reading: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What encoded clips are made from, as `claim_folder` keeps it."""
+    lent_faces = {"lent_faces": WHOLE_AND_ALONE} if reading.get("lent_references") else {}
     return {
         "parts": dict(parts),
         "source": dict(source),
-        "reading": _without_later(reading),
+        "reading": _without_later(reading) | lent_faces,
         "encoder": _without_later(dataclasses.asdict(encoder.config)),
         "widths": encoder.widths(),
     }

@@ -156,7 +156,7 @@ def measure_photo(image: UInt8Array, face: Face, *, sharpness_size: int) -> Phot
         sharpness=_relative_sharpness(_cut(image, face.landmarks, sharpness_size)),
         brightness=float(np.percentile(parts, _BRIGHT_PERCENTILE)) / 255.0,
         overexposed=float((parts >= _WHITE).mean()),
-        cut_off=_share_outside(image.shape[1], image.shape[0], face.landmarks),
+        cut_off=share_outside(image.shape[1], image.shape[0], face.landmarks),
         contrasts=_part_contrasts(parts, face.landmarks),
     )
 
@@ -234,7 +234,8 @@ def _relative_sharpness(grey: Float32Array) -> float:
     return float(laplacian.var() / max(float(grey.var()), 1.0))
 
 
-def _share_outside(width: int, height: int, landmarks: Float32Array) -> float:
+def share_outside(width: int, height: int, landmarks: Float32Array) -> float:
+    """Share of a face, by its landmarks (5, 2), that lies outside of a picture of so many pixels."""
     steps = (np.arange(_OVAL_STEPS) + 0.5) / _OVAL_STEPS * 2 - 1
     across, down = np.meshgrid(steps, steps)
     inside = across**2 + down**2 <= 1
