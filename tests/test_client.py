@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from ingredients.client import Client, Photo, ServerError
@@ -110,3 +112,22 @@ def test_the_examples_of_the_documentation_run(tmp_path: Path, monkeypatch: pyte
 def test_nobody_there_is_said(tmp_path: Path) -> None:
     with Client("http://127.0.0.1:9", patience=0) as client, pytest.raises(ServerError, match="is it running"):
         client.retrieve("video_1")
+
+
+def test_a_remix_whose_answer_is_lost_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tmp_path / "store", HandMaker()) as client:
+        video = client.wait(client.create(prompt="A person waves.", people={"ana": ANA}).id)
+        send, keys = client._http.request, []
+
+        def lose_the_first(*asked: Any, **options: Any) -> httpx.Response:
+            answer = send(*asked, **options)
+            keys.append(options["headers"])
+            if len(keys) == 1:
+                raise httpx.ReadError("The line broke.")
+            return answer
+
+        with monkeypatch.context() as patched:
+            patched.setattr(client._http, "request", lose_the_first)
+            again = client.remix(video.id, seed=4)
+        assert [each.id for each in client.videos()] == [again.id, video.id]
+        assert keys[0] == keys[1]

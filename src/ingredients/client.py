@@ -286,8 +286,7 @@ class Client:
         fields |= {name: _as_text(value) for name, value in options.items() if value is not None}
         if place:
             fields["place"] = json.dumps(place, allow_nan=False)
-        headers = {"Idempotency-Key": uuid.uuid4().hex}  # so that it is taken once, however often it has to be sent
-        return _video(self._ask("POST", "/v1/videos", data=fields, files=files, headers=headers).json())
+        return _video(self._ask("POST", "/v1/videos", data=fields, files=files, headers=_asked_once()).json())
 
     def remix(
         self,
@@ -317,7 +316,7 @@ class Client:
         given = {"prompt": prompt, "seed": seed, "takes": takes, "routing": routing}
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         changes |= {"keep_routing": keep_routing, "only": list(only)}
-        return _video(self._ask("POST", f"/v1/videos/{video_id}/remix", json=changes).json())
+        return _video(self._ask("POST", f"/v1/videos/{video_id}/remix", json=changes, headers=_asked_once()).json())
 
     def retrieve(self, video_id: str) -> Video:
         """What the server says of a video.
@@ -476,6 +475,11 @@ def _content(photo: Photo, name: str) -> bytes:
         raise PhotoError(
             f"The photo {photo.content} of {name} cannot be read ({error.strerror or error}); check the name."
         ) from error
+
+
+def _asked_once() -> dict[str, str]:
+    """A header with which a request is taken once, however often it has to be sent."""
+    return {"Idempotency-Key": uuid.uuid4().hex}
 
 
 def _as_text(value: Any) -> str:

@@ -188,7 +188,7 @@ class JobStore:
             QueueFullError: if too many wait already.
             StoreFullError: if the disk has too little room left.
         """
-        if request_key is not None and (known := self._find("owner=? AND request_key=?", owner, request_key)):
+        if known := self.asked_before(owner, request_key):
             return known
         self.check_room(owner)
         job_id = f"video_{secrets.token_hex(12)}"
@@ -210,7 +210,7 @@ class JobStore:
         except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, sqlite3.IntegrityError) and request_key is not None:  # sent twice at once
-                known = self._find("owner=? AND request_key=?", owner, request_key)
+                known = self.asked_before(owner, request_key)
                 assert known is not None
                 return known
             raise
@@ -219,6 +219,10 @@ class JobStore:
         job = self.get(job_id)
         assert job is not None
         return job
+
+    def asked_before(self, owner: str, request_key: str | None) -> Job | None:
+        """The job that an owner asked for with a key of this request; None if there is none, or no key."""
+        return None if request_key is None else self._find("owner=? AND request_key=?", owner, request_key)
 
     def check_room(self, owner: str = "") -> None:
         """Says whether another job could be taken.

@@ -231,6 +231,9 @@ class JobOutcome:
     remarks: tuple[str, ...] = ()
     """Who is doubled, blended or a stranger in the video, a sentence each."""
 
+    model: str | None = None
+    """Who made it; None of what was made before this was noted."""
+
     takes: TakesOutcome | None = None
     """Which take was kept, and why, of several; None of one."""
 

@@ -176,6 +176,7 @@ class Worker:
             return self._stopping.is_set() or not self._store.holds(job.id, self.name)
 
         try:
+            self._remove_previews(job)  # of an attempt whose process was killed
             request, on_step = self._read_request(job, maker), self._stepper(job)
             takes: Takes[StudioResult] | None = None
             if request.takes > 1:
@@ -183,7 +184,7 @@ class Worker:
                 result = takes.result
             else:
                 result = maker.make(request, on_step=on_step, is_cancelled=is_cancelled, with_previews=True)
-            self._write(job, result, takes)
+            self._write(job, result, takes, model=maker.facts.name)
         except CancelledError:  # by who asked for it, who has noted that, or because the worker has to stop
             self._store.give_back(job.id, self.name)
         except (StoreFullError, MakerGoneError):  # the worker waits for room, or ends
@@ -198,9 +199,11 @@ class Worker:
             _LOG.exception("%s failed", job.id)
             self._store.fail(job.id, self.name, server_error(job.id))
         finally:
-            folder = self._store.folder_of(job.id)
-            for name in (PREVIEW, PREVIEW_ROUTING):
-                (folder / name).unlink(missing_ok=True)
+            self._remove_previews(job)
+
+    def _remove_previews(self, job: Job) -> None:
+        for name in (PREVIEW, PREVIEW_ROUTING):
+            (self._store.folder_of(job.id) / name).unlink(missing_ok=True)
 
     def _read_request(self, job: Job, maker: Maker) -> StudioRequest:
         settings, folder = job.settings, self._store.folder_of(job.id)
@@ -263,7 +266,7 @@ class Worker:
 
         return note
 
-    def _write(self, job: Job, result: "StudioResult", takes: "Takes[StudioResult] | None") -> None:
+    def _write(self, job: Job, result: "StudioResult", takes: "Takes[StudioResult] | None", *, model: str) -> None:
         folder, settings = self._store.folder_of(job.id), job.settings
         write_result(
             result,
@@ -311,6 +314,7 @@ class Worker:
             files=tuple(files),
             notices=tuple(result.notices),
             remarks=tuple(result.remarks),
+            model=model,
             takes=None if takes is None else _takes_outcome(takes),
         )
         self._store.complete(job.id, self.name, outcome)

@@ -298,6 +298,8 @@ def test_a_person_goes_a_way_with_moments_between_by_mouse_and_by_keyboard(page:
     assert way["6"] == pytest.approx([0, 0, 0.5, 0.95])
     for name in ("ben", "ana"):
         page.click(f"[aria-label='Remove {name}']")
+    add_two(page)
+    expect(page.locator("#moments button")).to_have_count(3)  # nothing is left of the way of somebody else
     page.click("text=Change something")
     expect(page.locator("#moments >> text=At 0.75 s")).to_be_visible()
     make(page)

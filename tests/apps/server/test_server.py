@@ -1,5 +1,6 @@
 """The addresses of the server: from photos to a video, and every refusal a sentence."""
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -12,10 +13,12 @@ from ingredients.apps.server.app import STATIC, create_app
 from ingredients.apps.server.keys import KeyRing, make_key, remove_keys
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.generation.job_store import JobStore, StoreLimits
+from ingredients.generation.jobs import PREVIEW, PREVIEW_ROUTING
 from ingredients.media.video import read_video
+from ingredients.pipelines.video_shape import VideoShape
 from tests.apps.server.conftest import Serve, body, data_url, photo
 from tests.fuzz.damage import huge_png
-from tests.generation.hand_maker import HandMaker
+from tests.generation.hand_maker import FACTS, HandMaker
 
 
 def refusal(response: Any) -> tuple[int, str, str]:
@@ -93,7 +96,13 @@ def test_takes_that_were_not_kept_are_seen_too_and_what_people_do_is_told(serve:
     assert [take["has_video"] for take in record["kept_take"]["all"]] == [True, True]
     kept, other = served.client.get(address), served.client.get(f"{address}?take=1")
     assert kept.content == served.client.get(f"{address}?take=2").content != other.content
-    assert served.client.get(f"{address}?take=3").status_code == 404
+    assert refusal(served.client.get(f"{address}?take=3"))[2] == "This video has 2 takes, and no file of a take 3."
+    assert refusal(served.client.get(f"{address}?take=1&variant=routing"))[:2] == (422, "invalid_request")
+    one = served.when_ended(served.ask()["id"])
+    address = f"/v1/videos/{one['id']}/content"
+    assert served.client.get(f"{address}?take=1").content == served.client.get(address).content
+    refused = refusal(served.client.get(f"{address}?take=5"))
+    assert refused == (404, "not_found", "This video has one take, and no file of a take 5.")
     assert [person["action"] for person in record["people"]] == [
         {"asked": ["wave"], "seen": "nod", "share": 0.8, "as_asked": False},
         {"asked": ["nod"], "seen": "nod", "share": 0.8, "as_asked": True},
@@ -123,6 +132,69 @@ def test_a_routing_map_is_kept_repainted_and_some_people_alone_are_made_anew(ser
     assert [request.redrawn for request in made] == [(), (), ("ben",), (), (), ()]
     assert made[2].kept_latents is not None
     assert (made[2].kept_latents.max(), made[2].seed) == (4, 9)
+
+
+def test_what_another_model_made_is_refused_before_it_is_queued(serve: Serve) -> None:
+    served = serve()
+    first = served.when_ended(served.ask()["id"])
+    remix = f"/v1/videos/{first['id']}/remix"
+    forced = served.when_ended(served.client.post(remix, json={"keep_routing": True}).json()["id"])
+    served.store.set_facts(dataclasses.replace(FACTS, name="another"))
+    refused = refusal(served.client.post(remix, json={"only": ["ben"]}))
+    assert refused[:2] == (409, "model")
+    assert "made by by-hand, and this server has another now" in refused[2]
+    assert served.client.get(f"/v1/videos/{first['id']}").json()["model"] == "by-hand"
+    other = dataclasses.replace(FACTS.geometry, own_shape=VideoShape(height=48, width=64, num_frames=9))
+    served.store.set_facts(dataclasses.replace(FACTS, geometry=other))
+    for video_id, sent in (
+        (first["id"], {"keep_routing": True}),
+        (first["id"], {"only": ["ben"]}),
+        (forced["id"], {}),
+    ):
+        refused = refusal(served.client.post(f"/v1/videos/{video_id}/remix", json=sent))
+        assert refused[:2] == (422, "routing")
+        assert "3 frames of 6 rows of 8" in refused[2]
+    assert served.store.counters()["accepted"] == 2
+
+
+def test_a_remix_comes_by_the_limits_of_a_request_and_once(serve: Serve) -> None:
+    served = serve(
+        limits=RequestLimits(most_upload_bytes=100_000, requests_per_minute=5),
+        store_limits=StoreLimits(least_free_bytes=0, most_queued=1),
+        maker=HandMaker(waits=True),
+    )
+    first = served.ask()["id"]
+    remix = f"/v1/videos/{first}/remix"
+    given_up = time.monotonic() + 20
+    while served.store.count_by_state()["in_progress"] < 1:
+        assert time.monotonic() < given_up
+        time.sleep(0.01)
+    assert refusal(served.client.post(remix, content=b" " * 100_001))[:2] == (413, "too_large")
+    key = {"Idempotency-Key": "one"}
+    sent = [served.client.post(remix, json={"seed": 5}, headers=key).json()["id"] for _ in range(2)]
+    assert sent[0] == sent[1] != first  # the second time also while no other one may wait
+    assert refusal(served.client.post(remix, json={"seed": 5}))[:2] == (429, "queue_full")
+    assert refusal(served.client.post(remix, json={"seed": 5}))[0] == 429  # too many in a minute
+    served.maker.go_on.set()
+    assert served.when_ended(sent[0])["seed"] == 5
+
+
+def test_the_preview_of_a_killed_worker_is_not_shown(serve: Serve) -> None:
+    served = serve(maker=HandMaker(waits=True))
+    first, second = served.ask()["id"], served.ask()["id"]
+    folder = served.store.folder_of(second)
+    for name in (PREVIEW, PREVIEW_ROUTING):
+        (folder / name).write_bytes(b"of another attempt")  # as of a worker that was killed
+    address = f"/v1/videos/{second}/content?variant=preview"
+    assert refusal(served.client.get(address))[:2] == (409, "no_preview")
+    served.store.cancel(first)
+    given_up = time.monotonic() + 20
+    while not (record := served.client.get(f"/v1/videos/{second}").json())["step"]:
+        assert "preview" not in record["variants"]
+        assert time.monotonic() < given_up
+        time.sleep(0.01)
+    assert served.client.get(address).content.startswith(b"\x89PNG")
+    served.maker.go_on.set()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -70,12 +71,21 @@ def test_a_model_that_cannot_be_loaded_ends_all_of_them(tmp_path: Path) -> None:
     assert workers.join(60)
 
 
+class UnreadableError(PromptError):
+    """Can be sent, but not read: it is made of two words, and sent as one."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one + other)
+
+
 class Helper(HandMaker):
     """Is at a loss, or away, when it is asked about some sentences."""
 
     def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
         if prompt == "refuse":
             raise PromptError("The prompt is no sentence.")
+        if prompt == "unreadable":
+            raise UnreadableError("one", "other")
         if prompt == "fail":
             raise ZeroDivisionError
         if prompt == "wait":
@@ -102,6 +112,11 @@ def test_answers_come_to_whoever_asked_and_errors_too() -> None:
             line.notes_on_prompt("refuse", [])
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):
             line.notes_on_prompt("fail", [])
+        with pytest.raises(RuntimeError, match="cannot be read"):
+            threads.submit(line.notes_on_prompt, "unreadable", []).result(20)
+        with pytest.raises((AttributeError, TypeError, pickle.PicklingError)):
+            line.notes_on_prompt(lambda: None, [])  # type: ignore[arg-type] # which cannot be sent
+        assert len(line._waiting) == 1  # the slow one alone
         assert not slow.done()
         maker.go_on.set()
         assert slow.result(20) == ["wait"]
@@ -110,7 +125,7 @@ def test_answers_come_to_whoever_asked_and_errors_too() -> None:
 def test_a_process_that_ends_answers_nobody() -> None:
     ours, theirs = multiprocessing.Pipe()
     line = HelpLine(ours)
-    theirs.send((-1, None, None))
+    theirs.send((-1, b""))
     given_up = time.monotonic() + 20
     while not line.is_open:
         assert time.monotonic() < given_up
@@ -123,3 +138,20 @@ def test_a_process_that_ends_answers_nobody() -> None:
             waiting.result(20)
     with pytest.raises(ApiError, match="being loaded"):
         line.notes_on_prompt("They wave.", [])
+
+
+def test_whoever_waits_is_told_when_what_comes_is_no_answer() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    line = HelpLine(ours)
+    theirs.send((-1, b""))
+    given_up = time.monotonic() + 20
+    while not line.is_open:
+        assert time.monotonic() < given_up
+        time.sleep(0.01)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(line.notes_on_prompt, "They wave.", [])
+        theirs.recv()
+        theirs.send_bytes(b"nothing that was pickled")
+        with pytest.raises(ApiError, match="being loaded"):
+            waiting.result(20)
+    assert not line.is_open

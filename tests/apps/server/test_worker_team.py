@@ -3,12 +3,13 @@
 import dataclasses
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from ingredients.apps.server import worker_team
-from ingredients.apps.server.ray_workers import _RayMaker, _RemoteStudio
+from ingredients.apps.server import ray_workers, worker_team
+from ingredients.apps.server.ray_workers import _RayMaker, _RayMember, _RemoteStudio
 from ingredients.apps.server.worker_team import WorkerTeam
 
 
@@ -134,18 +135,33 @@ class Call(threading.Thread):
 class Actor:
     """The methods of an object, each called as Ray calls an actor's; making begins late, as with large photos."""
 
-    def __init__(self, studio: Any) -> None:
+    def __init__(self, studio: Any, delays: Mapping[str, float] | None = None) -> None:
         self.studio = studio
+        self.delays = {"make": 0.3} if delays is None else delays
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self.studio, name)
+        method, delays = getattr(self.studio, name), self.delays
 
         class Remote:
             @staticmethod
             def remote(*arguments: Any) -> Call:
-                return Call(method, arguments, 0.3 if name == "make" else 0.0)
+                return Call(method, arguments, delays.get(name, 0.0))
 
         return Remote
+
+
+def test_an_actor_without_room_says_that_it_waits(monkeypatch, caplog):
+    monkeypatch.setattr(ray_workers, "_SECONDS_TO_START", 0.02)
+    for delay, number in ((0.3, 2), (0.0, 0)):
+        member = object.__new__(_RayMember)
+        member._ray, member._name, member._needs = NotRay, "worker-1", "a GPU and a CPU"
+        member._actor = Actor(_RemoteStudio(), delays={"has_started": delay})
+        if not delay:
+            monkeypatch.setattr(ray_workers, "_SECONDS_TO_START", 20)
+        caplog.clear()
+        member._wait_for_room()
+        assert [record.message[:14] for record in caplog.records] == ["worker-1 waits", "worker-1 waits"][:number]
+    assert "no longer" not in caplog.text
 
 
 def make_maker() -> _RayMaker:

@@ -35,6 +35,7 @@ from ingredients.apps.server.schemas import (
     describe_model,
 )
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.core.json_yaml import parse_json
 from ingredients.core.printable import printable
 from ingredients.core.version import VERSION
 from ingredients.generation.job_store import JobStore, NewPerson
@@ -48,6 +49,7 @@ from ingredients.generation.jobs import (
     ROUTING,
     Job,
     JobState,
+    TakesOutcome,
     best_face_file,
     take_file,
 )
@@ -57,6 +59,7 @@ from ingredients.generation.page_help import PageHelp
 STATIC = Path(__file__).parent / "static"
 
 _ID = re.compile(r"video_[0-9a-f]{24}")
+_ONE_TAKE = TakesOutcome(kept=1, reason="", all=())
 _PREVIEWS: dict[Variant, str] = {"preview": PREVIEW, "preview_routing": PREVIEW_ROUTING}
 _SECONDS_BETWEEN_LOOKS = 0.2  # at a job that somebody waits for
 _SECONDS_BETWEEN_SIGNS = 15.0  # of life on a stream of events, for what stands in between closes silent ones
@@ -65,6 +68,11 @@ _MOST_UPLOAD_SECONDS = 120
 _MOST_PHOTO_CHECKS = 2  # at once: each may hold a large photo in memory
 
 _SentT = TypeVar("_SentT")
+
+_RequestKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", max_length=200, description="The same request sent again is taken once."),
+]
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": what}
@@ -168,6 +176,11 @@ class _StoredFile(FileResponse):
                 raise
             body = {"error": {"code": "not_found", "message": "This video was removed."}}
             await JSONResponse(body, status_code=404)(scope, receive, send)
+
+
+def _has_previews(job: Job) -> bool:
+    """Whether a worker shows how far it is; what one left that was killed before, in another attempt, is not shown."""
+    return job.state == "in_progress" and job.step > 0
 
 
 class _Service:
@@ -287,7 +300,7 @@ class _Service:
 
     def _record(self, job: Job) -> VideoRecord:
         previews: tuple[Variant, ...] = ()
-        if job.state == "in_progress":
+        if _has_previews(job):
             folder = self._store.folder_of(job.id)
             previews = tuple(variant for variant, file in _PREVIEWS.items() if (folder / file).is_file())
         return describe_job(job, self._store.facts(), previews=previews)
@@ -307,6 +320,8 @@ class _Service:
     async def _add(self, request: Request, owner: str, request_key: str | None) -> Job:
         facts = self.facts()
         self._rate.take(owner)
+        if known := self._store.asked_before(owner, request_key):
+            return known
         self._store.check_room(owner)
         sent = await self._arrived(read_request(request, self._limits))
         async with self._checks:
@@ -331,9 +346,7 @@ class _Service:
         self,
         request: Request,
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-        idempotency_key: Annotated[
-            str | None, Header(max_length=200, description="The same request sent again is taken once.")
-        ] = None,
+        idempotency_key: _RequestKey = None,
     ) -> VideoRecord:
         """Asks for a video, and returns at once; look at the record, or listen to its events, until it is done."""
         return self._record(await self._add(request, self.owner(authorization), idempotency_key))
@@ -414,11 +427,14 @@ class _Service:
         request: Request,
         video_id: str,
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+        idempotency_key: _RequestKey = None,
     ) -> VideoRecord:
         """Asks for another video of the same people: by another seed, sentence or routing map, or of some alone."""
         owner = self.owner(authorization)
         facts = self.facts()
         self._rate.take(owner)
+        if known := self._store.asked_before(owner, idempotency_key):
+            return self._record(known)
         self._store.check_room(owner)
         job = self._job(video_id, owner)
         asked = fit(RemixFields, await self._arrived(read_json_body(request, self._limits)))
@@ -441,17 +457,23 @@ class _Service:
             places={} if is_forced else settings.places,
         )
         check_settings(settings, facts=facts, limits=self._limits)
+        if asked.only and job.outcome is not None and job.outcome.model not in (None, facts.name):
+            raise ApiError(
+                409,
+                "model",
+                f"The video was made by {job.outcome.model}, and this server has {facts.name} now, which cannot make "
+                "anew a part of it; leave only out.",
+            )
 
         def other_files() -> dict[str, bytes]:
             """What the job needs beside photos."""
-            if asked.routing is not None:
-                routing = check_routing(asked.routing, names, settings, facts)
-            elif asked.keep_routing or asked.only:
-                routing = self._made_file(job, ROUTING)
-            else:  # it was forced, and is again
-                routing = self._stored_bytes(job, ASKED_ROUTING)
+            routing: object = asked.routing
+            if routing is None:
+                is_made = asked.keep_routing or asked.only  # if not, it was forced, and is again
+                stored = self._made_file(job, ROUTING) if is_made else self._stored_bytes(job, ASKED_ROUTING)
+                routing = parse_json(stored)
             kept = {KEPT_LATENTS: self._made_file(job, LATENTS)} if asked.only else {}
-            return {ASKED_ROUTING: routing, **kept}
+            return {ASKED_ROUTING: check_routing(routing, names, settings, facts), **kept}
 
         def add_again() -> Job:
             files = other_files() if is_forced else {}
@@ -469,7 +491,7 @@ class _Service:
                 ]
             except FileNotFoundError as error:
                 raise ApiError(404, "not_found", "The photos of this video were removed.") from error
-            return self._store.add(settings, people, files=files, owner=owner)
+            return self._store.add(settings, people, files=files, owner=owner, request_key=idempotency_key)
 
         async with self._checks:
             return self._record(await run_in_threadpool(add_again))
@@ -483,14 +505,17 @@ class _Service:
     ) -> Response:
         """The video, its contact sheet or its routing map; previews while it is being made."""
         job = self._job(video_id, self.owner(authorization))
-        takes = None if job.outcome is None else job.outcome.takes
-        if take is not None and variant == "video" and takes is not None and take != takes.kept:
-            assert job.outcome is not None
+        if take is not None and variant != "video":
+            raise ApiError(422, "invalid_request", "Of a take there is the video alone; leave take or variant out.")
+        if take is not None and job.outcome is not None and take != (job.outcome.takes or _ONE_TAKE).kept:
             if take_file(take) not in job.outcome.files:
-                raise ApiError(404, "not_found", f"This video has no take {take} that was kept as a file.")
+                number = "one take" if job.outcome.takes is None else f"{len(job.outcome.takes.all)} takes"
+                raise ApiError(404, "not_found", f"This video has {number}, and no file of a take {take}.")
             return self._file(job, variant, name=take_file(take))
         if variant in _PREVIEWS:
             try:
+                if not _has_previews(job):
+                    raise FileNotFoundError
                 content = (self._store.folder_of(job.id) / _PREVIEWS[variant]).read_bytes()
             except OSError as error:
                 raise ApiError(

@@ -1,5 +1,7 @@
 """Questions of a page to a model in another process: asked over a pipe, answered beside the video that is made."""
 
+import logging
+import pickle
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -13,6 +15,8 @@ from ingredients.core.errors import UserInputError
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.page_help import JudgedFile, PageHelp, PhotoNotes
 from ingredients.generation.request import StudioRequest
+
+_LOG = logging.getLogger(__name__)
 
 _READY = -1
 """Number of the message that the model is there."""
@@ -60,35 +64,53 @@ class HelpLine:
         Raises:
             UserInputError: as whoever answers does.
             ApiError: if the process ends before it has answered.
+            RuntimeError: for an answer that cannot be read, or a question that cannot be sent.
         """
         answer: Future[Any] = Future()
         with self._lock:
             if not self.is_open:
                 raise _gone()
             self._asked += 1
-            self._waiting[self._asked] = answer
             try:
                 self._connection.send((self._asked, question, values, named))
             except OSError as error:
                 raise _gone() from error
+            self._waiting[self._asked] = answer  # whoever listens looks for it under the same lock
         return answer.result()
 
     def _listen(self) -> None:
         try:
             while True:
-                number, value, error = self._connection.recv()
+                number, content = self._connection.recv()
                 if number == _READY:
                     self.is_open = True
-                elif error is not None:
-                    self._waiting.pop(number).set_exception(error)
-                else:
-                    self._waiting.pop(number).set_result(value)
+                    continue
+                with self._lock:
+                    waiting = self._waiting.pop(number)
+                _settle(waiting, content)
         except (EOFError, OSError):
+            pass  # the process has ended
+        except Exception:  # whatever it is, nobody must wait for an answer that nobody listens for
+            _LOG.exception("A worker answers in a way that cannot be read, and is asked nothing more")
+        finally:
             with self._lock:
                 self.is_open = False
                 for answer in self._waiting.values():
                     answer.set_exception(_gone())
                 self._waiting.clear()
+
+
+def _settle(waiting: Future[Any], content: bytes) -> None:
+    """Gives whoever waits an answer, which may be an error, or be impossible to read."""
+    try:
+        value, error = pickle.loads(content)
+    except Exception as problem:
+        waiting.set_exception(RuntimeError(f"The answer of a worker cannot be read ({problem!r})"))
+        return
+    if error is not None:
+        waiting.set_exception(error)
+    else:
+        waiting.set_result(value)
 
 
 def answer_questions(connection: Connection, maker: PageHelp) -> None:
@@ -100,20 +122,21 @@ def answer_questions(connection: Connection, maker: PageHelp) -> None:
     """
     lock = threading.Lock()
 
-    def send(message: tuple[int, Any, Exception | None]) -> None:
+    def send(number: int, value: Any = None, error: Exception | None = None) -> None:
+        content = pickle.dumps((value, error))  # by itself, so that whoever cannot read it knows whose it is
         with lock:
-            connection.send(message)
+            connection.send((number, content))
 
     def answer(number: int, question: str, values: tuple[Any, ...], named: dict[str, Any]) -> None:
         try:
-            send((number, getattr(maker, question)(*values, **named), None))
+            send(number, getattr(maker, question)(*values, **named))
         except UserInputError as error:
-            send((number, None, error))
+            send(number, error=error)
         except Exception as error:  # whoever asked says that it went wrong
-            send((number, None, RuntimeError(repr(error))))
+            send(number, error=RuntimeError(repr(error)))
 
     def listen() -> None:
-        send((_READY, None, None))
+        send(_READY)
         while True:
             try:
                 question = connection.recv()

@@ -7,6 +7,7 @@ whose machine does, takes nothing with it.
 
 import dataclasses
 import functools
+import logging
 import os
 import uuid
 from collections.abc import Callable
@@ -23,7 +24,11 @@ from ingredients.generation.progress import OnStep, StepDone
 from ingredients.generation.request import StudioRequest
 from ingredients.generation.worker import Maker, MakerGoneError, Worker
 
+_LOG = logging.getLogger(__name__)
+
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_START = 30.0
+"""For an actor's process, its imports included, where the cluster has room for it."""
 _MOST_AT_ONCE = 4  # a video, and whoever asks how far it is
 
 
@@ -48,6 +53,10 @@ class _RemoteStudio:
         self._maker: Any = None
         self._cancelled: set[str] = set()
         self._progress = _Progress(ticket="", step=None, notices=())
+
+    def has_started(self) -> bool:
+        """Whether the cluster had room for it, which an actor without room does not answer."""
+        return True
 
     def load(self, load: Callable[[], Maker]) -> tuple[int, dict[str, Any] | None, UserInputError | None]:
         """Loads the model; the number of the process, and what is to know of the model or why there is none."""
@@ -155,6 +164,8 @@ class _RayMember:
         self.pid: int | None = None
         self._ray = ray
         self._load = load
+        self._name = name
+        self._needs = f"{'a GPU and ' if num_gpus else ''}a CPU"
         remote = ray.remote(_RemoteStudio).options(
             num_cpus=1, num_gpus=num_gpus, max_restarts=0, max_concurrency=_MOST_AT_ONCE
         )
@@ -164,12 +175,25 @@ class _RayMember:
 
     def _loaded(self) -> Any:
         try:
+            self._wait_for_room()
             self.pid, facts, error = self._ray.get(self._actor.load.remote(self._load))
         except self._ray.exceptions.RayActorError as gone:
             raise MakerGoneError("The worker's process, or its machine, is gone.") from gone
         if error is not None:
             raise error
         return _RayMaker(self._ray, self._actor, ModelFacts.from_plain(facts))
+
+    def _wait_for_room(self) -> None:
+        """Waits until the actor's process is there, and says so if the cluster has none to give."""
+        coming = self._actor.has_started.remote()
+        if not self._ray.wait([coming], timeout=_SECONDS_TO_START)[0]:
+            _LOG.warning(
+                "%s waits: the Ray cluster has not yet given it %s; it begins as soon as they are free, and --workers "
+                "ADDRESS#NUMBER asks for fewer workers",
+                self._name, self._needs,
+            )  # fmt: skip
+            self._ray.get(coming)
+            _LOG.warning("%s waits no longer", self._name)
 
     @property
     def exitcode(self) -> int | None:

@@ -399,7 +399,7 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
         made = tuple(variant for variant in _VARIANTS if VARIANT_FILES[variant] in outcome.files)
     return VideoRecord(
         id=job.id,
-        model=None if facts is None else facts.name,
+        model=outcome.model if outcome is not None and outcome.model else None if facts is None else facts.name,
         status=job.state,
         progress=job.progress,
         step=job.step,

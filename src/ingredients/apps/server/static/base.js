@@ -23,6 +23,9 @@ export function option(value, text, selected = false) { return make("option", { 
 
 export function fill(parent, ...children) { parent.replaceChildren(...children.filter(Boolean)); }
 
+// With it a request is taken once, however often it is sent.
+export const newKey = () => ({ "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) });
+
 export function say(text) { byId("said").textContent = text; }
 
 export function duration(seconds) {

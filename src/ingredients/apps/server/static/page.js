@@ -1,7 +1,7 @@
 // The page: photos become people, a sentence is added, a video is made, watched and judged. Text goes in as text.
 "use strict";
 
-import { byId, state, make, drawn, fill, say, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, postJson, show, banner, setOffline, option } from "./base.js";
+import { byId, state, make, drawn, fill, newKey, say, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, postJson, show, banner, setOffline, option } from "./base.js";
 import { openDraw, openPaint } from "./dialogs.js";
 import { END, START, isPlaced, placesAsked, setMoments, showPlaces } from "./places.js";
 
@@ -189,7 +189,7 @@ function card(person, index) {
     oninput: (event) => { person.name = event.target.value; showChips(); showPlaces(); refreshMake(); save(); } });
   const again = (focus) => { showPeople(); changed(); (focus() || byId("files")).focus(); };
   const nameOfCard = (number) => byId("cards").querySelectorAll("input[type=text]")[number];
-  const remove = () => { state.people.splice(index, 1); again(() => nameOfCard(0)); };
+  const remove = () => { state.people.splice(index, 1); if (!state.people.length) setMoments([]); again(() => nameOfCard(0)); };
   const left = () => { state.people.splice(index - 1, 0, ...state.people.splice(index, 1)); again(() => nameOfCard(index - 1)); };
   const join = () => {
     const other = state.people.find((each) => each !== person && each.name.trim() === person.name.trim());
@@ -341,7 +341,7 @@ async function begin() {
   for (const [name, value] of Object.entries({ width, height, num_frames: byId("length").value, num_inference_steps: byId("steps").value, seed: byId("seed").value, takes: byId("takes").value, place: placesAsked(),
     scale: String(scaleOf(width)) })) if (value !== "") form.append(name, value);
   try {
-    const record = await askJson("/v1/videos", { method: "POST", body: form, headers: { "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) } });
+    const record = await askJson("/v1/videos", { method: "POST", body: form, headers: newKey() });
     say("The video is asked for");
     follow(record.id, record);
     refreshVideos();
@@ -488,7 +488,7 @@ function againButton(record, text = "Again with another seed", changes = {}, tit
   const button = make("button", { type: "button", title, onclick: async () => {
     button.disabled = true;
     try {
-      const made = await postJson(`/v1/videos/${record.id}/remix`, changes);
+      const made = await postJson(`/v1/videos/${record.id}/remix`, changes, newKey());
       byId("paint").close();
       follow(made.id, made);
       refreshVideos();
