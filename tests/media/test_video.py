@@ -432,7 +432,9 @@ def test_frames_may_be_a_list_of_pictures_or_numbers_from_0_to_1(tmp_path: Path,
     for same in ([Image.fromarray(frame) for frame in frames], list(frames), frames.astype(np.float32) / 255):
         write_video(tmp_path / "a.mp4", same, fps=8)
         assert (tmp_path / "a.mp4").read_bytes() == expected
-    for bad in ([], [Image.new("RGB", (8, 8)), Image.new("RGB", (8, 10))], frames * 2.0, frames.astype(np.int64)):
+    one = Image.fromarray(frames[0])
+    sizes = [Image.new("RGB", (8, 8)), Image.new("RGB", (8, 10))]
+    for bad in ([], sizes, frames * 2.0, frames.astype(np.int64), one, None):
         with pytest.raises(ShapeError):
             write_video(tmp_path / "b.mp4", bad, fps=8)
 

@@ -352,6 +352,7 @@ def _to_pixels(frames: VideoFrames) -> UInt8Array:
         if len({picture.shape for picture in pictures}) > 1:
             raise ShapeError("A video needs frames of one size; scale them first.")
         frames = np.stack(pictures) if pictures else np.zeros((0, 0, 0, 3), np.uint8)
+    frames = np.asarray(frames)  # of a tensor, or of a single picture by mistake, which has a shape then
     if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
         raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
     if frames.dtype.kind == "f":

@@ -15,6 +15,7 @@ from ingredients.models.backbones import BACKBONES
 
 _OWN = tuple(each for backbone in BACKBONES for each in backbone.scheduler_classes)
 _CLIPS = ("clip_sample", "thresholding")
+_ENDS_IN_PURE_NOISE = "rescale_betas_zero_snr"
 _ROUNDING = 1e-4  # schedulers of other classes multiply in single precision
 
 
@@ -47,7 +48,13 @@ def check_scheduler(scheduler: Any, trained: Any) -> None:
             f"The scheduler {name} is for another kind of model, without alphas_cumprod; take one such as "
             "CogVideoXDPMScheduler, DPMSolverMultistepScheduler or UniPCMultistepScheduler."
         )
+    known_fields = inspect.signature(inspect.unwrap(type(scheduler).__init__)).parameters
     remedy = f"make it with {name}.from_config(pipeline.scheduler.config)"
+    if trained is not None and trained.config.get(_ENDS_IN_PURE_NOISE) and _ENDS_IN_PURE_NOISE not in known_fields:
+        raise ArgumentError(
+            f"The scheduler {name} adds another noise than the model was trained with, and cannot be told its "
+            f"({_ENDS_IN_PURE_NOISE}); take one such as DPMSolverMultistepScheduler or UniPCMultistepScheduler."
+        )
     if known is not None and not (
         alphas.shape == known.shape and torch.allclose(alphas, known.to(alphas), atol=_ROUNDING)
     ):
@@ -61,7 +68,6 @@ def check_scheduler(scheduler: Any, trained: Any) -> None:
             f"The scheduler {name} reads predictions of type {prediction}, and the model makes {trained_prediction}; "
             f"{remedy}."
         )
-    known_fields = inspect.signature(inspect.unwrap(type(scheduler).__init__)).parameters
     if clips := [field for field in _CLIPS if field in known_fields and scheduler.config.get(field)]:
         raise ArgumentError(
             f"The scheduler {name} would clip the latents; make it with "
