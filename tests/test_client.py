@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +27,13 @@ ANA, BEN = EXAMPLES / "ana.png", EXAMPLES / "ben.png"
 def served(store: Path, maker: HandMaker) -> Iterator[Client]:
     with listening(store, maker) as address, Client(address, patience=10) as client:
         yield client
+
+
+def test_it_needs_neither_the_models_nor_the_servers_libraries() -> None:
+    heavy = ("torch", "diffusers", "transformers", "fastapi", "pydantic", "uvicorn", "av")
+    script = f"import sys, ingredients.client; print(set({heavy!r}) & set(sys.modules))"
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert finished.stdout == "set()\n"
 
 
 def test_from_photos_to_a_file(tmp_path: Path) -> None:

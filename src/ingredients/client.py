@@ -13,19 +13,18 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ingredients.core.config import config_from_dict
 from ingredients.core.errors import PhotoError, UserInputError
 from ingredients.core.files import atomic_path
 from ingredients.core.input_files import read_bytes
 from ingredients.core.optional_dependencies import import_optional
+from ingredients.generation.jobs import JobState
+from ingredients.generation.video_record import Variant, VideoRecord
 
 if TYPE_CHECKING:
     import httpx
-
-Status: TypeAlias = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
-Variant: TypeAlias = Literal["video", "contact_sheet", "routing_map", "routing", "preview", "preview_routing"]
 
 _MOST_PHOTO_BYTES = 2**30
 _SECONDS_BETWEEN_TRIES = 1.0
@@ -54,162 +53,6 @@ class Photo:
 
 
 PhotoInput: TypeAlias = str | Path | bytes | Photo
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class VideoPerson:
-    """A person of a video."""
-
-    name: str
-    """The person's name, as given."""
-
-    photos: int
-    """How many there are."""
-
-    found: bool | None = None
-    """Whether the person was found in the video; None while nobody has looked."""
-
-    similarity: float | None = None
-    """The similarity by the model's judge: 0 is a stranger, 1 the same person in a real clip."""
-
-    distance: float | None = None
-    """The distance by dlib: below 0.6 it takes them for one person."""
-
-    verdict: str | None = None
-    """The same in words."""
-
-    place: Mapping[str, Any] | None = None
-    """The places by key frame where the person was to stand; None leaves it to the model."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class VideoTake:
-    """One of several takes."""
-
-    number: int
-    """The number of the take, from 1."""
-
-    seed: int
-    """The seed that makes it again."""
-
-    likeness: tuple[float, ...]
-    """The cosine to the photos of each person, by the model's own face networks."""
-
-    clarity: float | None = None
-    """How clear it is what people do, if somebody can tell."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class KeptTake:
-    """Which of several takes a video is."""
-
-    number: int
-    """The number of the take, from 1."""
-
-    seed: int
-    """The seed that makes it again, with one take."""
-
-    reason: str
-    """Why it is the best, in a sentence."""
-
-    all: tuple[VideoTake, ...] = ()
-    """In the order in which they were made."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class VideoError:
-    """Why there is no video."""
-
-    code: str
-    """The code, for programs."""
-
-    message: str
-    """The sentence, for people."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Video:
-    """What the server says of a video."""
-
-    id: str
-    """The name by which the server knows it."""
-
-    status: Status
-    """How far it is."""
-
-    progress: int
-    """Percent."""
-
-    prompt: str
-    """What happens in it."""
-
-    seed: int
-    """The seed with which the same request makes the same video."""
-
-    people: tuple[VideoPerson, ...]
-    """In the order given."""
-
-    created_at: int
-    """Seconds since 1970, here and below."""
-
-    model: str | None = None
-    """Who makes it."""
-
-    takes: int = 1
-    """How many were asked for."""
-
-    kept_take: KeptTake | None = None
-    """Which of several it is; None before it is made, and of one."""
-
-    step: int = 0
-    """Denoising steps taken, of all takes."""
-
-    num_steps: int | None = None
-    """Denoising steps in all, of all takes."""
-
-    seconds_left: float | None = None
-    """Until it is done, as far as can be told."""
-
-    place: int | None = None
-    """In the queue, from 1, while it is queued."""
-
-    started_at: int | None = None
-    """When it was begun."""
-
-    completed_at: int | None = None
-    """When it ended."""
-
-    expires_at: int | None = None
-    """When the server removes it."""
-
-    size: str | None = None
-    """Width and height."""
-
-    seconds: str | None = None
-    """Length."""
-
-    num_frames: int | None = None
-    """Length in frames."""
-
-    fps: float = 8.0
-    """Frames a second."""
-
-    judge: str | None = None
-    """Who looked for the people."""
-
-    notices: tuple[str, ...] = ()
-    """Doubts about photos, words and sizes."""
-
-    variants: tuple[str, ...] = ()
-    """What can be downloaded by now."""
-
-    error: VideoError | None = None
-    """Why there is none."""
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing will change any more."""
-        return self.status in ("completed", "failed", "cancelled")
 
 
 class Client:
@@ -260,7 +103,7 @@ class Client:
         people: Mapping[str, PhotoInput | Sequence[PhotoInput]],
         place: Mapping[str, Any] | None = None,
         **options: Any,
-    ) -> Video:
+    ) -> VideoRecord:
         """Asks for a video, and returns at once.
 
         Args:
@@ -298,7 +141,7 @@ class Client:
         keep_routing: bool = False,
         routing: Mapping[str, Any] | None = None,
         only: Sequence[str] = (),
-    ) -> Video:
+    ) -> VideoRecord:
         """Asks for another video of the same people.
 
         Args:
@@ -318,7 +161,7 @@ class Client:
         changes |= {"keep_routing": keep_routing, "only": list(only)}
         return _video(self._ask("POST", f"/v1/videos/{video_id}/remix", json=changes, headers=_asked_once()).json())
 
-    def retrieve(self, video_id: str) -> Video:
+    def retrieve(self, video_id: str) -> VideoRecord:
         """What the server says of a video.
 
         Raises:
@@ -326,7 +169,7 @@ class Client:
         """
         return _video(self._ask("GET", f"/v1/videos/{video_id}").json())
 
-    def videos(self, *, statuses: Sequence[Status] = (), newest_first: bool = True) -> Iterator[Video]:
+    def videos(self, *, statuses: Sequence[JobState] = (), newest_first: bool = True) -> Iterator[VideoRecord]:
         """All videos, page by page as they are looked at.
 
         Args:
@@ -346,7 +189,7 @@ class Client:
                 return
             parameters["after"] = page["last_id"]
 
-    def events(self, video_id: str) -> Iterator[Video]:
+    def events(self, video_id: str) -> Iterator[VideoRecord]:
         """A video each time that something about it changes, until it has ended; a lost connection is made again.
 
         Raises:
@@ -372,7 +215,7 @@ class Client:
                 raise ServerError(f"The server at {self._http.base_url} does not answer; is it running?")
             time.sleep(_SECONDS_BETWEEN_TRIES)
 
-    def wait(self, video_id: str, *, on_change: Callable[[Video], None] | None = None) -> Video:
+    def wait(self, video_id: str, *, on_change: Callable[[VideoRecord], None] | None = None) -> VideoRecord:
         """Waits until a video has ended, however it has.
 
         Args:
@@ -414,7 +257,7 @@ class Client:
                 for part in stream.iter_bytes():
                     file.write(part)
 
-    def cancel(self, video_id: str) -> Video:
+    def cancel(self, video_id: str) -> VideoRecord:
         """Ends a video at its next step; its record stays.
 
         Raises:
@@ -486,8 +329,8 @@ def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _video(record: Mapping[str, Any]) -> Video:
-    return config_from_dict(Video, record, ignore_unknown=True)
+def _video(record: Mapping[str, Any]) -> VideoRecord:
+    return config_from_dict(VideoRecord, record, ignore_unknown=True)
 
 
 def _refusal(response: "httpx.Response") -> ServerError:

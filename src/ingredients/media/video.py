@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -352,16 +352,18 @@ def _to_pixels(frames: VideoFrames) -> UInt8Array:
         if len({picture.shape for picture in pictures}) > 1:
             raise ShapeError("A video needs frames of one size; scale them first.")
         frames = np.stack(pictures) if pictures else np.zeros((0, 0, 0, 3), np.uint8)
-    frames = np.asarray(frames)  # of a tensor, or of a single picture by mistake, which has a shape then
-    if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
-        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
-    if frames.dtype.kind == "f":
-        if not (np.isfinite(frames).all() and frames.min() >= 0 and frames.max() <= 1):
+    pixels: np.ndarray[Any, Any] = np.asarray(
+        frames
+    )  # of a tensor, or of a single picture by mistake, which has a shape then
+    if pixels.ndim != 4 or pixels.shape[-1] != 3 or 0 in pixels.shape:
+        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {pixels.dtype} {pixels.shape}.")
+    if pixels.dtype.kind == "f":
+        if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
             raise ShapeError("A video's floating-point frames must lie between 0 and 1; or give uint8 from 0 to 255.")
-        frames = (frames * 255).round().astype(np.uint8)
-    if frames.dtype != np.uint8:
-        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {frames.dtype} {frames.shape}.")
-    return cast(UInt8Array, frames)
+        pixels = (pixels * 255).round().astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {pixels.dtype} {pixels.shape}.")
+    return cast(UInt8Array, pixels)
 
 
 def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, FastAPI, Header, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from ingredients.apps.server.errors import ApiError, add_error_handlers
@@ -27,10 +28,8 @@ from ingredients.apps.server.schemas import (
     Health,
     ModelList,
     RemixFields,
-    Variant,
     VideoDeleted,
     VideoList,
-    VideoRecord,
     describe_job,
     describe_model,
 )
@@ -55,6 +54,7 @@ from ingredients.generation.jobs import (
 )
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import PageHelp
+from ingredients.generation.video_record import Variant, VideoRecord
 
 STATIC = Path(__file__).parent / "static"
 
@@ -66,6 +66,8 @@ _SECONDS_BETWEEN_SIGNS = 15.0  # of life on a stream of events, for what stands 
 _MOST_UPLOADS = 8  # at once: each is held in memory
 _MOST_UPLOAD_SECONDS = 120
 _MOST_PHOTO_CHECKS = 2  # at once: each may hold a large photo in memory
+
+_AS_JSON = TypeAdapter(VideoRecord)
 
 _SentT = TypeVar("_SentT")
 
@@ -603,7 +605,7 @@ class _Service:
             if job is None:
                 yield 'event: end\ndata: {"id": "' + video_id + '", "status": "deleted"}\n\n'
                 return
-            record = (await run_in_threadpool(self._record, job)).model_dump_json()
+            record = _AS_JSON.dump_json(await run_in_threadpool(self._record, job)).decode()
             if record != last:
                 last, silent = record, 0.0
                 yield f"event: video\ndata: {record}\n\n"

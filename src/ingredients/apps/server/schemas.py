@@ -13,20 +13,26 @@ from ingredients.generation.jobs import (
     ROUTING_MAP,
     VIDEO,
     Job,
-    JobState,
     PersonOutcome,
     TakesOutcome,
     best_face_file,
     take_file,
 )
 from ingredients.generation.model_facts import ModelFacts
+from ingredients.generation.video_record import (
+    ActionRecord,
+    ErrorRecord,
+    KeptTake,
+    PersonRecord,
+    TakeRecord,
+    Variant,
+    VideoRecord,
+)
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.video_shape import FPS
 
 MOST_PROMPT_LETTERS = 4000
 SAMPLING_FIELDS = tuple(SamplingSettings.__dataclass_fields__)
-
-Variant = Literal["video", "contact_sheet", "routing_map", "routing", "preview", "preview_routing"]
 
 Side = Annotated[int, Field(ge=1, le=16_384)]
 _Text = Annotated[str, Field(max_length=MOST_PROMPT_LETTERS)]
@@ -153,108 +159,10 @@ class RemixFields(BaseModel):
     ] = []
 
 
-class ErrorRecord(BaseModel):
-    """Why there is no video, or why a request is refused."""
-
-    code: str
-    message: str
-
-
 class ErrorBody(BaseModel):
     """What the server answers where it refuses."""
 
     error: ErrorRecord
-
-
-class ActionRecord(BaseModel):
-    """What a person does, by the model's judge of actions, which is often unsure."""
-
-    asked: Annotated[list[str], Field(description="What the sentence asks, as far as can be told; empty: nothing.")]
-    seen: Annotated[str, Field(description="The likeliest action of the drawn world, such as wave.")]
-    share: Annotated[float, Field(description="How sure the judge is of it, from 0 to 1.")]
-    as_asked: Annotated[bool | None, Field(description="Whether it is one of those asked; null where nothing was.")]
-
-
-class PersonRecord(BaseModel):
-    """A person of a video."""
-
-    name: str
-    photos: Annotated[int, Field(description="How many there are.")]
-    faces: Annotated[list[str], Field(description="Which face of each photo is meant; empty: the largest.")] = []
-    place: Annotated[
-        dict[str, Any] | None,
-        Field(description="By key frame, where the person was to stand; null leaves it to the model."),
-    ] = None
-    found: Annotated[bool | None, Field(description="Whether the person was found in the video.")] = None
-    similarity: Annotated[
-        float | None, Field(description="0 is a stranger, 1 the same person in a real clip; by the model's judge.")
-    ] = None
-    distance: Annotated[float | None, Field(description="Below 0.6 it is one person; by dlib.")] = None
-    verdict: Annotated[str | None, Field(description="The same in words.")] = None
-    action: Annotated[ActionRecord | None, Field(description="Null where nobody can tell.")] = None
-    has_best_face: Annotated[bool, Field(description="Whether /faces/{number} shows the best frame's face.")] = False
-
-
-class TakeRecord(BaseModel):
-    """One of several takes."""
-
-    number: Annotated[int, Field(description="From 1.")]
-    seed: Annotated[int, Field(description="That makes it again.")]
-    likeness: Annotated[
-        list[float], Field(description="For each person, cosine to the photos by the model's own face networks.")
-    ]
-    clarity: Annotated[float | None, Field(description="How clear it is what people do, if somebody can tell.")]
-    has_video: Annotated[bool, Field(description="Whether /content?take=NUMBER shows it.")] = False
-
-
-class KeptTake(BaseModel):
-    """Which of several takes the video is, and why."""
-
-    number: Annotated[int, Field(description="From 1.")]
-    seed: Annotated[int, Field(description="That makes it again, with `takes` 1.")]
-    reason: Annotated[str, Field(description="Why it is the best, in a sentence.")]
-    all: Annotated[list[TakeRecord], Field(description="In the order in which they were made.")]
-
-
-class VideoRecord(BaseModel):
-    """A video that was asked for."""
-
-    id: str
-    object: Literal["video"] = "video"
-    model: str | None
-    status: JobState
-    progress: Annotated[int, Field(description="Percent.")]
-    step: Annotated[int, Field(description="Denoising steps taken, of all takes.")]
-    num_steps: Annotated[int | None, Field(description="Denoising steps in all, of all takes.")]
-    seconds_left: Annotated[float | None, Field(description="Until it is done, as far as can be told.")]
-    place: Annotated[int | None, Field(description="In the queue, from 1, while it is queued.")]
-    created_at: Annotated[int, Field(description="Seconds since 1970, as for the next three.")]
-    started_at: int | None
-    completed_at: int | None
-    expires_at: int | None
-    prompt: str
-    negative_prompt: str | None
-    seed: Annotated[int, Field(description="Of the first take.")]
-    takes: Annotated[int, Field(description="How many were asked for.")] = 1
-    kept_take: Annotated[
-        KeptTake | None, Field(description="Which of several it is, and why; null before, and of one.")
-    ] = None
-    has_routing: Annotated[bool, Field(description="Whether a routing map was forced.")] = False
-    redrawn: Annotated[
-        list[str], Field(description="Who alone was made anew in a video that was there; empty: everybody.")
-    ] = []
-    size: Annotated[str | None, Field(description="Width and height of the file.")]
-    seconds: Annotated[str | None, Field(description="Length.")]
-    num_frames: int | None
-    fps: float
-    settings: Annotated[dict[str, Any], Field(description="The sampling settings that were asked for.")]
-    people: list[PersonRecord]
-    judge: Annotated[str | None, Field(description="Who looked for the people in the video.")]
-    seconds_taken: float | None
-    notices: Annotated[list[str], Field(description="Doubts about photos, words and sizes.")]
-    remarks: Annotated[list[str], Field(description="Who is doubled, blended or a stranger in the video.")]
-    variants: Annotated[list[Variant], Field(description="What /content has by now.")]
-    error: ErrorRecord | None
 
 
 class FaceRecord(BaseModel):
@@ -416,17 +324,17 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
         takes=settings.takes,
         kept_take=None if outcome is None or outcome.takes is None else _kept_take(outcome.takes, outcome.files),
         has_routing=settings.has_routing,
-        redrawn=list(settings.redrawn),
+        redrawn=settings.redrawn,
         size=size,
         seconds=f"{num_frames / settings.fps:g}" if num_frames else None,
         num_frames=num_frames or None,
         fps=settings.fps,
         settings=dict(settings.sampling),
-        people=[
+        people=tuple(
             PersonRecord(
                 name=person.name,
                 photos=len(person.photos),
-                faces=[photo.face or "" for photo in person.photos],
+                faces=tuple(photo.face or "" for photo in person.photos),
                 place=settings.places.get(person.name),
                 found=fared[person.name].found if person.name in fared else None,
                 similarity=fared[person.name].similarity if person.name in fared else None,
@@ -436,12 +344,12 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
                 has_best_face=outcome is not None and best_face_file(number) in outcome.files,
             )
             for number, person in enumerate(settings.people)
-        ],
+        ),
         judge=None if outcome is None else outcome.judge,
         seconds_taken=None if outcome is None else outcome.seconds_taken,
-        notices=[] if outcome is None else list(outcome.notices),
-        remarks=[] if outcome is None else list(outcome.remarks),
-        variants=[*made, *previews],
+        notices=() if outcome is None else outcome.notices,
+        remarks=() if outcome is None else outcome.remarks,
+        variants=(*made, *previews),
         error=None if job.error is None else ErrorRecord(code=job.error.code, message=job.error.message),
     )
 
@@ -476,7 +384,7 @@ def _action(person: PersonOutcome | None) -> ActionRecord | None:
     if person is None or person.action is None:
         return None
     action = person.action
-    return ActionRecord(asked=list(action.asked), seen=action.seen, share=action.share, as_asked=action.as_asked)
+    return ActionRecord(asked=action.asked, seen=action.seen, share=action.share, as_asked=action.as_asked)
 
 
 def _kept_take(takes: TakesOutcome, files: Collection[str]) -> KeptTake:
@@ -484,16 +392,16 @@ def _kept_take(takes: TakesOutcome, files: Collection[str]) -> KeptTake:
         number=takes.kept,
         seed=next(take.seed for take in takes.all if take.number == takes.kept),
         reason=takes.reason,
-        all=[
+        all=tuple(
             TakeRecord(
                 number=take.number,
                 seed=take.seed,
-                likeness=list(take.likeness),
+                likeness=take.likeness,
                 clarity=take.clarity,
                 has_video=take.number == takes.kept or take_file(take.number) in files,
             )
             for take in takes.all
-        ],
+        ),
     )
 
 
