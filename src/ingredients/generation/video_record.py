@@ -1,7 +1,7 @@
 """What is told of a video that somebody waits for, which the server writes and the client reads.
 
-Nothing here needs PyTorch, or the server's libraries. The page of the server's addresses (OpenAPI) says of each field what
-stands below it here.
+Nothing here needs PyTorch, or the server's libraries. The page of the server's addresses (OpenAPI) says of each field
+what stands below it here.
 """
 
 import dataclasses

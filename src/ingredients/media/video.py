@@ -352,9 +352,7 @@ def _to_pixels(frames: VideoFrames) -> UInt8Array:
         if len({picture.shape for picture in pictures}) > 1:
             raise ShapeError("A video needs frames of one size; scale them first.")
         frames = np.stack(pictures) if pictures else np.zeros((0, 0, 0, 3), np.uint8)
-    pixels: np.ndarray[Any, Any] = np.asarray(
-        frames
-    )  # of a tensor, or of a single picture by mistake, which has a shape then
+    pixels: np.ndarray[Any, Any] = np.asarray(frames)  # also a tensor, or a single picture by mistake
     if pixels.ndim != 4 or pixels.shape[-1] != 3 or 0 in pixels.shape:
         raise ShapeError(f"A video needs uint8 frames of shape (F, H, W, 3), not {pixels.dtype} {pixels.shape}.")
     if pixels.dtype.kind == "f":
