@@ -78,3 +78,28 @@ def test_distractors_are_half_shared_and_half_alike():
     np.testing.assert_array_equal(first[:4], second[:4])
     assert not np.array_equal(first[4:], second[4:])
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, rtol=1e-5)
+
+
+def test_strangers_are_asked_for_beside_the_people_and_shown_in_the_real_clip():
+    for case, without in zip(
+        make_cases(8, num_people=2, num_extras=1, style="each-own"), make_cases(8, style="each-own"), strict=True
+    ):
+        assert [role.is_extra for role in case.roles] == [False, False, True]
+        assert case.identity_seeds == without.identity_seeds
+        assert "stranger" in case.prompt
+        assert case.roles[2].name not in case.prompt
+        assert len(case.traits) == 2
+        scene = case.scene()
+        assert scene.cast == (0, 1)
+        assert len(set(scene.people)) == 3
+        spots = [role.spot for role in case.roles]
+        assert sorted(spots) == ["left", "middle", "right"]
+        assert (spots[0], spots[1]) in {("left", "middle"), ("left", "right"), ("middle", "right")}
+        assert without.extra_seeds == ()
+        assert all(not role.is_extra for role in without.roles)
+
+
+@pytest.mark.parametrize("options", [{"style": "together"}, {"style": "each-own", "num_people": 4}])
+def test_strangers_of_whom_no_prompt_speaks_are_refused(options):
+    with pytest.raises(UserInputError, match="extras"):
+        make_case(0, num_extras=1, **options)

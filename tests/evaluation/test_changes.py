@@ -57,7 +57,28 @@ def test_a_person_is_placed_as_themselves_in_their_own_column() -> None:
     assert confuse(track(ANA, across=0.2), track(BEN, across=0.4)).num_placed == 1  # in the right order
     assert confuse(track(NOBODY, across=0.2), track(BEN, across=0.8)).num_placed == 1
     assert confuse(track(BEN, across=1.0)).num_placed == 1
-    assert nobody_seen(2, ordered=True).num_placed == 0
+    assert nobody_seen(2, placed=True).num_placed == 0
+
+
+def test_who_has_a_place_is_looked_for_there_and_not_in_a_column() -> None:
+    def is_placed(person: int, found: TrackEmbeddings) -> bool:
+        return (found.centre[0] > 0.5) == (person == 0)
+
+    tracks = track(ANA, across=0.8), track(BEN, across=0.2)
+    found = find_confusion(tracks, PEOPLE, scale=SCALE, num_frames=NUM_FRAMES, is_placed=is_placed)
+    assert (found.num_placed, found.swapped) == (2, None)
+    somebody_else = find_confusion(
+        (tracks[0], track(NOBODY, across=0.2)), PEOPLE, scale=SCALE, num_frames=NUM_FRAMES, is_placed=is_placed
+    )
+    assert somebody_else.num_placed == 1
+
+
+def test_an_extra_is_taken_for_the_cast_if_it_is_seen_as_one_of_them() -> None:
+    cast = track(ANA, across=0.2), track(BEN, across=0.8)
+    found = confuse(*cast, track(ANA + CLEO, across=0.5), track(CLEO, across=0.4))
+    assert (found.num_extra, found.num_extra_taken) == (2, 1)
+    assert confuse(*cast).num_extra_taken == 0
+    assert confuse(track(ANA, across=0.2), track(CLEO, across=0.4)).num_extra_taken == 0  # who stands for Ben
 
 
 def test_one_person_in_both_places() -> None:

@@ -61,6 +61,15 @@ def evaluate(
             "action and an expression of each person's own, by name and by place in turn (each-own)."
         ),
     ] = "together",
+    extras: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=3,
+            help="Strangers whom prompts ask for beside the people, with --style each-own; extra_taken_rate says how "
+            "many of them look like one of these.",
+        ),
+    ] = 0,
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Measure on the benchmark's cases of 2, 3 or 4 people.")
     ] = False,
@@ -68,11 +77,12 @@ def evaluate(
         bool, typer.Option("--modules", help="Measure the model with its parts switched off, swapped and forced.")
     ] = False,
     places: Annotated[
-        bool,
+        Literal["columns", "boxes", "moving"] | None,
         typer.Option(
-            "--places", help="Give everybody a place, in columns from left to right, as `generate --place` does."
+            help="Give everybody a place, as `generate --place` does: columns from left to right, boxes dealt by lot, "
+            "or columns that move on during the video; placed_rate says who stands there."
         ),
-    ] = False,
+    ] = None,
     model: Model = None,
     output: Annotated[
         Path | None,
@@ -127,6 +137,12 @@ def evaluate(
     if style != "together" and (modules or benchmark):
         other = "--modules" if modules else "--benchmark"
         raise UserInputError(f"{other} has cases of its own, in which all do the same; leave --style out.")
+    if extras and style == "together":
+        raise UserInputError("Prompts speak of strangers with --style each-own alone; add it, or leave --extras out.")
+    if people + extras > 4:
+        raise UserInputError(
+            f"A prompt speaks of at most 4 people, not {people} and {extras} strangers; ask for fewer."
+        )
     speed_options = SpeedOptions(**speed)
     check_backends(judge=judge, detector=detector, clip=clip, inception=inception)
     check_files([calibration], "calibration")
@@ -160,7 +176,7 @@ def evaluate(
         else:
             pipeline = load_pipeline(folder, speed=speed_options)
             chosen = config_to_dict(pipeline.sampling_defaults.override(**sampling))
-            settings = GenerationSettings(**chosen, face_scale=face_scale, gives_places=places, speed=speed_options)
+            settings = GenerationSettings(**chosen, face_scale=face_scale, placing=places, speed=speed_options)
             if speed_options.compile:
                 note(COMPILE_NOTICE)
             stack.enter_context(pipeline.explained_out_of_memory())
@@ -169,7 +185,7 @@ def evaluate(
                     pipeline,
                     drawn_cases(cases, num_people=people)
                     if benchmark
-                    else make_cases(cases, num_people=people, style=style),
+                    else make_cases(cases, num_people=people, num_extras=extras, style=style),
                     settings=settings,
                     seed=seed,
                     cases_version=DRAWN_CASES_VERSION if benchmark else CASES_VERSION,

@@ -123,7 +123,7 @@ def check_options(context: typer.Context, *, videos: bool, modules: bool) -> Non
     else:
         _refuse(given, _OF_FOLDERS, "is about videos made elsewhere; name their folder with --videos")
     if modules:
-        _refuse(given, {"clip", "inception", "report_videos"}, "has no part in --modules; leave it out")
+        _refuse(given, {"clip", "inception", "report_videos", "places"}, "has no part in --modules; leave it out")
 
 
 def _refuse(given: Collection[str], refused: Collection[str], reason: str) -> None:

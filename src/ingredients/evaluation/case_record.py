@@ -43,7 +43,7 @@ Traits = tuple[Mapping[str, str] | None, ...]
 INCEPTION_DIM = 2048
 """InceptionV3's features of a picture."""
 
-MEASURES_VERSION = 3
+MEASURES_VERSION = 4
 """Raised whenever a record holds more than before: a folder of older ones would lack it."""
 
 
@@ -299,7 +299,7 @@ def failed_case(case: Case, error: str, *, source: str | None = None) -> CaseRec
         people=nobody_found(num_people),
         other_people=nobody_found(len(case.other_people)) if case.other_people else None,
         changes=ChangesRecord(
-            confusion=nobody_seen(num_people, ordered=case.ordered),
+            confusion=nobody_seen(num_people, placed=case.ordered or bool(case.places)),
             faces=(None,) * num_people,
             copied=(1.0,) * num_people if case.has_real_video else (),
         ),

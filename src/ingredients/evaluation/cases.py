@@ -10,6 +10,7 @@ import numpy as np
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
+from ingredients.pipelines.places import PlacePath
 from ingredients.world.captions import (
     ACTIONS,
     ADDRESSED,
@@ -114,11 +115,18 @@ class Case:
     ordered: bool = False
     """Whether the people are asked for from left to right in this order."""
 
+    places: tuple[PlacePath, ...] = dataclasses.field(default=(), hash=False)
+    """Where each person is asked to stand; none where nobody is told a place."""
+
     attributes: SceneAttributes | None = None
     """What the prompt of a case of the drawn world says; such a case has a real clip, with the truth about it."""
 
     roles: tuple[Role, ...] = ()
-    """What each person is asked to do, in the order of `people`; none where all do what `attributes` say."""
+    """What each person is asked to do, in the order of `people`, then what the extras do; none where all do what
+    `attributes` say."""
+
+    extra_seeds: tuple[int, ...] = ()
+    """Seeds of the strangers of the evaluation split whom the prompt asks for beside the people, without photos."""
 
     manner: Manner = "all"
     """How the prompt says who does what: of all together, by place, or by name."""
@@ -189,8 +197,9 @@ class Case:
     def scene(self) -> SceneSpec:
         """The real clip that shows what a case of the drawn world asks for."""
         assert self.attributes is not None
+        extras = tuple(sample_identity(seed, "eval") for seed in self.extra_seeds)
         return SceneSpec(
-            people=self.identities,
+            people=self.identities + extras,
             attributes=self.attributes,
             caption=self.prompt,
             seed=self.seed,
@@ -203,7 +212,7 @@ class Case:
         """What each person of a case of the drawn world is to do and to look like, as far as a picture shows it."""
         return tuple(
             {"action": act.action, "expression": act.expression, **identity.visible_attributes}
-            for act, identity in zip(self.scene().acts, self.identities, strict=True)
+            for act, identity in zip(self.scene().acts, self.identities, strict=False)  # the extras come last
         )
 
     @property
@@ -225,13 +234,19 @@ def person_photos(person: Identity, portrait_seed: int, *, size: int) -> list[Po
 
 
 def make_case(
-    index: int, *, num_people: int = 2, first_seed: int = FIRST_CASE_SEED, style: str = TOGETHER.name
+    index: int,
+    *,
+    num_people: int = 2,
+    num_extras: int = 0,
+    first_seed: int = FIRST_CASE_SEED,
+    style: str = TOGETHER.name,
 ) -> Case:
     """Makes case number `index`: people of the evaluation split, a prompt whose attributes are balanced over cases.
 
     Args:
         index: of the case.
         num_people: who are asked for.
+        num_extras: strangers who are asked for beside them, whom no photo shows; with `each-own` only.
         first_seed: of the people of case 0.
         style: `together` asks all to do the same; `each-own` asks each person for an action and an expression of the
             own, by name and by place in turn, the people standing from left to right in their order.
@@ -241,6 +256,11 @@ def make_case(
     """
     if not 1 <= num_people <= MAX_PEOPLE:
         raise UserInputError(f"A case holds 1 to {MAX_PEOPLE} people, not {num_people}; choose another number.")
+    if num_extras and (num_people + num_extras > MAX_PEOPLE or style == TOGETHER.name):
+        raise UserInputError(
+            f"A case holds at most {MAX_PEOPLE} people with its extras, of whom prompts of the style {EACH_OWN.name} "
+            f"alone speak, not {num_people} and {num_extras} in the style {style}; choose other ones."
+        )
     seed = first_seed + _SEEDS_PER_CASE * index
     rng = np.random.default_rng([CASES_VERSION, seed])
     attributes = SceneAttributes(
@@ -254,10 +274,12 @@ def make_case(
     if style == TOGETHER.name:
         prompt = describe_scene(attributes, rng, complete=True)
         return Case(index=index, people=people, attributes=attributes, prompt=prompt, seed=seed)
-    roles = _deal_roles(index, num_people, first_seed)
+    roles = _deal_roles(index, num_people, num_extras, first_seed)
     manner: Manner = "name" if index % 2 == 0 else "place"
     if manner == "name":
-        people = tuple(dataclasses.replace(person, name=role.name) for person, role in zip(people, roles, strict=True))
+        people = tuple(
+            dataclasses.replace(person, name=role.name) for person, role in zip(people, roles, strict=False)
+        )
     return Case(
         index=index,
         people=people,
@@ -265,6 +287,7 @@ def make_case(
         prompt=describe_roles(attributes, roles, rng, manner=manner, complete=True),
         seed=seed,
         roles=roles,
+        extra_seeds=tuple(seed + num_people + extra for extra in range(num_extras)),
         manner=manner,
         style=style,
     )
@@ -273,15 +296,21 @@ def make_case(
 _STAYING = tuple(action for action in EACH_OWN.actions if action not in ("come", "leave"))
 
 
-def _deal_roles(index: int, num_people: int, first_seed: int) -> tuple[Role, ...]:
-    """What each person of a case does: no two the same, so that it shows whether actions are exchanged.
+def _deal_roles(index: int, num_people: int, num_extras: int, first_seed: int) -> tuple[Role, ...]:
+    """What each person of a case does, the extras last: no two the same, so that exchanged actions show.
 
-    Nobody comes or leaves, or "everyone present" would say nothing.
+    Nobody comes or leaves, or "everyone present" would say nothing. The people stand from left to right in their
+    order, extras anywhere between them.
     """
-    names = np.random.default_rng([CASES_VERSION, first_seed, 5, index]).choice(NAMES, num_people, replace=False)
+    number = num_people + num_extras
+    rng = np.random.default_rng([CASES_VERSION, first_seed, 5, index])
+    names = rng.choice(NAMES, number, replace=False)
+    strangers = rng.choice(number, num_extras, replace=False).tolist()
+    places = [*(place for place in range(number) if place not in strangers), *strangers]
+    spots = [PLACES_ACROSS[number][place] for place in places]
     possible = [action for action in _STAYING if num_people > 1 or action != "face"]
     roles: list[Role] = []
-    for person, spot in enumerate(PLACES_ACROSS[num_people]):
+    for person, spot in enumerate(spots):
         taken = {role.action for role in roles}
         action = _balanced(tuple(action for action in possible if action not in taken), index, first_seed, 6 + person)
         roles.append(
@@ -291,12 +320,13 @@ def _deal_roles(index: int, num_people: int, first_seed: int) -> tuple[Role, ...
                 action=action,
                 expression=_balanced(tuple(EXPRESSIONS), index, first_seed, 16 + person),
                 to=(person + 1) % num_people if action in ADDRESSED and num_people > 1 else None,
+                is_extra=person >= num_people,
             )
         )
     return tuple(roles)
 
 
-def make_cases(num_cases: int, *, num_people: int = 2, style: str = TOGETHER.name) -> list[Case]:
+def make_cases(num_cases: int, *, num_people: int = 2, num_extras: int = 0, style: str = TOGETHER.name) -> list[Case]:
     """The first `num_cases` cases.
 
     Raises:
@@ -304,7 +334,7 @@ def make_cases(num_cases: int, *, num_people: int = 2, style: str = TOGETHER.nam
     """
     if num_cases < 1:
         raise UserInputError(f"An evaluation needs at least one case, not {num_cases}.")
-    return [make_case(index, num_people=num_people, style=style) for index in range(num_cases)]
+    return [make_case(index, num_people=num_people, num_extras=num_extras, style=style) for index in range(num_cases)]
 
 
 def _balanced(values: tuple[str, ...], index: int, first_seed: int, salt: int) -> str:

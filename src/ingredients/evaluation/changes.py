@@ -12,6 +12,7 @@ is calibrated), and as a stranger otherwise.
 | missing | there is no lasting track for the person |
 | swapped | everybody is right, but they stand in another order than asked for, from left to right |
 | extra | lasting tracks beyond the number of people asked for |
+| taken | an extra that is seen as somebody who was asked for |
 | switching | a track whose frames are seen now as one person, now as another |
 
 Blended faces and doubled people are told by `assessment.py`.
@@ -36,8 +37,9 @@ Legend: T tracks (or frames of one), N people, D embedding.
 """
 
 import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -52,6 +54,9 @@ from ingredients.evaluation.assessment import (
     compare_faces,
     mean_similarities,
 )
+
+IsPlaced = Callable[[int, TrackEmbeddings], bool]
+"""Whether a person's track is where the person was asked for."""
 
 BindingWord = Literal["drift", "swap", "dominance", "blending"]
 """What went wrong with a person's face against the real clip."""
@@ -83,7 +88,10 @@ class Confusion:
     """Whether a track is now one person, now another."""
 
     num_placed: int | None = None
-    """People who appear as themselves in their column of the picture; None if no order was asked for."""
+    """People who appear as themselves in their place, or column of the picture; None if neither was asked for."""
+
+    num_extra_taken: int = 0
+    """Lasting tracks that are nobody's and are seen as somebody who was asked for."""
 
     @property
     def num_right(self) -> int:
@@ -113,6 +121,7 @@ def find_confusion(
     scale: SimilarityScale,
     num_frames: int,
     ordered: bool = False,
+    is_placed: IsPlaced | None = None,
     measure: Measure = "cosine",
 ) -> Confusion:
     """Says who appears as whom.
@@ -123,6 +132,7 @@ def find_confusion(
         scale: whose limit parts the same person from strangers.
         num_frames: frames of the clip.
         ordered: whether the people were asked for in this order from left to right.
+        is_placed: says who is where they were asked for; None asks for columns where there is an order.
         measure: how faces are compared.
     """
     lasting = [track for track in tracks if len(track.frame_indices) >= _LASTING * num_frames]
@@ -132,9 +142,11 @@ def find_confusion(
     track_of = dict(zip(columns.tolist(), rows.tolist(), strict=True))
     seen_as = tuple(seen[track_of[person]] if person in track_of else MISSING for person in range(len(references)))
     all_right = seen_as == tuple(range(len(references)))
-    across = {person: lasting[row].centre[0] for person, row in track_of.items() if seen[row] == person}
-    in_order = [across[person] for person in sorted(across)]
-    columns = {person: min(int(centre * len(references)), len(references) - 1) for person, centre in across.items()}
+    own = {person: lasting[row] for person, row in sorted(track_of.items()) if seen[row] == person}
+    in_order = [track.centre[0] for track in own.values()]
+    if is_placed is None and ordered:
+        is_placed = functools.partial(_is_in_column, num_people=len(references))
+    extra = [row for row in range(len(lasting)) if row not in track_of.values()]
     return Confusion(
         seen_as=seen_as,
         swapped=in_order != sorted(in_order) if ordered and all_right else None,
@@ -143,18 +155,23 @@ def find_confusion(
             is_switching(compare_faces(track.embeddings, references, measure=measure), scale.same_person_limit)
             for track in lasting
         ),
-        num_placed=sum(column == person for person, column in columns.items()) if ordered else None,
+        num_placed=None if is_placed is None else sum(is_placed(person, track) for person, track in own.items()),
+        num_extra_taken=sum(seen[row] != STRANGER for row in extra),
     )
 
 
-def nobody_seen(num_people: int, *, ordered: bool = False) -> Confusion:
-    """The confusion of a video that is not there."""
+def _is_in_column(person: int, track: TrackEmbeddings, *, num_people: int) -> bool:
+    return min(int(track.centre[0] * num_people), num_people - 1) == person
+
+
+def nobody_seen(num_people: int, *, placed: bool = False) -> Confusion:
+    """The confusion of a video that is not there; `placed` says whether places or an order were asked for."""
     return Confusion(
         seen_as=(MISSING,) * num_people,
         swapped=None,
         num_extra=0,
         switching=False,
-        num_placed=0 if ordered else None,
+        num_placed=0 if placed else None,
     )
 
 

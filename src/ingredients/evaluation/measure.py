@@ -29,6 +29,7 @@ from ingredients.evaluation.case_record import (
 from ingredients.evaluation.cases import Case
 from ingredients.evaluation.changes import (
     FaceChanges,
+    IsPlaced,
     copied_share,
     face_variety,
     find_confusion,
@@ -39,8 +40,10 @@ from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.judge import ClipView, Judge
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import KnownPeople, KnownPerson
+from ingredients.evaluation.placings import is_in_place
 from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
 from ingredients.evaluation.traits import LandmarkMotion, face_details, frame_changes, landmark_motion, see_traits
+from ingredients.pipelines.places import PlacePath
 
 _DECIMALS = 5
 """Digits of embeddings in records."""
@@ -186,7 +189,13 @@ class Measurer:
         real_people, ceiling = self._look_at_real_people(case) if needs & _OF_REAL_PEOPLE else (_NOBODY, _NOBODY)
         if "changes" in needs:
             changes = follow_changes(
-                judge, record.people, view.tracks, people, num_frames=len(seen), ordered=case.ordered
+                judge,
+                record.people,
+                view.tracks,
+                people,
+                num_frames=len(seen),
+                ordered=case.ordered,
+                is_placed=stands_in_place(case.places, seen.shape[1:3]) if case.places else None,
             )
             if real is not None:
                 true_people = self._assess(real, people, num_frames=real.num_frames)
@@ -323,6 +332,7 @@ def follow_changes(
     *,
     num_frames: int,
     ordered: bool,
+    is_placed: IsPlaced | None = None,
 ) -> ChangesRecord:
     """Who appears as whom, and how each person's face changes from what it is in the first of their photos.
 
@@ -333,6 +343,7 @@ def follow_changes(
         people: N of them.
         num_frames: frames of the video.
         ordered: whether the people were asked for in this order from left to right.
+        is_placed: says who is where they were asked for, as `find_confusion` has it.
     """
     faces: list[FaceChanges | None] = []
     for assessed, person in zip(assessment.people, people, strict=True):
@@ -355,9 +366,22 @@ def follow_changes(
         scale=judge.scale,
         num_frames=num_frames,
         ordered=ordered,
+        is_placed=is_placed,
         measure=judge.measure,
     )
     return ChangesRecord(confusion=confusion, faces=tuple(faces))
+
+
+def stands_in_place(places: Sequence[PlacePath], size: tuple[int, ...]) -> IsPlaced:
+    """Whether people stand at their places, in frames of a size (height, width)."""
+    scale = np.array([size[1], size[0]], np.float32)
+
+    def is_placed(person: int, track: TrackEmbeddings) -> bool:
+        assert track.boxes is not None  # the judge that looks at frames gives them
+        middles = np.asarray((track.boxes[:, :2] + track.boxes[:, 2:]) / 2 / scale, np.float32)
+        return is_in_place(places[person], middles, track.frame_indices, num_people=len(places))
+
+    return is_placed
 
 
 def measure_copying(

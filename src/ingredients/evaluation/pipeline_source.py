@@ -26,6 +26,7 @@ from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerpri
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import NUM_DISTRACTORS, KnownPeople
 from ingredients.evaluation.parts import WHOLE, Addition, Parts, TokenAssignment
+from ingredients.evaluation.placings import Placing, deal_places
 from ingredients.evaluation.result import Account, JudgedBy
 from ingredients.evaluation.sources import DrawnClips, SourceVideo, VideoSource, lacking_of_cases
 from ingredients.evaluation.tables import ReportedCase
@@ -38,7 +39,7 @@ from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.inputs import canvas_to_tensor
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
-from ingredients.pipelines.places import Place
+from ingredients.pipelines.places import PlacePath
 from ingredients.pipelines.planned_layout import column_layout
 from ingredients.pipelines.prompts import PromptWarning
 from ingredients.pipelines.video_shape import VideoShape
@@ -163,8 +164,8 @@ class GenerationSettings(SamplingSettings):
     face_scale: float = 1.0
     """Strength of the local branch (alpha_m of Eq. 4)."""
 
-    gives_places: bool = False
-    """Whether everybody is given a place, a column each from left to right, as `generate --place` gives one."""
+    placing: Placing | None = None
+    """Where everybody is told to stand, as `generate --place` tells it; None tells nobody."""
 
     num_frames: int | None = None
     """Frames of a video; None, here and below, takes the model's own."""
@@ -204,6 +205,9 @@ class VideoRequest:
 
     calls_names: bool = False
     """Whether the prompt calls people by their names, which the model is then told."""
+
+    places: tuple[PlacePath, ...] = ()
+    """Where each person is told to stand; none where nobody is."""
 
 
 class VideoMaker(Protocol):
@@ -273,8 +277,9 @@ class PipelineSource(VideoSource):
 
     def _take(self, parts: Parts, cases: Sequence[Case]) -> None:
         self.parts, self.name = parts, parts.name
+        self._shape = video_shape(self.pipeline, self.settings)
         self.cases = [self._ask(case) for case in cases]
-        shape = video_shape(self.pipeline, self.settings)
+        shape = self._shape
         self._clips = DrawnClips(
             self.cases,
             height=shape.height,
@@ -289,12 +294,18 @@ class PipelineSource(VideoSource):
         others: tuple[Person, ...] = ()
         if self.parts.other_people_locally:
             others = make_case(case.index + _OTHER_PEOPLE, num_people=len(case.people)).people
+        placing = self.settings.placing
+        in_order = case.manner == "place" or placing in ("columns", "moving")
+        places: tuple[PlacePath, ...] = ()
+        if placing is not None:
+            num_frames, num_people = self._shape.num_frames, len(case.people)
+            places = deal_places(placing, num_people, seed=case.seed, num_frames=num_frames, in_order=in_order)
+        is_planned = placing is None and "layout" in self.parts.additions & self.settings.additions
         return dataclasses.replace(
             case,
             other_people=others,
-            ordered=case.manner == "place"
-            or self.settings.gives_places
-            or "layout" in self.parts.additions & self.settings.additions,
+            ordered=in_order or is_planned,
+            places=places,
             temporal_ratio=self.pipeline.geometry.temporal_ratio,
         )
 
@@ -313,6 +324,7 @@ class PipelineSource(VideoSource):
             "seed": self.seed,
             "version of the cases": self.cases_version,
             "style": self.cases[0].style,
+            "number of extras": len(self.cases[0].extra_seeds),
         }
         if self.video_maker is not None:
             description["videos made by"] = self.video_maker.name
@@ -348,6 +360,7 @@ class PipelineSource(VideoSource):
                 canvas_people=canvas,
                 local_people=local,
                 calls_names=case.manner == "name",
+                places=case.places,
             )
         if not requests:
             return
@@ -458,8 +471,7 @@ def generate_videos(
         parts: which of the model's parts work.
         settings: steps, guidance, size.
     """
-    calls_names = any(request.calls_names for request in requests)
-    needs_names = calls_names or settings.gives_places
+    needs_names = any(request.calls_names or request.places for request in requests)
     if needs_names and len(requests) > 1:  # the pipeline knows the names of the people of one video
         return [
             video
@@ -511,16 +523,13 @@ def generate_videos(
         id_names=None if id_embeds is None else [request.local_people.names for request in requests],
         routing=parts.routing,
         routing_indices=routing_indices,
-        places=_columns(requests[0].local_people.names) if settings.gives_places else None,
+        places=dict(zip(requests[0].local_people.names, requests[0].places, strict=True))
+        if requests[0].places
+        else None,
         output_type="np",
     )
     assert isinstance(output, IngredientsPipelineOutput)  # a tuple only comes when asked for
     return list(to_pixels(output.frames))
-
-
-def _columns(names: Sequence[str]) -> dict[str, Place]:
-    """A column of equal width for each, from left to right."""
-    return {name: Place(left=index / len(names), right=(index + 1) / len(names)) for index, name in enumerate(names)}
 
 
 def assign_tokens(

@@ -111,8 +111,8 @@ def lacking_of_cases(cases: Sequence[Case]) -> dict[Need, str]:
     lacking: dict[Need, str] = {}
     if not any(case.roles for case in cases):
         lacking["roles"] = "prompts that ask different things of people"
-    if not any(case.ordered for case in cases):
-        lacking["order"] = "people who were asked for in an order from left to right"
+    if not any(case.ordered or case.places for case in cases):
+        lacking["order"] = "people who were asked for in an order from left to right, or at places"
     return lacking
 
 

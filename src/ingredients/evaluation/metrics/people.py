@@ -125,7 +125,8 @@ def _of_places(record: CaseRecord) -> float | None:
 
 PLACED_RATE = CaseMean(
     name="placed_rate",
-    description="people who appear as themselves and in their column, where an order from left to right was asked for",
+    description="people who appear as themselves and where they were asked for: in their place, or their column where "
+    "an order from left to right was asked for",
     of_case=_of_places,
     needs=frozenset({"changes", "order"}),
     is_rate=True,
@@ -140,6 +141,22 @@ EXTRA_RATE = _rate(
     "extra_rate",
     "videos with more lasting faces than people asked for",
     lambda confusion: float(confusion.num_extra > 0),
+)
+
+
+def _of_extras(record: CaseRecord) -> float | None:
+    assert record.changes is not None
+    confusion = record.changes.confusion
+    return confusion.num_extra_taken / confusion.num_extra if confusion.num_extra else None
+
+
+EXTRA_TAKEN_RATE = CaseMean(
+    name="extra_taken_rate",
+    description="lasting faces beyond the people asked for that are seen as one of these, where there are such faces",
+    of_case=_of_extras,
+    needs=frozenset({"changes"}),
+    higher_is_better=False,
+    is_rate=True,
 )
 SWITCHING_RATE = _rate(
     "switching_rate",
