@@ -16,11 +16,12 @@ from ingredients.faces.trait_judges import (
     AttributesJudge,
     AttributesNetwork,
     cut_pictures,
+    load_attributes_judge,
     save_attributes_judge,
 )
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.small_world.faces.acting import HELD_OUT, HELD_OUT_SEED, SIZES, seen_boxes
-from ingredients.training.small_world.faces.augmentation import disturb
+from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.settings import AttributesTrainingConfig
 from ingredients.world import EACH_OWN, TOGETHER, Scene, SceneSpec, render_scene, sample_scene
@@ -40,6 +41,8 @@ class AttributesStage(WholeStepStage):
         self.config = config
         torch.manual_seed(config.trainer.seed)
         self.network = AttributesNetwork(config.judge)
+        if config.start is not None:
+            self.network.load_state_dict(load_attributes_judge(config.start).network.state_dict())
         drawing = ("num_clips", "box_jitter", "missing_share")
         key = {name: getattr(config, name) for name in drawing} | {
             "seed": config.trainer.seed,
@@ -60,16 +63,18 @@ class AttributesStage(WholeStepStage):
         pixel_values = to_pixel_values(self.pool["crops"][rows])
         flipped = torch.rand(len(rows), generator=generator) < 0.5
         pixel_values = torch.where(flipped[:, None, None, None], pixel_values.flip(-1), pixel_values)
-        pixel_values = disturb(pixel_values, generator, self.config.augmentation)
+        zoom, shift = self.config.max_zoom, self.config.max_shift * pixel_values.shape[-1]
+        framing = draw_framing(len(rows), generator, zoom=(1 / zoom, zoom), turn=0.06, shift=shift)
+        pixel_values = disturb(framing.pictures(pixel_values), generator, self.config.augmentation)
         targets = torch.from_numpy(self.pool["targets"][rows])  # (B, attributes)
         losses, right = [], []
-        for column, (name, logits) in enumerate(self.network(pixel_values).items()):
+        for column, logits in enumerate(self.network(pixel_values).values()):
             truth = targets[:, column]
             shown = truth != _HIDDEN
             loss = F.cross_entropy(
                 logits.float(), truth, ignore_index=_HIDDEN, label_smoothing=0.02, reduction="sum"
             ) / shown.sum().clamp(min=1)
-            losses.append(loss * (self.config.expression_weight if name == "expression" else 1.0))
+            losses.append(loss)
             right.append((logits.argmax(-1) == truth)[shown].float())
         accuracy = torch.cat(right).mean()
         return StepOutput(loss=torch.stack(losses).mean(), metrics={"accuracy": accuracy.detach()})
@@ -131,7 +136,7 @@ def _people(
     return [
         (
             cut_pictures(scene.frames, boxes, size=config.judge.crop_size),
-            {"expression": spec.acts[index].expression, **spec.people[index].visible_attributes},
+            spec.people[index].visible_attributes,
         )
         for index, boxes in seen_boxes(spec, scene, rng, config)
     ]

@@ -365,9 +365,12 @@ class AttributesTrainingConfig(SeenTracksConfig):
     """Data and loop of the training of the judge of what people look like."""
 
     judge: AttributesJudgeConfig = dataclasses.field(
-        default_factory=lambda: AttributesJudgeConfig(attributes={"expression": tuple(EXPRESSIONS), **ATTRIBUTES})
+        default_factory=lambda: AttributesJudgeConfig(attributes=ATTRIBUTES)
     )
     """What is trained, and what it tells apart."""
+
+    start: Path | None = None
+    """Folder of a trained judge of the same form to go on from; None begins anew."""
 
     trainer: TrainerConfig = dataclasses.field(
         default_factory=lambda: TrainerConfig(
@@ -394,8 +397,12 @@ class AttributesTrainingConfig(SeenTracksConfig):
     batch_size: Width = 64
     """Pictures in a step."""
 
-    expression_weight: Weight = 3.0
-    """Weight of the expression's loss; each of the others has 1."""
+    max_zoom: Annotated[float, Range(at_least=1, at_most=2)] = 1.1
+    """Largest factor by which a picture is zoomed in or out: more pictures than are drawn, and faces that a detector
+    boxes more or less tightly."""
+
+    max_shift: Share = 0.05
+    """Largest shift each way, in parts of a picture's side."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
