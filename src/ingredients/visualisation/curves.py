@@ -74,6 +74,7 @@ def training_curves(
             )
         panel.set_title(name.replace("_", " "))
         panel.set_xlabel(STEP)
+        panel.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)  # also around a single one
         panel.grid(alpha=0.3)
         panel.legend(fontsize="small")
     for panel in panels[len(names) :]:

@@ -115,7 +115,7 @@ def reporting(name: str, *, num_steps: int, progress: float, enabled: bool) -> I
         return
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[state]}"))
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(name, total=1.0, state="")
+        task = bar.add_task(name, total=1.0, state="getting ready")  # held-out clips are measured first
         bar.update(task, completed=progress)
         yield _Bar(bar, task, name, **settings)
 
