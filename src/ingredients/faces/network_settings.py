@@ -182,6 +182,12 @@ class JudgeConfig:
             raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths) + 1} times")
 
 
+def _check_halvings(crop_size: int, widths: tuple[int, ...]) -> None:
+    """Checks that a crop can be halved by each of some layers."""
+    if crop_size % 2 ** len(widths):
+        raise ValueError(f"crop_size {crop_size} cannot be halved {len(widths)} times")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ActingJudgeConfig:
     """Architecture of `ActingNetwork`, and what it tells apart."""
@@ -203,8 +209,7 @@ class ActingJudgeConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.crop_size % 2 ** len(self.widths):
-            raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths)} times")
+        _check_halvings(self.crop_size, self.widths)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,8 +230,7 @@ class AttributesJudgeConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.crop_size % 2 ** len(self.widths):
-            raise ValueError(f"crop_size {self.crop_size} cannot be halved {len(self.widths)} times")
+        _check_halvings(self.crop_size, self.widths)
 
 
 NUM_HIDDEN_STATES = 5

@@ -19,7 +19,7 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.optional_dependencies import LazyLibrary
 from ingredients.media.shown_frames import shown_frame, shown_size
-from ingredients.media.video import MAX_FRAME_PIXELS, OpenVideo, open_video
+from ingredients.media.video import OpenVideo, check_frame_size, open_video
 from ingredients.media.wide_colours import is_wide
 
 if TYPE_CHECKING:
@@ -122,12 +122,12 @@ def describe_film(path: str | Path) -> FilmFacts:
     """
     with open_video(path) as opened:
         stream, container = opened.stream, opened.container
-        _check_size(path, stream.codec_context.height, stream.codec_context.width)
+        check_frame_size(path, stream.codec_context.height, stream.codec_context.width)
         first = next(iter(container.decode(stream)), None)
         if first is None:
             raise UserInputError(f"The video {path} holds no frames.")
         height, width = shown_size(first, stream)
-        _check_size(path, height, width)
+        check_frame_size(path, height, width)
         fps = _rate(opened)
         likeliest = stream.base_rate
         aspect = stream.sample_aspect_ratio
@@ -169,7 +169,7 @@ def iterate_frames(path: str | Path, *, has_motion: bool = False, num_threads: i
         start = last = None
         for index, frame in enumerate(opened.container.decode(opened.stream)):
             shown = shown_size(frame, opened.stream)
-            _check_size(path, *shown)
+            check_frame_size(path, *shown)
             if size not in (None, shown):
                 raise UserInputError(
                     f"The frames of the video {path} have different sizes; export it again with one size."
@@ -297,11 +297,3 @@ def _duration(opened: OpenVideo) -> float | None:
     if opened.container.duration:
         return opened.container.duration / _MICROSECONDS
     return stream.frames / _rate(opened) if stream.frames else None
-
-
-def _check_size(path: str | Path, height: int, width: int) -> None:
-    if height * width > MAX_FRAME_PIXELS:
-        raise UserInputError(
-            f"The video {path} has {height * width / 1e6:.0f} million pixels a frame, more than the "
-            f"{MAX_FRAME_PIXELS / 1e6:.0f} million that are read; scale it down first."
-        )

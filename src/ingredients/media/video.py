@@ -377,7 +377,7 @@ def read_video(path: str | Path, *, max_bytes: int | None = None) -> Video:
     frames: list[UInt8Array] = []
     with open_video(path) as opened:
         for frame in opened.container.decode(opened.stream):
-            _check_frame_size(path, *shown_size(frame, opened.stream))
+            check_frame_size(path, *shown_size(frame, opened.stream))
             frames.append(shown_frame(frame, opened.stream))
             if max_bytes is not None and len(frames) * frames[0].nbytes > max_bytes:
                 raise UserInputError(
@@ -414,7 +414,7 @@ def iterate_video(path: str | Path, *, most_per_second: float | None = None) -> 
                 raise _changing_size(path)
             if seconds - start < due - _A_MOMENT:
                 continue
-            _check_frame_size(path, *size)
+            check_frame_size(path, *size)
             yield TimedFrame(index=index, seconds=seconds - start, pixels=shown_frame(frame, opened.stream))
             if most_per_second is not None:
                 due = max(due + 1 / most_per_second, seconds - start)
@@ -435,11 +435,11 @@ def measure_video(path: str | Path, *, most_frames: int) -> VideoSize:
     num_frames, sizes = 0, set()
     with open_video(path) as opened:
         codec = opened.stream.codec_context
-        _check_frame_size(path, codec.height, codec.width)
+        check_frame_size(path, codec.height, codec.width)
         for frame in opened.container.decode(opened.stream):
             num_frames += 1
             sizes.add(shown_size(frame, opened.stream))
-            _check_frame_size(path, *shown_size(frame, opened.stream))
+            check_frame_size(path, *shown_size(frame, opened.stream))
             if num_frames == most_frames:
                 break
         rate = opened.rate
@@ -451,7 +451,8 @@ def measure_video(path: str | Path, *, most_frames: int) -> VideoSize:
     return VideoSize(num_frames=num_frames, height=height, width=width, fps=float(rate))
 
 
-def _check_frame_size(path: str | Path, height: int, width: int) -> None:
+def check_frame_size(path: str | Path, height: int, width: int) -> None:
+    """Refuses frames that would take more memory than anybody means to give; raises UserInputError."""
     if height * width > MAX_FRAME_PIXELS:
         raise UserInputError(
             f"The video {path} has {height * width / 1e6:.0f} million pixels a frame, more than the "
