@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import skimage.data
@@ -11,6 +12,7 @@ from ingredients.core.errors import NoFaceError, PhotoError
 from ingredients.evaluation.assessment import Measure, SimilarityScale
 from ingredients.evaluation.cases import Case
 from ingredients.evaluation.judge import Judge
+from ingredients.evaluation.judges import load_judges
 from ingredients.faces.dlib_faces import DlibFaceDetector, DlibFaceRecogniser
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.judging import (
@@ -21,17 +23,20 @@ from ingredients.generation.judging import (
     load_video_judge,
     read_frames,
 )
+from ingredients.media.photos import load_photo
 from ingredients.media.video import write_lossless_video
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.people import PhotoFile
 from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_frames
 from tests.evaluation.video_folders import LEFT, RIGHT, VideoFolder, judge_videos, make_judges, wave
 from tests.faces.onnx_models import write_mean_colour, write_scrfd
+from tests.generation.exchanged_faces import NUM_FRAMES, film, head
 
 RED, GREEN, BLUE = COLOURS.values()
 PHOTOS = {"ana": make_frames(1, {20: RED})[0], "ben": make_frames(1, {20: GREEN})[0]}
 MIXTURE = (200, 200, 0)
 FPS = 8.0
+HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
 
 def make_judge(measure: Measure = "cosine") -> Judge:
@@ -219,3 +224,17 @@ def test_the_networks_of_antelopev2_judge_too(tmp_path: Path):
     judged = judge_video(tmp_path / "a.mkv", judges.judge, asked)
     assert judged.number_name == "cosine"
     assert judged.people[0].status == "right"
+
+
+@pytest.mark.parametrize(
+    ("exchanged_from", "is_swapped"), [(NUM_FRAMES, False), (0, True)], ids=["their own", "each other's"]
+)
+def test_photographed_people_who_wear_each_others_face_are_swapped(exchanged_from: int, is_swapped: bool):
+    detector = DlibFaceDetector()
+    people = {"eileen": np.asarray(skimage.data.astronaut()), "grace": load_photo(HOPPER)}
+    heads = [head(photo, detector) for photo in people.values()]
+    frames = film(*heads, detector, exchanged_from=exchanged_from)[-2:]
+    judge = load_judges(default_model_path(), judge="dlib").judge
+    judged = judge_frames(frames, judge, know_people(judge, people), fps=FPS, ordered=True)
+    assert [person.status for person in judged.people] == ["right", "right"]
+    assert judged.swapped is is_swapped
