@@ -149,7 +149,7 @@ def _form(generator: random.Random) -> BadRequest:
             ([prompt, photo, ("people", None, generator.choice(_NAMES[:5]).encode() + b"\0")], "a zero byte"),
             ([("prompt", None, b"\xff\xfe\xfd \0"), photo], "a prompt of bytes"),
             ([prompt, photo, *[(f"x{number}", None, b"1") for number in range(1000)]], "a thousand fields"),
-            ([prompt, photo, ("takes", None, b"3")], "an unknown field"),
+            ([prompt, photo, ("num_takes", None, b"3")], "an unknown field"),
         ]
     )
     request = _multipart(parts, f"form with {what}")
