@@ -146,7 +146,7 @@ class HashedClip:
     """Names its shot: parts of one shot are no duplicates of each other."""
 
     num_pixels: int
-    """Of a frame: of two that show the same, the larger one stays."""
+    """Pixels of a frame: of two that show the same, the larger one stays."""
 
     hashes: Sequence[str]
     """Hexadecimal numbers."""

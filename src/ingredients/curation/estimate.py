@@ -30,7 +30,7 @@ class CurationCost:
     """Videos that cannot, or that are left out for their size or length."""
 
     problems: tuple[str, ...]
-    """Of each of the latter that cannot be read, why."""
+    """Sentences that say why, of each of the latter that cannot be read."""
 
     film_seconds: float
     """Length of the former, by what they say."""

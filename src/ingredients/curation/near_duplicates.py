@@ -103,7 +103,7 @@ class EmbeddedClip:
     """Names its shot: parts of one shot are no duplicates of each other."""
 
     num_pixels: int
-    """Of a frame: of two that show nearly the same, the larger one stays."""
+    """Pixels of a frame: of two that show nearly the same, the larger one stays."""
 
     people: frozenset[str]
     """Who is in it; empty where nobody is looked for."""

@@ -232,7 +232,7 @@ def annotate(task: SourceTask, report: Report) -> list[ClipState]:
 
 
 def num_unanswered(task: SourceTask) -> int:
-    """Of how many of a source's clips that are left no captioner has said anything yet."""
+    """Number of a source's clips that are left and of which no captioner has said anything yet."""
     state = survey(task, lambda step, amount: None)
     store = SourceStore(task.work, task.digest)
     _, keys = _costly(task.config)

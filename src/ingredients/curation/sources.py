@@ -30,7 +30,7 @@ LIST_NAME, MANIFEST_NAMES = ".txt", (".csv", ".tsv", ".jsonl", ".ndjson")
 
 PATH_COLUMN = "path"
 _MOST_LETTERS = 4000
-"""Of each thing that is said of a video."""
+"""Letters that are kept of each thing that is said of a video."""
 
 _MOST_LETTERS_OF_FOLDER = 60
 

@@ -37,7 +37,7 @@ class _Progress:
     """How far an actor is."""
 
     ticket: str
-    """Of what it makes; empty before the first."""
+    """The ticket of what it makes; empty before the first."""
 
     step: StepDone | None
     """The last step."""

@@ -26,7 +26,7 @@ class WorkerPlan:
     """How many; None: as many as the cluster has GPUs."""
 
     ray_address: str | None = None
-    """Of a Ray cluster, `ray` for one on this machine; None: processes of this machine."""
+    """The address of a Ray cluster, `ray` for one on this machine; None: processes of this machine."""
 
     @classmethod
     def parse(cls, text: str) -> "WorkerPlan":
