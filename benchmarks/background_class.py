@@ -1,8 +1,8 @@
 """What the class of nobody (`route_background`) does to the small model that ships: its routers with it and without.
 
-    ingredients world dataset --clips 400 --seed 9 --output clips
-    ingredients data encode clips --output encoded
-    python benchmarks/background_class.py encoded --steps 60 --cases 8
+    ingredients world train unpack --output runs/more
+    ingredients world train latents --output runs/more num_clips=4000
+    python benchmarks/background_class.py runs/more/latents/train --steps 40 --batch-size 16 --cases 8
 
 Both go on from the shipped model, with the same clips, seed and number of steps, on images. Printed is, on held-out
 real clips of three people of whom two have photos (noise levels 100, 300 and 500, the routed blocks' second half, no
