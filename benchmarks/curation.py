@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("films", type=Path)
     parser.add_argument("--min-people", type=int, default=2)
     parser.add_argument("--clips", type=int, default=6, help="clips whose costly steps are timed")
+    parser.add_argument("--without-costs", action="store_true", help="only what is found is measured")
     arguments = parser.parse_args()
     truths = {path.stem: read_film_truth(path) for path in sorted((arguments.films / "truth").glob("*.json"))}
     seconds = sum(truth.num_frames / truth.settings.fps for truth in truths.values())
@@ -80,7 +81,10 @@ def main() -> None:
         CurationConfig, overrides=[*MEASURING, f"people.min_people={arguments.min_people}", "people.faces=drawn"]
     )
     with tempfile.TemporaryDirectory() as folder:
-        tasks = speed(arguments.films / "films", config, Path(folder), seconds, truths)
+        if arguments.without_costs:
+            tasks = survey_tasks(arguments.films / "films", config, Path(folder))
+        else:
+            tasks = speed(arguments.films / "films", config, Path(folder), seconds, truths)
         shots(tasks, truths)
         without_people = load_config(CurationConfig, overrides=[*MEASURING, "people.min_people=0"])
         curated = curate(
@@ -89,6 +93,8 @@ def main() -> None:
         duplicates(curated, truths)
         text(curated, truths)
         sharpness(curated, truths)
+        if arguments.without_costs:
+            return
         steps(tasks, arguments.clips)
     photographs()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -108,18 +114,7 @@ def speed(
     cost: dict[int, float] = {}
     tasks: list[SourceTask] = []
     for num_workers in (1, 2, 0):
-        work = folder / str(num_workers)
-        tasks = [
-            SourceTask(
-                path=source.path,
-                digest=f"{number:04d}benchmark",
-                num_bytes=source.path.stat().st_size,
-                work=work,
-                config=config,
-                num_threads=1,
-            )
-            for number, source in enumerate(find_sources([films]))
-        ]
+        tasks = survey_tasks(films, config, folder / str(num_workers))
         cost[num_workers] = _survey_all(tasks, num_workers)
         print(f"survey, {num_workers} other processes: {cost[num_workers]:.1f} s of processor time, "
               f"{seconds / 60 / cost[num_workers]:.2f} minutes of film for each")  # fmt: skip
@@ -130,6 +125,21 @@ def speed(
           f"they would be {cost[1] / cost[2] / max(longest, 0.5):.2f} times as fast, as the longest film is "
           f"{longest:.0%} of all")  # fmt: skip
     return tasks
+
+
+def survey_tasks(films: Path, config: CurationConfig, work: Path) -> list[SourceTask]:
+    """What is to be done with each film."""
+    return [
+        SourceTask(
+            path=source.path,
+            digest=f"{number:04d}benchmark",
+            num_bytes=source.path.stat().st_size,
+            work=work,
+            config=config,
+            num_threads=1,
+        )
+        for number, source in enumerate(find_sources([films]))
+    ]
 
 
 def _survey_all(tasks: Sequence[SourceTask], num_workers: int) -> float:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,9 @@ from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.engine import Curated, curate
 from ingredients.curation.estimate import estimate
+from ingredients.curation.ray_pool import _Doer
 from ingredients.curation.sources import find_sources
+from ingredients.curation.workers import LocalPool
 from ingredients.curation.write import write_data_set
 from ingredients.data.clip_folder import read_clip_folder
 from ingredients.media.video import measure_video
@@ -82,6 +85,34 @@ def test_thresholds_decide_anew_on_what_was_measured(films: Path, tmp_path: Path
     assert [path.name for path in (tmp_path / "videos").iterdir()] == [f"{curated.kept[0][1].clip_id}.mp4"]
     after = {path: path.stat().st_mtime_ns for path in (tmp_path / ".curation").rglob("*") if path.is_file()}
     assert after == before
+
+
+def test_whoever_works_in_another_folder_finds_the_same_files(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere(LocalPool):
+        """Works in another folder than the command."""
+
+        def do_all(self, work: Any, tasks: Any, *, report: Any, is_heavy: bool) -> Any:
+            with monkeypatch.context() as patch:
+                patch.chdir("/")
+                yield from list(super().do_all(work, tasks, report=report, is_heavy=is_heavy))
+
+    monkeypatch.chdir(tmp_path)
+    Path("films").symlink_to(films)
+    config = load_config(CurationConfig, overrides=SETTINGS)
+    pool = Elsewhere(num_workers=0)
+    curated = curate(find_sources([Path("films")]), config, Path("work"), watcher=Watcher(), pool=pool)
+    assert len(curated.kept) == 3
+    assert all(not source.source.path.is_absolute() for source in curated.sources)  # tables say what was named
+
+
+def test_an_actor_of_ray_works_where_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    _Doer(len, None, str(tmp_path))
+    assert Path.cwd() == tmp_path
+    _Doer(len, None, str(tmp_path / "on-no-other-machine"))
+    assert Path.cwd() == tmp_path
 
 
 def test_what_captions_cost_is_said_before_the_first_and_may_be_too_much(films: Path, tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def _identified(sources: Sequence[Source], work: Path, pool: Pool, watcher: Watc
                 each.digest = known[state]
             else:
                 unread.append(len(found) - 1)
-    paths = [found[place].source.path for place in unread]
+    paths = [found[place].source.path.absolute() for place in unread]
     for done, (place, outcome) in enumerate(
         pool.do_all(digest_file, paths, report=lambda step, amount: None, is_heavy=False), start=1
     ):
@@ -298,10 +298,10 @@ def _tasks(curated: Curated, num_workers: int) -> dict[int, SourceTask]:
     num_threads = max(usable_cores() // num_workers, 1) if num_workers > 1 else 0
     return {
         number: SourceTask(
-            path=each.source.path,
+            path=each.source.path.absolute(),  # others may work in another folder
             digest=each.digest,
             num_bytes=each.num_bytes,
-            work=curated.work,
+            work=curated.work.absolute(),
             config=curated.config,
             num_threads=num_threads,
         )

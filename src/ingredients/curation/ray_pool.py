@@ -9,11 +9,13 @@ what the store has; one that ends its actor again and again is left out, as in p
 import contextlib
 import dataclasses
 import logging
+import os
 import pickle
 import threading
 import traceback
 import types
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from ingredients.core.errors import UserInputError
@@ -91,7 +93,7 @@ class RayPool:
         rows = [{_PLACE: place, _TASK: pickle.dumps(task)} for place, task in enumerate(tasks)]
         data = ray_data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Doer,
-            fn_constructor_args=(work, reports),
+            fn_constructor_args=(work, reports, str(Path.cwd())),
             batch_size=1,
             # one at a time: whoever waits behind a task that ends the actor would be counted as ending it, too
             compute=ray_data.ActorPoolStrategy(min_size=1, max_size=num_actors, max_tasks_in_flight_per_actor=1),
@@ -114,11 +116,20 @@ class RayPool:
 
 
 class _Doer:
-    """What an actor does: one task after the other, with the networks that the first one read."""
+    """What an actor does: one task after the other, with the networks that the first one read.
 
-    def __init__(self, work: "Work[Any, Any]", reports: Any) -> None:
+    Args:
+        work: what it does.
+        reports: an actor that collects reports.
+        folder: where the command runs, to which files of the settings are relative; a machine without it takes those
+            that are absolute.
+    """
+
+    def __init__(self, work: "Work[Any, Any]", reports: Any, folder: str) -> None:
         self._work = work
         self._reports = reports
+        with contextlib.suppress(OSError):
+            os.chdir(folder)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Does the task of a batch of one row."""
