@@ -268,6 +268,7 @@ def use(folder: Path, *, minutes: float, seed: int) -> None:
 
     expect.set_options(timeout=PATIENCE)
     server = _Server(folder)
+    started = time.monotonic()  # loading the model is no use of the page
     tell(f"the server is up: {server.memory()}; load {os.getloadavg()[0]:.1f}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
