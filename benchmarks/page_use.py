@@ -42,7 +42,7 @@ class _Server:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "ingredients", "serve", "--port", self.port, "--store", self.folder]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # its log shows
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
         self.port = self.address.rpartition(":")[2]
