@@ -130,7 +130,8 @@ def _printable_usage() -> Iterator[None]:
     try:
         yield
     except TyperException as error:
-        error.message = printable_lines(error.message, most=_MOST_LETTERS)
+        # pydantic, by which values are read, says first that it was a ValueError
+        error.message = printable_lines(error.message.removeprefix("Value error, "), most=_MOST_LETTERS)
         raise
 
 
