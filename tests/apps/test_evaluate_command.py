@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingredients.evaluation.pipeline_source import PipelineSource
+from ingredients.evaluation.pipeline_source import GenerationSettings, PipelineSource
 from tests.apps.conftest import Run
 from tests.evaluation.clip_folders import write_clip_folder
 from tests.faces.onnx_models import write_mean_colour
@@ -154,6 +154,10 @@ def test_videos_by_dlib_and_a_note_of_those_that_cannot_be_judged(run: Run, phot
         (("--max-frames", 3), "--max-frames is about videos made elsewhere; name their folder with --videos"),
         (("--on-error", "stop"), "--on-error is about videos made elsewhere"),
         (("--modules", "--clip", "folder"), "--clip has no part in --modules"),
+        (("--modules", "--places"), "--places has no part in --modules"),
+        (("--places", "square"), "Invalid value for '--places': 'square' is not one of 'columns', 'boxes',"),
+        (("--extras", 1), "--style each-own alone"),
+        (("--extras", 2, "--people", 3, "--style", "each-own"), "at most 4 people, not 3 and 2 strangers"),
         (("--videos", "none", "--judge", "facebook"), "no judge 'facebook'"),
         (("--videos", "none", "--clip", "nowhere"), "nowhere"),
     ],
@@ -161,7 +165,31 @@ def test_videos_by_dlib_and_a_note_of_those_that_cannot_be_judged(run: Run, phot
 def test_options_that_do_not_go_together_are_named(run: Run, options: tuple[object, ...], message: str) -> None:
     result = run("evaluate", *options)
     assert result.exit_code == 2
-    assert message in result.stderr
+    assert message in " ".join(result.stderr.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("options", "placing"),
+    [
+        (("--places",), "columns"),
+        (("--places", "--cases", 1), "columns"),
+        (("--places", "boxes"), "boxes"),
+        (("--places=moving",), "moving"),
+        ((), None),
+    ],
+)
+def test_places_alone_are_columns(
+    run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...], placing: str | None
+) -> None:
+    asked = []
+
+    def note(*_: object, settings: GenerationSettings, **__: object) -> None:
+        asked.append(settings.placing)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PipelineSource, "__init__", note)
+    run("evaluate", "--model", tiny_model, *options)
+    assert asked == [placing]
 
 
 def test_help_shows_how_to_judge_the_videos_of_others(run: Run) -> None:

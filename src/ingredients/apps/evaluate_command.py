@@ -34,7 +34,8 @@ HELP = with_examples(
     "With --videos, judges a folder of videos that any system made.",
     "ingredients evaluate --cases 100 --json",
     "ingredients evaluate --cases 30 --modules",
-    "ingredients evaluate --cases 20 --style each-own",
+    "ingredients evaluate --cases 20 --style each-own --extras 1",
+    "ingredients evaluate --cases 8 --places boxes",
     "ingredients evaluate --benchmark --people 3 --output outputs/benchmark-of-three",
     "ingredients evaluate --model runs/small-world/packed --output runs/it",
     "ingredients evaluate --cases 10 --save-videos --output mine",
@@ -79,8 +80,8 @@ def evaluate(
     places: Annotated[
         Literal["columns", "boxes", "moving"] | None,
         typer.Option(
-            help="Give everybody a place, as `generate --place` does: columns from left to right, boxes dealt by lot, "
-            "or columns that move on during the video; placed_rate says who stands there."
+            help="Give everybody a place, as `generate --place` does: columns from left to right (also by --places "
+            "alone), boxes dealt by lot, or columns that move on during the video; placed_rate says who stands there."
         ),
     ] = None,
     model: Model = None,

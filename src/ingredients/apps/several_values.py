@@ -1,6 +1,6 @@
-"""`--seeds 1 2 3` and `--place ana@0=left ana@16=right`: several values after one option.
+"""`--seeds 1 2 3` and `--place ana@0=left ana@16=right`: several values after one option; `--places`: perhaps none.
 
-The option parser itself takes one value of an option.
+The option parser itself takes exactly one value of an option.
 """
 
 import re
@@ -14,20 +14,22 @@ from ingredients.core.errors import UserInputError
 
 
 class _Several(NamedTuple):
-    """What the values of an option look like, and what joins them to one."""
+    """What the values of an option look like, what joins them to one, and what the option means without any."""
 
     value: re.Pattern[str]
     joint: str
+    without: str | None = None
 
 
 _OPTIONS = {
     "--seeds": _Several(re.compile(r"-?\d+(,-?\d+)*,?"), ","),
     "--place": _Several(re.compile(r"[^-=\s][^=]*=[^=]*"), " "),
+    "--places": _Several(re.compile(r"[^-].*"), " ", without="columns"),
 }
 
 
 class SeveralValuesCommand(TyperCommand):
-    """A command in which `--seeds 1 2 3` means `--seeds 1,2,3`."""
+    """A command in which `--seeds 1 2 3` means `--seeds 1,2,3`, and `--places` alone `--places columns`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the command line."""
@@ -62,5 +64,7 @@ def _joined(arguments: Sequence[str]) -> Iterator[str]:
         values = [value] if given else []
         while remaining and kind.value.fullmatch(remaining[0]):
             values.append(remaining.popleft())
+        if not values and kind.without is not None:
+            values = [kind.without]
         # Without any, the option parser says that something is missing.
         yield f"{name}={kind.joint.join(each.strip(',') for each in values)}" if values else argument
