@@ -107,12 +107,13 @@ def test_addresses_are_sources_that_say_where_they_are_from(bucket: str, tmp_pat
     assert {path: path.stat().st_mtime_ns for path in copies.rglob("*")} == before
 
 
-def test_a_signature_that_changed_means_the_same_copy() -> None:
-    one, other, elsewhere = (
+def test_a_signature_or_a_slash_that_changed_means_the_same_copy() -> None:
+    one, other, elsewhere, folder, same_folder = (
         find_sources([f"https://example.org/{name}"])[0].path
-        for name in ("film.mp4?key=1", "film.mp4?key=2", "b/film.mp4")
+        for name in ("film.mp4?key=1", "film.mp4?key=2", "b/film.mp4", "b", "b/")
     )
     assert one == other != elsewhere
+    assert folder == same_folder
 
 
 def test_a_file_of_unknown_size_is_copied(awkward: None, tmp_path: Path) -> None:

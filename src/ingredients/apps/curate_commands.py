@@ -284,17 +284,16 @@ def _looked_up(sources: "Sequence[Source]", *, is_tried: bool) -> "Mapping[str, 
         UserInputError: if there is none at one of them, or they are only to be tried, which needs them on a disk.
     """
     addresses = [source.address for source in sources if source.address is not None]
-    if not addresses:
-        return {}
-    from ingredients.curation.fetch import look_up
-
-    stored = {address: look_up(address) for address in addresses}
-    if is_tried:
+    if addresses and is_tried:
         raise UserInputError(
             f"With --dry-run, videos are tried on a disk, and {without_secrets(addresses[0])} lies elsewhere; copy "
             "some with `ingredients curate fetch`, and try those."
         )
-    return stored
+    if not addresses:
+        return {}
+    from ingredients.curation.fetch import look_up
+
+    return {address: look_up(address) for address in addresses}
 
 
 def _check_any_is_read(problems: "Sequence[str | None]") -> None:

@@ -112,8 +112,8 @@ def _named(folder: Path, name: str) -> Source:
 
 
 def copy_of(address: str) -> Path:
-    """Name of the folder of copies of what lies at an address: the same for every signature of the address."""
-    shown = without_secrets(address)
+    """Name of the folder of copies of what lies at an address: the same for each signature, and with a last slash."""
+    shown = without_secrets(address).rstrip("/")
     name = re.sub(r"[^A-Za-z0-9]+", "-", shown.partition("://")[2]).strip("-")[-_MOST_LETTERS_OF_FOLDER:].strip("-")
     return Path(f"{name or 'videos'}-{hashlib.sha256(shown.encode()).hexdigest()[:8]}")
 
