@@ -1,5 +1,6 @@
 """From films to a data set, again and again, with the same outcome."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,15 @@ import pytest
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.curation.chain import costly_steps
 from ingredients.curation.config import CurationConfig
 from ingredients.curation.engine import Curated, curate
 from ingredients.curation.estimate import estimate
 from ingredients.curation.ray_pool import _Doer
+from ingredients.curation.source_work import SourceTask, _span_key, num_unanswered, survey
 from ingredients.curation.sources import find_sources
+from ingredients.curation.step import step_keys
+from ingredients.curation.store import SourceStore
 from ingredients.curation.workers import LocalPool
 from ingredients.curation.write import write_data_set
 from ingredients.data.clip_folder import read_clip_folder
@@ -131,6 +136,24 @@ def test_what_captions_cost_is_said_before_the_first_and_may_be_too_much(films: 
     assert (without.num_videos, without.num_left_out) == (2, 1)
     assert without.num_clips == 4  # of which one shows the same as another
     assert without.work_seconds > 0
+
+
+def test_clips_that_were_answered_cost_nothing_more(films: Path, tmp_path: Path) -> None:
+    settings = ("people.min_people=1", "people.faces=drawn", "captions.by=endpoint", "captions.model=large",
+                "captions.base_url=http://127.0.0.1:9/v1")  # fmt: skip
+    config, path = load_config(CurationConfig, overrides=[*SETTINGS, *settings]), films / "a.mp4"
+    task = SourceTask(
+        path=path, digest="ab12", num_bytes=path.stat().st_size, work=tmp_path, config=config, num_threads=1
+    )
+    clips = survey(task, lambda step, amount: None).clips
+    task = dataclasses.replace(task, clip_ids=tuple(clip.clip_id for clip in clips))
+    assert num_unanswered(task) == len(clips) == 2
+    key = step_keys(costly_steps(config), config, base="")["answers"]
+    SourceStore(tmp_path, "ab12").put("answers", _span_key(clips[0]), key, {"said": "A person waves."})
+    assert num_unanswered(task) == 1
+    assert num_unanswered(dataclasses.replace(task, clip_ids=(clips[0].clip_id,))) == 0
+    others = load_config(CurationConfig, overrides=[*SETTINGS, *settings, "captions.num_pictures=2"])
+    assert num_unanswered(dataclasses.replace(task, config=others)) == 2
 
 
 def test_what_is_wrong_with_the_machine_ends_the_work(films: Path, tmp_path: Path) -> None:

@@ -275,10 +275,13 @@ def changed(
     *seen_as: int,
     swapped: bool | None = None,
     extra: int = 0,
+    taken: int = 0,
     faces: tuple[FaceChanges | None, ...] = (),
     real: float | None = None,
 ) -> CaseRecord:
-    confusion = Confusion(seen_as=seen_as, swapped=swapped, num_extra=extra, switching=index == 2)
+    confusion = Confusion(
+        seen_as=seen_as, swapped=swapped, num_extra=extra, switching=index == 2, num_extra_taken=taken
+    )
     return case(index, changes=ChangesRecord(confusion=confusion, faces=faces, real_variety=real))
 
 
@@ -407,6 +410,12 @@ def test_motion_without_a_real_video_is_known_but_for_its_share():
 
 def test_videos_with_extra_faces_are_counted():
     assert compute("extra_rate", [changed(0, 0, 1, extra=2), changed(1, 0, 1)]) == 0.5
+
+
+def test_of_extra_faces_those_are_counted_that_are_somebody_who_was_asked_for():
+    records = [changed(0, 0, 1, extra=4, taken=1), changed(1, 0, 1), changed(2, 0, 1, extra=1, taken=1)]
+    assert compute("extra_taken_rate", records) == pytest.approx((1 / 4 + 1) / 2)  # the second has none
+    assert np.isnan(compute("extra_taken_rate", records[1:2]))
 
 
 def test_a_generator_cannot_win_by_failing():
