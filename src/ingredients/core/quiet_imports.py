@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Around = Callable[[types.ModuleType], contextlib.AbstractContextManager[None]]
-"""Entered before a module's code runs, left behind it."""
+"""Gives a context that is entered before a module's code runs, and left after it."""
 
 _IMPORTERS_OF_TORCHAO = (
     "accelerate.utils.dataclasses",

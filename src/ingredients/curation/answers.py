@@ -91,10 +91,10 @@ class CaptionCost:
     """What captions will cost, by estimate."""
 
     num_requests: int
-    """One a clip."""
+    """Questions that are sent, one a clip."""
 
     input_tokens: int
-    """Read."""
+    """Tokens that are read, pictures included."""
 
     output_tokens: int
     """Tokens that are written, at most."""
@@ -103,7 +103,7 @@ class CaptionCost:
     """The cost by the prices of the settings."""
 
     minutes: float
-    """At the rate of the settings, for one process."""
+    """Time that it takes at the rate of the settings, in one process."""
 
     @property
     def sentence(self) -> str:

@@ -63,7 +63,7 @@ class PersonRecord:
     """The person's name, as given."""
 
     photos: int
-    """How many there are."""
+    """Number of photos that were given."""
 
     faces: tuple[str, ...] = ()
     """Which face of each photo is meant; empty: the largest."""
@@ -186,7 +186,7 @@ class VideoRecord:
     """The seed of the first take."""
 
     takes: int = 1
-    """How many were asked for."""
+    """Number of takes that were asked for."""
 
     kept_take: KeptTake | None = None
     """Which of several it is, and why; null before it is made, and of one."""
@@ -201,7 +201,7 @@ class VideoRecord:
     """Width and height of the file."""
 
     seconds: str | None = None
-    """Length."""
+    """Length in seconds."""
 
     num_frames: int | None = None
     """Length in frames."""
