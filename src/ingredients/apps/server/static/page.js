@@ -577,7 +577,7 @@ function fared(record, canChange = false) {
 
 // Brings back all that a video was asked for with, to be changed.
 async function sameFields(record) {
-  const people = [], last = record.num_frames - 1, moments = new Map([[0, START], [last, END]]);
+  const people = [], last = record.num_frames - 1, moments = new Map([[last, END], [0, START]]); // of a single frame, the start says where people are
   let number = 0;
   for (const person of record.people) {
     const photos = [], places = {};
