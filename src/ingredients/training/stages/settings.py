@@ -29,7 +29,8 @@ class DiffusionConfig(RangeChecked):
 
     image_share: Share = 0.0
     """Share of the run, at its start, that trains on the clips' first frames alone: a third of the tokens, and all
-    that there is to learn about looks."""
+    that there is to learn about looks. Clips of a single frame belong to it, and are left out afterwards where there
+    are others; with 0 they take turns with the others."""
 
     timestep_shift: Annotated[float, Range(at_least=1, at_most=100)] = 1.0
     """How much of the training goes to high noise levels: a level u of [0, 1) becomes s u / (1 + (s - 1) u), as in
