@@ -1,4 +1,8 @@
+import dataclasses
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -9,11 +13,19 @@ from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.core.output_folders import check_output_folder, claimed_folder
 from ingredients.curation.config import CurationConfig
+from ingredients.data.encoding_settings import WorldExampleConfig
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
+from ingredients.training.small_world import parts
+from ingredients.training.small_world.folders import drawn_clips
 from ingredients.training.small_world.parts import PARTS
-from ingredients.training.small_world.settings import PART_SETTINGS, RoutePartConfig, TextEncoderConfig
+from ingredients.training.small_world.settings import (
+    PART_SETTINGS,
+    LatentsConfig,
+    RoutePartConfig,
+    TextEncoderConfig,
+)
 from ingredients.training.small_world.text_encoder import TextEncoderStage
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -79,6 +91,37 @@ def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
 def test_a_missing_part_is_named_with_its_command(tmp_path: Path, part: str) -> None:
     with pytest.raises(ModelFolderError, match="make it first with: ingredients world train"):
         PARTS[part].run(tmp_path, show=False)
+
+
+def test_images_of_other_people_are_drawn_in_the_first_quarter_of_the_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[str, int, int, float | None]] = []
+    seeds: list[range] = []
+    minutes_passed = 0.0
+
+    def draw(folder: Path, world: WorldExampleConfig, _: object, *, number: int, **options: Any) -> None:
+        nonlocal minutes_passed
+        minutes_passed += 1.5
+        folder.mkdir(parents=True)
+        drawn.append((folder.name, world.num_frames, number, options["minutes"]))
+        seeds.append(range(options["first_seed"], options["first_seed"] + 10**8))
+
+    monkeypatch.setattr(parts, "encode_drawn_clips", draw)
+    monkeypatch.setattr(parts, "load_clip_encoder", lambda *_, **__: None)
+    monkeypatch.setattr(parts, "TrainedParts", lambda output: SimpleNamespace(digests=dict))
+    monkeypatch.setattr(parts, "time", SimpleNamespace(monotonic=lambda: 60 * minutes_passed))
+    config = LatentsConfig(num_clips=7, num_validation_clips=3, minutes=8.0)
+    parts.make_latents(config, tmp_path / "clips", show=False)
+    assert drawn == [("validation", 9, 3, None), ("train", 9, 7, 6.5)]
+    assert drawn_clips(tmp_path / "clips").train == (tmp_path / "clips" / "latents" / "train",)
+    drawn.clear()
+    seeds.clear()
+    parts.make_latents(dataclasses.replace(config, num_images=5), tmp_path / "both", show=False)
+    assert drawn == [("validation", 9, 3, None), ("images", 1, 5, 0.5), ("train", 9, 7, 5.0)]
+    assert all(not range(max(a.start, b.start), min(a.stop, b.stop)) for a, b in itertools.combinations(seeds, 2))
+    latents = tmp_path / "both" / "latents"
+    assert drawn_clips(tmp_path / "both").train == (latents / "train", latents / "images")
 
 
 def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:

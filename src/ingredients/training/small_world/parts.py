@@ -134,7 +134,7 @@ class WorldPart:
 def make_latents(config: LatentsConfig, output: Path, show: bool) -> None:
     """Draws and encodes clips into `output / "latents"`; shards that are there are always kept.
 
-    Of limited minutes, images have the first quarter and clips what is left.
+    Of limited minutes, held-out clips (all of them) and images have the first quarter, and clips what is left.
     """
     began = time.monotonic()
     encoder = load_clip_encoder(output, config.encoder, model=config.model, device=Processes().device)
