@@ -1,5 +1,6 @@
 """The same footage is found, scaled, graded and marked; other footage of the same place is not."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,11 @@ def seen_whole(frames: np.ndarray) -> ClipThumbs:
 
 
 def found(first: np.ndarray, second: np.ndarray, **fields: object) -> set[str]:
-    shown = {"a": seen_whole(first), "b": seen_whole(second)}
+    return found_in(seen_whole(first), seen_whole(second), **fields)
+
+
+def found_in(first: ClipThumbs, second: ClipThumbs, **fields: object) -> set[str]:
+    shown = {"a": first, "b": second}
     clips = [clip("a", ["00" * 32, "0f" * 32]), clip("b", ["0f" * 32, "f0" * 32], **fields)]  # type: ignore[arg-type]
     return set(find_duplicates(clips, shown.__getitem__, DuplicatesConfig()))
 
@@ -64,6 +69,22 @@ def test_parts_of_one_shot_are_kept_and_the_larger_clip_stays() -> None:
 def test_what_does_not_look_alike_is_not_compared() -> None:
     clips = [clip("a", ["00" * 32]), clip("b", ["ff" * 32])]
     assert not find_duplicates(clips, lambda name: 1 / 0, DuplicatesConfig())  # type: ignore[arg-type, return-value]
+
+
+def test_more_noise_is_allowed_where_bars_let_a_picture_be_seen_otherwise() -> None:
+    still = np.repeat(thumbs(1)[:1], 40, axis=0)
+    noisy = still + np.random.default_rng(2).normal(0, 7, still.shape[1:]).astype(np.float32)  # 1.9 where averaged
+    whole = seen_whole(noisy)
+    assert found_in(seen_whole(still), whole) == set()
+    assert found_in(seen_whole(still), dataclasses.replace(whole, rows=whole.rows + np.float32(1e-4)))
+
+
+def test_of_two_clips_only_what_both_show_is_compared() -> None:
+    whole = seen_whole(thumbs(1))
+    for seed, expected in ((1, {"b"}), (2, set())):
+        part = seen_whole(thumbs(seed))
+        part = dataclasses.replace(part, frames=part.frames[:, 4:-3], rows=part.rows[4:-3])
+        assert found_in(whole, part) == expected
 
 
 def surveyed(path: Path, frames: np.ndarray) -> tuple[HashedClip, ClipThumbs]:

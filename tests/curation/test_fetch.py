@@ -107,6 +107,17 @@ def test_addresses_are_sources_that_say_where_they_are_from(bucket: str, tmp_pat
     assert {path: path.stat().st_mtime_ns for path in copies.rglob("*")} == before
 
 
+@pytest.mark.parametrize("name", ["films", "films/a.mp4"])
+def test_copies_say_where_they_are_from_without_a_password(tmp_path: Path, name: str) -> None:
+    fsspec.filesystem("memory").pipe("/ana:secret@hidden/films/a.mp4", b"first")
+    sources = find_sources([f"memory://ana:secret@hidden/{name}"])
+    stored = {str(each.address): look_up(str(each.address)) for each in sources}
+    [copy] = with_copies(sources, stored, tmp_path)
+    assert copy.path.read_bytes() == b"first"
+    assert copy.provenance == {"address": "memory://hidden/films/a.mp4"}
+    assert "secret" not in str(copy.path)
+
+
 def test_a_signature_or_a_slash_that_changed_means_the_same_copy() -> None:
     one, other, elsewhere, folder, same_folder = (
         find_sources([f"https://example.org/{name}"])[0].path

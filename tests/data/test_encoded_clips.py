@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import UserInputError
-from ingredients.data.clip_encoder import ClipEncoder, encode_all, vae_digest
+from ingredients.data.clip_encoder import ClipEncoder, describe, encode_all, vae_digest
 from ingredients.data.encode_data_set import encode_into
 from ingredients.data.encoded_clips import (
     DESCRIPTION_NAME,
@@ -186,6 +186,19 @@ def test_what_was_encoded_otherwise_is_refused(encoded_folder: Path, tmp_path: P
         clips.check_parts({"vae": "large"})
     with pytest.raises(UserInputError, match="no encoded clips"):
         EncodedClips([tmp_path])
+
+
+def test_folders_whose_lent_faces_were_chosen_otherwise_are_refused(
+    tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX
+) -> None:
+    encoder, embeds = tiny_encoder(tiny_vae), torch.zeros(20, 8)
+    without, lent = (describe(encoder, parts={}, source={}, reading={"lent_references": number}) for number in (0, 1))
+    before = json.loads(json.dumps(lent))
+    del before["reading"]["lent_faces"]
+    claim_folder(tmp_path, before, embeds)
+    with pytest.raises(UserInputError, match=r"differ in reading\.lent_faces"):
+        claim_folder(tmp_path, lent, embeds)
+    assert without["reading"] == {}
 
 
 def test_clips_of_one_name_are_refused(encoded_folder: Path, tmp_path: Path, tiny_vae: AutoencoderKLCogVideoX) -> None:

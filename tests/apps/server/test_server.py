@@ -197,6 +197,22 @@ def test_the_preview_of_a_killed_worker_is_not_shown(serve: Serve) -> None:
     served.maker.go_on.set()
 
 
+def test_the_preview_of_a_killed_worker_is_gone_before_there_is_another(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingredients.generation.worker._write_preview", lambda preview, folder: None)
+    served = serve(maker=HandMaker(waits=True))
+    first, second = served.ask()["id"], served.ask()["id"]
+    (served.store.folder_of(second) / PREVIEW).write_bytes(b"of another attempt")
+    served.store.cancel(first)
+    given_up = time.monotonic() + 20
+    while not (record := served.client.get(f"/v1/videos/{second}").json())["step"]:
+        assert time.monotonic() < given_up
+        time.sleep(0.01)
+    assert record["variants"] == []
+    served.maker.go_on.set()
+
+
 @pytest.mark.parametrize(
     ("path", "sent", "status", "words"),
     [
