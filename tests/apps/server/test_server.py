@@ -561,6 +561,15 @@ def test_pages_load_nothing_from_outside(serve: Serve) -> None:
         assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
+def test_a_browser_asks_whether_its_copy_of_a_script_is_still_the_servers(serve: Serve) -> None:
+    client = serve().client
+    for address in ("/", "/static/base.js"):
+        first = client.get(address)
+        again = client.get(address, headers={"If-None-Match": first.headers["etag"]})
+        assert first.headers["cache-control"] == again.headers["cache-control"] == "no-cache"
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_the_page_stays_small() -> None:
     sizes = [file.stat().st_size for file in STATIC.iterdir() if not file.name.startswith("docs")]
     assert len(sizes) == 6

@@ -24,6 +24,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _HEADERS = {
+    "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -33,7 +34,11 @@ _HEADERS = {
         "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
-"""Nothing from outside is loaded by any page of the server, nor may another site show it in a frame."""
+"""Nothing from outside is loaded by any page of the server, nor may another site show it in a frame.
+
+What does not say how long it may be kept is asked for anew, or a browser could put the page together from scripts of
+two versions of the server.
+"""
 
 
 class Guard:
