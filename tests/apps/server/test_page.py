@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import uvicorn
@@ -305,6 +306,18 @@ def test_a_person_goes_a_way_with_moments_between_by_mouse_and_by_keyboard(page:
     make(page)
     expect(page.locator("#videos video")).to_have_count(2)
     assert maker.made[1].places == maker.made[0].places
+
+
+def test_the_places_of_a_single_frame_come_back_as_those_of_the_start(page: Any, site: Site, maker: HandMaker) -> None:
+    maker.go_on.set()
+    ana = photo("ana.png")
+    asked = {"prompt": "A person waves.", "people": "ana", "num_frames": "1", "place": '{"ana": "right"}'}
+    sent = {"input_references": (ana["name"], ana["buffer"], ana["mimeType"])}
+    assert httpx.post(f"{site.address}/v1/videos", data=asked, files=sent).status_code == 200
+    page.locator("#videos .thumb video").wait_for(state="attached")
+    page.click("#videos .thumb")
+    page.click("text=Change something")
+    expect(page.locator("[aria-label='Place of ana at the start']")).to_have_value("right")
 
 
 def test_a_person_has_several_photos(page: Any, maker: HandMaker) -> None:
