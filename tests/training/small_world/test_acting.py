@@ -1,11 +1,13 @@
 """The training of the judge of actions and expressions: its tracks are drawn with their truth, and it learns."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ingredients.core.errors import UserInputError
 from ingredients.faces.network_settings import ActingJudgeConfig
 from ingredients.faces.trait_judges import ActingNetwork, load_acting_judge, save_acting_judge
 from ingredients.training.loop.settings import TrainerConfig
@@ -87,6 +89,12 @@ def test_it_goes_on_from_a_judge_that_was_trained(tmp_path: Path) -> None:
     stage.export(tmp_path / "mixed")
     mixed = load_acting_judge(tmp_path / "mixed").network.heads.bias
     assert torch.allclose(mixed, network.heads.bias + 3, atol=5e-3)
+
+
+def test_a_judge_of_another_form_is_no_start(tmp_path: Path) -> None:
+    save_acting_judge(ActingNetwork(dataclasses.replace(config().judge, dim=2 * config().judge.dim)), tmp_path)
+    with pytest.raises(UserInputError, match=f"The judge in {tmp_path} has another form"):
+        ActingStage(config(num_clips=2, start=tmp_path), tmp_path)
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:

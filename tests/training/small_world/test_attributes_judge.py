@@ -1,10 +1,13 @@
 """The training of the judge of what people look like: its pictures are drawn with their truth, and it learns."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from ingredients.core.errors import UserInputError
 from ingredients.faces.network_settings import AttributesJudgeConfig
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.small_world.faces.attributes_judge import (
@@ -65,6 +68,13 @@ def test_it_goes_on_from_a_judge_that_is_there(tmp_path: Path) -> None:
     again = AttributesStage(config(num_clips=2, start=tmp_path), tmp_path).network.state_dict()
     for name, tensor in first.network.state_dict().items():
         torch.testing.assert_close(again[name], tensor, atol=2e-3, rtol=2e-3)  # kept in half precision
+
+
+def test_a_judge_of_another_form_is_no_start(tmp_path: Path) -> None:
+    AttributesStage(config(num_clips=2), tmp_path).export(tmp_path)
+    fewer = dataclasses.replace(config().judge, attributes={"hat": ATTRIBUTES["hat"]})
+    with pytest.raises(UserInputError, match=f"The judge in {tmp_path} has another form"):
+        AttributesStage(config(num_clips=2, start=tmp_path, judge=fewer), tmp_path)
 
 
 def test_what_a_picture_hides_teaches_nothing(tmp_path: Path) -> None:

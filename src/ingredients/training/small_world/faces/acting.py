@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array
+from ingredients.core.errors import UserInputError
+from ingredients.faces.network_settings import ActingJudgeConfig, AttributesJudgeConfig
 from ingredients.faces.pixel_values import to_pixel_values
 from ingredients.faces.trait_judges import ActingNetwork, cut_track, load_acting_judge, save_acting_judge
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
@@ -37,6 +39,21 @@ HELD_OUT: tuple[tuple[SceneStyle, tuple[int, int], int], ...] = (
 """Styles, heights, widths and lengths of the held-out clips: those of a model to come, and of the one that ships."""
 
 
+def check_form(
+    folder: Path, found: ActingJudgeConfig | AttributesJudgeConfig, wanted: ActingJudgeConfig | AttributesJudgeConfig
+) -> None:
+    """Refuses a judge to go on from whose network has another form.
+
+    Raises:
+        UserInputError: if it has.
+    """
+    if found != wanted:
+        raise UserInputError(
+            f"The judge in {folder} has another form than `judge` in the settings of the training; take its form "
+            "there, or leave `start` out."
+        )
+
+
 class ActingStage(WholeStepStage):
     """The judge, its pool of tracks and its loss; a `Stage`."""
 
@@ -46,8 +63,11 @@ class ActingStage(WholeStepStage):
         self.config = config
         torch.manual_seed(config.trainer.seed)
         self.network = ActingNetwork(config.judge)
-        self._start = None if config.start is None else load_acting_judge(config.start).network.state_dict()
-        if self._start is not None:
+        self._start: Mapping[str, Tensor] | None = None
+        if config.start is not None:
+            start = load_acting_judge(config.start).network
+            check_form(config.start, start.config, config.judge)
+            self._start = start.state_dict()
             self.network.load_state_dict(self._start)
         drawing = ("num_clips", "together_share", "box_jitter", "missing_share")
         key = {name: getattr(config, name) for name in drawing} | {

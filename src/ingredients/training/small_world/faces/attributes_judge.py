@@ -20,7 +20,7 @@ from ingredients.faces.trait_judges import (
     save_attributes_judge,
 )
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
-from ingredients.training.small_world.faces.acting import HELD_OUT, HELD_OUT_SEED, SIZES, seen_boxes
+from ingredients.training.small_world.faces.acting import HELD_OUT, HELD_OUT_SEED, SIZES, check_form, seen_boxes
 from ingredients.training.small_world.faces.augmentation import disturb, draw_framing
 from ingredients.training.small_world.faces.part_run import Pool, cached_pool
 from ingredients.training.small_world.faces.settings import AttributesTrainingConfig
@@ -42,7 +42,9 @@ class AttributesStage(WholeStepStage):
         torch.manual_seed(config.trainer.seed)
         self.network = AttributesNetwork(config.judge)
         if config.start is not None:
-            self.network.load_state_dict(load_attributes_judge(config.start).network.state_dict())
+            start = load_attributes_judge(config.start).network
+            check_form(config.start, start.config, config.judge)
+            self.network.load_state_dict(start.state_dict())
         drawing = ("num_clips", "box_jitter", "missing_share")
         key = {name: getattr(config, name) for name in drawing} | {
             "seed": config.trainer.seed,
