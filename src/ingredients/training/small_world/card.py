@@ -44,7 +44,8 @@ and evaluation never overlap. Weights are moving averages in half precision; the
 ## How it was made
 
 Each part was trained by `ingredients world train PART --config training/PART.yaml`, in this order; the files in
-`training/` hold every setting. `ingredients world train pack` wrote this folder.
+`training/` hold every setting. Where one names a `start`, the part went on from an earlier round of its own, which is
+not kept. `ingredients world train pack` wrote this folder.
 
 | part | what | steps | minutes | threads | precision | seed | parameters |
 |---|---|---|---|---|---|---|---|
