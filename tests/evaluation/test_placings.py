@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from ingredients.core.arrays import Float32Array
-from ingredients.evaluation.assessment import TrackEmbeddings
-from ingredients.evaluation.measure import stands_in_place
 from ingredients.evaluation.placings import PLACINGS, deal_places, is_in_place
 from ingredients.pipelines.places import Place, PlacePath
 
@@ -64,21 +62,3 @@ def test_who_stands_still_is_not_in_a_place_that_moves_on() -> None:
     for stays in (0.1, 0.3, 0.4, 0.6):
         assert not is_in_place(path, standing(*[stays] * NUM_FRAMES), range(NUM_FRAMES), num_people=2)
     assert not is_in_place(path, walking[::-1], range(NUM_FRAMES), num_people=2)
-
-
-def test_faces_are_looked_for_by_pixels_of_the_frame() -> None:
-    """Frames of 40x100: the boxes lie in the lower half of the right third, and in the upper half of the left one."""
-    corner = PlacePath(places={0: Place(left=0.7, top=0.5)})
-    other = PlacePath(places={0: Place(right=0.3, bottom=0.5)})
-    is_placed = stands_in_place((corner, other), (40, 100))
-
-    def seen(left: float, top: float) -> TrackEmbeddings:
-        boxes = np.tile(np.array([left, top, left + 10, top + 8], np.float32), (3, 1))
-        return TrackEmbeddings(
-            frame_indices=(1, 2, 4), embeddings=np.ones((3, 2), np.float32), centre=(0.5, 0.5), boxes=boxes
-        )
-
-    assert [is_placed(person, seen(80, 24)) for person in (0, 1)] == [True, False]
-    assert [is_placed(person, seen(10, 4)) for person in (0, 1)] == [False, True]
-    assert not is_placed(0, seen(80, 4))
-    assert not is_placed(0, seen(30, 32))  # right of the middle only if width and height were exchanged
