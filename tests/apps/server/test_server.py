@@ -179,6 +179,21 @@ def test_a_remix_comes_by_the_limits_of_a_request_and_once(serve: Serve) -> None
     assert served.when_ended(sent[0])["seed"] == 5
 
 
+def test_a_request_that_was_taken_is_answered_again_also_while_no_other_may_wait(serve: Serve) -> None:
+    served = serve(store_limits=StoreLimits(least_free_bytes=0, most_queued=1), maker=HandMaker(waits=True))
+    served.ask()
+    given_up = time.monotonic() + 20
+    while served.store.count_by_state()["in_progress"] < 1:
+        assert time.monotonic() < given_up
+        time.sleep(0.01)
+    key = {"Idempotency-Key": "one"}
+    sent = [served.client.post("/v1/videos", json=body(), headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in sent] == [200, 200], sent[-1].text
+    assert sent[0].json()["id"] == sent[1].json()["id"]
+    assert refusal(served.client.post("/v1/videos", json=body()))[:2] == (429, "queue_full")
+    served.maker.go_on.set()
+
+
 def test_the_preview_of_a_killed_worker_is_not_shown(serve: Serve) -> None:
     served = serve(maker=HandMaker(waits=True))
     first, second = served.ask()["id"], served.ask()["id"]
