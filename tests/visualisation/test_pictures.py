@@ -274,6 +274,19 @@ def test_curves(tmp_path):
         read_log(log)
 
 
+@pytest.mark.parametrize("steps", [[3.0], [1.0, 2.0], [1.0, 2.0, 3.0]])
+def test_steps_below_curves_are_whole_numbers(monkeypatch, steps):
+    pytest.importorskip("matplotlib")
+    from ingredients.visualisation import curves
+
+    monkeypatch.setattr(curves, "to_picture", lambda figure: figure)
+    panel = curves.training_curves({"run": [{"step": step, "loss": 2.0} for step in steps]}).axes[0]
+    low, high = panel.get_xlim()
+    ticks = [tick for tick in panel.get_xticks() if low <= tick <= high]
+    assert set(steps) <= set(ticks)
+    assert all(tick == round(tick) for tick in ticks)
+
+
 def test_a_person_is_tinted_and_the_face_more_strongly():
     frames = np.full((1, FRAME_HEIGHT, 150, 3), 128, np.uint8)
     masks = np.zeros((2, 2, 1, FRAME_HEIGHT, 150), dtype=bool)  # faces and people, of two, in one frame
