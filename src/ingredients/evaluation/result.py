@@ -89,7 +89,7 @@ class Account:
     """First line of the terminal's summary."""
 
     closing: str | None = None
-    """Its last line, if there is one."""
+    """What ends that line, if anything does."""
 
     values: Mapping[str, Any]
     """Plain values for `result.json`."""
@@ -185,9 +185,9 @@ class Result:
         return "\n\n".join(parts) + "\n"
 
     def to_summary(self) -> str:
-        """Some ten lines for the terminal, and few videos one by one; the report has the whole."""
-        lines = [self.account.opening, *summary_lines(self.metrics, self.cases, motion=self.motion)]
-        lines += [] if self.account.closing is None else [self.account.closing]
+        """At most ten lines for the terminal, and few videos one by one; the report has the whole."""
+        account = [self.account.opening, *([] if self.account.closing is None else [self.account.closing])]
+        lines = ["; ".join(account), *summary_lines(self.metrics, self.cases)]
         if 1 < len(self.cases) <= self.account.num_listed:
             lines += ["", "## Cases", "", cases_table(self.cases)]
         return "\n".join(lines)

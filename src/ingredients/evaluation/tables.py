@@ -29,22 +29,25 @@ _BEGINNINGS_OF_FORMULAS = ("=", "+", "-", "@", "|", "%")
 
 _Row = Mapping[str, str | int | float | bool | None]
 
-SUMMARISED = {
+_SUMMARISED = {
     "normalised_similarity": "similarity (0 a stranger, 1 the person in a real clip)",
     "raw_similarity": "raw similarity",
+}
+"""Metrics that have a line of the terminal's summary, and what it calls them."""
+
+_SUMMARISED_RATES = {
     "right_person_rate": "right person",
     "all_present_rate": "everyone present",
     "found_rate": "a face found",
     "router_accuracy": "router",
 }
-"""Metrics that have a line of the terminal's summary, and what it calls them."""
+"""Metrics that share one."""
 
 _SUMMARISED_TRAITS = {
     "who does what": {"action_right": "action", "expression_right": "expression", "who_does_what": "all right"},
     "looks, as in the photo": {"attributes_right": "all", "hat_right": "hat", "glasses_right": "glasses"},
-    "stands still": {"still_people": "people"},
 }
-"""Metrics that share a line of it, by what it begins with."""
+"""Metrics of judges that share a line of it, by what it begins with."""
 
 _SUMMARISED_MOTION = {
     "motion_within": "within a latent frame",
@@ -119,15 +122,17 @@ class ReportedCase:
         return remarks
 
 
-def summary_lines(
-    metrics: Mapping[str, Estimate], cases: Sequence[ReportedCase], *, motion: Sequence[float]
-) -> list[str]:
-    """What matters most of any evaluation, a line each: people, text by attribute, motion, the worst case."""
-    lines = []
-    for name, words in SUMMARISED.items():
-        if name in metrics and not (name == "raw_similarity" and "normalised_similarity" in metrics):
-            value, interval = format_estimate(name, metrics[name])
-            lines.append(f"{words}: {value} ({interval})")
+def summary_lines(metrics: Mapping[str, Estimate], cases: Sequence[ReportedCase]) -> list[str]:
+    """What matters most of any evaluation, in nine lines at most: people, text, acting, motion, the worst case."""
+
+    def with_interval(name: str, words: str) -> str:
+        value, interval = format_estimate(name, metrics[name])
+        return f"{words}: {value} ({interval})"
+
+    likeness = [name for name in _SUMMARISED if name in metrics][:1]
+    lines = [with_interval(name, _SUMMARISED[name]) for name in likeness]
+    rates = [with_interval(name, words) for name, words in _SUMMARISED_RATES.items() if name in metrics]
+    lines += [", ".join(rates)] if rates else []
     by_judges = {"action", "expression"} if "action_right" in metrics else set()  # who tell these better
     attributes = {
         choice.attribute: metrics[choice.name]
@@ -152,9 +157,9 @@ def summary_lines(
         for name, words in _SUMMARISED_MOTION.items():
             if name in metrics and math.isfinite(metrics[name].value):
                 parts.append(f"{words} {metrics[name].value:.0%}")
+        if "still_people" in metrics and math.isfinite(metrics["still_people"].value):
+            parts.append(f"people who stand still {_beside(metrics['still_people'])}")
         lines.append(f"motion: {', '.join(parts)}")
-    if motion:
-        lines.append(f"motion at each transition: {', '.join(f'{share:.0%}' for share in motion)}")
     if "face_sharpness" in metrics and math.isfinite(metrics["face_sharpness"].value):
         sharpness = metrics["face_sharpness"]
         ceiling = "" if sharpness.after_vae is None else f" (the VAE alone {sharpness.after_vae:.0%})"
