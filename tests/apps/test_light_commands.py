@@ -156,6 +156,13 @@ def test_light_commands_and_mistakes_do_not_wait_for_torch(tmp_path: Path) -> No
         assert line not in MISTAKEN or "0:00:00" not in output, f"{line} begins its work"
 
 
+def run_script(script: str) -> subprocess.CompletedProcess[str]:
+    """What a script says, in a process of its own; it must not fail."""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return finished
+
+
 def test_the_package_is_light_and_offers_what_documents_use() -> None:
     script = (
         "import sys, ingredients\n"
@@ -170,8 +177,7 @@ def test_the_package_is_light_and_offers_what_documents_use() -> None:
         "           for name in ingredients.__all__ if name != '__version__')\n"
         "assert IngredientsPipeline.__name__ == 'IngredientsPipeline'\n"
     )
-    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
+    run_script(script)
 
 
 def test_the_names_of_the_parts_are_those_of_the_parts() -> None:
@@ -192,8 +198,7 @@ def test_a_plain_script_hears_nothing_of_torchao_unless_it_imports_it_itself() -
         "sys.stderr.write('----')\n"
         "logging.getLogger('torchao').warning('asked for')\n"
     )
-    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
+    finished = run_script(script)
     assert finished.stderr == "----asked for\n"
     assert finished.stdout == ""
 
@@ -220,7 +225,6 @@ def test_libraries_say_nothing_whenever_they_are_imported(when: str) -> None:
         "    warnings.warn('ours', ShapeWarning)\n"
         "assert told == ['ours'], told\n"
     )
-    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stderr
+    finished = run_script(script)
     assert finished.stderr.partition("----")[2] == ""
     assert finished.stdout == ""

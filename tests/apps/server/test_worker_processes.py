@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -93,15 +94,28 @@ class Helper(HandMaker):
         return [prompt]
 
 
+def wait_until_open(line: HelpLine) -> None:
+    given_up = time.monotonic() + 20
+    while not line.is_open:
+        assert time.monotonic() < given_up
+        time.sleep(0.01)
+
+
+def opened_line() -> tuple[HelpLine, Connection]:
+    """A line that is open, and its other end, at which nobody answers yet."""
+    ours, theirs = multiprocessing.Pipe()
+    line = HelpLine(ours)
+    theirs.send((-1, b""))
+    wait_until_open(line)
+    return line, theirs
+
+
 def test_answers_come_to_whoever_asked_and_errors_too() -> None:
     ours, theirs = multiprocessing.Pipe()
     line, maker = HelpLine(ours), Helper(waits=True)
     assert not line.is_open
     answer_questions(theirs, maker)
-    given_up = time.monotonic() + 20
-    while not line.is_open:
-        assert time.monotonic() < given_up
-        time.sleep(0.01)
+    wait_until_open(line)
     with ThreadPoolExecutor(4) as threads:
         slow = threads.submit(line.notes_on_prompt, "wait", [])
         prompts = [f"sentence {number}" for number in range(20)]
@@ -123,13 +137,7 @@ def test_answers_come_to_whoever_asked_and_errors_too() -> None:
 
 
 def test_a_process_that_ends_answers_nobody() -> None:
-    ours, theirs = multiprocessing.Pipe()
-    line = HelpLine(ours)
-    theirs.send((-1, b""))
-    given_up = time.monotonic() + 20
-    while not line.is_open:
-        assert time.monotonic() < given_up
-        time.sleep(0.01)
+    line, theirs = opened_line()
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(line.notes_on_prompt, "They wave.", [])
         theirs.recv()
@@ -141,13 +149,7 @@ def test_a_process_that_ends_answers_nobody() -> None:
 
 
 def test_whoever_waits_is_told_when_what_comes_is_no_answer() -> None:
-    ours, theirs = multiprocessing.Pipe()
-    line = HelpLine(ours)
-    theirs.send((-1, b""))
-    given_up = time.monotonic() + 20
-    while not line.is_open:
-        assert time.monotonic() < given_up
-        time.sleep(0.01)
+    line, theirs = opened_line()
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(line.notes_on_prompt, "They wave.", [])
         theirs.recv()

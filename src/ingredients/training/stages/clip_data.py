@@ -36,6 +36,7 @@ class ClipData:
         self.config = config
         self._vit_dim, self._patch_size_t = vit_dim, patch_size_t
         self._order: SampleOrder | None = None
+        self._moving: list[int] = []
         self._cursors: list[int] | None = None
 
     @property
@@ -53,14 +54,14 @@ class ClipData:
         Raises:
             UserInputError: if the processes cannot have equal shares of a step.
         """
-        buckets = self.clips.buckets()
         if self._order is None:
+            buckets = self.clips.buckets()
             clip_ids = [entry.clip_id for entry in self.clips.entries]
             self._order = SampleOrder(list(buckets.values()), clip_ids, seed=position.seed, cursors=self._cursors)
+            self._moving = [index for index, (num_frames, *_) in enumerate(buckets) if num_frames > 1]
         is_image = position.progress < self.config.image_share
         batch_size = self.config.image_batch_size if is_image else self.config.batch_size
-        moving = [index for index, (num_frames, *_) in enumerate(buckets) if num_frames > 1]
-        among = moving or None if self.config.image_share > 0 and not is_image else None
+        among = self._moving or None if self.config.image_share > 0 and not is_image else None
         draws = share(
             self._order.draw(batch_size, among=among), index=position.process_index, count=position.num_processes
         )
