@@ -97,10 +97,7 @@ def _picture_alone(thumbs: UInt8Array, signals: Signals, crop: Crop) -> UInt8Arr
     if (crop.height, crop.width) == (signals.height, signals.width):
         return thumbs
     cv2: Any = import_optional("cv2", extra="curate")
-    rows, columns = (
-        _edges(signals.height, crop.top, crop.height, shape[0]),
-        _edges(signals.width, crop.left, crop.width, shape[1]),
-    )
+    rows, columns = _picture_edges(signals, crop, shape)
     free_rows, free_columns = _free(rows), _free(columns)
     places = [  # where the middle of each place is taken from, counted in places that no bar reaches into
         ((np.arange(number) + 0.5) / number - edges[free.start]) / (edges[1] - edges[0]) - 0.5
@@ -110,6 +107,15 @@ def _picture_alone(thumbs: UInt8Array, signals: Signals, crop: Crop) -> UInt8Arr
     free_thumbs = thumbs[:, free_rows, free_columns]
     return np.stack(
         [cv2.remap(thumb, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for thumb in free_thumbs]
+    )
+
+
+def _picture_edges(signals: Signals, crop: Crop, shape: tuple[int, ...]) -> tuple[Float32Array, Float32Array]:
+    """Where rows and columns of a thumbnail of a shape begin and end, as `_edges` says it."""
+    rows, columns = shape
+    return (
+        _edges(signals.height, crop.top, crop.height, rows),
+        _edges(signals.width, crop.left, crop.width, columns),
     )
 
 
@@ -276,8 +282,7 @@ def _apart(mine: Float32Array, theirs: Float32Array, is_seen: BoolArray) -> Floa
 def clip_thumbs(signals: Signals, span: Span, crop: Crop) -> ClipThumbs:
     """What `find_duplicates` looks at of a clip."""
     thumbs = signals.thumbs[span.first : span.end]
-    rows = _edges(signals.height, crop.top, crop.height, thumbs.shape[1])
-    columns = _edges(signals.width, crop.left, crop.width, thumbs.shape[2])
+    rows, columns = _picture_edges(signals, crop, thumbs.shape[1:])
     free_rows, free_columns = _free(rows), _free(columns)
     return ClipThumbs(
         frames=thumbs[:, free_rows, free_columns].astype(np.float32),
