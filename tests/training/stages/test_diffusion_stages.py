@@ -468,3 +468,20 @@ def test_the_canvas_gets_noise_in_the_first_frame_alone(tiny_world: TinyWorld) -
     assert not noisy[:, 1:].any()
     spread = (noisy - plain)[:3, 0].std(dim=(1, 2, 3))
     torch.testing.assert_close(spread, 0.5 * batch.chances("image noise")[:3], rtol=0.1, atol=0.01)
+
+
+def test_only_canvases_that_are_shown_are_encoded(tiny_world: TinyWorld) -> None:
+    stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, AlignmentConfig(batch_size=4, lora_rank=2))
+    (batch,) = stage.data.draw(FIRST)
+    everybody = stage.canvas_latents(batch)
+    encoded: list[int] = []
+    hook = stage.parts.vae.encoder.register_forward_hook(lambda _, given, __: encoded.append(len(given[0])))
+    shows = torch.tensor([True, False, False, True])
+    shown, nobody = stage.canvas_latents(batch, shows), stage.canvas_latents(batch, torch.zeros(4, dtype=torch.bool))
+    hook.remove()
+    assert sum(encoded) == 2
+    torch.testing.assert_close(shown[shows], everybody[shows])
+    assert everybody[1:3].any()
+    assert not shown[1:3].any()
+    assert nobody.shape == everybody.shape
+    assert not nobody.any()

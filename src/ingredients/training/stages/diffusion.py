@@ -167,18 +167,26 @@ class DiffusionStage:
             )
         return self._rotary_emb[key]
 
-    def canvas_latents(self, batch: ClipBatch) -> torch.Tensor:
-        """Latents of the canvases in the first latent frame, zeros in the others (3.2): (B, F, C, H, W)."""
+    def canvas_latents(self, batch: ClipBatch, shows: torch.Tensor | None = None) -> torch.Tensor:
+        """Latents of the canvases in the first latent frame, zeros in the others (3.2): (B, F, C, H, W).
+
+        Args:
+            batch: the clips.
+            shows: (B,) bool, whose canvas is shown, by default everybody's; the others are zero and not encoded.
+        """
         num_frames, _, height, width = batch.latents.shape[1:]
         compression = self.transformer.backbone.spatial_ratio(self.parts.vae.config)
-        latents = encode_canvases(
-            self.parts.vae,
-            batch.canvas_crops,
-            height=height * compression,
-            width=width * compression,
-            placement=self.transformer.config.canvas_placement,
-        )
-        return first_frame_only(latents.float(), num_frames, num_padding_frames=batch.num_padding_frames)
+        shown = range(len(batch)) if shows is None else shows.nonzero()[:, 0].tolist()
+        latents = torch.zeros_like(batch.latents[:, :1], dtype=torch.float32)
+        if shown:
+            latents[shown] = encode_canvases(
+                self.parts.vae,
+                [batch.canvas_crops[index] for index in shown],
+                height=height * compression,
+                width=width * compression,
+                placement=self.transformer.config.canvas_placement,
+            ).float()
+        return first_frame_only(latents, num_frames, num_padding_frames=batch.num_padding_frames)
 
     def loss_weight(self, batch: ClipBatch) -> torch.Tensor | None:
         """Weights (B, F, 1, H, W) of mean 1 in each sample that favour faces, or None."""

@@ -80,7 +80,7 @@ class IdentityStage(DiffusionStage):
 
     def shown_canvas(self, batch: ClipBatch, shows: torch.Tensor) -> torch.Tensor:
         """Latents (B, F, C, H, W) of the canvases with the noise of training, zero where `shows` (B,) is False."""
-        latents = self.canvas_latents(batch)
+        latents = self.canvas_latents(batch, shows)
         if self.config.image_noise > 0:
             strength = self.config.image_noise * batch.chances("image noise")[:, None, None, None]
             noise = strength * batch.normal("image noise", latents.shape[2:])
