@@ -326,7 +326,7 @@ class JudgeIngredientsVideo(io.ComfyNode):
             display_name="Ingredients: Judge",
             category=CATEGORY,
             description="Says who of some people is who in a video that any system made: when, how alike, swapped, "
-            "blended, doubled or missing.",
+            "blended, doubled, exchanged or missing.",
             inputs=[
                 io.Image.Input("frames"),
                 _growing("people", PersonWire.Input("person"), most=MOST_PEOPLE),

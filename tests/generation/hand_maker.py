@@ -18,7 +18,7 @@ from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
 from ingredients.core.warnings_told import Notice
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.asked_actions import asked_actions
-from ingredients.generation.jobs import PersonAction
+from ingredients.generation.jobs import PersonAction, PersonTurn
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import FaceNotes, JudgedFile, PhotoNotes
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
@@ -38,6 +38,7 @@ FACTS = ModelFacts(
     sampling=SamplingSettings(num_inference_steps=3),
     reads_photographs=False,
     has_judge=True,
+    step_caches=("first-block", "pab"),
 )
 
 
@@ -48,6 +49,7 @@ class HandPerson:
     similarity: float | None = 0.91239
     distance: float | None = None
     verdict: str = "found, similarity 0.91"
+    turns: Sequence[PersonTurn] = ()
     action: PersonAction | None = None
 
 

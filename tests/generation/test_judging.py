@@ -9,25 +9,20 @@ import skimage.data
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import NoFaceError, PhotoError
+from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import Measure, SimilarityScale
 from ingredients.evaluation.cases import Case
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import load_judges
 from ingredients.faces.dlib_faces import DlibFaceDetector, DlibFaceRecogniser
 from ingredients.faces.identity_photos import IdentityPhotos
-from ingredients.generation.judging import (
-    Judgement,
-    judge_frames,
-    judge_video,
-    know_people,
-    load_video_judge,
-    read_frames,
-)
+from ingredients.generation.judgement import Judgement
+from ingredients.generation.judging import judge_frames, judge_video, know_people, load_video_judge, read_frames
 from ingredients.media.photos import load_photo
 from ingredients.media.video import write_lossless_video
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.people import PhotoFile
-from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_frames
+from tests.evaluation.stand_ins import COLOURS, ColourPatchDetector, MeanColourRecogniser, make_face, make_frames
 from tests.evaluation.video_folders import LEFT, RIGHT, VideoFolder, judge_videos, make_judges, wave
 from tests.faces.onnx_models import write_mean_colour, write_scrfd
 from tests.generation.exchanged_faces import NUM_FRAMES, film, head
@@ -113,10 +108,115 @@ def test_a_blend_is_like_both_and_a_face_that_changes_is_told_with_times():
     blended = judge_clip(make_frames(6, {LEFT: MIXTURE}))
     assert blended.to_json()["blended"] is True
     assert blended.remarks == ["Blended: face 1 is like ana and ben at once."]
-    frames = np.concatenate([make_frames(5, {LEFT: RED}), make_frames(4, {LEFT: GREEN})])
-    switching = judge_clip(frames)
-    assert switching.faces[0].is_switching
-    assert "Switching: face 1 is ana from 0.0 s, ben from 0.6 s." in switching.remarks
+    flicker = judge_clip(np.concatenate([make_frames(1, {LEFT: GREEN if index % 2 else RED}) for index in range(5)]))
+    assert len(flicker.faces[0].stretches) == 1
+    assert flicker.remarks == [
+        "Switching: face 1 is ana from 0.0 s, ben from 0.1 s, ana from 0.2 s, ben from 0.4 s, ana from 0.5 s."
+    ]
+
+
+def patches(*seconds: tuple[int, dict[int, tuple[int, int, int]]]) -> UInt8Array:
+    """Frames in which the patches are others after a while: (number of frames, colours by place) of each."""
+    return np.concatenate([make_frames(number, colours) for number, colours in seconds])
+
+
+def test_two_who_exchange_their_faces_are_told_with_the_moment():
+    judged = judge_clip(patches((10, {LEFT: RED, RIGHT: GREEN}), (6, {LEFT: GREEN, RIGHT: RED})), ordered=True)
+    ana, ben = judged.people
+    assert (ana.status, ben.status) == ("changed", "changed")
+    assert judged.verdict(ana) == "exchanged with ben from 1.2 s on (similarity 1.00 until then, 0.00 after)"
+    assert judged.verdict(ben) == "exchanged with ana from 1.2 s on (similarity 1.00 until then, 0.00 after)"
+    assert judged.remarks == ["Exchanged: ana and ben wear each other's face from 1.2 s on."]
+    assert judged.exchanged == (("ana", "ben", 1.25),)
+    assert judged.doubled == ()
+    assert ana.frames_seen == ben.frames_seen == 16
+    told = judged.to_json()
+    assert told["exchanged"] == [{"people": ["ana", "ben"], "seconds": 1.25}]
+    assert told["missing"] == []
+    assert told["blended"] is False
+    assert told["people"][0]["turns"] == [{"seconds": 1.25, "becomes": "ben", "exchanged": True, "face": 1}]
+    assert told["faces"][0]["stretches"] == [
+        {"seen_as": "ana", "seconds": [[0.0, 1.25]]},
+        {"seen_as": "ben", "seconds": [[1.25, 2.0]]},
+    ]
+    assert [[mark.label for mark in judged.marks(frame)] for frame in (9, 10)] == [
+        ["ana 1.00", "ben 1.00"],
+        ["ben 1.00", "ana 1.00"],
+    ]
+
+
+def test_who_becomes_the_other_is_told_and_the_other_is_doubled_from_then_on():
+    judged = judge_clip(patches((6, {LEFT: RED, RIGHT: GREEN}), (10, {LEFT: GREEN, RIGHT: GREEN})))
+    ana, ben = judged.people
+    assert (ana.status, ben.status) == ("changed", "right")
+    assert judged.verdict(ana) == "becomes ben at 0.8 s (similarity 1.00 until then, 0.00 after)"
+    assert judged.verdict(ben) == "right, similarity 1.00"
+    assert judged.remarks == [
+        "Doubled: two faces are ben at the same time, from 0.9 s on.",  # the first frame may be either's
+        "Turning: face 1 is ana from 0.0 s, ben from 0.8 s.",
+    ]
+    assert judged.exchanged == ()
+
+
+def test_who_is_lost_on_the_way_is_right_until_then():
+    lost = judge_clip(patches((10, {LEFT: RED}), (6, {LEFT: BLUE})))
+    ana, _ = lost.people
+    assert (ana.status, ana.spans) == ("right", ((0.0, 1.25),))
+    assert lost.verdict(ana) == "right, similarity 0.62, in 62% of the frames; not recognised from 1.2 s on"
+    assert lost.remarks == ["Turning: face 1 is ana from 0.0 s, a stranger from 1.2 s."]
+    early = judge_clip(patches((4, {LEFT: RED}), (12, {LEFT: BLUE})))
+    assert early.people[0].status == "partly"
+
+
+def test_single_wrong_frames_change_nothing():
+    frames = make_frames(12, {LEFT: RED, RIGHT: GREEN})
+    frames[5] = make_frames(1, {LEFT: GREEN, RIGHT: RED})[0]
+    judged = judge_clip(frames)
+    assert [person.status for person in judged.people] == ["right", "right"]
+    assert judged.remarks == []
+
+
+def test_people_who_pass_each_other_are_not_exchanged():
+    """By place alone each patch is taken for the other where they meet."""
+
+    class EachColour:
+        def detect(self, image: UInt8Array) -> list[Face]:
+            faces = []
+            for channel in (0, 1):
+                rows, columns = np.nonzero(image[..., channel])
+                faces.append(make_face(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+            return faces
+
+    frames = make_frames(9, {})
+    for index in range(9):
+        frames[index, 8:20, 46 - 5 * index : 58 - 5 * index] = GREEN
+        frames[index, 4:16, 2 + 5 * index : 14 + 5 * index] = RED
+    judge = make_judge()
+    asked = know_people(judge, PHOTOS)
+    judge.detector = EachColour()
+    followed = judge.track(frames)
+    assert all(np.ptp(track.boxes[:, 0]) < 25 for track in followed)  # so following does go wrong: they go 40
+    judged = judge_frames(frames, judge, asked, fps=FPS)
+    assert [np.ptp(face.boxes[:, 0]) for face in judged.faces] == [40, 40]
+    assert [person.status for person in judged.people] == ["right", "right"]
+    assert judged.remarks == []
+
+
+def test_the_timeline_shows_a_turn_in_both_colours():
+    judged = judge_clip(patches((8, {LEFT: RED}), (8, {LEFT: GREEN})))
+    bars = judged.sheet({}, title="a.mp4")[-60:]  # the timeline is last
+    lengths = [(bars == colour).all(axis=-1).sum(axis=1).max() for colour in ((230, 159, 0), (86, 180, 233))]
+    assert lengths[0] == pytest.approx(lengths[1], abs=2)  # ana's colour, and then ben's
+    assert lengths[0] > 300
+
+
+def test_a_blend_after_a_turn_is_told_with_its_time():
+    judged = judge_clip(patches((8, {LEFT: BLUE}), (8, {LEFT: MIXTURE})))
+    assert judged.remarks == [
+        "Turning: face 1 is a stranger from 0.0 s, ana from 1.0 s.",
+        "Blended: face 1 is like ana and ben at once from 1.0 s on.",
+    ]
+    assert judged.to_json()["blended"] is True
 
 
 def test_faces_are_not_followed_across_a_cut(tmp_path: Path):
@@ -227,14 +327,21 @@ def test_the_networks_of_antelopev2_judge_too(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("exchanged_from", "is_swapped"), [(NUM_FRAMES, False), (0, True)], ids=["their own", "each other's"]
+    ("exchanged_from", "statuses", "is_swapped"),
+    [(NUM_FRAMES, "right", False), (0, "right", True), (NUM_FRAMES // 2, "changed", None)],
+    ids=["their own", "each other's", "each other's from the middle on"],
 )
-def test_photographed_people_who_wear_each_others_face_are_swapped(exchanged_from: int, is_swapped: bool):
+def test_photographed_people_who_wear_each_others_face_are_found_out(
+    exchanged_from: int, statuses: str, is_swapped: bool | None
+):
     detector = DlibFaceDetector()
     people = {"eileen": np.asarray(skimage.data.astronaut()), "grace": load_photo(HOPPER)}
     heads = [head(photo, detector) for photo in people.values()]
-    frames = film(*heads, detector, exchanged_from=exchanged_from)[-2:]
+    frames = film(*heads, detector, exchanged_from=exchanged_from)
+    frames = frames if statuses == "changed" else frames[-2:]
     judge = load_judges(default_model_path(), judge="dlib").judge
     judged = judge_frames(frames, judge, know_people(judge, people), fps=FPS, ordered=True)
-    assert [person.status for person in judged.people] == ["right", "right"]
+    assert [person.status for person in judged.people] == [statuses] * 2
     assert judged.swapped is is_swapped
+    if statuses == "changed":
+        assert judged.exchanged == (("eileen", "grace", pytest.approx(exchanged_from / FPS)),)

@@ -5,6 +5,7 @@ from ingredients.core.errors import NoFaceError
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import SimilarityScale, average_faces
 from ingredients.evaluation.judge import Judge
+from ingredients.generation.jobs import PersonTurn
 from ingredients.generation.people_report import PersonReport, judge_people, reports_of
 from tests.evaluation.stand_ins import (
     COLOURS,
@@ -47,6 +48,20 @@ def test_a_missing_person_is_reported_as_such(judge: Judge):
     ana, ben = report_people(judge, frames, {"ana": [photo("red")], "ben": [photo("green")]})
     assert ana == PersonReport(name="ana", found=False, similarity=0.0, frames_found=0)
     assert ben.found
+
+
+def test_who_becomes_another_is_reported_with_the_moment(judge: Judge):
+    frames = make_frames(10, {3: COLOURS["green"], 40: COLOURS["red"]})
+    frames[6:] = make_frames(4, {3: COLOURS["red"], 40: COLOURS["green"]})
+    ana, ben = report_people(judge, frames, {"ana": [photo("red")], "ben": [photo("green")]})
+    assert ana.turns == (PersonTurn(seconds=0.75, becomes="ben", is_exchange=True),)
+    assert ana.verdict == "found, but exchanged with ben from 0.8 s on (similarity 2.00 until then, 0.00 after)"
+    assert ben.turns == (PersonTurn(seconds=0.75, becomes="ana", is_exchange=True),)
+    frames[6:] = make_frames(4, {3: COLOURS["blue"], 40: COLOURS["red"]})
+    ana, ben = report_people(judge, frames, {"ana": [photo("red")], "ben": [photo("green")]})
+    assert ana.turns == ()
+    assert ben.turns == (PersonTurn(seconds=0.75, becomes=None),)
+    assert ben.verdict == "found, similarity 1.20; not recognised from 0.8 s on"
 
 
 def test_a_photo_without_a_face_is_an_error(judge: Judge):

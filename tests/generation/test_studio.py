@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ingredients.core.errors import ArgumentError, PromptError, UserInputError
+from ingredients.core.errors import ArgumentError, PromptError, SpeedOptionError, UserInputError
 from ingredients.generation import Studio, StudioRequest
 from ingredients.generation.job_store import JobStore, NewPerson
 from ingredients.generation.jobs import (
@@ -30,6 +30,7 @@ from ingredients.generation.takes import StopUndecided, Take
 from ingredients.generation.worker import Worker
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
+from ingredients.pipelines.execution.speed_options import VideoOptions
 from ingredients.world import render_portrait, sample_identity
 from tests.apps.tiny_model import save_tiny_model
 
@@ -241,6 +242,25 @@ def test_one_person_is_made_anew_and_the_rest_of_the_picture_stays(studio: Studi
     ):
         with pytest.raises(UserInputError):
             studio.make(dataclasses.replace(anew, **wrong))  # type: ignore[arg-type]
+
+
+def test_a_single_video_has_options_of_its_own(studio: Studio, request_: StudioRequest) -> None:
+    """A step cache changes the video it is asked for with, and no other; the rest changes none but by rounding."""
+    assert {"first-block", "pab", "taylor"} <= set(studio.facts.step_caches)
+    assert "mag" not in studio.facts.step_caches  # the tiny model's folder holds no magnitudes
+    asked = dataclasses.replace(request_, sampling={"num_inference_steps": 6})
+    exact = studio.make(asked).frames.astype(int)
+    cached = studio.make(dataclasses.replace(asked, options=VideoOptions(step_cache="first-block")))
+    assert np.abs(cached.frames - exact).max() > 0
+    frugal = VideoOptions(split_guidance=True, decode_in_tiles=True, step_cache="none")
+    assert np.abs(studio.make(dataclasses.replace(asked, options=frugal)).frames - exact).max() <= 1
+    assert np.array_equal(studio.make(asked).frames, exact)
+    assert not studio.pipeline.execution.splits_guidance
+    assert not studio.pipeline.vae.use_tiling
+    with pytest.raises(SpeedOptionError, match="magnitudes"):
+        studio.make(dataclasses.replace(asked, options=VideoOptions(step_cache="mag")))
+    with pytest.raises(SpeedOptionError, match="no batch"):
+        studio.make(dataclasses.replace(asked, options=VideoOptions(step_cache="faster", split_guidance=True)))
 
 
 def test_undecided_takes_are_stopped_but_for_the_last(studio: Studio, request_: StudioRequest) -> None:

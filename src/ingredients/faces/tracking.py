@@ -74,7 +74,7 @@ class Track:
     @property
     def mean_centre(self) -> tuple[float, float]:
         """Mean centre of the boxes, x then y, in pixels."""
-        centres = np.stack([_centre(face) for face in self.faces])  # (frames, 2)
+        centres = np.stack([_centre(face.box) for face in self.faces])  # (frames, 2)
         return float(centres[:, 0].mean()), float(centres[:, 1].mean())
 
     @property
@@ -189,26 +189,34 @@ def _joined(one: Track, other: Track) -> Track:
 _NO_STEP = 1e6
 
 
-def _step_cost(
-    track: Track, face: Face, frame_index: int, embed: Float32Array | None, config: TrackingConfig
-) -> float:
-    last = track.faces[-1]
-    frames_passed = frame_index - track.frame_indices[-1]
-    size, last_size = math.sqrt(max(face.area, 1.0)), math.sqrt(max(last.area, 1.0))
-    distance = float(np.linalg.norm(_centre(face) - _centre(last))) / max(size, last_size)
+def step_cost(last: Float32Array, box: Float32Array, frames_passed: int, config: TrackingConfig) -> float | None:
+    """How far a face goes and grows from one box (4,) to another some frames later; None if no face goes so far."""
+    size, last_size = (math.sqrt(max(_area(each), 1.0)) for each in (box, last))
+    distance = float(np.linalg.norm(_centre(box) - _centre(last))) / max(size, last_size)
     size_ratio = max(size, last_size) / min(size, last_size)
     # A face that was missed has had longer to move: the gate opens with the square root, as a random walk spreads.
     if distance > config.max_distance * math.sqrt(frames_passed) or size_ratio > config.max_size_ratio:
-        return _NO_STEP
-    cost = distance + math.log(size_ratio)
-    if embed is None:
-        return cost
+        return None
+    return distance + math.log(size_ratio)
+
+
+def _step_cost(
+    track: Track, face: Face, frame_index: int, embed: Float32Array | None, config: TrackingConfig
+) -> float:
+    cost = step_cost(track.faces[-1].box, face.box, frame_index - track.frame_indices[-1], config)
+    if cost is None or embed is None:
+        return _NO_STEP if cost is None else cost
     likeness = float(track.mean_embed @ embed)
     return _NO_STEP if likeness < config.min_likeness else cost + 1.0 - likeness
 
 
-def _centre(face: Face) -> Float32Array:
-    left, top, right, bottom = face.box
+def _area(box: Float32Array) -> float:
+    left, top, right, bottom = box.tolist()
+    return float(max(right - left, 0.0) * max(bottom - top, 0.0))
+
+
+def _centre(box: Float32Array) -> Float32Array:
+    left, top, right, bottom = box
     return np.array([(left + right) / 2, (top + bottom) / 2], dtype=np.float32)
 
 

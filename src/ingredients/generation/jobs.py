@@ -14,6 +14,7 @@ from ingredients.core.errors import (
     SpeedOptionError,
     UserInputError,
 )
+from ingredients.pipelines.execution.speed_options import VideoOptions
 from ingredients.pipelines.video_shape import FPS
 
 JobState: TypeAlias = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
@@ -120,6 +121,9 @@ class JobSettings:
     has_routing: bool = False
     """Whether a routing map is forced, which lies beside the photos."""
 
+    options: VideoOptions = dataclasses.field(default_factory=VideoOptions)
+    """What of time and memory the video has another way than the loaded model."""
+
     redrawn: tuple[str, ...] = ()
     """Those who alone are made anew in a video that is there; empty: everybody."""
 
@@ -147,6 +151,20 @@ class PersonAction:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PersonTurn:
+    """A moment of a video from which on a person's face is somebody else's."""
+
+    seconds: float
+    """When."""
+
+    becomes: str | None
+    """Name of who it is from then on; None for nobody who was asked for."""
+
+    is_exchange: bool = False
+    """Whether the other's face becomes the person's at that moment."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PersonOutcome:
     """How one person fared."""
 
@@ -164,6 +182,9 @@ class PersonOutcome:
 
     verdict: str
     """The same in words."""
+
+    turns: tuple[PersonTurn, ...] = ()
+    """When the person's face becomes somebody else's, in their order."""
 
     action: PersonAction | None = None
     """What the person does; None where nobody can tell."""
@@ -229,7 +250,7 @@ class JobOutcome:
     """Doubts about photos, words that the model does not know, sizes that it was not made for."""
 
     remarks: tuple[str, ...] = ()
-    """Who is doubled, blended or a stranger in the video, a sentence each."""
+    """Who is exchanged, doubled, blended or a stranger in the video, a sentence each."""
 
     model: str | None = None
     """Who made it; None of what was made before this was noted."""
@@ -308,15 +329,23 @@ class Job:
         return min(99, 100 * self.step // self.num_steps) if self.num_steps else 0
 
 
-def explain_error(error: UserInputError, *, job_id: str, private: Mapping[str, str] | None = None) -> JobError:
+def explain_error(
+    error: UserInputError,
+    *,
+    job_id: str,
+    private: Mapping[str, str] | None = None,
+    options: VideoOptions | None = None,
+) -> JobError:
     """What the owner of a job is told of an error of the pipeline.
 
     Args:
         error: whose sentence is about the request, or about the machine.
         job_id: under which the operator finds it in the log.
         private: what must not be said, such as folders, and what is said in its place.
+        options: those that the owner chose, about which the sentence may be.
     """
-    if isinstance(error, _SERVER_KINDS):
+    is_about_choice = isinstance(error, SpeedOptionError) and options is not None and bool(options.names())
+    if isinstance(error, _SERVER_KINDS) and not is_about_choice:
         return server_error(job_id)
     message = str(error)
     for secret, word in (private or {}).items():

@@ -28,6 +28,9 @@ class ModelFacts:
     has_judge: bool
     """Whether somebody says how alike the people of its videos are."""
 
+    step_caches: tuple[str, ...] = ()
+    """Step caches that a single video may have."""
+
     def to_plain(self) -> dict[str, Any]:
         """The same as plain values."""
         return config_to_dict(self)
@@ -44,4 +47,5 @@ class ModelFacts:
             sampling=config_from_dict(SamplingSettings, values["sampling"]),
             reads_photographs=values["reads_photographs"],
             has_judge=values["has_judge"],
+            step_caches=tuple(values["step_caches"]),
         )

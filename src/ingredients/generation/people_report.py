@@ -16,14 +16,16 @@ from typing import Literal, TypeAlias
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import MissingDependencyError
 from ingredients.core.protocols import Face
+from ingredients.evaluation.changes import STRANGER
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import load_dlib_judge, load_model_judge
 from ingredients.faces.dlib_faces import SAME_PERSON_DISTANCE
 from ingredients.faces.drawn_face_stack import load_judge_detector
 from ingredients.faces.face_stack import FaceStack
 from ingredients.faces.facial_extractor import ExtractedIdentities
-from ingredients.generation.jobs import PersonAction
-from ingredients.generation.judging import AskedPerson, Judgement, judge_frames
+from ingredients.generation.jobs import PersonAction, PersonTurn
+from ingredients.generation.judgement import AskedPerson, Judgement
+from ingredients.generation.judging import judge_frames
 from ingredients.model_folders.folder_names import JUDGE_FOLDER
 from ingredients.pipelines.video_shape import FPS
 
@@ -53,6 +55,12 @@ class PersonReport:
     frames_found: int = 0
     """Frames in which that face was seen, of those looked at."""
 
+    turns: tuple[PersonTurn, ...] = ()
+    """When the person's face becomes somebody else's, in their order."""
+
+    turned: str = ""
+    """The most telling of them in words; empty for a face that stays who it is."""
+
     action: PersonAction | None = None
     """What the person does; None where nobody can tell."""
 
@@ -68,11 +76,15 @@ class PersonReport:
             return "not measured"
         if not self.found:
             return "no face found in the video"
+        if any(turn.becomes is not None for turn in self.turns):
+            return f"found, but {self.turned}"
         if self.distance is None:
-            return f"found, similarity {self.similarity:.2f}"
-        if self.distance < SAME_PERSON_DISTANCE:
-            return f"same person (distance {self.distance:.2f}, below dlib's {SAME_PERSON_DISTANCE})"
-        return f"another person (distance {self.distance:.2f}, not below dlib's {SAME_PERSON_DISTANCE})"
+            found = f"found, similarity {self.similarity:.2f}"
+        elif self.distance < SAME_PERSON_DISTANCE:
+            found = f"same person (distance {self.distance:.2f}, below dlib's {SAME_PERSON_DISTANCE})"
+        else:
+            found = f"another person (distance {self.distance:.2f}, not below dlib's {SAME_PERSON_DISTANCE})"
+        return f"{found}; {self.turned}" if self.turned else found
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -192,6 +204,15 @@ def reports_of(judgement: Judgement) -> list[PersonReport]:
                 similarity=similarity,
                 distance=distance,
                 frames_found=person.frames_matched,
+                turns=tuple(
+                    PersonTurn(
+                        seconds=round(judgement.times[turn.frame], 3),
+                        becomes=None if turn.becomes == STRANGER else judgement.asked[turn.becomes].name,
+                        is_exchange=turn.is_exchange,
+                    )
+                    for turn in person.turns
+                ),
+                turned=judgement.words_of_turn(person),
             )
         )
     return reports

@@ -12,6 +12,7 @@ from ingredients.core.printable import check_letters, printable
 from ingredients.core.ranges import check_number, whole_number
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.model_folders.sampling_settings import SamplingOverrides, SamplingSettings
+from ingredients.pipelines.execution.speed_options import VideoOptions
 from ingredients.pipelines.names import find_mentions
 from ingredients.pipelines.places import PlacePath, PlacesInput, parse_places
 from ingredients.pipelines.prompts import check_prompts
@@ -70,6 +71,9 @@ class StudioRequest:
 
     allow_photographs: bool = False
     """Whether a model that knows drawn people only takes photographs, with a warning and without a similarity."""
+
+    options: VideoOptions = dataclasses.field(default_factory=VideoOptions)
+    """What of time and memory this video has another way than the loaded model."""
 
     with_routing_maps: bool = False
     """Whether the result says which person the router chose for each place."""

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
-from ingredients.core.errors import MissingDependencyError, ModelFolderError, PhotoError, ShapeError
+from ingredients.core.errors import MissingDependencyError, ModelFolderError, PhotoError, ShapeError, SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import Face
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
@@ -34,7 +34,8 @@ from ingredients.faces.picture_kind import PictureKind, doubts_about, explain_ph
 from ingredients.faces.trait_judges import ActingJudge
 from ingredients.generation.asked_actions import asked_actions
 from ingredients.generation.jobs import PersonAction
-from ingredients.generation.judging import Judgement, judge_video, load_video_judge, read_frames
+from ingredients.generation.judgement import Judgement
+from ingredients.generation.judging import judge_video, load_video_judge, read_frames
 from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import FaceNotes, JudgedFile, PhotoNotes
 from ingredients.generation.people_report import (
@@ -62,7 +63,7 @@ from ingredients.model_folders.find_model import find_model
 from ingredients.model_folders.folder_names import JUDGE_FOLDER
 from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs
 from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights
-from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedOptions
+from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, STEP_CACHES, SpeedOptions, VideoOptions
 from ingredients.pipelines.latent_colours import LatentColours
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.people import PeopleInput, identity_photos
@@ -132,7 +133,7 @@ class StudioResult:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Who is doubled, blended or a stranger, a sentence each."""
+        """Who is exchanged, doubled, blended or a stranger, a sentence each."""
         return () if self.judgement is None else tuple(self.judgement.remarks)
 
     def best_faces(self) -> dict[str, UInt8Array]:
@@ -248,7 +249,17 @@ class Studio:
             sampling=self.pipeline.sampling_defaults,
             reads_photographs=self.pipeline.face_encoder.reads_photographs,
             has_judge=self.people_check.judge is not None,
+            step_caches=tuple(name for name in STEP_CACHES if self._can_run_with(VideoOptions(step_cache=name))),
         )
+
+    def _can_run_with(self, options: VideoOptions) -> bool:
+        """Whether the loaded model can make videos with these options, whatever their guidance."""
+        pipeline = self.pipeline
+        try:
+            pipeline.execution.for_video(options, pipeline.transformer, magnitudes=pipeline.residual_magnitudes)
+        except SpeedOptionError:
+            return False
+        return True
 
     def look_at_photo(self, photo: UInt8Array, *, label: str) -> PhotoNotes:
         """Finds the faces of a photo (H, W, 3), and says what makes them doubtful.
@@ -425,9 +436,10 @@ class Studio:
                 self._check_shape(request)
                 if not isinstance(identities, ExtractedIdentities):
                     identities = self._read(identities, allow_photographs=request.allow_photographs)
-                frames, latents, routing_maps, decided = self._denoise(
-                    request, identities, on_step, is_cancelled, with_previews=with_previews, stop=stop
-                )
+                with self.pipeline.running_with(request.options):
+                    frames, latents, routing_maps, decided = self._denoise(
+                        request, identities, on_step, is_cancelled, with_previews=with_previews, stop=stop
+                    )
                 findings = self.people_check(frames, identities)
                 people = self._with_actions(frames, findings, request.prompt)
         return StudioResult(

@@ -54,6 +54,22 @@ class ActionRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRecord:
+    """A moment of the video from which on a person's face is somebody else's."""
+
+    __pydantic_config__: ClassVar = _DESCRIBED
+
+    seconds: float
+    """When."""
+
+    becomes: str | None
+    """Name of who it is from then on; null for nobody who was asked for."""
+
+    is_exchange: bool
+    """Whether the other's face becomes the person's at that moment."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecord:
     """A person of a video."""
 
@@ -82,6 +98,9 @@ class PersonRecord:
 
     verdict: str | None = None
     """The same in words."""
+
+    turns: tuple[TurnRecord, ...] = ()
+    """When the person's face becomes somebody else's, in their order."""
 
     action: ActionRecord | None = None
     """What the person does; null where nobody can tell."""
@@ -210,7 +229,7 @@ class VideoRecord:
     """Frames a second."""
 
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """The sampling settings that were asked for."""
+    """The sampling settings, and options of time and memory, that were asked for."""
 
     people: tuple[PersonRecord, ...]
     """In the order given."""
@@ -225,7 +244,7 @@ class VideoRecord:
     """Doubts about photos, words and sizes."""
 
     remarks: tuple[str, ...] = ()
-    """Who is doubled, blended or a stranger in the video."""
+    """Who is exchanged, doubled, blended or a stranger in the video."""
 
     variants: tuple[Variant, ...] = ()
     """What /content has by now."""

@@ -192,7 +192,7 @@ class Worker:
         except UserInputError as error:
             if isinstance(error, OutputError) and not self._store.holds(job.id, self.name):
                 return  # it was removed while it was written
-            explained = explain_error(error, job_id=job.id, private=self._private)
+            explained = explain_error(error, job_id=job.id, private=self._private, options=job.settings.options)
             _LOG.info("%s failed: %s", job.id, error)
             self._store.fail(job.id, self.name, explained)
         except (Exception, IngredientsError):
@@ -245,6 +245,7 @@ class Worker:
             kept_latents=kept,
             redrawn=settings.redrawn,
             takes=settings.takes,
+            options=settings.options,
             with_routing_maps=True,
         )
 
@@ -307,6 +308,7 @@ class Worker:
                     similarity=_rounded(person.similarity),
                     distance=_rounded(person.distance),
                     verdict=person.verdict,
+                    turns=person.turns,
                     action=person.action,
                 )
                 for person in result.people

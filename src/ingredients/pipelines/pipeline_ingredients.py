@@ -5,10 +5,11 @@ of latents or of video tokens, L video tokens (ordered frame, row, column), C la
 S steps.
 """
 
+import contextlib
 import dataclasses
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, Self, cast, get_args
@@ -50,14 +51,14 @@ from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.diffusers_arguments import check_dtype, model_folder, without_diffusers_arguments
 from ingredients.pipelines.execution.execution import Execution
-from ingredients.pipelines.execution.memory_modes import fit_tiles
+from ingredients.pipelines.execution.memory_modes import TILE, decoding_in_tiles, fit_tiles
 from ingredients.pipelines.execution.memory_plan import MemoryPlan
 from ingredients.pipelines.execution.residual_magnitudes import (
     ResidualMagnitudes,
     load_residual_magnitudes,
     save_residual_magnitudes,
 )
-from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.execution.speed_options import SpeedOptions, VideoOptions
 from ingredients.pipelines.execution.step_caches import running_step_cache
 from ingredients.pipelines.guidance import dynamic_guidance, for_passes, plan_guidance, run_passes
 from ingredients.pipelines.inputs import (
@@ -368,6 +369,18 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     def apply_memory_plan(self, plan: MemoryPlan, device: torch.device) -> None:
         """Puts its parts, freshly loaded, where a plan wants them; arguments as `Execution` has them."""
         self.execution = self.execution.apply_memory_plan(plan, self, device)
+
+    @contextlib.contextmanager
+    def running_with(self, options: VideoOptions) -> Iterator[None]:
+        """Makes the videos of a block another way; arguments and errors as `Execution.for_video` has them."""
+        before = self.execution
+        self.execution = before.for_video(options, self.transformer, magnitudes=self.residual_magnitudes)
+        in_tiles = bool(options.decode_in_tiles) and not self.vae.use_tiling
+        try:
+            with decoding_in_tiles(self.vae, TILE) if in_tiles else contextlib.nullcontext():
+                yield
+        finally:
+            self.execution = before
 
     def explained_out_of_memory(self) -> AbstractContextManager[None]:
         """Turns running out of memory within a block into one sentence that says what to try.

@@ -97,17 +97,28 @@ class PersonPanel:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineBar:
+    """Some time in which a face shows one person."""
+
+    first: float
+    """Seconds at which it begins."""
+
+    last: float
+    """Seconds at which it ends."""
+
+    colour: Colour
+    """The person's colour."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineRow:
-    """When one face, or one person, is seen."""
+    """When one face is seen, and as whom."""
 
     label: str
     """At the left."""
 
-    colour: Colour
-    """Colour of the bars."""
-
-    spans: Sequence[tuple[float, float]]
-    """The times from when to when, in seconds."""
+    bars: Sequence[TimelineBar]
+    """The times, in their order."""
 
 
 def judged_sheet(
@@ -187,10 +198,9 @@ def timeline(
         top = index * _ROW_HEIGHT
         picture.paste(Image.fromarray(text_line(row.label, width=left - 4, size=_LABEL_SIZE)), (0, top + 1))
         draw.rectangle((place(0), top + 3, place(seconds), top + _ROW_HEIGHT - 4), fill=_PALE)
-        for first, last in row.spans:
-            draw.rectangle(
-                (place(first), top + 3, max(place(first) + 2, place(last)), top + _ROW_HEIGHT - 4), fill=row.colour
-            )
+        for bar in row.bars:
+            end = max(place(bar.first) + 2, place(bar.last))
+            draw.rectangle((place(bar.first), top + 3, end, top + _ROW_HEIGHT - 4), fill=bar.colour)
     for cut in cuts:
         draw.line((place(cut), 0, place(cut), bottom), fill=INK)
     tick = next((each for each in _GOOD_TICKS if seconds / each <= 12), _GOOD_TICKS[-1])

@@ -29,6 +29,7 @@ from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.request import StudioRequest
 from ingredients.generation.routing_edit import parse_routing, routing_bytes
 from ingredients.media.photos import check_photo_file
+from ingredients.pipelines.execution.speed_options import LOADED_OPTIONS, VideoOptions
 from ingredients.pipelines.places import check_frames, parse_places, place_people, read_place_options
 
 PHOTOS = ("input_references", "input_reference")
@@ -150,6 +151,15 @@ def plan_job(
         ApiError: if it does not fit the schema or the limits.
         UserInputError: if the pipeline could not make it, or a photo is none.
     """
+    for name in LOADED_OPTIONS:
+        if name in sent.fields:
+            raise ApiError(
+                422,
+                "loaded_option",
+                f"{name} is decided when the model is loaded, by whoever runs this server "
+                f"(`ingredients serve --{name.replace('_', '-')}`); a request can choose "
+                f"{', '.join(field.name for field in dataclasses.fields(VideoOptions))}.",
+            )
     asked = fit(VideoRequest, sent.fields, is_form=sent.is_form)
     if asked.model is not None and asked.model != facts.name:
         raise ApiError(
@@ -173,6 +183,9 @@ def plan_job(
         scale=asked.scale if asked.scale is not None else defaults.scale,
         allow_photographs=asked.allow_photographs,
         takes=asked.takes,
+        options=VideoOptions(
+            step_cache=asked.step_cache, split_guidance=asked.split_guidance, decode_in_tiles=asked.decode_in_tiles
+        ),
     )
     check_settings(settings, facts=facts, limits=limits)
     people = _people(asked, sent.photos, limits)
@@ -224,6 +237,13 @@ def check_settings(settings: JobSettings, *, facts: ModelFacts, limits: RequestL
         face_scale=settings.face_scale,
         takes=settings.takes,
     ).check()
+    if settings.options.step_cache not in (None, "none", *facts.step_caches):
+        raise ApiError(
+            422,
+            "speed_option",
+            f"The model of this server cannot take the step cache {settings.options.step_cache}; choose one of "
+            f"{', '.join((*facts.step_caches, 'none'))}.",
+        )
     if settings.takes > limits.most_takes:
         raise ApiError(422, "limit", f"takes must be at most {limits.most_takes}, not {settings.takes}.")
     shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)

@@ -25,10 +25,12 @@ from ingredients.generation.video_record import (
     KeptTake,
     PersonRecord,
     TakeRecord,
+    TurnRecord,
     Variant,
     VideoRecord,
 )
 from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.execution.speed_options import StepCacheChoice
 from ingredients.pipelines.video_shape import FPS
 
 MOST_PROMPT_LETTERS = 4000
@@ -108,6 +110,20 @@ class VideoFields(BaseModel):
             '`{"people": ["ana"], "tokens": [[[0, -1]]]}`, -1 for nobody.',
             json_schema_extra={"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "string"}]},
         ),
+    ] = None
+    step_cache: Annotated[
+        StepCacheChoice | None,
+        Field(
+            description="What steps take over from those before: less time, and a slightly other video. One of the "
+            "model's `step_caches`, or none."
+        ),
+    ] = None
+    split_guidance: Annotated[
+        bool | None,
+        Field(description="Whether the guidance passes of a step run one after the other: less memory, more time."),
+    ] = None
+    decode_in_tiles: Annotated[
+        bool | None, Field(description="Whether large pictures are decoded in tiles: less memory.")
     ] = None
     takes: Annotated[
         int,
@@ -257,6 +273,7 @@ class ModelRecord(BaseModel):
     frame_step: Annotated[int, Field(description="Frames must be one more than a multiple of this.")]
     reads_photographs: Annotated[bool, Field(description="Whether it knows people of photographs, not drawn ones.")]
     has_judge: Annotated[bool, Field(description="Whether similarities are measured.")]
+    step_caches: Annotated[list[str], Field(description="Those that `step_cache` of a request may name.")]
     sampling: Annotated[dict[str, Any], Field(description="What holds where a request says nothing.")]
 
 
@@ -329,7 +346,7 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
         seconds=f"{num_frames / settings.fps:g}" if num_frames else None,
         num_frames=num_frames or None,
         fps=settings.fps,
-        settings=dict(settings.sampling),
+        settings={**settings.sampling, **settings.options.names()},
         people=tuple(
             PersonRecord(
                 name=person.name,
@@ -340,6 +357,10 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
                 similarity=fared[person.name].similarity if person.name in fared else None,
                 distance=fared[person.name].distance if person.name in fared else None,
                 verdict=fared[person.name].verdict if person.name in fared else None,
+                turns=tuple(
+                    TurnRecord(seconds=turn.seconds, becomes=turn.becomes, is_exchange=turn.is_exchange)
+                    for turn in (fared[person.name].turns if person.name in fared else ())
+                ),
                 action=_action(fared.get(person.name)),
                 has_best_face=outcome is not None and best_face_file(number) in outcome.files,
             )
@@ -376,6 +397,7 @@ def describe_model(facts: ModelFacts, sampling: dict[str, Any]) -> ModelRecord:
         frame_step=geometry.frame_step,
         reads_photographs=facts.reads_photographs,
         has_judge=facts.has_judge,
+        step_caches=list(facts.step_caches),
         sampling=sampling,
     )
 

@@ -15,7 +15,7 @@ from ingredients.pipelines.execution.attention_backends import use_attention_bac
 from ingredients.pipelines.execution.memory_modes import MovableParts, apply_memory_mode
 from ingredients.pipelines.execution.memory_plan import MemoryPlan
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
-from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.execution.speed_options import SpeedOptions, VideoOptions
 from ingredients.pipelines.execution.step_caches import check_step_cache
 from ingredients.pipelines.guidance import Guidance
 
@@ -91,6 +91,28 @@ class Execution:
         return dataclasses.replace(
             self, memory=plan, saves_memory_by_splitting=plan.mode is MemoryMode.MINIMAL and can_split
         )
+
+    def for_video(
+        self,
+        chosen: VideoOptions,
+        transformer: IngredientsTransformer3DModel,
+        *,
+        magnitudes: ResidualMagnitudes | None,
+    ) -> Self:
+        """How the parts run for one video; nothing of them is changed.
+
+        Args:
+            chosen: what that video has another way.
+            transformer: that runs as this object says.
+            magnitudes: of its residuals, where they are known.
+
+        Raises:
+            SpeedOptionError: if the model cannot do it.
+        """
+        options = chosen.applied_to(self.speed)
+        check_speed_in_memory_mode(options, self.memory.mode)
+        check_step_cache(options.step_cache, transformer, magnitudes=magnitudes)
+        return dataclasses.replace(self, speed=options)
 
     def check_guidance(
         self,

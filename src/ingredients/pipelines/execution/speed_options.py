@@ -18,6 +18,7 @@ from ingredients.core.errors import SpeedOptionError
 
 StepCacheName = Literal["first-block", "pab", "faster", "mag", "taylor"]
 STEP_CACHES: tuple[StepCacheName, ...] = get_args(StepCacheName)
+StepCacheChoice = Literal[StepCacheName, "none"]
 
 WITHIN_BLOCKS: frozenset[StepCacheName] = frozenset({"pab", "faster", "taylor"})
 """Those that decide inside a block, which a compiled block cannot follow."""
@@ -116,6 +117,47 @@ class SpeedOptions:
             *(f"step-cache {name}" for name in (self.step_cache,) if name is not None),
             *(f"attention-backend {name}" for name in (self.attention_backend,) if name is not None),
         )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VideoOptions:
+    """What a single video may have another way than the loaded model does it; None leaves it as it is.
+
+    All else of `SpeedOptions`, and the memory mode, is decided when a model is loaded: it says where weights lie, what
+    type they have, and what is compiled.
+    """
+
+    step_cache: StepCacheChoice | None = None
+    """What steps take over from those before, in less time; `none` computes everything."""
+
+    split_guidance: bool | None = None
+    """Whether the guidance passes of a step run one after the other, in less memory."""
+
+    decode_in_tiles: bool | None = None
+    """Whether the VAE works on a large picture in overlapping tiles, in less memory; false leaves it to the model."""
+
+    def names(self) -> dict[str, str | bool]:
+        """Those that are given, by name."""
+        return {
+            field.name: value for field in dataclasses.fields(self) if (value := getattr(self, field.name)) is not None
+        }
+
+    def applied_to(self, options: SpeedOptions) -> SpeedOptions:
+        """The options of the loaded model with these in their place.
+
+        Raises:
+            SpeedOptionError: if they cannot go together.
+        """
+        step_cache = options.step_cache if self.step_cache is None else self.step_cache
+        return dataclasses.replace(
+            options,
+            step_cache=None if step_cache == "none" else step_cache,
+            split_guidance=options.split_guidance if self.split_guidance is None else self.split_guidance,
+        )
+
+
+LOADED_OPTIONS = ("memory", "compile", "attention_backend", "fuse_qkv")
+"""Options that hold for all videos of a loaded model."""
 
 
 def _check_attention_backend_name(name: str) -> None:
