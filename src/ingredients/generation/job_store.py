@@ -428,6 +428,12 @@ class JobStore:
             rows = self._database.execute("SELECT state, count(*) AS number FROM jobs GROUP BY state").fetchall()
         return dict.fromkeys(JOB_STATES, 0) | {row["state"]: row["number"] for row in rows}
 
+    def longest_wait(self) -> float:
+        """Seconds since the oldest job in the queue was asked for; 0 if none waits."""
+        with self._lock:
+            (first,) = self._database.execute("SELECT min(created_at) FROM jobs WHERE state = 'queued'").fetchone()
+        return 0.0 if first is None else max(0.0, time.time() - first)
+
     def counters(self) -> dict[str, float]:
         """What was counted since the store was made: jobs `accepted`, `completed`, ..., and `seconds_making`."""
         with self._lock:

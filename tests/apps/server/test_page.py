@@ -363,6 +363,28 @@ def test_a_person_has_several_photos(page: Any, maker: HandMaker) -> None:
     assert [person.faces for person in maker.made[1].people] == [[1, 1], [1, 2]]
 
 
+def test_a_face_that_is_chosen_for_somebody_who_was_removed_or_joined_is_not_lost(page: Any) -> None:
+    add_two(page)
+    page.get_by_label("Add photos of ben").set_input_files([photo("group.png", width=230, colour=(60, 60, 60))])
+    question = page.locator("#refused li")
+    expect(question).to_contain_text("Which of these is ben?")
+    page.fill("[aria-label='Name of person 2']", "benno")
+    expect(question).to_contain_text("Which of these is benno?")
+    page.click("[aria-label='Remove ben']")
+    expect(question).to_contain_text("benno, who was removed?")
+    page.click("[aria-label='Take person 2 of group.png']")
+    expect(page.locator("#cards li")).to_have_count(2)
+    assert page.input_value("[aria-label='Name of person 2']") == "benno"
+    expect(page.locator("#said")).to_have_text("benno was removed in the meantime, and is added again as benno")
+    page.get_by_label("Add photos of benno").set_input_files([photo("again.png", width=230, colour=(60, 60, 60))])
+    expect(question).to_have_count(1)
+    page.fill("[aria-label='Name of person 2']", "ana")
+    page.get_by_role("button", name="The same person: one card").click()
+    expect(question).to_contain_text("Which of these is ana?")
+    page.click("[aria-label='Take person 1 of again.png']")
+    expect(page.get_by_role("group", name="Photos of ana").locator("button")).to_have_count(3)
+
+
 def test_of_several_takes_all_are_seen_and_the_estimate_counts_them(page: Any, maker: HandMaker) -> None:
     maker.go_on.set()
     add_two(page)

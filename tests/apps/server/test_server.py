@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from ingredients.apps.server.app import STATIC, create_app
+from ingredients.apps.server.app import STATIC, ServerState, create_app
 from ingredients.apps.server.keys import KeyRing, make_key, remove_keys
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.apps.server.worker_team import WorkerCensus
+from ingredients.core.errors import SpeedOptionError
 from ingredients.generation.job_store import JobStore, StoreLimits
 from ingredients.generation.jobs import PREVIEW, PREVIEW_ROUTING
 from ingredients.media.video import read_video
+from ingredients.pipelines.execution.speed_options import VideoOptions
 from ingredients.pipelines.video_shape import VideoShape
 from tests.apps.server.conftest import Serve, body, data_url, photo
 from tests.fuzz.damage import huge_png
@@ -194,6 +197,51 @@ def test_a_request_that_was_taken_is_answered_again_also_while_no_other_may_wait
     served.maker.go_on.set()
 
 
+def test_a_request_chooses_options_of_time_and_memory(serve: Serve) -> None:
+    served = serve()
+    assert served.client.get("/v1/models").json()["data"][0]["step_caches"] == ["first-block", "pab"]
+    chosen = {"step_cache": "pab", "split_guidance": True, "decode_in_tiles": True}
+    record = served.when_ended(served.ask(**chosen, num_inference_steps=2)["id"])
+    assert record["settings"] == {"num_inference_steps": 2, **chosen}
+    assert served.maker.made[-1].options == VideoOptions(step_cache="pab", split_guidance=True, decode_in_tiles=True)
+    again = served.client.post(f"/v1/videos/{record['id']}/remix", json={}).json()
+    served.when_ended(again["id"])
+    assert served.maker.made[-1].options.step_cache == "pab"
+    form = {key: str(value).lower() for key, value in chosen.items()} | {"prompt": "A person waves."}
+    sent = served.client.post("/v1/videos", data=form, files={"input_references": photo("ana")})
+    assert sent.json()["settings"] == chosen
+    served.when_ended(sent.json()["id"])
+    assert "step_cache" not in served.when_ended(served.ask()["id"])["settings"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [
+        ({"memory": "low"}, "loaded_option", "`ingredients serve --memory`"),
+        ({"attention_backend": "sage"}, "loaded_option", "--attention-backend"),
+        ({"compile": True}, "loaded_option", "step_cache, split_guidance, decode_in_tiles"),
+        ({"step_cache": "mag"}, "speed_option", "choose one of first-block, pab, none"),
+        ({"step_cache": "bag"}, "invalid_request", "step_cache cannot be"),
+        ({"split_guidance": "perhaps"}, "invalid_request", "true or false"),
+    ],
+)
+def test_options_that_a_request_cannot_choose_are_refused(
+    serve: Serve, sent: dict[str, Any], code: str, words: str
+) -> None:
+    served = serve()
+    status, found, sentence = refusal(served.client.post("/v1/videos", json=body(**sent)))
+    assert (status, found) == (422, code)
+    assert words in sentence
+
+
+def test_what_the_chosen_options_cannot_do_is_told_to_who_chose_them(serve: Serve) -> None:
+    served = serve()
+    served.maker.error = SpeedOptionError("These scales have three passes; choose another step cache.")
+    failed = served.when_ended(served.ask(step_cache="pab")["id"])
+    assert failed["error"] == {"code": "speed_option", "message": str(served.maker.error)}
+    assert served.when_ended(served.ask()["id"])["error"]["code"] == "server_error"  # the operator's own choice
+
+
 def test_the_preview_of_a_killed_worker_is_not_shown(serve: Serve) -> None:
     served = serve(maker=HandMaker(waits=True))
     first, second = served.ask()["id"], served.ask()["id"]
@@ -202,6 +250,8 @@ def test_the_preview_of_a_killed_worker_is_not_shown(serve: Serve) -> None:
         (folder / name).write_bytes(b"of another attempt")  # as of a worker that was killed
     address = f"/v1/videos/{second}/content?variant=preview"
     assert refusal(served.client.get(address))[:2] == (409, "no_preview")
+    nothing = served.client.get(f"{address}&or_nothing=true")  # as the page asks, whose browser calls refusals errors
+    assert (nothing.status_code, nothing.content) == (204, b"")
     served.store.cancel(first)
     given_up = time.monotonic() + 20
     while not (record := served.client.get(f"/v1/videos/{second}").json())["step"]:
@@ -592,6 +642,23 @@ def test_the_page_stays_small() -> None:
     assert sum(sizes) < 92_000  # docs/service.md says 90 kB
 
 
+def test_metrics_count_workers_and_who_waits_longest(tmp_path: Path) -> None:
+    """Of workers beyond what a cluster has room for, an operator sees that they never begin."""
+    store = JobStore(tmp_path / "store", StoreLimits(least_free_bytes=0))
+    store.set_facts(FACTS)
+    census = WorkerCensus(ready=2, starting=6, replaced=1)
+    client = TestClient(create_app(store, state=ServerState(workers=lambda: census)), base_url="http://127.0.0.1")
+    assert "ingredients_longest_wait_seconds 0.0" in client.get("/metrics").text
+    client.post("/v1/videos", json=body())
+    time.sleep(0.05)
+    text = client.get("/metrics").text
+    assert 0.05 <= float(text.partition("\ningredients_longest_wait_seconds ")[2].split()[0]) < 60
+    assert 'ingredients_workers{state="ready"} 2.0' in text
+    assert 'ingredients_workers{state="starting"} 6.0' in text
+    assert "ingredients_workers_replaced_total 1.0" in text
+    store.close()
+
+
 def test_metrics_count_what_happened(serve: Serve) -> None:
     served = serve()
     video_id = served.ask()["id"]
@@ -602,3 +669,4 @@ def test_metrics_count_what_happened(serve: Serve) -> None:
     assert 'ingredients_requests_total{method="POST",route="/v1/videos",status="200"} 1.0' in text
     assert 'route="/v1/videos/{video_id}"' in text
     assert video_id not in text
+    assert "ingredients_workers" not in text  # there is no team

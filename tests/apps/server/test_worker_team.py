@@ -10,7 +10,7 @@ import pytest
 
 from ingredients.apps.server import ray_workers, worker_team
 from ingredients.apps.server.ray_workers import _RayMaker, _RayMember, _RemoteStudio
-from ingredients.apps.server.worker_team import WorkerTeam
+from ingredients.apps.server.worker_team import Member, WorkerCensus, WorkerTeam
 
 
 class Dead:
@@ -53,6 +53,9 @@ class Team(WorkerTeam):
 
     started = 0
 
+    def is_ready(self, number: int, member: Member) -> bool:
+        return number == 0 and member.is_alive()
+
     def start_member(self, name: str, number: int) -> Dead:
         del name, number
         self.started += 1
@@ -74,6 +77,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_watch(monkeypatch):
         time.sleep(0.01)
     assert team.started == 2
     assert not failed.is_set()
+    assert team.census() == WorkerCensus(ready=1, starting=0, replaced=1)
     team.stop()
     assert team.join(5)
 

@@ -34,6 +34,7 @@ from ingredients.apps.server.schemas import (
     describe_model,
 )
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.apps.server.worker_team import WorkerCensus
 from ingredients.core.json_yaml import parse_json
 from ingredients.core.printable import printable
 from ingredients.core.version import VERSION
@@ -99,6 +100,9 @@ class ServerState:
     has_failed: Callable[[], bool] = lambda: False
     """Whether there will be no model."""
 
+    workers: Callable[[], WorkerCensus | None] = lambda: None
+    """How the workers are; None where there is no team."""
+
 
 def create_app(
     store: JobStore,
@@ -130,7 +134,7 @@ def create_app(
         docs_url=None,  # FastAPI's pages load scripts from elsewhere; ours is in `static`
         redoc_url=None,
     )
-    metrics = Metrics(store)
+    metrics = Metrics(store, workers=(state or ServerState()).workers)
     service = _Service(
         store=store,
         limits=limits or RequestLimits(),
@@ -245,6 +249,7 @@ class _Service:
             response_class=_StoredFile,
             responses={
                 200: {"content": {"video/mp4": {}, "image/png": {}}, "description": "The file; ranges are served."},
+                204: {"description": "There is no preview now, and `or_nothing` was asked for."},
                 409: {"model": ErrorBody, "description": "It is not there yet, or never will be."},
             },
         )
@@ -504,6 +509,12 @@ class _Service:
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
         variant: Annotated[Variant, Query(description="Which of the files.")] = "video",
         take: Annotated[int | None, Query(ge=1, description="The video of another take than the kept one.")] = None,
+        or_nothing: Annotated[
+            bool,
+            Query(
+                description="Whether an empty answer, 204, is wanted where there is no preview now, and no refusal."
+            ),
+        ] = False,
     ) -> Response:
         """The video, its contact sheet or its routing map; previews while it is being made."""
         job = self._job(video_id, self.owner(authorization))
@@ -520,6 +531,8 @@ class _Service:
                     raise FileNotFoundError
                 content = (self._store.folder_of(job.id) / _PREVIEWS[variant]).read_bytes()
             except OSError as error:
+                if or_nothing:
+                    return Response(status_code=204, headers={"Cache-Control": "no-store"})
                 raise ApiError(
                     409, "no_preview", "There is a preview only while a video is made, from its first step on."
                 ) from error

@@ -162,6 +162,7 @@ class _RayMember:
 
     def __init__(self, ray: Any, store: JobStore, load: Callable[[], Maker], name: str, *, num_gpus: int) -> None:
         self.pid: int | None = None
+        self.has_model = False
         self._ray = ray
         self._load = load
         self._name = name
@@ -181,6 +182,7 @@ class _RayMember:
             raise MakerGoneError("The worker's process, or its machine, is gone.") from gone
         if error is not None:
             raise error
+        self.has_model = True
         return _RayMaker(self._ray, self._actor, ModelFacts.from_plain(facts))
 
     def _wait_for_room(self) -> None:
@@ -261,6 +263,12 @@ class RayWorkers(WorkerTeam):
         super().__init__(store, number=number or max(gpus, 1), on_failure=on_failure)
         self._start = functools.partial(_RayMember, ray, store, load, num_gpus=min(gpus, 1))
         self._ray = ray
+
+    def is_ready(self, number: int, member: Member) -> bool:
+        """Whether its actor has the model: one for which the cluster has no room waits, as long as it takes."""
+        del number
+        assert isinstance(member, _RayMember)
+        return member.has_model
 
     def start_member(self, name: str, number: int) -> Member:
         """Starts an actor, and the thread that gives it jobs."""

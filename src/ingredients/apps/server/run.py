@@ -92,7 +92,9 @@ def run_server(
                 defaults=defaults,
                 keys=ring,
                 state=ServerState(
-                    is_stopping=lambda: server.should_exit, has_failed=lambda: worker.failure is not None
+                    is_stopping=lambda: server.should_exit,
+                    has_failed=lambda: worker.failure is not None,
+                    workers=worker.census if isinstance(worker, WorkerTeam) else lambda: None,
                 ),
                 page_help=worker.page_help if isinstance(worker, WorkerTeam) else lambda: next(iter(loaded), None),
                 any_host=ring is not None,

@@ -55,6 +55,11 @@ class WorkerProcesses(WorkerTeam):
         """The first that has its model."""
         return next((line for line in self._lines.values() if line.is_open), None)
 
+    def is_ready(self, number: int, member: Member) -> bool:
+        """Whether it answers what a page asks, which it does once it has its model."""
+        del member
+        return self._lines[number].is_open
+
     def start_member(self, name: str, number: int) -> Member:
         """Starts a process."""
         ours, theirs = multiprocessing.Pipe()

@@ -55,6 +55,20 @@ class Member(Protocol):
         """Waits for it to end, or so long."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCensus:
+    """How a team is."""
+
+    ready: int
+    """Workers that have their model, and make videos or wait for some."""
+
+    starting: int
+    """Those that load it, or wait for room in their cluster."""
+
+    replaced: int
+    """Workers that died and were replaced since the server began."""
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class _Place:
     """Where one of the workers is, and those that replace it."""
@@ -83,6 +97,7 @@ class WorkerTeam(ABC):
         self._on_failure = on_failure
         self._stopping = threading.Event()
         self._places: list[_Place] = []
+        self._replaced = 0
         self._watching = threading.Thread(target=self._watch, daemon=True)
 
     @abstractmethod
@@ -97,6 +112,21 @@ class WorkerTeam(ABC):
     def page_help(self) -> PageHelp | None:
         """Whoever of them can be asked what a page asks of the model; None if nobody can."""
         return None
+
+    @abstractmethod
+    def is_ready(self, number: int, member: Member) -> bool:
+        """Whether a worker that lives has its model.
+
+        Args:
+            number: of its place, from 0.
+            member: the worker.
+        """
+
+    def census(self) -> WorkerCensus:
+        """How many of them work."""
+        living = [place for place in self._places if place.member.is_alive()]
+        ready = sum(self.is_ready(place.number, place.member) for place in living)
+        return WorkerCensus(ready=ready, starting=len(living) - ready, replaced=self._replaced)
 
     def start(self) -> None:
         """Starts all of them."""
@@ -170,6 +200,7 @@ class WorkerTeam(ABC):
             place.number, code, again,
         )  # fmt: skip
         self._places[index] = self._place(place.number, early_deaths=early)
+        self._replaced += 1
         return True
 
     def _fail(self, failure: BaseException) -> None:

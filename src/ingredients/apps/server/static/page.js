@@ -131,7 +131,7 @@ async function addPhoto(file, person = null) {
   }
   if (seen.refusal) { refuse({ file, sentence: seen.refusal.replace("the photo", file.name) }); return; }
   const photoOf = (face) => ({ file, face: String(face.number), crop: face.crop, notes: face.notes });
-  if (person && seen.faces.length > 1) { refuse({ file, person, sentence: `Which of these is ${person.name}?`, faces: seen.faces, choose: (face) => addTo(person, photoOf(face)) }); return; }
+  if (person && seen.faces.length > 1) { refuse({ file, person, sentence: "", faces: seen.faces, choose: (face) => addTo(person, photoOf(face)) }); return; }
   if (person) { addTo(person, photoOf(seen.faces[0])); return; }
   for (const face of seen.faces) {
     const name = seen.faces.length > 1 ? `${nameOf(file)} ${face.number}` : nameOf(file);
@@ -142,9 +142,23 @@ async function addPhoto(file, person = null) {
   changed();
 }
 
+// Whose card a photo goes to that was meant for a person: their own, or that which theirs was joined with; none if it was removed.
+function cardOf(person) {
+  while (person.joined) person = person.joined;
+  return state.people.includes(person) ? person : null;
+}
+
+// Adds photos to a person; of one whose card was removed in the meantime, they make a new one.
 function addTo(person, ...photos) {
-  person.photos.push(...photos);
-  say(`${person.name} has ${person.photos.length} photos`);
+  const there = cardOf(person);
+  if (there) {
+    there.photos.push(...photos);
+    say(`${there.name} has ${there.photos.length} photos`);
+  } else {
+    const name = freeName(person.name);
+    state.people.push({ name, photos, places: {} });
+    say(`${person.name} was removed in the meantime, and is added again as ${name}`);
+  }
   showPeople();
   changed();
 }
@@ -152,8 +166,14 @@ function addTo(person, ...photos) {
 // What cannot be used as it is: a sentence, and faces of which one can be chosen, to be drawn or as the person's.
 function refuse(photo) {
   state.refused.push({ faces: [], ...photo });
-  say(`${photo.file.name}${photo.choose ? "" : " cannot be used"}: ${photo.sentence}`);
+  say(`${photo.file.name}${photo.choose ? "" : " cannot be used"}: ${toldOf(photo)}`);
   showRefused();
+}
+
+function toldOf(photo) {
+  if (!photo.choose) return photo.sentence;
+  const there = cardOf(photo.person);
+  return there ? `Which of these is ${there.name}?` : `Which of these is ${photo.person.name}, who was removed? Whom you choose is added again.`;
 }
 
 function showRefused() {
@@ -164,7 +184,7 @@ function showRefused() {
     const draws = photo.faces.map((face) => photo.faces.length > 1
       ? make("button", { type: "button", class: "face", "aria-label": `${photo.choose ? "Take" : "Draw"} person ${face.number} of ${photo.file.name}`, onclick: () => { if (photo.choose) { away(); photo.choose(face); } else drawInstead(photo, face.number); } }, make("img", { src: face.crop, alt: "" }))
       : make("button", { type: "button", onclick: () => drawInstead(photo, face.number) }, "Draw this person"));
-    return make("li", {}, picture, make("div", {}, make("p", {}, make("strong", {}, photo.file.name), ` ${photo.sentence}`),
+    return make("li", {}, picture, make("div", {}, make("p", {}, make("strong", {}, photo.file.name), ` ${toldOf(photo)}`),
       make("div", { class: "row" }, ...draws, make("button", { type: "button", onclick: away }, "Leave it out"))));
   }));
 }
@@ -180,13 +200,14 @@ function drawInstead(photo, face) {
 
 function showPeople() {
   fill(byId("cards"), ...state.people.map(card));
+  showRefused(); // whose sentences name people
   showChips();
   showPlaces();
 }
 
 function card(person, index) {
   const name = make("input", { type: "text", value: person.name, maxlength: 80, "aria-label": `Name of person ${index + 1}`,
-    oninput: (event) => { person.name = event.target.value; showChips(); showPlaces(); refreshMake(); save(); } });
+    oninput: (event) => { person.name = event.target.value; showRefused(); showChips(); showPlaces(); refreshMake(); save(); } });
   const again = (focus) => { showPeople(); changed(); (focus() || byId("files")).focus(); };
   const nameOfCard = (number) => byId("cards").querySelectorAll("input[type=text]")[number];
   const remove = () => { state.people.splice(index, 1); if (!state.people.length) setMoments([]); again(() => nameOfCard(0)); };
@@ -194,6 +215,7 @@ function card(person, index) {
   const join = () => {
     const other = state.people.find((each) => each !== person && each.name.trim() === person.name.trim());
     state.people.splice(index, 1);
+    person.joined = other;
     addTo(other, ...person.photos);
     nameOfCard(state.people.indexOf(other)).focus();
   };
@@ -459,6 +481,8 @@ async function updateWorking(record) {
   fill(view.top, head(record));
   if (record.status === "queued") {
     view.bar.removeAttribute("value");
+    view.step = -1;
+    view.frames.hidden = view.routing.hidden = view.live.hidden = true; // of an attempt that did not end
     view.words.textContent = record.place > 1 ? `${record.place - 1 === 1 ? "One video is" : `${record.place - 1} videos are`} made before it${record.seconds_left ? `; about ${duration(record.seconds_left)}` : ""}.` : "It is next.";
     return;
   }
@@ -470,11 +494,13 @@ async function updateWorking(record) {
   for (const [variant, picture] of [["preview", view.frames], ["preview_routing", view.routing]]) {
     if (!record.variants.includes(variant)) continue;
     try {
-      const blob = await (await ask(`/v1/videos/${record.id}/content?variant=${variant}`)).blob();
+      const response = await ask(`/v1/videos/${record.id}/content?variant=${variant}&or_nothing=true`);
+      if (response.status === 204) continue; // its worker was killed, or the video is done
+      const blob = await response.blob();
       if (picture.src) URL.revokeObjectURL(picture.src);
       picture.src = URL.createObjectURL(blob);
       picture.hidden = view.live.hidden = false;
-    } catch { /* the step after it is there already, or the end */ }
+    } catch { /* the server is away, or the video was deleted */ }
   }
 }
 
@@ -565,11 +591,11 @@ function fared(record, canChange = false) {
     const best = person.has_best_face ? show(make("img", { alt: `${person.name} in the frame in which the face is most alike` }), `/v1/videos/${record.id}/faces/${index}`) :
       make("div", { class: "nobody" }, person.found === null ? "nobody looked" : "not in the video");
     const alike = person.similarity !== null ? person.similarity : person.distance !== null ? 1 - person.distance / 1.2 : null;
-    const isGood = person.similarity !== null ? person.similarity >= 0.5 : person.distance < 0.6;
+    const isGood = person.turns.some((turn) => turn.becomes !== null) ? false : person.similarity !== null ? person.similarity >= 0.5 : person.distance < 0.6;
     const meter = alike === null ? null : make("div", { class: `meter ${isGood ? "" : alike > 0.25 ? "doubtful" : "wrong"}`, role: "img", "aria-label": person.verdict });
     if (meter) { const bar = make("i"); bar.style.width = `${Math.max(2, Math.min(100, alike * 100))}%`; meter.append(bar); }
     return make("li", { person: index }, make("h3", {}, person.name), make("div", { class: "pair" }, make("figure", {}, photo, make("figcaption", {}, person.photos > 1 ? `photo, 1 of ${person.photos}` : "photo")), make("figure", {}, best, make("figcaption", {}, "best frame"))),
-      meter, make("p", { class: "verdict" }, person.verdict || "not measured"), actionTold(person),
+      meter, make("p", { class: `verdict ${person.turns.length ? "doubt" : ""}` }, person.verdict || "not measured"), actionTold(person),
       canChange && record.people.length > 1 && record.variants.includes("routing") ? againButton(record, `Only ${person.name} again`, { only: [person.name], takes: 1 },
         `New noise where the routing map gives the picture to ${person.name}; all else stays nearly as it is: the same latents, which are decoded together with the new ones`) : null);
   }));
