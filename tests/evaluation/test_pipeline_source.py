@@ -40,7 +40,11 @@ from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
 
 SETTINGS = GenerationSettings(num_inference_steps=2, guidance_scale=2.0, height=32, width=40)
 ALL_ADDITIONS = dataclasses.replace(
-    SETTINGS, layout_share=0.5, identity_guidance_scale=3.0, likeness_guidance_scale=0.7
+    SETTINGS,
+    layout_share=0.5,
+    identity_guidance_scale=3.0,
+    likeness_guidance_scale=0.7,
+    perturbed_attention_scale=1.5,
 )
 
 
@@ -255,15 +259,22 @@ def test_parts_are_measured_without_what_the_paper_does_not_have(pipeline, monke
     for variant in MODULE_VARIANTS:
         generate_videos(pipeline, [request], parts=variant, settings=ALL_ADDITIONS)
         options = asked[-1]
-        led[variant.name] = (
-            options["layout_share"], options["identity_guidance_scale"], options["likeness_guidance_scale"]
-        )  # fmt: skip
-    assert led.pop("whole") == (0.5, 3.0, 0.7)
-    assert led.pop("with_layout") == (0.5, 1.0, 0.0)
-    assert led.pop("with_identity_guidance") == (0.0, 3.0, 0.0)
-    assert led.pop("with_likeness_guidance") == (0.0, 1.0, 0.7)
+        led[variant.name] = tuple(
+            options[name]
+            for name in (
+                "layout_share",
+                "identity_guidance_scale",
+                "likeness_guidance_scale",
+                "perturbed_attention_scale",
+            )
+        )
+    assert led.pop("whole") == (0.5, 3.0, 0.7, 1.5)
+    assert led.pop("with_layout") == (0.5, 1.0, 0.0, 0.0)
+    assert led.pop("with_identity_guidance") == (0.0, 3.0, 0.0, 0.0)
+    assert led.pop("with_likeness_guidance") == (0.0, 1.0, 0.7, 0.0)
+    assert led.pop("with_perturbed_attention") == (0.0, 1.0, 0.0, 1.5)
     assert len(led) == 9
-    assert set(led.values()) == {(0.0, 1.0, 0.0)}
+    assert set(led.values()) == {(0.0, 1.0, 0.0, 0.0)}
 
 
 def test_an_addition_that_nobody_asks_for_has_no_row():

@@ -73,5 +73,5 @@ def test_a_call_takes_settings_and_single_fields_and_nothing_else() -> None:
 
 def test_settings_in_words() -> None:
     assert SamplingSettings(layout_share=0.25).describe() == (
-        "50 steps, guidance 6, identity guidance 1, layout share 0.25, likeness guidance 0"
+        "50 steps, guidance 6, identity guidance 1, layout share 0.25, likeness guidance 0, perturbed attention 0"
     )

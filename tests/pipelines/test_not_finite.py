@@ -79,7 +79,15 @@ def test_weights_that_do_not_fit_into_a_type_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["guidance_scale", "identity_guidance_scale", "layout_share", "likeness_guidance_scale", "face_scale", "eta"],
+    [
+        "guidance_scale",
+        "identity_guidance_scale",
+        "layout_share",
+        "likeness_guidance_scale",
+        "perturbed_attention_scale",
+        "face_scale",
+        "eta",
+    ],
 )
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, "much"])
 def test_options_that_are_no_numbers_are_refused(pipeline: IngredientsPipeline, option: str, value: Any) -> None:

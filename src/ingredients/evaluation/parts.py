@@ -1,8 +1,8 @@
 """The model whole, with parts switched off, swapped or forced: what each part does.
 
-Three things that the paper does not have lead a video beside router and local branch: the planned layout of the first
-steps, guidance by the identities, and guidance by the recogniser. Each would lend its merit to whatever part is
-measured with it, so all are off unless a variant names them.
+Four things that the paper does not have lead a video beside router and local branch: the planned layout of the first
+steps, guidance by the identities, by the recogniser, and by perturbed attention. Each would lend its merit to whatever
+part is measured with it, so all are off unless a variant names them.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ from ingredients.models.id_router import Routing
 TokenAssignment = Literal["left_right", "right_left", "random"]
 """Identities forced on the tokens: the first person left and the second right, mirrored, or by lot for each token."""
 
-Addition = Literal["layout", "identity_guidance", "likeness_guidance"]
+Addition = Literal["layout", "identity_guidance", "likeness_guidance", "perturbed_attention"]
 """What leads a video and is not the paper's: identities planned in columns for the first steps, guidance by what the
-identities change, and guidance by the recogniser, which knows the people by itself."""
+identities change, guidance by the recogniser, which knows the people by itself, and away from perturbed attention."""
 
 ADDITIONS: tuple[Addition, ...] = get_args(Addition)
 
@@ -66,6 +66,11 @@ WITH_ADDITION: dict[Addition, Parts] = {
         name="with_likeness_guidance",
         description="both, and steps corrected by the recogniser",
         additions=frozenset({"likeness_guidance"}),
+    ),
+    "perturbed_attention": Parts(
+        name="with_perturbed_attention",
+        description="both, and steps led away from what tokens draw that cannot see each other",
+        additions=frozenset({"perturbed_attention"}),
     ),
 }
 TEXT_ONLY = Parts(name="text_only", description="no photos at all", use_canvas=False, use_identities=False)

@@ -150,6 +150,7 @@ _SETTING: dict[Addition, str] = {
     "layout": "layout_share",
     "identity_guidance": "identity_guidance_scale",
     "likeness_guidance": "likeness_guidance_scale",
+    "perturbed_attention": "perturbed_attention_scale",
 }
 """The setting by which each addition is asked for."""
 

@@ -40,6 +40,9 @@ class SamplingSettings:
     likeness_guidance_scale: Annotated[float, Range(at_least=0, at_most=1000)] = 0.0
     """How far each step is led to where the recogniser sees the people of the photos; 0 does without."""
 
+    perturbed_attention_scale: Annotated[float, Range(at_least=0, at_most=1000)] = 0.0
+    """How far each step is led away from what is predicted while tokens cannot see each other; 0 does without."""
+
     def __post_init__(self) -> None:
         """Checks each number.
 

@@ -27,8 +27,13 @@ class JointAttnProcessor:
         encoder_hidden_states: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         image_rotary_emb: tuple[torch.Tensor, torch.Tensor] | None = None,
+        perturbed: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Attend jointly; returns (video (B, L, D), text (B, T, D))."""
+        """Attend jointly; returns (video (B, L, D), text (B, T, D)).
+
+        In rows where `perturbed` (B,) is True, each video token sees itself alone: the perturbation of Ahn et al.
+        2024, "Self-Rectifying Diffusion Sampling with Perturbed-Attention Guidance" (arXiv 2403.17377).
+        """
         text_seq_length = encoder_hidden_states.shape[1]
         hidden_states = torch.cat([encoder_hidden_states, hidden_states], dim=1)  # (B, T + L, D)
 
@@ -62,6 +67,10 @@ class JointAttnProcessor:
             backend=self._attention_backend,
             parallel_config=self._parallel_config,
         )  # (B, T + L, H, E)
+        if perturbed is not None:
+            is_video = torch.arange(value.shape[1], device=value.device) >= text_seq_length
+            sees_itself = perturbed[:, None] & is_video  # (B, T + L)
+            hidden_states = torch.where(sees_itself[:, :, None, None], value, hidden_states)
         hidden_states = attn.to_out[1](attn.to_out[0](hidden_states.flatten(2)))
         encoder_hidden_states, hidden_states = hidden_states.tensor_split([text_seq_length], dim=1)
         return hidden_states, encoder_hidden_states

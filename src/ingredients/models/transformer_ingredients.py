@@ -246,6 +246,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         routing: Routing | None = None,
         routing_indices: torch.Tensor | None = None,
         routing_bias: torch.Tensor | None = None,
+        perturbed: torch.Tensor | None = None,
         return_dict: bool = True,
     ) -> IngredientsTransformerOutput | tuple[torch.Tensor, tuple[torch.Tensor, ...] | None]:
         """Denoise once.
@@ -263,6 +264,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
             routing: `argmax`, `softmax` or `uniform`; None takes the config's.
             routing_indices: (B, L) long, an identity forced on each token, -1 for none.
             routing_bias: (B, L, N), added to the routing logits of every block.
+            perturbed: (B,) bool, rows in which the video tokens of the middle block see themselves alone.
             return_dict: Whether to return an output object instead of a tuple of its fields.
 
         Returns:
@@ -301,12 +303,15 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         routing_logits = []
         zeros_if_skipped = isinstance(self._cache_config, TaylorSeerCacheConfig) and self._cache_config.use_lite_mode
         for index, block in enumerate(self.transformer_blocks):
+            block_kwargs = attention_kwargs
+            if perturbed is not None and index == len(self.transformer_blocks) // 2:
+                block_kwargs = {**(attention_kwargs or {}), "perturbed": perturbed}
             block_args = (
                 hidden_states,
                 encoder_hidden_states,
                 temb,
                 image_rotary_emb,
-                attention_kwargs,
+                block_kwargs,
                 of_blocks.get(index),
                 face_scale,
                 routing,

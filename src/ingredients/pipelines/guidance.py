@@ -1,4 +1,4 @@
-"""Guidance: what a step predicts with and without the prompt and the people, and how the predictions are combined.
+"""Guidance: what a step predicts with and without prompt, people and attention, and how the predictions are combined.
 
 With prompt scale s and identity scale i, for a prompt T, people I and nothing 0 in their place:
 
@@ -7,6 +7,10 @@ With prompt scale s and identity scale i, for a prompt T, people I and nothing 0
 i = 1 is the published guidance, in which both passes see the people (two conditions as in Brooks et al. 2023,
 "InstructPix2Pix", Eq. 3). Larger values lead away from people in general, towards these. i = s needs no v(0, I) and
 costs no more than the published one.
+
+Perturbed-attention guidance (Ahn et al. 2024, arXiv 2403.17377) adds p (v(T, I) - v*(T, I)), where in v* each video
+token of the middle block sees itself alone: what falls apart there is what tokens have to agree on, and the step leads
+away from it. It helps a model most that has learnt too little to draw coherently; the paper has none.
 
 The passes of a step run as one batch, or one after the other in the memory of one, with the same numbers but for the
 order in which sums are rounded.
@@ -21,6 +25,7 @@ from typing import Any
 
 import torch
 
+from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel, IngredientsTransformerOutput
 
@@ -35,6 +40,14 @@ class GuidancePass:
     has_people: bool
     """Whether it sees canvas and identities."""
 
+    is_perturbed: bool = False
+    """Whether the video tokens of the middle block see themselves alone."""
+
+    @property
+    def name(self) -> str:
+        """What a step cache calls the memory of this pass."""
+        return f"prompt {self.has_prompt}, people {self.has_people}, perturbed {self.is_perturbed}"
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Guidance:
@@ -43,13 +56,16 @@ class Guidance:
     identity_scale: float
     """Weight of the people against nobody in particular; 1 does without."""
 
+    perturbed_scale: float = 0.0
+    """Weight of everything against everything with perturbed attention; 0 does without."""
+
     passes: tuple[GuidancePass, ...]
     """In the order of the batch."""
 
     @property
     def uses_negative_prompt(self) -> bool:
         """Whether any pass goes without the prompt."""
-        return len(self.passes) > 1
+        return not all(each.has_prompt for each in self.passes)
 
     @property
     def shows_people(self) -> list[bool]:
@@ -60,18 +76,19 @@ class Guidance:
         """Weights (P) of the passes' predictions, which sum to 1."""
         prompt_scale = max(prompt_scale, 1.0)
         weights = {
-            (False, False): 1 - self.identity_scale,
-            (False, True): self.identity_scale - prompt_scale,
-            (True, True): prompt_scale,
+            _NOBODY: 1 - self.identity_scale,
+            _PEOPLE: self.identity_scale - prompt_scale,
+            _PERTURBED: -self.perturbed_scale,
+            _EVERYTHING: prompt_scale + self.perturbed_scale,
         }
-        return [weights[each.has_prompt, each.has_people] for each in self.passes]
+        return [weights[each] for each in self.passes]
 
     def combine(self, predictions: torch.Tensor, prompt_scale: float) -> torch.Tensor:
         """The guided prediction (B, f, C, h, w) of the passes' (P B, f, C, h, w)."""
         parts = predictions.chunk(len(self.passes))
         if len(parts) == 1:
             return predictions
-        if self.identity_scale == 1 and len(parts) == 2:
+        if self.passes == (_PEOPLE, _EVERYTHING):
             negative, positive = parts  # the published order of operations, to the last bit
             return negative + prompt_scale * (positive - negative)
         combined = torch.zeros_like(parts[0])
@@ -80,24 +97,32 @@ class Guidance:
         return combined
 
 
-def plan_guidance(prompt_scale: float, identity_scale: float, *, varies: bool = False) -> Guidance:
-    """The passes that these scales need.
+_NOBODY = GuidancePass(has_prompt=False, has_people=False)
+_PEOPLE = GuidancePass(has_prompt=False, has_people=True)
+_PERTURBED = GuidancePass(has_prompt=True, has_people=True, is_perturbed=True)
+_EVERYTHING = GuidancePass(has_prompt=True, has_people=True)
+
+
+def plan_guidance(sampling: SamplingSettings, *, varies: bool = False) -> Guidance:
+    """The passes that the scales of these settings need.
 
     Args:
-        prompt_scale: s; 1 or less does without the negative prompt, as in diffusers.
-        identity_scale: i; 1 does without the pass that sees nobody.
+        sampling: with s, 1 or less of which does without the negative prompt, as in diffusers; i, 1 of which does
+            without the pass that sees nobody; and p.
         varies: whether the prompt's scale changes from step to step, so that no pass can be left out; without
             guidance it has nothing to vary.
     """
-    nobody = GuidancePass(has_prompt=False, has_people=False)
-    people = GuidancePass(has_prompt=False, has_people=True)
-    everything = GuidancePass(has_prompt=True, has_people=True)
-    passes = [everything]
+    prompt_scale, identity_scale = sampling.guidance_scale, sampling.identity_guidance_scale
+    passes = [_EVERYTHING]
+    if sampling.perturbed_attention_scale > 0:
+        passes.insert(0, _PERTURBED)
     if (varies and prompt_scale > 1) or identity_scale != max(prompt_scale, 1.0):
-        passes.insert(0, people)
+        passes.insert(0, _PEOPLE)
     if identity_scale != 1:
-        passes.insert(0, nobody)
-    return Guidance(identity_scale=identity_scale, passes=tuple(passes))
+        passes.insert(0, _NOBODY)
+    return Guidance(
+        identity_scale=identity_scale, perturbed_scale=sampling.perturbed_attention_scale, passes=tuple(passes)
+    )
 
 
 def for_passes(shown: torch.Tensor, shows: Sequence[bool]) -> torch.Tensor:
@@ -139,6 +164,11 @@ def run_passes(
     Returns:
         Predictions (P B, f, C, h, w); routing logits, if split those of the last pass, which sees everything.
     """
+    is_perturbed = [each.is_perturbed for each in guidance.passes]
+    perturbed = None
+    if any(is_perturbed):
+        num_videos = len(timestep) // len(is_perturbed)
+        perturbed = torch.tensor(is_perturbed, device=timestep.device).repeat_interleave(num_videos)
     if not split or len(guidance.passes) == 1:
         with transformer.cache_context(BATCHED_CONTEXT):
             output: IngredientsTransformerOutput = transformer(
@@ -148,23 +178,23 @@ def run_passes(
                 identity_features=identity_features,
                 routing_indices=routing_indices,
                 routing_bias=routing_bias,
+                perturbed=perturbed,
                 **shared,
             )
         return output
     samples = []
-    for rows, (name, has_people) in zip(
-        _rows_of_passes(hidden_states.shape[0], len(guidance.passes)), _contexts(guidance), strict=True
-    ):
-        with transformer.cache_context(name):
+    for rows, each in zip(_rows_of_passes(hidden_states.shape[0], len(guidance.passes)), guidance.passes, strict=True):
+        with transformer.cache_context(each.name):
             output = transformer(
                 hidden_states=hidden_states[rows],
                 encoder_hidden_states=encoder_hidden_states[rows],
                 timestep=timestep[rows],
                 identity_features=None
-                if identity_features is None or not has_people
+                if identity_features is None or not each.has_people
                 else identity_features.rows(rows),
                 routing_indices=None if routing_indices is None else routing_indices[rows],
                 routing_bias=None if routing_bias is None else routing_bias[rows],
+                perturbed=perturbed[rows] if each.is_perturbed and perturbed is not None else None,
                 **shared,
             )
         samples.append(output.sample)
@@ -174,11 +204,6 @@ def run_passes(
 def _rows_of_passes(num_rows: int, num_passes: int) -> Iterable[slice]:
     num_videos = num_rows // num_passes
     return [slice(first, first + num_videos) for first in range(0, num_rows, num_videos)]
-
-
-def _contexts(guidance: Guidance) -> Iterable[tuple[str, bool]]:
-    """For each pass, a name for what a step cache remembers of it, and whether it sees the people."""
-    return [(f"prompt {each.has_prompt}, people {each.has_people}", each.has_people) for each in guidance.passes]
 
 
 def dynamic_guidance(guidance_scale: float, timestep: float, num_inference_steps: int) -> float:

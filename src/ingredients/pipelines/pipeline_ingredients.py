@@ -703,7 +703,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             **sampling_overrides: Fields of `SamplingSettings` by name, in place of those of `sampling`:
                 `identity_guidance_scale`, as the module `guidance` has it, needs a model that was trained with
                 `identity_drop`; `layout_share`, as the module `planned_layout`, is without effect where `routing` or
-                `routing_indices` are given; `likeness_guidance_scale`, as the module `likeness`, without people.
+                `routing_indices` are given; `likeness_guidance_scale`, as the module `likeness`, without people;
+                `perturbed_attention_scale` as the module `guidance` has it.
 
         Returns:
             Videos, and routing maps if asked for.
@@ -761,7 +762,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 "identity_guidance_scale must be 1 with published_guidance_fault, which sees one row only."
             )
         check_scheduler(self.scheduler, self._trained_scheduler)
-        guidance = plan_guidance(sampling.guidance_scale, sampling.identity_guidance_scale, varies=use_dynamic_cfg)
+        if sampling.perturbed_attention_scale > 0 and config.published_guidance_fault:
+            raise ValueError(
+                "perturbed_attention_scale must be 0 with published_guidance_fault, which goes by the first row alone."
+            )
+        guidance = plan_guidance(sampling, varies=use_dynamic_cfg)
         self.execution.check_guidance(guidance, self.transformer, magnitudes=self.residual_magnitudes)
         self._guidance_scale, self._attention_kwargs, self._interrupt = (
             sampling.guidance_scale,
@@ -807,9 +812,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             device=device,
         )
         batch_size = prompt_embeds.shape[0]
-        if negative_prompt_embeds is not None:
+        if len(guidance.passes) > 1:
+            without_prompt = prompt_embeds if negative_prompt_embeds is None else negative_prompt_embeds  # if any is
             prompt_embeds = torch.cat(
-                [prompt_embeds if each.has_prompt else negative_prompt_embeds for each in guidance.passes]
+                [prompt_embeds if each.has_prompt else without_prompt for each in guidance.passes]
             )  # (P B, T, D)
 
         # 4. People: the local branch, computed once, and the global one

@@ -97,8 +97,13 @@ def test_the_transformer_and_the_clips_are_the_papers() -> None:
 def test_videos_are_sampled_as_the_papers() -> None:
     sampling = SamplingSettings()
     assert (sampling.num_inference_steps, sampling.guidance_scale) == (50, 6.0)  # 4.1
-    extras = (sampling.identity_guidance_scale, sampling.layout_share, sampling.likeness_guidance_scale)
-    assert extras == (1.0, 0.0, 0.0)  # none of which the paper has
+    extras = (
+        sampling.identity_guidance_scale,
+        sampling.layout_share,
+        sampling.likeness_guidance_scale,
+        sampling.perturbed_attention_scale,
+    )
+    assert extras == (1.0, 0.0, 0.0, 0.0)  # none of which the paper has
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once:
 
 def _num_passes(model: ModelWeights, demand: VideoDemand) -> int:
     sampling = model.sampling.override(**demand.sampling)
-    return len(plan_guidance(sampling.guidance_scale, sampling.identity_guidance_scale).passes)
+    return len(plan_guidance(sampling).passes)
 
 
 def _num_tokens(model: ModelWeights, demand: VideoDemand) -> int:

@@ -113,8 +113,8 @@ def check_step_cache(
     if name == "faster" and num_passes != 2:
         raise SpeedOptionError(
             f"The step cache faster computes one of two guidance passes from the other, and these scales have "
-            f"{num_passes}; make the guidance scale larger than 1 and the identity guidance scale 1 or the same, or "
-            "choose another step cache."
+            f"{num_passes}; make the guidance scale larger than 1, the identity guidance scale 1 or the same and the "
+            "perturbed attention scale 0, or choose another step cache."
         )
 
 
