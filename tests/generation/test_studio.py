@@ -250,7 +250,7 @@ def test_a_single_video_has_options_of_its_own(studio: Studio, request_: StudioR
     assert "mag" not in studio.facts.step_caches  # the tiny model's folder holds no magnitudes
     asked = dataclasses.replace(request_, sampling={"num_inference_steps": 6})
     exact = studio.make(asked).frames.astype(int)
-    cached = studio.make(dataclasses.replace(asked, options=VideoOptions(step_cache="first-block")))
+    cached = studio.make(dataclasses.replace(asked, options=VideoOptions(step_cache="pab")))
     assert np.abs(cached.frames - exact).max() > 0
     frugal = VideoOptions(split_guidance=True, decode_in_tiles=True, step_cache="none")
     assert np.abs(studio.make(dataclasses.replace(asked, options=frugal)).frames - exact).max() <= 1
