@@ -31,6 +31,8 @@ from ingredients.models.flops import identity_flops_per_token
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.model_weights import T5_XXL
 from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.inputs import Branches
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 NUM_TEXT_TOKENS, NUM_PATCHES = 226, 577
@@ -267,14 +269,15 @@ def time_loops(size: Size, transformer: IngredientsTransformer3DModel, people: i
     pipeline = IngredientsPipeline(None, None, vae, transformer, scheduler)
     pipeline.set_progress_bar_config(disable=True)
     embeds, states = identities(size, people)
+    embedded = PeopleEmbeds(id_embeds=embeds, id_vit_hidden_states=states)
     texts = torch.randn(2, 1, NUM_TEXT_TOKENS, transformer.config.text_embed_dim).to(size.device, size.dtype)
     title = f"loop of {size.steps} steps, N = {people}"
     print(f"\n{title:<28} {'seconds':>8} {'of exact':>8} {'memory':>8}")
 
     def loop() -> None:
         pipeline(
-            prompt_embeds=texts[0], negative_prompt_embeds=texts[1], id_embeds=embeds, id_vit_hidden_states=states,
-            use_canvas=False, height=size.height, width=size.width, num_frames=size.frames,
+            embedded, prompt_embeds=texts[0], negative_prompt_embeds=texts[1], branches=Branches(use_canvas=False),
+            height=size.height, width=size.width, num_frames=size.frames,
             num_inference_steps=size.steps, generator=0, output_type="latent",
         )  # fmt: skip
 

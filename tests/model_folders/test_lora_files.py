@@ -15,7 +15,7 @@ from ingredients.core.errors import ModelFolderError
 from ingredients.model_folders.lora_files import normalise_lora
 from ingredients.model_folders.transformer import _add_lora
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from tests.pipelines.stand_ins import PROMPT, make_identities, make_pipeline, make_transformer
+from tests.pipelines.stand_ins import PROMPT, make_people, make_pipeline, make_transformer
 
 LAYERS = ("transformer_blocks.0.attn1.to_q", "transformer_blocks.1.attn1.to_out.0")
 RANKS = (3, 5)
@@ -97,7 +97,7 @@ def test_load_lora_weights_keeps_its_scale(
 def test_a_lora_of_the_pipeline_is_written_read_and_fused(tmp_path: Path, targets: list[str]) -> None:
     def latents() -> torch.Tensor:
         settings = {"num_inference_steps": 2, "generator": 7, "output_type": "latent"}
-        return pipeline(prompt=PROMPT, **make_identities(2), **settings).frames
+        return pipeline(prompt=PROMPT, people=make_people(2), **settings).frames
 
     pipeline = make_pipeline()
     without = latents()

@@ -15,7 +15,7 @@ from ingredients.model_folders.sampling_settings import (
     load_sampling_defaults,
 )
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from tests.pipelines.stand_ins import PROMPT, make_face_stack, make_identities, make_pipeline
+from tests.pipelines.stand_ins import PROMPT, make_face_stack, make_people, make_pipeline
 
 DEFAULTS = SamplingSettings(num_inference_steps=3, guidance_scale=2.0, identity_guidance_scale=1.5)
 
@@ -30,7 +30,7 @@ def test_defaults_are_kept_with_the_model_and_used(tmp_path: Path) -> None:
     loaded.transformer.register_forward_pre_hook(
         lambda module, args, kwargs: sizes.append(kwargs["hidden_states"].shape[0]), with_kwargs=True
     )
-    loaded(prompt=PROMPT, generator=7, output_type="latent", **make_identities(2))
+    loaded(prompt=PROMPT, generator=7, output_type="latent", people=make_people(2))
     assert sizes == [3] * 3
 
 
@@ -60,7 +60,7 @@ def test_a_setting_has_a_range_that_holds_and_a_docstring_for_its_option(field: 
 
 def test_a_call_takes_settings_and_single_fields_and_nothing_else() -> None:
     pipeline = make_pipeline()
-    call = {"prompt": PROMPT, "generator": 7, "output_type": "latent"} | make_identities(2)
+    call = {"prompt": PROMPT, "generator": 7, "output_type": "latent"} | {"people": make_people(2)}
     settings = SamplingSettings(num_inference_steps=2, guidance_scale=3.0, layout_share=0.5)
     made = pipeline(sampling=settings, **call).frames
     assert torch.equal(made, pipeline(num_inference_steps=2, guidance_scale=3.0, layout_share=0.5, **call).frames)

@@ -12,7 +12,7 @@ from diffusers import ContextParallelConfig
 from diffusers.models import attention_dispatch
 
 from tests.models.tiny import NUM_TOKENS, tiny_call, tiny_identities, tiny_transformer
-from tests.pipelines.stand_ins import PROMPT, WIDTH, make_identities, make_photo, make_pipeline
+from tests.pipelines.stand_ins import PROMPT, WIDTH, make_people, make_photo, make_pipeline
 
 NUM_IDENTITIES = 3
 
@@ -69,7 +69,7 @@ def compare_videos(config: ContextParallelConfig) -> None:
         "prompt": PROMPT,
         "height": 32,
         "canvas": make_photo(6, height=32, width=WIDTH),
-        **make_identities(NUM_IDENTITIES),
+        "people": make_people(NUM_IDENTITIES),
         "num_inference_steps": 4,
         "guidance_scale": 3.0,
         "identity_guidance_scale": 2.0,

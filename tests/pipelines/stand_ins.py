@@ -21,6 +21,7 @@ from ingredients.faces.image_encoder import SPECIAL_WORDS, DualEncoder, WordToke
 from ingredients.faces.network_settings import DetectorConfig, ImageEncoderConfig, RecogniserConfig
 from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
 HEIGHT, WIDTH, NUM_FRAMES = 24, 40, 9
@@ -173,14 +174,33 @@ def make_photo(seed: int, *, height: int = 50, width: int = 60) -> UInt8Array:
     return np.random.default_rng(seed).integers(1, 256, (height, width, 3), dtype=np.uint8)
 
 
-def make_identities(num_people: int, *, seed: int = 5) -> dict[str, Any]:
+def make_people(num_people: int, *, seed: int = 5) -> PeopleEmbeds:
     generator = torch.Generator().manual_seed(seed)
-    return {
-        "id_embeds": torch.randn(num_people, RECOGNITION_DIM + SEMANTIC_DIM, generator=generator),
-        "id_vit_hidden_states": [
+    return PeopleEmbeds(
+        id_embeds=torch.randn(num_people, RECOGNITION_DIM + SEMANTIC_DIM, generator=generator),
+        id_vit_hidden_states=[
             torch.randn(num_people, VIT_TOKENS, VIT_DIM, generator=generator) for _ in range(NUM_SCALES)
         ],
-    }
+    )
+
+
+def choose_people(people: PeopleEmbeds, chosen: Any) -> PeopleEmbeds:
+    """Some of them, in another order."""
+    return PeopleEmbeds(
+        id_embeds=people.id_embeds[chosen],
+        id_vit_hidden_states=[states[chosen] for states in people.id_vit_hidden_states],
+    )
+
+
+def for_each_prompt(*rows: PeopleEmbeds, id_mask: torch.Tensor | None = None) -> PeopleEmbeds:
+    """Other people for each prompt."""
+    return PeopleEmbeds(
+        id_embeds=torch.stack([row.id_embeds for row in rows]),
+        id_vit_hidden_states=[
+            torch.stack(scale) for scale in zip(*(row.id_vit_hidden_states for row in rows), strict=True)
+        ],
+        id_mask=id_mask,
+    )
 
 
 def make_canvas() -> UInt8Array:

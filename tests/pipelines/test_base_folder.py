@@ -24,7 +24,7 @@ from tests.pipelines.stand_ins import (
     PROMPT,
     WIDTH,
     make_face_stack,
-    make_identities,
+    make_people,
     make_pipeline,
     make_transformer,
 )
@@ -88,7 +88,7 @@ def test_identity_weights_join_a_base(tmp_path: Path, base_channels: int, beside
             assert not joined[:, 3:].any()  # the image latents say nothing until they are trained to
             joined = joined[:, :3]
         assert torch.equal(joined, tensor)
-    assert (denoise(loaded, **make_identities(2)) != denoise(loaded)).any()
+    assert (denoise(loaded, people=make_people(2)) != denoise(loaded)).any()
 
 
 def test_a_trained_patch_embedding_goes_along(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from diffusers.models.attention_processor import Attention
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.guidance import Guidance, GuidancePass
 from ingredients.pipelines.guidance import plan_guidance as plan_for_settings
+from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from tests.pipelines.stand_ins import PROMPT, make_identities, make_pipeline
+from tests.pipelines.stand_ins import PROMPT, make_people, make_pipeline
 
 NOBODY = GuidancePass(has_prompt=False, has_people=False)
 PEOPLE = GuidancePass(has_prompt=False, has_people=True)
@@ -85,7 +86,7 @@ def test_without_guidance_nothing_varies() -> None:
 
 
 def latents(pipeline: IngredientsPipeline, **settings: Any) -> torch.Tensor:
-    given = make_identities(2) | settings
+    given = {"people": make_people(2)} | settings
     frames = pipeline(prompt=PROMPT, num_inference_steps=2, generator=7, output_type="latent", **given).frames
     assert isinstance(frames, torch.Tensor)
     return frames
@@ -102,7 +103,7 @@ def test_one_step_of_the_pipeline_is_guided_by_prompt_and_people() -> None:
     latents(pipeline, guidance_scale=4.0)
     torch.testing.assert_close(predictions[0], torch.cat([people, everything]), atol=1e-5, rtol=1e-5)
     predictions.clear()
-    latents(pipeline, guidance_scale=4.0, use_canvas=False, use_identities=False)
+    latents(pipeline, guidance_scale=4.0, branches=Branches(use_canvas=False, use_identities=False))
     torch.testing.assert_close(predictions[0].chunk(2)[0], nobody, atol=1e-5, rtol=1e-5)
     hook.remove()
 

@@ -1,6 +1,7 @@
 """What a user of diffusers expects of a pipeline: the ideas of its test mixins, on ours."""
 
 import copy
+import dataclasses
 import threading
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,10 @@ from tests.pipelines.stand_ins import (
     TEXT_DIM,
     TEXT_TOKENS,
     WIDTH,
+    for_each_prompt,
     make_canvas,
     make_face_stack,
-    make_identities,
+    make_people,
     make_photo,
     make_pipeline,
     make_seeing_face_stack,
@@ -51,7 +53,7 @@ def run(pipeline: IngredientsPipeline, *args: Any, **changes: Any) -> torch.Tens
     if "prompt_embeds" not in changes:
         settings["prompt"] = PROMPT
     if not args:
-        settings |= make_identities(2)
+        settings["people"] = make_people(2)
     pipeline.set_progress_bar_config(disable=True)
     frames = pipeline(*args, **(settings | changes)).frames
     assert isinstance(frames, torch.Tensor)
@@ -392,7 +394,7 @@ def test_a_step_that_lite_taylorseer_skips_repeats_the_routing_before_it() -> No
     )
     maps = pipeline(
         prompt=PROMPT, num_inference_steps=5, generator=7, output_type="latent", output_routing_maps=True,
-        **make_identities(3),
+        people=make_people(3),
     ).routing_maps  # fmt: skip
     assert maps.shape[1] == 5
     assert maps[:, 1].any()  # and not everywhere person 0, as zeros would say
@@ -570,38 +572,31 @@ def test_a_callback_that_calls_the_pipeline_is_told_so(pipeline: IngredientsPipe
 
 def test_faces_joined_after_the_vae_are_counted_by_prompt_and_not_by_video() -> None:
     pipeline = make_pipeline(canvas_placement="after")
-    one, two = make_identities(2), make_identities(2, seed=8)
-    people = {
-        "id_embeds": torch.stack([one["id_embeds"], two["id_embeds"]]),
-        "id_vit_hidden_states": [
-            torch.stack(pair) for pair in zip(one["id_vit_hidden_states"], two["id_vit_hidden_states"], strict=True)
-        ],
-        "id_mask": torch.tensor([[True, False], [True, True]]),
-    }
+    one, two = make_people(2), make_people(2, seed=8)
+    masks = torch.tensor([[True, False], [True, True]])
+    people = for_each_prompt(one, two, id_mask=masks)
     together = run(
-        pipeline, prompt=[PROMPT] * 2, num_videos_per_prompt=2, generator=[3, 4, 5, 6], canvas=make_canvas(), **people
+        pipeline, people, prompt=[PROMPT] * 2, num_videos_per_prompt=2, generator=[3, 4, 5, 6], canvas=make_canvas()
     )
     for video, seed in enumerate((3, 4, 5, 6)):
         row = video // 2
         alone = run(
             pipeline,
+            dataclasses.replace((one, two)[row], id_mask=masks[row]),
             generator=seed,
             canvas=make_canvas(),
-            id_embeds=people["id_embeds"][row],
-            id_vit_hidden_states=[states[row] for states in people["id_vit_hidden_states"]],
-            id_mask=people["id_mask"][row],
         )
         torch.testing.assert_close(together[video : video + 1], alone, rtol=1e-4, atol=1e-4)
 
 
 def test_a_processor_for_all_leaves_those_of_identities() -> None:
     pipeline = make_pipeline()
-    people = make_identities(2)
+    people = make_people(2)
     transformer = pipeline.transformer
 
     def attend(form: Any) -> torch.Tensor:
         features = transformer.prepare_identities(
-            people["id_embeds"][None], [states[None] for states in people["id_vit_hidden_states"]], form=form
+            people.id_embeds[None], [states[None] for states in people.id_vit_hidden_states], form=form
         )
         generator = torch.Generator().manual_seed(3)
         output = transformer(

@@ -17,7 +17,7 @@ from tests.pipelines.stand_ins import (
     PROMPT,
     RECOGNITION_DIM,
     CentreFaceDetector,
-    make_identities,
+    make_people,
     make_pipeline,
     make_seeing_face_stack,
 )
@@ -132,7 +132,7 @@ def test_the_noisiest_and_the_last_steps_go_without(pipeline: IngredientsPipelin
 
 
 def run(pipeline: IngredientsPipeline, **settings: Any) -> torch.Tensor:
-    given = make_identities(2) | {"num_inference_steps": 5, "output_type": "latent"} | settings
+    given = {"people": make_people(2)} | {"num_inference_steps": 5, "output_type": "latent"} | settings
     frames = pipeline(prompt=PROMPT, generator=7, **given).frames
     assert isinstance(frames, torch.Tensor)
     return frames
@@ -145,7 +145,7 @@ def test_the_pipeline_guides_when_it_is_asked_to() -> None:
     assert not torch.equal(plain, guided)
     with torch.inference_mode():
         torch.testing.assert_close(run(pipeline, likeness_guidance_scale=0.5), guided)
-    nobody = {"id_embeds": None, "id_vit_hidden_states": None}
+    nobody = {"people": None}
     assert torch.equal(run(pipeline, **nobody), run(pipeline, **nobody, likeness_guidance_scale=0.5))
 
 

@@ -24,7 +24,7 @@ from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_face_stack,
-    make_identities,
+    make_people,
     make_pipeline,
     make_text_encoder,
     make_transformer,
@@ -55,7 +55,7 @@ def folder(saved: Path, tmp_path: Path) -> Iterator[Path]:
 def denoise(pipeline: IngredientsPipeline) -> torch.Tensor:
     pipeline.set_progress_bar_config(disable=True)
     frames = pipeline(
-        prompt=PROMPT, num_inference_steps=1, generator=7, output_type="latent", **make_identities(2)
+        prompt=PROMPT, num_inference_steps=1, generator=7, output_type="latent", people=make_people(2)
     ).frames
     assert isinstance(frames, torch.Tensor)
     return frames

@@ -1,13 +1,16 @@
 """Who is meant by a name in a prompt, and what the text encoder reads in its place."""
 
 import warnings
+from typing import Any
 
 import pytest
 import torch
 from transformers import T5Tokenizer
 
 from ingredients.core.errors import PromptError
+from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.names import NamedPrompt, find_mentions, read_prompt
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.prompts import PromptWarning
 from tests.pipelines.stand_ins import TEXT_TOKENS, make_photo, make_pipeline, make_seeing_face_stack
@@ -117,11 +120,12 @@ def binding() -> IngredientsPipeline:
     return pipeline
 
 
+NO_CANVAS = Branches(use_canvas=False)
 PEOPLE = {"ana": make_photo(1), "ben": make_photo(2)}
 
 
 def latents(pipeline: IngredientsPipeline, prompt: str | list[str], **settings: object) -> torch.Tensor:
-    call = {"num_inference_steps": 2, "generator": 7, "output_type": "latent", "use_canvas": False} | settings
+    call = {"num_inference_steps": 2, "generator": 7, "output_type": "latent", "branches": NO_CANVAS} | settings
     frames = pipeline(PEOPLE, prompt, **call).frames
     assert isinstance(frames, torch.Tensor)
     return frames
@@ -151,26 +155,31 @@ def test_who_is_called_what_matters_to_a_model_that_binds_words(binding: Ingredi
     first, second = latents(binding, "@ana waves to @ben"), latents(binding, "@ben waves to @ana")
     assert not torch.allclose(first, second)
     exchanged = {"ben": PEOPLE["ana"], "ana": PEOPLE["ben"]}  # the photos in the same order by other names
-    settings = {"num_inference_steps": 2, "generator": 7, "output_type": "latent", "use_canvas": False}
+    settings = {"num_inference_steps": 2, "generator": 7, "output_type": "latent", "branches": NO_CANVAS}
     frames = binding(exchanged, "@ana waves to @ben", **settings).frames
     assert not torch.allclose(frames, first)
 
 
 def test_identities_may_have_names_and_each_prompt_others(binding: IngredientsPipeline) -> None:
     extracted = binding.extract_identities(PEOPLE)
-    tensors = {"id_embeds": extracted.id_embeds, "id_vit_hidden_states": extracted.id_vit_hidden_states}
-    settings = {"num_inference_steps": 2, "output_type": "latent", "use_canvas": False, "layout_share": 0.0}
+    settings = {"num_inference_steps": 2, "output_type": "latent", "branches": NO_CANVAS, "layout_share": 0.0}
     prompts = ["Ana waves to Ben", "Ben waves to Ana"]
 
-    def run(**changes: object) -> torch.Tensor:
-        frames = binding(prompt=prompts, generator=[7, 7], **tensors, **settings, **changes).frames
+    def run(names: Any = None, *, id_mask: torch.Tensor | None = None, **changes: object) -> torch.Tensor:
+        people = PeopleEmbeds(
+            id_embeds=extracted.id_embeds,
+            id_vit_hidden_states=extracted.id_vit_hidden_states,
+            id_mask=id_mask,
+            names=names,
+        )
+        frames = binding(people, prompts, generator=[7, 7], **settings, **changes).frames
         assert isinstance(frames, torch.Tensor)
         return frames
 
-    named = run(id_names=["ana", "ben"])
+    named = run(names=["ana", "ben"])
     photos = binding(PEOPLE, prompts, generator=[7, 7], **settings).frames
     assert torch.equal(named, photos)
-    exchanged = run(id_names=[("ana", "ben"), ("ben", "ana")])
+    exchanged = run(names=[("ana", "ben"), ("ben", "ana")])
     assert torch.equal(exchanged[0], named[0])
     assert not torch.allclose(exchanged[1], named[1])
     assert not torch.allclose(run()[0], named[0])
@@ -179,11 +188,11 @@ def test_identities_may_have_names_and_each_prompt_others(binding: IngredientsPi
         ([("ana", "ben")] * 3, "for 3 prompts, but there are 2"),
     ):
         with pytest.raises(ValueError, match=message):
-            run(id_names=names)
+            run(names=names)
     with pytest.raises(ValueError, match="go with id_embeds that are all real"):
-        run(id_names=["ana", "ben"], id_mask=torch.tensor([True, False]))
+        run(names=["ana", "ben"], id_mask=torch.tensor([True, False]))
     with pytest.raises(ValueError, match="places need the same people in all videos"):
-        run(id_names=[("ana", "ben"), ("ben", "ana")], places={"ana": "left"})
+        run(names=[("ana", "ben"), ("ben", "ana")], places={"ana": "left"})
 
 
 def test_names_in_a_model_that_binds_none_put_people_in_columns() -> None:
@@ -215,6 +224,6 @@ def test_a_prompt_without_names_is_encoded_as_it_was_and_says_nothing() -> None:
         num_inference_steps=2,
         generator=7,
         output_type="latent",
-        use_canvas=False,
+        branches=NO_CANVAS,
     ).frames
     assert torch.equal(named, frames)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from ingredients.core.errors import ArgumentError, NoFaceError, NotFiniteError
 from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import (
@@ -22,7 +23,7 @@ from tests.pipelines.stand_ins import (
     TEXT_TOKENS,
     WIDTH,
     make_face_stack,
-    make_identities,
+    make_people,
     make_photo,
     make_pipeline,
     make_seeing_face_stack,
@@ -85,14 +86,19 @@ def test_weights_that_do_not_fit_into_a_type_are_named(tmp_path: Path) -> None:
         "layout_share",
         "likeness_guidance_scale",
         "perturbed_attention_scale",
-        "face_scale",
         "eta",
     ],
 )
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, "much"])
 def test_options_that_are_no_numbers_are_refused(pipeline: IngredientsPipeline, option: str, value: Any) -> None:
     with pytest.raises(ArgumentError, match=rf"^{option} (must be a number, not|is .*, which is more than)"):
-        run(pipeline, **{option: value}, **make_identities(2))
+        run(pipeline, **{option: value}, people=make_people(2))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, "much"])
+def test_a_strength_that_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"^face_scale (must be a number, not|is .*, which is more than)"):
+        Branches(face_scale=value)
 
 
 def test_defaults_of_a_model_are_numbers_as_well(tmp_path: Path) -> None:
@@ -116,12 +122,19 @@ def with_nan(tensor: torch.Tensor) -> torch.Tensor:
             "negative_prompt_embeds",
             lambda: {"negative_prompt_embeds": with_nan(torch.zeros(1, TEXT_TOKENS, TEXT_DIM))},
         ),
-        ("id_embeds", lambda: (one := make_identities(2)) | {"id_embeds": with_nan(one["id_embeds"])}),
+        (
+            "id_embeds",
+            lambda: {"people": dataclasses.replace(one := make_people(2), id_embeds=with_nan(one.id_embeds))},
+        ),
         (
             "id_vit_hidden_states",
             lambda: (
-                (one := make_identities(2))
-                | {"id_vit_hidden_states": [with_nan(states) for states in one["id_vit_hidden_states"]]}
+                {
+                    "people": dataclasses.replace(
+                        one := make_people(2),
+                        id_vit_hidden_states=[with_nan(states) for states in one.id_vit_hidden_states],
+                    )
+                }
             ),
         ),
     ],
@@ -134,10 +147,10 @@ def test_tensors_that_hold_no_numbers_are_refused(
 
 
 def test_padding_may_hold_anything(pipeline: IngredientsPipeline) -> None:
-    people = make_identities(2)
-    people["id_embeds"][1] = float("nan")
-    mask = torch.tensor([True, False])
-    assert run(pipeline, id_mask=mask, **people).isfinite().all()
+    people = make_people(2)
+    people.id_embeds[1] = float("nan")
+    people = dataclasses.replace(people, id_mask=torch.tensor([True, False]))
+    assert run(pipeline, people).isfinite().all()
 
 
 def test_a_video_that_breaks_down_is_none(pipeline: IngredientsPipeline) -> None:
@@ -150,7 +163,7 @@ def test_a_video_that_breaks_down_is_none(pipeline: IngredientsPipeline) -> None
         return callback
 
     with pytest.raises(NotFiniteError, match=r"The latents of the first step are not finite .* so there is no video"):
-        run(pipeline, face_scale=1e38, **make_identities(2))
+        run(pipeline, branches=Branches(face_scale=1e38), people=make_people(2))
     for output_type in ("latent", "pil"):
         with pytest.raises(NotFiniteError, match="The denoised latents are not finite"):
             run(pipeline, callback_on_step_end=after(1), output_type=output_type)

@@ -1,5 +1,8 @@
 """The pipeline on tiny real parts: what it returns, what each switch does, and what it refuses."""
 
+import dataclasses
+import inspect
+import re
 import warnings
 from typing import Any
 
@@ -10,8 +13,9 @@ from diffusers import CogVideoXImageToVideoPipeline, CogVideoXPipeline
 from diffusers.callbacks import PipelineCallback
 from PIL import Image
 
-from ingredients.core.errors import ModelFolderError, NoFaceError, PhotoError, PromptError, ShapeError
+from ingredients.core.errors import ArgumentError, ModelFolderError, NoFaceError, PhotoError, PromptError, ShapeError
 from ingredients.core.warnings_told import PhotoWarning
+from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.prompts import PromptWarning
 from tests.pipelines.stand_ins import (
@@ -22,9 +26,11 @@ from tests.pipelines.stand_ins import (
     PROMPT,
     TOKEN_GRID,
     WIDTH,
+    choose_people,
+    for_each_prompt,
     make_canvas,
     make_face_stack,
-    make_identities,
+    make_people,
     make_photo,
     make_pipeline,
     make_seeing_face_stack,
@@ -130,11 +136,8 @@ def test_guidance_of_one_runs_the_prompt_alone(pipeline: IngredientsPipeline) ->
 
 def test_the_same_people_in_another_order_make_the_same_video(pipeline: IngredientsPipeline) -> None:
     order = [2, 0, 1]
-    identities = make_identities(3)
-    shuffled = {
-        "id_embeds": identities["id_embeds"][order],
-        "id_vit_hidden_states": [states[order] for states in identities["id_vit_hidden_states"]],
-    }
+    identities = make_people(3)
+    shuffled = choose_people(identities, order)
     outputs = [
         pipeline(
             prompt=PROMPT,
@@ -143,7 +146,7 @@ def test_the_same_people_in_another_order_make_the_same_video(pipeline: Ingredie
             generator=7,
             output_type="latent",
             output_routing_maps=True,
-            **people,
+            people=people,
         )
         for people in (identities, shuffled)
     ]
@@ -153,13 +156,11 @@ def test_the_same_people_in_another_order_make_the_same_video(pipeline: Ingredie
 
 
 def test_a_padded_identity_changes_nothing(pipeline: IngredientsPipeline) -> None:
-    padded = make_identities(3)
-    people = {
-        "id_embeds": padded["id_embeds"][:2],
-        "id_vit_hidden_states": [states[:2] for states in padded["id_vit_hidden_states"]],
-    }
-    masked = run(pipeline, canvas=make_canvas(), id_mask=torch.tensor([True, True, False]), **padded)
-    torch.testing.assert_close(masked, run(pipeline, canvas=make_canvas(), **people), atol=1e-4, rtol=1e-4)
+    padded = make_people(3)
+    people = choose_people(padded, slice(2))
+    padded = dataclasses.replace(padded, id_mask=torch.tensor([True, True, False]))
+    masked = run(pipeline, canvas=make_canvas(), people=padded)
+    torch.testing.assert_close(masked, run(pipeline, canvas=make_canvas(), people=people), atol=1e-4, rtol=1e-4)
 
 
 def test_routing_maps_hold_each_step_and_block_and_are_kept_when_asked(pipeline: IngredientsPipeline) -> None:
@@ -186,11 +187,11 @@ def test_identities_are_prepared_once_a_video(pipeline: IngredientsPipeline) -> 
 
 
 def test_the_local_branch_can_be_switched_off(pipeline: IngredientsPipeline) -> None:
-    off = run(pipeline, PHOTOS, use_identities=False)
-    assert torch.equal(off, run(pipeline, PHOTOS, face_scale=0.0))
-    assert torch.equal(off, run(pipeline, PHOTOS, use_identities=False, routing="uniform"))
+    off = run(pipeline, PHOTOS, branches=Branches(use_identities=False))
+    assert torch.equal(off, run(pipeline, PHOTOS, branches=Branches(face_scale=0.0)))
+    assert torch.equal(off, run(pipeline, PHOTOS, branches=Branches(use_identities=False, routing="uniform")))
     assert not torch.equal(off, run(pipeline, PHOTOS))
-    assert not torch.equal(run(pipeline, PHOTOS, face_scale=0.5), run(pipeline, PHOTOS))
+    assert not torch.equal(run(pipeline, PHOTOS, branches=Branches(face_scale=0.5)), run(pipeline, PHOTOS))
 
 
 def test_the_global_branch_can_be_switched_off_without_changing_the_noise(pipeline: IngredientsPipeline) -> None:
@@ -199,7 +200,7 @@ def test_the_global_branch_can_be_switched_off_without_changing_the_noise(pipeli
         lambda module, args, kwargs: seen.append(kwargs["hidden_states"]), with_kwargs=True
     )
     run(pipeline, PHOTOS, num_inference_steps=1)
-    run(pipeline, PHOTOS, num_inference_steps=1, use_canvas=False)
+    run(pipeline, PHOTOS, num_inference_steps=1, branches=Branches(use_canvas=False))
     run(pipeline, num_inference_steps=1)
     hook.remove()
     (noise, shown), *others = [inputs.split(LATENT_SHAPE[1], dim=2) for inputs in seen]
@@ -227,52 +228,47 @@ def test_extracted_identities_stand_for_photos(pipeline: IngredientsPipeline) ->
     assert torch.equal(run(pipeline, identities), run(pipeline, PHOTOS))
 
 
+def force(routing_indices: torch.Tensor) -> Branches:
+    return Branches(routing_indices=routing_indices)
+
+
 def test_forced_routing_gives_every_token_its_identity(pipeline: IngredientsPipeline) -> None:
-    people = make_identities(2)
-    only_second = {
-        "id_embeds": people["id_embeds"][1:],
-        "id_vit_hidden_states": [states[1:] for states in people["id_vit_hidden_states"]],
-    }
-    forced = run(pipeline, routing_indices=torch.ones(NUM_TOKENS, dtype=torch.long), **people)
-    torch.testing.assert_close(forced, run(pipeline, **only_second), atol=1e-4, rtol=1e-4)
-    nobody = run(pipeline, routing_indices=torch.full(TOKEN_GRID, -1), **people)
+    people = make_people(2)
+    only_second = choose_people(people, slice(1, None))
+    forced = run(pipeline, people, branches=force(torch.ones(NUM_TOKENS, dtype=torch.long)))
+    torch.testing.assert_close(forced, run(pipeline, only_second), atol=1e-4, rtol=1e-4)
+    nobody = run(pipeline, people, branches=force(torch.full(TOKEN_GRID, -1)))
     torch.testing.assert_close(nobody, run(pipeline), atol=1e-4, rtol=1e-4)
 
 
 def test_forced_routing_takes_grids_and_rows_for_each_video(pipeline: IngredientsPipeline) -> None:
-    people = make_identities(2)
+    people = make_people(2)
     left_right = torch.zeros(TOKEN_GRID, dtype=torch.long)
     left_right[..., TOKEN_GRID[2] // 2 :] = 1
-    on_grid = run(pipeline, routing_indices=left_right, **people)
-    assert torch.equal(on_grid, run(pipeline, routing_indices=left_right.flatten()[None], **people))
+    on_grid = run(pipeline, people, branches=force(left_right))
+    assert torch.equal(on_grid, run(pipeline, people, branches=force(left_right.flatten()[None])))
     both = torch.stack([left_right, 1 - left_right])
-    videos = run(pipeline, routing_indices=both, num_videos_per_prompt=2, generator=[7, 7], **people)
+    videos = run(pipeline, people, branches=force(both), num_videos_per_prompt=2, generator=[7, 7])
     torch.testing.assert_close(videos[:1], on_grid, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(videos[1:], on_grid, atol=1e-2, rtol=1e-2)
     with pytest.raises(ShapeError, match=r"these videos have 45 tokens, \(3, 3, 5\)"):
-        run(pipeline, routing_indices=torch.zeros(44, dtype=torch.long), **people)
+        run(pipeline, people, branches=force(torch.zeros(44, dtype=torch.long)))
 
 
 def test_identities_can_differ_from_prompt_to_prompt(pipeline: IngredientsPipeline) -> None:
-    first, second = make_identities(2), make_identities(2, seed=8)
-    both = {
-        "id_embeds": torch.stack([first["id_embeds"], second["id_embeds"]]),
-        "id_vit_hidden_states": [
-            torch.stack(pair)
-            for pair in zip(first["id_vit_hidden_states"], second["id_vit_hidden_states"], strict=True)
-        ],
-    }
-    videos = run(pipeline, prompt=[PROMPT, PROMPT], num_videos_per_prompt=2, generator=[7, 7, 7, 7], **both)
-    expected = [run(pipeline, **people) for people in (first, first, second, second)]
+    first, second = make_people(2), make_people(2, seed=8)
+    both = for_each_prompt(first, second)
+    videos = run(pipeline, both, prompt=[PROMPT, PROMPT], num_videos_per_prompt=2, generator=[7, 7, 7, 7])
+    expected = [run(pipeline, people) for people in (first, first, second, second)]
     torch.testing.assert_close(videos, torch.cat(expected), atol=1e-4, rtol=1e-4)
     with pytest.raises(ValueError, match="Identities were given for 2 videos, but there are 1"):
-        run(pipeline, **both)
+        run(pipeline, both)
 
 
 @pytest.mark.parametrize("routing", ["softmax", "uniform"])
 def test_routing_can_be_chosen_for_a_call(pipeline: IngredientsPipeline, routing: str) -> None:
-    people = make_identities(2)
-    assert not torch.equal(run(pipeline, routing=routing, **people), run(pipeline, **people))
+    people = make_people(2)
+    assert not torch.equal(run(pipeline, people, branches=Branches(routing=routing)), run(pipeline, people))
 
 
 @pytest.mark.parametrize("num_people", [1, 3, 6, 9])
@@ -440,12 +436,39 @@ def test_contradictions_are_refused(pipeline: IngredientsPipeline) -> None:
         run(pipeline, prompt=PROMPT, prompt_embeds=embeds)
     with pytest.raises(ValueError, match="either prompt or prompt_embeds"):
         run(pipeline, prompt=None)
-    with pytest.raises(ValueError, match="either people or id_embeds"):
-        run(pipeline, PHOTOS, **make_identities(2))
-    with pytest.raises(ValueError, match="are given together"):
-        run(pipeline, id_embeds=make_identities(2)["id_embeds"])
     with pytest.raises(ValueError, match="3 negative prompts were given for 1 prompts"):
         run(pipeline, negative_prompt=["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("id_embeds", "people=PeopleEmbeds(id_embeds=..., id_vit_hidden_states=...)"),
+        ("id_names", "people=PeopleEmbeds(id_embeds=..., id_vit_hidden_states=..., names=...)"),
+        ("id_mask", "people=PeopleEmbeds(id_embeds=..., id_vit_hidden_states=..., id_mask=...)"),
+        ("face_scale", "branches=Branches(face_scale=...)"),
+        ("routing_indices", "branches=Branches(routing_indices=...)"),
+        ("allow_photographs", "extract_identities(people, allow_photographs=True)"),
+        ("image", "photos as people"),
+    ],
+)
+def test_an_argument_that_has_its_place_elsewhere_is_told_where(
+    pipeline: IngredientsPipeline, name: str, place: str
+) -> None:
+    with pytest.raises(ArgumentError, match=rf"^{name} is not taken: .*{re.escape(place)}"):
+        run(pipeline, PHOTOS, **{name: 1})
+
+
+def test_an_argument_that_nothing_has_is_named(pipeline: IngredientsPipeline) -> None:
+    with pytest.raises(TypeError, match="no argument 'likeness'"):
+        run(pipeline, PHOTOS, likeness=1)
+
+
+def test_a_call_takes_the_arguments_of_diffusers_and_six_more() -> None:
+    own = set(inspect.signature(IngredientsPipeline.__call__).parameters) - {"self", "sampling_overrides"}
+    theirs = set(inspect.signature(CogVideoXImageToVideoPipeline.__call__).parameters) - {"self"}
+    assert theirs - own == {"image"}
+    assert own - theirs == {"people", "canvas", "places", "sampling", "branches", "output_routing_maps"}
 
 
 def test_words_that_do_not_reach_the_model_are_named(pipeline: IngredientsPipeline) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from ingredients.models.id_router import Routing
 from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput
 from ingredients.pipelines.places import PlacePath
@@ -14,7 +15,7 @@ from ingredients.pipelines.planned_layout import column_layout, planned_indices
 from tests.pipelines.stand_ins import (
     PROMPT,
     TOKEN_GRID,
-    make_identities,
+    make_people,
     make_photo,
     make_pipeline,
     make_seeing_face_stack,
@@ -34,7 +35,7 @@ def test_padded_people_get_no_column() -> None:
 
 
 def run(pipeline: IngredientsPipeline, **settings: Any) -> torch.Tensor:
-    given = make_identities(2) | {"num_inference_steps": 4, "output_type": "latent"} | settings
+    given = {"people": make_people(2)} | {"num_inference_steps": 4, "output_type": "latent"} | settings
     frames = pipeline(prompt=PROMPT, generator=7, **given).frames
     assert isinstance(frames, torch.Tensor)
     return frames
@@ -61,7 +62,7 @@ def test_the_layout_rules_its_share_of_the_steps(forced: tuple[IngredientsPipeli
 def test_a_whole_run_by_layout_is_a_run_with_forced_columns(forced: tuple[IngredientsPipeline, list[bool]]) -> None:
     pipeline, _ = forced
     columns = column_layout(TOKEN_GRID, 2)
-    assert torch.equal(run(pipeline, layout_share=1.0), run(pipeline, routing_indices=columns))
+    assert torch.equal(run(pipeline, layout_share=1.0), run(pipeline, branches=Branches(routing_indices=columns)))
 
 
 @pytest.mark.parametrize("routing", ["argmax", "uniform"])
@@ -69,7 +70,7 @@ def test_routing_that_is_asked_for_comes_before_the_layout(
     forced: tuple[IngredientsPipeline, list[bool]], routing: Routing
 ) -> None:
     pipeline, steps = forced
-    run(pipeline, layout_share=1.0, routing=routing)
+    run(pipeline, layout_share=1.0, branches=Branches(routing=routing))
     assert not any(steps)
 
 
@@ -127,7 +128,7 @@ def test_places_need_no_prompt_but_its_embeddings(seeing: IngredientsPipeline) -
 
 def test_places_and_forced_routing_contradict_each_other(seeing: IngredientsPipeline) -> None:
     with pytest.raises(ValueError, match="either places or routing_indices"):
-        place(seeing, places={"ana": "left"}, routing_indices=column_layout(TOKEN_GRID, 2))
+        place(seeing, places={"ana": "left"}, branches=Branches(routing_indices=column_layout(TOKEN_GRID, 2)))
 
 
 def test_a_share_is_a_share() -> None:

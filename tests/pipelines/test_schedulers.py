@@ -18,7 +18,7 @@ from diffusers import (
 
 from ingredients.core.errors import ArgumentError
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from tests.pipelines.stand_ins import PROMPT, make_identities, make_photo, make_pipeline, make_seeing_face_stack
+from tests.pipelines.stand_ins import PROMPT, make_people, make_photo, make_pipeline, make_seeing_face_stack
 
 DETERMINISTIC = [DPMSolverMultistepScheduler, UniPCMultistepScheduler, EulerDiscreteScheduler, DDIMScheduler]
 
@@ -40,7 +40,7 @@ def pipeline(shared: IngredientsPipeline) -> IngredientsPipeline:
 def run(pipeline: IngredientsPipeline, *args: Any, **changes: Any) -> torch.Tensor:
     settings: dict[str, Any] = {"num_inference_steps": 2, "generator": 7, "output_type": "latent", "prompt": PROMPT}
     pipeline.set_progress_bar_config(disable=True)
-    frames = pipeline(*args, **(settings | ({} if args else make_identities(2)) | changes)).frames
+    frames = pipeline(*args, **(settings | ({} if args else {"people": make_people(2)}) | changes)).frames
     assert isinstance(frames, torch.Tensor)
     return frames
 

@@ -22,6 +22,7 @@ from ingredients.media.video import write_video
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, decoding_in_tiles
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.video_shape import FPS, ShapeWarning
 from ingredients.training.runs.configuration import RunConfig, SamplesConfig
@@ -82,6 +83,7 @@ class TrainingSampler:
         height, width = latent_height * ratio, latent_width * ratio
         device, dtype = pipeline.transformer.device, pipeline.transformer.dtype
         output = pipeline(
+            PeopleEmbeds(id_embeds=people.id_embeds, id_vit_hidden_states=people.id_vit_hidden_states),
             prompt_embeds=self._clips.tensor(index, "prompt_embeds")[None].to(device, dtype),
             negative_prompt_embeds=self._clips.empty_prompt_embeds[None].to(device, dtype),
             height=height,
@@ -91,8 +93,6 @@ class TrainingSampler:
             guidance_scale=self._config.guidance_scale,
             generator=_SEED,
             canvas=compose_canvas(crops, height, width),
-            id_embeds=people.id_embeds.to(device),
-            id_vit_hidden_states=[states.to(device) for states in people.id_vit_hidden_states],
             output_routing_maps=True,
             output_type="latent",
         )

@@ -36,7 +36,8 @@ from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.execution.speed_options import SpeedOptions
-from ingredients.pipelines.inputs import canvas_to_tensor
+from ingredients.pipelines.inputs import Branches, canvas_to_tensor
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
 from ingredients.pipelines.places import PlacePath
@@ -486,14 +487,17 @@ def generate_videos(
             compose_canvas(request.canvas_people.canvas_crops, shape.height, shape.width) for request in requests
         ]
         canvas = np.stack(canvases)  # (B, H, W, 3)
-    id_embeds, id_vit_hidden_states = None, None
+    people: PeopleEmbeds | ExtractedIdentities | None = requests[0].local_people if needs_names else None
     needs_people = parts.use_identities or canvas is not None  # a canvas may need to know how many they are
     if needs_people and not needs_names:
-        people = [request.local_people for request in requests]
-        id_embeds = torch.stack([each.id_embeds for each in people])  # (B, N, R + S)
-        id_vit_hidden_states = [
-            torch.stack(scale) for scale in zip(*(each.id_vit_hidden_states for each in people), strict=True)
-        ]
+        each_ones = [request.local_people for request in requests]
+        people = PeopleEmbeds(
+            id_embeds=torch.stack([each.id_embeds for each in each_ones]),  # (B, N, R + S)
+            id_vit_hidden_states=[
+                torch.stack(scale) for scale in zip(*(each.id_vit_hidden_states for each in each_ones), strict=True)
+            ],
+            names=[each.names for each in each_ones],
+        )
     routing_indices = None
     if parts.assignment is not None:
         grid = pipeline.geometry.token_grid(shape)
@@ -508,22 +512,21 @@ def generate_videos(
     sampling |= {name: getattr(_AS_PUBLISHED, name) for name in left_out}
     pipeline.set_progress_bar_config(disable=True)
     output = pipeline(
-        requests[0].local_people if needs_names else None,
+        people,
         prompt=[request.prompt for request in requests],
         height=shape.height,
         width=shape.width,
         num_frames=shape.num_frames,
         **sampling,
-        face_scale=settings.face_scale,
         generator=[request.seed for request in requests],
         canvas=canvas,
-        use_canvas=canvas is not None,
-        use_identities=parts.use_identities,
-        id_embeds=id_embeds,
-        id_vit_hidden_states=id_vit_hidden_states,
-        id_names=None if id_embeds is None else [request.local_people.names for request in requests],
-        routing=parts.routing,
-        routing_indices=routing_indices,
+        branches=Branches(
+            use_canvas=canvas is not None,
+            use_identities=parts.use_identities,
+            face_scale=settings.face_scale,
+            routing=parts.routing,
+            routing_indices=routing_indices,
+        ),
         places=dict(zip(requests[0].local_people.names, requests[0].places, strict=True))
         if requests[0].places
         else None,

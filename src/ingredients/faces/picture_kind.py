@@ -337,7 +337,7 @@ def explain_photograph(label: str) -> str:
         f"{label} looks like a photograph, but this model knows drawn people only: name a model for photographs with "
         "--model, such as the published weights (--model published), draw a portrait to play with by `ingredients "
         "world portrait --seed 7`, or have somebody drawn all the same, as for a drawing in another style that only "
-        "looks so, by --allow-photographs (in Python, allow_photographs=True)."
+        "looks so, by --allow-photographs (in Python, extract_identities(people, allow_photographs=True))."
     )
 
 

@@ -64,6 +64,7 @@ from ingredients.model_folders.folder_names import JUDGE_FOLDER
 from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs
 from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights
 from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, STEP_CACHES, SpeedOptions, VideoOptions
+from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.latent_colours import LatentColours
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.people import PeopleInput, identity_photos
@@ -629,9 +630,11 @@ class Studio:
                 width=request.width,
                 num_frames=request.num_frames,
                 generator=request.seed,
-                face_scale=request.face_scale,
                 places=request.places or None,
-                routing_indices=None if request.routing is None else torch.from_numpy(request.routing),
+                branches=Branches(
+                    face_scale=request.face_scale,
+                    routing_indices=None if request.routing is None else torch.from_numpy(request.routing),
+                ),
                 output_routing_maps=request.with_routing_maps or stop is not None,
                 output_type="np",
                 callback_on_step_end=step_done,

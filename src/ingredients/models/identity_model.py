@@ -22,6 +22,7 @@ from ingredients.models.multi_scale_projector import IdentityCrossAttention, Mul
 
 PROJECTOR_MODULES = ("multi_scale_projector", "id_attn", "phrase_proj")
 ROUTER_MODULES = ("id_router",)
+_PEOPLE_MODULES = ("multi_scale_projector", "norm_identity", "to_kv")
 
 
 class IdentityModelMixin:
@@ -98,6 +99,12 @@ class IdentityModelMixin:
     def projector_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters of the multi-scale projector: the Q-former and the cross-attentions."""
         return self._parameters_of(PROJECTOR_MODULES)
+
+    def people_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters that read people alone: the Q-former, and norm, keys and values of the cross-attentions."""
+        for name, parameter in self.projector_parameters():
+            if not set(_PEOPLE_MODULES).isdisjoint(name.split(".")):
+                yield name, parameter
 
     def router_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters of the routers."""

@@ -1,6 +1,6 @@
-"""What diffusers' `from_pretrained` takes and this one does not: what to do instead, one sentence each."""
+"""What diffusers' loading and calling take and this pipeline does not: what to do instead, one sentence each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,40 @@ def without_diffusers_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
         if arguments.get(name) not in (None, False):
             raise ArgumentError(f"{name} is not taken: {remedy}.")
     return {name: value for name, value in arguments.items() if name not in _HARMLESS and name not in _REMEDIES}
+
+
+_BRANCHES = "it is a field of Branches: give branches=Branches({name}=...)"
+_PEOPLE_EMBEDS = (
+    "it is a field of PeopleEmbeds: give people=PeopleEmbeds(id_embeds=..., id_vit_hidden_states=...{more})"
+)
+_ELSEWHERE = {
+    **dict.fromkeys(("use_canvas", "use_identities", "face_scale", "routing", "routing_indices"), _BRANCHES),
+    **dict.fromkeys(("id_embeds", "id_vit_hidden_states"), _PEOPLE_EMBEDS.replace("{more}", "")),
+    "id_mask": _PEOPLE_EMBEDS.replace("{more}", ", id_mask=..."),
+    "id_names": _PEOPLE_EMBEDS.replace("it is a field", "they are the names").replace("{more}", ", names=..."),
+    "allow_photographs": (
+        "give what the pipeline's extract_identities(people, allow_photographs=True) returns as the people"
+    ),
+    "image": "give photos as people, whose faces are put on a canvas, or the whole picture as canvas",
+}
+
+
+def check_call_arguments(names: Iterable[str], known: Sequence[str]) -> None:
+    """Refuses what a call of the pipeline does not take.
+
+    Args:
+        names: of what was given beside the arguments in the call's signature.
+        known: the fields of the sampling settings, which are taken by name.
+
+    Raises:
+        ArgumentError: for an argument that has its place elsewhere; it says where.
+        TypeError: for one that nothing has.
+    """
+    for name in names:
+        if name in _ELSEWHERE:
+            raise ArgumentError(f"{name} is not taken: {_ELSEWHERE[name].replace('{name}', name)}.")
+        if name not in known:
+            raise TypeError(f"A call of the pipeline has no argument {name!r}.")
 
 
 def check_dtype(dtype: object) -> torch.dtype | dict[str, torch.dtype]:

@@ -4,6 +4,7 @@ Legend: B canvases or videos, H/W pixels, N identities, R recognition dim, S sem
 frame, row, column), f/h/w grid of video tokens.
 """
 
+import dataclasses
 import math
 import operator
 from collections.abc import Sequence
@@ -16,7 +17,10 @@ from PIL import Image
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import ArgumentError, ShapeError
 from ingredients.core.finite import check_given
+from ingredients.core.ranges import check_number
 from ingredients.media.photos import read_photo
+from ingredients.models.id_router import Routing
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.prompts import check_prompts
 
 CanvasImage: TypeAlias = Image.Image | UInt8Array | Float32Array
@@ -26,6 +30,40 @@ CanvasInput: TypeAlias = CanvasImage | torch.Tensor | Sequence[CanvasImage]
 
 GeneratorInput: TypeAlias = SupportsIndex | torch.Generator | Sequence[SupportsIndex | torch.Generator]
 """A seed or a generator for all videos of a call, or one for each."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Branches:
+    """What the method's two branches do in a video: the canvas (global), and the routed identities (local)."""
+
+    use_canvas: bool = True
+    """False drops the global branch: image latents are zero."""
+
+    use_identities: bool = True
+    """False drops the local branch: nothing is routed or added."""
+
+    face_scale: float = 1.0
+    """alpha_m of Eq. 4, the strength of the local branch; any number, 0 is without."""
+
+    routing: Routing | None = None
+    """How tokens choose identities: `argmax`, `softmax` or `uniform`; None takes the model's own."""
+
+    routing_indices: torch.Tensor | None = None
+    """An identity forced on each video token, -1 for none: (L), (B, L), or the grid (f, h, w) or (B, f, h, w)."""
+
+    def __post_init__(self) -> None:
+        """Checks the strength.
+
+        Raises:
+            ArgumentError: if it is no number.
+        """
+        check_number("face_scale", self.face_scale)
+
+    @property
+    def can_be_planned(self) -> bool:
+        """Whether a layout may say at the start who is where: there are identities, and nothing else says it."""
+        return self.use_identities and self.routing is None and self.routing_indices is None
+
 
 _NUM_SEEDS = 2**64
 
@@ -122,10 +160,6 @@ def check_inputs(
     negative_prompt: str | Sequence[str] | None,
     negative_prompt_embeds: torch.Tensor | None,
     latents: torch.Tensor | None,
-    id_embeds: torch.Tensor | None,
-    id_vit_hidden_states: Sequence[torch.Tensor] | None,
-    id_mask: torch.Tensor | None,
-    id_names: Sequence[object] | None,
 ) -> None:
     """Says whether what a call was given goes together and is all numbers; what it means is in `__call__`.
 
@@ -144,20 +178,18 @@ def check_inputs(
         shapes = tuple(prompt_embeds.shape), tuple(negative_prompt_embeds.shape)
         if shapes[0] != shapes[1]:
             raise ValueError(f"prompt_embeds {shapes[0]} and negative_prompt_embeds {shapes[1]} differ in shape.")
-    if people is not None and id_embeds is not None:
-        raise ValueError("Give either people or id_embeds.")
-    if (id_embeds is None) != (id_vit_hidden_states is None):
-        raise ValueError("id_embeds and id_vit_hidden_states are given together.")
-    if id_names is not None and (id_embeds is None or id_mask is not None):
-        raise ValueError("id_names go with id_embeds that are all real, without id_mask.")
     check_given("latents", [latents])
     check_given("prompt_embeds", [prompt_embeds])
     check_given("negative_prompt_embeds", [negative_prompt_embeds])
-    for name, tensors in {"id_embeds": [id_embeds], "id_vit_hidden_states": id_vit_hidden_states or []}.items():
+    if not isinstance(people, PeopleEmbeds):
+        return
+    mask = people.id_mask
+    for name, tensors in {
+        "id_embeds": [people.id_embeds],
+        "id_vit_hidden_states": people.id_vit_hidden_states,
+    }.items():
         real = [  # padding may hold anything
-            tensor
-            if tensor is None or id_mask is None or tensor.shape[: id_mask.ndim] != id_mask.shape
-            else tensor[id_mask.to(tensor.device)]
+            tensor if mask is None or tensor.shape[: mask.ndim] != mask.shape else tensor[mask.to(tensor.device)]
             for tensor in tensors
         ]
         check_given(name, real)
@@ -178,33 +210,31 @@ def per_video_indices(
     return routing_indices.expand(batch_size, num_tokens)
 
 
-def count_people(id_embeds: torch.Tensor, id_mask: torch.Tensor | None) -> list[int]:
+def count_people(people: PeopleEmbeds) -> list[int]:
     """People of each row of `id_embeds` (rows, N, R + S), padding left out."""
-    if id_mask is None:
-        return [id_embeds.shape[1]] * len(id_embeds)
-    return [int(number) for number in id_mask.sum(dim=1)]
+    if people.id_mask is None:
+        return [people.id_embeds.shape[1]] * len(people.id_embeds)
+    return [int(number) for number in people.id_mask.sum(dim=1)]
 
 
-def names_of_prompts(
-    names: Sequence[str] | Sequence[Sequence[str]] | None, id_embeds: torch.Tensor | None, num_prompts: int
-) -> list[tuple[str, ...]]:
+def names_of_prompts(people: PeopleEmbeds | None, num_prompts: int) -> list[tuple[str, ...]]:
     """What the people of each prompt are called; nothing where they have no names.
 
     Args:
-        names: of all, or for each prompt.
-        id_embeds: (N, R + S) or (1 or prompts, N, R + S), if that is what the names are of.
+        people: with the names of all, or those for each prompt.
         num_prompts: how many prompts there are.
 
     Raises:
         ValueError: if these are other numbers of people, or of prompts.
     """
-    if names is None:
+    if people is None or not people.names:
         return [()] * num_prompts
+    names, number = people.names, people.id_embeds.shape[-2]
     rows = [tuple(names)] * num_prompts if isinstance(names[0], str) else [tuple(each) for each in names]
     if len(rows) != num_prompts:
-        raise ValueError(f"id_names are given for {len(rows)} prompts, but there are {num_prompts}.")
-    if id_embeds is not None and any(len(row) != id_embeds.shape[-2] for row in rows):
-        raise ValueError(f"id_names must be {id_embeds.shape[-2]} for each prompt, as many as id_embeds.")
+        raise ValueError(f"names are given for {len(rows)} prompts, but there are {num_prompts}.")
+    if any(len(row) != number for row in rows):
+        raise ValueError(f"names must be {number} for each prompt, as many as id_embeds.")
     return cast(list[tuple[str, ...]], rows)
 
 

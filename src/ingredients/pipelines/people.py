@@ -40,6 +40,47 @@ PhotoInput: TypeAlias = Union[str, Path, PhotoFile, MemoryPhoto, "torch.Tensor"]
 """A file, its bytes, a Pillow image, or pixels: arrays (H, W, 3), tensors (3, H, W) or (H, W, 3), with alpha or grey
 too, as uint8, as uint16, or as floating-point numbers from 0 to 1."""
 
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PeopleEmbeds:
+    """People as a facial extractor's numbers, instead of their photos, as prompt embeddings are instead of a prompt.
+
+    Legend: N people, R recognition dim, S semantic dim, P image-encoder tokens, C channels.
+    """
+
+    id_embeds: torch.Tensor
+    """(N, R + S), the same people in every video, or (1 or prompts, N, R + S)."""
+
+    id_vit_hidden_states: Sequence[torch.Tensor]
+    """Five tensors (N, P, C) or (1 or prompts, N, P, C), shallow to deep."""
+
+    id_mask: torch.Tensor | None = None
+    """(N) or (1 or prompts, N) bool, True = a real identity; None where all are."""
+
+    names: Sequence[str] | Sequence[Sequence[str]] | None = None
+    """What they are called, for all prompts or for each; None where they have no names."""
+
+    def __post_init__(self) -> None:
+        """Checks that names have people.
+
+        Raises:
+            ValueError: if some of the people may be padding, which has no name.
+        """
+        if self.names is not None and self.id_mask is not None:
+            raise ValueError("names go with id_embeds that are all real, without id_mask.")
+
+    def by_prompt(self) -> PeopleEmbeds:
+        """The same with an axis for prompts in front of each tensor."""
+        if self.id_embeds.ndim != 2:
+            return self
+        return PeopleEmbeds(
+            id_embeds=self.id_embeds[None],
+            id_vit_hidden_states=[states[None] for states in self.id_vit_hidden_states],
+            id_mask=None if self.id_mask is None else self.id_mask[None],
+            names=self.names,
+        )
+
+
 PersonInput: TypeAlias = PhotoInput | Sequence[PhotoInput]
 """One person's photo, or several."""
 

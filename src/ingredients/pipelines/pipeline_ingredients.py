@@ -46,10 +46,14 @@ from ingredients.model_folders.sampling_settings import (
 )
 from ingredients.model_folders.weight_files import WeightChoice, in_one_sentence
 from ingredients.models.backbones import backbone_of_vae
-from ingredients.models.id_router import Routing
 from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
-from ingredients.pipelines.diffusers_arguments import check_dtype, model_folder, without_diffusers_arguments
+from ingredients.pipelines.diffusers_arguments import (
+    check_call_arguments,
+    check_dtype,
+    model_folder,
+    without_diffusers_arguments,
+)
 from ingredients.pipelines.execution.execution import Execution
 from ingredients.pipelines.execution.memory_modes import TILE, decoding_in_tiles, fit_tiles
 from ingredients.pipelines.execution.memory_plan import MemoryPlan
@@ -62,6 +66,7 @@ from ingredients.pipelines.execution.speed_options import SpeedOptions, VideoOpt
 from ingredients.pipelines.execution.step_caches import running_step_cache
 from ingredients.pipelines.guidance import dynamic_guidance, for_passes, plan_guidance, run_passes
 from ingredients.pipelines.inputs import (
+    Branches,
     CanvasInput,
     GeneratorInput,
     as_list,
@@ -74,7 +79,7 @@ from ingredients.pipelines.inputs import (
 )
 from ingredients.pipelines.likeness import LikenessGuidance
 from ingredients.pipelines.names import NamedPrompt, read_prompt
-from ingredients.pipelines.people import PeopleInput, identity_photos
+from ingredients.pipelines.people import PeopleEmbeds, PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.places import (
     PlacesInput,
@@ -610,7 +615,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     @one_at_a_time
     def __call__(
         self,
-        people: PeopleInput | ExtractedIdentities | None = None,
+        people: PeopleInput | ExtractedIdentities | PeopleEmbeds | None = None,
         prompt: str | Sequence[str] | None = None,
         negative_prompt: str | Sequence[str] | None = None,
         *,
@@ -629,17 +634,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         prompt_embeds: torch.Tensor | None = None,
         negative_prompt_embeds: torch.Tensor | None = None,
         canvas: CanvasInput | None = None,
-        id_embeds: torch.Tensor | None = None,
-        id_vit_hidden_states: Sequence[torch.Tensor] | None = None,
-        id_mask: torch.Tensor | None = None,
-        id_names: Sequence[str] | Sequence[Sequence[str]] | None = None,
-        use_canvas: bool = True,
-        use_identities: bool = True,
-        face_scale: float = 1.0,
-        allow_photographs: bool = False,
-        routing: Routing | None = None,
-        routing_indices: torch.Tensor | None = None,
         places: PlacesInput | None = None,
+        branches: Branches | None = None,
         output_routing_maps: bool = False,
         output_type: OutputType = "pil",
         return_dict: bool = True,
@@ -654,9 +650,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         Calls from several threads wait for each other.
 
         Args:
-            people: Photos by name, one or several for each person; a list of photos, one for each person; or what
-                `extract_identities` gave. None makes a video from the prompt, and from `canvas` and `id_embeds` if
-                they are given.
+            people: Photos by name, one or several for each person; a list of photos, one for each person; what
+                `extract_identities` gave; or their embeddings, which come without a canvas. None makes a video from
+                the prompt, and from `canvas` if it is given.
             prompt: What happens, one sentence or one for each video. People are called by the names of their photos,
                 as "@ana", or as "Ana"; as the module `names` has it.
             negative_prompt: What the video is led away from; empty by default.
@@ -677,19 +673,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             negative_prompt_embeds: (prompts, T, D), instead of `negative_prompt`.
             canvas: Instead of the one composed from the photos: an image, or RGB pixels (H, W, 3), uint8 or in
                 [0, 1]; a list of them; or a tensor (1 or B, 3, H, W), uint8 or in [-1, 1].
-            id_embeds: Identities instead of those of the photos, (N, R + S) or (1 or prompts, N, R + S).
-            id_vit_hidden_states: With `id_embeds`, (N, P, C) or (1 or prompts, N, P, C), shallow to deep.
-            id_mask: With `id_embeds`, (N) or (1 or prompts, N) bool, True = a real identity; None where all are.
-            id_names: With `id_embeds` that are all real, what they are called, N names for all prompts or for each.
-            use_canvas: False drops the global branch: image latents are zero.
-            use_identities: False drops the local branch: nothing is routed or added.
-            face_scale: alpha_m of Eq. 4, the strength of the local branch.
-            allow_photographs: Whether a model that knows drawn people only takes photographs, with a warning.
-            routing: `argmax`, `softmax` or `uniform`; None takes the model's own.
-            routing_indices: An identity forced on each video token, -1 for none: (L), (B, L), or the grid
-                (f, h, w) or (B, f, h, w).
             places: Where people are to stand, by name, such as {"ana": "left", "ben": (0.55, 0.2, 0.95, 0.9)}; as the
                 module `places` has it. The planned steps are then 0.3 of all where nobody says how many.
+            branches: What canvas and identities do, switched off, weakened or forced; by default both work, and the
+                router decides.
             output_routing_maps: Keep what the router chose in each step and block.
             output_type: "pil", "np", "pt", or "latent" to leave the VAE's decoder out.
             return_dict: False returns a tuple of the output's fields.
@@ -702,9 +689,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             max_sequence_length: Text tokens that are read; by default the model's own number.
             **sampling_overrides: Fields of `SamplingSettings` by name, in place of those of `sampling`:
                 `identity_guidance_scale`, as the module `guidance` has it, needs a model that was trained with
-                `identity_drop`; `layout_share`, as the module `planned_layout`, is without effect where `routing` or
-                `routing_indices` are given; `likeness_guidance_scale`, as the module `likeness`, without people;
-                `perturbed_attention_scale` as the module `guidance` has it.
+                `identity_drop`; `layout_share`, as the module `planned_layout`, is without effect where `branches`
+                give `routing` or `routing_indices`; `likeness_guidance_scale`, as the module `likeness`, without
+                people; `perturbed_attention_scale` as the module `guidance` has it.
 
         Returns:
             Videos, and routing maps if asked for.
@@ -720,6 +707,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             ValueError: If arguments contradict each other.
         """
         # 1. Check, and say what will not be read
+        check_call_arguments(sampling_overrides, [field.name for field in dataclasses.fields(SamplingSettings)])
         self._check_is_whole(has_prompt=prompt is not None)
         is_likeness_asked_for = (sampling or sampling_overrides.get("likeness_guidance_scale")) is not None
         is_layout_asked_for = (sampling or sampling_overrides.get("layout_share")) is not None
@@ -739,10 +727,6 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             negative_prompt=negative_prompt,
             negative_prompt_embeds=negative_prompt_embeds,
             latents=latents,
-            id_embeds=id_embeds,
-            id_vit_hidden_states=id_vit_hidden_states,
-            id_mask=id_mask,
-            id_names=id_names,
         )
         if canvas is not None and not self.takes_canvas:
             raise ValueError("This is a text-to-video model, which takes no canvas.")
@@ -751,10 +735,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         known_tensors = self._callback_tensor_inputs
         if unknown := [name for name in callback_on_step_end_tensor_inputs if name not in known_tensors]:
             raise ValueError(f"callback_on_step_end_tensor_inputs must be in {known_tensors}, got {unknown}.")
-        for name, scale in {"face_scale": face_scale, "eta": eta}.items():
-            check_number(name, scale)
+        check_number("eta", eta)
         num_videos_per_prompt = whole_number("num_videos_per_prompt", num_videos_per_prompt, least=1)
-        if places and routing_indices is not None:
+        branches = branches or Branches()
+        if places and branches.routing_indices is not None:
             raise ValueError("Give either places or routing_indices.")
         device = self._execution_device
         if sampling.identity_guidance_scale != 1 and config.published_guidance_fault:
@@ -775,25 +759,33 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         )
 
         # 2. People, where they are to stand, and what prompts call them
-        if people is not None and not isinstance(people, ExtractedIdentities):
-            people = self.extract_identities(people, allow_photographs=allow_photographs)
+        if people is not None and not isinstance(people, PeopleEmbeds):
+            if not isinstance(people, ExtractedIdentities):
+                people = self.extract_identities(people)
+            if canvas is None and branches.use_canvas and self.takes_canvas:
+                canvas = compose_canvas(people.canvas_crops, shape.height, shape.width)
+            people = PeopleEmbeds(
+                id_embeds=people.id_embeds, id_vit_hidden_states=people.id_vit_hidden_states, names=people.names
+            )
         prompts = as_list(prompt or [])
-        names_by_prompt = names_of_prompts(id_names if people is None else people.names, id_embeds, len(prompts))
-        names = people.names if people is not None else next(iter(names_by_prompt), ())
+        names_by_prompt = names_of_prompts(people, len(prompts))
+        names = next(iter(names_by_prompt or names_of_prompts(people, 1)))
+        people = None if people is None else people.by_prompt()
         if places and any(others != names for others in names_by_prompt):
             raise ValueError("places need the same people in all videos.")
         token_grid, token_frames = geometry.token_grid(shape), geometry.token_frames(shape.num_frames)
         paths = parse_places(places or {}, names)
         check_frames(paths, names, shape.num_frames)
         placed = torch.from_numpy(place_people(paths, token_grid, token_frames)) if places else None
+        routing_indices = branches.routing_indices
         is_drawn = routing_indices is not None and tuple(routing_indices.shape) == token_grid
         drawn = routing_indices if is_drawn else placed  # (f, h, w), where people are known to be
-        can_be_planned = use_identities and routing is None and routing_indices is None
         texts = self._read_prompts(
             prompts,
             names_by_prompt,
             order=range(len(names)) if drawn is None else left_to_right(drawn.cpu().numpy(), len(names)),
-            is_planned=is_drawn or (can_be_planned and (sampling.layout_share > 0 or not is_layout_asked_for)),
+            is_planned=is_drawn
+            or (branches.can_be_planned and (sampling.layout_share > 0 or not is_layout_asked_for)),
             max_sequence_length=max_sequence_length,
         )
         layout_share = sampling.layout_share
@@ -819,26 +811,16 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             )  # (P B, T, D)
 
         # 4. People: the local branch, computed once, and the global one
-        if people is not None:
-            id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
-            if canvas is None and use_canvas and self.takes_canvas:
-                canvas = compose_canvas(people.canvas_crops, shape.height, shape.width)
-        if id_embeds is not None and id_vit_hidden_states is not None and id_embeds.ndim == 2:
-            id_embeds = id_embeds[None]  # the same people in every video
-            id_vit_hidden_states = [states[None] for states in id_vit_hidden_states]
-            id_mask = None if id_mask is None else id_mask[None]
         identity_features, layout, routing_bias = None, None, None
-        if use_identities and id_embeds is not None and id_vit_hidden_states is not None:
+        if branches.use_identities and people is not None:
             identity_features = self._prepare_identities(
-                id_embeds,
-                id_vit_hidden_states,
-                id_mask,
+                people,
                 batch_size=batch_size,
                 device=device,
                 attention_kwargs=attention_kwargs,
                 phrase_tokens=self._phrase_tokens(texts, max_sequence_length),
             )
-            if can_be_planned:
+            if branches.can_be_planned:
                 layout = torch.cat(
                     [planned_indices(token_grid, identity_features.id_mask, placed)] * len(guidance.passes)
                 )
@@ -850,9 +832,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     guidance.shows_people, prompted=[each.has_prompt for each in guidance.passes]
                 )
         likeness_guidance = None
-        if sampling.likeness_guidance_scale > 0 and id_embeds is not None:
+        if sampling.likeness_guidance_scale > 0 and people is not None:
             likeness_guidance = self._likeness_guidance(
-                sampling.likeness_guidance_scale, id_embeds, id_mask, batch_size=batch_size
+                sampling.likeness_guidance_scale, people, batch_size=batch_size
             )
             if likeness_guidance is None and is_likeness_asked_for:  # a default is a wish only
                 raise ModelFolderError(
@@ -872,13 +854,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         latent_shape = (batch_size, latent_frames, self.vae.config.latent_channels, latent_height, latent_width)
         image_latents = None
         if self.takes_canvas:
-            shown = canvas is not None and use_canvas
+            shown = canvas is not None and branches.use_canvas
             image_latents = self.prepare_image_latents(
                 canvas_to_tensor(cast(CanvasInput, canvas), height=shape.height, width=shape.width) if shown else None,
                 latent_shape,
                 generator=generators,
                 device=device,
-                num_people=None if id_embeds is None else count_people(id_embeds, id_mask),
+                num_people=None if people is None else count_people(people),
             )
             if padding:  # copies of the first latent frame, as in front of the video
                 image_latents[:, 1 : padding + 1] = image_latents[:, :1]
@@ -923,8 +905,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     routing_bias=routing_bias,
                     image_rotary_emb=image_rotary_emb,
                     attention_kwargs=attention_kwargs,
-                    face_scale=face_scale,
-                    routing=routing,
+                    face_scale=branches.face_scale,
+                    routing=branches.routing,
                 )
                 if use_dynamic_cfg:
                     self._guidance_scale = dynamic_guidance(sampling.guidance_scale, timestep.item(), num_steps)
@@ -1033,15 +1015,14 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
     def _prepare_identities(
         self,
-        id_embeds: torch.Tensor,
-        id_vit_hidden_states: Sequence[torch.Tensor],
-        id_mask: torch.Tensor | None,
+        people: PeopleEmbeds,
         *,
         batch_size: int,
         device: torch.device,
         attention_kwargs: dict[str, Any] | None,
         phrase_tokens: torch.Tensor | None,
     ) -> IdentityFeatures:
+        id_embeds, id_vit_hidden_states = people.id_embeds, people.id_vit_hidden_states
         if phrase_tokens is not None:  # each prompt has words of its own, for the same people
             num_prompts = len(phrase_tokens)
             id_embeds = id_embeds.expand(num_prompts, -1, -1)
@@ -1050,7 +1031,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         features: IdentityFeatures = self.transformer.prepare_identities(
             id_embeds.to(device),
             [states.to(device) for states in id_vit_hidden_states],
-            None if id_mask is None else id_mask.to(device),
+            None if people.id_mask is None else people.id_mask.to(device),
             phrase_tokens=phrase_tokens,
             attention_kwargs=attention_kwargs,
         )
@@ -1058,14 +1039,12 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             raise ValueError(f"Identities were given for {features.batch_size} videos, but there are {batch_size}.")
         return features.repeat_interleave(batch_size // features.batch_size)
 
-    def _likeness_guidance(
-        self, scale: float, id_embeds: torch.Tensor, id_mask: torch.Tensor | None, *, batch_size: int
-    ) -> LikenessGuidance | None:
+    def _likeness_guidance(self, scale: float, people: PeopleEmbeds, *, batch_size: int) -> LikenessGuidance | None:
         """Guidance by the face encoder's recogniser, if there is one with gradients."""
         if self.face_encoder is None or not isinstance(self.face_encoder.recogniser, DifferentiableRecogniser):
             return None
-        embeds = id_embeds[..., : self.transformer.config.id_recognition_dim]
-        is_real = torch.ones(embeds.shape[:-1], dtype=torch.bool) if id_mask is None else id_mask
+        embeds = people.id_embeds[..., : self.transformer.config.id_recognition_dim]
+        is_real = torch.ones(embeds.shape[:-1], dtype=torch.bool) if people.id_mask is None else people.id_mask
         copies = batch_size // len(embeds)
         return LikenessGuidance(
             vae=self.vae,

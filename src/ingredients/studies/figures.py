@@ -160,10 +160,9 @@ def draw_evaluation_set(output: Path) -> None:
 def _routed_video(pipeline: IngredientsPipeline, case: Case) -> RoutedVideo:
     pipeline.set_progress_bar_config(disable=True)
     output = pipeline(
-        case.photos(),
+        pipeline.extract_identities(case.photos(), allow_photographs=True),
         prompt=case.prompt,
         generator=case.seed,
-        allow_photographs=True,
         output_routing_maps=True,
         output_type="np",
     )

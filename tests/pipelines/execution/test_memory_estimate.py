@@ -36,7 +36,7 @@ from ingredients.pipelines.execution.model_weights import ModelWeights, folder_w
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.loading import load_pipeline
 from tests.pipelines.execution.allocations import AllocationCount, without_computing
-from tests.pipelines.stand_ins import make_identities, make_pipeline
+from tests.pipelines.stand_ins import make_people, make_pipeline
 
 GB = 10**9
 CUDA = torch.device("cuda", 0)
@@ -74,10 +74,10 @@ def test_identities_weigh_what_is_computed(routing: str, num_people: int) -> Non
     """Many people under softmax stay plain, few are folded."""
     pipeline = make_pipeline(routing=routing, cross_attn_interval=2)
     weights = weigh(pipeline.transformer, pipeline.text_encoder, pipeline.vae, sampling=SamplingSettings())
-    identities = make_identities(num_people)
+    identities = make_people(num_people)
     with torch.no_grad():
         features = pipeline.transformer.prepare_identities(
-            identities["id_embeds"][None], [states[None] for states in identities["id_vit_hidden_states"]]
+            identities.id_embeds[None], [states[None] for states in identities.id_vit_hidden_states]
         )
     assert features.form == ("plain" if num_people == 40 else "folded")
     computed = sum(4 * (block.key.numel() + block.value.numel()) for block in features.blocks)

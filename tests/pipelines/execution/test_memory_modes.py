@@ -30,7 +30,7 @@ from tests.pipelines.stand_ins import (
     PROMPT,
     make_canvas,
     make_face_stack,
-    make_identities,
+    make_people,
     make_photo,
     make_pipeline,
     make_seeing_face_stack,
@@ -49,7 +49,7 @@ def make_video(pipeline: IngredientsPipeline, **changes: Any) -> torch.Tensor:
         "generator": 7,
         "output_type": "pt",
     }
-    return cast(torch.Tensor, pipeline(**call | make_identities(2) | changes).frames)
+    return cast(torch.Tensor, pipeline(**call | {"people": make_people(2)} | changes).frames)
 
 
 def offloaded(mode: MemoryMode, **options: Any) -> IngredientsPipeline:
@@ -63,10 +63,10 @@ def offloaded(mode: MemoryMode, **options: Any) -> IngredientsPipeline:
 @pytest.mark.parametrize("mode", [MemoryMode.BALANCED, MemoryMode.LOW])
 @pytest.mark.parametrize("people", [1, 2, 3])
 def test_offloading_changes_no_bit(mode: MemoryMode, people: int) -> None:
-    expected = make_video(make_pipeline(), **make_identities(people))
+    expected = make_video(make_pipeline(), people=make_people(people))
     pipeline = offloaded(mode)
-    assert torch.equal(make_video(pipeline, **make_identities(people)), expected)
-    assert torch.equal(make_video(pipeline, **make_identities(people)), expected)  # the second video likewise
+    assert torch.equal(make_video(pipeline, people=make_people(people)), expected)
+    assert torch.equal(make_video(pipeline, people=make_people(people)), expected)  # the second video likewise
 
 
 def test_one_pass_at_a_time_runs_each_pass_alone() -> None:

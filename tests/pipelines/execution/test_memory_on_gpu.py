@@ -23,7 +23,7 @@ from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_canvas,
-    make_identities,
+    make_people,
     make_pipeline,
     make_scheduler,
     make_tokenizer,
@@ -44,7 +44,7 @@ def device() -> torch.device:
 
 def make_video(pipeline: IngredientsPipeline, **changes: Any) -> torch.Tensor:
     call = {"prompt": PROMPT, "canvas": make_canvas(), "num_inference_steps": 3, "generator": 7, "output_type": "pt"}
-    frames = pipeline(**call | make_identities(2) | changes).frames
+    frames = pipeline(**call | {"people": make_people(2)} | changes).frames
     assert isinstance(frames, torch.Tensor)
     return frames.cpu()
 
@@ -57,7 +57,7 @@ def test_a_mode_makes_the_same_video_twice(mode: MemoryMode, device: torch.devic
     pipeline.apply_memory_plan(MemoryPlan(mode=mode), device)
     expected = make_video(full, output_type="latent")
     for people in (2, 2, 1, 3):
-        actual = make_video(pipeline, output_type="latent", **make_identities(people))
+        actual = make_video(pipeline, output_type="latent", people=make_people(people))
         if people != 2:
             assert actual.isfinite().all()
         elif mode is MemoryMode.MINIMAL:

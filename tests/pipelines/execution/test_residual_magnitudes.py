@@ -14,7 +14,7 @@ from ingredients.pipelines.execution.residual_magnitudes import (
     recording_residuals,
 )
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from tests.pipelines.stand_ins import PROMPT, make_identities, make_pipeline
+from tests.pipelines.stand_ins import PROMPT, make_people, make_pipeline
 
 CURVE = ResidualMagnitudes(timesteps=(900, 600, 0), log_magnitudes=(0.0, 0.3, -0.3))
 
@@ -43,7 +43,7 @@ def test_what_is_recorded_is_what_the_blocks_add() -> None:
     added: list[list[torch.Tensor]] = [[], []]
     blocks = pipeline.transformer.transformer_blocks
     entering: list[torch.Tensor] = []
-    settings = {**make_identities(2), "num_inference_steps": 4, "output_type": "latent"}
+    settings = {"people": make_people(2), "num_inference_steps": 4, "output_type": "latent"}
     with recording_residuals(pipeline.transformer) as recorder:
         for video in range(2):
             before = blocks[0].register_forward_pre_hook(lambda _module, args: entering.append(args[0]))

@@ -13,8 +13,9 @@ from ingredients.core.errors import MissingDependencyError, SpeedOptionError
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.execution.speed_options import ATTENTION_BACKENDS, STEP_CACHES, WITHIN_BLOCKS, SpeedOptions
 from ingredients.pipelines.execution.step_caches import step_cache_config
+from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from tests.pipelines.stand_ins import NUM_BLOCKS, TOKEN_GRID, make_canvas, make_identities, make_pipeline
+from tests.pipelines.stand_ins import NUM_BLOCKS, TOKEN_GRID, make_canvas, make_people, make_pipeline
 
 STEPS = 10
 MAGNITUDES = ResidualMagnitudes(timesteps=(999, 0), log_magnitudes=(0.0, 0.0))
@@ -38,7 +39,7 @@ def call(pipeline: IngredientsPipeline, **changes: Any) -> Any:
     settings: dict[str, Any] = {
         "prompt": ["two people wave", "people smile at night"],
         "canvas": make_canvas(),
-        **make_identities(3),
+        "people": make_people(3),
         "num_inference_steps": STEPS,
         "guidance_scale": 3.0,
         "identity_guidance_scale": 3.0,
@@ -77,10 +78,10 @@ def test_the_defaults_change_nothing(pipeline: IngredientsPipeline) -> None:
     "changes",
     [
         {},
-        {"layout_share": 0.0, "face_scale": 0.5},
-        {"use_identities": False},
-        {"use_canvas": False, "routing": "softmax"},
-        {"routing_indices": torch.arange(45).reshape(TOKEN_GRID) % 4 - 1},
+        {"layout_share": 0.0, "branches": Branches(face_scale=0.5)},
+        {"branches": Branches(use_identities=False)},
+        {"branches": Branches(use_canvas=False, routing="softmax")},
+        {"branches": Branches(routing_indices=torch.arange(45).reshape(TOKEN_GRID) % 4 - 1)},
         {"use_dynamic_cfg": True},
     ],
     ids=["plan", "router", "canvas alone", "identities alone", "forced", "dynamic"],
@@ -361,6 +362,11 @@ def test_videos_of_many_kinds_are_all_compiled() -> None:
     counters.clear()
     pipeline.transformer.compile_repeated_blocks(backend="eager")
     for passes in PASSES.values():
-        for changes in ({}, {"routing": "softmax"}, {"routing": "uniform"}, {"use_identities": False}):
-            run(pipeline, generator=[5], prompt="two people wave", num_inference_steps=4, **passes | changes)
+        for branches in (
+            None,
+            Branches(routing="softmax"),
+            Branches(routing="uniform"),
+            Branches(use_identities=False),
+        ):
+            run(pipeline, generator=[5], prompt="two people wave", num_inference_steps=4, branches=branches, **passes)
     assert counters["stats"]["unique_graphs"] > 8

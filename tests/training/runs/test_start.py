@@ -164,3 +164,64 @@ def test_with_a_seed_new_weights_do_not_depend_on_what_was_drawn_before(tiny_wor
     assert torch.equal(router(num_drawn=0, seed=4), router(num_drawn=9, seed=4))
     assert not torch.equal(router(num_drawn=0, seed=4), router(num_drawn=0, seed=5))
     assert not torch.equal(router(num_drawn=0, seed=None), router(num_drawn=9, seed=None))
+
+
+@pytest.fixture
+def learnt(tiny_world: TinyWorld, tmp_path: Path) -> tuple[IngredientsTransformer3DModel, ModelConfig]:
+    """An aligned model, and the settings of a run that adds identity modules to a base and begins with its faces."""
+    other = aligned(tiny_world)
+    other.save_pretrained(tmp_path / "other" / "transformer")
+    base_within(aligned(tiny_world)).save_pretrained(tmp_path / "base" / "transformer")
+    return other, ModelConfig(start=tmp_path / "base", identity_start=tmp_path / "other")
+
+
+def test_an_alignment_begins_with_what_another_model_has_learnt_of_faces(
+    learnt: tuple[IngredientsTransformer3DModel, ModelConfig],
+) -> None:
+    other, config = learnt
+    widths = WIDTHS | {"id_vit_dim": other.config.id_vit_dim}
+    started = load_start(config, None, widths, seed=7)
+    drawn = load_start(dataclasses.replace(config, identity_start=None), None, widths, seed=7)
+    taken = dict(other.people_parameters())
+    assert {name.rpartition("id_attn.")[2].partition(".")[0] for name in taken if "id_attn" in name} == {
+        "norm_identity",
+        "to_kv",
+    }
+    assert any(name.startswith("multi_scale_projector.") for name in taken)
+    for name, parameter in started.named_parameters():
+        assert torch.equal(parameter, taken.get(name, drawn.get_parameter(name)))
+    assert any(not torch.equal(drawn.get_parameter(name), parameter) for name, parameter in taken.items())
+
+
+@pytest.mark.parametrize(
+    ("widths", "fields", "message"),
+    [
+        ({"id_vit_dim": 5}, {}, r"have id_vit_dim=3, and those of this run 5; name another identity_start"),
+        ({}, {"id_token_dim": 15}, r"have id_token_dim=9, and those of this run 15"),
+        ({}, {"cross_attn_interval": 9}, r"has \d+ identity attentions in \d+ blocks, and that of this run 1 in"),
+    ],
+)
+def test_faces_of_other_widths_and_blocks_are_refused(
+    learnt: tuple[IngredientsTransformer3DModel, ModelConfig],
+    widths: dict[str, int],
+    fields: dict[str, int],
+    message: str,
+) -> None:
+    other, config = learnt
+    config = dataclasses.replace(config, transformer=fields)
+    for empty in (False, True):  # a plan says so as well
+        with pytest.raises(UserInputError, match=message):
+            load_start(config, None, WIDTHS | {"id_vit_dim": other.config.id_vit_dim} | widths, empty=empty)
+
+
+def test_faces_to_begin_with_are_those_of_an_aligned_model_and_for_a_base(
+    learnt: tuple[IngredientsTransformer3DModel, ModelConfig],
+) -> None:
+    other, config = learnt
+    widths = WIDTHS | {"id_vit_dim": other.config.id_vit_dim}
+    with pytest.raises(UserInputError, match="has no identity modules that others could begin with"):
+        load_start(dataclasses.replace(config, identity_start=config.start), None, widths)
+    with pytest.raises(UserInputError, match=r"has identity modules of its own.*leave it out"):
+        load_start(dataclasses.replace(config, start=config.identity_start), None, widths)
+    with pytest.raises(UserInputError, match=r"leave model\.identity_start to the alignment"):
+        load_base_start(config, "t2v")

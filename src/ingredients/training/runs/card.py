@@ -252,7 +252,7 @@ def _shown_settings(run: RunFolder) -> dict[str, Any]:
     values = config_to_dict(run.config)
     model, data = values["model"], values["data"]
     model["folder"] = model_origin(run.config.model.folder).name
-    for field in ("start", "face_encoder"):
+    for field in ("start", "identity_start", "face_encoder"):
         model[field] = None if model[field] is None else Path(model[field]).resolve().name
     for field in ("train", "validation"):
         data[field] = [Path(folder).resolve().name for folder in data[field]]

@@ -46,6 +46,10 @@ class ModelConfig:
     start: Path | None = None
     """An earlier run, whose transformer is trained further; the other parts are those of `folder`."""
 
+    identity_start: Path | None = None
+    """A trained model, or an earlier run, with whose projector, and with whose norm, keys and values of each identity
+    attention, the modules that are added to a base begin: what reads faces need not be learnt again."""
+
     face_encoder: Path | None = None
     """Folder of the face networks, for a base that has none."""
 

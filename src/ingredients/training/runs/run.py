@@ -40,8 +40,10 @@ from ingredients.training.runs.start import load_base_start, load_start
 from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts
 from ingredients.training.stages.settings import AlignmentConfig, IdentityConfig
 
-_MODEL_SETTINGS = ("folder", "start", "scale_source", "drop_learned_positions", "dtype", "transformer")
-"""Settings of `ModelConfig` that say what the frozen weights are."""
+_MODEL_SETTINGS = (
+    "folder", "start", "identity_start", "scale_source", "drop_learned_positions", "dtype", "transformer"
+)  # fmt: skip
+"""Settings of `ModelConfig` that say with which weights a run began."""
 
 
 class HeldOutClipsWarning(TrainingWarning):
@@ -112,7 +114,7 @@ def _check_inputs(config: RunConfig, folder: Path) -> None:
     model = config.model
     check_not_read(
         folder,
-        {"model.folder": model.folder, "model.start": model.start, "model.face_encoder": model.face_encoder}
+        {f"model.{name}": getattr(model, name) for name in ("folder", "start", "identity_start", "face_encoder")}
         | {f"data.train={path}": path for path in config.data.train}
         | {f"data.validation={path}": path for path in config.data.validation},
     )
@@ -211,7 +213,7 @@ def _check_same_model(folder: Path, config: ModelConfig) -> None:
     if not path.exists() or not Checkpoints(folder, keep=1).paths():
         return
     try:
-        before = read_yaml(path, remedy="put it back as it was")["model"]
+        before = {"identity_start": None} | read_yaml(path, remedy="put it back as it was")["model"]  # a later setting
         now = config_to_dict(config)
         differing = [name for name in _MODEL_SETTINGS if place(before[name]) != place(now[name])]
     except (BadFileError, ValueError, TypeError, KeyError) as error:

@@ -64,6 +64,11 @@ def load_start(
     base = build_transformer(source, drop_learned_positions=config.drop_learned_positions)
     wanted = _feature_widths(config, widths)
     if base.config.identity_modules:
+        if config.identity_start is not None:
+            raise UserInputError(
+                f"The transformer in {source} has identity modules of its own, which do not begin as those of "
+                f"identity_start={config.identity_start}; leave it out, or start from a base."
+            )
         return _load_whole(config, base, source, wanted, dtype=dtype, empty=empty, seed=seed)
     if must_be_aligned:
         raise UserInputError(
@@ -87,7 +92,46 @@ def load_start(
     if not empty:
         weights = load_transformer(source, dtype=dtype, drop_learned_positions=config.drop_learned_positions)
         load_base_weights(started, weights.state_dict())
+    _begin_with_identities(started, config, empty=empty)
     return started
+
+
+def _begin_with_identities(started: IngredientsTransformer3DModel, config: ModelConfig, *, empty: bool) -> None:
+    """Gives the identity modules that were added to a base what another model has learnt of faces.
+
+    Raises:
+        UserInputError: if that model has none, or they do not fit.
+        ModelFolderError: if its transformer is damaged.
+    """
+    if config.identity_start is None:
+        return
+    source = transformer_of_run(config.identity_start)
+    other = build_transformer(source)
+    if not other.config.identity_modules:
+        raise UserInputError(
+            f"The transformer in {source} has no identity modules that others could begin with; name an aligned model "
+            "with identity_start."
+        )
+    remedy = "name another identity_start, or choose the same fields of the transformer for this run"
+    for name, value in other.config.items():
+        if name.startswith("id_") and name != "id_phrases" and started.config[name] != value:
+            raise UserInputError(
+                f"The identity modules of identity_start, in {source}, have {name}={value}, and those of this run "
+                f"{started.config[name]}; {remedy}."
+            )
+    places = dict(started.people_parameters())
+    if places.keys() != dict(other.people_parameters()).keys():
+        raise UserInputError(
+            f"The transformer of identity_start, in {source}, has {len(other.identity_layers)} identity attentions in "
+            f"{len(other.transformer_blocks)} blocks, and that of this run {len(started.identity_layers)} in "
+            f"{len(started.transformer_blocks)}; {remedy}."
+        )
+    if empty:
+        return
+    weights = dict(load_transformer(source, dtype=started.dtype).people_parameters())
+    with torch.no_grad():
+        for name, parameter in places.items():
+            parameter.copy_(weights[name])
 
 
 def load_base_start(config: ModelConfig, task: BaseTask, *, seed: int | None = None) -> IngredientsTransformer3DModel:
@@ -104,6 +148,8 @@ def load_base_start(config: ModelConfig, task: BaseTask, *, seed: int | None = N
         UserInputError: if a field is unknown, or there is no start where one is named.
         ModelFolderError: if the start is damaged.
     """
+    if config.identity_start is not None:
+        raise UserInputError("A base has no identity modules; leave model.identity_start to the alignment.")
     dtype = cast(torch.dtype, getattr(torch, config.dtype))
     source = None if config.start is None else transformer_of_run(config.start)
     fields = {} if source is None else _fields_of(build_transformer(source))
@@ -129,7 +175,9 @@ def published_start(
         raise unseen_canvas(f"The text-to-video base {config.folder}")
     fields = published() if known is not None and known.takes_people else paper()
     fields |= _feature_widths(config, widths) | _chosen_fields(config)
-    return _build(fields, dtype=getattr(torch, config.dtype), empty=True)
+    started = _build(fields, dtype=getattr(torch, config.dtype), empty=True)
+    _begin_with_identities(started, config, empty=True)
+    return started
 
 
 def _build(

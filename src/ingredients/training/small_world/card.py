@@ -45,7 +45,8 @@ and evaluation never overlap. Weights are moving averages in half precision; the
 
 Each part was trained by `ingredients world train PART --config training/PART.yaml`, in this order; the files in
 `training/` hold every setting. Where one names a `start`, the part went on from an earlier round of its own, which is
-not kept. `ingredients world train pack` wrote this folder.
+not kept; where one names an `identity_start`, its projector began as that of another trained model, and so did what
+its identity attentions read of people. `ingredients world train pack` wrote this folder.
 
 | part | what | steps | minutes | threads | precision | seed | parameters |
 |---|---|---|---|---|---|---|---|

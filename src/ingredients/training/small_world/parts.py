@@ -177,7 +177,7 @@ def base_stage(config: BasePartConfig, folder: Path, device: torch.device, *, ta
 def align_stage(config: AlignPartConfig, folder: Path, device: torch.device) -> Stage:
     """Projector and base, in full or by a LoRA."""
     start = "route" if config.base == "route" else f"base-{config.base}"
-    model = ModelConfig(start=part_folder(folder.parent, start, "transformer"))
+    model = ModelConfig(start=part_folder(folder.parent, start, "transformer"), identity_start=config.identity_start)
     return _diffusion_stage(RUN_KINDS["align"], AlignRunConfig, model, config, folder, device)
 
 

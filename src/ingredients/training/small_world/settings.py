@@ -276,6 +276,10 @@ class AlignPartConfig:
     """Where it starts: from a base (3.3 allows both; from text-to-video, the image channels start at 0), or from the
     transformer of an earlier run, `route`, as `unpack` leaves it."""
 
+    identity_start: Path | None = None
+    """A trained model, or an earlier run, whose projector and identity keys and values the alignment of a base begins
+    with, as `model.identity_start` of a run has it."""
+
     stage: AlignmentConfig = dataclasses.field(
         default_factory=lambda: AlignmentConfig(
             tuning="full",
