@@ -1,9 +1,13 @@
 """What a backbone says of itself, by CogVideoX's classes and by a flow that nobody has built yet."""
 
+import ast
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import AutoencoderKL, AutoencoderKLCogVideoX
 
+import ingredients
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.noise_schedule import NoiseSchedule
@@ -63,3 +67,27 @@ def test_a_right_prediction_gives_the_latents_back(schedule: NoiseSchedule) -> N
     right = schedule.target(latents, noise, timesteps)
     torch.testing.assert_close(schedule.clean_latents(noisy, right, timesteps), latents, rtol=1e-4, atol=1e-4)
     assert schedule.signal_share(timesteps).diff().max() < 0
+
+
+MAY_NAME_IT = {
+    "model_folders/origin.py": "its licence",
+    "pipelines/execution/model_weights.py": "sizes of the published model",
+    "pipelines/pipeline_ingredients.py": "diffusers' loader of its LoRAs",
+    "pipelines/schedulers.py": "its DPM scheduler, whose steps remember more than others'",
+    "training/runs/planned_stage.py": "sizes of the published model",
+    "training/small_world/folders.py": "what the small model is made as",
+    "training/small_world/pack.py": "what the small model is made as",
+    "training/small_world/vae.py": "what the small model is made as",
+}
+"""Files outside of `models/` whose code names CogVideoX, and why."""
+
+
+def test_whatever_else_uses_a_backbone_knows_it_by_its_description_alone() -> None:
+    package = Path(ingredients.__file__).parent
+    naming = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [str(getattr(node, field, "")) for field in ("id", "attr", "name", "module")]
+            if "models" not in path.relative_to(package).parts and any("cogvideox" in name.lower() for name in names):
+                naming.add(path.relative_to(package).as_posix())
+    assert naming == set(MAY_NAME_IT)

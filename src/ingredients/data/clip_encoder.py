@@ -13,7 +13,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import BoolArray, Float32Array, Int64Array
 from ingredients.core.errors import PhotographError, UserInputError
@@ -33,7 +32,7 @@ from ingredients.data.routing_targets import (
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.facial_extractor import scale_recogniser
 from ingredients.faces.picture_kind import PictureKind, PictureKindClassifier
-from ingredients.models.backbones import backbone_of_vae
+from ingredients.models.backbones import VideoVae, backbone_of_vae
 
 EncodePrompts = Callable[[Sequence[str]], torch.Tensor]
 """Captions to their embeddings (B, T, D)."""
@@ -63,7 +62,7 @@ class ClipEncoder:
     def __init__(
         self,
         *,
-        vae: AutoencoderKLCogVideoX,
+        vae: VideoVae,
         encode_prompts: EncodePrompts,
         find_phrases: FindPhrases | None = None,
         recogniser: FaceRecogniser,
@@ -275,7 +274,7 @@ def encode_all(encoder: ClipEncoder, examples: Iterable[ClipExample], *, batch_s
         yield from encoder.encode(batch)
 
 
-def vae_digest(vae: AutoencoderKLCogVideoX) -> str:
+def vae_digest(vae: VideoVae) -> str:
     """A digest of what a VAE encodes by: its decoder can be trained further without encoding anything anew.
 
     It is the same for float32 and float16; bfloat16 has lost digits.

@@ -12,11 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.faces.canvas import canvas_slots, compose_canvas
-from ingredients.models.backbones import backbone_of_vae
+from ingredients.models.backbones import VideoVae, backbone_of_vae
 
 _PICTURES_AT_ONCE = 8
 """Frames that a VAE without compression in time encodes or decodes together."""
@@ -89,7 +88,7 @@ EncodePictures = Callable[[torch.Tensor], torch.Tensor]
 
 @torch.no_grad()
 def encode_canvases(
-    vae: AutoencoderKLCogVideoX,
+    vae: VideoVae,
     crops: Sequence[UInt8Array],
     *,
     height: int,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLCogVideoX
 from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import Float32Array, UInt8Array
@@ -34,7 +33,7 @@ from ingredients.evaluation.traits import face_details, frame_changes
 from ingredients.faces.detector import intersection_over_union
 from ingredients.model_folders.components import load_vae, transformer_part
 from ingredients.model_folders.transformer import build_transformer
-from ingredients.models.backbones import backbone_of_vae
+from ingredients.models.backbones import VideoVae, backbone_of_vae
 from ingredients.pipelines.pipeline_output import to_pixels
 from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.world.scenes import Scene
@@ -93,7 +92,7 @@ def calibrate_model(
 
 
 @torch.inference_mode()
-def reconstruct_clip(vae: AutoencoderKLCogVideoX, frames: UInt8Array) -> UInt8Array:
+def reconstruct_clip(vae: VideoVae, frames: UInt8Array) -> UInt8Array:
     """Sends a clip (F, H, W, 3) through the VAE and back, without noise."""
     pixels = video_to_pixels(frames[None]).to(vae.device, vae.dtype)  # (1, 3, F, H, W)
     decoded = decode_clips(vae, encode_clips(vae, pixels))[0].float().cpu()

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError
@@ -41,10 +40,12 @@ from ingredients.model_folders.weight_files import (
     stored_shapes,
     weight_files,
 )
-from ingredients.models.backbones import BACKBONES
+from ingredients.models.backbones import BACKBONES, VideoScheduler, VideoVae
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
 SCHEDULERS = {each.__name__: each for backbone in BACKBONES for each in backbone.scheduler_classes}
+
+_VAES = {backbone.vae_class.__name__: backbone.vae_class for backbone in BACKBONES}
 
 _VOCABULARIES = ("tokenizer.json", "spiece.model")
 """Without one of them transformers makes a tokenizer that knows no word."""
@@ -141,11 +142,13 @@ def max_text_length(folder: Path) -> int:
     return int(checked_config(IngredientsTransformer3DModel, path).get("max_text_seq_length", default))
 
 
-def build_vae(folder: Path) -> AutoencoderKLCogVideoX:
+def build_vae(folder: Path) -> VideoVae:
     """A VAE without weights; raises as `load_components`."""
     config = folder / "config.json"
+    vae_class = _VAES.get(str(read_json(config).get("_class_name")), BACKBONES[0].vae_class)
     with init_empty_weights():
-        return build_part(AutoencoderKLCogVideoX, config, checked_config(AutoencoderKLCogVideoX, config))
+        vae: VideoVae = build_part(vae_class, config, checked_config(vae_class, config))
+    return vae
 
 
 def count_weights(folder: Path) -> int:
@@ -163,7 +166,7 @@ def count_weights(folder: Path) -> int:
     return sum(math.prod(shape) for part in shapes for shape in part.values())
 
 
-def load_vae(folder: Path, *, dtype: torch.dtype, choice: WeightChoice = ANY_WEIGHTS) -> AutoencoderKLCogVideoX:
+def load_vae(folder: Path, *, dtype: torch.dtype, choice: WeightChoice = ANY_WEIGHTS) -> VideoVae:
     """Reads a VAE, whose kernels may lie there without their empty taps; raises as `load_components`."""
     files = weight_files(folder, DIFFUSERS_WEIGHTS, choice)
     vae = build_vae(folder)
@@ -217,7 +220,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def load_scheduler(folder: Path) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
+def load_scheduler(folder: Path) -> VideoScheduler:
     """Reads one of CogVideoX's schedulers; raises as `load_components`."""
     path = folder / "scheduler_config.json"
     name = read_json(path).get("_class_name")

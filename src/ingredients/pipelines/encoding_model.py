@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLCogVideoX
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError
@@ -28,6 +27,7 @@ from ingredients.model_folders.components import (
 from ingredients.model_folders.folder_names import FACE_ENCODER
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.backbones import VideoVae
 from ingredients.pipelines.prompts import encode_prompts, find_phrases
 from ingredients.pipelines.video_shape import VideoGeometry
 
@@ -153,7 +153,7 @@ def find_face_encoder(folder: Path, face_encoder: Path | None) -> Path:
     return faces
 
 
-def model_bucket(transformer: IngredientsTransformer3DModel, vae: AutoencoderKLCogVideoX) -> Bucket:
+def model_bucket(transformer: IngredientsTransformer3DModel, vae: VideoVae) -> Bucket:
     """The length and size that a transformer was made for."""
     shape = VideoGeometry.of(transformer.backbone, transformer.config, vae.config).own_shape
     return Bucket(num_frames=shape.num_frames, height=shape.height, width=shape.width)

@@ -18,13 +18,13 @@ import dataclasses
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLCogVideoX
 from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import DifferentiableRecogniser, FaceDetector
 from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
+from ingredients.models.backbones import VideoVae
 
 NOISIEST_TIMESTEP = 800
 """Before it nobody can be seen in the prediction."""
@@ -40,7 +40,7 @@ _ALIVE = 0.01
 class LikenessGuidance:
     """Guides one call's videos towards its people."""
 
-    vae: AutoencoderKLCogVideoX
+    vae: VideoVae
     """Decodes the predictions."""
 
     detector: FaceDetector

@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, cast, get_args
 
 import diffusers
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler, DiffusionPipeline
+from diffusers import DiffusionPipeline
 from diffusers.callbacks import MultiPipelineCallbacks, PipelineCallback
 from diffusers.loaders import CogVideoXLoraLoaderMixin
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
@@ -45,7 +45,7 @@ from ingredients.model_folders.sampling_settings import (
     save_sampling_defaults,
 )
 from ingredients.model_folders.weight_files import WeightChoice, in_one_sentence
-from ingredients.models.backbones import backbone_of_vae
+from ingredients.models.backbones import VideoScheduler, VideoVae, backbone_of_vae
 from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.diffusers_arguments import (
@@ -134,9 +134,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self,
         tokenizer: PreTrainedTokenizerBase | None,
         text_encoder: T5EncoderModel | None,
-        vae: AutoencoderKLCogVideoX | None,
+        vae: VideoVae | None,
         transformer: IngredientsTransformer3DModel | None,
-        scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler | None,
+        scheduler: VideoScheduler | None,
         face_encoder: FaceStack | None = None,
     ) -> None:
         super().__init__()

@@ -15,13 +15,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKLCogVideoX
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.data.latents import encode_images
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.backbones import VideoVae
 from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.stages.lora import add_lora
@@ -96,7 +96,7 @@ class PairTuningStage(WholeStepStage):
     def __init__(
         self,
         transformer: IngredientsTransformer3DModel,
-        vae: AutoencoderKLCogVideoX,
+        vae: VideoVae,
         prompts: PlaceholderPrompts,
         photos: UInt8Array,
         config: PairTuningConfig,

@@ -24,14 +24,13 @@ from typing import Any, Protocol
 import psutil
 import torch
 from accelerate import cpu_offload_with_hook
-from diffusers import AutoencoderKLCogVideoX
 from diffusers.hooks import apply_group_offloading
 from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN
 from torch import nn
 from transformers import T5EncoderModel
 
 from ingredients.core.memory_mode import MemoryMode
-from ingredients.models.backbones import backbone_of_vae
+from ingredients.models.backbones import VideoVae, backbone_of_vae
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 
 PROCESSOR = torch.device("cpu")
@@ -58,7 +57,7 @@ class MovableParts(Protocol):
 
     text_encoder: T5EncoderModel
     transformer: IngredientsTransformer3DModel
-    vae: AutoencoderKLCogVideoX
+    vae: VideoVae
 
 
 def apply_memory_mode(parts: MovableParts, mode: MemoryMode, device: torch.device) -> None:
@@ -84,7 +83,7 @@ def apply_memory_mode(parts: MovableParts, mode: MemoryMode, device: torch.devic
         place_parts(parts, mode, onload_device=device)
 
 
-def decode_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> None:
+def decode_in_tiles(vae: VideoVae, tile: tuple[int, int]) -> None:
     """Lets the VAE work on tiles of frames that are larger than one, and on one video after the other.
 
     Args:
@@ -96,7 +95,7 @@ def decode_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> None:
     vae.enable_tiling(tile_sample_min_height=tile[0] * spatial_ratio, tile_sample_min_width=tile[1] * spatial_ratio)
 
 
-def fit_tiles(vae: AutoencoderKLCogVideoX) -> None:
+def fit_tiles(vae: VideoVae) -> None:
     """Gives tiles that someone else switched on sizes and overlaps that are the same in latents as in pixels.
 
     Diffusers rounds each by itself, and where the two differ, as in small tiles, frames come out in another size.
@@ -119,7 +118,7 @@ def fit_tiles(vae: AutoencoderKLCogVideoX) -> None:
 
 
 @contextlib.contextmanager
-def decoding_in_tiles(vae: AutoencoderKLCogVideoX, tile: tuple[int, int]) -> Iterator[None]:
+def decoding_in_tiles(vae: VideoVae, tile: tuple[int, int]) -> Iterator[None]:
     """`decode_in_tiles` while the block runs, for a VAE that does other work before and after it."""
     before = vae.use_slicing, vae.use_tiling
     decode_in_tiles(vae, tile)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLCogVideoX
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
@@ -17,6 +16,8 @@ from ingredients.model_folders.sampling_settings import SamplingSettings, load_s
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.models import presets
 from ingredients.models.backbone import Backbone
+from ingredients.models.backbones import VideoVae
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.video_shape import VideoGeometry
 
@@ -92,7 +93,7 @@ class ModelWeights:
 def weigh(
     transformer: IngredientsTransformer3DModel,
     text_encoder: T5EncoderModel,
-    vae: AutoencoderKLCogVideoX,
+    vae: VideoVae,
     *,
     sampling: SamplingSettings,
     dtype: torch.dtype | None = None,
@@ -124,7 +125,7 @@ def published_weights(dtype: torch.dtype = torch.bfloat16, *, identity_modules: 
         return weigh(
             IngredientsTransformer3DModel(**presets.published() | {"identity_modules": identity_modules}),
             T5EncoderModel(T5Config(**T5_XXL)),
-            AutoencoderKLCogVideoX(),
+            COGVIDEOX.vae_class(),
             sampling=SamplingSettings(),
             dtype=dtype,
         )

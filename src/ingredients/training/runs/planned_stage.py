@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
 
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.core.warnings_told import Notice
@@ -20,6 +19,7 @@ from ingredients.model_folders.components import build_vae
 from ingredients.model_folders.find_model import find_model, find_model_here
 from ingredients.model_folders.known_models import find_known_model
 from ingredients.models import IngredientsTransformer3DModel
+from ingredients.models.backbones import VideoScheduler, VideoVae
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines.encoding_model import model_bucket
 from ingredients.pipelines.video_shape import VideoGeometry
@@ -75,10 +75,10 @@ class PlannedParts(ModelParts):
 
     is_planned: ClassVar[bool] = True
 
-    def load_vae(self) -> AutoencoderKLCogVideoX:
+    def load_vae(self) -> VideoVae:
         """The VAE, on the meta device."""
         with torch.device("meta"):
-            return AutoencoderKLCogVideoX() if self.folder is None else build_vae(self.folder / "vae")
+            return COGVIDEOX.vae_class() if self.folder is None else build_vae(self.folder / "vae")
 
     def load_start(
         self, config: ModelConfig, widths: Mapping[str, int], **options: Any
@@ -89,7 +89,7 @@ class PlannedParts(ModelParts):
                 return published_start(config, widths, trains_patch_embed=options["trains_patch_embed"])
             return load_start(config, self.folder, widths, empty=True, **options)
 
-    def load_scheduler(self) -> CogVideoXDPMScheduler:
+    def load_scheduler(self) -> VideoScheduler:
         """The published model's: a plan counts no noise levels."""
         return COGVIDEOX.make_scheduler()
 

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import psutil
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
 from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.errors import OutOfMemoryError, UserInputError
@@ -26,7 +25,7 @@ from ingredients.faces.face_stack import load_face_stack
 from ingredients.model_folders.components import load_scheduler, load_vae
 from ingredients.model_folders.find_model import find_model
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.backbones import backbone_of_vae
+from ingredients.models.backbones import VideoScheduler, VideoVae, backbone_of_vae
 from ingredients.pipelines.encoding_model import find_face_encoder, model_digests
 from ingredients.training.loop.checkpoints import Checkpoints, read_position
 from ingredients.training.loop.optimizers import check_optimizer
@@ -245,7 +244,7 @@ class ModelParts:
     is_planned: ClassVar[bool] = False
     """Whether nothing has weights, and clips need not be there."""
 
-    def load_vae(self) -> AutoencoderKLCogVideoX:
+    def load_vae(self) -> VideoVae:
         """The VAE, in float32."""
         return load_vae(self._folder / "vae", dtype=torch.float32)
 
@@ -255,7 +254,7 @@ class ModelParts:
         """The transformer that a stage with people begins with; arguments and errors as `load_start`."""
         return load_start(config, self.folder, widths, **options)
 
-    def load_scheduler(self) -> CogVideoXDPMScheduler | CogVideoXDDIMScheduler:
+    def load_scheduler(self) -> VideoScheduler:
         """The scheduler, whose noise levels are trained on."""
         return load_scheduler(self._folder / "scheduler")
 

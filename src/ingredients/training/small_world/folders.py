@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDPMScheduler
 
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import digest_files
@@ -16,6 +15,7 @@ from ingredients.faces.image_encoder import load_dual_encoder
 from ingredients.faces.network_settings import RecogniserConfig
 from ingredients.faces.recogniser import ArcFaceRecogniser
 from ingredients.model_folders.components import load_text_encoder, load_tokenizer, load_vae
+from ingredients.models.backbones import VideoScheduler, VideoVae
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.presets import SMALL_WORLDS
 from ingredients.pipelines.encoding_model import caption_encoder, phrase_finder
@@ -61,11 +61,11 @@ class TrainedParts(ModelParts):
     folder: Path | None = None
     draws_first: ClassVar[bool] = True
 
-    def load_vae(self) -> AutoencoderKLCogVideoX:
+    def load_vae(self) -> VideoVae:
         """The VAE, in float32."""
         return load_vae(part_folder(self.output, "vae", "vae"), dtype=torch.float32)
 
-    def load_scheduler(self) -> CogVideoXDPMScheduler:
+    def load_scheduler(self) -> VideoScheduler:
         """The scheduler that is packed with the model."""
         return COGVIDEOX.make_scheduler()
 

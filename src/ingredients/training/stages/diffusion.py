@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.files import atomic_folder
 from ingredients.core.protocols import DifferentiableRecogniser
@@ -18,7 +17,7 @@ from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.latents import encode_canvases
 from ingredients.data.routing_targets import BACKGROUND
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.cogvideox import COGVIDEOX
+from ingredients.models.backbones import VideoVae, backbone_of_vae
 from ingredients.models.flops import training_flops
 from ingredients.pipelines.execution.execution import check_compiler
 from ingredients.training.loop.mixed_precision import mixed_precision, precision_of_weights
@@ -37,7 +36,7 @@ SumOf = tuple[float, int]
 class FrozenParts:
     """All that diffusion training uses and leaves alone."""
 
-    vae: AutoencoderKLCogVideoX
+    vae: VideoVae
     """The VAE that encodes canvases, and decodes for the identity loss."""
 
     clips: EncodedClips | None
@@ -46,11 +45,16 @@ class FrozenParts:
     validation_clips: EncodedClips | None = None
     """Clips that are held out; None: nothing is measured."""
 
-    scheduler: Any = dataclasses.field(default_factory=COGVIDEOX.make_scheduler)
-    """The scheduler whose noise levels are trained on."""
+    scheduler: Any = None
+    """The scheduler whose noise levels are trained on; None makes the usual one of the VAE's backbone."""
 
     recogniser: DifferentiableRecogniser | None = None
     """The recogniser of the identity loss."""
+
+    def __post_init__(self) -> None:
+        """Makes the scheduler, if none is given."""
+        if self.scheduler is None:
+            self.scheduler = backbone_of_vae(self.vae).make_scheduler()
 
 
 class DiffusionStage:

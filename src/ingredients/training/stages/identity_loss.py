@@ -10,11 +10,11 @@ Legend: B batch, F latent frames, C channels, h/w latent grid, N identities, M f
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.core.protocols import DifferentiableRecogniser
 from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
+from ingredients.models.backbones import VideoVae
 
 
 class IdentityLoss:
@@ -26,9 +26,7 @@ class IdentityLoss:
         max_timestep: noisier samples are left out: their predictions are too blurred to be anybody.
     """
 
-    def __init__(
-        self, vae: AutoencoderKLCogVideoX, recogniser: DifferentiableRecogniser, *, max_timestep: int
-    ) -> None:
+    def __init__(self, vae: VideoVae, recogniser: DifferentiableRecogniser, *, max_timestep: int) -> None:
         self.vae = vae
         self.recogniser = recogniser
         self.max_timestep = max_timestep
