@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ingredients.casebook.cases import Case, make_case, make_cases
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets, token_coverage
-from ingredients.evaluation.cases import Case, make_case, make_cases
 from ingredients.evaluation.evaluate import evaluate
 from ingredients.evaluation.judges import load_judges
 from ingredients.evaluation.parts import BOTH

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from ingredients.casebook.cases import Case, make_case
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.data.latents import encode_canvases, encode_clips, video_to_pixels
 from ingredients.data.routing_targets import decide_routing_targets, token_coverage
-from ingredients.evaluation.cases import Case, make_case
 from ingredients.evaluation.pipeline_source import PipelineSource
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.facial_extractor import ExtractedIdentities

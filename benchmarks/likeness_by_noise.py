@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from diffusers import CogVideoXDPMScheduler
 
+from ingredients.casebook.cases import Case, make_cases
 from ingredients.core.arrays import UInt8Array
 from ingredients.data.latents import encode_clips, video_to_pixels
-from ingredients.evaluation.cases import Case, make_cases
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.model_folders.find_model import default_model_path

@@ -20,8 +20,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
+from ingredients.casebook.cases import make_cases
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.faces.alignment import crop_ffhq

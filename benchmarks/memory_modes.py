@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ingredients.casebook.cases import make_cases
 from ingredients.core.memory_mode import MemoryMode
-from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.generation.people_report import PeopleCheck

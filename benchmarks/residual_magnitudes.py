@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ingredients.apps.generate_command import parse_photos
-from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
+from ingredients.casebook.cases import FIRST_CALIBRATION_SEED, make_case
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.execution.residual_magnitudes import recording_residuals, save_residual_magnitudes
 from ingredients.pipelines.loading import load_pipeline

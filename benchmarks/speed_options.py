@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from ingredients.apps.quiet_libraries import silence_libraries
+from ingredients.casebook.cases import Case, make_cases
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.cases import Case, make_cases
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.evaluation.statistics import bootstrap_mean

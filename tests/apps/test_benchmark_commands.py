@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ingredients.evaluation.casebook.drawn import BENCHMARK_VERSION, drawn_cases
+from ingredients.casebook.drawn import BENCHMARK_VERSION, drawn_cases
 from ingredients.media.provenance import read_provenance
 from tests.apps.conftest import Run
 from tests.apps.tiny_model import FINDS_NO_FACE

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ingredients.casebook.cases import FIRST_CALIBRATION_SEED, make_case
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.protocols import Face
@@ -14,7 +15,6 @@ from ingredients.evaluation.calibrate import (
     reconstruct_clip,
 )
 from ingredients.evaluation.calibration import JudgeCalibration, load_calibration, save_calibration
-from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import calibration_path, load_model_calibration
 from ingredients.faces.alignment import crop_arcface

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
+from ingredients.casebook.cases import make_cases, person_photos
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import SimilarityScale
-from ingredients.evaluation.cases import make_cases, person_photos
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.manifest import read_manifest

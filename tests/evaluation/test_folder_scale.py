@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from ingredients.casebook.cases import Person
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import TrackEmbeddings
-from ingredients.evaluation.cases import Person
 from ingredients.evaluation.folder_scale import (
     MIN_COMPARISONS,
     FolderScale,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from ingredients.casebook.cases import Case, Person
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation import evaluate as evaluation
-from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.inception import InceptionFeatures
 from ingredients.evaluation.result import Result
 from ingredients.evaluation.tables import CASES_NAME, PEOPLE_NAME

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingredients.casebook.cases import Case
 from ingredients.evaluation import html_report as reports
-from ingredients.evaluation.cases import Case
 from ingredients.evaluation.html_report import embed_photo, embed_video, html_report
 from ingredients.evaluation.result import Result
 from ingredients.media.video import plays_in_browsers, write_video

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from ingredients.casebook.cases import Case, Person
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.manifest import MANIFEST_NAME, read_manifest, write_manifest
 
 ANA = {"name": "ana", "photos": ["ana/1.jpg", "ana/2.jpg"]}

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingredients.casebook.cases import Case, Person
 from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings
 from ingredients.evaluation.case_record import failed_case
-from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import KnownPeople

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ingredients.casebook.cases import make_case
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.case_record import (
@@ -23,7 +24,6 @@ from ingredients.evaluation.case_record import (
     pack_features,
     unpack_features,
 )
-from ingredients.evaluation.cases import make_case
 from ingredients.evaluation.changes import MISSING, STRANGER, Confusion, FaceChanges
 from ingredients.evaluation.metrics.distributions import JudgeFrechetDistance, frechet_distance
 from ingredients.evaluation.metrics.motion import (

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from ingredients.casebook.cases import make_cases
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment, SimilarityScale
-from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.compare import compare_results
 from ingredients.evaluation.evaluate import choose_metrics, evaluate, open_folder
 from ingredients.evaluation.judge import Judge

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ingredients.evaluation.cases import make_cases
+from ingredients.casebook.cases import make_cases
 from ingredients.evaluation.evaluate import evaluate
 from ingredients.evaluation.folder_source import FolderSource
 from ingredients.evaluation.judge import Judge

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from ingredients.casebook.cases import Case, make_case
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment, TrackEmbeddings
 from ingredients.evaluation.case_record import CaseRecord, MotionRecord, SharpnessRecord, TraitsRecord, failed_case
-from ingredients.evaluation.cases import Case, make_case
 from ingredients.evaluation.metrics.motion import STILL_FACE_LIMIT, sharpness_by_frame
 from ingredients.evaluation.metrics.registry import METRICS
 from ingredients.evaluation.statistics import Estimate

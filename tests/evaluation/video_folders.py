@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ingredients.casebook.cases import Case, Person
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import SimilarityScale
-from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.evaluate import evaluate
 from ingredients.evaluation.folder_source import FolderSource
 from ingredients.evaluation.judge import Judge

@@ -12,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingredients.apps.server.keys import KeyRing, make_key
+from ingredients.casebook import benchmark
+from ingredients.casebook.benchmark import BenchmarkIdentity, BenchmarkInfo
+from ingredients.casebook.cases import Case, Person
 from ingredients.core.config import config_to_dict, save_config
 from ingredients.core.json_yaml import write_json, write_json_lines
 from ingredients.core.output_folders import MARKER_NAME, claim_folder
@@ -23,9 +26,6 @@ from ingredients.data.world_folder import write_world_folder
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
 from ingredients.evaluation.calibration import load_calibration, save_calibration
 from ingredients.evaluation.case_record import CaseRecord, MotionRecord, RoutingRecord
-from ingredients.evaluation.casebook import benchmark
-from ingredients.evaluation.casebook.benchmark import BenchmarkIdentity, BenchmarkInfo
-from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.evaluation_folder import EvaluationFolder, check_description
 from ingredients.evaluation.folder_scale import FolderScale, load_folder_scale, save_folder_scale
 from ingredients.evaluation.manifest import MANIFEST_NAME, read_manifest, write_manifest

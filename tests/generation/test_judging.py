@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import skimage.data
 
+from ingredients.casebook.cases import Case
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import NoFaceError, PhotoError
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import Measure, SimilarityScale
-from ingredients.evaluation.cases import Case
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import load_judges
 from ingredients.faces.dlib_faces import DlibFaceDetector, DlibFaceRecogniser

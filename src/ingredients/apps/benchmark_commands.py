@@ -24,9 +24,9 @@ from ingredients.core.paths import parse_path
 from ingredients.model_folders.sampling_settings import SamplingOverrides
 
 if TYPE_CHECKING:
+    from ingredients.casebook.benchmark import Benchmark
+    from ingredients.casebook.check import BenchmarkReport
     from ingredients.core.protocols import FaceDetector
-    from ingredients.evaluation.casebook.benchmark import Benchmark
-    from ingredients.evaluation.casebook.check import BenchmarkReport
     from ingredients.faces.picture_kind import PictureKindClassifier
 
 BENCHMARK_ERRORS = 1
@@ -58,8 +58,8 @@ def write(
     folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="FOLDER", help="Folder to make.")],
 ) -> None:
     """Writes the benchmark of the drawn world."""
+    from ingredients.casebook.making import write_drawn_benchmark
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.casebook.making import write_drawn_benchmark
 
     with show_progress("Drawing people") as progress:
         benchmark = write_drawn_benchmark(folder, progress=progress)
@@ -84,7 +84,7 @@ def make(
     ] = None,
 ) -> None:
     """Makes the cases of a benchmark of your own."""
-    from ingredients.evaluation.casebook.making import complete_benchmark
+    from ingredients.casebook.making import complete_benchmark
 
     benchmark = complete_benchmark(folder, people or [2])
     options = " ".join(f"--people {count}" for count in benchmark.info.num_people)
@@ -113,8 +113,8 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Checks a benchmark."""
+    from ingredients.casebook.check import check_benchmark
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.casebook.check import check_benchmark
 
     if model is not None and faces != "model":
         raise UserInputError("Only --faces model needs a model; add it, or leave --model out.")
@@ -153,10 +153,10 @@ def run(
     memory: Memory = MemoryMode.AUTO,
 ) -> None:
     """Makes the videos of a benchmark's cases."""
+    from ingredients.casebook.check import read_benchmark
+    from ingredients.casebook.sets import choose_cases
     from ingredients.core.output_folders import check_output_folder
     from ingredients.core.progress import show_progress
-    from ingredients.evaluation.casebook.check import read_benchmark
-    from ingredients.evaluation.casebook.sets import choose_cases
     from ingredients.model_folders.find_model import check_model_folder, find_model
 
     check_output_folder(output, "videos of a benchmark")
@@ -198,8 +198,8 @@ def run(
 
 def _describe(folder: Path, benchmark: "Benchmark", *, command: str) -> None:
     """Writes card and figure; where matplotlib is missing, the card goes without."""
-    from ingredients.evaluation.casebook.benchmark import FIGURE_NAME
-    from ingredients.evaluation.casebook.making import prompt_contents, write_card
+    from ingredients.casebook.benchmark import FIGURE_NAME
+    from ingredients.casebook.making import prompt_contents, write_card
     from ingredients.media.pictures import write_picture
     from ingredients.visualisation.distribution import evaluation_set_figure
 

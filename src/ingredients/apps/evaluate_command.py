@@ -154,8 +154,8 @@ def evaluate(
     if videos is None:
         check_model_folder(folder)
 
-    from ingredients.evaluation.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases  # with PyTorch
-    from ingredients.evaluation.cases import CASES_VERSION, make_cases
+    from ingredients.casebook.cases import CASES_VERSION, make_cases
+    from ingredients.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases  # with PyTorch
     from ingredients.evaluation.evaluate import evaluate as run_evaluation
     from ingredients.evaluation.folder_source import FolderSource
     from ingredients.evaluation.judges import load_judges

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from ingredients.casebook.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face, ProgressCallback
 from ingredients.data.latents import decode_clips, encode_clips, video_to_pixels
@@ -23,7 +24,6 @@ from ingredients.evaluation.calibration import (
     VaeSharpness,
     save_calibration,
 )
-from ingredients.evaluation.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import calibration_path, has_own_detector, load_uncalibrated_judge
 from ingredients.evaluation.known_people import NUM_DISTRACTORS, DistractorGallery, embed_people

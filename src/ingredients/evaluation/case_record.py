@@ -10,9 +10,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ingredients.casebook.cases import Case
 from ingredients.core.arrays import Float32Array
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment
-from ingredients.evaluation.cases import Case
 from ingredients.evaluation.changes import Binding, Confusion, FaceChanges, nobody_seen
 from ingredients.evaluation.traits import LandmarkMotion
 from ingredients.world.captions import AttributeName

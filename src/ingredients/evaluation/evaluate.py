@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
+from ingredients.casebook.cases import Case
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import write_bytes
 from ingredients.core.json_yaml import finite_or_none, to_json
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.case_record import MEASURES_VERSION, CaseRecord, Need, failed_case
-from ingredients.evaluation.cases import Case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerprint, judge_fingerprint, save_manifest
 from ingredients.evaluation.folder_scale import FolderScale
 from ingredients.evaluation.html_report import DEFAULT_NUM_VIDEOS, html_report

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from ingredients.casebook.cases import Case, Person
 from ingredients.core import json_yaml
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.config import config_to_dict, read_record
@@ -29,7 +30,6 @@ from ingredients.core.input_files import open_file
 from ingredients.core.json_yaml import BadFileError, finite_or_none, found, read_json
 from ingredients.core.output_folders import claim_folder
 from ingredients.evaluation.case_record import CaseRecord
-from ingredients.evaluation.cases import Case, Person
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.manifest import write_manifest
 from ingredients.faces.onnx_faces import OnnxNetwork

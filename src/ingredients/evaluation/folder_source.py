@@ -7,12 +7,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ingredients.casebook.cases import Case
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.case_record import CaseRecord, Need
-from ingredients.evaluation.cases import Case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder
 from ingredients.evaluation.folder_scale import (
     FolderScale,

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ingredients.casebook.cases import FIRST_DISTRACTOR_SEED, PHOTOS_PER_PERSON, Case, Person, person_photos
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.input_files import open_file
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import average_faces
 from ingredients.evaluation.case_record import INCEPTION_DIM
-from ingredients.evaluation.cases import FIRST_DISTRACTOR_SEED, PHOTOS_PER_PERSON, Case, Person, person_photos
 from ingredients.evaluation.inception import InceptionFeatures, cut_face_region
 from ingredients.evaluation.judge import Judge
 from ingredients.media.photos import load_photo

@@ -25,11 +25,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ingredients.casebook.cases import Case
 from ingredients.core.config import config_from_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import NotPlainError, read_json_lines, shorten, write_json_lines
 from ingredients.core.model_files import name_some
-from ingredients.evaluation.cases import Case
 
 MANIFEST_NAME = "manifest.jsonl"
 

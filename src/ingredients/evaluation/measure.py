@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ingredients.casebook.cases import Case
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings, paper_face_similarity
@@ -26,7 +27,6 @@ from ingredients.evaluation.case_record import (
     pack_features,
     traits_record,
 )
-from ingredients.evaluation.cases import Case
 from ingredients.evaluation.changes import (
     FaceChanges,
     IsPlaced,

@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ingredients.casebook.cases import make_cases
 from ingredients.core.files import write_text
 from ingredients.core.markdown import markdown_table
 from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.evaluation.assessment import ClipAssessment
 from ingredients.evaluation.case_record import CaseRecord
-from ingredients.evaluation.cases import make_cases
 from ingredients.evaluation.evaluate import measure_cases, open_folder, open_measurer
 from ingredients.evaluation.evaluation_folder import write_json
 from ingredients.evaluation.judges import Judges

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from ingredients.casebook.cases import CASES_VERSION, Case, Person, make_case
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import PhotoError, UserInputError
@@ -21,7 +22,6 @@ from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets, token_coverage
 from ingredients.evaluation.calibrate import reconstruct_clip
 from ingredients.evaluation.case_record import CaseRecord, Need, RoutingRecord
-from ingredients.evaluation.cases import CASES_VERSION, Case, Person, make_case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder, fingerprint, held_modules
 from ingredients.evaluation.judges import Judges
 from ingredients.evaluation.known_people import NUM_DISTRACTORS, KnownPeople

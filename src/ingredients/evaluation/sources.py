@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from ingredients.casebook.cases import CASES_VERSION, Case
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.assessment import SimilarityScale
 from ingredients.evaluation.case_record import CaseRecord, Need, RoutingRecord
-from ingredients.evaluation.cases import CASES_VERSION, Case
 from ingredients.evaluation.evaluation_folder import EvaluationFolder
 from ingredients.evaluation.folder_scale import FolderScale
 from ingredients.evaluation.judges import Judges

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ingredients.casebook.cases import Case
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.evaluation.assessment import ClipAssessment, TrackEmbeddings
-from ingredients.evaluation.cases import Case
 from ingredients.faces.trait_judges import ActingJudge, AttributesJudge
 from ingredients.pipelines.video_shape import FPS
 

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from ingredients.casebook.benchmark import Benchmark, BenchmarkCase, photo_path
+from ingredients.casebook.cases import Case
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path, make_folder
@@ -19,8 +21,6 @@ from ingredients.core.output_folders import fills_folder
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import Notice, PhotoWarning
 from ingredients.data.shard_writer import clip_key
-from ingredients.evaluation.casebook.benchmark import Benchmark, BenchmarkCase, photo_path
-from ingredients.evaluation.cases import Case
 from ingredients.evaluation.evaluation_folder import check_description, fingerprint
 from ingredients.evaluation.manifest import write_manifest
 from ingredients.evaluation.pipeline_source import GenerationSettings, model_fingerprint

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ingredients.casebook.cases import Case
+from ingredients.casebook.drawn import drawn_benchmark, drawn_cases
+from ingredients.casebook.making import prompt_contents
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.training_log import LOG_NAME
 from ingredients.evaluation.case_record import CaseRecord
-from ingredients.evaluation.casebook.drawn import drawn_benchmark, drawn_cases
-from ingredients.evaluation.casebook.making import prompt_contents
-from ingredients.evaluation.cases import Case
 from ingredients.evaluation.metrics.router import last_half_recall
 from ingredients.faces.canvas import compose_canvas
 from ingredients.media.pictures import write_picture

@@ -131,7 +131,7 @@ def _tuning_steps(lab: Lab, method: TuningMethod) -> int:
 def _measure(
     lab: Lab, name: str, pipeline: IngredientsPipeline, *, num_cases: int, video_maker: VideoMaker | None = None
 ) -> None:
-    from ingredients.evaluation.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases
+    from ingredients.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases
     from ingredients.evaluation.evaluate import evaluate
     from ingredients.evaluation.judges import load_judges
     from ingredients.evaluation.pipeline_source import GenerationSettings, PipelineSource

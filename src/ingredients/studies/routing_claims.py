@@ -6,7 +6,7 @@ Legend: K cases, J routed blocks, t timesteps.
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.evaluation.casebook.drawn import drawn_cases
+from ingredients.casebook.drawn import drawn_cases
 from ingredients.evaluation.pipeline_source import probe_router
 from ingredients.evaluation.statistics import Estimate, bootstrap_mean
 from ingredients.pipelines import IngredientsPipeline

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingredients.core.config import config_to_dict
-from ingredients.core.errors import UserInputError
-from ingredients.evaluation.casebook.benchmark import Benchmark, BenchmarkIdentity, BenchmarkInfo, BenchmarkPrompt
-from ingredients.evaluation.casebook.drawn import (
+from ingredients.casebook.benchmark import Benchmark, BenchmarkIdentity, BenchmarkInfo, BenchmarkPrompt
+from ingredients.casebook.cases import make_cases as make_default_cases
+from ingredients.casebook.drawn import (
     BENCHMARK_VERSION,
     DRAWN_COUNTS,
     drawn_benchmark,
@@ -21,8 +20,9 @@ from ingredients.evaluation.casebook.drawn import (
     drawn_people,
     drawn_scenes,
 )
-from ingredients.evaluation.casebook.sets import deal_cases, deal_prompts, reference_sets, spread_offsets
-from ingredients.evaluation.cases import make_cases as make_default_cases
+from ingredients.casebook.sets import deal_cases, deal_prompts, reference_sets, spread_offsets
+from ingredients.core.config import config_to_dict
+from ingredients.core.errors import UserInputError
 from ingredients.world import vocabulary
 from ingredients.world.captions import ACTIONS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES, words
 from ingredients.world.held_out_pairs import HELD_OUT_PAIRS

@@ -5,13 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ingredients.core.errors import OutputError, UserInputError
-from ingredients.core.files import atomic_path
-from ingredients.core.input_files import read_bytes
-from ingredients.core.markdown import markdown_table
-from ingredients.core.output_folders import fills_folder
-from ingredients.core.protocols import ProgressCallback
-from ingredients.evaluation.casebook.benchmark import (
+from ingredients.casebook.benchmark import (
     CARD_NAME,
     CASES_NAME,
     FIGURE_NAME,
@@ -28,9 +22,15 @@ from ingredients.evaluation.casebook.benchmark import (
     write_info,
     write_lines,
 )
-from ingredients.evaluation.casebook.check import read_benchmark
-from ingredients.evaluation.casebook.drawn import drawn_benchmark, drawn_people, photo_seeds
-from ingredients.evaluation.casebook.sets import PROMPTS_PER_SET, deal_cases
+from ingredients.casebook.check import read_benchmark
+from ingredients.casebook.drawn import drawn_benchmark, drawn_people, photo_seeds
+from ingredients.casebook.sets import PROMPTS_PER_SET, deal_cases
+from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.files import atomic_path
+from ingredients.core.input_files import read_bytes
+from ingredients.core.markdown import markdown_table
+from ingredients.core.output_folders import fills_folder
+from ingredients.core.protocols import ProgressCallback
 from ingredients.media.pictures import write_picture
 from ingredients.world.portraits import render_portrait
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from ingredients.casebook.cases import Case, Person
 from ingredients.core import files
 from ingredients.core.config import config_from_dict, config_to_dict, read_record
 from ingredients.core.errors import UserInputError
 from ingredients.core.json_yaml import BadFileError, NotPlainError, read_json_lines, write_json, write_json_lines
 from ingredients.core.paths import parse_path
-from ingredients.evaluation.cases import Case, Person
 
 COUNT_WORDS: dict[int, str] = {
     2: "two",

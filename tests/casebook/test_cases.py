@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from ingredients.casebook.cases import FIRST_CALIBRATION_SEED, make_case, make_cases
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation.cases import FIRST_CALIBRATION_SEED, make_case, make_cases
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.known_people import DistractorGallery
 from ingredients.world.captions import ACTIONS, EXPRESSIONS, LIGHT_PHRASES, PLACE_PHRASES

@@ -11,8 +11,7 @@ from collections import Counter
 
 import numpy as np
 
-from ingredients.core.errors import UserInputError
-from ingredients.evaluation.casebook.benchmark import (
+from ingredients.casebook.benchmark import (
     COUNT_PLACEHOLDER,
     COUNT_WORDS,
     PHOTO_FOLDER,
@@ -21,8 +20,9 @@ from ingredients.evaluation.casebook.benchmark import (
     BenchmarkInfo,
     BenchmarkPrompt,
 )
-from ingredients.evaluation.casebook.sets import deal_cases
-from ingredients.evaluation.cases import PHOTO_STRIDE, PHOTOS_PER_PERSON, Case, drawn_person
+from ingredients.casebook.cases import PHOTO_STRIDE, PHOTOS_PER_PERSON, Case, drawn_person
+from ingredients.casebook.sets import deal_cases
+from ingredients.core.errors import UserInputError
 from ingredients.world import WORLD_VERSION
 from ingredients.world.captions import (
     ACTIONS,

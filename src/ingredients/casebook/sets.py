@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ingredients.casebook.benchmark import Benchmark, BenchmarkCase, BenchmarkIdentity, BenchmarkPrompt
 from ingredients.core.errors import UserInputError
-from ingredients.evaluation.casebook.benchmark import Benchmark, BenchmarkCase, BenchmarkIdentity, BenchmarkPrompt
 
 PROMPTS_PER_SET = 2
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingredients.core.errors import OutputError, UserInputError
-from ingredients.core.protocols import Face
-from ingredients.evaluation.casebook.benchmark import (
+from ingredients.casebook.benchmark import (
     CARD_NAME,
     CASES_NAME,
     FIGURE_NAME,
@@ -17,14 +15,16 @@ from ingredients.evaluation.casebook.benchmark import (
     INFO_NAME,
     PROMPTS_NAME,
 )
-from ingredients.evaluation.casebook.check import BenchmarkReport, check_benchmark, read_benchmark
-from ingredients.evaluation.casebook.drawn import drawn_benchmark, drawn_cases
-from ingredients.evaluation.casebook.making import (
+from ingredients.casebook.check import BenchmarkReport, check_benchmark, read_benchmark
+from ingredients.casebook.drawn import drawn_benchmark, drawn_cases
+from ingredients.casebook.making import (
     benchmark_card,
     complete_benchmark,
     write_card,
     write_drawn_benchmark,
 )
+from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.protocols import Face
 from ingredients.media.photos import load_photo
 from ingredients.media.pictures import write_picture
 from tests.evaluation.stand_ins import ColourPatchDetector, make_frames

@@ -10,10 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingredients.core.errors import UserInputError
-from ingredients.core.input_files import open_file
-from ingredients.core.protocols import FaceDetector, ProgressCallback
-from ingredients.evaluation.casebook.benchmark import (
+from ingredients.casebook.benchmark import (
     CASES_NAME,
     COUNT_PLACEHOLDER,
     IDENTITIES_NAME,
@@ -30,7 +27,10 @@ from ingredients.evaluation.casebook.benchmark import (
     photo_path,
     read_info,
 )
-from ingredients.evaluation.casebook.sets import PROMPTS_PER_SET
+from ingredients.casebook.sets import PROMPTS_PER_SET
+from ingredients.core.errors import UserInputError
+from ingredients.core.input_files import open_file
+from ingredients.core.protocols import FaceDetector, ProgressCallback
 from ingredients.faces.face_choice import largest_face
 from ingredients.media.photos import load_photo
 
