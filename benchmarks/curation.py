@@ -145,7 +145,7 @@ def survey_tasks(films: Path, config: CurationConfig, work: Path) -> list[Source
 def _survey_all(tasks: Sequence[SourceTask], num_workers: int) -> float:
     """Surveys films; returns the processor time."""
     begun = processor_seconds()
-    for _, outcome in do_all(survey, tasks, num_workers=num_workers, report=nothing):
+    for _, outcome in do_all(survey, tasks, num_workers=num_workers, on_done=nothing):
         if isinstance(outcome, Exception):
             raise outcome
     return processor_seconds() - begun

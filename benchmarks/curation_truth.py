@@ -102,7 +102,7 @@ def truth_of(
 
 
 def short_side(film: FilmTruth) -> int:
-    """Of the picture between the bars."""
+    """The shorter side of the picture between the bars."""
     return min(film.height - 2 * film.bar, film.width)
 
 

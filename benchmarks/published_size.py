@@ -42,7 +42,7 @@ PEAK_UNKNOWN = "-"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Size:
-    """Of the model and the video."""
+    """The sizes of the model and the video."""
 
     blocks: int
     height: int

@@ -51,7 +51,7 @@ class Variant:
     """Settings of the loop that differ."""
 
     dtype: torch.dtype = torch.float32
-    """Of the base's weights."""
+    """The type of the base's weights."""
 
 
 LORA = {"tuning": "lora", "lora_rank": 64}
@@ -204,7 +204,7 @@ def name_of(device: torch.device) -> str:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Of the command line."""
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=["small", *RANDOM_SIZES], default="small")
     parser.add_argument("--batch", type=int, nargs="+", default=None, help="default: 12 (small), 1 2 4 (others)")

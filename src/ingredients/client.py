@@ -69,7 +69,7 @@ class Client:
         """Notes whom to ask; nothing is sent yet.
 
         Args:
-            address: of the server.
+            address: the address of the server.
             key: if the server wants one.
             patience: seconds for which a server is asked again that is busy, loading its model or starting.
             timeout: seconds until an answer has to begin.
@@ -145,7 +145,7 @@ class Client:
         """Asks for another video of the same people.
 
         Args:
-            video_id: of the first one.
+            video_id: the id of the first one.
             prompt: what happens; None: the same.
             seed: None: any other.
             takes: how many are made, of which the best is kept; None: as many.
@@ -174,7 +174,7 @@ class Client:
 
         Args:
             statuses: those that are wanted; none: all.
-            newest_first: in which order.
+            newest_first: whether the newest come first.
 
         Raises:
             ServerError: if the server refuses.
@@ -219,7 +219,7 @@ class Client:
         """Waits until a video has ended, however it has.
 
         Args:
-            video_id: of the video.
+            video_id: the id of the video.
             on_change: told of each change.
 
         Raises:
@@ -236,8 +236,8 @@ class Client:
         """Writes a video, or a picture of it, to a file, which appears when it is complete.
 
         Args:
-            video_id: of the video.
-            path: of the file; one that is there is replaced.
+            video_id: the id of the video.
+            path: the path of the file; one that is there is replaced.
             variant: which of its files.
 
         Raises:

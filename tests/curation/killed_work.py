@@ -5,19 +5,19 @@ import signal
 from pathlib import Path
 
 from ingredients.core.errors import UserInputError
-from ingredients.curation.workers import Report
+from ingredients.curation.workers import OnDone
 
 
-def die_once(folder: Path, report: Report) -> str:
+def die_once(folder: Path, on_done: OnDone) -> str:
     """Kills its process the first time that it is asked to do something with a folder."""
-    report("begun", 1)
+    on_done("begun", 1)
     if not (folder / "died").exists():
         (folder / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return folder.name
 
 
-def die_always(folder: Path, report: Report) -> str:
+def die_always(folder: Path, on_done: OnDone) -> str:
     """Kills its process if the folder is called so."""
     if folder.name == "bad":
         os.kill(os.getpid(), signal.SIGKILL)

@@ -98,10 +98,10 @@ def test_whoever_works_in_another_folder_finds_the_same_files(
     class Elsewhere(LocalPool):
         """Works in another folder than the command."""
 
-        def do_all(self, work: Any, tasks: Any, *, report: Any, is_heavy: bool) -> Any:
+        def do_all(self, work: Any, tasks: Any, *, on_done: Any, is_heavy: bool) -> Any:
             with monkeypatch.context() as patch:
                 patch.chdir("/")
-                yield from list(super().do_all(work, tasks, report=report, is_heavy=is_heavy))
+                yield from list(super().do_all(work, tasks, on_done=on_done, is_heavy=is_heavy))
 
     monkeypatch.chdir(tmp_path)
     Path("films").symlink_to(films)

@@ -41,13 +41,13 @@ def test_a_killed_worker_costs_its_task_alone(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("a", "b", "c")]
     for folder in folders:
         folder.mkdir()
-    outcomes = dict(do_all(die_once, folders, num_workers=2, report=nothing))
+    outcomes = dict(do_all(die_once, folders, num_workers=2, on_done=nothing))
     assert outcomes == {0: "a", 1: "b", 2: "c"}
 
 
 def test_a_task_that_always_kills_is_given_up_and_errors_come_back(tmp_path: Path) -> None:
     outcomes = dict(
-        do_all(die_always, [tmp_path / name for name in ("a", "bad", "wrong")], num_workers=2, report=nothing)
+        do_all(die_always, [tmp_path / name for name in ("a", "bad", "wrong")], num_workers=2, on_done=nothing)
     )
     assert outcomes[0] == "a"
     assert isinstance(outcomes[1], WorkerCrashedError)

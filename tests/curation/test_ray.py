@@ -72,16 +72,16 @@ def test_ray_makes_the_same_and_gives_up_what_always_kills(
         folders = [tmp_path / name for name in ("a", "b", "c")]
         for folder in folders:
             folder.mkdir()
-        done = pool.do_all(die_once, folders, report=lambda step, amount: told.append((step, amount)), is_heavy=False)
+        done = pool.do_all(die_once, folders, on_done=lambda step, amount: told.append((step, amount)), is_heavy=False)
         assert dict(done) == {0: "a", 1: "b", 2: "c"}
         assert told.count(("begun", 1)) >= 3
         bad = [tmp_path / name for name in ("a", "bad", "wrong")]
-        outcomes = dict(pool.do_all(die_always, bad, report=nothing, is_heavy=True))
+        outcomes = dict(pool.do_all(die_always, bad, on_done=nothing, is_heavy=True))
         assert outcomes[0] == "a"
         assert isinstance(outcomes[1], WorkerCrashedError)
         assert isinstance(outcomes[2], UserInputError)
         with pytest.raises(RuntimeError, match="TypeError"):
-            list(pool.do_all(die_once, ["no path"], report=nothing, is_heavy=False))
+            list(pool.do_all(die_once, ["no path"], on_done=nothing, is_heavy=False))
 
 
 def test_where_no_cluster_is_one_is_told_what_to_do() -> None:

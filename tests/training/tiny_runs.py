@@ -40,7 +40,7 @@ IDENTITY_WIDTHS = {
     "id_attn_head_dim": 8,
     "router_inner_dim": 8,
 }
-"""Of the identity modules that are added to a tiny base."""
+"""Sizes of the identity modules that are added to a tiny base."""
 
 TRAINER = TrainerConfig(
     num_steps=3, learning_rate=3e-2, num_warmup_steps=0, schedule="constant", log_every=1, checkpoint_every=1,

@@ -300,7 +300,7 @@ def _check_any_is_read(problems: "Sequence[str | None]") -> None:
     """Refuses sources of which not one can be read: nothing was curated then.
 
     Args:
-        problems: of each source why it cannot be read; None where it can.
+        problems: for each source why it cannot be read; None where it can.
     """
     said = [problem for problem in problems if problem is not None]
     if len(said) < len(problems):

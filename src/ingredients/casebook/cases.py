@@ -244,10 +244,10 @@ def make_case(
     """Makes case number `index`: people of the evaluation split, a prompt whose attributes are balanced over cases.
 
     Args:
-        index: of the case.
+        index: the index of the case.
         num_people: who are asked for.
         num_extras: strangers who are asked for beside them, whom no photo shows; with `each-own` only.
-        first_seed: of the people of case 0.
+        first_seed: the seed of the people of case 0.
         style: `together` asks all to do the same; `each-own` asks each person for an action and an expression of the
             own, by name and by place in turn, the people standing from left to right in their order.
 

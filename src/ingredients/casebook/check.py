@@ -87,7 +87,7 @@ def check_benchmark(
     """Checks every line and photo of a benchmark, and that everybody is used equally often.
 
     Args:
-        folder: of the benchmark.
+        folder: the folder of the benchmark.
         detector: where given, every photo must show a face to it.
         picture_kind: where given, none of these faces may be a photograph's.
         progress: told of the people done.

@@ -50,7 +50,7 @@ from ingredients.world.identity import (
 NUM_IDENTITIES = 50
 
 _FIRST_SEED = 4_000_000
-"""In the evaluation split; the seeds of cases, distractors and calibration lie elsewhere."""
+"""The first seed of people, in the evaluation split; those of cases, distractors and calibration lie elsewhere."""
 
 _NUM_CANDIDATES = 500
 _FEATURES = {

@@ -61,7 +61,7 @@ def config_from_dict(
 
     Args:
         config_type: dataclass of the config.
-        values: by name.
+        values: the values by name.
         where: what messages call the config, before a dot and the name that is wrong; its type's name, without one.
         ignore_unknown: leaves out names that the config does not know, here and in the configs in it.
 
@@ -77,7 +77,7 @@ def read_record(record_type: type[ConfigT], path: Path, *, remedy: str, ignore_u
 
     Args:
         record_type: dataclass of the record.
-        path: of the file.
+        path: the path of the file.
         remedy: what an error tells the user to do, such as "copy it again".
         ignore_unknown: leaves out names that the record does not know: a later version may have written them.
 

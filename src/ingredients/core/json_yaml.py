@@ -59,7 +59,7 @@ def read_json(path: Path, *, remedy: str) -> Any:
     """Reads a file of one JSON value.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         remedy: what an error tells the user to do, such as "copy it again".
 
     Raises:
@@ -73,7 +73,7 @@ def read_yaml(path: Path, *, remedy: str) -> Any:
     """Reads a file of one YAML value, which may be JSON.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         remedy: what an error tells the user to do.
 
     Raises:
@@ -87,7 +87,7 @@ def read_json_lines(path: Path, *, remedy: str) -> Iterator[tuple[int, Any | Not
     """Each line's number, from 1, and its JSON value or what is wrong with it; blank lines are left out.
 
     Args:
-        path: of the file, which may be larger than the memory.
+        path: the path of the file, which may be larger than the memory.
         remedy: what an error tells the user to do.
 
     Raises:

@@ -36,7 +36,7 @@ def read_model_record(record_type: type[ConfigT], path: Path, *, what: str) -> C
 
     Args:
         record_type: dataclass of the record.
-        path: of the file.
+        path: the path of the file.
         what: it describes, for messages.
 
     Raises:
@@ -79,7 +79,7 @@ def digest_files(path: Path, *, without: Collection[str] = ()) -> str:
     further end otherwise.
 
     Args:
-        path: of the file or folder.
+        path: the path of the file or folder.
         without: names of folders in it that do not count.
     """
     digest = hashlib.sha256()

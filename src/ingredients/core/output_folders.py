@@ -134,7 +134,7 @@ def locked(path: Path, *, busy: str) -> Iterator[None]:
     """Holds a lock while the block runs; it ends with the process, however that ends.
 
     Args:
-        path: of the lock's file, which stays.
+        path: the path of the lock's file, which stays.
         busy: what the error says if somebody else holds it.
 
     Raises:

@@ -34,7 +34,7 @@ def check_letters(text: str, what: str, *, kind: type[Exception]) -> None:
     Args:
         text: any.
         what: what it is, at the beginning of a sentence.
-        kind: of the error.
+        kind: the class of the error.
 
     Raises:
         Exception: of that kind, if it holds half a letter or a zero byte; the message shows where.

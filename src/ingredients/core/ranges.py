@@ -90,8 +90,8 @@ def range_problem(annotation: Any, value: Any) -> str | None:
     """What is wrong with a value of the declared type, as `must be ..., not ...`; None if nothing is.
 
     Args:
-        annotation: of the field, as `typing.get_type_hints` gives it with its extras.
-        value: of that type.
+        annotation: the annotation of the field, as `typing.get_type_hints` gives it with its extras.
+        value: a value of that type.
     """
     for allowed, number in _numbers(annotation, value, FINITE):
         if number not in allowed:

@@ -38,7 +38,7 @@ _SENTENCES = (
     "a video of two people: two people talk {place} {light}.",
     "{place} {light}, two people look around, looking calm.",
 )
-"""In the words of the captions that the dual encoder learnt from."""
+"""The prompts, in the words of the captions that the dual encoder learnt from."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def watch_person(
     Args:
         frames: (F, H, W, 3).
         boxes: (F, 4) of the face; NaN in frames without it.
-        judge: of actions.
+        judge: the judge of actions.
         fps: frames a second of the clip.
     """
     times = np.arange(max(int(len(frames) / fps * _JUDGED_FPS), 1)) * fps / _JUDGED_FPS

@@ -29,7 +29,7 @@ class EndpointCaptioner:
     """A `Captioner` of `ingredients.curation.captions`.
 
     Args:
-        config: of captions.
+        config: the settings of captions.
         sleep: waits so many seconds; for tests.
 
     Raises:

@@ -82,8 +82,9 @@ def clean(said: str, *, plain: PlainCaption) -> dict[str, Any]:
     """A caption without looks.
 
     Args:
-        said: by whomever.
-        plain: of the people with tracks, from left to right; it stands in where looks cannot be taken out.
+        said: what a model said of the clip.
+        plain: the plain caption of the people with tracks, from left to right; it stands in where looks cannot be
+            taken out.
 
     Returns:
         `caption`; `phrases`, for each person the words that stand for it, or None; `looks`, the words of looks that

@@ -108,7 +108,7 @@ def write_card(folder: Path, curated: Curated, *, command: str) -> None:
     """Writes the card, as HTML and as Markdown.
 
     Args:
-        folder: of the data set.
+        folder: the folder of the data set.
         curated: what became of everything.
         command: that made it.
 

@@ -126,7 +126,7 @@ def _edges(size: int, start: int, length: int, number: int) -> Float32Array:
         size: pixels of the whole picture in this direction.
         start: first pixel without a bar.
         length: pixels without a bar.
-        number: of places.
+        number: the number of places.
     """
     edges: Float32Array = ((np.linspace(0, size, number + 1) - start) / length).astype(np.float32)
     return edges

@@ -256,7 +256,7 @@ def _identified(sources: Sequence[Source], work: Path, pool: Pool, watcher: Watc
                 unread.append(len(found) - 1)
     paths = [found[place].source.path.absolute() for place in unread]
     for done, (place, outcome) in enumerate(
-        pool.do_all(digest_file, paths, report=lambda step, amount: None, is_heavy=False), start=1
+        pool.do_all(digest_file, paths, on_done=lambda step, amount: None, is_heavy=False), start=1
     ):
         each = found[unread[place]]
         if isinstance(outcome, str):
@@ -319,14 +319,14 @@ def _survey_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
     def note() -> str:
         return f"{num_clips} clips, {num_rejected} left out"
 
-    def report(step: str, amount: float) -> None:
+    def on_done(step: str, amount: float) -> None:
         nonlocal seconds
         if step == SIGNALS:
             seconds += amount
             watcher.step("survey", seconds, None)
 
     watcher.step("videos", 0, len(numbers), note())
-    outcomes = pool.do_all(survey, [tasks[each] for each in numbers], report=report, is_heavy=False)
+    outcomes = pool.do_all(survey, [tasks[each] for each in numbers], on_done=on_done, is_heavy=False)
     for done, (place, outcome) in enumerate(outcomes, start=1):
         if isinstance(outcome, SETUP_ERRORS):
             raise outcome
@@ -431,7 +431,7 @@ def _annotate_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
     _announce_cost([tasks[number] for number in numbers], curated.config, watcher)
     done: Counter[str] = Counter()
 
-    def report(step: str, amount: float) -> None:
+    def on_done(step: str, amount: float) -> None:
         done[step] += int(amount)
         if step.endswith(" rejected"):
             done["rejected"] += 1
@@ -441,7 +441,7 @@ def _annotate_all(curated: Curated, pool: Pool, watcher: Watcher) -> None:
             )
 
     work = [tasks[number] for number in numbers]
-    for place, outcome in pool.do_all(annotate, work, report=report, is_heavy=True):
+    for place, outcome in pool.do_all(annotate, work, on_done=on_done, is_heavy=True):
         state = curated.sources[numbers[place]].state
         if isinstance(outcome, SETUP_ERRORS):
             raise outcome

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path, is_disk_full, make_folder
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.paths import without_secrets
+from ingredients.core.protocols import ProgressCallback
 from ingredients.curation.sources import VIDEO_NAMES, Source, with_sidecar
 
 _SIDECAR = ".json"
@@ -37,7 +38,8 @@ def look_up(url: str) -> StoredFiles:
     """Finds the videos of an address, and the JSON files beside them.
 
     Args:
-        url: of a video or of a folder of them, such as `s3://bucket/films`, `gs://...`, `https://...`, `memory://...`.
+        url: the address of a video or of a folder of them, such as `s3://bucket/films`, `gs://...`, `https://...`,
+            `memory://...`.
 
     Raises:
         UserInputError: if there is nothing of the kind, or no way there.
@@ -58,7 +60,7 @@ def look_up(url: str) -> StoredFiles:
     return StoredFiles(url=url, storage=storage, root=root, sizes=sizes)
 
 
-def fetch(url: str, folder: Path, *, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+def fetch(url: str, folder: Path, *, progress: ProgressCallback | None = None) -> list[Path]:
     """Copies the videos of an address, and the JSON files beside them; what is there in the same size is left alone.
 
     Args:
@@ -87,7 +89,7 @@ def with_copies(
     stored: Mapping[str, StoredFiles],
     folder: Path,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> list[Source]:
     """Copies what lies in object storage, and names the copies in its place; they say where they are from.
 

@@ -66,7 +66,7 @@ def name_people(tracks: Sequence[TrackedPerson], *, same_person: float) -> Mappi
     after the first track, so that names stay when clips are added behind.
 
     Args:
-        tracks: of all clips, in order.
+        tracks: the tracks of all clips, in order.
         same_person: cosine from which two are one.
     """
     if not tracks:

@@ -101,7 +101,7 @@ def spots_of(tracks: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """Where each of some people is, as the words after "the person"; None for all where words do not tell them apart.
 
     Args:
-        tracks: of the people, from left to right, with `boxes`.
+        tracks: the tracks of the people, from left to right, with `boxes`.
     """
     if len(tracks) in _SPOTS:
         return list(_SPOTS[len(tracks)])

@@ -61,7 +61,7 @@ def take_portrait(
 
     Args:
         frames: (F, H, W, 3).
-        tracks: of all people, with `boxes` and `landmarks`.
+        tracks: the tracks of all people, with `boxes` and `landmarks`.
         number: which of them.
         strangers: in each frame, faces of nobody with a track: passers-by and people far away.
 

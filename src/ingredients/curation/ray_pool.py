@@ -21,7 +21,7 @@ from typing import Any, Self
 from ingredients.core.errors import UserInputError
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.ray_cluster import join_cluster
-from ingredients.curation.workers import MOST_ATTEMPTS, Report, Work, WorkerCrashedError, attempted
+from ingredients.curation.workers import MOST_ATTEMPTS, OnDone, Work, WorkerCrashedError, attempted
 
 _PLACE, _TASK, _OUTCOME = "place", "task", "outcome"
 _LOOK_EVERY = 0.5
@@ -77,7 +77,7 @@ class RayPool:
             self._ray.shutdown()
 
     def do_all(
-        self, work: "Work[Any, Any]", tasks: Sequence[Any], *, report: Report, is_heavy: bool
+        self, work: "Work[Any, Any]", tasks: Sequence[Any], *, on_done: OnDone, is_heavy: bool
     ) -> Iterator[tuple[int, Any]]:
         """Does every task once, as `ingredients.curation.workers.do_all`; heavy work takes its part of a card."""
         if not tasks:
@@ -103,7 +103,7 @@ class RayPool:
             max_task_retries=MOST_ATTEMPTS - 1,
         )
         missing = set(range(len(tasks)))
-        with _told(ray, reports, report):
+        with _told(ray, reports, on_done):
             for batch in data.iter_batches(batch_size=None, prefetch_batches=0):
                 for place, outcome in zip(batch[_PLACE], batch[_OUTCOME], strict=True):
                     missing.discard(int(place))
@@ -135,11 +135,11 @@ class _Doer:
         """Does the task of a batch of one row."""
         [task] = batch[_TASK]
 
-        def report(step: str, amount: float) -> None:
+        def on_done(step: str, amount: float) -> None:
             self._reports.add.remote(step, amount)  # nobody waits for it
 
         try:
-            outcome = attempted(self._work, pickle.loads(task), report)
+            outcome = attempted(self._work, pickle.loads(task), on_done)
         except Exception:  # a fault of ours, which Ray would count as one of its own and leave out
             outcome = _Fault(traceback.format_exc())
         return {_PLACE: batch[_PLACE], _OUTCOME: [pickle.dumps(outcome)]}
@@ -169,14 +169,14 @@ class _Reports:
 
 
 @contextlib.contextmanager
-def _told(ray: Any, reports: Any, report: Report) -> Iterator[None]:
+def _told(ray: Any, reports: Any, on_done: OnDone) -> Iterator[None]:
     """Passes on what actors report, as long as the work goes on and once more at its end."""
     is_over = threading.Event()
 
     def tell() -> None:
         with contextlib.suppress(ray.exceptions.RayError):  # lost reports cost a bar its length, no work
             for step, amount in ray.get(reports.take.remote(), timeout=10):
-                report(step, amount)
+                on_done(step, amount)
 
     def watch() -> None:
         while not is_over.wait(_LOOK_EVERY):

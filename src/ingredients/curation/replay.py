@@ -33,9 +33,9 @@ def replay_step(folder: Path, clip_id: str, step_name: str, config: CurationConf
     """Takes a step again; the store stays as it is.
 
     Args:
-        folder: of the data set.
+        folder: the folder of the data set.
         clip_id: name of a clip, kept or not.
-        step_name: of a step that looks at frames.
+        step_name: the name of a step that looks at frames.
         config: all settings.
 
     Raises:

@@ -127,7 +127,7 @@ def measure_signals(
         bar_brightness: brightest grey level of a bar.
         scorer: change of content; PySceneDetect's without one.
         shot_network: makes what scores shots, if anything does.
-        num_threads: of the decoder; 0 takes as many as there are cores.
+        num_threads: the number of threads of the decoder; 0 takes as many as there are cores.
         most_seconds: where to stop; None goes to the end.
         progress: told now and then how many seconds of the source are done.
 

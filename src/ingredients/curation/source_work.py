@@ -33,7 +33,7 @@ from ingredients.curation.step import (
     step_keys,
 )
 from ingredients.curation.store import SourceStore
-from ingredients.curation.workers import Report
+from ingredients.curation.workers import OnDone
 from ingredients.media.film import FilmFacts
 
 SIGNALS = "signals"
@@ -134,17 +134,17 @@ class SourceState:
     """Its clips, in order."""
 
 
-def digest_file(path: Path, report: Report) -> str | Rejection:
+def digest_file(path: Path, on_done: OnDone) -> str | Rejection:
     """The digest of a file, or why it cannot be read."""
     try:
         digest = probe.file_digest(path)
     except UserInputError as error:
         return Rejection(step=probe.STEP, reason="cannot be opened", value=str(error))
-    report("reading", 1)
+    on_done("reading", 1)
     return digest
 
 
-def survey(task: SourceTask, report: Report) -> SourceState:
+def survey(task: SourceTask, on_done: OnDone) -> SourceState:
     """Probes a source, decodes it once, finds its clips, and takes all cheap steps."""
     store = SourceStore(task.work, task.digest)
     state = SourceState()
@@ -163,9 +163,9 @@ def survey(task: SourceTask, report: Report) -> SourceState:
     state.facts = probe.facts_from(values)
     state.rejection = probe.decide(state.facts, task.num_bytes, task.config.probe)
     if state.rejection is not None:
-        report(SIGNALS, state.facts.duration or 0.0)
+        on_done(SIGNALS, state.facts.duration or 0.0)
         return state
-    signals = source_signals(task, store, report)
+    signals = source_signals(task, store, on_done)
     if isinstance(signals, Rejection):
         state.rejection = signals
         return state
@@ -208,7 +208,7 @@ def _position(signals: Signals, place: int) -> int | None:
     return None if position < 0 else position
 
 
-def annotate(task: SourceTask, report: Report) -> list[ClipState]:
+def annotate(task: SourceTask, on_done: OnDone) -> list[ClipState]:
     """Takes all costly steps for the clips of a source that are left."""
     state = survey(task, lambda step, amount: None)
     store = SourceStore(task.work, task.digest)
@@ -223,9 +223,9 @@ def annotate(task: SourceTask, report: Report) -> list[ClipState]:
             each.rejection = take_step(step, keys[step.name], clip, store)
             if step.name in clip.results:
                 each.measured[step.name] = clip.results[step.name]
-            report(step.name, 1)
+            on_done(step.name, 1)
             if each.rejection is not None:
-                report(f"{step.name} rejected", 1)
+                on_done(f"{step.name} rejected", 1)
                 break
         clip.release()
     return clips
@@ -248,10 +248,10 @@ def take_step(step: ClipStep, key: str, clip: Clip, store: SourceStore | None) -
     """Takes one step with a clip: measures it, unless that was done, and decides.
 
     Args:
-        step: to take.
+        step: the step to take.
         key: digest of all that its measurement depends on beside the clip.
         clip: with what the steps before measured; gets what this one does.
-        store: of measurements; None measures in any case, and keeps nothing.
+        store: the store of measurements; None measures in any case, and keeps nothing.
     """
     where = _span_key(clip)
     values = None if store is None else store.get(step.name, where, key)
@@ -294,19 +294,19 @@ def open_clip(task: SourceTask, clip_id: str) -> tuple[Clip, SourceStore, list[C
     return clip, store, steps, keys
 
 
-def source_signals(task: SourceTask, store: SourceStore, report: Report) -> Signals | Rejection:
+def source_signals(task: SourceTask, store: SourceStore, on_done: OnDone) -> Signals | Rejection:
     """The signals of a source, from the store or from decoding it."""
     until = "" if task.most_seconds is None else f"-{task.most_seconds:g}"
     path = store.folder / f"signals-{signals_key(task.config)}{until}.npz"
     signals = load_signals(path)
     if signals is not None:
-        report(SIGNALS, float(signals.times[-1]))
+        on_done(SIGNALS, float(signals.times[-1]))
         return signals
     told = 0.0
 
     def progress(seconds: float) -> None:
         nonlocal told
-        report(SIGNALS, seconds - told)
+        on_done(SIGNALS, seconds - told)
         told = seconds
 
     try:
@@ -324,7 +324,7 @@ def source_signals(task: SourceTask, store: SourceStore, report: Report) -> Sign
     except UserInputError as error:
         return Rejection(step=SIGNALS, reason="cannot be decoded", value=str(error))
     save_signals(path, signals)
-    report(SIGNALS, float(signals.times[-1]) - told)
+    on_done(SIGNALS, float(signals.times[-1]) - told)
     return signals
 
 

@@ -155,7 +155,7 @@ class ClipStep(abc.ABC):
     """A step that looks at one clip.
 
     Attributes:
-        name: of the step, and of its results.
+        name: the name of the step, and of its results.
         cost: what it needs.
         needs: names of the steps whose results it reads.
         measured_by: the settings, such as "people.min_size", or whole groups, that `measure` depends on.

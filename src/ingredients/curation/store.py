@@ -28,7 +28,7 @@ class SourceStore:
 
     Args:
         work: folder of all of them.
-        digest: of the source's content.
+        digest: the digest of the source's content.
     """
 
     def __init__(self, work: Path, digest: str) -> None:

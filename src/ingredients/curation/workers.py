@@ -21,10 +21,10 @@ from ingredients.core.errors import IngredientsError
 Task = TypeVar("Task")
 Outcome = TypeVar("Outcome")
 
-Report: TypeAlias = Callable[[str, float], None]
+OnDone: TypeAlias = Callable[[str, float], None]
 """Told of what was done: the name of a step, and how much of it."""
 
-Work: TypeAlias = Callable[[Task, Report], Outcome]
+Work: TypeAlias = Callable[[Task, OnDone], Outcome]
 """What is done with one task; a plain function of a module, so that other processes find it."""
 
 MOST_ATTEMPTS = 3
@@ -40,7 +40,7 @@ class Pool(Protocol):
         ...
 
     def do_all(
-        self, work: "Work[Any, Any]", tasks: Sequence[Any], *, report: Report, is_heavy: bool
+        self, work: "Work[Any, Any]", tasks: Sequence[Any], *, on_done: OnDone, is_heavy: bool
     ) -> Iterator[tuple[int, Any]]:
         """Does every task once, as `do_all`; work is heavy where networks look at pictures."""
         ...
@@ -54,11 +54,11 @@ class LocalPool:
     """Processes; 0 does it all in this one."""
 
     def do_all(
-        self, work: "Work[Any, Any]", tasks: Sequence[Any], *, report: Report, is_heavy: bool
+        self, work: "Work[Any, Any]", tasks: Sequence[Any], *, on_done: OnDone, is_heavy: bool
     ) -> Iterator[tuple[int, Any]]:
         """Does every task once."""
         del is_heavy  # a process does what comes
-        return do_all(work, tasks, num_workers=self.num_workers, report=report)
+        return do_all(work, tasks, num_workers=self.num_workers, on_done=on_done)
 
 
 class WorkerCrashedError(IngredientsError):
@@ -80,22 +80,22 @@ class _Worker(Generic[Task]):
 
 
 def do_all(
-    work: "Work[Task, Outcome]", tasks: Sequence[Task], *, num_workers: int, report: Report
+    work: "Work[Task, Outcome]", tasks: Sequence[Task], *, num_workers: int, on_done: OnDone
 ) -> Iterator[tuple[int, Outcome | Exception]]:
     """Does every task once, and gives the number of each with what came out, in the order in which they end.
 
     Args:
         work: what is done.
-        tasks: with what.
+        tasks: what it is done with.
         num_workers: processes; 0 does it all in this one, one after the other.
-        report: told of what was done.
+        on_done: told of what was done.
 
     Yields:
         The task's number, and the outcome or the error that it ended with: one of ours, or `WorkerCrashedError`.
     """
     if num_workers == 0:
         for place, task in enumerate(tasks):
-            yield place, attempted(work, task, report)
+            yield place, attempted(work, task, on_done)
         return
     waiting = collections.deque(range(len(tasks)))
     attempts = collections.Counter[int]()
@@ -116,7 +116,7 @@ def do_all(
                 is_dead = not worker.process.is_alive()  # before the last of what it said is heard
                 for kind, value in _messages(worker.connection):
                     if kind == "report":
-                        report(*value)
+                        on_done(*value)
                     elif worker.place is not None:
                         yield worker.place, value
                         worker.place = None
@@ -180,9 +180,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def attempted(work: "Work[Any, Any]", task: Any, report: Report) -> Any:
+def attempted(work: "Work[Any, Any]", task: Any, on_done: OnDone) -> Any:
     """What came out of a task, or the error of ours that it ended with."""
     try:
-        return work(task, report)
+        return work(task, on_done)
     except IngredientsError as error:
         return error

@@ -40,10 +40,10 @@ def choose_bucket(
     """The bucket for a clip: as many frames as it has, then the nearest aspect ratio, then the nearest size.
 
     Args:
-        buckets: to choose from.
-        num_frames: of the clip.
-        height: of the clip.
-        width: of the clip.
+        buckets: those to choose from.
+        num_frames: the number of frames of the clip.
+        height: the height of the clip.
+        width: the width of the clip.
         stride: every how many of the clip's frames one is taken.
 
     Returns:

@@ -55,7 +55,7 @@ class DataReport:
     """Frames of all usable clips."""
 
     problems: tuple[ClipProblem, ...]
-    """In the order of the data set."""
+    """What is wrong, in the order of the data set."""
 
 
 def check_clips(source: ClipSource, *, progress: ProgressCallback | None = None) -> DataReport:

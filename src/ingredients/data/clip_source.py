@@ -27,7 +27,7 @@ class ClipSource(abc.ABC):
     """A data set of clips, read one after the other, as often as wanted.
 
     Attributes:
-        path: of the data set.
+        path: the path of the data set.
         keeps_files: whether a record's files outlive its turn. Those of a shard are unpacked for the current item
             only, and gone when the next one is asked for.
     """

@@ -26,7 +26,7 @@ def encode_data_set(
     """Claims a folder for the clips of a data set, and encodes them into it.
 
     Args:
-        folder: of the encoded clips.
+        folder: the folder of the encoded clips.
         items: as `encode_into`.
         encoder: encodes them.
         parts: digests of the model's parts, by name.
@@ -62,7 +62,7 @@ def encode_into(
     """Encodes clips into the shards of a folder that `claim_folder` has claimed; shards that are there are kept.
 
     Args:
-        folder: of the encoded clips.
+        folder: the folder of the encoded clips.
         items: each clip's name, and what reads it; read in order, each before the next is asked for.
         encoder: encodes them.
         shard_size: clips of a shard.

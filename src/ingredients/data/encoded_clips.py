@@ -264,8 +264,8 @@ def write_shard(path: Path, clips: Sequence[EncodedClip], *, skipped: Mapping[st
     """Writes clips to a file, whole or not at all.
 
     Args:
-        path: of the file.
-        clips: at least none.
+        path: the path of the file.
+        clips: the clips, or none.
         skipped: clips that belong here and could not be used, with the reason.
     """
     tensors: dict[str, torch.Tensor] = {}

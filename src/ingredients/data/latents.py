@@ -100,8 +100,8 @@ def encode_canvases(
     Args:
         vae: encodes.
         crops: for each sample, the crops (N, S, S, 3) of its people.
-        height: of the video.
-        width: of the video.
+        height: the height of the video.
+        width: the width of the video.
         placement: before or after the VAE.
     """
     backbone = backbone_of_vae(vae)

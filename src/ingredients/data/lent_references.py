@@ -37,7 +37,7 @@ class Lenders:
     """The clips of a data set by the people in them.
 
     Args:
-        records: of all its clips, whose files stay where they are.
+        records: the records of all its clips, whose files stay where they are.
     """
 
     def __init__(self, records: Iterable[ClipRecord]) -> None:

@@ -85,7 +85,7 @@ def record_to_json(
     Args:
         record: the clip.
         name_of: what the record should call a file.
-        decimals: of coordinates in pixels; None keeps them as they are.
+        decimals: the decimals of coordinates in pixels; None keeps them as they are.
     """
 
     def rounded(values: Iterable[float]) -> list[float]:

@@ -52,7 +52,7 @@ class SampleOrder:
     Args:
         buckets: for each, the clips' indices.
         clip_ids: names of all clips.
-        seed: of the run.
+        seed: the seed of the run.
         cursors: where an earlier run was; None begins.
     """
 

@@ -45,7 +45,7 @@ def pack_clips(
 
     Args:
         source: the data set, all of it.
-        folder: of the shards; made if it is not there.
+        folder: the folder of the shards; made if it is not there.
         clips_per_shard: clips of the data set for each shard. One that is skipped leaves its shard smaller, so that
             the other clips stand in the same shards whatever is skipped.
         on_bad: what to do about a clip that cannot be used.

@@ -68,7 +68,7 @@ class DrawnAhead:
     Nothing is drawn before it is asked for: then the next ones are begun as well.
 
     Args:
-        seeds: of the examples, in the order in which they are asked for.
+        seeds: the seeds of the examples, in the order in which they are asked for.
         config: what is drawn.
         num_processes: that draw; 0 draws here, each when it is asked for.
     """
@@ -121,12 +121,12 @@ def encode_drawn_clips(
     """Draws clips and encodes them into a folder; shards that are there are kept.
 
     Args:
-        folder: of the encoded clips.
+        folder: the folder of the encoded clips.
         config: what is drawn.
         encoder: encodes them.
         parts: digests of the model's parts, by name.
-        first_seed: of the first clip; the others have those that follow.
-        number: of clips.
+        first_seed: the seed of the first clip; the others have those that follow.
+        number: the number of clips.
         without_held_out_pairs: leaves out the seeds whose scenes show a pair that the benchmark keeps for itself.
         shard_size: clips of a shard.
         num_processes: that draw beside this one, which encodes.

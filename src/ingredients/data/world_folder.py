@@ -47,12 +47,12 @@ def write_world_folder(
     """Draws clips into a data set; those that are there already are kept, so that a stopped run goes on.
 
     Args:
-        folder: of the data set; made if it is not there.
+        folder: the folder of the data set; made if it is not there.
         seeds: one a clip; clip `split-SEED`, or `split-STYLE-SEED` of another style than that of the shipped model.
         split: whose identities take part.
-        height: of the clips, in pixels.
-        width: of the clips, in pixels.
-        num_frames: of each.
+        height: the height of the clips, in pixels.
+        width: the width of the clips, in pixels.
+        num_frames: the number of frames of each.
         fps: frames a second.
         num_references: photos of each person, none of which is a frame of a clip.
         style: how scenes are cast, framed and played; extras have no track.

@@ -229,7 +229,7 @@ def measure_vae_sharpness(psnr: Sequence[Sequence[float]], details: Sequence[tup
     """How sharp a VAE leaves the frames of clips.
 
     Args:
-        psnr: of each clip, by frame.
+        psnr: the PSNR of each clip, by frame.
         details: energies of each clip's faces through the VAE, and of the same places of the clip itself.
     """
 

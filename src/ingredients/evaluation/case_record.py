@@ -169,13 +169,13 @@ class SharpnessRecord:
     """High-frequency energy of the faces in each frame (`traits.face_details`); None in a frame without a face."""
 
     generated: tuple[float | None, ...]
-    """In the video."""
+    """The numbers in the video."""
 
     real: tuple[float | None, ...]
-    """In the real clip of the same people and prompt."""
+    """Those in the real clip of the same people and prompt."""
 
     after_vae: tuple[float | None, ...] = ()
-    """In the real clip through the model's VAE; none without a VAE."""
+    """Those in the real clip through the model's VAE; none without a VAE."""
 
     temporal_ratio: int | None = None
     """Frames in a latent frame, as in `MotionRecord`."""

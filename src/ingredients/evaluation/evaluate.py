@@ -93,7 +93,7 @@ def choose_metrics(
     """The metrics asked for, or all that can be had of a source.
 
     Args:
-        source: of the videos.
+        source: the source of the videos.
         judges: everybody who judges.
         names: those asked for.
         is_calibrated: whether the judge of faces has a scale, where that is not known yet.
@@ -164,7 +164,7 @@ def measure_cases(
     """The records of all cases, in their order; an interrupted run loses the case, or the batch, that it was at.
 
     Args:
-        source: of the videos.
+        source: the source of the videos.
         measurer: makes the records.
         folder: keeps them; what is there and complete is not made again.
         save_videos: whether the videos are kept there, too.

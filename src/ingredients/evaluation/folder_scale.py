@@ -100,7 +100,7 @@ def scale_from_real_videos(
     """The scale from real videos; None if they do not suffice.
 
     Args:
-        videos: of each, its tracks, the people in it, and its number of frames.
+        videos: for each its tracks, the people in it, and its number of frames.
         everybody: all people of the folder.
         judge: its name.
         measure: how faces are compared.

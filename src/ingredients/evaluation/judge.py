@@ -228,7 +228,7 @@ class Judge:
             frames: (F, H, W, 3).
             references: one embedding (D,) a person, from `embed_person` or `embed_landmarks`.
             distractors: for each reference, embeddings (M, D) of people to rank it among.
-            scale: of the similarities; the judge's own by default.
+            scale: the scale of the similarities; the judge's own by default.
         """
         return self.assess_tracks(
             self.track(frames), references, num_frames=len(frames), distractors=distractors, scale=scale

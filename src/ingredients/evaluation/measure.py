@@ -338,7 +338,7 @@ def follow_changes(
 
     Args:
         judge: whose scale parts the same person from strangers.
-        assessment: of these tracks, against these people.
+        assessment: the assessment of these tracks, against these people.
         tracks: faces of the video.
         people: N of them.
         num_frames: frames of the video.
@@ -427,7 +427,7 @@ def measure_motion(
     """What changes from frame to frame of a video (F, H, W, 3).
 
     Args:
-        frames: of the video.
+        frames: the frames of the video.
         real_changes: `frame_changes` of a real video of the same people and prompt; None without one.
         temporal_ratio: frames in each latent frame of the video's VAE but the first; None if nobody knows.
     """

@@ -67,7 +67,7 @@ def probe_router(
         pipeline: its transformer routes.
         identities: the N people, in the order of the scene.
         scene: the clip, in a size that the model can make.
-        seed: of the noise and of the order.
+        seed: the seed of the noise and of the order.
         timesteps: noise levels.
 
     Returns:

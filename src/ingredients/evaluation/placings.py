@@ -35,9 +35,9 @@ def deal_places(
     """A place for each person.
 
     Args:
-        placing: of what kind.
+        placing: the kind of places.
         num_people: N.
-        seed: of the case.
+        seed: the seed of the case.
         num_frames: F, of the video.
         in_order: whether the people must stand from left to right, as the prompt says.
     """

@@ -102,8 +102,8 @@ def bootstrap_difference(
     """Mean difference, second less first, of two values a case (K,), with its interval, case by case.
 
     Args:
-        first: one a case.
-        second: of the same cases.
+        first: one value a case.
+        second: the other values of the same cases.
         is_rate: as in `bootstrap_mean`; where things happened in the same cases, the interval says how many in a
             hundred might still differ.
     """

@@ -141,7 +141,7 @@ def compare_with_prompt(
 
     Args:
         encoder: judges.
-        frames: of the video.
+        frames: the frames of the video.
         prompt: what was asked for; a sentence of the drawn world is also asked attribute by attribute.
         real_frames: `embed_clip` of a real clip of the same people and prompt.
     """

@@ -175,7 +175,7 @@ class FacialExtractor:
             same_face_threshold: cosine of recognition embeddings from which two names are one face.
             different_face_threshold: cosine below which two photos of one name may show two people, if any.
             no_face_remedy: what to do where no face is found, one sentence.
-            photo_limits: from where on a photo is doubtful.
+            photo_limits: the numbers from which on a photo is doubtful.
             picture_kind: tells drawings from photographs, for parts that know drawings only; None asks nobody.
 
         Raises:

@@ -18,7 +18,7 @@ def asked_actions(prompt: str, names: Sequence[str]) -> list[tuple[str, ...]]:
 
     Args:
         prompt: the sentence.
-        names: of the people, from left to right.
+        names: the names of the people, from left to right.
     """
     verbs = sorted(
         (match.start(), match.end(), action)

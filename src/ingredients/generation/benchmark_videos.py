@@ -49,7 +49,7 @@ def make_benchmark_videos(
 
     Args:
         studio: makes them; the first photo of each person is all that it gets.
-        folder: of the benchmark.
+        folder: the folder of the benchmark.
         benchmark: what was read there.
         output: folder of the videos.
         cases: whose videos, all of one number of people (`choose_cases`).

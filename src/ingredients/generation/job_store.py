@@ -114,7 +114,7 @@ class JobPage:
     """A part of the list of jobs."""
 
     jobs: tuple[Job, ...]
-    """In the order asked for."""
+    """The jobs, in the order asked for."""
 
     has_more: bool
     """Whether there are others after them."""
@@ -242,7 +242,7 @@ class JobStore:
         """A job; None if there is none of the name, or it is somebody else's.
 
         Args:
-            job_id: of the job.
+            job_id: the id of the job.
             owner: whose it must be; None takes anybody's.
         """
         return self._find("id=? AND owner=?", job_id, owner) if owner is not None else self._find("id=?", job_id)
@@ -262,7 +262,7 @@ class JobStore:
             owner: whose; None takes everybody's.
             after: job after which the part begins; None begins with the first.
             limit: jobs at most.
-            newest_first: in which order.
+            newest_first: whether the newest come first.
             states: those that are listed.
         """
         conditions, values = [f"state IN ({', '.join('?' * len(states))})"], list[Any](states)

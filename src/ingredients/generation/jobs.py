@@ -83,7 +83,7 @@ class JobSettings:
     """What happens."""
 
     people: tuple[JobPerson, ...]
-    """In the order given."""
+    """The people, in the order given."""
 
     seed: int
     """The seed of the noise; a job that is run again has the same."""
@@ -218,7 +218,7 @@ class TakesOutcome:
     """Why it is the best: one sentence."""
 
     all: tuple[TakeOutcome, ...]
-    """In the order in which they were made."""
+    """The takes, in the order in which they were made."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,7 +241,7 @@ class JobOutcome:
     """Who looked for the people; None if nobody could."""
 
     people: tuple[PersonOutcome, ...]
-    """In the order of the request."""
+    """The people, in the order of the request."""
 
     files: tuple[str, ...]
     """Names of its files in the folder of the job."""

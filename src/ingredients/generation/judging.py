@@ -154,7 +154,7 @@ def judge_video(
     Args:
         path: the video.
         judge: who looks.
-        asked: for whom.
+        asked: the people who are looked for.
         ordered: whether they should stand in this order from left to right.
         looks_per_second: frames of each second that are looked at; None: all.
         progress: told of each frame.
@@ -196,9 +196,9 @@ def judge_frames(
     """Judges a video in memory (F, H, W, 3).
 
     Args:
-        frames: of the video.
+        frames: the frames of the video.
         judge: who looks.
-        asked: for whom.
+        asked: the people who are looked for.
         fps: frames a second.
         ordered: whether they should stand in this order from left to right.
         most_looks: frames that are looked at, spread evenly; None: all.

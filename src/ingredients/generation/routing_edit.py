@@ -99,7 +99,7 @@ def load_routing(path: Path, names: Sequence[str], token_grid: tuple[int, int, i
     """Reads a map for some people.
 
     Args:
-        path: of a `.png` or `.json`.
+        path: the file, a `.png` or `.json`.
         names: the people of the video.
         token_grid: f, h, w of the video.
 

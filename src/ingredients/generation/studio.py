@@ -326,7 +326,7 @@ class Studio:
 
         Args:
             prompt: the sentence.
-            names: of the people.
+            names: the names of the people.
         """
         tokenizer = self.pipeline.tokenizer
         notes = notes_on_prompt(tokenizer, prompt, self.pipeline.transformer.config.max_text_seq_length)

@@ -119,7 +119,7 @@ class Takes(Generic[ResultT]):
     """All takes, and the one that is kept."""
 
     all: tuple[Take[ResultT], ...]
-    """In the order in which they were made."""
+    """The takes, in the order in which they were made."""
 
     kept: Take[ResultT]
     """The best."""
@@ -139,7 +139,7 @@ def choose_take(takes: Sequence[Take[ResultT]], names: Sequence[str]) -> Takes[R
 
     Args:
         takes: finished or stopped, at least one of them finished.
-        names: of the people.
+        names: the names of the people.
     """
     finished = [take for take in takes if take.result is not None]
     best = max(finished, key=lambda take: take.least_alike)
@@ -173,7 +173,7 @@ def own_likeness(face_stack: FaceStack, frames: UInt8Array, identities: Extracte
     """Matches the faces of a video to people, one to one, by the recogniser that conditioned it.
 
     Args:
-        face_stack: of the model.
+        face_stack: the face stack of the model.
         frames: (F, H, W, 3) RGB.
         identities: the people.
     """

@@ -147,7 +147,7 @@ class KeptTake:
     """Why it is the best, in a sentence."""
 
     all: tuple[TakeRecord, ...] = ()
-    """In the order in which they were made."""
+    """The takes, in the order in which they were made."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +232,7 @@ class VideoRecord:
     """The sampling settings, and options of time and memory, that were asked for."""
 
     people: tuple[PersonRecord, ...]
-    """In the order given."""
+    """The people, in the order given."""
 
     judge: str | None = None
     """Who looked for the people in the video."""

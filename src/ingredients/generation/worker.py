@@ -114,7 +114,7 @@ class Worker:
         Args:
             store: whose jobs are done.
             load: gives what makes the videos; called in the thread.
-            name: of the worker, unlike all others that ever worked on the store.
+            name: the name of the worker, unlike all others that ever worked on the store.
             on_failure: called if the thread has to end, for `failure`.
             seconds_until_room: after which a disk that was full is tried again.
         """

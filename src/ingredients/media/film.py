@@ -158,7 +158,7 @@ def iterate_frames(path: str | Path, *, has_motion: bool = False, num_threads: i
     Args:
         path: the file.
         has_motion: whether to give the codec's motion vectors.
-        num_threads: of the decoder; 0 takes as many as there are cores.
+        num_threads: the number of threads of the decoder; 0 takes as many as there are cores.
 
     Raises:
         UserInputError: as soon as something cannot be read; frames before that were given.
@@ -201,8 +201,8 @@ def iterate_chosen_frames(
     Args:
         path: the file.
         indices: places of the frames, ascending.
-        positions: of the same frames.
-        num_threads: of the decoder; 0 takes as many as there are cores.
+        positions: the positions of the same frames.
+        num_threads: the number of threads of the decoder; 0 takes as many as there are cores.
 
     Raises:
         UserInputError: if they cannot be read.

@@ -186,7 +186,7 @@ def check_photo_file(content: bytes, label: str, *, most_pixels: int = MAX_PHOTO
     """Says whether a stranger's bytes are a photo, by its header first and then by reading all of it.
 
     Args:
-        content: of the file.
+        content: the content of the file.
         label: what to call it.
         most_pixels: more than this are refused before anything is decoded.
 

@@ -43,8 +43,8 @@ def normalise_lora(
     """A LoRA by plain names, and the arguments of the `LoraConfig` that it was trained with.
 
     Args:
-        tensors: of a file.
-        header: of the file.
+        tensors: the tensors of a file.
+        header: the header of the file.
         where: what errors call it.
 
     Raises:

@@ -90,7 +90,7 @@ class Backbone(abc.ABC):
         """Positions of the video tokens of latents (F, H, W), as the transformer's `forward` takes them.
 
         Args:
-            config: of the transformer.
+            config: the settings of the transformer.
             num_frames: F.
             height: H.
             width: W.

@@ -27,7 +27,7 @@ class CogVideoX(Backbone):
     memory = MemoryFactors(block=14, encoder=5, decoder=20, kept_by_decoder=86, frames_at_once=9)
 
     def spatial_ratio(self, vae_config: Config) -> int:
-        """By the number of blocks."""
+        """The ratio by the number of blocks."""
         return spatial_ratio_of_vae(vae_config)
 
     def temporal_ratio(self, vae_config: Config) -> int:
@@ -62,7 +62,7 @@ class CogVideoX(Backbone):
         A transformer with temporal patches (CogVideoX 1.5) counts its tokens from the corner instead.
 
         Args:
-            config: of an `IngredientsTransformer3DModel`.
+            config: the settings of an `IngredientsTransformer3DModel`.
             num_frames: F, of which temporal patches are whole.
             height: H.
             width: W.

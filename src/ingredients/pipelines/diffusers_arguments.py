@@ -77,7 +77,7 @@ def check_call_arguments(names: Iterable[str], known: Sequence[str]) -> None:
     """Refuses what a call of the pipeline does not take.
 
     Args:
-        names: of what was given beside the arguments in the call's signature.
+        names: the names of what was given beside the arguments in the call's signature.
         known: the fields of the sampling settings, which are taken by name.
 
     Raises:

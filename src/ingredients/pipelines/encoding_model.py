@@ -64,12 +64,12 @@ def load_encoding_model(
     """Loads what encodes clips for training a model.
 
     Args:
-        folder: of the model: in the published layout, in ours, or a CogVideoX of diffusers' as the base.
+        folder: the folder of the model: in the published layout, in ours, or a CogVideoX of diffusers' as the base.
         config: what is kept of a clip.
         face_encoder: folder of the face networks, where the model's has none.
         allow_photographs: whether face networks that know drawings only encode photographed people all the same.
         device: where they run.
-        dtype: of VAE and text encoder.
+        dtype: the type of VAE and text encoder.
 
     Raises:
         ModelFolderError: if a part is missing or damaged.

@@ -60,7 +60,7 @@ class Guidance:
     """Weight of everything against everything with perturbed attention; 0 does without."""
 
     passes: tuple[GuidancePass, ...]
-    """In the order of the batch."""
+    """The predictions, in the order of the batch."""
 
     @property
     def uses_negative_prompt(self) -> bool:
@@ -156,7 +156,7 @@ def run_passes(
         hidden_states: (P B, f, C, h, w), as the next three in the order of the passes.
         encoder_hidden_states: (P B, T, D).
         timestep: (P B,).
-        identity_features: of P B rows, or None.
+        identity_features: features of P B rows, or None.
         routing_indices: (P B, L), or None.
         routing_bias: (P B, L, N), or None.
         **shared: other arguments of the transformer, the same in all passes.

@@ -221,7 +221,7 @@ def names_of_prompts(people: PeopleEmbeds | None, num_prompts: int) -> list[tupl
     """What the people of each prompt are called; nothing where they have no names.
 
     Args:
-        people: with the names of all, or those for each prompt.
+        people: those with the names of all, or those for each prompt.
         num_prompts: how many prompts there are.
 
     Raises:

@@ -38,8 +38,8 @@ class LatentColours:
         """Fits the colours of a VAE, which encodes a few small pictures for it.
 
         Args:
-            vae: of the model.
-            device: on which it runs.
+            vae: the VAE of the model.
+            device: where it runs.
         """
         backbone = backbone_of_vae(vae)
         ratio = backbone.spatial_ratio(vae.config)

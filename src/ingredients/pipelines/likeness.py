@@ -66,7 +66,7 @@ class LikenessGuidance:
         Args:
             prediction: (B, f, C, h, w), the velocity that the step predicts.
             latents: (B, f, C, h, w), what it was predicted from.
-            timestep: of the step.
+            timestep: the timestep of the step.
             alphas_cumprod: alpha_bar_t of each timestep.
         """
         if not LAST_TIMESTEP <= timestep <= NOISIEST_TIMESTEP:

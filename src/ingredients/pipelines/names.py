@@ -83,7 +83,7 @@ def find_mentions(prompt: str, names: Sequence[str]) -> list[Mention]:
 
     Args:
         prompt: as written.
-        names: of all people.
+        names: the names of all people.
 
     Raises:
         PromptError: if an @ stands before a name that nobody has.
@@ -123,9 +123,9 @@ def read_prompt(
     """Says in words that the text encoder knows what a prompt says of people by name.
 
     Args:
-        tokenizer: of the text encoder.
+        tokenizer: the tokenizer of the text encoder.
         prompt: as written.
-        names: of all people.
+        names: the names of all people.
         left_to_right: the people, by index, from left to right as the layout puts them.
         binds_words: whether the model's words hear of the photos.
         is_planned: whether a layout puts people where they are to stand.

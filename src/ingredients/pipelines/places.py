@@ -94,9 +94,9 @@ class PlacePath:
         """Reads a place, or places by key frame, in any of its forms; what JSON holds is one.
 
         Args:
-            given: by a caller.
-            name: of the person, for errors.
-            strength: of a place that has none yet.
+            given: what a caller gave.
+            name: the name of the person, for errors.
+            strength: the strength of a place that has none yet.
 
         Raises:
             ArgumentError: for anything else.
@@ -124,7 +124,7 @@ class PlacePath:
         """The place at a moment.
 
         Args:
-            frame: of the video; a half one lies between two.
+            frame: the frame of the video; a half one lies between two.
             num_people: N, of whom left and right have a share each.
         """
         boxes = [named_place(place, num_people) if isinstance(place, str) else place for place in self.places.values()]
@@ -172,7 +172,7 @@ def read_place_options(
 
     Args:
         options: each of one or several placings.
-        strength: of all of them.
+        strength: the strength of all of them.
         called: what errors call an option.
 
     Raises:

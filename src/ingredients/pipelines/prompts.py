@@ -169,7 +169,7 @@ def note_on_number(
     encoder does not know would not help, and is not asked for.
 
     Args:
-        tokenizer: of the text encoder.
+        tokenizer: the tokenizer of the text encoder.
         prompt: one prompt.
         num_people: whose photos are given.
         names: what they are called, if they have names.
@@ -258,7 +258,7 @@ def find_phrases(
     """Which tokens of a prompt stand for each person.
 
     Args:
-        tokenizer: of the text encoder.
+        tokenizer: the tokenizer of the text encoder.
         prompt: one prompt.
         phrases: N, the words that stand for each, wherever the prompt has them as whole words, in capitals or not;
             None for a person whom it does not mention.

@@ -123,7 +123,7 @@ class SchedulerSteps:
         Args:
             scheduler: whose timesteps are set.
             eta: noise of DDIM; others ignore it.
-            generator: of the noise, for all videos or one for each.
+            generator: the generator of the noise, for all videos or one for each.
         """
         self._scheduler = scheduler
         self._is_dpm = isinstance(scheduler, CogVideoXDPMScheduler)

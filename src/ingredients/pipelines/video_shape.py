@@ -85,7 +85,7 @@ class VideoGeometry:
         """The geometry of a model, by the configurations of its parts.
 
         Args:
-            backbone: of the model.
+            backbone: the backbone of the model.
             transformer_config: sizes of the transformer.
             vae_config: sizes of the VAE.
             heeds_positions: whether learned positions, which can be dropped, leave it one shape only.
@@ -113,7 +113,7 @@ class VideoGeometry:
         Learned positions, which may be dropped, count for nothing.
 
         Args:
-            folder: of a whole model.
+            folder: the folder of a whole model.
 
         Returns:
             None where they tell too little; then the model itself has to be asked.

@@ -20,9 +20,9 @@ class TunedBaseline:
     """Makes a case's video by a base that is tuned for the case's people.
 
     Args:
-        pipeline: of the text-to-video base, whose transformer is left as it was.
+        pipeline: the pipeline of the text-to-video base, whose transformer is left as it was.
         config: what is learnt.
-        trainer: of the tuning.
+        trainer: the loop of the tuning.
         folder: where the runs of the tuning go; each is removed once its video is made.
     """
 

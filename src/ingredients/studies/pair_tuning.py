@@ -55,7 +55,7 @@ class PlaceholderPrompts:
     """Encodes prompts behind which placeholders stand for people.
 
     Args:
-        tokenizer: of the text encoder.
+        tokenizer: the tokenizer of the text encoder.
         text_encoder: frozen; gradients reach the placeholders through it.
         max_length: T.
     """
@@ -87,8 +87,8 @@ class PairTuningStage(WholeStepStage):
         vae: frozen.
         prompts: encodes captions with placeholders.
         photos: the aligned crops (N, S, S, 3) of the people, as the canvas shows them.
-        config: of the tuning.
-        seed: of the placeholders' start.
+        config: the settings of the tuning.
+        seed: the seed of the placeholders' start.
     """
 
     name = "pair"

@@ -39,7 +39,7 @@ class StudyPlan:
     """What a target needs."""
 
     steps: tuple[Step, ...]
-    """In the order in which they can be done."""
+    """The steps, in the order in which they can be done."""
 
     @property
     def waiting(self) -> list[Step]:

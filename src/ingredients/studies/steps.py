@@ -73,7 +73,7 @@ def run_steps(
 
     Args:
         steps: as `order_steps` gives them.
-        folder: of the study, for locks.
+        folder: the folder of the study, for locks.
         minutes: begins no step that would go beyond so many.
         notice: told what is being done.
 

@@ -47,7 +47,7 @@ class PaperTable:
     """What it shows."""
 
     rows: tuple[TableRow, ...]
-    """In the paper's order."""
+    """The rows, in the paper's order."""
 
     better: tuple[tuple[str, str], ...]
     """Pairs (better, worse) by the paper's face similarity, or by its words."""

@@ -95,11 +95,11 @@ def correlation_plot(
     """Draws one point a case, the line that fits them best, and Pearson's correlation with its 95 % interval.
 
     Args:
-        errors: of each case.
-        similarities: of each case.
+        errors: the errors of each case.
+        similarities: the similarities of each case.
         labels: kind of failure of each case, for its colour.
-        error_name: of the axis to the right.
-        similarity_name: of the axis upwards.
+        error_name: the name of the axis to the right.
+        similarity_name: the name of the axis upwards.
 
     Returns:
         A picture (height, width, 3).

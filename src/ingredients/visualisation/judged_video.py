@@ -115,7 +115,7 @@ class TimelineRow:
     """When one face is seen, and as whom."""
 
     label: str
-    """At the left."""
+    """The words at the left."""
 
     bars: Sequence[TimelineBar]
     """The times, in their order."""
@@ -137,8 +137,8 @@ def judged_sheet(
         title: a line above all.
         remarks: sentences below it.
         people: those who were asked for.
-        rows: of the timeline.
-        frames: of the video, in their order.
+        rows: the rows of the timeline.
+        frames: the frames of the video, in their order.
         seconds: length of the video.
         cuts: when one shot ends and another begins.
     """

@@ -35,7 +35,7 @@ def photo_block(photos: Mapping[str, UInt8Array], *, height: int, rows: int | No
     Args:
         photos: one photo (H, W, 3) a person, by name, in the order of the identities.
         height: pixels of the block.
-        rows: of photos; two, or one for a single person, without it.
+        rows: the rows of photos; two, or one for a single person, without it.
     """
     rows = rows or min(2, len(photos))
     name_height = text_line("", width=1, size=_NAME_SIZE).shape[0] + 1

@@ -110,8 +110,8 @@ def routing_accuracy_plot(
         by_block: points (block, accuracy) by the model's name.
         by_step: points (step, accuracy) by the model's name.
         chance: accuracy of a router that knows nothing, 1 / N.
-        block_name: of the first panel's axis.
-        step_name: of the second panel's axis.
+        block_name: the name of the first panel's axis.
+        step_name: the name of the second panel's axis.
 
     Returns:
         A picture (height, width, 3).

@@ -117,10 +117,10 @@ def overlay_map(
     """A frame (H, W, 3) tinted by a map (h, w), scaled to a height; nobody's tokens are not tinted.
 
     Args:
-        frame: of the video.
+        frame: the frame of the video.
         routing_map: the identity of each token, negative for nobody's.
         height: pixels.
-        share: of the colour; 1 hides the frame.
+        share: the share of the colour; 1 hides the frame.
     """
     picture = show_frame(frame, height).astype(np.float32)
     colours = resize(paint_map(routing_map), width=picture.shape[1], height=height, smooth=False)

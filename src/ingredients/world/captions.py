@@ -316,8 +316,8 @@ def phrase_of(sentence: str, role: Role) -> str | None:
     """The words by which a sentence of `describe_roles` calls a person, as they stand in it.
 
     Args:
-        sentence: of a scene.
-        role: of one of its people.
+        sentence: the sentence of a scene.
+        role: the role of one of its people.
 
     Returns:
         The name, or words of place such as "the person on the left"; None where the sentence speaks of all together,

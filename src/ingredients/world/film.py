@@ -207,7 +207,7 @@ class Film:
     """Settings of its set."""
 
     shots: tuple[Shot, ...]
-    """In the order of time; neighbours overlap where one dissolves into the next."""
+    """The shots, in the order of time; neighbours overlap where one dissolves into the next."""
 
     @property
     def num_frames(self) -> int:

@@ -126,7 +126,7 @@ class FilmTruth:
     """The world that drew it."""
 
     shots: list[ShotTruth]
-    """In the order of time."""
+    """The shots, in the order of time."""
 
     def draw_shot(self, number: int) -> DrawnShot:
         """Draws a shot again, with its masks."""

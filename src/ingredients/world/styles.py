@@ -33,7 +33,7 @@ class SceneStyle:
     """A way of making scenes.
 
     Attributes:
-        name: by which commands and records know it.
+        name: the name by which commands and records know it.
         actions: what people do in it.
         face_heights: lowest and highest height of a face over the height of the picture (3:2), by number of people.
         face_middle: where the middle of the faces lies in the height of the picture, for up to three people.

@@ -31,7 +31,7 @@ class KillReport:
     num_kills: int
     accepted: int
     missing: int
-    """Of the accepted ones."""
+    """Those of the accepted ones that are not there."""
 
     states: dict[str, int]
     """How many ended how."""

@@ -17,7 +17,7 @@ from ingredients.training.loop.trainer import Trainer
 from tests.training.loop.test_trainer import LineStage, config
 
 WIDTH = 1024
-"""Of a layer whose weights are just enough to be kept in 8 bit."""
+"""The width of a layer whose weights are just enough to be kept in 8 bit."""
 
 RATES = {"learning_rate": 0.1, "muon_learning_rate": 0.1, "weight_decay": 0.5}
 

@@ -23,7 +23,7 @@ from ingredients.training.stages.settings import AlignmentConfig, RouterConfig
 RECIPES = Path(__file__).parents[3] / "configs"
 ALIGN, ROUTE = RUN_KINDS["align"], RUN_KINDS["route"]
 BLOCKS, WIDTH = 42, 3072
-"""Of the published size."""
+"""Blocks and width of the published size."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def plan_recipe(name: str, *overrides: str, num_processes: int = 1) -> RunPlan:
 
 
 def small_run(**stage: object) -> AlignRunConfig:
-    """Of the model that ships."""
+    """A run of the model that ships."""
     return AlignRunConfig(stage=AlignmentConfig(**stage), trainer=TrainerConfig(num_steps=5))  # type: ignore[arg-type]
 
 

@@ -118,11 +118,11 @@ def create_app(
     """The app.
 
     Args:
-        store: of jobs, on which somebody works.
-        limits: of requests.
-        defaults: for what requests leave out.
+        store: the store of jobs, on which somebody works.
+        limits: the limits of requests.
+        defaults: values for what requests leave out.
         keys: that callers must have; None: everybody who reaches the server may do everything.
-        state: of the server.
+        state: the state of the server.
         page_help: whoever answers the page's questions about the model, once it is loaded.
         any_host: as `Guard` takes it, like the argument after it.
         allowed_origins: pages of other servers that may ask.

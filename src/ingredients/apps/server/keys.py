@@ -40,7 +40,7 @@ class KeyFile:
     """All keys of a server."""
 
     keys: tuple[Key, ...] = ()
-    """In the order in which they were made; names may stand several times, while one key replaces another."""
+    """The keys, in the order in which they were made; a name may stand twice, while one key replaces another."""
 
 
 def load_keys(path: Path) -> KeyFile:

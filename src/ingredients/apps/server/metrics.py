@@ -36,8 +36,8 @@ class Metrics:
 
         Args:
             route: as it is declared, with the names of its parameters: there are few.
-            method: of HTTP.
-            status: of the answer.
+            method: the method of HTTP.
+            status: the status of the answer.
             seconds: until the answer began.
         """
         method = method if method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS") else "other"

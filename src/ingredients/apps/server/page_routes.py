@@ -60,11 +60,11 @@ class PageRoutes:
     """The addresses that only the page needs.
 
     Args:
-        store: of jobs, by which time is estimated.
+        store: the store of jobs, by which time is estimated.
         owner: says whose key a header holds, or refuses.
-        facts: of the model, or refuses while it is loaded.
-        limits: of requests.
-        defaults: for what requests leave out.
+        facts: gives what is known of the model, or refuses while it is loaded.
+        limits: the limits of requests.
+        defaults: values for what requests leave out.
         page_help: whoever knows the model; None where it works elsewhere.
     """
 

@@ -245,7 +245,7 @@ class RayWorkers(WorkerTeam):
             load: gives what makes the videos; called in each actor, to which it must be possible to send it, and whose
                 machine has the package and the model at the same places.
             address: such as `ray://head:10001`; `ray` starts one on this machine.
-            number: of the workers; None: one for each GPU of the cluster, or one where it has none.
+            number: the number of the workers; None: one for each GPU of the cluster, or one where it has none.
             on_failure: called if they have to end, for `failure`.
 
         Raises:

@@ -77,7 +77,7 @@ async def read_request(request: Request, limits: RequestLimits, *, other_files: 
 
     Args:
         request: as it comes in.
-        limits: of its size.
+        limits: the limits of its size.
         other_files: fields of a form that are files beside the photos; their bytes are among the fields.
 
     Raises:
@@ -116,7 +116,7 @@ def fit(model: type[_ModelT], fields: Mapping[str, Any], *, is_form: bool = Fals
 
     Args:
         model: the schema.
-        fields: by name.
+        fields: the fields by name.
         is_form: whether numbers are texts.
 
     Raises:
@@ -142,9 +142,9 @@ def plan_job(
 
     Args:
         sent: the request.
-        facts: of the model.
-        limits: of requests.
-        defaults: for what the request leaves out.
+        facts: what is known of the model.
+        limits: the limits of requests.
+        defaults: values for what the request leaves out.
         routing_of: gives the routing map of a finished video by its id, or refuses.
 
     Raises:

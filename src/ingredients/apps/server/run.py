@@ -47,16 +47,16 @@ def run_server(
     """Serves until a signal says to stop; the job that is being made then goes back into the queue.
 
     Args:
-        folder: of the store, which is made if it is not there.
+        folder: the folder of the store, which is made if it is not there.
         load: gives what makes the videos; called once by each worker, to which it must be possible to send it where
             they are processes.
         host: address to listen on; without keys one of this machine's own.
-        port: to listen on; 0 takes any that is free.
+        port: the port to listen on; 0 takes any that is free.
         workers: that make videos, and where; None: one, which is a thread of this process.
         keys: file of the keys that callers must have.
         request_limits: what a request may ask for.
         store_limits: what the store takes.
-        defaults: for what requests leave out.
+        defaults: values for what requests leave out.
         allowed_origins: pages of other servers that may ask.
         on_listening: told the address, and how to stop the server from any thread, once it listens.
 

@@ -304,7 +304,7 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
 
     Args:
         job: as the store knows it.
-        facts: of the model.
+        facts: what is known of the model.
         previews: those that are there.
     """
     settings, outcome = job.settings, job.outcome

@@ -44,7 +44,7 @@ class WorkerProcesses(WorkerTeam):
         Args:
             store: whose jobs are done.
             load: gives what makes the videos; called in each process, to which it must be possible to send it.
-            number: of the workers.
+            number: the number of the workers.
             on_failure: called if they have to end, for `failure`.
         """
         super().__init__(store, number=number, on_failure=on_failure)

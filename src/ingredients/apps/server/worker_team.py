@@ -88,7 +88,7 @@ class WorkerTeam(ABC):
 
         Args:
             store: whose jobs are done.
-            number: of the workers.
+            number: the number of the workers.
             on_failure: called if they have to end, for `failure`.
         """
         self.failure: BaseException | None = None
@@ -106,7 +106,7 @@ class WorkerTeam(ABC):
 
         Args:
             name: that no other worker ever had.
-            number: of its place, from 0.
+            number: the number of its place, from 0.
         """
 
     def page_help(self) -> PageHelp | None:

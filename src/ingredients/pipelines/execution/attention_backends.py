@@ -51,7 +51,7 @@ def use_attention_backend(
 
     Args:
         transformer: whose attention.
-        name: of the backend.
+        name: the name of the backend.
         device: where the transformer is going to run; None where it is.
 
     Raises:

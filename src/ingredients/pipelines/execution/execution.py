@@ -57,7 +57,7 @@ class Execution:
             options: all of them; the defaults take back what was applied before, and those that are applied stay as
                 they are.
             transformer: that runs as this object says.
-            magnitudes: of its residuals, where they are known.
+            magnitudes: the magnitudes of its residuals, where they are known.
             device: where it is going to run; None where it is.
 
         Raises:
@@ -83,7 +83,7 @@ class Execution:
 
         Args:
             plan: whose mode is one of `MEMORY_LADDER`.
-            parts: on the processor.
+            parts: those on the processor.
             device: where they are going to run.
         """
         apply_memory_mode(parts, plan.mode, device)

@@ -64,7 +64,7 @@ def apply_memory_mode(parts: MovableParts, mode: MemoryMode, device: torch.devic
     """Puts the parts of a freshly loaded model where `mode` wants them.
 
     Args:
-        parts: on the processor.
+        parts: those on the processor.
         mode: one of `MEMORY_LADDER`.
         device: where they are going to run.
     """
@@ -138,7 +138,7 @@ def place_parts(
     """Moves parts to the device, or hooks that will.
 
     Args:
-        parts: on `offload_device`.
+        parts: those on `offload_device`.
         mode: balanced, low or minimal.
         onload_device: where parts are used.
         offload_device: where they wait.

@@ -101,9 +101,9 @@ def weigh(
     """Weighs the parts of a model, loaded or on the meta device.
 
     Args:
-        transformer: of the model.
-        text_encoder: of the model.
-        vae: of the model.
+        transformer: the transformer of the model.
+        text_encoder: the text encoder of the model.
+        vae: the VAE of the model.
         sampling: its defaults.
         dtype: what its weights will have; None takes what they have.
     """

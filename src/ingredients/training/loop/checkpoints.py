@@ -113,7 +113,7 @@ class Checkpoints:
     """The checkpoints of a run's folder.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
         keep: how many of the newest are kept; the best is kept beside them.
     """
 

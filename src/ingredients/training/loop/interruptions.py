@@ -21,7 +21,7 @@ class TrainingInterruptedError(KeyboardInterrupt):
 
     Args:
         message: what is kept.
-        number: of the signal.
+        number: the number of the signal.
         can_go_on: whether there is something to go on from.
     """
 
@@ -48,7 +48,7 @@ class StopRequest:
     """Notes the first signal while a step is finished, and stops at once for the second, or between steps.
 
     Attributes:
-        number: of the signal that came; None: none did.
+        number: the number of the signal that came; None: none did.
     """
 
     def __init__(self, *, says: bool) -> None:

@@ -28,9 +28,9 @@ class Muon(torch.optim.Optimizer):
     Args:
         groups: parameter groups; every parameter a matrix.
         lr: learning rate.
-        momentum: of the Nesterov momentum.
+        momentum: the factor of the Nesterov momentum.
         weight_decay: decoupled.
-        dtype: of the orthogonalisation; weights and momentum stay as they are.
+        dtype: the type of the orthogonalisation; weights and momentum stay as they are.
     """
 
     def __init__(

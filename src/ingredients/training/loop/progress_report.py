@@ -14,8 +14,8 @@ class ProgressReport:
     """Tells how far a run is; this one tells nobody.
 
     Args:
-        name: of the run's stage.
-        num_steps: of the whole run, which may end sooner by its minutes.
+        name: the name of the run's stage.
+        num_steps: the number of steps of the whole run, which may end sooner by its minutes.
         progress: share of the run that is done already.
     """
 
@@ -31,8 +31,8 @@ class ProgressReport:
         Args:
             step: its number.
             progress: share of the run that is done.
-            loss: of the last steps; None where none could be used.
-            learning_rate: at the moment.
+            loss: the loss of the last steps; None where none could be used.
+            learning_rate: the rate at the moment.
         """
 
     def logged(self, step: int, metrics: Mapping[str, float]) -> None:

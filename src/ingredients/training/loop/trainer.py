@@ -50,8 +50,8 @@ class Trainer:
 
     Args:
         stage: what is trained.
-        folder: of the run.
-        config: of the loop.
+        folder: the folder of the run.
+        config: the settings of the loop.
         processes: that train together; this one alone, without it.
         sampler: looks at what the model makes, every `sample_every` steps, with the averaged weights.
     """

@@ -176,7 +176,7 @@ def check_not_read(folder: Path, inputs: Mapping[str, Path | str | None]) -> Non
     """Refuses a folder for a run that is, or holds, what the run reads.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
         inputs: folders by the names of their settings; names that are no folders here are left out.
 
     Raises:
@@ -196,8 +196,8 @@ def is_finished(folder: Path, config: Any, trainer: TrainerConfig, *, defaults: 
     """Whether the run in a folder has nothing left to train, and these are the settings that it had.
 
     Args:
-        folder: of the run.
-        config: of the run, all of it.
+        folder: the folder of the run.
+        config: all settings of the run.
         trainer: the loop's part of it.
         defaults: for settings that an earlier version did not have.
 

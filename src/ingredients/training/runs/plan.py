@@ -103,7 +103,7 @@ class RunPlan:
     """The clips to learn from, if that is known."""
 
     phases: tuple[PlannedPhase, ...]
-    """In their order."""
+    """The phases, in their order."""
 
     minutes: float | None
     """Limit of the training time."""

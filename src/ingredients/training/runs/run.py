@@ -285,7 +285,7 @@ def build_stage(
 
     Args:
         kind: which stage.
-        config: of the run.
+        config: the settings of the run.
         device: where it trains.
         model: where the parts are; None finds the folder that the settings name.
         notice: told of a download before it begins.

@@ -43,13 +43,13 @@ def load_start(
     """The transformer that a run of a stage with people begins with, on the processor.
 
     Args:
-        config: of the model.
-        folder: of the model, found; None is enough where an earlier run is named.
-        widths: of the features that the clips were encoded with.
+        config: the settings of the model.
+        folder: the folder of the model, found; None is enough where an earlier run is named.
+        widths: the widths of the features that the clips were encoded with.
         must_be_aligned: whether a base, which has no identity modules, is refused.
         trains_patch_embed: whether the run trains what reads the canvas; False refuses a base without it.
         empty: leave out the weights, on the meta device: for plans.
-        seed: of what is drawn anew, whatever was drawn before; None: it is drawn as the generator stands.
+        seed: the seed of what is drawn anew, whatever was drawn before; None: it is drawn as the generator stands.
 
     Raises:
         UserInputError: if a field is unknown, a start has other ones, or it should be aligned and is not.
@@ -140,8 +140,8 @@ def load_base_start(config: ModelConfig, task: BaseTask, *, seed: int | None = N
     An image-to-video base that begins with a text-to-video one has image channels of zero.
 
     Args:
-        config: of the model; without a start, `transformer` has all fields that differ from the defaults.
-        task: of the base.
+        config: the settings of the model; without a start, `transformer` has all fields that differ from the defaults.
+        task: the task of the base.
         seed: as `load_start`.
 
     Raises:

@@ -139,7 +139,7 @@ def make_latents(config: LatentsConfig, output: Path, show: bool) -> None:
     began = time.monotonic()
     encoder = load_clip_encoder(output, config.encoder, model=config.model, device=Processes().device)
     digests = TrainedParts(output=output).digests()
-    with show_progress("latents", enabled=show) as report:
+    with show_progress("latents", enabled=show) as progress:
         still = dataclasses.replace(config.world, num_frames=1)
         for folder, world, first_seed, number, until in (
             (output / "latents" / "validation", config.world, VALIDATION_SEED, config.num_validation_clips, None),
@@ -161,7 +161,7 @@ def make_latents(config: LatentsConfig, output: Path, show: bool) -> None:
                 without_held_out_pairs=config.without_held_out_pairs,
                 num_processes=drawing_processes() if config.num_processes is None else config.num_processes,
                 minutes=minutes,
-                progress=report,
+                progress=progress,
             )
 
 

@@ -205,7 +205,7 @@ def next_minutes(planned: Sequence[PlannedPart], name: str, *, left: float) -> f
 
     Args:
         planned: all parts.
-        name: of the one that is next.
+        name: the name of the one that is next.
         left: minutes until all must be done.
     """
     names = [part.name for part in planned]

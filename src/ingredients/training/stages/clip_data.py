@@ -15,9 +15,9 @@ class ClipData:
     """The `TrainingData` of a diffusion stage, and the held-out clips on which it is measured.
 
     Args:
-        clips: to learn from; None in a plan for clips that are not there yet.
-        held_out: to be measured on; None: nothing is.
-        config: of the stage.
+        clips: those to learn from; None in a plan for clips that are not there yet.
+        held_out: those to be measured on; None: nothing is.
+        config: the settings of the stage.
         vit_dim: keeps the first channels of the image encoder's hidden states only.
         patch_size_t: latent frames of a frame of tokens.
     """

@@ -20,9 +20,9 @@ class IdentityStage(DiffusionStage):
     """A transformer with identity modules, of which a stage trains its own and tunes the base.
 
     Args:
-        transformer: with identity modules; changed in place.
+        transformer: one with identity modules; changed in place.
         parts: frozen.
-        config: of the stage.
+        config: the settings of the stage.
         module_parameters: names of what the stage trains beside the base.
     """
 
@@ -110,7 +110,7 @@ class IdentityStage(DiffusionStage):
             velocity: (B, F, C, H, W), predicted.
             timesteps: (B,).
             is_shown: (B,) bool, samples that were shown the people in one way or the other.
-            num_people: in the whole batch.
+            num_people: the number in the whole batch.
         """
         if self._identity_loss is None:
             return step

@@ -30,7 +30,7 @@ def add_lora(
 
     Args:
         transformer: changed in place.
-        rank: of A and B; their product is scaled by 1.
+        rank: the rank of A and B; their product is scaled by 1.
         modules: which modules of a block have one, by the ends of their names.
 
     Returns:

@@ -37,7 +37,7 @@ def routing_cross_entropy(
     Args:
         routing_logits: (B, L, N) for each routed block.
         routing_targets: (B, L) long, `BACKGROUND` tokens are ignored.
-        num_face_tokens: in the whole batch.
+        num_face_tokens: the number in the whole batch.
     """
     losses = [
         F.cross_entropy(logits.float().transpose(1, 2), routing_targets, ignore_index=BACKGROUND, reduction="sum")
@@ -56,7 +56,7 @@ def routing_mse(
     Args:
         routing_logits: (B, L, N) for each routed block.
         routing_targets: (B, L) long, `BACKGROUND` tokens are ignored.
-        num_face_tokens: in the whole batch.
+        num_face_tokens: the number in the whole batch.
     """
     is_face = routing_targets != BACKGROUND
     losses = []

@@ -188,7 +188,7 @@ def draw_tracks(
     Args:
         config: says what tracks look like.
         num_clips: how many clips.
-        first_seed: of the first; each next one has the next seed.
+        first_seed: the seed of the first; each next one has the next seed.
         split: whose identities take part.
         style: how the clips are played.
         size: height and width of the clips; None takes one of several for each.

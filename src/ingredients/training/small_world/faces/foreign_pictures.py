@@ -114,7 +114,7 @@ def noise_field(
     Args:
         rng: source of randomness.
         size: S.
-        exponent: of the fall; 0 is white noise, 1 like most photographs, 2 like clouds.
+        exponent: the exponent of the fall; 0 is white noise, 1 like most photographs, 2 like clouds.
         stretch: how much longer structures are along `angle` than across it.
         angle: radians.
     """
