@@ -60,5 +60,11 @@ def definitions(tree: ast.AST, prefix: str = "") -> list[str]:
     return names
 
 
-def test_the_first_page_is_short() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+def test_the_first_page_is_short_and_has_a_line_for_each_folder() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) < 120
+    tree = lines[lines.index("## The tree") :]
+    named = [name for line in tree for name in re.findall(r"^\| `(\w+)` \|", line)]
+    folders = {path.name for path in (ROOT / "src/ingredients").iterdir() if path.is_dir()} - {"__pycache__"}
+    assert len(named) == len(set(named))
+    assert set(named) == folders
