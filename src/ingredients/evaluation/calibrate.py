@@ -27,7 +27,7 @@ from ingredients.evaluation.calibration import (
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import calibration_path, has_own_detector, load_uncalibrated_judge
 from ingredients.evaluation.known_people import NUM_DISTRACTORS, DistractorGallery, embed_people
-from ingredients.evaluation.metrics.motion import Where, share_by_transition, transitions
+from ingredients.evaluation.metrics.motion import Where, share_by_transition, share_of_sums, transitions
 from ingredients.evaluation.sources import DrawnClips
 from ingredients.evaluation.traits import face_details, frame_changes
 from ingredients.faces.detector import intersection_over_union
@@ -234,10 +234,8 @@ def measure_vae_sharpness(psnr: Sequence[Sequence[float]], details: Sequence[tup
     """
 
     def share(index: int) -> float | None:
-        pairs = [(after[index], before[index]) for after, before in details]
-        known = [(after, before) for after, before in pairs if after is not None and before is not None]
-        total = sum(before for _, before in known)
-        return round(sum(after for after, _ in known) / total, 5) if total > 0 else None
+        kept = share_of_sums([(after[index], before[index]) for after, before in details])
+        return None if kept is None else round(kept, 5)
 
     means = np.mean(np.array(psnr), axis=0)  # (F,)
     return VaeSharpness(

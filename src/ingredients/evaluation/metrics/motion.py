@@ -282,8 +282,14 @@ def _ends_of_groups(details: Sequence[float | None], temporal_ratio: int | None)
 
 def _ratio_of_ends(clips: Sequence[tuple[Sequence[float | None], int | None]]) -> float | None:
     pairs = [pair for details, ratio in clips if (pair := _ends_of_groups(details, ratio)) is not None]
-    total = sum(first for _, first in pairs)
-    return sum(last for last, _ in pairs) / total if total > 0 else None
+    return share_of_sums(pairs)
+
+
+def share_of_sums(pairs: Sequence[tuple[float | None, float | None]]) -> float | None:
+    """The first numbers' sum as a share of the second ones', over pairs that have both; None where that is nothing."""
+    known = [(first, second) for first, second in pairs if first is not None and second is not None]
+    total = sum(second for _, second in known)
+    return sum(first for first, _ in known) / total if total > 0 else None
 
 
 def sharpness_by_frame(records: Sequence[CaseRecord]) -> list[float]:
@@ -294,15 +300,12 @@ def sharpness_by_frame(records: Sequence[CaseRecord]) -> list[float]:
     known = [record.sharpness for record in records if record.sharpness is not None]
     if len({len(side) for each in known for side in (each.generated, each.real)}) != 1:
         return []
-    shares = []
-    for index in range(len(known[0].generated)):
-        pairs = [(each.generated[index], each.real[index]) for each in known]
-        both = [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
-        total = sum(theirs for _, theirs in both)
-        if total <= 0:
-            return []
-        shares.append(sum(ours for ours, _ in both) / total)
-    return shares
+    shares = [
+        share_of_sums([(each.generated[index], each.real[index]) for each in known])
+        for index in range(len(known[0].generated))
+    ]
+    told = [share for share in shares if share is not None]
+    return told if len(told) == len(shares) else []
 
 
 def transitions(where: Where, number: int, *, temporal_ratio: int) -> list[int]:
