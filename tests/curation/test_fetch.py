@@ -25,7 +25,7 @@ def bucket() -> str:
 
 def test_videos_and_what_is_said_of_them_are_copied_and_not_again(bucket: str, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    files = fetch(bucket, tmp_path, progress=lambda done, total: told.append((done, total)))
+    files = fetch(bucket, tmp_path, progress=lambda completed, total: told.append((completed, total)))
     assert [str(path.relative_to(tmp_path)) for path in files] == ["a.json", "a.mp4", "more/b.mkv"]
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.json", "a.mp4", "b.mkv"}
     assert (tmp_path / "more/b.mkv").read_bytes() == b"three"
@@ -93,7 +93,7 @@ def test_addresses_are_sources_that_say_where_they_are_from(bucket: str, tmp_pat
     stored = {each.address: look_up(each.address) for each in sources if each.address is not None}
     told: list[tuple[int, int]] = []
     copies = tmp_path / "copies"
-    found = with_copies(sources, stored, copies, progress=lambda done, total: told.append((done, total)))
+    found = with_copies(sources, stored, copies, progress=lambda completed, total: told.append((completed, total)))
     assert [(source.path.name, dict(source.provenance)) for source in found] == [
         ("a.mp4", {"address": "memory://bucket/a.mp4"}),
         ("b.mkv", {"address": "memory://bucket/more/b.mkv"}),

@@ -159,8 +159,8 @@ def curate(
         if stored:
             from ingredients.curation.fetch import with_copies
 
-            def copied(done: int, total: int) -> None:
-                watcher.step("copying", done, total)
+            def copied(completed: int, total: int) -> None:
+                watcher.step("copying", completed, total)
 
             sources = with_copies(sources, stored, output / WORK_NAME / COPIES_NAME, progress=copied)
             _check_any_is_read(first_problems(sources))
