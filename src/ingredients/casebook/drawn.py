@@ -4,6 +4,7 @@ Fifty people of the evaluation split, as different and as evenly spread over fea
 every action at every place, balanced over expressions and light as well.
 """
 
+import dataclasses
 import functools
 import itertools
 import re
@@ -217,19 +218,17 @@ def drawn_cases(num_cases: int, *, num_people: int = 2) -> list[Case]:
     cases = benchmark.cases_of(num_people)
     if not 1 <= num_cases <= len(cases):
         raise UserInputError(f"The benchmark has 1 to {len(cases)} cases of {num_people} people, not {num_cases}.")
-    people, scenes = drawn_people(), drawn_scenes()
-    prompts = {prompt.id: prompt for prompt in benchmark.prompts}
+    people, scenes, lines = drawn_people(), drawn_scenes(), cases[:num_cases]
     return [
-        Case(
-            index=index,
+        dataclasses.replace(
+            case,
+            case_id=None,  # its number alone
             people=tuple(
-                drawn_person(number, people[name][0]) for number, name in enumerate(case.identities, start=1)
+                drawn_person(number, people[name][0]) for number, name in enumerate(line.identities, start=1)
             ),
-            attributes=_for_count(scenes[case.prompt], num_people),
-            prompt=prompts[case.prompt].for_count(num_people),
-            seed=case.seed,
+            attributes=_for_count(scenes[line.prompt], num_people),
         )
-        for index, case in enumerate(cases[:num_cases])
+        for line, case in zip(lines, benchmark.ask(lines), strict=True)
     ]
 
 
