@@ -9,7 +9,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from ingredients.core.config import load_config
+from ingredients.core.config import load_config, save_config
 from ingredients.core.errors import ModelFolderError, OutputError, UserInputError
 from ingredients.core.output_folders import check_output_folder, claimed_folder
 from ingredients.curation.config import CurationConfig
@@ -18,6 +18,7 @@ from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
 from ingredients.training.small_world import parts
+from ingredients.training.small_world.card import write_model_card
 from ingredients.training.small_world.folders import drawn_clips
 from ingredients.training.small_world.parts import PARTS
 from ingredients.training.small_world.settings import (
@@ -91,6 +92,22 @@ def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
 def test_a_missing_part_is_named_with_its_command(tmp_path: Path, part: str) -> None:
     with pytest.raises(ModelFolderError, match="make it first with: ingredients world train"):
         PARTS[part].run(tmp_path, show=False)
+
+
+def test_an_alignment_may_begin_with_faces_that_another_model_has_learnt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: list[Any] = []
+    monkeypatch.setattr(parts, "_diffusion_stage", lambda kind, run_type, model, *others: models.append(model))
+    (tmp_path / "base-t2v" / "transformer").mkdir(parents=True)
+    config = PART_SETTINGS["align"].load(overrides=["identity_start=runs/more/route"])
+    parts.align_stage(config, tmp_path / "align", torch.device("cpu"))
+    assert models[0].start == tmp_path / "base-t2v" / "transformer"
+    assert models[0].identity_start == Path("runs/more/route")
+    (tmp_path / "align").mkdir()
+    save_config(config, tmp_path / "align" / "config.yaml")
+    write_model_card(tmp_path, tmp_path, transformer_part="route", vae_part="vae")
+    assert "began as those of another trained model, `route`." in (tmp_path / "README.md").read_text()
 
 
 def test_images_of_other_people_are_drawn_in_the_first_quarter_of_the_minutes(

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from ingredients.core.json_yaml import read_yaml
 from ingredients.core.training_log import read_metrics_file
+from ingredients.training.runs.configuration import CONFIG_NAME
 
 MODEL_CARD_NAME = "README.md"
 TRAINED_PARTS = {
@@ -45,8 +47,7 @@ and evaluation never overlap. Weights are moving averages in half precision; the
 
 Each part was trained by `ingredients world train PART --config training/PART.yaml`, in this order; the files in
 `training/` hold every setting. Where one names a `start`, the part went on from an earlier round of its own, which is
-not kept; where one names an `identity_start`, its projector began as that of another trained model, and so did what
-its identity attentions read of people. `ingredients world train pack` wrote this folder.
+not kept. {faces}`ingredients world train pack` wrote this folder.
 
 | part | what | steps | minutes | threads | precision | seed | parameters |
 |---|---|---|---|---|---|---|---|
@@ -79,12 +80,24 @@ def write_model_card(folder: Path, output: Path, *, transformer_part: str, vae_p
         shown = ", ".join(f"{name} {_number(value)}" for name, value in list(measured.items())[:_MAX_METRICS])
         metric_rows.append(f"| {part} | {shown} |")
     card = _CARD.format(
+        faces=_describe_faces(output / "align" / CONFIG_NAME),
         parts="\n".join(part_rows),
         metrics="\n".join(metric_rows),
         transformer_part=transformer_part,
         vae_part=vae_part,
     )
     (folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
+
+
+def _describe_faces(path: Path) -> str:
+    """Says of an alignment that began with faces that another model had learnt whose they were; nothing of others."""
+    start = read_yaml(path, remedy="put it back as it was").get("identity_start") if path.exists() else None
+    if start is None:
+        return ""
+    return (
+        "The projector, and what the identity attentions read of people,\nbegan as those of another trained model, "
+        f"`{Path(start).resolve().name}`.\n"
+    )
 
 
 def _number(value: float | str) -> str:
