@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from ingredients.evaluation.cases import Case, make_case
 from tests.generation.exchanged_faces import NUM_FRAMES, film, head
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.evaluation.cases import Case, make_case
 from ingredients.evaluation.judges import load_judges
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.generation.judgement import Judgement
