@@ -71,8 +71,8 @@ def parts_of_case(case: Case, needs: frozenset[Need]) -> frozenset[Need]:
 class RealView:
     """What counts of a real video."""
 
-    tracks: Sequence[TrackEmbeddings]
-    """Its faces; none where nobody asks for them."""
+    looked: ClipView | None
+    """Its faces; None where nobody asks for them."""
 
     num_frames: int
     """Frames that were looked at."""
@@ -85,6 +85,11 @@ class RealView:
 
     features: str | None
     """InceptionV3's features of its face regions, packed; None without the network."""
+
+    @property
+    def tracks(self) -> list[TrackEmbeddings]:
+        """Its faces, followed from frame to frame."""
+        return [] if self.looked is None else self.looked.tracks
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -186,7 +191,7 @@ class Measurer:
             record = dataclasses.replace(record, faces=faces)
         if "inception" in needs:
             record = dataclasses.replace(record, inception=self._see_regions(seen, view, people, real))
-        real_people, ceiling = self._look_at_real_people(case) if needs & _OF_REAL_PEOPLE else (_NOBODY, _NOBODY)
+        real_people, ceiling = self._look_at_real_people(case, real) if needs & _OF_REAL_PEOPLE else (_NOBODY, _NOBODY)
         if "changes" in needs:
             changes = follow_changes(
                 judge,
@@ -258,7 +263,7 @@ class Measurer:
         seen, encoder, inception = self._spread(frames), self.judges.text_encoder, self.judges.inception
         looked = self.judges.judge.look(seen) if with_faces else None
         view = RealView(
-            tracks=[] if looked is None else looked.tracks,
+            looked=looked,
             num_frames=len(seen),
             changes=tuple(frame_changes(frames)) if "motion" in self.needs else (),
             text=embed_clip(encoder, seen) if encoder is not None and "text" in self.needs else None,
@@ -270,18 +275,21 @@ class Measurer:
             self._real_views[name] = view
         return view
 
-    def _look_at_real_people(self, case: Case) -> tuple[RealPeople, RealPeople]:
+    def _look_at_real_people(self, case: Case, real: RealView | None) -> tuple[RealPeople, RealPeople]:
         """The people of a case in its real video, and in this through the model's VAE; looked at once."""
         if case.index not in self._real_people:
             frames, ceiling = self._real_frames(case), self._through_vae(case)
-            self._real_people[case.index] = self._see_people(case, frames), self._see_people(case, ceiling)
+            self._real_people[case.index] = (
+                self._see_people(case, frames, None if real is None else real.looked),
+                self._see_people(case, ceiling, None),
+            )
         return self._real_people[case.index]
 
-    def _see_people(self, case: Case, frames: UInt8Array | None) -> RealPeople:
+    def _see_people(self, case: Case, frames: UInt8Array | None, looked: ClipView | None) -> RealPeople:
         if frames is None:
             return _NOBODY
         seen = self._spread(frames)
-        view = self.judges.judge.look(seen)
+        view = looked or self.judges.judge.look(seen)
         people = self._assess(view, self.known.of_case(case), num_frames=len(seen))
         wants_traits = "traits" in parts_of_case(case, self.needs)
         return RealPeople(
