@@ -1,6 +1,7 @@
 """The whole evaluation on a pipeline of tiny real parts, 9 frames of 32 x 40 pixels, two steps."""
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -120,6 +121,17 @@ def test_evaluation_gives_every_metric_with_an_interval(pipeline, judge, tmp_pat
     report = (tmp_path / "report.md").read_text()
     for name in expected:
         assert f"| {name} |" in report
+
+
+def test_the_judge_looks_once_at_a_video_at_its_real_clip_and_at_this_through_the_vae(
+    pipeline, judge, tmp_path, monkeypatch
+):
+    looked = []
+    look = Judge.look
+    monkeypatch.setattr(Judge, "look", lambda self, frames: (looked.append(frames), look(self, frames))[1])
+    run(pipeline, judge, tmp_path, num_cases=1)
+    assert len(looked) == 3
+    assert all((one != other).any() for one, other in itertools.combinations(looked, 2))
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(pipeline, judge, tmp_path):
