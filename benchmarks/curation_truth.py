@@ -6,8 +6,9 @@
 
 Shots are taken from the truth, so that nothing but people and masks is measured; clips have 49 frames at a stride of
 2. Dark, blurred, short and still shots are left out, as the quality steps leave them out. A face counts if it is in
-view and not smaller than the settings ask for. Where a face is as large as they ask for, give or take 15 %, the truth
-does not decide whether a clip is kept: the filter is not judged by it.
+view (four of its five landmarks) and not smaller than the settings ask for. Where a face is as large as they ask for,
+give or take 15 %, or where a clip would be kept if three landmarks were asked for and not if five were, the truth does
+not decide whether a clip is kept: the filter is judged without such clips, and with them beside it.
 """
 
 import argparse
@@ -30,12 +31,16 @@ from ingredients.data.film_folder import film_file, read_films
 from ingredients.faces.detector import intersection_over_union
 from ingredients.media.video import read_video
 from ingredients.world.film_truth import FilmTruth, ShotTruth
+from ingredients.world.scenes import VISIBLE, face_states
 
 _SKIPPED = ("dark", "blurred", "short", "still")
 _NUM_FRAMES, _STRIDE = 49, 2
 _MASKED_EVERY = 12
 _SAME_FACE = 0.3
 _ABOUT = 0.15
+_DOUBTS = (3, 5)
+"""Landmarks in view between which it is a matter of taste whether a face that another one covers is seen."""
+
 THRESHOLDS = tuple(float(value) for value in np.arange(-6.0, 6.5, 1.0))
 
 
@@ -61,10 +66,11 @@ def main() -> None:
             chosen = clip_frames(film, number)
             found = describe_people(frames[chosen], open_faces("drawn", None), config.people)
             boxes, visible = truth_of(film, shot, chosen, config.people)
-            owners = counts.add(f"{film.name}-{number}", found, shot, boxes, visible, short_side(film), config)
+            undecided = is_undecided(film, number, chosen, boxes, visible, config.people)
+            owners = counts.add(f"{film.name}-{number}", found, shot, boxes, visible, undecided, config)
             if arguments.captions and People(config).decide(found) is None:
-                rate, side = film.settings.fps / _STRIDE, short_side(film)
-                said.add(frames[chosen], found, owners, shot, boxes, visible, rate, side, config)
+                rate = film.settings.fps / _STRIDE
+                said.add(frames[chosen], found, owners, shot, boxes, visible, undecided, rate, config)
             if arguments.by == "sam" and found["tracks"]:
                 measure_masks(film, number, frames, chosen, found, owners, arguments, overlaps, others)
         print(film.name, "done", flush=True)
@@ -96,7 +102,7 @@ def truth_of(
             if box is not None:
                 boxes[row, index] = np.asarray(box) - [0, film.bar, 0, film.bar]
                 visible[row, index] = person.is_visible[frame - shot.start]
-        heights = boxes[:, index, 3] - boxes[:, index, 1]
+        heights = _heights(boxes[:, index])
         visible[:, index] &= bool(np.isfinite(heights).any() and np.nanmedian(heights) >= least)
     return boxes, visible
 
@@ -111,18 +117,42 @@ def smallest_face(side: int, people: PeopleConfig) -> float:
     return max(people.min_face * side, people.min_face_pixels)
 
 
-def _is_undecided(boxes: Float32Array, side: int, people: PeopleConfig) -> bool:
-    """Whether somebody's face is about as large as is asked for."""
-    heights = boxes[..., 3] - boxes[..., 1]
-    medians = [np.nanmedian(each) for each in heights.T if np.isfinite(each).any()]
-    return any(abs(median / smallest_face(side, people) - 1) < _ABOUT for median in medians)
+def is_wanted(visible: BoolArray, people: PeopleConfig) -> bool:
+    """Whether a clip in which faces count as they do (F, N) is to be kept."""
+    present = visible[:, visible.mean(0) >= people.min_presence]
+    together = float((present.sum(1) >= people.min_people).mean())
+    return people.min_people <= present.shape[1] <= people.max_people and together >= people.min_together
+
+
+def is_undecided(
+    film: FilmTruth, number: int, chosen: list[int], boxes: Float32Array, visible: BoolArray, people: PeopleConfig
+) -> bool:
+    """Whether somebody's face is about as large as is asked for, or in view about as long."""
+    least = smallest_face(short_side(film), people)
+    medians = np.array([np.nanmedian(each) if np.isfinite(each).any() else 0.0 for each in _heights(boxes).T])
+    if (np.abs(medians / least - 1) < _ABOUT).any():
+        return True
+    if not (visible.any(0) & ~visible.all(0)).any():
+        return False  # nobody comes, leaves or is hidden
+    scene = film.draw_shot(number).scene
+    assert scene is not None
+    rows = np.array(chosen) - film.shots[number].start
+    bounds = [
+        (face_states(scene, min_landmarks=landmarks)[rows] == VISIBLE) & (medians >= least) for landmarks in _DOUBTS
+    ]
+    return len({is_wanted(each, people) for each in (visible, *bounds)}) > 1
+
+
+def _heights(boxes: Float32Array) -> Float32Array:
+    """Heights (F, N) of boxes (F, N, 4)."""
+    return boxes[..., 3] - boxes[..., 1]
 
 
 class Counts:
     """What is counted over all clips."""
 
     def __init__(self) -> None:
-        self.undecided = 0
+        self.undecided: Counter[tuple[bool, bool]] = Counter()
         self.pure = self.tracked = self.covered = self.visible = 0
         self.filter: Counter[tuple[bool, bool]] = Counter()
         self.wrong: list[str] = []
@@ -136,7 +166,7 @@ class Counts:
         shot: ShotTruth,
         boxes: Float32Array,
         visible: BoolArray,
-        film_short_side: int,
+        undecided: bool,
         config: CurationConfig,
     ) -> list[int]:
         """Counts a clip; returns whose each track is, -1 for nobody's."""
@@ -156,17 +186,12 @@ class Counts:
                 self.tracks.append(TrackedPerson(clip_id=clip, number=number, embed=track["embed"]))
                 self.true_people.append(shot.people[owner].person)
         self.covered, self.visible = self.covered + int(best.sum()), self.visible + int(visible.sum())
-        people = config.people
-        present = [index for index in range(len(shot.people)) if visible[:, index].mean() >= people.min_presence]
-        together = float((visible[:, present].sum(1) >= people.min_people).mean()) if present else 0.0
-        wanted = people.min_people <= len(present) <= people.max_people and together >= people.min_together
-        kept = People(config).decide(found) is None
-        if _is_undecided(boxes, film_short_side, people):
-            self.undecided += 1
-            return owners
-        self.filter[wanted, kept] += 1
+        wanted, kept = is_wanted(visible, config.people), People(config).decide(found) is None
+        (self.undecided if undecided else self.filter)[wanted, kept] += 1
         if wanted != kept:
-            self.wrong.append(f"{clip} ({shot.kind}): {found['num_people']} found, {len(present)} there")
+            present = int((visible.mean(0) >= config.people.min_presence).sum())
+            doubt = ", undecided" if undecided else ""
+            self.wrong.append(f"{clip} ({shot.kind}{doubt}): {found['num_people']} found, {present} there")
         return owners
 
     def measured(self, config: CurationConfig) -> dict[str, Any]:
@@ -178,19 +203,27 @@ class Counts:
             for one in range(len(found))
             for other in range(one)
         )
-        kept, wanted = self.filter[True, True] + self.filter[False, True], self.filter[True, True]
         return {
             "clips": sum(self.filter.values()),
             "track_purity": self.pure / max(self.tracked, 1),
             "track_recall": self.covered / max(self.visible, 1),
-            "filter_precision": wanted / max(kept, 1),
-            "filter_recall": wanted / max(wanted + self.filter[True, False], 1),
-            "filter_kept": kept,
+            **_precision_and_recall("filter", self.filter),
+            "filter_undecided": self.undecided.total(),
+            **_precision_and_recall("filter_with_undecided", self.filter + self.undecided),
             "filter_wrong": self.wrong,
-            "filter_undecided": self.undecided,
             "same_person_precision": pairs[True, True] / max(pairs[True, True] + pairs[False, True], 1),
             "same_person_recall": pairs[True, True] / max(pairs[True, True] + pairs[True, False], 1),
         }
+
+
+def _precision_and_recall(name: str, judged: Counter[tuple[bool, bool]]) -> dict[str, float]:
+    """Of how often clips were wanted, and kept."""
+    right = judged[True, True]
+    return {
+        f"{name}_precision": right / max(right + judged[False, True], 1),
+        f"{name}_recall": right / max(right + judged[True, False], 1),
+        f"{name}_kept": right + judged[False, True],
+    }
 
 
 class Said:
@@ -208,8 +241,8 @@ class Said:
         shot: ShotTruth,
         boxes: Float32Array,
         visible: BoolArray,
+        undecided: bool,
         fps: float,
-        side: int,
         config: CurationConfig,
     ) -> None:
         """Counts a clip that is kept."""
@@ -219,7 +252,7 @@ class Said:
         self._count("place", likeliest(setting["place"], captions.min_place), shot.place)
         light = likeliest(setting["light"], captions.min_light)
         self._count("light", light if light in SAID_LIGHTS else None, shot.light)
-        if not _is_undecided(boxes, side, config.people):
+        if not undecided:
             present = int((visible.mean(0) >= config.people.min_presence).sum())
             self._count("count", str(found["num_people"]), str(present))
         middles = np.nanmedian((boxes[..., 0] + boxes[..., 2]) / 2, axis=0)

@@ -88,17 +88,19 @@ def test_a_file_system_that_is_not_installed_is_named(tmp_path: Path, monkeypatc
 
 def test_addresses_are_sources_that_say_where_they_are_from(bucket: str, tmp_path: Path) -> None:
     (tmp_path / "own.mp4").write_bytes(b"own")
-    (tmp_path / "list.csv").write_text(f"path,creator\n{bucket}/more/b.mkv,Ben\nown.mp4,Ana\n")
+    (tmp_path / "list.csv").write_text(
+        f"path,creator,address\n{bucket}/more/b.mkv,Ben,Main Street 1\nown.mp4,Ana,\n"  # a column of the own
+    )
     sources = find_sources([f"{bucket}/", tmp_path / "list.csv"])
     stored = {each.address: look_up(each.address) for each in sources if each.address is not None}
     told: list[tuple[int, int]] = []
     copies = tmp_path / "copies"
     found = with_copies(sources, stored, copies, progress=lambda completed, total: told.append((completed, total)))
-    assert [(source.path.name, dict(source.provenance)) for source in found] == [
-        ("a.mp4", {"address": "memory://bucket/a.mp4"}),
-        ("b.mkv", {"address": "memory://bucket/more/b.mkv"}),
-        ("b.mkv", {"address": "memory://bucket/more/b.mkv", "creator": "Ben"}),
-        ("own.mp4", {"creator": "Ana"}),
+    assert [(source.path.name, source.copied_from, dict(source.provenance)) for source in found] == [
+        ("a.mp4", "memory://bucket/a.mp4", {}),
+        ("b.mkv", "memory://bucket/more/b.mkv", {}),
+        ("b.mkv", "memory://bucket/more/b.mkv", {"creator": "Ben", "address": "Main Street 1"}),
+        ("own.mp4", None, {"creator": "Ana"}),
     ]
     assert all(source.address is None and source.path.is_file() for source in found)
     assert told[-1] == (4, 4)
@@ -114,7 +116,7 @@ def test_copies_say_where_they_are_from_without_a_password(tmp_path: Path, name:
     stored = {str(each.address): look_up(str(each.address)) for each in sources}
     [copy] = with_copies(sources, stored, tmp_path)
     assert copy.path.read_bytes() == b"first"
-    assert copy.provenance == {"address": "memory://hidden/films/a.mp4"}
+    assert copy.copied_from == "memory://hidden/films/a.mp4"
     assert "secret" not in str(copy.path)
 
 

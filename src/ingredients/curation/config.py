@@ -71,8 +71,8 @@ class ShotsConfig:
     """Whether dissolves and fades end shots, too; the detectors of cuts miss them."""
 
     dissolve_residual: Share = 0.28
-    """How much of the change across a dissolve its middle may lie off the mean of both ends; measured on drawn films
-    (docs/curation.md)."""
+    """How much of the change across a dissolve its middle may lie off the mean of both ends; in dissolves of half a
+    second and more, in which people move, on coarser pictures. Measured on drawn films (docs/curation.md)."""
 
     dissolve_change: Level = 14.0
     """Least mean change, in grey levels, across a dissolve; measured on drawn films."""
@@ -80,8 +80,14 @@ class ShotsConfig:
     dissolve_ratio: Score = 1.2
     """How many times more a picture changes across a dissolve than in as much time before and after."""
 
-    dissolve_likeness: Annotated[float, Range(at_least=-1, at_most=1)] = 0.85
-    """Largest correlation of the pictures before and after: where they correlate more, only the light changed."""
+    dissolve_likeness: Annotated[float, Range(at_least=-1, at_most=1)] = 0.75
+    """Largest correlation of the pictures before and after: where they correlate more, the light changed, or people
+    moved. On drawn films dissolves are at 0.64 at most."""
+
+    dissolve_return: Share = 0.6
+    """Least difference between any picture of the second before and any of the second after, in parts of the change
+    across: who sways or nods comes back, and what a dissolve replaced does not. On drawn films dissolves are at 0.78
+    and above, heads that sway at 0.44 and below. Fades to black and white need not reach it: no motion makes them."""
 
     min_seconds: Seconds = 2.0
     """Shortest clip: 49 frames at 24 frames a second."""

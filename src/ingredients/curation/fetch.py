@@ -120,8 +120,8 @@ def with_copies(
         for name, path in copies.items():
             if name == files.root or path.suffix.lower() in VIDEO_NAMES:
                 beside = with_sidecar(path)
-                said = {**beside.provenance, **source.provenance, "address": _address_of(files, name)}
-                found.append(dataclasses.replace(beside, provenance=said))
+                said = {**beside.provenance, **source.provenance}
+                found.append(dataclasses.replace(beside, provenance=said, copied_from=_address_of(files, name)))
     return found
 
 

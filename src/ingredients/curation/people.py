@@ -22,6 +22,9 @@ from ingredients.faces.tracking import Track, TrackingConfig, bridge_gaps, track
 _DECIMALS = 2
 """The decimals of boxes and landmarks, in pixels."""
 
+_INSIDE = 0.8
+"""Part of a face's box that lies in another one's from which the face is inside it."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FaceReading:
@@ -39,7 +42,7 @@ class People(ClipStep):
 
     name, cost, title = "people", "network", "Looking for people"
     needs = ("cut",)
-    version = 2
+    version = 3
     measured_by = (
         "people.faces",
         "people.face_encoder",
@@ -84,7 +87,7 @@ def describe_people(frames: UInt8Array, reading: FaceReading, config: PeopleConf
         faces of each frame; `num_people`; `num_at_once` in each frame, gaps bridged; `num_runs`, unbroken stretches of
         faces; and `num_small`, people whose faces are too small.
     """
-    faces = _detect(frames, reading.detector)
+    faces = [without_rings(found) for found in _detect(frames, reading.detector)]
     embeds = [_embed(frame, found, reading.recogniser) for frame, found in zip(frames, faces, strict=True)]
     likeness = LIKENESS[config.faces]
     tracking = TrackingConfig(
@@ -155,6 +158,18 @@ def _detect(frames: UInt8Array, detector: FaceDetector) -> list[list[Face]]:
     if isinstance(detector, HeatmapFaceDetector):  # which looks at many frames at once
         return detector.detect_frames(frames)
     return [detector.detect(frame) for frame in frames]
+
+
+def without_rings(faces: Sequence[Face]) -> list[Face]:
+    """The faces of a frame without those around two others: side by side, heads look like a large face's eyes."""
+    if len(faces) < 3:
+        return list(faces)
+    boxes = np.stack([face.box for face in faces])  # (N, 4)
+    shared = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    areas = np.array([max(face.area, 1.0) for face in faces])
+    is_inside = shared.clip(min=0).prod(-1) >= _INSIDE * areas  # (N, N): whether the second is inside the first
+    is_inside &= areas[:, None] > areas
+    return [face for face, num_inside in zip(faces, is_inside.sum(1), strict=True) if num_inside < 2]
 
 
 def _embed(frame: UInt8Array, faces: Sequence[Face], recogniser: FaceRecogniser) -> Float32Array:

@@ -22,6 +22,15 @@ STEP = "shots"
 HALF_LENGTHS = (3, 4, 6, 8, 11, 15, 20, 26)
 """Half the frames of dissolves that are looked for: a quarter of a second to two seconds at 25 a second."""
 
+_COARSE_FROM = 6
+"""Half the frames of a dissolve from which it is looked at coarsely: in half a second, people move."""
+
+_COARSE = (3, 4)
+"""Rows and columns of a thumbnail that are one place of a coarse one."""
+
+_FLAT = 8.0
+"""Grey levels, as a standard deviation, up to which a picture is black or white: one end of a fade."""
+
 _BLOCK = 4096
 _MOST_MOVED = 2
 """Places of a thumbnail by which a camera may move what stays the same."""
@@ -124,18 +133,21 @@ def find_dissolves(signals: Signals, config: ShotsConfig) -> list[Transition]:
 def _goodness(signals: Signals, middles: Int64Array, half: int, config: ShotsConfig) -> Float32Array:
     """For dissolves of 2 * half frames around some frames: how well they explain what is between; 0 for none."""
 
-    def thumbs(frames: Int64Array) -> Float32Array:
-        return signals.thumbs[frames].reshape(len(frames), -1).astype(np.float32)  # (frames, P)
+    def thumbs(frames: Int64Array, *, is_coarse: bool = False) -> Float32Array:
+        found = signals.thumbs[frames]
+        return (_coarse(found) if is_coarse else found).reshape(len(frames), -1).astype(np.float32)  # (frames, P)
 
     before, after = thumbs(middles - half), thumbs(middles + half)
-    difference = after - before
-    change = np.abs(difference).mean(axis=1)
+    change = np.abs(after - before).mean(axis=1)
+    is_coarse = half >= _COARSE_FROM
+    first, second = (thumbs(middles + offset, is_coarse=is_coarse) for offset in (-half, half))
+    difference = second - first
     power = np.maximum((difference**2).sum(axis=1), 1e-6)
     is_likely = change >= config.dissolve_change
     residual = np.zeros(len(middles), np.float32)
     for place in (-0.5, 0.0, 0.5):
         offset = round(half * place)
-        moved = thumbs(middles + offset) - before
+        moved = thumbs(middles + offset, is_coarse=is_coarse) - first
         share = (moved * difference).sum(axis=1) / power
         off = moved - share[:, None] * difference
         residual = np.maximum(residual, np.sqrt((off**2).sum(axis=1) / power))
@@ -152,8 +164,37 @@ def _goodness(signals: Signals, middles: Int64Array, half: int, config: ShotsCon
     is_likely[chosen] = _likeness(signals.thumbs[middles[chosen] - half], signals.thumbs[middles[chosen] + half]) <= (
         config.dissolve_likeness
     )
+    for place in np.flatnonzero(is_likely).tolist():
+        remains = _remains(signals, int(middles[place]) - half, int(middles[place]) + half)
+        is_likely[place] = remains >= config.dissolve_return * change[place]
     # Of dissolves around the same place, the longest that is still explained well is whole.
     return np.where(is_likely, (1 - residual) * change * half**0.5, 0).astype(np.float32)
+
+
+def _coarse(thumbs: UInt8Array) -> Float32Array:
+    """Thumbnails (frames, rows, columns) of fewer places: what moves a little stays in its place."""
+    frames, rows, columns = thumbs.shape
+    down, across = _COARSE
+    coarse: Float32Array = thumbs.reshape(frames, rows // down, down, columns // across, across).mean((2, 4))
+    return coarse
+
+
+def _remains(signals: Signals, before: int, after: int) -> float:
+    """Least difference, in grey levels, of any picture of the second up to one frame and any from another one on.
+
+    Infinite where one of the two frames is flat.
+    """
+    if min(signals.thumbs[before].std(), signals.thumbs[after].std()) < _FLAT:
+        return math.inf
+    second = round(signals.fps)
+    earlier, later = (
+        frames.reshape(len(frames), -1).astype(np.int16)  # (frames, P)
+        for frames in (
+            signals.thumbs[max(before - second, 0) : before + 1],
+            signals.thumbs[after : after + second + 1],
+        )
+    )
+    return min(float(np.abs(later - picture).mean(axis=1).min()) for picture in earlier)
 
 
 def _likeness(before: UInt8Array, after: UInt8Array) -> Float32Array:

@@ -53,6 +53,9 @@ class Source:
     address: str | None = None
     """The place of a video, or of a folder of them, in object storage, as long as it is not copied."""
 
+    copied_from: str | None = None
+    """The address that the file is a copy of, as it may be shown; what was said of the video may name another one."""
+
 
 def name_of(path: Path) -> str:
     """A path as a text that any file can hold: bytes of a name that are no letters are written as codes."""

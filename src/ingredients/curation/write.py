@@ -179,6 +179,7 @@ def _source_line(each: CuratedSource) -> dict[str, Any]:
     state = each.state
     return {
         "path": name_of(each.source.path),
+        "address": each.source.copied_from,
         "digest": each.digest,
         **_verdict(state.rejection),
         "damage": state.damage,
@@ -206,6 +207,7 @@ def _provenance_line(source: CuratedSource, clip: ClipState) -> dict[str, Any]:
     return {
         "clip_id": clip.clip_id,
         "source": name_of(source.source.path),
+        "address": source.source.copied_from,
         "source_digest": source.digest,
         "start_seconds": round(clip.span.start_seconds, 4),
         "end_seconds": round(clip.span.end_seconds, 4),
