@@ -55,7 +55,10 @@ def test_a_short_time_as_somebody_else_counts_from_four_frames_on():
 
 def test_a_face_that_is_not_recognised_for_a_moment_is_still_the_person():
     """Heads turn away; whoever is lost for good is lost."""
-    assert seen(*[ANA] * 5, *[NOBODY] * 5, *[ANA] * 5) == [(0, 15, 0)]
+    assert seen(*[ANA] * 5, *[NOBODY] * 4, *[ANA] * 5) == [(0, 14, 0)]
+    assert seen(*[ANA] * 5, *[NOBODY] * 5, *[ANA] * 5) == [(0, 5, 0), (5, 10, STRANGER), (10, 15, 0)]
+    assert seen(*[ANA] * 5, *[NOBODY] * 2) == [(0, 7, 0)]
+    assert seen(*[ANA] * 5, *[NOBODY] * 3) == [(0, 5, 0), (5, 8, STRANGER)]
     assert seen(*[ANA] * 5, *[NOBODY] * 5) == [(0, 5, 0), (5, 10, STRANGER)]
     assert seen(*[ANA] * 5, *[(0.4, 0.0)] * 5) == [(0, 10, 0)]  # hardly below the limit
 

@@ -39,6 +39,29 @@ def test_an_astronaut_has_fair_skin_and_light_hair_and_no_glasses(detector: Dlib
     assert person.shirt_colour == "black"
 
 
+@pytest.mark.parametrize(
+    ("colour", "reach", "name"),
+    [((215, 170, 126), 0.3, "blond"), ((120, 80, 60), 0.0, "brown")],
+    ids=["long", "short"],
+)
+def test_hair_is_neither_the_wall_behind_it_nor_a_hat_nor_missing(
+    detector: DlibFaceDetector, colour: tuple[int, int, int], reach: float, name: str
+) -> None:
+    """The astronaut before a white wall, with painted hair: long and pale as her forehead, or short."""
+    photo = np.array(skimage.data.astronaut())
+    points = detector.outline(photo, detector.detect(photo)[0])
+    middle, chin = points[36:48].mean(axis=0), points[8]
+    across, down = np.meshgrid(*((np.arange(512) - middle[axis]) / (chin[1] - middle[1]) for axis in (0, 1)))
+    half = (points[16, 0] - points[0, 0]) / 2 / (chin[1] - middle[1])
+    is_face = (np.abs(across) < half) & (down > -0.29)
+    is_hair = ~is_face & (np.abs(across) < half + reach) & (down > -0.62) & (down < (1 if reach else 0))
+    photo[~is_face & (down < 1.0)] = (235, 236, 238)
+    photo[is_hair] = colour
+    person = draw_like(photo, detector, label="a photo").identity
+    assert (person.hair_colour, person.hat) == (name, "none")
+    assert person.hair_style != "bald"
+
+
 def test_nothing_depends_on_the_size_or_a_little_on_the_turn_of_a_photograph(detector: DlibFaceDetector) -> None:
     astronaut = np.asarray(skimage.data.astronaut())
     one = draw_like(astronaut, detector, label="a photo").identity

@@ -24,10 +24,10 @@ from ingredients.evaluation.assessment import Measure, TrackEmbeddings, compare_
 from ingredients.evaluation.changes import STRANGER, most_alike
 from ingredients.faces.tracking import TrackingConfig, step_cost
 
-_TURN = 3.0
-"""What a turn costs, where a clear frame of one person speaks for that person rather than for another by 2, and rather
-than for a stranger by 1. So the least that counts at either end of a video is two clear frames of another person or
-four of a stranger; between two stretches of one person it is four, or seven."""
+_TURN, _TURN_TO_STRANGER = 3.0, 2.0
+"""What a turn costs, and one from or to a stranger, where a clear frame of one person speaks for that person rather
+than for another by 2, and rather than for a stranger by 1. So the least that counts at either end of a video is two
+clear frames of another person or three of a stranger; between two stretches of one person it is four, or five."""
 
 SAME_MOMENT = 2
 """Frames, of those looked at, by which two turns may differ that are one event."""
@@ -82,13 +82,15 @@ def _best_path(likeness: Float32Array, limit: float, margin: float) -> tuple[lis
     """Whom each frame (T, N) shows, the number of people standing for a stranger, and how well that explains all."""
     evidence = np.clip((likeness - limit) / margin, -1.0, 1.0)
     evidence = np.concatenate([evidence, np.zeros_like(evidence[:, :1])], axis=1)  # (T, N + 1): a stranger is last
-    states = np.arange(evidence.shape[1])
+    number = evidence.shape[1]
+    prices = np.full((number, number), _TURN)  # from the second to the first
+    prices[-1], prices[:, -1] = _TURN_TO_STRANGER, _TURN_TO_STRANGER
+    np.fill_diagonal(prices, 0.0)
     score, came_from = evidence[0], []
     for row in evidence[1:]:
-        best = int(score.argmax())
-        stays = score >= score[best] - _TURN
-        came_from.append(np.where(stays, states, best))
-        score = np.where(stays, score, score[best] - _TURN) + row
+        reached = score - prices  # (N + 1, N + 1)
+        came_from.append(reached.argmax(axis=1))
+        score = reached.max(axis=1) + row
     path = [int(score.argmax())]
     for origins in reversed(came_from):
         path.append(int(origins[path[-1]]))

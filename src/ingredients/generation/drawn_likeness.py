@@ -226,12 +226,12 @@ def _measure(face: _Upright) -> tuple[Identity, dict[str, tuple[int, int, int]]]
     points = face.points
     is_skin, skin_lab = _skin(face)
     hairline = _hairline(face, is_skin)
-    hair = _hair(face, is_skin, skin_lab, hairline)
+    top = _hat(face, is_skin, hairline)
+    hair = _hair(face, is_skin, skin_lab, hairline, has_hat=top is not None)
     cloth = face.median(face.both_sides(0.0, 0.75, 1.45, 2.1) & ~is_skin)
     if cloth is None:
         cloth = face.median(face.both_sides(0.0, 0.9, 1.2, 2.3))
     iris_name, iris = _iris(face)
-    top = _hat(face, is_skin, hairline)
     skin = _nearest(_as_if_lit(face, skin_lab), "skin")
     measured = {"skin": _to_rgb(skin_lab), "iris": iris}
     if hair is not None:
@@ -341,13 +341,94 @@ def _hairline(face: _Upright, is_skin: NDArray[np.bool_]) -> float:
     return float(np.median(heights))
 
 
-def _hair(face: _Upright, is_skin: NDArray[np.bool_], skin: Float32Array, hairline: float) -> Float32Array | None:
-    """Colour of what lies just above the forehead; None where that is skin up to the top of the head."""
+def _hair(
+    face: _Upright, is_skin: NDArray[np.bool_], skin: Float32Array, hairline: float, *, has_hat: bool
+) -> Float32Array | None:
+    """Colour of the hair, on which most places around the face agree; None of a head without.
+
+    The places are those just above the edge at which the forehead ends, and those beside the temples. What is seen far
+    from the head, or is like the skin, counts for less: it may be a wall, or a bald head.
+    """
+    beside = _beside_temples(face)
+    colours = np.array([*([] if has_hat else _above_forehead(face)), *beside], np.float32)  # (places, 3)
+    if not len(colours):
+        return None
+    is_as_far = _is_as_far(face, colours)
+    weights = np.where(is_as_far, 0.35, 1.0) * np.where(_distance(colours, skin, lightness=0.7) < _AS_SKIN, 0.25, 1.0)
+    agree = np.stack([_distance(colours, each, lightness=0.7) < _SAME_HAIR for each in colours])
+    together = agree[int((agree * weights).sum(axis=1).argmax())]
+    num_beside = int((together & ~is_as_far)[len(colours) - len(beside) :].sum())
+    if num_beside < _HAIR_BESIDE and not has_hat and _is_bare(face, is_skin, skin, hairline):
+        return None
+    is_above = np.arange(len(colours)) < len(colours) - len(beside)
+    if (together & is_above).sum() >= _HAIR_ABOVE:  # in the light of the forehead, while the temples lie in shadow
+        together &= is_above
+    return np.asarray(np.average(colours[together], axis=0, weights=weights[together]), np.float32)
+
+
+_FAR_BESIDE, _FAR_ABOVE, _FAR_STRIDE = 1.4, -1.25, 20
+_AS_FAR, _FAR_SHARE = 8.0, 0.15
+_AS_SKIN, _SAME_HAIR = 10.0, 16.0
+_HAIR_ABOVE = _HAIR_BESIDE = 3
+
+
+def _is_as_far(face: _Upright, colours: Float32Array) -> NDArray[np.bool_]:
+    """Whether each colour (places, 3) is common far from the head, as that of a wall behind it is."""
+    is_far = (np.abs(face.a) > _FAR_BESIDE) & (face.b < 0.3) | (face.b < _FAR_ABOVE)
+    far = face.lab[is_far & face.inside][::_FAR_STRIDE]
+    if not len(far):
+        return np.zeros(len(colours), np.bool_)
+    return np.array([(_distance(far, each, lightness=0.7) < _AS_FAR).mean() > _FAR_SHARE for each in colours])
+
+
+def _above_forehead(face: _Upright) -> list[Float32Array]:
+    """Colours (3,) above the first edge over the brows, column by column."""
+    start = float(face.points[17:27, 1].min()) - 0.04
+    colours = []
+    for a in np.linspace(-0.22, 0.22, 9):
+        strip = np.flatnonzero(np.abs(face.a[0] - a) <= 0.04)
+        column = np.median(face.lab[:, strip], axis=1).astype(np.float32)  # (rows, 3)
+        lowest = round((start + _ABOVE) * _PIXELS) - _EDGE_ROWS
+        is_there = face.inside[:, strip].mean(axis=1) > 0.5
+        rows = np.arange(lowest, _EDGE_ROWS + 4, -1)
+        rows = rows[np.minimum.accumulate(is_there[rows - _EDGE_ROWS])]
+        changes = np.array(
+            [
+                float(_distance(column[row - _EDGE_ROWS : row].mean(axis=0)[None], column[row : row + _EDGE_ROWS].mean(
+                    axis=0), lightness=0.7)[0])
+                for row in rows
+            ]
+        )  # fmt: skip
+        for index, change in enumerate(changes):
+            if change > _EDGE and change == changes[max(0, index - 6) : index + 7].max():
+                row = int(rows[index])
+                colours.append(column[max(row - 12, 0) : row - 2].mean(axis=0))
+                break
+    return colours
+
+
+_EDGE, _EDGE_ROWS = 10.0, 8
+
+
+def _beside_temples(face: _Upright) -> list[Float32Array]:
+    """Colours (3,) of what adjoins the head at either side, from the top down to the eyes."""
+    left, right = float(face.points[0, 0]), float(face.points[16, 0])
+    colours = []
+    for inner, outer in ((left - 0.16, left - 0.04), (right + 0.04, right + 0.16)):
+        for top in (-0.45, -0.3, -0.15, 0.0):
+            region = face.region(inner, outer, top, top + 0.15)
+            if region.sum() > 60:
+                colours.append(np.median(face.lab[region], axis=0).astype(np.float32))
+    return colours
+
+
+def _is_bare(face: _Upright, is_skin: NDArray[np.bool_], skin: Float32Array, hairline: float) -> bool:
+    """Whether there is skin up to the top of the head."""
     above = face.region(-0.3, 0.3, hairline - 0.08, hairline - 0.01)
-    if hairline < _TOP_OF_HEAD or (above.any() and is_skin[above].mean() > 0.7):
-        top = face.median(face.region(-0.25, 0.25, -0.85, -0.62))  # hair whose colour is near the skin's
-        return top if top is not None and float(_distance(top[None], skin)[0]) > _BALD else None
-    return face.median(above & ~is_skin)
+    if not (hairline < _TOP_OF_HEAD or (above.any() and is_skin[above].mean() > 0.7)):
+        return False
+    top = face.median(face.region(-0.25, 0.25, -0.85, -0.62))  # hair whose colour is near the skin's
+    return top is None or float(_distance(top[None], skin)[0]) <= _BALD
 
 
 _TOP_OF_HEAD = -0.9
@@ -362,6 +443,8 @@ def _hat(face: _Upright, is_skin: NDArray[np.bool_], hairline: float) -> Float32
     temples = face.median(face.both_sides(width - 0.02, width + 0.1, -0.15, 0.25) & ~is_skin)
     on_top = face.median(above)
     if on_top is None or temples is None or brows - hairline > _LOW_FOREHEAD or is_skin[above].mean() > 0.4:
+        return None
+    if _is_as_far(face, temples[None])[0]:  # a wall beside short hair, which says nothing of what is on the head
         return None
     is_darker = float(temples[0] - on_top[0]) > 20  # hair at the temples lies in the shadow of a hat, not above it
     is_of_another_colour = float(_distance(on_top[None], temples, lightness=0.0)[0]) > 22
@@ -495,8 +578,13 @@ def _shirt(face: _Upright, is_skin: NDArray[np.bool_], cloth: Float32Array | Non
 def _nearest(lab: Float32Array, kind: _Kind) -> str:
     palette = _PALETTES[kind]
     colours = _to_lab(np.array([list(palette.values())], np.uint8))[0]
-    weight = 0.7 if kind == "cloth" else 1.0
-    return list(palette)[int(np.argmin(_distance(colours, lab, lightness=weight)))]
+    distances = _distance(colours, lab, lightness=0.7 if kind == "cloth" else 1.0)
+    if kind == "hair":
+        distances += [_RARE * (name in _DYED) for name in palette]
+    return list(palette)[int(np.argmin(distances))]
+
+
+_DYED, _RARE = ("blue", "pink"), 10.0
 
 
 def _distance(lab: Float32Array, colour: Float32Array, *, lightness: float = 1.0) -> Float32Array:
