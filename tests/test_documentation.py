@@ -34,6 +34,13 @@ def test_modules_that_are_named_are_there(page: Path) -> None:
         assert any((folder / name).is_file() for folder in FOLDERS), f"{page.name} names {name}"
 
 
+def test_modules_that_the_code_names_are_there() -> None:
+    package = ROOT / "src/ingredients"
+    for path in package.rglob("*.py"):
+        for name in re.findall(r"`((?:\w+/)*\w+\.py)\b", path.read_text()):
+            assert any((folder / name).is_file() for folder in (path.parent, *FOLDERS)), f"{path} names {name}"
+
+
 def test_the_table_of_equations_names_what_is_defined() -> None:
     """A name behind a file is a class, a function or a method of it; one in backquotes alone is of the file before."""
     table = (ROOT / "docs/README.md").read_text().partition("## From equations to files")[2]

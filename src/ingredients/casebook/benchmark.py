@@ -5,7 +5,7 @@ identities.jsonl    one line a person (`BenchmarkIdentity`)
 prompts.jsonl       one line a prompt (`BenchmarkPrompt`)
 cases.jsonl         one line a case (`BenchmarkCase`), made by `ingredients benchmark make`
 photos/             the photos that identities.jsonl names, relative to the folder
-README.md           the card (`card.py`), with distribution.png
+README.md           the card (`making.py`), with distribution.png
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Who is seen, how alike, and what goes wrong with several people: section 4.1's similarity and the stronger forms.
 
-`changes.py` defines the words of confusion, drift and copying.
+`evaluation/changes.py` defines the words of confusion, drift and copying.
 """
 
 import math
