@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from ingredients.models.state_dict_adapter import config_from_published, from_published, published_key_map
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.golden import fill
 
@@ -97,8 +98,10 @@ def make_inputs(meta: dict[str, Any], case: str) -> dict[str, Any]:
         "canvas": np.floor((fill.tensor(INPUT_STREAM + 70, (HEIGHT, WIDTH, 3)) + 1.0) * 127.5).astype(np.uint8),
         "prompt_embeds": tensor(71, 1, 5, 40),
         "negative_prompt_embeds": tensor(72, 1, 5, 40),
-        "id_embeds": torch.cat([tensor(32, 1, 1280), tensor(33, 1, 1280)]),
-        "id_vit_hidden_states": [torch.stack(states) for states in zip(*vit_hidden_states, strict=True)],
+        "people": PeopleEmbeds(
+            id_embeds=torch.cat([tensor(32, 1, 1280), tensor(33, 1, 1280)]),
+            id_vit_hidden_states=[torch.stack(states) for states in zip(*vit_hidden_states, strict=True)],
+        ),
         "height": HEIGHT,
         "width": WIDTH,
         "num_frames": NUM_FRAMES,

@@ -18,6 +18,7 @@ from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
 from ingredients.data.world_examples import draw_example
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.pipelines.encoding_model import load_encoding_model
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.runs.configuration import AlignRunConfig, DataConfig, ModelConfig, RouteRunConfig
@@ -120,7 +121,12 @@ def denoise(pipeline: IngredientsPipeline) -> torch.Tensor:
     pipeline.set_progress_bar_config(disable=True)
     config = pipeline.transformer.config
     generator = torch.Generator().manual_seed(5)
+    people = PeopleEmbeds(
+        id_embeds=torch.randn(2, config.id_recognition_dim + config.id_semantic_dim, generator=generator),
+        id_vit_hidden_states=[torch.randn(2, 4, config.id_vit_dim, generator=generator) for _ in range(5)],
+    )
     frames = pipeline(
+        people,
         prompt="two people wave",
         height=HEIGHT,
         width=WIDTH,
@@ -128,8 +134,6 @@ def denoise(pipeline: IngredientsPipeline) -> torch.Tensor:
         num_inference_steps=2,
         guidance_scale=2.0,
         generator=7,
-        id_embeds=torch.randn(2, config.id_recognition_dim + config.id_semantic_dim, generator=generator),
-        id_vit_hidden_states=[torch.randn(2, 4, config.id_vit_dim, generator=generator) for _ in range(5)],
         canvas=np.random.default_rng(6).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8),
         output_type="latent",
     ).frames

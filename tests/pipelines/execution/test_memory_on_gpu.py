@@ -19,6 +19,7 @@ from ingredients.pipelines.execution.memory_estimate import (
 )
 from ingredients.pipelines.execution.memory_plan import MemoryPlan, free_device_memory
 from ingredients.pipelines.execution.model_weights import T5_XXL, ModelWeights, weigh
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import (
     PROMPT,
@@ -107,13 +108,12 @@ def test_the_published_size_needs_what_is_estimated(mode: MemoryMode, device: to
     if with_margin(needs[mode]) > free:
         pytest.skip(f"{mode} needs {with_margin(needs[mode]) / GB:.0f} GB")
     pipeline.apply_memory_plan(MemoryPlan(mode=mode), device)
-    people = {
-        "id_embeds": torch.zeros(2, 1280),
-        "id_vit_hidden_states": [torch.zeros(2, 577, 1024) for _ in range(5)],
-    }
+    people = PeopleEmbeds(
+        id_embeds=torch.zeros(2, 1280), id_vit_hidden_states=[torch.zeros(2, 577, 1024) for _ in range(5)]
+    )
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
-    pipeline(prompt=PROMPT, num_inference_steps=2, generator=0, output_type="pt", **people)
+    pipeline(people, PROMPT, num_inference_steps=2, generator=0, output_type="pt")
     peak = torch.cuda.max_memory_allocated(device)
     assert peak <= with_margin(needs[mode]), f"{peak / GB:.2f} GB, estimated {needs[mode] / GB:.2f} GB"
     if mode is MemoryMode.LOW:

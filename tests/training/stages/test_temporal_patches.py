@@ -13,6 +13,7 @@ from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.latents import decode_clips, encode_clips, encode_images, video_to_pixels
 from ingredients.data.world_examples import draw_example
 from ingredients.models.cogvideox import COGVIDEOX
+from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.runs.start import ModelConfig, load_start
 from ingredients.training.stages.alignment import AlignmentStage
@@ -126,8 +127,10 @@ def test_a_video_of_temporal_patches(case: tuple[Case, FrozenParts], tiny_world:
     )
     groups = token_frames(num_frames, temporal_ratio=temporal_ratio, patch_size_t=patch_size_t)
     people = {
-        "id_embeds": torch.randn(2, 9, generator=torch.Generator().manual_seed(1)),
-        "id_vit_hidden_states": [torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2)) for _ in range(5)],
+        "people": PeopleEmbeds(
+            id_embeds=torch.randn(2, 9, generator=torch.Generator().manual_seed(1)),
+            id_vit_hidden_states=[torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(2)) for _ in range(5)],
+        ),
         "canvas": np.full((64, 96, 3), 200, np.uint8),
     }
     call = {"prompt": "a person waves", "num_inference_steps": 2, "generator": 5, "height": 64, "width": 96}
