@@ -26,7 +26,7 @@ from ingredients.curation.config import CurationConfig, MasksConfig, PeopleConfi
 from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
 from ingredients.curation.masks import apart, boxes_of, open_segmenter
 from ingredients.curation.people import People, describe_people, open_faces
-from ingredients.curation.plain_captions import SAID_LIGHTS, likeliest, spots_of
+from ingredients.curation.plain_captions import SAID_ACTIONS, SAID_LIGHTS, likeliest, spots_of
 from ingredients.data.film_folder import film_file, read_films
 from ingredients.faces.detector import intersection_over_union
 from ingredients.media.video import read_video
@@ -260,7 +260,8 @@ class Said:
             if owner < 0:
                 continue
             acts = watch_person(frames, tracks[:, number], watching.acting, fps=fps)
-            self._count("action", likeliest(acts["actions"], captions.min_action), shot.people[owner].action)
+            done = likeliest(acts["actions"], captions.min_action)
+            self._count("action", done if done in SAID_ACTIONS else None, shot.people[owner].action)
             told = likeliest(acts["expressions"], captions.min_expression)
             self._count("expression", told, shot.people[owner].expression)
             if spot is not None:

@@ -129,7 +129,7 @@ def test_the_template_says_what_is_sure_enough_and_of_whom() -> None:
     acts = [
         {"actions": shares(wave=0.9), "expressions": shares(sad=0.95)},
         {"actions": shares(nod=0.5), "expressions": shares(smile=0.5)},
-        {"actions": shares(talk=0.85), "expressions": shares(smile=0.3)},
+        {"actions": shares(talk=0.92), "expressions": shares(smile=0.3)},
     ]
     watched = {"people": acts, "setting": {"place": shares(desert=0.99), "light": shares(sunset=0.9)}}
     found = describe_measured(("on the left", "in the middle", "on the right"), watched)
@@ -141,6 +141,11 @@ def test_the_template_says_what_is_sure_enough_and_of_whom() -> None:
     ]
     assert found.phrases == ("the person on the left", "the person in the middle", "the person on the right")
     assert not named_looks(found.text)
+    acts[0]["actions"], acts[2]["actions"] = shares(stand=0.99), shares(talk=0.85)  # nothing was seen, or hardly
+    calm = describe_measured(("on the left", "in the middle", "on the right"), watched)
+    assert " stand" not in calm.text
+    assert " talk" not in calm.text
+    acts[0]["actions"] = shares(wave=0.9)
     dim = {"people": acts, "setting": {"place": shares(desert=0.5), "light": shares(sunset=0.5)}}
     assert " are in the picture: " in describe_measured(("on the left", "in the middle", "on the right"), dim).text
     alone = describe_measured((None,), {"people": acts[:1], "setting": watched["setting"]})

@@ -352,11 +352,12 @@ class CaptionsConfig:
     requests_a_minute: Annotated[float, Range(above=0, at_most=1e6)] = 60.0
     """Most requests of one process."""
 
-    min_action: Share = 0.8
+    min_action: Share = 0.9
     """How sure the judge of drawn people must be of what somebody does for the template to say it. This and the next
-    three were chosen on drawn films of seeds 101 to 103 (docs/curation_people.md)."""
+    were chosen on drawn films of seeds 33, 201 and 205, the two after them on those of 101 to 103
+    (docs/curation_people.md)."""
 
-    min_expression: Share = 0.8
+    min_expression: Share = 0.85
     """The same of somebody's face."""
 
     min_place: Share = 0.7

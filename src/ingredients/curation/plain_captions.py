@@ -31,6 +31,10 @@ SAID_LIGHTS: Mapping[str, tuple[str, ...]] = {name: LIGHT_PHRASES[name] for name
 """Lights that are said. Plain light has no words, and the dual encoder takes it for a cloudy day too often, however
 sure it is (docs/curation_people.md)."""
 
+SAID_ACTIONS: Mapping[str, tuple[str, ...]] = {name: words for name, words in ROLE_ACTIONS.items() if name != "stand"}
+"""Actions that are said. Somebody of whom nothing is seen, as a head that is turned to another one a little or a mouth
+that moves behind a beard, the judge takes for one who stands, however sure it is (docs/curation_people.md)."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PlainCaption:
@@ -67,7 +71,7 @@ def describe_measured(
     around = " ".join(part for part in (where, light) if part) or "in the picture"
     acts = [
         (
-            _words(person["actions"], ROLE_ACTIONS, config.min_action, None),
+            _words(person["actions"], SAID_ACTIONS, config.min_action, None),
             _words(person["expressions"], EXPRESSIONS, config.min_expression, chosen),
         )
         for person in watched.get("people", [])
