@@ -140,6 +140,8 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "curate": lambda name: ["curate", "people.min_people=0", "--output", "out/set", "--", name],
     "curate to": lambda name: ["curate", "a.mp4", "people.min_people=0", "--output", name],
     "curate show": lambda name: ["curate", "show", "people.min_people=0", "--output", name, "--", "a.mp4"],
+    "curate send": lambda name: ["curate", "send", "--", name, "memory://fuzz"],
+    "curate send to": lambda name: ["curate", "send", "--", "set", name],
     "curate fetch": lambda name: ["curate", "fetch", "--output", "out/raw", "--", name],
     "faces to": lambda name: ["faces", "--model", "model", "--output", name, "--", "ana.png"],
     "judge": lambda name: ["judge", "--model", "model", "--photo", "ana=ana.png", "--output", "out/j.png", "--", name],

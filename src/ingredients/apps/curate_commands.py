@@ -237,6 +237,32 @@ def fetch_videos(
 
 
 @app.command(
+    "send",
+    help=with_examples(
+        "Copies a curated data set into object storage, without the store of what was measured. A stopped copy goes "
+        "on; the table of clips comes last.",
+        "ingredients curate send my-clips s3://bucket/my-clips",
+    ),
+)
+def send_data_set(
+    folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="DATASET", help="Curated data set.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Of a folder for it: new, or with an earlier one.")],
+) -> None:
+    """Copies a data set."""
+    from ingredients.core.progress import show_progress
+    from ingredients.curation.send import send
+
+    if not is_address(url):
+        raise UserInputError(
+            f"{url} is no address, such as s3://bucket/my-clips; copy to a folder without this program."
+        )
+    with show_progress("Sending") as progress:
+        num_sent = send(folder, url, progress=progress)
+    say(f"{num_sent} files")
+    show(without_secrets(url))
+
+
+@app.command(
     "replay",
     help=with_examples(
         "Takes one step again with one clip, on what the steps before it saved, and says what it measures and "

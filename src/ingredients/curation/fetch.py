@@ -50,7 +50,7 @@ def look_up(url: str) -> StoredFiles:
         storage, root = fsspec.core.url_to_fs(url)
         sizes = _sizes(storage, root)
     except Exception as error:  # each storage has errors of its own, which are not all those of files
-        reason = _reason(error, url)
+        reason = reason_of(error, url)
         raise UserInputError(f"The address {shown} cannot be read ({reason}); check it, and what it needs.") from None
     if not sizes:
         raise UserInputError(
@@ -143,7 +143,7 @@ def _copied(stored: StoredFiles, name: str, folder: Path) -> Path:
             if is_disk_full(error):
                 raise
             raise UserInputError(
-                f"The file {without_secrets(name)} of {shown} cannot be copied ({_reason(error, stored.url)}); "
+                f"The file {without_secrets(name)} of {shown} cannot be copied ({reason_of(error, stored.url)}); "
                 "run the command again, and it goes on there."
             ) from None
     return target
@@ -155,7 +155,7 @@ def _address_of(stored: StoredFiles, name: str) -> str:
     return shown if name == stored.root else f"{shown.rstrip('/')}/{_place(name, stored.root)}"
 
 
-def _reason(error: Exception, url: str) -> str:
+def reason_of(error: Exception, url: str) -> str:
     """What an error says, in one line and without the address, which may hold a password."""
     said = " ".join(str(error).split()).replace(url, without_secrets(url))
     return re.sub(r"\w+://\S+", lambda found: without_secrets(found.group()), said) or type(error).__name__
