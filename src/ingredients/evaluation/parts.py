@@ -8,7 +8,7 @@ part is measured with it, so all are off unless a variant names them.
 import dataclasses
 from typing import Literal, get_args
 
-from ingredients.models.id_router import Routing
+from ingredients.pipelines.inputs import Branches
 
 TokenAssignment = Literal["left_right", "right_left", "random"]
 """Identities forced on the tokens: the first person left and the second right, mirrored, or by lot for each token."""
@@ -30,14 +30,8 @@ class Parts:
     description: str
     """One line for the report."""
 
-    use_canvas: bool = True
-    """Whether the global branch sees the faces; otherwise the image latents are zero."""
-
-    use_identities: bool = True
-    """Whether the local branch adds identity features; otherwise nothing is routed."""
-
-    routing: Routing | None = None
-    """How identities are mixed; None leaves it to the model."""
+    branches: Branches = dataclasses.field(default_factory=Branches)
+    """What canvas and identities do."""
 
     assignment: TokenAssignment | None = None
     """Identities forced on the tokens, instead of the router's."""
@@ -48,6 +42,8 @@ class Parts:
     other_people_locally: bool = False
     """Whether the local branch gets two other people than the canvas shows."""
 
+
+_LOCAL = Branches(use_canvas=False)
 
 BOTH = Parts(name="both", description="the paper's method: global and local branch, routed by the router")
 WHOLE = Parts(name="whole", description="as videos are made: both, and every addition", additions=frozenset(ADDITIONS))
@@ -73,10 +69,14 @@ WITH_ADDITION: dict[Addition, Parts] = {
         additions=frozenset({"perturbed_attention"}),
     ),
 }
-TEXT_ONLY = Parts(name="text_only", description="no photos at all", use_canvas=False, use_identities=False)
-GLOBAL_ONLY = Parts(name="global_only", description="canvas alone", use_identities=False)
-LOCAL_ONLY = Parts(name="local_only", description="local branch alone, canvas latents zero", use_canvas=False)
-UNIFORM = Parts(name="both_uniform", description="both branches, identities mixed evenly", routing="uniform")
+TEXT_ONLY = Parts(
+    name="text_only", description="no photos at all", branches=Branches(use_canvas=False, use_identities=False)
+)
+GLOBAL_ONLY = Parts(name="global_only", description="canvas alone", branches=Branches(use_identities=False))
+LOCAL_ONLY = Parts(name="local_only", description="local branch alone, canvas latents zero", branches=_LOCAL)
+UNIFORM = Parts(
+    name="both_uniform", description="both branches, identities mixed evenly", branches=Branches(routing="uniform")
+)
 RANDOM = Parts(name="both_random", description="both branches, an identity by lot for each token", assignment="random")
 CONFLICT = Parts(
     name="conflict", description="canvas of the case's people, local branch of others", other_people_locally=True
@@ -84,13 +84,13 @@ CONFLICT = Parts(
 FORCED_LEFT_RIGHT = Parts(
     name="forced_left_right",
     description="local branch alone, the first person forced left",
-    use_canvas=False,
+    branches=_LOCAL,
     assignment="left_right",
 )
 FORCED_RIGHT_LEFT = Parts(
     name="forced_right_left",
     description="local branch alone, the first person forced right",
-    use_canvas=False,
+    branches=_LOCAL,
     assignment="right_left",
 )
 

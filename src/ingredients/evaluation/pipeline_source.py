@@ -36,7 +36,7 @@ from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.execution.speed_options import SpeedOptions
-from ingredients.pipelines.inputs import Branches, canvas_to_tensor
+from ingredients.pipelines.inputs import canvas_to_tensor
 from ingredients.pipelines.people import PeopleEmbeds
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
@@ -482,13 +482,13 @@ def generate_videos(
         ]
     shape = video_shape(pipeline, settings)
     canvas = None
-    if parts.use_canvas and pipeline.takes_canvas:
+    if parts.branches.use_canvas and pipeline.takes_canvas:
         canvases = [
             compose_canvas(request.canvas_people.canvas_crops, shape.height, shape.width) for request in requests
         ]
         canvas = np.stack(canvases)  # (B, H, W, 3)
     people: PeopleEmbeds | ExtractedIdentities | None = requests[0].local_people if needs_names else None
-    needs_people = parts.use_identities or canvas is not None  # a canvas may need to know how many they are
+    needs_people = parts.branches.use_identities or canvas is not None  # a canvas may need to know how many they are
     if needs_people and not needs_names:
         each_ones = [request.local_people for request in requests]
         people = PeopleEmbeds(
@@ -520,11 +520,10 @@ def generate_videos(
         **sampling,
         generator=[request.seed for request in requests],
         canvas=canvas,
-        branches=Branches(
+        branches=dataclasses.replace(
+            parts.branches,
             use_canvas=canvas is not None,
-            use_identities=parts.use_identities,
             face_scale=settings.face_scale,
-            routing=parts.routing,
             routing_indices=routing_indices,
         ),
         places=dict(zip(requests[0].local_people.names, requests[0].places, strict=True))
