@@ -4,16 +4,21 @@ import dataclasses
 import itertools
 import json
 import math
+import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import ingredients
 from ingredients.casebook.cases import make_cases
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import ClipAssessment, PersonAssessment, SimilarityScale
+from ingredients.evaluation.case_record import CaseRecord
 from ingredients.evaluation.compare import compare_results
 from ingredients.evaluation.evaluate import choose_metrics, evaluate, open_folder
 from ingredients.evaluation.judge import Judge
@@ -123,15 +128,37 @@ def test_evaluation_gives_every_metric_with_an_interval(pipeline, judge, tmp_pat
         assert f"| {name} |" in report
 
 
-def test_the_judge_looks_once_at_a_video_at_its_real_clip_and_at_this_through_the_vae(
+def test_a_video_goes_through_the_files_that_the_page_names_in_its_order_each_once(
     pipeline, judge, tmp_path, monkeypatch
 ):
-    looked = []
+    """Followed by itself, and then by its record; left out are what hands it to the others and where it is from."""
+    package, looked, passed = Path(ingredients.__file__).parent / "evaluation", [], []
+    page = (package.parents[2] / "docs/evaluation.md").read_text().partition("A video passes ten files")[2]
+    stations = [name.removeprefix("evaluation/") for name in re.findall(r"^\| \d+ \| `([\w/]+\.py)`", page, re.M)]
+    stations = [name for name in stations if name not in ("pipeline_source.py", "measure.py")]
     look = Judge.look
     monkeypatch.setattr(Judge, "look", lambda self, frames: (looked.append(frames), look(self, frames))[1])
-    run(pipeline, judge, tmp_path, num_cases=1)
-    assert len(looked) == 3
+
+    def follow(frame, event, _):
+        code = frame.f_code
+        if event != "call" or not looked or not code.co_filename.startswith(str(package)):
+            return
+        given = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]]
+        given += [each for some in given if isinstance(some, list) for each in some]
+        # the real clip was looked at first, the video itself next
+        if any(isinstance(each, CaseRecord) or (len(looked) > 1 and each is looked[1]) for each in given):
+            passed.append(Path(code.co_filename).relative_to(package).as_posix())
+
+    sys.setprofile(follow)
+    try:
+        run(pipeline, judge, tmp_path, num_cases=1)
+    finally:
+        sys.setprofile(None)
+    assert len(looked) == 3  # the last one is the real clip through the VAE
     assert all((one != other).any() for one, other in itertools.combinations(looked, 2))
+    seen = [name for name, _ in itertools.groupby(each for each in passed if each in stations)]
+    assert seen == ["judge.py", "text_encoders.py", "traits.py", "evaluation_folder.py", "metrics/registry.py"]
+    assert [stations.index(name) for name in seen] == sorted(stations.index(name) for name in seen)
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(pipeline, judge, tmp_path):
