@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import json
 import math
-import re
 import sys
 from pathlib import Path
 
@@ -43,6 +42,7 @@ from ingredients.world.scenes import render_scene
 from tests.evaluation.stand_ins import MeanColourRecogniser, make_face, make_trait_judges
 from tests.faces.tiny_faces import classifier_that_says
 from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
+from tests.ways import named_in_order
 
 SETTINGS = GenerationSettings(num_inference_steps=2, guidance_scale=2.0, height=32, width=40)
 ALL_ADDITIONS = dataclasses.replace(
@@ -133,8 +133,10 @@ def test_a_video_goes_through_the_files_that_the_page_names_in_its_order_each_on
 ):
     """Followed by itself, and then by its record; left out are what hands it to the others and where it is from."""
     package, looked, passed = Path(ingredients.__file__).parent / "evaluation", [], []
-    page = (package.parents[2] / "docs/evaluation.md").read_text().partition("A video passes ten files")[2]
-    stations = [name.removeprefix("evaluation/") for name in re.findall(r"^\| \d+ \| `([\w/]+\.py)`", page, re.M)]
+    stations = [
+        name.removeprefix("evaluation/") for name in named_in_order("evaluation.md", "A video passes ten files")
+    ]
+    assert len(stations) == 10
     stations = [name for name in stations if name not in ("pipeline_source.py", "measure.py")]
     look = Judge.look
     monkeypatch.setattr(Judge, "look", lambda self, frames: (looked.append(frames), look(self, frames))[1])

@@ -33,6 +33,7 @@ from ingredients.media.video import read_video
 from ingredients.pipelines.execution.speed_options import VideoOptions
 from ingredients.world import render_portrait, sample_identity
 from tests.apps.tiny_model import save_tiny_model
+from tests.ways import come_to, named_in_order
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -73,6 +74,14 @@ def test_a_request_makes_the_same_video_whether_photos_are_read_before_or_on_the
     assert np.array_equal(again.frames, first.frames)
     assert again.people == first.people
     assert again.routing_sheet() is None
+
+
+def test_a_photo_comes_to_the_files_that_the_page_names_in_its_order(studio: Studio, request_: StudioRequest) -> None:
+    stations = named_in_order("pipeline.md", "A photo passes ten files")
+    assert len(stations) == 10
+    with come_to() as files:
+        studio.make(dataclasses.replace(request_, sampling={"num_inference_steps": 1}))
+    assert [name for name in files if name in stations[3:]] == stations[3:]  # a command has opened the photo before
 
 
 def test_each_step_is_told_with_the_time_left(studio: Studio, request_: StudioRequest) -> None:

@@ -29,6 +29,7 @@ from tests.data.encoding import WORLD, encode_world
 from tests.models.tiny import tiny_cogvideox_vae
 from tests.training.conftest import TinyWorld, compute_step, measured
 from tests.training.scenarios import align, route
+from tests.ways import come_to, named_in_order
 
 Build = Callable[..., DiffusionStage]
 
@@ -49,6 +50,20 @@ def module_parameters(stage: AlignmentStage | RouterStage) -> list[tuple[str, to
 
 def lora_names(stage: DiffusionStage) -> set[str]:
     return {name for name, _ in stage.transformer.named_parameters() if ".lora_" in name}
+
+
+def test_a_clip_comes_to_the_files_that_the_page_names_in_its_order(tiny_world: TinyWorld) -> None:
+    stations = named_in_order("training.md", "Then, each time that it is trained on")
+    assert len(stations) == 10
+    stage = AlignmentStage(tiny_world.transformer(), tiny_world.parts, AlignmentConfig(batch_size=2, lora_rank=2))
+    with come_to() as files:
+        compute_step(stage)
+    one_object = stations[4:7]
+    before, after = stations[1:4], stations[7:9]  # the loop is around all of them
+    passed = [name for name in files if name in stations]
+    assert [name for name in passed if name in (*before, *after)] == [*before, *after]
+    assert set(passed) - {*before, *after} == set(one_object)
+    assert passed.index(before[-1]) < min(passed.index(name) for name in one_object)
 
 
 def test_a_base_trains_everything(tiny_world: TinyWorld, tmp_path: Path) -> None:
