@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "comfyui/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 FOLDERS = (ROOT / "src/ingredients", ROOT)
 
 
