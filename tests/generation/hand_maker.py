@@ -104,6 +104,7 @@ class HandMaker:
         self.made: list[StudioRequest] = []
         self.go_on = threading.Event()
         self.error: Exception | None = None
+        self.turns: Sequence[PersonTurn] = ()
         self._seconds_a_step = seconds_a_step
         if not waits:
             self.go_on.set()
@@ -187,7 +188,7 @@ class HandMaker:
             latents=np.full((grid[0], 2, 8, 12), request.seed, np.float32),
             frames=generator.integers(0, 255, (shape.num_frames, shape.height, shape.width, 3), dtype=np.uint8),
             people=[
-                HandPerson(name=name, action=PersonAction(seen="nod", share=0.8, asked=actions))
+                HandPerson(name=name, turns=self.turns, action=PersonAction(seen="nod", share=0.8, asked=actions))
                 for name, actions in zip(names, asked, strict=True)
             ],
             provenance=Provenance(

@@ -20,6 +20,7 @@ from ingredients.apps.server.app import create_app
 from ingredients.apps.server.keys import KeyRing, make_key
 from ingredients.apps.server.run import _config
 from ingredients.generation.job_store import JobStore, StoreLimits
+from ingredients.generation.jobs import PersonTurn
 from ingredients.generation.worker import Worker
 from ingredients.media.video import write_video
 from ingredients.model_folders.find_model import default_model_path
@@ -453,6 +454,15 @@ def test_photos_that_cannot_be_used_say_why(page: Any) -> None:
     expect(page.locator("#cards li")).to_have_count(0)
     refused.nth(0).locator("text=Draw this person").click()
     expect(page.locator("#draw-body")).to_contain_text("dlib finds no face")  # of one colour
+
+
+def test_who_becomes_another_is_no_good_verdict(page: Any, maker: HandMaker) -> None:
+    maker.turns = [PersonTurn(seconds=0.5, becomes="ben", is_exchange=True)]
+    maker.go_on.set()
+    add_two(page)
+    make(page)
+    expect(page.locator("#stage .fared .verdict.doubt").first).to_have_text("found, similarity 0.91")
+    expect(page.locator("#stage .meter.doubtful")).to_have_count(2)
 
 
 def test_a_reload_in_mid_job_loses_nothing(page: Any, maker: HandMaker) -> None:

@@ -13,9 +13,11 @@ from ingredients.apps.server.app import STATIC, ServerState, create_app
 from ingredients.apps.server.keys import KeyRing, make_key, remove_keys
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.apps.server.worker_team import WorkerCensus
+from ingredients.core.config import config_from_dict
 from ingredients.core.errors import SpeedOptionError
 from ingredients.generation.job_store import JobStore, StoreLimits
-from ingredients.generation.jobs import PREVIEW, PREVIEW_ROUTING
+from ingredients.generation.jobs import PREVIEW, PREVIEW_ROUTING, PersonTurn
+from ingredients.generation.video_record import VideoRecord
 from ingredients.media.video import read_video
 from ingredients.pipelines.execution.speed_options import VideoOptions
 from ingredients.pipelines.video_shape import VideoShape
@@ -110,6 +112,21 @@ def test_takes_that_were_not_kept_are_seen_too_and_what_people_do_is_told(serve:
         {"asked": ["wave"], "seen": "nod", "share": 0.8, "as_asked": False},
         {"asked": ["nod"], "seen": "nod", "share": 0.8, "as_asked": True},
     ]
+
+
+def test_the_record_says_whose_face_becomes_whose_and_when(serve: Serve) -> None:
+    served = serve()
+    served.maker.turns = (
+        PersonTurn(seconds=0.5, becomes="ben", is_exchange=True),
+        PersonTurn(seconds=1.0, becomes=None),
+    )
+    record = served.when_ended(served.ask()["id"])
+    assert record["people"][0]["turns"] == [
+        {"seconds": 0.5, "becomes": "ben", "is_exchange": True},
+        {"seconds": 1.0, "becomes": None, "is_exchange": False},
+    ]
+    (turn, lost) = config_from_dict(VideoRecord, record).people[0].turns  # as the client reads it
+    assert (turn.becomes, lost.becomes) == ("ben", None)
 
 
 def test_a_routing_map_is_kept_repainted_and_some_people_alone_are_made_anew(serve: Serve) -> None:

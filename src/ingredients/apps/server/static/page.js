@@ -483,9 +483,10 @@ async function updateWorking(record) {
     view.bar.removeAttribute("value");
     view.step = -1;
     view.frames.hidden = view.routing.hidden = view.live.hidden = true; // of an attempt that did not end
-    view.words.textContent = record.place > 1 ? `${record.place - 1 === 1 ? "One video is" : `${record.place - 1} videos are`} made before it${record.seconds_left ? `; about ${duration(record.seconds_left)}` : ""}.` : "It is next.";
+    view.words.textContent = (view.begun ? "What made it has ended; it is begun again with the same seed. " : "") + (record.place > 1 ? `${record.place - 1 === 1 ? "One video is" : `${record.place - 1} videos are`} made before it${record.seconds_left ? `; about ${duration(record.seconds_left)}` : ""}.` : "It is next.");
     return;
   }
+  view.begun = true;
   view.bar.value = record.progress;
   view.words.textContent = !record.step ? "Looking at the photos" : record.step >= record.num_steps ? `Step ${record.step} of ${record.num_steps}: decoding, and looking for each person` :
     `Step ${record.step} of ${record.num_steps}${record.seconds_left !== null ? `, ${duration(record.seconds_left)} left` : ""}`;
