@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from ingredients.evaluation.cases import Case, make_case
 from tests.generation.exchanged_faces import NUM_FRAMES, film, head
 
+from ingredients.casebook.cases import Case, make_case
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.judges import load_judges
 from ingredients.faces.dlib_faces import DlibFaceDetector
