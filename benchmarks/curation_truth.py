@@ -41,6 +41,9 @@ _ABOUT = 0.15
 _DOUBTS = (3, 5)
 """Landmarks in view between which it is a matter of taste whether a face that another one covers is seen."""
 
+_BELIEVED = "selfie_that_covers_enough"
+"""Masks of the person segmentation that cover as much of the box as a clip needs to be kept (`masks.min_cover`)."""
+
 THRESHOLDS = tuple(float(value) for value in np.arange(-6.0, 6.5, 1.0))
 
 
@@ -57,7 +60,7 @@ def main() -> None:
     config = load_config(CurationConfig, overrides=["people.faces=drawn"])
     counts, overlaps = Counts(), {threshold: [] for threshold in THRESHOLDS}
     said = Said()
-    others: dict[str, list[float]] = {"box": [], **({"selfie": []} if arguments.selfie else {})}
+    others: dict[str, list[float]] = {"box": [], **({"selfie": [], _BELIEVED: []} if arguments.selfie else {})}
     for film in read_films(arguments.films):
         frames = read_video(film_file(arguments.films, film)).frames[:, film.bar : film.height - film.bar]
         for number, shot in enumerate(film.shots):
@@ -335,10 +338,13 @@ def measure_masks(
         logits = segmenter.segment(frames[chosen[row]], boxes)
         for threshold, kept in overlaps.items():
             kept += _overlaps(apart(logits, boxes, threshold=threshold, margin=config.margin), true)
-        for name, kept in others.items():
+        for name in ("box", *(["selfie"] if arguments.selfie else ())):
             other = open_segmenter(MasksConfig(by=name, model=arguments.selfie if name == "selfie" else None))
-            logits = other.segment(frames[chosen[row]], boxes)
-            kept += _overlaps(apart(logits, boxes, threshold=0.0, margin=0.0), true)
+            masks = apart(other.segment(frames[chosen[row]], boxes), boxes, threshold=0.0, margin=0.0)
+            others[name] += _overlaps(masks, true)
+            if name == "selfie":
+                is_there = masks.sum((1, 2)) >= config.min_cover * (boxes[:, 2:] - boxes[:, :2]).prod(-1)
+                others[_BELIEVED] += _overlaps(masks[is_there], true[is_there])
 
 
 def _overlaps(found: BoolArray, true: BoolArray) -> list[float]:
@@ -355,7 +361,7 @@ def mask_numbers(overlaps: dict[float, list[float]], others: dict[str, list[floa
             f"{threshold:g}": round(float(np.quantile(found, 0.1)), 4) for threshold, found in overlaps.items()
         },
         **{f"{name}_overlap": round(float(np.mean(found)), 4) for name, found in others.items()},
-        "faces": len(others["box"]),
+        **{f"{name}_faces": len(found) for name, found in others.items()},
     }
 
 

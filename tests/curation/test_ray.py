@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +103,20 @@ class TwoNodes:
         self.cluster.remove_node(self.node, allow_graceful=False)
         self.node = self.cluster.add_node(num_cpus=1)
 
-    def kill_worker(self, randomly: random.Random) -> None:
-        """Kills an actor that does our work, if there is one."""
-        found = [
-            process
-            for process in psutil.process_iter(["name", "cmdline"])
-            if any("MapWorker" in part for part in process.info["cmdline"] or ()) and self._is_ours(process)
-        ]
-        if found:
+    def kill_worker(self, randomly: random.Random, command: subprocess.Popen[bytes]) -> bool:
+        """Kills an actor that does our work, as soon as there is one; False if the command ends before."""
+        while command.poll() is None:
+            found = [
+                process
+                for process in psutil.process_iter(["name", "cmdline"])
+                if any("MapWorker" in part for part in process.info["cmdline"] or ()) and self._is_ours(process)
+            ]
             with contextlib.suppress(psutil.Error):
-                randomly.choice(found).send_signal(signal.SIGKILL)
+                if found:
+                    randomly.choice(found).send_signal(signal.SIGKILL)
+                    return True
+            time.sleep(0.1)
+        return False
 
     def _is_ours(self, process: psutil.Process) -> bool:
         with contextlib.suppress(psutil.Error):
@@ -122,9 +126,14 @@ class TwoNodes:
 
 @pytest.mark.parametrize("victim", ["driver", "worker", "node"])
 def test_whatever_is_killed_the_data_set_is_the_same(
-    victim: str, films: Path, undisturbed: Path, tmp_path: Path, in_path: None
+    victim: str,
+    films: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    in_path: None,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    nodes, randomly = TwoNodes(), random.Random(f"{victim} {TIMES}")
+    nodes, randomly, num_killed = TwoNodes(), random.Random(f"{victim} {TIMES}"), 0
     try:
         for number in range(TIMES):
             output = tmp_path / f"clips-{number}"
@@ -136,15 +145,19 @@ def test_whatever_is_killed_the_data_set_is_the_same(
                 time.sleep(0.1)
             time.sleep(randomly.uniform(0, 10))
             if victim == "driver":
+                num_killed += process.poll() is None
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             elif victim == "worker":
-                nodes.kill_worker(randomly)
+                num_killed += nodes.kill_worker(randomly, process)
             else:
+                num_killed += process.poll() is None
                 nodes.kill_node()
             _, said = process.communicate(timeout=300)
             assert process.returncode == 0, said.decode()[-2000:]
             assert contents(output) == contents(undisturbed)
+        record_property(f"{victim} killed while the command worked", num_killed)
+        assert num_killed > TIMES / 2
     finally:
         nodes.cluster.shutdown()

@@ -1,12 +1,13 @@
 """Cuts and dissolves are found where they are, and clips lie within shots."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ingredients.curation.config import ShotsConfig, SignalsConfig
-from ingredients.curation.shots import find_dissolves, find_spans, find_transitions
+from ingredients.curation.shots import find_cuts, find_dissolves, find_spans, find_transitions
 from ingredients.curation.signals import Signals, load_signals, measure_signals, save_signals
 from tests.curation.films import FPS, dissolve, shot, write_film
 
@@ -65,6 +66,20 @@ def test_small_things_may_move_while_pictures_dissolve() -> None:
     [found] = find_dissolves(signals_of(film), ShotsConfig())
     assert abs(found.first - 50) <= 5
     assert abs(found.end - 70) <= 5
+
+
+def test_a_camera_that_goes_along_stripes_in_steps_cuts_nothing() -> None:
+    content = np.where(np.arange(100) % 3 == 0, 16.0, 0.0)
+    content[50] = 60.0
+    thumbs = pictures(0, 100)
+    thumbs[50:] = pictures(1, 50)
+    thumbs += np.random.default_rng(2).integers(-3, 4, size=thumbs.shape)
+    film = dataclasses.replace(signals_of(thumbs), content=content.astype(np.float32))
+    assert find_cuts(film, ShotsConfig()) == [50]
+    assert len(find_cuts(film, ShotsConfig(cut_likeness=1.0))) > 10
+    content[:50] = np.where(np.arange(50) == 20, 16.0, 0.0)  # one alone
+    content[51:] = 0.0
+    assert find_cuts(dataclasses.replace(film, content=content.astype(np.float32)), ShotsConfig()) == [20, 50]
 
 
 def test_the_plain_detector_finds_the_cuts_and_dissolves_can_be_let_through(signals: Signals) -> None:

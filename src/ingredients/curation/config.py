@@ -63,6 +63,12 @@ class ShotsConfig:
     content_threshold: Score = 27.0
     """Change of content that the plain detector takes for a cut; PySceneDetect's default."""
 
+    cut_likeness: Annotated[float, Range(at_least=-1, at_most=1)] = 0.9
+    """Correlation of the pictures on both sides from which cuts of PySceneDetect's within a second of each other are
+    none: a camera that goes along books or fences changes every edge again and again, and the picture hardly. In 539
+    cuts of drawn films it is 0.87 at most, along bookshelves 0.92 and above. One alone stays a cut, as between two
+    takes of the same."""
+
     transnet_threshold: Share = 0.4
     """Probability that TransNetV2 takes for a cut: below its authors' 0.5, as a cut that is missed costs a clip that
     jumps, and one too many only a shorter clip."""
@@ -71,8 +77,12 @@ class ShotsConfig:
     """Whether dissolves and fades end shots, too; the detectors of cuts miss them."""
 
     dissolve_residual: Share = 0.28
-    """How much of the change across a dissolve its middle may lie off the mean of both ends; in dissolves of half a
-    second and more, in which people move, on coarser pictures. Measured on drawn films (docs/curation.md)."""
+    """How much of the change across a dissolve its middle may lie off the mean of both ends; measured on drawn films
+    (docs/curation.md)."""
+
+    dissolve_coarse_residual: Share = 0.22
+    """The same in dissolves of half a second and more, which are looked at in coarser pictures, as people move in
+    them; chosen on the drawn films of seeds 33, 201, 202 and 205."""
 
     dissolve_change: Level = 14.0
     """Least mean change, in grey levels, across a dissolve; measured on drawn films."""
@@ -80,14 +90,15 @@ class ShotsConfig:
     dissolve_ratio: Score = 1.2
     """How many times more a picture changes across a dissolve than in as much time before and after."""
 
-    dissolve_likeness: Annotated[float, Range(at_least=-1, at_most=1)] = 0.75
+    dissolve_likeness: Annotated[float, Range(at_least=-1, at_most=1)] = 0.8
     """Largest correlation of the pictures before and after: where they correlate more, the light changed, or people
-    moved. On drawn films dissolves are at 0.64 at most."""
+    moved; chosen on the same films."""
 
     dissolve_return: Share = 0.6
     """Least difference between any picture of the second before and any of the second after, in parts of the change
-    across: who sways or nods comes back, and what a dissolve replaced does not. On drawn films dissolves are at 0.78
-    and above, heads that sway at 0.44 and below. Fades to black and white need not reach it: no motion makes them."""
+    across: who sways or nods comes back, and what a dissolve replaced does not. In the drawn films of seeds 1, 33, 34,
+    104, 201, 202 and 205 dissolves are at 0.78 and above, heads that sway at 0.44 and below. Fades to black and white
+    need not reach it: no motion makes them."""
 
     min_seconds: Seconds = 2.0
     """Shortest clip: 49 frames at 24 frames a second."""

@@ -83,7 +83,12 @@ def find_cuts(signals: Signals, config: ShotsConfig) -> list[int]:
     for frame in range(signals.num_frames):
         cuts += [found.frame_num for found in detector.process_frame(FrameTimecode(frame, _ANY_RATE), None)]
     cuts += [found.frame_num for found in detector.post_process(FrameTimecode(signals.num_frames, _ANY_RATE))]
-    return sorted(set(cuts))
+    found = np.array(sorted({frame for frame in cuts if 0 < frame < signals.num_frames}), int)
+    likeness = _likeness(signals.thumbs[found - 1], signals.thumbs[found])
+    is_like = likeness >= config.cut_likeness
+    second = round(signals.fps)
+    num_like = [int((np.abs(found[is_like] - frame) <= second).sum()) for frame in found]
+    return [int(frame) for frame, like, number in zip(found, is_like, num_like, strict=True) if not like or number < 2]
 
 
 def _detector(content: Float32Array, config: ShotsConfig) -> Any:
@@ -152,7 +157,7 @@ def _goodness(signals: Signals, middles: Int64Array, half: int, config: ShotsCon
         off = moved - share[:, None] * difference
         residual = np.maximum(residual, np.sqrt((off**2).sum(axis=1) / power))
         is_likely &= np.abs(share - (0.5 + offset / half / 2)) <= _STEADINESS / 4
-    is_likely &= residual <= config.dissolve_residual
+    is_likely &= residual <= (config.dissolve_coarse_residual if is_coarse else config.dissolve_residual)
     # A camera that moves changes the picture before and after, too.
     last = signals.num_frames - 1
     around = np.maximum(
