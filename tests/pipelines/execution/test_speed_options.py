@@ -25,6 +25,7 @@ PASSES = {
     "as published": {"guidance_scale": 3.0, "identity_guidance_scale": 1.0},
     "away from nobody": {"guidance_scale": 3.0, "identity_guidance_scale": 3.0},
     "three passes": {"guidance_scale": 3.0, "identity_guidance_scale": 2.0},
+    "perturbed": {"guidance_scale": 1.0, "identity_guidance_scale": 1.0, "perturbed_attention_scale": 2.0},
 }
 
 
@@ -212,10 +213,12 @@ def test_a_cache_that_a_user_enabled_starts_anew_with_each_video(pipeline: Ingre
     assert pipeline.transformer.is_cache_enabled
 
 
-@pytest.mark.parametrize("passes", ["one pass", "three passes"])
-def test_faster_refuses_other_than_two_passes(pipeline: IngredientsPipeline, passes: str) -> None:
+@pytest.mark.parametrize("passes", ["one pass", "three passes", "perturbed"])
+def test_faster_refuses_other_passes_than_those_without_and_with_the_prompt(
+    pipeline: IngredientsPipeline, passes: str
+) -> None:
     pipeline.apply_speed_options(SpeedOptions(step_cache="faster"))
-    with pytest.raises(SpeedOptionError, match=r"faster .* these scales have (1|3)"):
+    with pytest.raises(SpeedOptionError, match=r"faster .* these scales need other passes"):
         run(pipeline, **PASSES[passes])
 
 

@@ -104,7 +104,7 @@ class Execution:
         Args:
             chosen: what that video has another way.
             transformer: that runs as this object says.
-            magnitudes: of its residuals, where they are known.
+            magnitudes: the magnitudes of its residuals, where they are known.
 
         Raises:
             SpeedOptionError: if the model cannot do it.
@@ -126,9 +126,8 @@ class Execution:
         Raises:
             SpeedOptionError: if it cannot.
         """
-        num_passes = len(guidance.passes)
-        check_step_cache(self.speed.step_cache, transformer, magnitudes=magnitudes, num_passes=num_passes)
-        if self.splits_guidance and num_passes > 1 and transformer.config.published_guidance_fault:
+        check_step_cache(self.speed.step_cache, transformer, magnitudes=magnitudes, guidance=guidance)
+        if self.splits_guidance and len(guidance.passes) > 1 and transformer.config.published_guidance_fault:
             raise SpeedOptionError(
                 "Split guidance cannot repeat published_guidance_fault, in which one pass goes by the rows of "
                 "another; leave split guidance out."

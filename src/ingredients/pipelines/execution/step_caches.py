@@ -36,6 +36,7 @@ from ingredients.core.errors import SpeedOptionError
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.execution.speed_options import StepCacheName
+from ingredients.pipelines.guidance import Guidance
 
 
 def step_cache_config(
@@ -93,9 +94,9 @@ def check_step_cache(
     transformer: IngredientsTransformer3DModel,
     *,
     magnitudes: ResidualMagnitudes | None,
-    num_passes: int = 2,
+    guidance: Guidance | None = None,
 ) -> None:
-    """Refuses a cache that this model cannot have, or that does not go with the number of guidance passes.
+    """Refuses a cache that this model cannot have, or that does not go with the guidance of a video, if that is known.
 
     Raises:
         SpeedOptionError: if so.
@@ -110,10 +111,10 @@ def check_step_cache(
             "The step cache faster leaves out the pass by which published_guidance_fault routes the other one; choose "
             "another step cache."
         )
-    if name == "faster" and num_passes != 2:
+    if name == "faster" and guidance is not None and [each.has_prompt for each in guidance.passes] != [False, True]:
         raise SpeedOptionError(
-            f"The step cache faster computes one of two guidance passes from the other, and these scales have "
-            f"{num_passes}; make the guidance scale larger than 1, the identity guidance scale 1 or the same and the "
+            "The step cache faster computes the pass without the prompt from the one with it, and these scales need "
+            "other passes; make the guidance scale larger than 1, the identity guidance scale 1 or the same and the "
             "perturbed attention scale 0, or choose another step cache."
         )
 
