@@ -127,11 +127,11 @@ def test_two_who_exchange_their_faces_are_told_with_the_moment():
     assert judged.verdict(ana) == "exchanged with ben from 1.2 s on (similarity 1.00 until then, 0.00 after)"
     assert judged.verdict(ben) == "exchanged with ana from 1.2 s on (similarity 1.00 until then, 0.00 after)"
     assert judged.remarks == ["Exchanged: ana and ben wear each other's face from 1.2 s on."]
-    assert judged.exchanged == (("ana", "ben", 1.25),)
+    assert judged.exchanged == (("ana", "ben", 1.25, None),)
     assert judged.doubled == ()
     assert ana.frames_seen == ben.frames_seen == 16
     told = judged.to_json()
-    assert told["exchanged"] == [{"people": ["ana", "ben"], "seconds": 1.25}]
+    assert told["exchanged"] == [{"people": ["ana", "ben"], "seconds": 1.25, "until": None}]
     assert told["missing"] == []
     assert told["blended"] is False
     assert told["people"][0]["turns"] == [{"seconds": 1.25, "becomes": "ben", "exchanged": True, "face": 1}]
@@ -143,6 +143,27 @@ def test_two_who_exchange_their_faces_are_told_with_the_moment():
         ["ana 1.00", "ben 1.00"],
         ["ben 1.00", "ana 1.00"],
     ]
+
+
+def test_who_has_the_own_face_again_is_told_until_when_it_was_another():
+    own, others, lost = {LEFT: RED, RIGHT: GREEN}, {LEFT: GREEN, RIGHT: RED}, {LEFT: BLUE, RIGHT: GREEN}
+    judged = judge_clip(patches((8, own), (8, others), (8, own), (6, others)))
+    ana, ben = judged.people
+    assert judged.exchanged == (("ana", "ben", 1.0, 2.0), ("ana", "ben", 3.0, None))
+    assert judged.verdict(ana) == "exchanged with ben from 1.0 to 2.0 s (similarity 1.00 before, 0.00 meanwhile)"
+    assert judged.remarks[0] == "Exchanged: ana and ben wear each other's face from 1.0 to 2.0 s."
+    for person, left in ((ana, LEFT), (ben, RIGHT)):  # what each does is seen while the head is theirs
+        boxes = judged.face_boxes(person, 30)
+        assert boxes is not None
+        assert np.flatnonzero(np.isfinite(boxes[:, 0])).tolist() == [*range(8), *range(16, 24)]
+        assert set(boxes[:8, 0].tolist()) == {left}
+    twice = judge_clip(patches((8, own), (8, {LEFT: GREEN, RIGHT: GREEN}), (8, own)))
+    assert twice.verdict(twice.people[0]).startswith("becomes ben from 1.0 to 2.0 s (similarity 1.00 before")
+    turned = judge_clip(patches((8, own), (8, lost), (8, own)))
+    assert turned.verdict(turned.people[0]).endswith("in 67% of the frames; not recognised from 1.0 to 2.0 s")
+    boxes = turned.face_boxes(turned.people[0], 24)
+    assert boxes is not None
+    assert np.isfinite(boxes).all()  # it may be the same head, seen from behind
 
 
 def test_who_becomes_the_other_is_told_and_the_other_is_doubled_from_then_on():
@@ -344,4 +365,4 @@ def test_photographed_people_who_wear_each_others_face_are_found_out(
     assert [person.status for person in judged.people] == [statuses] * 2
     assert judged.swapped is is_swapped
     if statuses == "changed":
-        assert judged.exchanged == (("eileen", "grace", pytest.approx(exchanged_from / FPS)),)
+        assert judged.exchanged == (("eileen", "grace", pytest.approx(exchanged_from / FPS), None),)

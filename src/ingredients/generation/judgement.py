@@ -241,13 +241,23 @@ class Judgement:
         return find_turns(self.faces)
 
     @property
-    def exchanged(self) -> tuple[tuple[str, str, float], ...]:
-        """Who wears whose face from when on: two names and seconds, once for both."""
-        return tuple(
-            (self.asked[turn.was].name, self.asked[turn.becomes].name, self.times[turn.frame])
-            for index, turn in enumerate(self.turns)
-            if turn.is_exchange and not any(_is_exchange(turn, other) for other in self.turns[:index])
-        )
+    def exchanged(self) -> tuple[tuple[str, str, float, float | None], ...]:
+        """Who wears whose face from when until when, once for both: two names and seconds, None for the end."""
+        turns = self.turns
+        found: list[tuple[str, str, float, float | None]] = []
+        worn: dict[frozenset[int], int] = {}
+        for index, turn in enumerate(turns):
+            if not turn.is_exchange or any(_is_exchange(turn, other) for other in turns[:index]):
+                continue
+            faces = frozenset((turn.face, *(other.face for other in turns if _is_exchange(turn, other))))
+            seconds = self.times[turn.frame]
+            if faces in worn:  # back again
+                place = worn.pop(faces)
+                found[place] = (found[place][0], found[place][1], found[place][2], seconds)
+            else:
+                worn[faces] = len(found)
+                found.append((self.asked[turn.was].name, self.asked[turn.becomes].name, seconds, None))
+        return tuple(found)
 
     @property
     def doubled(self) -> tuple[tuple[str, float], ...]:
@@ -304,15 +314,17 @@ class Judgement:
         if not person.turns:
             return ""
         turn = next((each for each in person.turns if each.becomes != STRANGER), person.turns[0])
-        when = f"{self.times[turn.frame]:.1f} s"
+        ends = (each.frame for each in self.turns if each.face == turn.face and each.frame > turn.frame)
+        since, until = self.times[turn.frame], next((self.times[frame] for frame in ends), None)
         if turn.becomes == STRANGER:
-            return f"not recognised from {when} on"
+            return f"not recognised {_from_until(since, until)}"
         likenesses = [self.words_of(each) for each in (turn.likeness_before, turn.likeness_after)]
-        numbers = f"{likenesses[0]} until then, {likenesses[1].rpartition(' ')[2]} after"
+        before, after = ("until then", "after") if until is None else ("before", "meanwhile")
+        numbers = f"{likenesses[0]} {before}, {likenesses[1].rpartition(' ')[2]} {after}"
         name = self.asked[turn.becomes].name
         if turn.is_exchange:
-            return f"exchanged with {name} from {when} on ({numbers})"
-        return f"becomes {name} at {when} ({numbers})"
+            return f"exchanged with {name} {_from_until(since, until)} ({numbers})"
+        return f"becomes {name} {f'at {since:.1f} s' if until is None else _from_until(since, until)} ({numbers})"
 
     @property
     def remarks(self) -> list[str]:
@@ -320,8 +332,8 @@ class Judgement:
         remarks = []
         if self.swapped:
             remarks.append("Swapped: everybody is there, but they stand in another order than asked for.")
-        for one, other, seconds in self.exchanged:
-            remarks.append(f"Exchanged: {one} and {other} wear each other's face from {seconds:.1f} s on.")
+        for one, other, begins, ends in self.exchanged:
+            remarks.append(f"Exchanged: {one} and {other} wear each other's face {_from_until(begins, ends)}.")
         for name, seconds in self.doubled:
             remarks.append(f"Doubled: two faces are {name} at the same time, from {seconds:.1f} s on.")
         exchanging = {turn.face for turn in self.turns if turn.is_exchange}
@@ -414,18 +426,27 @@ class Judgement:
         return None
 
     def face_boxes(self, person: PersonJudgement, num_frames: int) -> Float32Array | None:
-        """The boxes (F, 4) of the person's longest face, NaN where it was not seen; None for who is not in the video.
+        """The boxes (F, 4) of the face that is longest the person's; None for who is not in the video.
+
+        NaN stands where it was not seen, or shows somebody else of those asked for.
 
         Args:
             person: one of `people`.
             num_frames: F, of the whole video.
         """
+        index = [each.name for each in self.asked].index(person.name)
         faces = [face for face in self.faces if face.number in person.faces]
         if not faces:
             return None
-        longest = max(faces, key=lambda face: len(face.frames))
+
+        def own_frames(face: SeenFace) -> list[int]:
+            shown = (index, STRANGER) if face.shows(index) else {stretch.seen_as for stretch in face.stretches}
+            return [at for at, frame in enumerate(face.frames) if face.at(frame) in shown]
+
+        longest = max(faces, key=lambda face: len(own_frames(face)))
+        own = own_frames(longest)
         boxes = np.full((num_frames, 4), np.nan, np.float32)
-        boxes[[self.frame_numbers[frame] for frame in longest.frames]] = longest.boxes
+        boxes[[self.frame_numbers[longest.frames[at]] for at in own]] = longest.boxes[own]
         return boxes
 
     def best_crops(self, frames: UInt8Array) -> list[UInt8Array | None]:
@@ -571,7 +592,12 @@ class Judgement:
             ],
             "swapped": self.swapped,
             "exchanged": [
-                {"people": [one, other], "seconds": round(seconds, 3)} for one, other, seconds in self.exchanged
+                {
+                    "people": [one, other],
+                    "seconds": round(since, 3),
+                    "until": None if until is None else round(until, 3),
+                }
+                for one, other, since, until in self.exchanged
             ],
             "blended": any(stretch.also_like for face in self.faces for stretch in face.stretches),
             "doubled": [name for name, _ in self.doubled],
@@ -651,6 +677,10 @@ def frames_to_spans(frames: Sequence[int], times: Sequence[float], seconds: floa
         return times[frame + 1] if frame + 1 < len(times) else max(seconds, times[frame])
 
     return tuple((times[first], ends(last)) for first, last in spans)
+
+
+def _from_until(since: float, until: float | None) -> str:
+    return f"from {since:.1f} s on" if until is None else f"from {since:.1f} to {until:.1f} s"
 
 
 def _rounded(number: float | None) -> float | None:
