@@ -34,7 +34,7 @@ class Captions(ClipStep):
 
     name, cost, title = "captions", "network", "Writing captions"
     needs: tuple[str, ...] = ("cut", "people", "acting")
-    version = 3
+    version = 4
     measured_by = (
         "captions.by",
         "captions.file",
