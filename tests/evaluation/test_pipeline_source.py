@@ -326,6 +326,13 @@ def test_an_addition_that_nobody_asks_for_has_no_row():
     assert module_variants(ALL_ADDITIONS) == list(MODULE_VARIANTS)
 
 
+def test_a_folder_of_an_earlier_version_is_that_of_settings_it_did_not_know():
+    described = SETTINGS.as_described()
+    assert "perturbed_attention_scale" not in described
+    assert (described["likeness_guidance_scale"], described["height"]) == (0.0, 32)
+    assert ALL_ADDITIONS.as_described()["perturbed_attention_scale"] == 1.5
+
+
 def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):
     planned = dataclasses.replace(SETTINGS, layout_share=0.5)
     result = evaluate_modules(pipeline, named(judge), tmp_path, num_cases=1, num_distractors=4, settings=planned)

@@ -8,7 +8,7 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -155,6 +155,9 @@ _SETTING: dict[Addition, str] = {
 }
 """The setting by which each addition is asked for."""
 
+_CAME_LATER = ("perturbed_attention_scale",)
+"""Settings that folders of results do not name that earlier versions began."""
+
 _OTHER_PEOPLE = 500_000
 """Case i's other people are those of case i + this."""
 
@@ -180,6 +183,17 @@ class GenerationSettings(SamplingSettings):
 
     speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
     """How the model runs."""
+
+    def as_described(self) -> dict[str, Any]:
+        """The settings as a folder of results notes them; one that came later is left out where it changes nothing.
+
+        So a folder that was begun without it can be gone on with.
+        """
+        described = config_to_dict(self)
+        for name in _CAME_LATER:
+            if getattr(self, name) == getattr(_AS_PUBLISHED, name):
+                del described[name]
+        return described
 
     @property
     def additions(self) -> frozenset[Addition]:
@@ -320,7 +334,7 @@ class PipelineSource(VideoSource):
         """The model, the settings and the kind of cases; not how many there are, nor how many are made at once."""
         description: dict[str, object] = {
             "model": model_fingerprint(self.pipeline),
-            "settings": config_to_dict(self.settings),
+            "settings": self.settings.as_described(),
             "number of people": len(self.cases[0].people),
             "number of distractors": self.num_distractors,
             "seed": self.seed,

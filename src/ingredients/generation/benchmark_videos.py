@@ -72,7 +72,7 @@ def make_benchmark_videos(
             "benchmark": fingerprint([], [{name: asked[name] for name in ("identities", "prompts", "cases")}]),
             "number of people": len(cases[0].identities),
             "model": model_fingerprint(studio.pipeline),
-            "settings": config_to_dict(GenerationSettings(**config_to_dict(chosen))),
+            "settings": GenerationSettings(**config_to_dict(chosen)).as_described(),
         },
     )
     made = []
