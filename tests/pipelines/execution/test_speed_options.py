@@ -189,7 +189,9 @@ def test_a_routing_map_of_a_step_that_routes_nothing_is_the_one_before(
 @pytest.mark.parametrize("name", [name for name in STEP_CACHES if name != "faster"])
 def test_each_pass_of_split_guidance_remembers_its_own_steps(pipeline: IngredientsPipeline, name: Any) -> None:
     """With one memory for all of them, a pass would be given what another one attended to."""
-    settings: dict[str, Any] = {"guidance_scale": 3.0, "identity_guidance_scale": 1.0}
+    settings: dict[str, Any] = {
+        "guidance_scale": 3.0, "identity_guidance_scale": 1.0, "perturbed_attention_scale": 2.0
+    }  # fmt: skip
     pipeline.apply_speed_options(SpeedOptions(step_cache=name))
     batched = run(pipeline, **settings)
     pipeline.apply_speed_options(SpeedOptions(step_cache=name, split_guidance=True))
