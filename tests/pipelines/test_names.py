@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import T5Tokenizer
 
-from ingredients.core.errors import PromptError
+from ingredients.core.errors import ArgumentError, PromptError
 from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.names import NamedPrompt, find_mentions, read_prompt
 from ingredients.pipelines.people import PeopleEmbeds
@@ -193,6 +193,11 @@ def test_identities_may_have_names_and_each_prompt_others(binding: IngredientsPi
         run(names=["ana", "ben"], id_mask=torch.tensor([True, False]))
     with pytest.raises(ValueError, match="places need the same people in all videos"):
         run(names=[("ana", "ben"), ("ben", "ana")], places={"ana": "left"})
+
+
+def test_embeddings_without_an_axis_for_people_are_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"not the shape \(12,\); of one person, give id_embeds\[None\]"):
+        PeopleEmbeds(id_embeds=torch.zeros(12), id_vit_hidden_states=[torch.zeros(4, 3)] * 5, names=["ana"])
 
 
 def test_names_in_a_model_that_binds_none_put_people_in_columns() -> None:

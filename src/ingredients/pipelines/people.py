@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import PhotoError
+from ingredients.core.errors import ArgumentError, PhotoError
 from ingredients.faces.face_choice import FaceChoice
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.media.photos import MemoryPhoto, load_photo, read_photo
@@ -61,11 +61,17 @@ class PeopleEmbeds:
     """What they are called, for all prompts or for each; None where they have no names."""
 
     def __post_init__(self) -> None:
-        """Checks that names have people.
+        """Checks that these are several people, and that names have people.
 
         Raises:
+            ArgumentError: if they are the numbers of one person, without an axis for people.
             ValueError: if some of the people may be padding, which has no name.
         """
+        if self.id_embeds.ndim not in (2, 3):
+            raise ArgumentError(
+                "id_embeds must have the axes (people, dim) or (prompts, people, dim), not the shape "
+                f"{tuple(self.id_embeds.shape)}; of one person, give id_embeds[None]."
+            )
         if self.names is not None and self.id_mask is not None:
             raise ValueError("names go with id_embeds that are all real, without id_mask.")
 
