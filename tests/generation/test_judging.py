@@ -143,6 +143,9 @@ def test_two_who_exchange_their_faces_are_told_with_the_moment():
         ["ana 1.00", "ben 1.00"],
         ["ben 1.00", "ana 1.00"],
     ]
+    early = judge_clip(patches((4, {LEFT: RED, RIGHT: GREEN}), (12, {LEFT: GREEN, RIGHT: RED})), ordered=True)
+    assert len(early.exchanged) == 1
+    assert early.swapped is None  # as they do not stand, most of the time: that is told already
 
 
 def test_who_has_the_own_face_again_is_told_until_when_it_was_another():

@@ -253,7 +253,9 @@ def test_one_person_is_made_anew_and_the_rest_of_the_picture_stays(studio: Studi
             studio.make(dataclasses.replace(anew, **wrong))  # type: ignore[arg-type]
 
 
-def test_a_single_video_has_options_of_its_own(studio: Studio, request_: StudioRequest) -> None:
+def test_a_single_video_has_options_of_its_own(
+    studio: Studio, request_: StudioRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A step cache changes the video it is asked for with, and no other; the rest changes none but by rounding."""
     assert {"first-block", "pab", "taylor"} <= set(studio.facts.step_caches)
     assert "mag" not in studio.facts.step_caches  # the tiny model's folder holds no magnitudes
@@ -261,9 +263,16 @@ def test_a_single_video_has_options_of_its_own(studio: Studio, request_: StudioR
     exact = studio.make(asked).frames.astype(int)
     cached = studio.make(dataclasses.replace(asked, options=VideoOptions(step_cache="pab")))
     assert np.abs(cached.frames - exact).max() > 0
+    in_tiles: list[bool] = []
+    vae = studio.pipeline.vae
+    decode = vae.decode
+    monkeypatch.setattr(
+        vae, "decode", lambda *args, **kwargs: (in_tiles.append(vae.use_tiling), decode(*args, **kwargs))[1]
+    )
     frugal = VideoOptions(split_guidance=True, decode_in_tiles=True, step_cache="none")
     assert np.abs(studio.make(dataclasses.replace(asked, options=frugal)).frames - exact).max() <= 1
     assert np.array_equal(studio.make(asked).frames, exact)
+    assert (in_tiles[0], in_tiles[-1]) == (True, False)
     assert not studio.pipeline.execution.splits_guidance
     assert not studio.pipeline.vae.use_tiling
     with pytest.raises(SpeedOptionError, match="magnitudes"):

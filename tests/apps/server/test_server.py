@@ -14,7 +14,7 @@ from ingredients.apps.server.keys import KeyRing, make_key, remove_keys
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.apps.server.worker_team import WorkerCensus
 from ingredients.core.config import config_from_dict
-from ingredients.core.errors import SpeedOptionError
+from ingredients.core.errors import ModelFolderError, SpeedOptionError
 from ingredients.generation.job_store import JobStore, StoreLimits
 from ingredients.generation.jobs import PREVIEW, PREVIEW_ROUTING, PersonTurn
 from ingredients.generation.video_record import VideoRecord
@@ -257,6 +257,8 @@ def test_what_the_chosen_options_cannot_do_is_told_to_who_chose_them(serve: Serv
     failed = served.when_ended(served.ask(step_cache="pab")["id"])
     assert failed["error"] == {"code": "speed_option", "message": str(served.maker.error)}
     assert served.when_ended(served.ask()["id"])["error"]["code"] == "server_error"  # the operator's own choice
+    served.maker.error = ModelFolderError("The folder /models/x is damaged.")
+    assert served.when_ended(served.ask(step_cache="pab")["id"])["error"]["code"] == "server_error"
 
 
 def test_the_preview_of_a_killed_worker_is_not_shown(serve: Serve) -> None:
