@@ -10,7 +10,7 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import Face
 from ingredients.curation.config import CurationConfig, PeopleConfig
 from ingredients.curation.identities import TrackedPerson, name_people
-from ingredients.curation.people import FaceReading, People, describe_people, open_faces, without_rings
+from ingredients.curation.people import FaceReading, People, describe_people, open_faces, without_faces_around_two
 from ingredients.faces.detector import intersection_over_union
 from ingredients.world.film import Film, FilmSettings, draw_shot, plan_films
 from tests.evaluation.stand_ins import ColourPatchDetector, MeanColourRecogniser, make_frames
@@ -75,10 +75,14 @@ def test_heads_side_by_side_are_no_eyes_of_a_larger_face() -> None:
         Face(box=np.array(box, np.float32), score=0.9, landmarks=np.zeros((5, 2), np.float32))
         for box in ([9, 26, 44, 60], [50, 25, 92, 64], [2, 17, 99, 107], [40, 0, 140, 95], [10, 45, 40, 70])
     )
-    assert without_rings([around, left, right]) == [left, right]
-    assert without_rings([near, left, right]) == [near, left, right]  # in front of one, and beside the other
-    assert without_rings([around, left, chin]) == [left, chin]
-    assert without_rings([around, left]) == [around, left]
+    assert without_faces_around_two([around, left, right]) == [left, right]
+    assert without_faces_around_two([near, left, right]) == [
+        near,
+        left,
+        right,
+    ]  # in front of one, and beside the other
+    assert without_faces_around_two([around, left, chin]) == [left, chin]
+    assert without_faces_around_two([around, left]) == [around, left]
 
 
 class DoubtfulDetector(ColourPatchDetector):

@@ -246,7 +246,7 @@ def fetch_videos(
 )
 def send_data_set(
     folder: Annotated[Path, typer.Argument(parser=parse_path, metavar="DATASET", help="Curated data set.")],
-    url: Annotated[str, typer.Argument(metavar="URL", help="Of a folder for it: new, or with an earlier one.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address of a folder for it, new or with an earlier one.")],
 ) -> None:
     """Copies a data set."""
     from ingredients.core.progress import show_progress

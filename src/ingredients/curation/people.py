@@ -87,7 +87,7 @@ def describe_people(frames: UInt8Array, reading: FaceReading, config: PeopleConf
         faces of each frame; `num_people`; `num_at_once` in each frame, gaps bridged; `num_runs`, unbroken stretches of
         faces; and `num_small`, people whose faces are too small.
     """
-    faces = [without_rings(found) for found in _detect(frames, reading.detector)]
+    faces = [without_faces_around_two(found) for found in _detect(frames, reading.detector)]
     embeds = [_embed(frame, found, reading.recogniser) for frame, found in zip(frames, faces, strict=True)]
     likeness = LIKENESS[config.faces]
     tracking = TrackingConfig(
@@ -160,7 +160,7 @@ def _detect(frames: UInt8Array, detector: FaceDetector) -> list[list[Face]]:
     return [detector.detect(frame) for frame in frames]
 
 
-def without_rings(faces: Sequence[Face]) -> list[Face]:
+def without_faces_around_two(faces: Sequence[Face]) -> list[Face]:
     """The faces of a frame without those around two others: side by side, heads look like a large face's eyes."""
     if len(faces) < 3:
         return list(faces)

@@ -25,8 +25,8 @@ def send(folder: Path, url: str, *, progress: ProgressCallback | None = None) ->
 
     Args:
         folder: the data set.
-        url: of a folder for it, such as `s3://bucket/clips`, `gs://...`, `memory://...`: new, empty, or with such a
-            data set already.
+        url: the address of a folder for it, such as `s3://bucket/clips`, `gs://...`, `memory://...`: new, empty, or
+            with such a data set already.
         progress: told of the files done, and of all.
 
     Returns:

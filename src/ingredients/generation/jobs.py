@@ -72,7 +72,7 @@ class JobPerson:
     """The name, as given."""
 
     photos: tuple[JobPhoto, ...]
-    """At least one."""
+    """The photos, at least one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,8 +107,8 @@ def plan_guidance(sampling: SamplingSettings, *, varies: bool = False) -> Guidan
     """The passes that the scales of these settings need.
 
     Args:
-        sampling: with s, 1 or less of which does without the negative prompt, as in diffusers; i, 1 of which does
-            without the pass that sees nobody; and p.
+        sampling: the settings, with s, 1 or less of which does without the negative prompt, as in diffusers; i, 1 of
+            which does without the pass that sees nobody; and p.
         varies: whether the prompt's scale changes from step to step, so that no pass can be left out; without
             guidance it has nothing to vary.
     """

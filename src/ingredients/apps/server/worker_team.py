@@ -118,7 +118,7 @@ class WorkerTeam(ABC):
         """Whether a worker that lives has its model.
 
         Args:
-            number: of its place, from 0.
+            number: the number of its place, from 0.
             member: the worker.
         """
 

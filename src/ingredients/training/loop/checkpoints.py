@@ -89,7 +89,7 @@ class TrainedState:
     """What is trained, by name."""
 
     optimizers: Sequence[torch.optim.Optimizer]
-    """In a fixed order."""
+    """The optimizers, in a fixed order."""
 
     ema: ExponentialMovingAverage
     """The moving averages."""

@@ -19,7 +19,7 @@ from ingredients.model_folders.weight_files import DIFFUSERS_WEIGHTS, stored_ten
 from ingredients.models import IngredientsTransformer3DModel
 
 Adapter = dict[str, tuple[torch.Tensor, torch.Tensor]]
-"""By the name of a module: A (R, I) and B (O, R)."""
+"""The matrices A (R, I) and B (O, R), by the name of a module."""
 
 _NAME = re.compile(r"(?P<module>.+)\.lora_(?P<side>[AB])\.[^.]+\.weight")
 _ROUNDINGS = 16

@@ -36,7 +36,7 @@ class ExportPlan:
     """It and the runs that it went on from, the oldest first."""
 
     layout: Layout
-    """In which form."""
+    """The form in which they are written."""
 
     dtype: torch.dtype
     """Type of the trained weights."""

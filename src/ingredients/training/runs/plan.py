@@ -161,7 +161,7 @@ class RunPlan:
         return lines
 
     def _duration(self, flops_per_second: float) -> str:
-        """In words, if each process reaches so much."""
+        """The time in words, if each process reaches so much."""
         return duration_in_words(self.flops / (self.num_processes * flops_per_second))
 
 

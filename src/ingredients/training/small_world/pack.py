@@ -109,7 +109,7 @@ def _copy_records(output: Path, folder: Path) -> None:
 
 
 def _half(module: _ModuleT) -> _ModuleT:
-    """In half precision, and without the path that diffusers notes of where a module was read."""
+    """A module in half precision, and without the path that diffusers notes of where a module was read."""
     module.to(torch.float16)
     if isinstance(module, ConfigMixin):
         module.register_to_config(_name_or_path="")

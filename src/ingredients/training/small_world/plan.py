@@ -21,7 +21,7 @@ PROGRESS_NAME = "all.json"
 """What `world train all` writes beside the parts: those that are done."""
 
 Scale = Literal["full", "card", "tiny"]
-"""For a processor; for a GPU, whose memory wants larger batches; or a rehearsal."""
+"""The size of a plan: for a processor; for a GPU, whose memory wants larger batches; or for a rehearsal."""
 
 _SHARES = {
     "detector": 3.0,

@@ -51,7 +51,7 @@ class IdentityLoss:
             timesteps: (B,).
             weight: (B,), of the samples.
             counts: (B,) bool, samples that count at all.
-            num_people: in the whole batch, of which these samples may be a part.
+            num_people: the number in the whole batch, of which these samples may be a part.
 
         Returns:
             The loss, and the cosines (M,) of the faces that counted.
