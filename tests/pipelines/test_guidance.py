@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, CogVideoXAttnProcessor2_0
 
+from ingredients.core.errors import ArgumentError
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.guidance import Guidance, GuidancePass
 from ingredients.pipelines.guidance import plan_guidance as plan_for_settings
@@ -169,3 +170,11 @@ def test_perturbed_attention_is_refused_under_the_published_fault() -> None:
     pipeline.transformer.register_to_config(published_guidance_fault=True)
     with pytest.raises(ValueError, match="perturbed_attention_scale must be 0"):
         latents(pipeline, perturbed_attention_scale=2.0)
+
+
+def test_perturbed_attention_is_refused_where_another_processor_would_ignore_it() -> None:
+    pipeline = make_pipeline()
+    pipeline.transformer.set_attn_processor(CogVideoXAttnProcessor2_0())
+    with pytest.raises(ArgumentError, match="needs the attention processor that a model comes with"):
+        latents(pipeline, perturbed_attention_scale=2.0)
+    assert latents(pipeline).isfinite().all()

@@ -200,6 +200,12 @@ def test_embeddings_without_an_axis_for_people_are_refused() -> None:
         PeopleEmbeds(id_embeds=torch.zeros(12), id_vit_hidden_states=[torch.zeros(4, 3)] * 5, names=["ana"])
 
 
+@pytest.mark.parametrize("names", ["ana", [1, 2], [("ana", 2)]])
+def test_names_that_are_none_are_refused(names: Any) -> None:
+    with pytest.raises(ArgumentError, match="names must be a list of names"):
+        PeopleEmbeds(id_embeds=torch.zeros(2, 12), id_vit_hidden_states=[torch.zeros(2, 4, 3)] * 5, names=names)
+
+
 def test_names_in_a_model_that_binds_none_put_people_in_columns() -> None:
     pipeline = make_pipeline(face_encoder=make_seeing_face_stack())
     pipeline.tokenizer = tokenizer_of(f"{PLACES} waves to and")

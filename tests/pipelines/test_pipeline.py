@@ -438,6 +438,8 @@ def test_contradictions_are_refused(pipeline: IngredientsPipeline) -> None:
         run(pipeline, prompt=None)
     with pytest.raises(ValueError, match="3 negative prompts were given for 1 prompts"):
         run(pipeline, negative_prompt=["a", "b", "c"])
+    with pytest.raises(ArgumentError, match="branches must be a Branches, such as"):
+        run(pipeline, branches={"face_scale": 0.5})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401 - by it diffusers knows that models of this module can be loaded
 from torch import nn
 
-from ingredients.models.attention_processors import IdentityAttnProcessor
+from ingredients.models.attention_processors import IdentityAttnProcessor, JointAttnProcessor
 from ingredients.models.backbone import Backbone
 from ingredients.models.block_ingredients import IngredientsBlock
 from ingredients.models.cogvideox import COGVIDEOX
@@ -230,6 +230,15 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         """Indices of the blocks that have identity modules."""
         return [index for index, block in enumerate(self.transformer_blocks) if block.id_attn is not None]
 
+    @property
+    def can_be_perturbed(self) -> bool:
+        """Whether the middle block's attention knows `perturbed`, as the processors do that a model comes with."""
+        return isinstance(self.transformer_blocks[self._middle_block].attn1.processor, JointAttnProcessor)
+
+    @property
+    def _middle_block(self) -> int:
+        return len(self.transformer_blocks) // 2
+
     @takes_lora_scale
     def forward(
         self,
@@ -304,7 +313,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         zeros_if_skipped = isinstance(self._cache_config, TaylorSeerCacheConfig) and self._cache_config.use_lite_mode
         for index, block in enumerate(self.transformer_blocks):
             block_kwargs = attention_kwargs
-            if perturbed is not None and index == len(self.transformer_blocks) // 2:
+            if perturbed is not None and index == self._middle_block:
                 block_kwargs = {**(attention_kwargs or {}), "perturbed": perturbed}
             block_args = (
                 hidden_states,

@@ -64,7 +64,7 @@ class PeopleEmbeds:
         """Checks that these are several people, and that names have people.
 
         Raises:
-            ArgumentError: if they are the numbers of one person, without an axis for people.
+            ArgumentError: if they are the numbers of one person, without an axis for people, or names are no names.
             ValueError: if some of the people may be padding, which has no name.
         """
         if self.id_embeds.ndim not in (2, 3):
@@ -72,6 +72,13 @@ class PeopleEmbeds:
                 "id_embeds must have the axes (people, dim) or (prompts, people, dim), not the shape "
                 f"{tuple(self.id_embeds.shape)}; of one person, give id_embeds[None]."
             )
+        names = [
+            name
+            for each in self.names or ()
+            for name in (each if isinstance(each, Sequence) and not isinstance(each, str) else (each,))
+        ]
+        if isinstance(self.names, str) or not all(isinstance(name, str) for name in names):
+            raise ArgumentError(f"names must be a list of names, or such a list for each prompt, not {self.names!r}.")
         if self.names is not None and self.id_mask is not None:
             raise ValueError("names go with id_embeds that are all real, without id_mask.")
 

@@ -737,7 +737,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             raise ValueError(f"callback_on_step_end_tensor_inputs must be in {known_tensors}, got {unknown}.")
         check_number("eta", eta)
         num_videos_per_prompt = whole_number("num_videos_per_prompt", num_videos_per_prompt, least=1)
-        branches = branches or Branches()
+        branches = Branches() if branches is None else branches
+        if not isinstance(branches, Branches):
+            raise ArgumentError(f"branches must be a Branches, such as Branches(face_scale=0.8), not {branches!r}.")
         if places and branches.routing_indices is not None:
             raise ValueError("Give either places or routing_indices.")
         device = self._execution_device
@@ -749,6 +751,11 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if sampling.perturbed_attention_scale > 0 and config.published_guidance_fault:
             raise ValueError(
                 "perturbed_attention_scale must be 0 with published_guidance_fault, which goes by the first row alone."
+            )
+        if sampling.perturbed_attention_scale > 0 and not self.transformer.can_be_perturbed:
+            raise ArgumentError(
+                "perturbed_attention_scale needs the attention processor that a model comes with, and another one is "
+                "set; set JointAttnProcessor again, or make the scale 0."
             )
         guidance = plan_guidance(sampling, varies=use_dynamic_cfg)
         self.execution.check_guidance(guidance, self.transformer, magnitudes=self.residual_magnitudes)
