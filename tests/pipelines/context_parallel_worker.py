@@ -32,7 +32,7 @@ def compare(config: ContextParallelConfig, *, num_heads: int, num_text_tokens: i
         call["image_rotary_emb"] = None
     forced = torch.randint(-1, NUM_IDENTITIES, (2, NUM_TOKENS), generator=torch.Generator().manual_seed(1))
     bias = torch.randn(2, NUM_TOKENS, NUM_IDENTITIES, generator=torch.Generator().manual_seed(2))
-    calls = [call] + [
+    calls = [call, call | {"perturbed": torch.tensor([False, True])}] + [
         call
         | {
             "identity_features": model.prepare_identities(*tiny_identities(2, NUM_IDENTITIES), form=form),
@@ -60,7 +60,7 @@ def compare(config: ContextParallelConfig, *, num_heads: int, num_text_tokens: i
 
 
 def compare_videos(config: ContextParallelConfig) -> None:
-    """The whole pipeline: 60 video tokens and 7 text tokens, planned steps and routed ones, three passes.
+    """The whole pipeline: 60 video tokens and 7 text tokens, planned steps and routed ones, four passes.
 
     Gloo gathers parts of one size only, so that the video tokens must be even; the text tokens are never gathered.
     """
@@ -73,6 +73,7 @@ def compare_videos(config: ContextParallelConfig) -> None:
         "num_inference_steps": 4,
         "guidance_scale": 3.0,
         "identity_guidance_scale": 2.0,
+        "perturbed_attention_scale": 1.0,
         "layout_share": 0.5,
         "generator": 7,
         "output_type": "np",
