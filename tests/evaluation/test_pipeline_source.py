@@ -41,7 +41,7 @@ from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.scenes import render_scene
 from tests.evaluation.stand_ins import MeanColourRecogniser, make_face, make_trait_judges
 from tests.faces.tiny_faces import classifier_that_says
-from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack
+from tests.pipelines.stand_ins import make_pipeline, make_seeing_face_stack, make_transformer
 from tests.ways import named_in_order
 
 SETTINGS = GenerationSettings(num_inference_steps=2, guidance_scale=2.0, height=32, width=40)
@@ -417,6 +417,27 @@ def test_a_clip_in_which_no_face_covers_a_token_has_no_recall(pipeline):
     assert probe_router(pipeline, people, hidden, seed=0, timesteps=(100, 500)) == dataclasses.replace(
         seen, balanced_recall=()
     )
+
+
+def test_a_router_of_temporal_patches_is_probed_in_padded_latents(pipeline, monkeypatch):
+    """Three latent frames are four with a copy of the first in front, as in a video: two frames of tokens."""
+    transformer = make_transformer(patch_size_t=2).eval()
+    monkeypatch.setattr(pipeline, "transformer", transformer)
+    case = make_cases(1)[0]
+    people = pipeline.extract_identities({str(index): photo.image for index, photo in enumerate(case.portraits())})
+    scene = render_scene(case.scene(), height=32, width=40, num_frames=9)
+    given: list[torch.Tensor] = []
+    hook = transformer.register_forward_hook(
+        lambda module, args, kwargs, output: given.append(kwargs["hidden_states"]), with_kwargs=True
+    )
+    seen = probe_router(pipeline, people, scene, seed=0, timesteps=(100, 500))
+    hook.remove()
+    channels = given[0].shape[2] // 2
+    canvas = given[0][:, :, channels:]
+    assert given[0].shape[1] == 4
+    assert torch.equal(canvas[:, 1], canvas[:, 0])
+    assert not canvas[:, 2:].any()
+    assert np.shape(seen.balanced_recall) == (2, 2)
 
 
 def test_a_router_that_goes_by_the_order_of_the_people_has_no_merit(pipeline, monkeypatch):

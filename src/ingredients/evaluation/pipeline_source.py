@@ -17,6 +17,7 @@ from ingredients.casebook.cases import CASES_VERSION, Case, Person, make_case
 from ingredients.core.arrays import Int64Array, UInt8Array
 from ingredients.core.config import config_to_dict
 from ingredients.core.errors import PhotoError, UserInputError
+from ingredients.core.token_time import front_padding
 from ingredients.core.warnings_told import PhotoWarning
 from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets, token_coverage
@@ -88,7 +89,9 @@ def probe_router(
         return RoutingRecord(timesteps=tuple(timesteps), balanced_recall=())
 
     pixels = video_to_pixels(scene.frames[None]).to(device, pipeline.vae.dtype)
-    latents = encode_clips(pipeline.vae, pixels).float()  # (1, f, C, h, w)
+    latents = encode_clips(pipeline.vae, pixels).float()
+    padding = front_padding(latents.shape[1], pipeline.geometry.patch_size_t)
+    latents = torch.cat([latents[:, :1]] * padding + [latents], dim=1)  # (1, f, C, h, w)
     latents = latents.expand(len(timesteps), *latents.shape[1:])
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(latents.shape, generator=generator).to(device)
@@ -101,6 +104,7 @@ def probe_router(
             generator=[torch.Generator().manual_seed(seed) for _ in timesteps], device=device,
             num_people=[len(identities)],
         )  # fmt: skip
+        image_latents[:, 1 : padding + 1] = image_latents[:, :1]
         model_input = torch.cat([model_input, image_latents], dim=2)  # (t, f, 2 C, h, w)
 
     selection = torch.from_numpy(order)
@@ -115,7 +119,7 @@ def probe_router(
         timestep=levels,
         image_rotary_emb=transformer.backbone.positions(
             transformer.config,
-            num_frames=grid[0],
+            num_frames=model_input.shape[1],
             height=model_input.shape[3],
             width=model_input.shape[4],
             device=device,
