@@ -155,6 +155,8 @@ def test_who_has_the_own_face_again_is_told_until_when_it_was_another():
     assert judged.exchanged == (("ana", "ben", 1.0, 2.0), ("ana", "ben", 3.0, None))
     assert judged.verdict(ana) == "exchanged with ben from 1.0 to 2.0 s (similarity 1.00 before, 0.00 meanwhile)"
     assert judged.remarks[0] == "Exchanged: ana and ben wear each other's face from 1.0 to 2.0 s."
+    crops = judged.best_crops(patches((8, own), (8, others), (8, own), (6, others)))
+    assert [int(crop[80, 80].argmax()) for crop in crops if crop is not None] == [0, 1]  # red, green
     for person, left in ((ana, LEFT), (ben, RIGHT)):  # what each does is seen while the head is theirs
         boxes = judged.face_boxes(person, 30)
         assert boxes is not None

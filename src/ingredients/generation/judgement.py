@@ -34,7 +34,7 @@ from ingredients.visualisation.layout import Colour, identity_colour
 
 Status: TypeAlias = Literal["right", "partly", "changed", "replaced", "stranger", "missing"]
 
-SHORT_GAP = 3
+_SHORT_GAP = 3
 """Frames that a span may miss; as many as a face may be missed without ending."""
 
 _SHEET_FRAMES = 12
@@ -419,11 +419,17 @@ class Judgement:
         return STRANGER_COLOUR if person == STRANGER else identity_colour(person)
 
     def best_face(self, person: PersonJudgement) -> tuple[SeenFace, int] | None:
-        """The face of a person's best frame, and its place in the face's frames."""
-        for face in self.faces:
-            if face.number in person.faces and person.best_frame in face.frames:
-                return face, face.frames.index(person.best_frame)
-        return None
+        """The face of a person's best frame that is most alike in it, and the frame's place in the face's frames."""
+        index = self._index_of(person)
+        found = [
+            (face, face.frames.index(person.best_frame))
+            for face in self.faces
+            if face.number in person.faces and person.best_frame in face.frames
+        ]
+        return max(found, key=lambda each: float(each[0].likeness[each[1], index]), default=None)
+
+    def _index_of(self, person: PersonJudgement) -> int:
+        return [asked.name for asked in self.asked].index(person.name)
 
     def face_boxes(self, person: PersonJudgement, num_frames: int) -> Float32Array | None:
         """The boxes (F, 4) of the face that is longest the person's; None for who is not in the video.
@@ -434,7 +440,7 @@ class Judgement:
             person: one of `people`.
             num_frames: F, of the whole video.
         """
-        index = [each.name for each in self.asked].index(person.name)
+        index = self._index_of(person)
         faces = [face for face in self.faces if face.number in person.faces]
         if not faces:
             return None
@@ -668,7 +674,7 @@ def frames_to_spans(frames: Sequence[int], times: Sequence[float], seconds: floa
     """
     spans: list[list[int]] = []
     for frame in frames:
-        if spans and frame - spans[-1][1] <= SHORT_GAP + 1:
+        if spans and frame - spans[-1][1] <= _SHORT_GAP + 1:
             spans[-1][1] = frame
         else:
             spans.append([frame, frame])
