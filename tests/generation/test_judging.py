@@ -162,6 +162,10 @@ def test_who_has_the_own_face_again_is_told_until_when_it_was_another():
         assert boxes is not None
         assert np.flatnonzero(np.isfinite(boxes[:, 0])).tolist() == [*range(8), *range(16, 24)]
         assert set(boxes[:8, 0].tolist()) == {left}
+    later_lost = judge_clip(patches((8, own), (8, others), (8, own), (6, lost)))
+    assert later_lost.remarks[1:] == [
+        "Turning: face 1 is ana from 0.0 s, ben from 1.0 s, ana from 2.0 s, a stranger from 3.0 s."
+    ]
     twice = judge_clip(patches((8, own), (8, {LEFT: GREEN, RIGHT: GREEN}), (8, own)))
     assert twice.verdict(twice.people[0]).startswith("becomes ben from 1.0 to 2.0 s (similarity 1.00 before")
     turned = judge_clip(patches((8, own), (8, lost), (8, own)))

@@ -336,8 +336,8 @@ class Judgement:
             remarks.append(f"Exchanged: {one} and {other} wear each other's face {_from_until(begins, ends)}.")
         for name, seconds in self.doubled:
             remarks.append(f"Doubled: two faces are {name} at the same time, from {seconds:.1f} s on.")
-        exchanging = {turn.face for turn in self.turns if turn.is_exchange}
-        turning = [face for face in self.faces if len(face.stretches) > 1 and face.number not in exchanging]
+        numbers = {turn.face for turn in self.turns if not turn.is_exchange}
+        turning = [face for face in self.faces if face.number in numbers]
         for face in turning[:_MOST_LISTED]:
             in_turn = self._in_turn(face.beginnings)
             remarks.append(f"Turning: face {face.number} is {in_turn}.")
