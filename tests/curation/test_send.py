@@ -63,6 +63,14 @@ def test_a_disk_is_a_storage_too(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "there/held-out/videos/b.mp4").read_bytes() == b"more"
 
 
+@pytest.mark.parametrize("inner", ["", "/copy"])
+def test_a_data_set_is_not_sent_into_itself(folder: Path, inner: str) -> None:
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UserInputError, match=r"is within the data set .* itself"):
+        send(folder, f"file://{folder}{inner}")
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_what_is_somebody_elses_is_left_alone(folder: Path, storage: Any) -> None:
     storage.pipe("/sent/diary.txt", b"mine")
     with pytest.raises(UserInputError, match=r"memory://sent holds something already \(diary\.txt\)"):

@@ -45,6 +45,10 @@ def send(folder: Path, url: str, *, progress: ProgressCallback | None = None) ->
     shown = without_secrets(url)
     try:
         storage, root = fsspec.core.url_to_fs(url)
+        if isinstance(storage, fsspec.implementations.local.LocalFileSystem) and _is_within(Path(root), folder):
+            raise UserInputError(
+                f"The address {shown} is within the data set {folder} itself; name a place elsewhere."
+            )
         there = _there(storage, root)
         if there and MARKER_NAME not in there:
             raise UserInputError(
@@ -65,6 +69,10 @@ def send(folder: Path, url: str, *, progress: ProgressCallback | None = None) ->
             f"The data set cannot be sent to {shown} ({reason_of(error, url)}); run the command again, and it goes on."
         ) from None
     return num_sent
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _names(folder: Path) -> list[str]:
