@@ -165,6 +165,8 @@ def _goodness(signals: Signals, middles: Int64Array, half: int, config: ShotsCon
         np.abs(thumbs(np.minimum(middles + 3 * half, last)) - after).mean(axis=1),
     )
     is_likely &= change >= config.dissolve_ratio * around
+    # Where neither side is long enough for a steady motion to show as one, nothing tells it from a dissolve.
+    is_likely &= np.maximum(middles - half, last - (middles + half)) * config.dissolve_ratio >= 2 * half
     chosen = np.flatnonzero(is_likely)
     is_likely[chosen] = _likeness(signals.thumbs[middles[chosen] - half], signals.thumbs[middles[chosen] + half]) <= (
         config.dissolve_likeness
