@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.boxes import box_area
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +33,7 @@ class Face:
     @property
     def area(self) -> float:
         """Area of the box in pixels."""
-        left, top, right, bottom = self.box.tolist()
-        return float(max(right - left, 0.0) * max(bottom - top, 0.0))
+        return box_area(self.box)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ingredients.core.arrays import BoolArray, Float32Array, UInt8Array
+from ingredients.core.boxes import shared_area
 from ingredients.core.errors import UserInputError
 from ingredients.core.protocols import Face, FaceDetector, FaceRecogniser
 from ingredients.curation.config import PeopleConfig
@@ -165,9 +166,9 @@ def without_faces_around_two(faces: Sequence[Face]) -> list[Face]:
     if len(faces) < 3:
         return list(faces)
     boxes = np.stack([face.box for face in faces])  # (N, 4)
-    shared = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(boxes[:, None, :2], boxes[None, :, :2])
     areas = np.array([max(face.area, 1.0) for face in faces])
-    is_inside = shared.clip(min=0).prod(-1) >= _INSIDE * areas  # (N, N): whether the second is inside the first
+    # (N, N): whether the second is inside the first
+    is_inside = shared_area(boxes[:, None], boxes[None]) >= _INSIDE * areas
     is_inside &= areas[:, None] > areas
     return [face for face, num_inside in zip(faces, is_inside.sum(1), strict=True) if num_inside < 2]
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ingredients.core.arrays import Float32Array, UInt8Array
+from ingredients.core.boxes import shared_area
 from ingredients.core.protocols import Face
 from ingredients.faces.network_settings import DetectorConfig
 from ingredients.faces.pixel_values import to_pixel_values
@@ -172,8 +173,7 @@ def _read_peak(heatmap: Tensor, geometry: Tensor, row: int, column: int) -> Face
 
 def intersection_over_union(first: Float32Array, second: Float32Array) -> float:
     """Overlap of two boxes (left, top, right, bottom): shared area by joint area."""
-    shared = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    intersection = float(np.prod(np.maximum(shared, 0.0)))
+    intersection = float(shared_area(first, second))
     union = float(np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])) - intersection
     return intersection / union if union > 0 else 0.0
 

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ingredients.core.arrays import BoolArray, Float32Array
+from ingredients.core.boxes import box_area
 from ingredients.core.protocols import Face
 
 
@@ -191,7 +192,7 @@ _NO_STEP = 1e6
 
 def step_cost(last: Float32Array, box: Float32Array, frames_passed: int, config: TrackingConfig) -> float | None:
     """How far a face goes and grows from one box (4,) to another some frames later; None if no face goes so far."""
-    size, last_size = (math.sqrt(max(_area(each), 1.0)) for each in (box, last))
+    size, last_size = (math.sqrt(max(box_area(each), 1.0)) for each in (box, last))
     distance = float(np.linalg.norm(_centre(box) - _centre(last))) / max(size, last_size)
     size_ratio = max(size, last_size) / min(size, last_size)
     # A face that was missed has had longer to move: the gate opens with the square root, as a random walk spreads.
@@ -208,11 +209,6 @@ def _step_cost(
         return _NO_STEP if cost is None else cost
     likeness = float(track.mean_embed @ embed)
     return _NO_STEP if likeness < config.min_likeness else cost + 1.0 - likeness
-
-
-def _area(box: Float32Array) -> float:
-    left, top, right, bottom = box.tolist()
-    return float(max(right - left, 0.0) * max(bottom - top, 0.0))
 
 
 def _centre(box: Float32Array) -> Float32Array:
