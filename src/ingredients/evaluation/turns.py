@@ -62,7 +62,12 @@ def find_stretches(likeness: Float32Array, *, limit: float, margin: float) -> tu
         limit: above which a face is taken for a person.
         margin: how far from the limit a frame is clear.
     """
-    path, _ = _best_path(likeness, limit, margin)
+    return _explain(likeness, limit=limit, margin=margin)[0]
+
+
+def _explain(likeness: Float32Array, *, limit: float, margin: float) -> tuple[tuple[Stretch, ...], float]:
+    """The stretches of a face, as `find_stretches` says them, and how well they explain its frames."""
+    path, score = _best_path(likeness, limit, margin)
     ends = [*np.flatnonzero(np.diff(path)) + 1, len(path)]
     named = [
         (first, end, most_alike(likeness[first:end].mean(axis=0), limit))
@@ -75,7 +80,7 @@ def find_stretches(likeness: Float32Array, *, limit: float, margin: float) -> tu
         above = np.flatnonzero(likeness[first:end].mean(axis=0) > limit)
         others = tuple(int(index) for index in above if index != seen_as)
         stretches.append(Stretch(first=first, end=end, seen_as=seen_as, also_like=others))
-    return tuple(stretches)
+    return tuple(stretches), score
 
 
 def _best_path(likeness: Float32Array, limit: float, margin: float) -> tuple[list[int], float]:
@@ -125,11 +130,8 @@ def untangle(
 
     def look(track: TrackEmbeddings) -> _FollowedFace:
         likeness = compare_faces(track.embeddings, references, measure=measure)
-        return _FollowedFace(
-            track=track,
-            stretches=find_stretches(likeness, limit=limit, margin=margin),
-            score=_best_path(likeness, limit, margin)[1],
-        )
+        stretches, score = _explain(likeness, limit=limit, margin=margin)
+        return _FollowedFace(track=track, stretches=stretches, score=score)
 
     faces = [look(track) for track in tracks]
     while True:
