@@ -102,9 +102,8 @@ def probe_router(
         image_latents = pipeline.prepare_image_latents(
             canvas_to_tensor(canvas, height=height, width=width), latents.shape[:1] + model_input.shape[1:],
             generator=[torch.Generator().manual_seed(seed) for _ in timesteps], device=device,
-            num_people=[len(identities)],
+            num_people=[len(identities)], num_padding_frames=padding,
         )  # fmt: skip
-        image_latents[:, 1 : padding + 1] = image_latents[:, :1]
         model_input = torch.cat([model_input, image_latents], dim=2)  # (t, f, 2 C, h, w)
 
     selection = torch.from_numpy(order)

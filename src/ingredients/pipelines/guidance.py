@@ -72,6 +72,13 @@ class Guidance:
         """For each pass, whether it sees the people."""
         return [each.has_people for each in self.passes]
 
+    def perturbed_rows(self, num_videos: int, device: torch.device) -> torch.Tensor | None:
+        """Which rows (P B,) of the passes of B videos are perturbed; None where none is."""
+        is_perturbed = [each.is_perturbed for each in self.passes]
+        if not any(is_perturbed):
+            return None
+        return torch.tensor(is_perturbed, device=device).repeat_interleave(num_videos)
+
     def coefficients(self, prompt_scale: float) -> list[float]:
         """Weights (P) of the passes' predictions, which sum to 1."""
         prompt_scale = max(prompt_scale, 1.0)
@@ -145,6 +152,7 @@ def run_passes(
     identity_features: IdentityFeatures | None,
     routing_indices: torch.Tensor | None,
     routing_bias: torch.Tensor | None = None,
+    perturbed: torch.Tensor | None = None,
     **shared: Any,
 ) -> IngredientsTransformerOutput:
     """Predicts all passes of a step.
@@ -159,16 +167,12 @@ def run_passes(
         identity_features: features of P B rows, or None.
         routing_indices: (P B, L), or None.
         routing_bias: (P B, L, N), or None.
+        perturbed: (P B,), as `Guidance.perturbed_rows` says it, or None.
         **shared: other arguments of the transformer, the same in all passes.
 
     Returns:
         Predictions (P B, f, C, h, w); routing logits, if split those of the last pass, which sees everything.
     """
-    is_perturbed = [each.is_perturbed for each in guidance.passes]
-    perturbed = None
-    if any(is_perturbed):
-        num_videos = len(timestep) // len(is_perturbed)
-        perturbed = torch.tensor(is_perturbed, device=timestep.device).repeat_interleave(num_videos)
     if not split or len(guidance.passes) == 1:
         with transformer.cache_context(BATCHED_CONTEXT):
             output: IngredientsTransformerOutput = transformer(
@@ -194,7 +198,7 @@ def run_passes(
                 else identity_features.rows(rows),
                 routing_indices=None if routing_indices is None else routing_indices[rows],
                 routing_bias=None if routing_bias is None else routing_bias[rows],
-                perturbed=perturbed[rows] if each.is_perturbed and perturbed is not None else None,
+                perturbed=None if perturbed is None or not each.is_perturbed else perturbed[rows],
                 **shared,
             )
         samples.append(output.sample)

@@ -550,8 +550,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         generator: torch.Generator | list[torch.Generator] | None,
         device: torch.device,
         num_people: Sequence[int] | None = None,
+        num_padding_frames: int = 0,
     ) -> torch.Tensor:
-        """Latents of the canvas in the first latent frame, zeros in the others.
+        """Latents of the canvas in the first latent frame and its copies in front, zeros in the others.
 
         The VAE's posterior is sampled, once for each video, and normalised, as published. Without
         a canvas everything is zero, and the draw is made all the same: a seed gives the same initial noise with the
@@ -564,6 +565,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             device: Where the latents go.
             num_people: Faces on each canvas, for a model whose faces are joined after the VAE: one number for all
                 videos, or one for each prompt, whose videos follow each other.
+            num_padding_frames: How many of the f frames are copies of the first one, so that temporal patches fit.
 
         Returns:
             (B, f, C, h, w).
@@ -586,14 +588,16 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             videos_each = batch_size // len(num_people)
             for row, each in enumerate(generators):
                 faces = num_people[row // videos_each]
-                image_latents[row, 0] = self._encode_faces(canvas[row % len(canvas)], faces, each, device=device)
+                encoded = self._encode_faces(canvas[row % len(canvas)], faces, each, device=device)
+                image_latents[row, : 1 + num_padding_frames] = encoded
             return image_latents
         posteriors = [
             self.vae.encode(image[None, :, None].to(device, self.vae.dtype)).latent_dist  # of (1, 3, 1, H, W)
             for image in canvas
         ]
         samples = [posteriors[row % len(posteriors)].sample(each) for row, each in enumerate(generators)]
-        image_latents[:, :1] = backbone_of_vae(self.vae).normalise_image(self.vae, torch.cat(samples)).transpose(1, 2)
+        encoded = backbone_of_vae(self.vae).normalise_image(self.vae, torch.cat(samples)).transpose(1, 2)
+        image_latents[:, : 1 + num_padding_frames] = encoded  # (B, 1, C, h, w)
         return image_latents
 
     def _encode_faces(
@@ -868,10 +872,10 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 generator=generators,
                 device=device,
                 num_people=None if people is None else count_people(people),
+                num_padding_frames=padding,
             )
-            if padding:  # copies of the first latent frame, as in front of the video
-                image_latents[:, 1 : padding + 1] = image_latents[:, :1]
             image_latents = for_passes(image_latents, guidance.shows_people)
+        perturbed = guidance.perturbed_rows(batch_size, device)
         latents = self._prepare_noise(latents, latent_shape, generator=generators, device=device)
         image_rotary_emb = self.transformer.backbone.positions(
             config, num_frames=latent_frames, height=latent_height, width=latent_width, device=device
@@ -910,6 +914,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     identity_features=identity_features,
                     routing_indices=layout if is_planned else routing_indices,
                     routing_bias=routing_bias,
+                    perturbed=perturbed,
                     image_rotary_emb=image_rotary_emb,
                     attention_kwargs=attention_kwargs,
                     face_scale=branches.face_scale,
