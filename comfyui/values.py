@@ -14,7 +14,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import ArgumentError
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.faces.face_choice import parse_face_choice
-from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.faces.identity_photos import IdentityPhotos, check_names_differ
 from ingredients.generation.request import StudioRequest
 from ingredients.pipelines.places import PLACE_STRENGTH, PlacePath
 
@@ -92,12 +92,8 @@ def check_names(people: Sequence[Person]) -> Sequence[Person]:
     Raises:
         ArgumentError: if two have one name.
     """
-    names = [person.photos.name for person in people]
-    for name in names:
-        if names.count(name) > 1:
-            raise ArgumentError(
-                f"Two people are called {name}; give one of them another name, or join the photos in one Person node."
-            )
+    remedy = "give one of them another name, or join the photos in one Person node"
+    check_names_differ([person.photos.name for person in people], remedy=remedy)
     return people
 
 

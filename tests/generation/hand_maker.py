@@ -38,7 +38,7 @@ FACTS = ModelFacts(
     sampling=SamplingSettings(num_inference_steps=3),
     reads_photographs=False,
     has_judge=True,
-    step_caches=("first-block", "pab"),
+    step_caches=("first-block", "pab", "faster"),
 )
 
 
@@ -146,7 +146,7 @@ class HandMaker:
         )
 
     def needed_bytes(self, request: StudioRequest, *, num_people: int) -> int:
-        return 100_000_000 * num_people
+        return 100_000_000 * num_people - (20_000_000 if request.options.decode_in_tiles else 0)
 
     def make(
         self,

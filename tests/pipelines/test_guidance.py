@@ -11,16 +11,12 @@ from diffusers.models.attention_processor import Attention, CogVideoXAttnProcess
 
 from ingredients.core.errors import ArgumentError
 from ingredients.model_folders.sampling_settings import SamplingSettings
-from ingredients.pipelines.guidance import Guidance, GuidancePass
+from ingredients.pipelines.guidance import Guidance
 from ingredients.pipelines.guidance import plan_guidance as plan_for_settings
+from ingredients.pipelines.guidance_passes import EVERYTHING, NOBODY, PEOPLE, PERTURBED, GuidancePass
 from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import PROMPT, make_people, make_pipeline
-
-NOBODY = GuidancePass(has_prompt=False, has_people=False)
-PEOPLE = GuidancePass(has_prompt=False, has_people=True)
-PERTURBED = GuidancePass(has_prompt=True, has_people=True, is_perturbed=True)
-EVERYTHING = GuidancePass(has_prompt=True, has_people=True)
 
 
 def plan_guidance(

@@ -25,7 +25,7 @@ from ingredients.core.errors import ArgumentError, HubError, ModelFolderError, N
 from ingredients.media.photos import load_photo
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
-from ingredients.pipelines.execution.speed_options import SpeedOptions
+from ingredients.pipelines.execution.speed_options import SpeedOptions, VideoOptions
 from ingredients.pipelines.inputs import canvas_to_tensor
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.pipelines.stand_ins import (
@@ -558,6 +558,39 @@ def test_calls_from_several_threads_make_the_videos_that_they_make_alone(pipelin
         thread.join()
     for index, video in enumerate(expected):
         assert torch.equal(made[index], video)
+
+
+def test_videos_made_another_way_do_not_change_how_those_of_other_threads_are_made(
+    pipeline: IngredientsPipeline,
+) -> None:
+    second = IngredientsPipeline.from_pipe(pipeline)
+    entered = threading.Event()
+    splits: dict[str, list[bool]] = {"block": [], "other": []}
+
+    def watch(name: str) -> Any:
+        def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            splits[name].append(pipe.execution.splits_guidance)
+            return {}
+
+        return callback
+
+    def work() -> None:
+        entered.wait(60)
+        run(pipeline, num_inference_steps=2, callback_on_step_end=watch("other"))
+        with second.running_with(VideoOptions(step_cache="pab")):
+            assert not second.execution.splits_guidance
+
+    other = threading.Thread(target=work)
+    other.start()
+    with pipeline.running_with(VideoOptions(split_guidance=True)):
+        entered.set()
+        other.join(0.2)  # it has to wait
+        for _ in range(2):
+            run(pipeline, num_inference_steps=2, callback_on_step_end=watch("block"))
+        assert splits["other"] == []
+    other.join(60)
+    assert splits == {"block": [True] * 4, "other": [False] * 2}
+    assert pipeline.execution.speed.step_cache is None
 
 
 def test_a_callback_that_calls_the_pipeline_is_told_so(pipeline: IngredientsPipeline) -> None:

@@ -8,9 +8,10 @@ import torch
 from transformers import T5Tokenizer
 
 from ingredients.core.errors import ArgumentError, PromptError
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.names import NamedPrompt, find_mentions, read_prompt
-from ingredients.pipelines.people import PeopleEmbeds
+from ingredients.pipelines.people import PeopleEmbeds, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.prompts import PromptWarning
 from tests.pipelines.stand_ins import TEXT_TOKENS, make_photo, make_pipeline, make_seeing_face_stack
@@ -204,6 +205,15 @@ def test_embeddings_without_an_axis_for_people_are_refused() -> None:
 def test_names_that_are_none_are_refused(names: Any) -> None:
     with pytest.raises(ArgumentError, match="names must be a list of names"):
         PeopleEmbeds(id_embeds=torch.zeros(2, 12), id_vit_hidden_states=[torch.zeros(2, 4, 3)] * 5, names=names)
+
+
+@pytest.mark.parametrize("names", [["ana", "ana"], [("ben", "ana"), ("ana", "ana")]])
+def test_two_people_of_one_name_are_refused(names: Any) -> None:
+    with pytest.raises(ArgumentError, match="Two people are called ana; give one of them another name"):
+        PeopleEmbeds(id_embeds=torch.zeros(2, 12), id_vit_hidden_states=[torch.zeros(2, 4, 3)] * 5, names=names)
+    people = [IdentityPhotos(name="ana", images=[make_photo(seed)]) for seed in (1, 2)]
+    with pytest.raises(ArgumentError, match="Two people are called ana"):
+        identity_photos(people)
 
 
 def test_names_in_a_model_that_binds_none_put_people_in_columns() -> None:

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import ArgumentError
 from ingredients.faces.face_choice import FaceChoice
 
 
@@ -41,3 +42,20 @@ class IdentityPhotos:
     def choice(self, index: int) -> FaceChoice | None:
         """Which face of photo `index` is meant."""
         return self.faces[index] if self.faces else None
+
+
+def check_names_differ(
+    names: Sequence[str], *, remedy: str = "give one of them another name, or all photos under one name"
+) -> None:
+    """Refuses to call two people the same, for a prompt, a place or a report that says the name could mean either.
+
+    Args:
+        names: those of all people.
+        remedy: what to do about it.
+
+    Raises:
+        ArgumentError: if two are the same.
+    """
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ArgumentError(f"Two people are called {name}; {remedy}.")

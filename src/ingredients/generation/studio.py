@@ -361,6 +361,9 @@ class Studio:
         Args:
             request: what is to be made; its people do not matter.
             num_people: how many there are.
+
+        Raises:
+            SpeedOptionError: if its options cannot go together with those of the loaded model.
         """
         demand = VideoDemand(
             height=request.height,
@@ -368,6 +371,8 @@ class Studio:
             num_frames=request.num_frames,
             num_people=max(1, num_people),
             sampling=request.sampling,
+            speed=request.options.applied_to(self.pipeline.execution.speed),
+            decode_in_tiles=bool(request.options.decode_in_tiles),
         )
         if self._weights is None:
             self._weights = folder_weights(self.folder, self.pipeline.transformer.dtype)

@@ -28,25 +28,7 @@ import torch
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models.identity_features import IdentityFeatures
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel, IngredientsTransformerOutput
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class GuidancePass:
-    """One of the predictions of a step."""
-
-    has_prompt: bool
-    """Whether it sees the prompt, or the negative prompt."""
-
-    has_people: bool
-    """Whether it sees canvas and identities."""
-
-    is_perturbed: bool = False
-    """Whether the video tokens of the middle block see themselves alone."""
-
-    @property
-    def name(self) -> str:
-        """What a step cache calls the memory of this pass."""
-        return f"prompt {self.has_prompt}, people {self.has_people}, perturbed {self.is_perturbed}"
+from ingredients.pipelines.guidance_passes import EVERYTHING, NOBODY, PEOPLE, PERTURBED, GuidancePass, plan_passes
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +65,10 @@ class Guidance:
         """Weights (P) of the passes' predictions, which sum to 1."""
         prompt_scale = max(prompt_scale, 1.0)
         weights = {
-            _NOBODY: 1 - self.identity_scale,
-            _PEOPLE: self.identity_scale - prompt_scale,
-            _PERTURBED: -self.perturbed_scale,
-            _EVERYTHING: prompt_scale + self.perturbed_scale,
+            NOBODY: 1 - self.identity_scale,
+            PEOPLE: self.identity_scale - prompt_scale,
+            PERTURBED: -self.perturbed_scale,
+            EVERYTHING: prompt_scale + self.perturbed_scale,
         }
         return [weights[each] for each in self.passes]
 
@@ -95,7 +77,7 @@ class Guidance:
         parts = predictions.chunk(len(self.passes))
         if len(parts) == 1:
             return predictions
-        if self.passes == (_PEOPLE, _EVERYTHING):
+        if self.passes == (PEOPLE, EVERYTHING):
             negative, positive = parts  # the published order of operations, to the last bit
             return negative + prompt_scale * (positive - negative)
         combined = torch.zeros_like(parts[0])
@@ -104,31 +86,12 @@ class Guidance:
         return combined
 
 
-_NOBODY = GuidancePass(has_prompt=False, has_people=False)
-_PEOPLE = GuidancePass(has_prompt=False, has_people=True)
-_PERTURBED = GuidancePass(has_prompt=True, has_people=True, is_perturbed=True)
-_EVERYTHING = GuidancePass(has_prompt=True, has_people=True)
-
-
 def plan_guidance(sampling: SamplingSettings, *, varies: bool = False) -> Guidance:
-    """The passes that the scales of these settings need.
-
-    Args:
-        sampling: the settings, with s, 1 or less of which does without the negative prompt, as in diffusers; i, 1 of
-            which does without the pass that sees nobody; and p.
-        varies: whether the prompt's scale changes from step to step, so that no pass can be left out; without
-            guidance it has nothing to vary.
-    """
-    prompt_scale, identity_scale = sampling.guidance_scale, sampling.identity_guidance_scale
-    passes = [_EVERYTHING]
-    if sampling.perturbed_attention_scale > 0:
-        passes.insert(0, _PERTURBED)
-    if (varies and prompt_scale > 1) or identity_scale != max(prompt_scale, 1.0):
-        passes.insert(0, _PEOPLE)
-    if identity_scale != 1:
-        passes.insert(0, _NOBODY)
+    """The passes that the scales of these settings need, and how they are weighed; arguments as of `plan_passes`."""
     return Guidance(
-        identity_scale=identity_scale, perturbed_scale=sampling.perturbed_attention_scale, passes=tuple(passes)
+        identity_scale=sampling.identity_guidance_scale,
+        perturbed_scale=sampling.perturbed_attention_scale,
+        passes=plan_passes(sampling, varies=varies),
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from PIL import Image
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import ArgumentError, PhotoError
 from ingredients.faces.face_choice import FaceChoice
-from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.faces.identity_photos import IdentityPhotos, check_names_differ
 from ingredients.media.photos import MemoryPhoto, load_photo, read_photo
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class PeopleEmbeds:
         """Checks that these are several people, and that names have people.
 
         Raises:
-            ArgumentError: if they are the numbers of one person, without an axis for people, or names are no names.
+            ArgumentError: if they are the numbers of one person, without an axis for people, or names are no names, or
+                two people have the same.
             ValueError: if some of the people may be padding, which has no name.
         """
         if self.id_embeds.ndim not in (2, 3):
@@ -72,13 +73,15 @@ class PeopleEmbeds:
                 "id_embeds must have the axes (people, dim) or (prompts, people, dim), not the shape "
                 f"{tuple(self.id_embeds.shape)}; of one person, give id_embeds[None]."
             )
-        names = [
-            name
-            for each in self.names or ()
-            for name in (each if isinstance(each, Sequence) and not isinstance(each, str) else (each,))
-        ]
-        if isinstance(self.names, str) or not all(isinstance(name, str) for name in names):
-            raise ArgumentError(f"names must be a list of names, or such a list for each prompt, not {self.names!r}.")
+        names = self.names or ()
+        rows: list[Sequence[Any]]
+        rows = [each for each in names if isinstance(each, Sequence) and not isinstance(each, str)]
+        if len(rows) != len(names):
+            rows = [names]  # of all prompts
+        if isinstance(names, str) or not all(isinstance(name, str) for row in rows for name in row):
+            raise ArgumentError(f"names must be a list of names, or such a list for each prompt, not {names!r}.")
+        for row in rows:
+            check_names_differ(row)
         if self.names is not None and self.id_mask is not None:
             raise ValueError("names go with id_embeds that are all real, without id_mask.")
 
@@ -107,6 +110,7 @@ def identity_photos(people: PeopleInput) -> list[IdentityPhotos]:
 
     Raises:
         PhotoError: if there is nobody, somebody without a photo, or a photo that cannot be read.
+        ArgumentError: if two people have the same name.
     """
     if _is_photo(people):
         people = [people]
@@ -118,10 +122,12 @@ def identity_photos(people: PeopleInput) -> list[IdentityPhotos]:
     if not people:
         raise PhotoError("No photo was given; give at least one person's photo.")
     if not isinstance(people, Mapping):
-        return [
+        opened = [
             each if isinstance(each, IdentityPhotos) else _open_photos(f"person {number}", cast(PersonInput, each))
             for number, each in enumerate(people, start=1)
         ]
+        check_names_differ([person.name for person in opened])
+        return opened
     return [_open_photos(name, photos) for name, photos in people.items()]
 
 

@@ -98,7 +98,7 @@ from ingredients.pipelines.prompts import (
     warn_about_prompt,
 )
 from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps, spell_out
-from ingredients.pipelines.shared_parts import CARRIED, carried_attributes, carry_attribute, one_at_a_time
+from ingredients.pipelines.shared_parts import CARRIED, alone_on, carried_attributes, carry_attribute, one_at_a_time
 from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
 
 OutputType = Literal["pil", "np", "pt", "latent"]
@@ -377,15 +377,19 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
     @contextlib.contextmanager
     def running_with(self, options: VideoOptions) -> Iterator[None]:
-        """Makes the videos of a block another way; arguments and errors as `Execution.for_video` has them."""
-        before = self.execution
-        self.execution = before.for_video(options, self.transformer, magnitudes=self.residual_magnitudes)
-        in_tiles = bool(options.decode_in_tiles) and not self.vae.use_tiling
-        try:
-            with decoding_in_tiles(self.vae, TILE) if in_tiles else contextlib.nullcontext():
-                yield
-        finally:
-            self.execution = before
+        """Makes the videos of a block another way; arguments and errors as `Execution.for_video` has them.
+
+        Videos of other threads wait until the block ends: they are made as the pipeline was loaded.
+        """
+        with alone_on(self.transformer):
+            before = self.execution
+            self.execution = before.for_video(options, self.transformer, magnitudes=self.residual_magnitudes)
+            in_tiles = bool(options.decode_in_tiles) and not self.vae.use_tiling
+            try:
+                with decoding_in_tiles(self.vae, TILE) if in_tiles else contextlib.nullcontext():
+                    yield
+            finally:
+                self.execution = before
 
     def explained_out_of_memory(self) -> AbstractContextManager[None]:
         """Turns running out of memory within a block into one sentence that says what to try.

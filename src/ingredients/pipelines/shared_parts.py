@@ -28,7 +28,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self.attributes: dict[str, Any] = {}
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a call within a block of the same thread does not wait for it
         self.thread: int | None = None
 
 
@@ -56,6 +56,16 @@ def one_at_a_time(call: _CallT) -> _CallT:
             return call(pipeline, *args, **kwargs)
 
     return cast(_CallT, waiting)
+
+
+@contextmanager
+def alone_on(transformer: nn.Module | None) -> Iterator[None]:
+    """Lets the calls and such blocks of other threads wait until a block ends, whose own calls go on."""
+    if transformer is None:
+        yield
+        return
+    with _shared(transformer).lock:
+        yield
 
 
 @contextmanager

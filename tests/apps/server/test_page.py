@@ -24,6 +24,7 @@ from ingredients.generation.jobs import PersonTurn
 from ingredients.generation.worker import Worker
 from ingredients.media.video import write_video
 from ingredients.model_folders.find_model import default_model_path
+from ingredients.pipelines.execution.speed_options import VideoOptions
 from tests.apps.server.conftest import EXAMPLES
 from tests.generation.hand_maker import HandMaker
 
@@ -384,6 +385,43 @@ def test_a_face_that_is_chosen_for_somebody_who_was_removed_or_joined_is_not_los
     expect(question).to_contain_text("Which of these is ana?")
     page.click("[aria-label='Take person 1 of again.png']")
     expect(page.get_by_role("group", name="Photos of ana").locator("button")).to_have_count(3)
+
+
+def test_time_memory_and_guidance_are_chosen_and_the_estimate_follows(page: Any, maker: HandMaker) -> None:
+    maker.go_on.set()
+    add_two(page)
+    make(page)
+    expect(page.locator("#stage .state")).to_have_text("made")
+    expect(page.locator("#estimate")).to_contain_text("About a second, 200 MB of memory")
+    page.click("#tuning summary")
+    page.get_by_label("Take over from earlier steps").select_option("pab")
+    expect(page.locator("#estimate")).to_contain_text("Perhaps a second, for none was made like that yet")
+    page.get_by_label("Decode in tiles").check()
+    expect(page.locator("#estimate")).to_contain_text("180 MB of memory")
+    perturbed = page.get_by_label("Against falling apart")
+    expect(perturbed).to_have_attribute("placeholder", "0, the model's own")
+    perturbed.fill("-1")
+    expect(page.locator("#missing")).to_contain_text("perturbed_attention_scale")
+    expect(page.locator("#make")).to_be_disabled()
+    perturbed.fill("1.5")
+    expect(page.locator("#tuning-told")).to_have_text("3 changed")
+    page.get_by_label("Take over from earlier steps").select_option("faster")
+    expect(page.locator("#missing")).to_contain_text("these scales need other passes")
+    page.get_by_label("Take over from earlier steps").select_option("pab")
+    page.wait_for_timeout(400)
+    page.reload()
+    expect(page.locator("#tuning-told")).to_have_text("3 changed")
+    make(page)
+    expect(page.locator("#videos video")).to_have_count(2)
+    asked = maker.made[1]
+    assert asked.options == VideoOptions(step_cache="pab", decode_in_tiles=True)
+    assert asked.sampling["perturbed_attention_scale"] == 1.5
+    page.click("text=All as the model has it")
+    expect(page.locator("#tuning-told")).to_have_text("")
+    expect(page.locator("#estimate")).to_contain_text("200 MB of memory")
+    page.click("text=Change something")
+    expect(page.locator("#tuning-told")).to_have_text("3 changed")
+    expect(page.get_by_label("Take over from earlier steps")).to_have_value("pab")
 
 
 def test_of_several_takes_all_are_seen_and_the_estimate_counts_them(page: Any, maker: HandMaker) -> None:

@@ -2,9 +2,11 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+import pytest
 from PIL import Image
 
 from ingredients.apps.server.keys import KeyRing, make_key
@@ -50,6 +52,7 @@ def test_an_estimate_grows_with_the_work_and_names_what_the_model_does_not_know(
     served = serve()
     assert served.client.post("/v1/estimates", json={"prompt": "One yodel."}).json() == {
         "seconds": None,
+        "is_rough": False,
         "waiting": 0,
         "bytes": 0,
         "notes": ["The text encoder does not know 'yodel'."],
@@ -67,6 +70,28 @@ def test_an_estimate_grows_with_the_work_and_names_what_the_model_does_not_know(
     assert wrong["error"] is not None
     assert wrong["seconds"] is None
     assert served.client.post("/v1/estimates", json={"steps": 3}).status_code == 422
+
+
+def test_an_estimate_goes_by_passes_caches_and_tiles(serve: Serve) -> None:
+    served = serve()
+
+    def estimate(**asked: Any) -> dict[str, Any]:
+        return dict(served.client.post("/v1/estimates", json={"people": ["ana", "ben"], **asked}).json())
+
+    served.when_ended(served.ask()["id"])
+    assert (estimate()["seconds"], estimate()["is_rough"]) == (0.25, False)  # of two passes a step
+    assert estimate(perturbed_attention_scale=1.0)["seconds"] == pytest.approx(0.375, abs=0.006)
+    assert estimate(guidance_scale=1.0)["seconds"] == pytest.approx(0.125, abs=0.006)
+    assert estimate(decode_in_tiles=True)["bytes"] == estimate()["bytes"] - 20_000_000
+    for manner in ({"step_cache": "pab"}, {"likeness_guidance_scale": 2.0}):
+        assert (estimate(**manner)["seconds"], estimate(**manner)["is_rough"]) == (0.25, True)
+    served.when_ended(served.ask(step_cache="pab", num_inference_steps=6)["id"])  # twice as quick, by hand
+    assert (estimate(step_cache="pab")["seconds"], estimate(step_cache="pab")["is_rough"]) == (0.12, False)
+    assert estimate(step_cache="none")["seconds"] == 0.25
+    assert "choose one of first-block, pab, faster, none" in estimate(step_cache="mag")["error"]
+    refused = served.client.post("/v1/estimates", json={"perturbed_attention_scale": -1.0})
+    assert refused.status_code == 422
+    assert "perturbed_attention_scale" in refused.json()["error"]["message"]
 
 
 def test_people_to_start_with_are_those_of_the_examples(serve: Serve) -> None:

@@ -216,7 +216,7 @@ def test_a_request_that_was_taken_is_answered_again_also_while_no_other_may_wait
 
 def test_a_request_chooses_options_of_time_and_memory(serve: Serve) -> None:
     served = serve()
-    assert served.client.get("/v1/models").json()["data"][0]["step_caches"] == ["first-block", "pab"]
+    assert served.client.get("/v1/models").json()["data"][0]["step_caches"] == ["first-block", "pab", "faster"]
     chosen = {"step_cache": "pab", "split_guidance": True, "decode_in_tiles": True}
     record = served.when_ended(served.ask(**chosen, num_inference_steps=2)["id"])
     assert record["settings"] == {"num_inference_steps": 2, **chosen}
@@ -237,8 +237,10 @@ def test_a_request_chooses_options_of_time_and_memory(serve: Serve) -> None:
         ({"memory": "low"}, "loaded_option", "`ingredients serve --memory`"),
         ({"attention_backend": "sage"}, "loaded_option", "--attention-backend"),
         ({"compile": True}, "loaded_option", "step_cache, split_guidance, decode_in_tiles"),
-        ({"step_cache": "mag"}, "speed_option", "choose one of first-block, pab, none"),
+        ({"step_cache": "mag"}, "speed_option", "choose one of first-block, pab, faster, none"),
         ({"step_cache": "bag"}, "invalid_request", "step_cache cannot be"),
+        ({"step_cache": "faster", "split_guidance": True}, "speed_option", "leave split guidance out"),
+        ({"step_cache": "faster", "perturbed_attention_scale": 1.0}, "speed_option", "these scales need other passes"),
         ({"split_guidance": "perhaps"}, "invalid_request", "true or false"),
     ],
 )

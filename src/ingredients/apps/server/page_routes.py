@@ -16,11 +16,20 @@ from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
 from ingredients.apps.server.errors import ApiError
-from ingredients.apps.server.requests import SentRequest, check_settings, fit, read_json_body, read_request
+from ingredients.apps.server.requests import (
+    SentRequest,
+    check_settings,
+    fit,
+    options_asked,
+    read_json_body,
+    read_request,
+    sampling_asked,
+)
 from ingredients.apps.server.schemas import (
     DrawingRecord,
     EstimateFields,
     EstimateRecord,
+    EstimateRequest,
     FaceList,
     FaceRecord,
     JudgementRecord,
@@ -28,7 +37,7 @@ from ingredients.apps.server.schemas import (
 )
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import MissingDependencyError, UserInputError
+from ingredients.core.errors import MissingDependencyError, SpeedOptionError, UserInputError
 from ingredients.core.files import write_bytes
 from ingredients.core.json_yaml import NotPlainError, parse_json
 from ingredients.faces.face_choice import parse_face_choice
@@ -41,6 +50,7 @@ from ingredients.generation.page_help import PageHelp
 from ingredients.generation.request import StudioRequest
 from ingredients.media.photos import check_photo_file, read_photo
 from ingredients.media.video import measure_video
+from ingredients.pipelines.guidance_passes import plan_passes
 from ingredients.world import render_portrait, sample_identity
 
 EXAMPLE_PEOPLE: dict[str, tuple[int, int]] = {"ana": (17, 6), "ben": (31, 5), "cleo": (28, 1)}
@@ -91,7 +101,7 @@ class PageRoutes:
     def add_to(self, router: APIRouter) -> None:
         """Adds the addresses."""
         form = {"requestBody": {"content": {"multipart/form-data": {"schema": _PHOTO_FORM}}}}
-        estimate = {"content": {"application/json": {"schema": EstimateFields.model_json_schema()}}}
+        estimate = {"content": {"application/json": {"schema": EstimateRequest.model_json_schema()}}}
         add = router.add_api_route
         add("/v1/faces", self.faces, methods=["POST"], response_model=FaceList, openapi_extra=form)
         add("/v1/drawings", self.draw, methods=["POST"], response_model=DrawingRecord, openapi_extra=form)
@@ -172,7 +182,7 @@ class PageRoutes:
         """Says what a video would take, and what of its sentence the model would not follow."""
         owner = self._owner(authorization)
         facts = self._facts()
-        asked = fit(EstimateFields, await read_json_body(request, self._limits))
+        asked = fit(EstimateRequest, await read_json_body(request, self._limits))
         return await run_in_threadpool(self._estimate, asked, facts, owner)
 
     def examples(self, authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> list[str]:
@@ -278,14 +288,12 @@ class PageRoutes:
         )
 
     def _estimate(self, asked: EstimateFields, facts: ModelFacts, owner: str) -> EstimateRecord:
-        sampling = dict(self._defaults.sampling)
-        if asked.num_inference_steps is not None:
-            sampling["num_inference_steps"] = asked.num_inference_steps
         settings = JobSettings(
             prompt=asked.prompt.strip() or "-",
             people=(),
             seed=0,
-            sampling=sampling,
+            sampling=sampling_asked(asked, self._defaults),
+            options=options_asked(asked),
             num_frames=asked.num_frames or self._defaults.num_frames,
             height=asked.height or self._defaults.height,
             width=asked.width or self._defaults.width,
@@ -310,26 +318,49 @@ class PageRoutes:
                     num_frames=settings.num_frames,
                     height=settings.height,
                     width=settings.width,
+                    options=settings.options,
                 )
-                needed = page_help.needed_bytes(request, num_people=len(set(asked.people)))
+                try:
+                    needed = page_help.needed_bytes(request, num_people=len(set(asked.people)))
+                except SpeedOptionError as problem:  # beside those of the loaded model
+                    error = str(problem)
         waiting = self._store.page(owner=owner, limit=100, states=("queued", "in_progress")).jobs
-        seconds = None if error is not None else self._seconds(settings, facts, owner)
-        return EstimateRecord(seconds=seconds, waiting=len(waiting), bytes=needed, notes=notes, error=error)
+        seconds, is_rough = (None, False) if error is not None else self._seconds(settings, facts, owner)
+        return EstimateRecord(
+            seconds=seconds, is_rough=is_rough, waiting=len(waiting), bytes=needed, notes=notes, error=error
+        )
 
-    def _seconds(self, settings: JobSettings, facts: ModelFacts, owner: str) -> float | None:
-        """Time, as it grows with pixels and steps in the videos that were made here before."""
-        rates = []
+    def _seconds(self, settings: JobSettings, facts: ModelFacts, owner: str) -> tuple[float | None, bool]:
+        """Time, as it grows with the work in the videos that were made here before, and whether it is rough.
+
+        By how much a step cache is quicker, and leading by likeness slower, is not known before it was tried: videos
+        that had the same tell it, and others only roughly.
+        """
+        rates: dict[tuple[str | None, bool], list[float]] = {}
         for job in self._store.page(owner=owner, limit=_MOST_JOBS_BEFORE, states=("completed",)).jobs:
             assert job.outcome is not None  # it is completed
-            rates.append(job.outcome.seconds_taken / _work(job.settings, facts))
-        return None if not rates else round(statistics.median(rates) * _work(settings, facts), 2)
+            rate = job.outcome.seconds_taken / _work(job.settings, facts)
+            rates.setdefault(_manner(job.settings, facts), []).append(rate)
+        if not rates:
+            return None, False
+        alike = rates.get(_manner(settings, facts), [])
+        others = [rate for each in rates.values() for rate in each]
+        return round(statistics.median(alike or others) * _work(settings, facts), 2), not alike
+
+
+def _manner(settings: JobSettings, facts: ModelFacts) -> tuple[str | None, bool]:
+    """What makes a step quicker or slower by as much as nobody can tell: its cache, and whether likeness leads it."""
+    step_cache = settings.options.step_cache
+    sampling = facts.sampling.override(**settings.sampling)
+    return None if step_cache == "none" else step_cache, sampling.likeness_guidance_scale > 0
 
 
 def _work(settings: JobSettings, facts: ModelFacts) -> float:
-    """Pixels times steps of a video, of all its takes."""
+    """Pixels times steps times guidance passes of a video, of all its takes."""
     shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
-    steps = settings.sampling.get("num_inference_steps") or facts.sampling.num_inference_steps
-    return float(shape.height * shape.width * shape.num_frames * steps * settings.takes)
+    sampling = facts.sampling.override(**settings.sampling)
+    passes = sampling.num_inference_steps * len(plan_passes(sampling))
+    return float(shape.height * shape.width * shape.num_frames * passes * settings.takes)
 
 
 @functools.cache

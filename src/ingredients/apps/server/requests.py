@@ -17,9 +17,9 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from ingredients.apps.server.errors import ApiError, unfit_sentence
-from ingredients.apps.server.schemas import SAMPLING_FIELDS, VideoFields, VideoRequest
+from ingredients.apps.server.schemas import SAMPLING_FIELDS, OptionFields, VideoFields, VideoRequest
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
-from ingredients.core.errors import ArgumentError, PhotoError, UserInputError
+from ingredients.core.errors import ArgumentError, PhotoError, SpeedOptionError, UserInputError
 from ingredients.core.json_yaml import NotPlainError, found, parse_json
 from ingredients.core.printable import check_letters, printable
 from ingredients.faces.face_choice import parse_face_choice
@@ -29,7 +29,13 @@ from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.request import StudioRequest
 from ingredients.generation.routing_edit import parse_routing, routing_bytes
 from ingredients.media.photos import check_photo_file
-from ingredients.pipelines.execution.speed_options import LOADED_OPTIONS, VideoOptions
+from ingredients.pipelines.execution.speed_options import (
+    LOADED_OPTIONS,
+    SpeedOptions,
+    VideoOptions,
+    check_step_cache_passes,
+)
+from ingredients.pipelines.guidance_passes import plan_passes
 from ingredients.pipelines.places import check_frames, parse_places, place_people, read_place_options
 
 PHOTOS = ("input_references", "input_reference")
@@ -165,16 +171,13 @@ def plan_job(
         raise ApiError(
             400, "model", f"There is no model {printable(asked.model, most=80)} here; this server has {facts.name}."
         )
-    sampling = dict(defaults.sampling) | {
-        name: value for name in SAMPLING_FIELDS if (value := getattr(asked, name)) is not None
-    }
     width, height = _size(asked, defaults)
     settings = JobSettings(
         prompt=asked.prompt,
         people=(),
         seed=secrets.randbelow(2**31) if asked.seed is None else asked.seed,
         negative_prompt=asked.negative_prompt if asked.negative_prompt is not None else defaults.negative_prompt,
-        sampling=sampling,
+        sampling=sampling_asked(asked, defaults),
         face_scale=asked.face_scale,
         num_frames=_num_frames(asked, facts, defaults),
         height=height,
@@ -183,9 +186,7 @@ def plan_job(
         scale=asked.scale if asked.scale is not None else defaults.scale,
         allow_photographs=asked.allow_photographs,
         takes=asked.takes,
-        options=VideoOptions(
-            step_cache=asked.step_cache, split_guidance=asked.split_guidance, decode_in_tiles=asked.decode_in_tiles
-        ),
+        options=options_asked(asked),
     )
     check_settings(settings, facts=facts, limits=limits)
     people = _people(asked, sent.photos, limits)
@@ -207,6 +208,17 @@ def plan_job(
         people=people,
         files={ASKED_ROUTING: check_routing(values, names, settings, facts)},
     )
+
+
+def sampling_asked(asked: OptionFields, defaults: ServerDefaults) -> dict[str, Any]:
+    """The fields of `SamplingSettings` that a request gives, over the server's."""
+    given = {name: value for name in SAMPLING_FIELDS if (value := getattr(asked, name)) is not None}
+    return dict(defaults.sampling) | given
+
+
+def options_asked(asked: OptionFields) -> VideoOptions:
+    """What of time and memory a request wants another way."""
+    return VideoOptions(**{field.name: getattr(asked, field.name) for field in dataclasses.fields(VideoOptions)})
 
 
 def check_routing(values: object, names: Sequence[str], settings: JobSettings, facts: ModelFacts) -> bytes:
@@ -244,6 +256,11 @@ def check_settings(settings: JobSettings, *, facts: ModelFacts, limits: RequestL
             f"The model of this server cannot take the step cache {settings.options.step_cache}; choose one of "
             f"{', '.join((*facts.step_caches, 'none'))}.",
         )
+    try:
+        speed = settings.options.applied_to(SpeedOptions())
+        check_step_cache_passes(speed.step_cache, plan_passes(facts.sampling.override(**settings.sampling)))
+    except SpeedOptionError as error:
+        raise ApiError(422, "speed_option", str(error)) from error
     if settings.takes > limits.most_takes:
         raise ApiError(422, "limit", f"takes must be at most {limits.most_takes}, not {settings.takes}.")
     shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)

@@ -40,10 +40,29 @@ Side = Annotated[int, Field(ge=1, le=16_384)]
 _Text = Annotated[str, Field(max_length=MOST_PROMPT_LETTERS)]
 
 
-class VideoFields(BaseModel):
-    """What is to be made. A form has the photos as files, JSON as data URLs; what is left out the server chooses."""
+class OptionFields(BaseModel):
+    """What of time and memory a video has another way than the loaded model does it, as `VideoOptions`."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    step_cache: Annotated[
+        StepCacheChoice | None,
+        Field(
+            description="What steps take over from those before: less time, and a slightly other video. One of the "
+            "model's `step_caches`, or none."
+        ),
+    ] = None
+    split_guidance: Annotated[
+        bool | None,
+        Field(description="Whether the guidance passes of a step run one after the other: less memory, more time."),
+    ] = None
+    decode_in_tiles: Annotated[
+        bool | None, Field(description="Whether large pictures are decoded in tiles: less memory.")
+    ] = None
+
+
+class VideoFields(OptionFields):
+    """What is to be made. A form has the photos as files, JSON as data URLs; what is left out the server chooses."""
 
     prompt: Annotated[_Text, Field(description="What happens, in a sentence.")]
     model: Annotated[str | None, Field(description="The server's model, as /v1/models names it.")] = None
@@ -110,20 +129,6 @@ class VideoFields(BaseModel):
             '`{"people": ["ana"], "tokens": [[[0, -1]]]}`, -1 for nobody.',
             json_schema_extra={"anyOf": [{"type": "object", "additionalProperties": True}, {"type": "string"}]},
         ),
-    ] = None
-    step_cache: Annotated[
-        StepCacheChoice | None,
-        Field(
-            description="What steps take over from those before: less time, and a slightly other video. One of the "
-            "model's `step_caches`, or none."
-        ),
-    ] = None
-    split_guidance: Annotated[
-        bool | None,
-        Field(description="Whether the guidance passes of a step run one after the other: less memory, more time."),
-    ] = None
-    decode_in_tiles: Annotated[
-        bool | None, Field(description="Whether large pictures are decoded in tiles: less memory.")
     ] = None
     takes: Annotated[
         int,
@@ -217,24 +222,28 @@ class JudgementRecord(BaseModel):
     notices: Annotated[list[str], Field(description="What is worth knowing of photos and judge.")]
 
 
-class EstimateFields(BaseModel):
+class EstimateFields(OptionFields):
     """A video that somebody thinks of."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     prompt: Annotated[_Text, Field(description="What happens.")] = ""
     people: Annotated[list[str], Field(max_length=100, description="Their names.")] = []
     width: Annotated[Side | None, Field(description="Pixels.")] = None
     height: Annotated[Side | None, Field(description="Pixels.")] = None
     num_frames: Annotated[int | None, Field(ge=1, le=100_000, description="Length in frames.")] = None
-    num_inference_steps: Annotated[int | None, Field(ge=1, le=1000, description="Denoising steps.")] = None
     takes: Annotated[int, Field(ge=1, description="How many videos are made, of which the best is kept.")] = 1
+
+
+EstimateRequest: type[EstimateFields] = create_model("EstimateRequest", __base__=EstimateFields, **_sampling_fields())
+"""`EstimateFields` and the fields of `SamplingSettings`."""
 
 
 class EstimateRecord(BaseModel):
     """What it would take."""
 
     seconds: Annotated[float | None, Field(description="Time, by videos made here before; null before the first.")]
+    is_rough: Annotated[
+        bool, Field(description="Whether none of those was made with this step cache, or led by likeness alike.")
+    ]
     waiting: Annotated[int, Field(description="Videos that are made before it.")]
     bytes: Annotated[int | None, Field(description="Memory, as far as can be told.")]
     notes: Annotated[list[str], Field(description="What of the sentence the model will not follow.")]

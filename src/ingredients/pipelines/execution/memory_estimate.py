@@ -24,7 +24,7 @@ from ingredients.models.flops import cheaper_form
 from ingredients.pipelines.execution.memory_modes import SMALL_TILE, TILE
 from ingredients.pipelines.execution.model_weights import ModelWeights
 from ingredients.pipelines.execution.speed_options import SpeedOptions
-from ingredients.pipelines.guidance import plan_guidance
+from ingredients.pipelines.guidance_passes import plan_passes
 from ingredients.pipelines.video_shape import VideoShape
 
 CONVOLUTION_WORKSPACE = 1.15
@@ -55,6 +55,9 @@ class VideoDemand:
 
     speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
     """How the model runs: step caches keep activations, fused matrices are copies, split guidance needs less."""
+
+    decode_in_tiles: bool = False
+    """Whether the VAE works in tiles even where the memory mode would not have it so."""
 
     def shape(self, model: ModelWeights) -> VideoShape:
         """The shape of the video, in which a model's own stands for what is not asked for."""
@@ -147,7 +150,7 @@ def denoising_bytes(model: ModelWeights, demand: VideoDemand, *, passes_at_once:
 
 def _num_passes(model: ModelWeights, demand: VideoDemand) -> int:
     sampling = model.sampling.override(**demand.sampling)
-    return len(plan_guidance(sampling).passes)
+    return len(plan_passes(sampling))
 
 
 def _num_tokens(model: ModelWeights, demand: VideoDemand) -> int:
@@ -161,7 +164,7 @@ def decoding_bytes(model: ModelWeights, demand: VideoDemand, mode: MemoryMode) -
     """Bytes of the VAE's activations at their largest, in the tiles of `mode`."""
     height, width, num_frames = demand.shape(model)
     tile_height, tile_width = height, width
-    if mode is not MemoryMode.FULL:
+    if mode is not MemoryMode.FULL or demand.decode_in_tiles:
         tile = SMALL_TILE if mode is MemoryMode.MINIMAL else TILE
         tile_height = min(height, tile[0] * model.geometry.spatial_ratio)
         tile_width = min(width, tile[1] * model.geometry.spatial_ratio)

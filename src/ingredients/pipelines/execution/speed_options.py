@@ -12,9 +12,11 @@ Here is what can be said of them before PyTorch is imported; `execution.py` appl
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from ingredients.core.errors import SpeedOptionError
+from ingredients.pipelines.guidance_passes import GuidancePass
 
 StepCacheName = Literal["first-block", "pab", "faster", "mag", "taylor"]
 STEP_CACHES: tuple[StepCacheName, ...] = get_args(StepCacheName)
@@ -153,6 +155,20 @@ class VideoOptions:
             options,
             step_cache=None if step_cache == "none" else step_cache,
             split_guidance=options.split_guidance if self.split_guidance is None else self.split_guidance,
+        )
+
+
+def check_step_cache_passes(name: StepCacheName | None, passes: Sequence[GuidancePass]) -> None:
+    """Refuses a step cache that cannot follow the passes of a video's guidance.
+
+    Raises:
+        SpeedOptionError: if so.
+    """
+    if name == "faster" and [each.has_prompt for each in passes] != [False, True]:
+        raise SpeedOptionError(
+            "The step cache faster computes the pass without the prompt from the one with it, and these scales need "
+            "other passes; make the guidance scale larger than 1, the identity guidance scale 1 or the same and the "
+            "perturbed attention scale 0, or choose another step cache."
         )
 
 

@@ -35,7 +35,7 @@ from diffusers.hooks import (
 from ingredients.core.errors import SpeedOptionError
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
-from ingredients.pipelines.execution.speed_options import StepCacheName
+from ingredients.pipelines.execution.speed_options import StepCacheName, check_step_cache_passes
 from ingredients.pipelines.guidance import Guidance
 
 
@@ -111,12 +111,8 @@ def check_step_cache(
             "The step cache faster leaves out the pass by which published_guidance_fault routes the other one; choose "
             "another step cache."
         )
-    if name == "faster" and guidance is not None and [each.has_prompt for each in guidance.passes] != [False, True]:
-        raise SpeedOptionError(
-            "The step cache faster computes the pass without the prompt from the one with it, and these scales need "
-            "other passes; make the guidance scale larger than 1, the identity guidance scale 1 or the same and the "
-            "perturbed attention scale 0, or choose another step cache."
-        )
+    if guidance is not None:
+        check_step_cache_passes(name, guidance.passes)
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 import { byId, state, make, drawn, fill, newKey, say, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, postJson, show, banner, setOffline, option } from "./base.js";
 import { openDraw, openPaint } from "./dialogs.js";
 import { END, START, isPlaced, placesAsked, setMoments, showPlaces } from "./places.js";
+import { setTuning, showTuning, tell as tellTuning, tuningAsked } from "./tuning.js";
 
 const SECONDS_BETWEEN_LISTS = 4;
 const PAGE = 24;
@@ -67,6 +68,8 @@ function showOptions() {
   const near = (length) => Math.round(length / multiple) * multiple;
   const sizes = [[width, height], [near(width * 1.5), near(height * 1.5)]];
   fill(byId("size"), ...sizes.map(([wide, high], index) => option(`${wide}x${high}`, `${wide} × ${high}${index ? " (not made for it)" : ""}`, !index)));
+  showTuning();
+  byId("tuning").hidden = false;
 }
 
 async function showExamples() {
@@ -273,6 +276,8 @@ function showChips() {
 byId("prompt").addEventListener("input", () => changed());
 byId("prompt").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin(); });
 for (const id of ["steps", "length", "size", "seed", "takes"]) byId(id).addEventListener("change", () => changed());
+byId("tuning-fields").addEventListener("input", () => { tellTuning(); changed(); });
+byId("tuning-reset").addEventListener("click", () => { setTuning({}); changed(); byId("tuning").querySelector("summary").focus(); });
 document.addEventListener("placed", () => { showPeople(); save(); refreshMake(); });
 document.addEventListener("reachable", refreshMake);
 byId("dice").addEventListener("click", () => { byId("seed").value = Math.floor(Math.random() * 1000000); changed(); });
@@ -303,11 +308,14 @@ const refreshEstimate = later(async () => {
   let told;
   try {
     told = await postJson("/v1/estimates", { prompt: byId("prompt").value, people: state.people.map((person) => person.name.trim()), width, height,
-      num_frames: Number(byId("length").value), num_inference_steps: Number(byId("steps").value), takes: Number(byId("takes").value) });
-  } catch { return; }
+      num_frames: Number(byId("length").value), num_inference_steps: Number(byId("steps").value), takes: Number(byId("takes").value), ...tuningAsked() });
+  } catch (error) {
+    if (error.status !== 422) return;
+    told = { error: error.message, notes: [] }; // a number that no video can have
+  }
   state.cannot = told.error || "";
   fill(byId("notes"), ...told.notes.map((note) => make("li", {}, `⚠ ${note}`)));
-  const time = told.seconds === null ? "How long it takes is known after the first video" : `About ${duration(told.seconds)}`;
+  const time = told.seconds === null ? "How long it takes is known after the first video" : told.is_rough ? `Perhaps ${duration(told.seconds)}, for none was made like that yet` : `About ${duration(told.seconds)}`;
   const memory = told.bytes ? `, ${told.bytes < 2e9 ? `${Math.round(told.bytes / 1e6)} MB` : `${(told.bytes / 1e9).toFixed(1)} GB`} of memory` : "";
   const before = told.waiting ? ` ${told.waiting === 1 ? "One video is" : `${told.waiting} videos are`} made before it.` : "";
   byId("estimate").textContent = told.error ? "" : `${time}${memory}.${before}`;
@@ -322,7 +330,7 @@ const save = later(async () => {
       for (const photo of person.photos) photo.url = photo.url || await asDataUrl(photo.file);
       people.push({ ...person, photos: person.photos.map((photo) => ({ ...photo, file: undefined, fileName: photo.file.name })) });
     }
-    sessionStorage.setItem("draft", JSON.stringify({ people, between: state.moments.slice(1, -1), prompt: byId("prompt").value, seed: byId("seed").value, takes: byId("takes").value }));
+    sessionStorage.setItem("draft", JSON.stringify({ people, between: state.moments.slice(1, -1), prompt: byId("prompt").value, seed: byId("seed").value, takes: byId("takes").value, tuning: tuningAsked() }));
   } catch { sessionStorage.removeItem("draft"); }
 }, 300);
 
@@ -333,6 +341,7 @@ function restore() {
     byId("prompt").value = draft.prompt;
     byId("seed").value = draft.seed;
     byId("takes").value = draft.takes || "1";
+    setTuning(draft.tuning || {});
     const people = draft.people.map((person) => ({ ...person, photos: person.photos.map((photo) => ({ ...photo, file: new File([fromDataUrl(photo.url)], photo.fileName, { type: photo.url.slice(5).split(";")[0] }) })) }));
     setMoments(draft.between);
     state.people = people;
@@ -361,7 +370,7 @@ async function begin() {
     form.append("input_references", photo.file);
   }
   for (const [name, value] of Object.entries({ width, height, num_frames: byId("length").value, num_inference_steps: byId("steps").value, seed: byId("seed").value, takes: byId("takes").value, place: placesAsked(),
-    scale: String(scaleOf(width)) })) if (value !== "") form.append(name, value);
+    scale: String(scaleOf(width)), ...tuningAsked() })) if (value !== "") form.append(name, value);
   try {
     const record = await askJson("/v1/videos", { method: "POST", body: form, headers: newKey() });
     say("The video is asked for");
@@ -628,6 +637,7 @@ async function sameFields(record) {
   byId("seed").value = record.seed;
   byId("takes").value = String(Math.min(record.takes, 4));
   const asked = { length: record.num_frames, steps: record.settings.num_inference_steps, size: [...byId("size").options].map((each) => each.value).find((each) => each.split("x").map((side) => side * scaleOf(each.split("x")[0])).join("x") === record.size) };
+  setTuning(record.settings);
   for (const [id, value] of Object.entries(asked)) if ([...byId(id).options].some((each) => each.value === String(value))) byId(id).value = value;
   showPeople();
   byId("places").open = isPlaced();
