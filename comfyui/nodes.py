@@ -15,11 +15,15 @@ import torch
 from comfy_api.latest import ComfyExtension, io, ui
 from PIL import Image
 
+from ingredients.core.config import field_docstrings
+from ingredients.core.ranges import declared_range
 from ingredients.generation.previews import emerging_strip, routing_strip
 from ingredients.generation.progress import CancelledError, StepDone
 from ingredients.media.provenance import Provenance
 from ingredients.media.video import write_video
 from ingredients.model_folders.find_model import find_model
+from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.execution.speed_options import STEP_CACHES
 from ingredients.pipelines.places import PLACE_STRENGTH
 from ingredients.pipelines.video_shape import FPS
 from ingredients.visualisation.layout import enlarge
@@ -27,10 +31,12 @@ from ingredients.visualisation.layout import enlarge
 from .report import describe_takes, describe_video
 from .values import (
     MEMORY_CHOICES,
+    NO_CACHE,
     PLACES,
     Person,
     check_names,
     connected,
+    own_setting,
     read_person,
     request_of,
     to_images,
@@ -55,6 +61,18 @@ def _growing(name: str, each: Any, *, most: int) -> Any:
     return io.Autogrow.Input(
         name, template=io.Autogrow.TemplatePrefix(input=each, prefix=f"{each.id}_", min=1, max=most)
     )
+
+
+def _sampling_widgets() -> list[Any]:
+    """A widget for each field of `SamplingSettings`, in its range, with a number that stands for the model's own."""
+    docs, widgets = field_docstrings(SamplingSettings), []
+    for name, field in SamplingSettings.__dataclass_fields__.items():
+        own = own_setting(name)
+        kind, step = (io.Int, 1) if isinstance(field.default, int) else (io.Float, 0.05)
+        tooltip = f"{docs[name]} {own}: the model's own."
+        most = declared_range(SamplingSettings, name).at_most
+        widgets.append(kind.Input(name, default=own, min=own, max=most, step=step, tooltip=tooltip))
+    return widgets
 
 
 class LoadIngredientsModel(io.ComfyNode):
@@ -206,11 +224,13 @@ class GenerateIngredientsVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """What ComfyUI shows."""
+        sampling = _sampling_widgets()
         return io.Schema(
             node_id="IngredientsGenerate",
             display_name="Ingredients: Generate",
             category=CATEGORY,
-            description="Makes a video of the people, and says how well each was kept. 0: the model's own number.",
+            description="Makes a video of the people, and says how well each was kept. A size or length of 0 is the "
+            "model's own.",
             inputs=[
                 ModelWire.Input("model"),
                 _growing("people", PersonWire.Input("person"), most=MOST_PEOPLE),
@@ -227,13 +247,27 @@ class GenerateIngredientsVideo(io.ComfyNode):
                 io.Int.Input("num_frames", default=0, min=0, max=10_000),
                 io.Int.Input("width", default=0, min=0, max=16_384),
                 io.Int.Input("height", default=0, min=0, max=16_384),
-                io.Int.Input("num_inference_steps", default=0, min=0, max=1000),
-                io.Float.Input("guidance_scale", default=0.0, min=0.0, max=100.0, step=0.1),
+                *sampling[:2],
                 io.Float.Input(
                     "face_scale", default=1.0, min=0.0, max=4.0, step=0.05, tooltip="Strength of the faces' features."
                 ),
                 io.Int.Input(
                     "takes", default=1, min=1, max=16, tooltip="So many are made, with this seed and those after it."
+                ),
+                *sampling[2:],  # behind the others: workflows that were saved before know their widgets by number
+                io.Combo.Input(
+                    "step_cache",
+                    options=[NO_CACHE, *STEP_CACHES],
+                    default=NO_CACHE,
+                    tooltip="What steps take over from those before: less time, and a slightly other video.",
+                ),
+                io.Boolean.Input(
+                    "split_guidance",
+                    default=False,
+                    tooltip="Run the guidance passes of a step one after the other: less memory, more time.",
+                ),
+                io.Boolean.Input(
+                    "decode_in_tiles", default=False, tooltip="Decode large pictures in tiles: less memory."
                 ),
                 RoutingWire.Input(
                     "routing", optional=True, tooltip="Who is where, from another video: it is kept in this one."
@@ -259,13 +293,12 @@ class GenerateIngredientsVideo(io.ComfyNode):
         num_frames: int,
         width: int,
         height: int,
-        num_inference_steps: int,
-        guidance_scale: float,
         face_scale: float,
         takes: int,
         routing: Any = None,
+        **how: Any,
     ) -> io.NodeOutput:
-        """Makes it, step by step."""
+        """Makes it, step by step; `how` has the widgets of sampling, time and memory."""
         request = request_of(
             connected(people),
             prompt,
@@ -274,11 +307,10 @@ class GenerateIngredientsVideo(io.ComfyNode):
             num_frames=num_frames,
             width=width,
             height=height,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
             face_scale=face_scale,
             takes=takes,
             routing=routing,
+            **how,
         )
         comfy.model_management.throw_exception_if_processing_interrupted()
         model.bring_to_device(request, num_people=len(people))

@@ -5,7 +5,7 @@ Legend: B pictures of a batch, F frames, H/W pixels.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from ingredients.core.memory_mode import MemoryMode
 from ingredients.faces.face_choice import parse_face_choice
 from ingredients.faces.identity_photos import IdentityPhotos, check_names_differ
 from ingredients.generation.request import StudioRequest
+from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.execution.speed_options import StepCacheName, VideoOptions
 from ingredients.pipelines.places import PLACE_STRENGTH, PlacePath
 
 PLACES = ("left", "middle", "right", "box")
@@ -27,6 +29,17 @@ MEMORY_CHOICES = (MANAGED, MemoryMode.BALANCED.value, MemoryMode.LOW.value, Memo
 
 OWN = 0
 """What stands in a widget for the model's own number."""
+
+NO_CACHE = "none"
+"""What stands in a widget for a video all of whose steps are worked out."""
+
+
+def own_setting(name: str) -> int:
+    """What stands in the widget of a field of `SamplingSettings` for the model's own number.
+
+    It is 0, or -1 where 0 is what a user may ask for: such settings are off unless somebody wants them.
+    """
+    return OWN if SamplingSettings.__dataclass_fields__[name].default else -1
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,13 +119,15 @@ def request_of(
     num_frames: int,
     width: int,
     height: int,
-    num_inference_steps: int,
-    guidance_scale: float,
     face_scale: float,
     takes: int,
     routing: Any = None,
+    step_cache: str = NO_CACHE,
+    split_guidance: bool = False,
+    decode_in_tiles: bool = False,
+    **sampling: float,
 ) -> StudioRequest:
-    """The video that the widgets of a node ask for; where one shows 0, the model's own number is taken.
+    """The video that the widgets of a node ask for; those of `sampling` are fields of `SamplingSettings`.
 
     Raises:
         UserInputError: if something about it cannot be.
@@ -122,10 +137,12 @@ def request_of(
         prompt=prompt,
         negative_prompt=negative_prompt or None,
         seed=seed,
-        sampling={
-            "num_inference_steps": None if num_inference_steps == OWN else num_inference_steps,
-            "guidance_scale": None if guidance_scale == OWN else guidance_scale,
-        },
+        sampling={name: None if value <= own_setting(name) else value for name, value in sampling.items()},
+        options=VideoOptions(
+            step_cache=None if step_cache == NO_CACHE else cast(StepCacheName, step_cache),
+            split_guidance=split_guidance or None,
+            decode_in_tiles=decode_in_tiles or None,
+        ),
         places={
             person.photos.name: PlacePath.parse(person.places, name=person.photos.name, strength=person.strength)
             for person in people

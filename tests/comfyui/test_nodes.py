@@ -18,10 +18,17 @@ import comfyui
 from ingredients.core.version import VERSION
 from ingredients.media.provenance import Provenance, read_provenance
 from ingredients.media.video import read_video, read_video_metadata
+from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.execution.speed_options import VideoOptions
 from tests.comfyui.stand_in_api import Slot, stand_in_api
 from tests.generation.hand_maker import HandMaker
 
 FOLDER = Path(comfyui.__file__).parent
+HOW = (
+    *SamplingSettings.__dataclass_fields__,
+    *VideoOptions.__dataclass_fields__,
+)
+"""Widgets that a node has by declaration, and passes on."""
 WORKFLOWS = sorted((FOLDER / "example_workflows").glob("*.json"))
 
 
@@ -45,7 +52,12 @@ def test_each_node_is_declared_as_it_is_called(schemas: dict[str, Any]) -> None:
     assert len(schemas) == 6
     for schema, node in schemas.values():
         ids = [each.id for each in schema.inputs]
-        assert ids == list(inspect.signature(node.execute).parameters)
+        called = inspect.signature(node.execute).parameters
+        if any(each.kind is each.VAR_KEYWORD for each in called.values()):
+            ids = [name for name in ids if name not in HOW]
+            assert set(HOW) == {each.id for each in schema.inputs} - set(ids)
+            called = {name: each for name, each in called.items() if each.kind is not each.VAR_KEYWORD}
+        assert ids == list(called)
         assert schema.description
         assert [
             name for name in vars(node) if not name.startswith("_") and name not in ("define_schema", "execute")
@@ -136,8 +148,10 @@ def _generate(
     model = SimpleNamespace(studio=maker, bring_to_device=lambda request, *, num_people: None)
     widgets: dict[str, Any] = {
         "prompt": "@ana and @ben wave.", "negative_prompt": "", "seed": 7, "num_frames": 0, "width": 0, "height": 0,
-        "num_inference_steps": 4, "guidance_scale": 0.0, "face_scale": 1.0, "takes": 1,
+        "face_scale": 1.0, "takes": 1, "num_inference_steps": 4,
     }  # fmt: skip
+    schema = nodes.GenerateIngredientsVideo.define_schema()
+    widgets = {each.id: each.settings["default"] for each in schema.inputs if each.id in HOW} | widgets
     return nodes.GenerateIngredientsVideo.execute(model, _people(nodes), **widgets | given)
 
 
@@ -163,8 +177,26 @@ def test_generate_gives_frames_map_and_report_and_tells_each_step(nodes: Any, mo
     assert made.ui == {"text": [report]}
     assert bars[0].told == [(step, 4, True) for step in (1, 2, 3, 4)]
     (request,) = maker.made
-    assert request.sampling["num_inference_steps"] == 4
-    assert request.sampling["guidance_scale"] is None
+    given = {name: value for name, value in request.sampling.items() if value is not None}
+    assert given == {"num_inference_steps": 4}  # all else is the model's own
+    assert request.options == VideoOptions()
+
+
+def test_whatever_a_video_is_sampled_by_is_a_widget_in_its_range(
+    nodes: Any, schemas: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widgets = {each.id: each for each in schemas["IngredientsGenerate"][0].inputs}
+    assert (widgets["num_inference_steps"].kind, widgets["num_inference_steps"].settings["max"]) == ("INT", 1000)
+    assert (widgets["layout_share"].kind, widgets["layout_share"].settings["max"]) == ("FLOAT", 1)
+    assert widgets["likeness_guidance_scale"].settings["tooltip"].startswith("How far each step is led")
+    maker = _RoutedMaker()
+    asked = {"guidance_scale": 2.0, "likeness_guidance_scale": 0.0, "perturbed_attention_scale": 1.5}
+    options: dict[str, Any] = {"step_cache": "pab", "split_guidance": True, "decode_in_tiles": True}
+    _generate(nodes, maker, monkeypatch, interrupted=False, **asked, **options)
+    (request,) = maker.made
+    given = {name: value for name, value in request.sampling.items() if value is not None}
+    assert given == {"num_inference_steps": 4, **asked}  # 0 is asked for where it does without
+    assert request.options == VideoOptions(**options)
 
 
 def test_takes_count_their_steps_together_and_say_which_was_kept(nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,15 @@ def test_the_decoders_activations(
     assert counted <= estimated <= 1.1 * CONVOLUTION_WORKSPACE * counted
 
 
+def test_a_video_decoded_in_tiles_needs_no_more_than_in_the_mode_that_has_tiles(
+    published: ModelWeights,
+) -> None:
+    whole, tiled = VideoDemand(), VideoDemand(decode_in_tiles=True)
+    assert decoding_bytes(published, tiled, FULL) == decoding_bytes(published, whole, LOW)
+    assert decoding_bytes(published, tiled, FULL) < decoding_bytes(published, whole, FULL)
+    assert decoding_bytes(published, tiled, MINIMAL) == decoding_bytes(published, whole, MINIMAL)
+
+
 @pytest.mark.parametrize(("num_pictures", "height", "width"), [(1, 480, 720), (2, 480, 720), (3, 240, 368)])
 def test_the_encoders_activations(published: ModelWeights, num_pictures: int, height: int, width: int) -> None:
     with without_computing(torch.bfloat16):
