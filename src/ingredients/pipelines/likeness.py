@@ -8,7 +8,8 @@ given the face that is most like theirs, and x_0 goes one step up the gradient g
 No network is trained for it and none but the VAE's decoder and the recogniser is differentiated: guidance of the clean
 estimate as in He et al. 2024, "Manifold Preserving Guided Diffusion" (arXiv 2311.16424), with the recogniser as the
 critic. The paper has none. The noisiest steps show nobody yet, and the last ones would leave the gradient's own
-texture in the picture, for no step comes after them that smooths it: both go without.
+texture in the picture, for no step comes after them that smooths it: both go without. Of a video of many latent frames
+each step looks at every second one, or third, in turn: what decoding them costs is most of what guidance costs.
 
 Legend: B videos, f/h/w grid of latents, C channels, H/W pixels, N identities, K faces found, R recognition dim.
 """
@@ -31,6 +32,9 @@ NOISIEST_TIMESTEP = 800
 
 LAST_TIMESTEP = 150
 """After it there are too few steps left to smooth what the gradient adds."""
+
+MOST_FRAMES = 9
+"""Latent frames of a video that a step looks at, at most."""
 
 _ALIVE = 0.01
 """Part of the largest gradient from which on a value counts for its root mean square: most places hold no face."""
@@ -59,7 +63,13 @@ class LikenessGuidance:
     """s: root mean square of a step at full noise, in units of the latents."""
 
     def __call__(
-        self, prediction: torch.Tensor, latents: torch.Tensor, timestep: int, alphas_cumprod: torch.Tensor
+        self,
+        prediction: torch.Tensor,
+        latents: torch.Tensor,
+        timestep: int,
+        alphas_cumprod: torch.Tensor,
+        *,
+        step: int,
     ) -> torch.Tensor:
         """The velocity (B, f, C, h, w) that leads to the guided clean latents.
 
@@ -68,26 +78,35 @@ class LikenessGuidance:
             latents: (B, f, C, h, w), what it was predicted from.
             timestep: the timestep of the step.
             alphas_cumprod: alpha_bar_t of each timestep.
+            step: which step of the video it is; steps look at its frames in turn.
         """
         if not LAST_TIMESTEP <= timestep <= NOISIEST_TIMESTEP:
             return prediction
         alpha_bar = float(alphas_cumprod[timestep])
         signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
         clean = signal * latents.float() - noise * prediction.float()
+        stride = -(-clean.shape[1] // MOST_FRAMES)
+        frames = slice(step % stride, None, stride)
         moved = [
-            video + self.scale * noise * self._direction(video, embeds[is_real])
+            video + self.scale * noise * self._direction(video, embeds[is_real], frames)
             for video, embeds, is_real in zip(clean, self.embeds, self.id_mask, strict=True)
         ]
         velocity: torch.Tensor = (signal * latents.float() - torch.stack(moved)) / noise
         return velocity
 
-    def _direction(self, video: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
-        """The gradient for clean latents (f, C, h, w) of one video, at root mean square 1 where it is alive."""
+    def _direction(self, video: torch.Tensor, embeds: torch.Tensor, frames: slice) -> torch.Tensor:
+        """The gradient for clean latents (f, C, h, w) of one video, at root mean square 1 where it is alive.
+
+        Args:
+            video: the latents.
+            embeds: (N, R) of the photos.
+            frames: the latent frames that are looked at; the gradient is 0 in the others.
+        """
         if len(embeds) == 0:
             return torch.zeros_like(video)
         with torch.inference_mode(mode=False), torch.enable_grad():  # a caller may have switched either off
             video = video.clone().requires_grad_()
-            cosines = self._cosines(video, embeds.clone())
+            cosines = self._cosines(video[frames], embeds.clone())
             if len(cosines) == 0:
                 return torch.zeros_like(video)
             (gradient,) = torch.autograd.grad(cosines.sum(), video)
@@ -96,7 +115,7 @@ class LikenessGuidance:
         return gradient / gradient[alive].square().mean().sqrt() if bool(alive.any()) else gradient
 
     def _cosines(self, video: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
-        """The cosine of every face in every latent frame with the person that it is taken for."""
+        """The cosine of every face in each of these latent frames with the person that it is taken for."""
         pictures = decode_pictures(self.vae, video.to(self.vae.dtype)[None])[0]  # (f, 3, H, W)
         pictures = pictures.float().cpu()  # where the face networks are, whatever the others run on
         wanted = F.normalize(embeds.float().cpu(), dim=-1)

@@ -929,7 +929,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 prediction = own_prediction = guidance.combine(output.sample.float(), self.guidance_scale)
                 if likeness_guidance is not None:
                     prediction = likeness_guidance(
-                        prediction, scaled_latents, int(timestep), self.scheduler.alphas_cumprod
+                        prediction, scaled_latents, int(timestep), self.scheduler.alphas_cumprod, step=step
                     )
                 if output_routing_maps and output.routing_logits is not None:
                     routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))

@@ -10,6 +10,7 @@ from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 from ingredients.faces.network_settings import RecogniserConfig
 from ingredients.faces.recogniser import ArcFaceRecogniser, ResidualFaceNetwork
+from ingredients.training.loop.stage import StepOutput, StepPosition
 from ingredients.training.stages.alignment import AlignmentStage
 from ingredients.training.stages.identity_loss import IdentityLoss
 from ingredients.training.stages.router import RouterStage
@@ -106,6 +107,32 @@ def test_stages_add_it_to_their_loss(
     assert step(6.0)[0] - plain == pytest.approx(2 * (loss - plain), rel=1e-4)
     with pytest.raises(UserInputError, match="needs a recogniser"):
         stage_type(tiny_world.transformer(), tiny_world.parts, config_type(identity_loss_weight=1.0))
+
+
+def test_a_share_of_the_samples_stands_for_all(tiny_world: TinyWorld, recogniser: ArcFaceRecogniser) -> None:
+    parts = dataclasses.replace(tiny_world.parts, recogniser=recogniser)
+    config = AlignmentConfig(batch_size=6, lora_rank=2, identity_loss_weight=3.0, identity_loss_share=0.4)
+    stage = AlignmentStage(tiny_world.transformer(), parts, config)
+    (batch,) = stage.data.draw(StepPosition(step=0, progress=0.0, seed=0))
+    velocity = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(1))
+
+    def loss(is_shown: torch.Tensor, **share: float) -> float:
+        step = StepOutput(loss=torch.zeros(()))
+        timesteps = torch.full((len(batch),), 10)
+        return float(
+            stage.add_identity_loss(step, batch, velocity, timesteps, is_shown=is_shown, num_people=5, **share).loss
+        )
+
+    alone = torch.tensor([loss(row, share=1.0) for row in torch.eye(len(batch)).bool()])
+    is_drawn = batch.chances("identity loss") < 0.4
+    assert 0 < int(is_drawn.sum()) < len(batch)
+    assert bool((alone > 0).all())
+    everybody = torch.ones(len(batch), dtype=torch.bool)
+    assert loss(everybody) == pytest.approx(float(alone[is_drawn].sum()) / 0.4, rel=1e-4)
+    assert loss(everybody, share=1.0) == pytest.approx(float(alone.sum()), rel=1e-4)
+    measured_losses = stage.validation_losses(batch, torch.full((len(batch),), 10))
+    num_seen = int(batch.face_landmarks.isfinite().all(dim=-1).all(dim=-1).sum())
+    assert measured_losses["validation_identity_cosine_both"][1] == num_seen
 
 
 def test_clean_latents_are_what_noise_and_velocity_came_from(tiny_world: TinyWorld) -> None:

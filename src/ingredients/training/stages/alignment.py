@@ -98,6 +98,7 @@ class AlignmentStage(IdentityStage):
                     timesteps,
                     is_shown=everybody,
                     num_people=batch.num_people,
+                    share=1.0,
                 )
                 cosines = step.metrics.get("identity_cosine")
                 if isinstance(cosines, tuple):

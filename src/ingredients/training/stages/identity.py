@@ -101,6 +101,7 @@ class IdentityStage(DiffusionStage):
         *,
         is_shown: torch.Tensor,
         num_people: float,
+        share: float | None = None,
     ) -> StepOutput:
         """A step with the identity loss of its prediction, if there is one; samples count by their share of signal.
 
@@ -111,17 +112,20 @@ class IdentityStage(DiffusionStage):
             timesteps: (B,).
             is_shown: (B,) bool, samples that were shown the people in one way or the other.
             num_people: the number in the whole batch.
+            share: the share of the samples that are looked at and stand for all; None takes the settings'.
         """
         if self._identity_loss is None:
             return step
         noisy = self.schedule.add_noise(batch.latents, batch.noise, timesteps)
+        share = self.config.identity_loss_share if share is None else share
+        is_looked_at = is_shown & (batch.chances("identity loss") < share)
         loss, cosines = self._identity_loss(
             self.schedule.clean_latents(noisy, velocity, timesteps),
             batch.face_landmarks,
             batch.people.id_embeds[..., : self.transformer.config.id_recognition_dim],
             timesteps=timesteps,
-            weight=self.schedule.signal_share(timesteps),
-            counts=is_shown,
+            weight=self.schedule.signal_share(timesteps) / share,
+            counts=is_looked_at,
             num_people=num_people,
         )
         metrics = {**step.metrics, "identity_cosine": (cosines.sum(), float(len(cosines)))}

@@ -101,6 +101,10 @@ class IdentityConfig(DiffusionConfig):
     identity_loss_max_timestep: Annotated[int, Range(at_least=0, at_most=1000)] = 600
     """Noise level from which on a prediction is too blurred for the identity loss."""
 
+    identity_loss_share: Annotated[float, Range(above=0, at_most=1)] = 1.0
+    """Share of the samples, drawn anew in each epoch, whose prediction the identity loss decodes; each of them weighs
+    as many times more, so that the loss is the same in the mean and costs this share of its price."""
+
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class AlignmentConfig(IdentityConfig):
