@@ -1,6 +1,10 @@
 """Videos of object storage come to the disk once."""
 
+import base64
+import hashlib
+import io
 from pathlib import Path
+from typing import ClassVar
 
 import fsspec
 import pytest
@@ -27,14 +31,30 @@ def test_videos_and_what_is_said_of_them_are_copied_and_not_again(bucket: str, t
     told: list[tuple[int, int]] = []
     files = fetch(bucket, tmp_path, progress=lambda completed, total: told.append((completed, total)))
     assert [str(path.relative_to(tmp_path)) for path in files] == ["a.json", "a.mp4", "more/b.mkv"]
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.json", "a.mp4", "b.mkv"}
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert names == {"a.json", "a.mp4", "b.mkv", ".copied.jsonl"}
     assert (tmp_path / "more/b.mkv").read_bytes() == b"three"
     assert told == [(1, 3), (2, 3), (3, 3)]
-    (tmp_path / "a.mp4").write_bytes(b"two")  # as long as it was
-    (tmp_path / "more/b.mkv").write_bytes(b"th")  # cut off
+    before = {path: path.stat().st_mtime_ns for path in files}
     fetch(bucket, tmp_path)
-    assert (tmp_path / "a.mp4").read_bytes() == b"two"
-    assert (tmp_path / "more/b.mkv").read_bytes() == b"three"
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_what_changed_on_either_side_is_copied_again_though_it_is_as_long_as_it_was(
+    bucket: str, tmp_path: Path
+) -> None:
+    fetch(bucket, tmp_path)
+    (tmp_path / "a.mp4").write_bytes(b"two")
+    fsspec.filesystem("memory").pipe("/bucket/more/b.mkv", b"THREE")
+    fetch(bucket, tmp_path)
+    assert (tmp_path / "a.mp4").read_bytes() == b"one"
+    assert (tmp_path / "more/b.mkv").read_bytes() == b"THREE"
+    with (tmp_path / ".copied.jsonl").open("a") as file:
+        file.write('{"address": "memory://buck')  # killed in the middle of a line
+    (tmp_path / "a.mp4").touch()
+    before = (tmp_path / "a.mp4").stat().st_mtime_ns
+    fetch(bucket, tmp_path)
+    assert (tmp_path / "a.mp4").stat().st_mtime_ns == before
 
 
 def test_a_single_file_of_a_disk(tmp_path: Path) -> None:
@@ -73,6 +93,91 @@ class AwkwardStorage(AbstractFileSystem):
         Path(lpath).write_bytes(b"half")
         if "broken" in rpath:
             raise ConnectionResetError("the other side left")
+
+
+class BrokenOff(io.BytesIO):
+    """A file whose connection ends after some bytes."""
+
+    bytes_left = 0
+    """How many, over all files."""
+
+    num_read = 0
+    """How many came through."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if BrokenOff.bytes_left <= 0:
+            raise ConnectionResetError("the other side left")
+        found = super().read(min(size or -1, BrokenOff.bytes_left))
+        BrokenOff.bytes_left -= len(found)
+        BrokenOff.num_read += len(found)
+        return found
+
+
+class TaggedStorage(AbstractFileSystem):
+    """A storage of one video, which says tags and digests as those of the large providers do."""
+
+    protocol = "tagged"
+    cachable = False
+    content = b"0123456789"
+    facts: ClassVar[dict[str, object]] = {"ETag": '"one"'}
+
+    def info(self, path: str, **kwargs: object) -> dict[str, object]:
+        del kwargs
+        return {"name": path, "type": "file", "size": len(self.content), **self.facts}
+
+    def _open(self, path: str, mode: str = "rb", **kwargs: object) -> BrokenOff:
+        del path, mode, kwargs
+        return BrokenOff(self.content)
+
+
+@pytest.fixture
+def tagged(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    fsspec.register_implementation("tagged", TaggedStorage, clobber=True)
+    monkeypatch.setattr(BrokenOff, "bytes_left", 7)
+    monkeypatch.setattr(BrokenOff, "num_read", 0)
+    return monkeypatch
+
+
+def test_a_copy_that_was_stopped_goes_on_within_the_file(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(UserInputError, match=r"cannot be copied \(the other side left\); run the command again"):
+        fetch("tagged://film.mp4", tmp_path)
+    assert not (tmp_path / "film.mp4").exists()
+    tagged.setattr(BrokenOff, "bytes_left", 100)
+    [path] = fetch("tagged://film.mp4", tmp_path)
+    assert path.read_bytes() == b"0123456789"
+    assert BrokenOff.num_read == 10
+    assert {each.name for each in tmp_path.iterdir()} == {"film.mp4", ".copied.jsonl"}
+
+
+def test_a_file_that_changed_meanwhile_begins_anew(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(UserInputError):
+        fetch("tagged://film.mp4", tmp_path)
+    tagged.setattr(BrokenOff, "bytes_left", 100)
+    tagged.setattr(TaggedStorage, "content", b"ABCDEFGHIJ")
+    tagged.setattr(TaggedStorage, "facts", {"ETag": '"two"'})
+    [path] = fetch("tagged://film.mp4", tmp_path)
+    assert path.read_bytes() == b"ABCDEFGHIJ"
+    assert {each.name for each in tmp_path.iterdir()} == {"film.mp4", ".copied.jsonl"}
+
+
+def test_what_arrives_otherwise_than_its_digest_says_is_refused(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tagged.setattr(BrokenOff, "bytes_left", 100)
+    tagged.setattr(TaggedStorage, "facts", {"md5Hash": base64.b64encode(hashlib.md5(b"another").digest()).decode()})
+    with pytest.raises(UserInputError, match="what arrived is not what the storage says of it"):
+        fetch("tagged://film.mp4", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["md5Hash", "ETag", "content_md5"])
+def test_a_copy_that_nobody_wrote_down_is_known_by_its_digest(
+    tagged: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    digest = hashlib.md5(TaggedStorage.content)
+    said = {"ETag": f'"{digest.hexdigest()}"', "content_md5": bytearray(digest.digest())}
+    tagged.setattr(TaggedStorage, "facts", {name: said.get(name, base64.b64encode(digest.digest()).decode())})
+    (tmp_path / "film.mp4").write_bytes(TaggedStorage.content)
+    fetch("tagged://film.mp4", tmp_path)
+    assert BrokenOff.num_read == 0
 
 
 @pytest.fixture

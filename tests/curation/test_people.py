@@ -1,6 +1,7 @@
 """Who is in a clip, held against what drawn films say."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,8 +105,23 @@ def test_what_is_doubtful_in_every_frame_is_nobody() -> None:
         return int(describe_people(frames, reading, config(**settings))["num_people"])
 
     assert people(*[0.54] * 6) == 1
-    assert people(*[0.42] * 5, 0.6) == 2
+    assert people(*[0.52] * 5, 0.6) == 2
     assert people(*[0.54] * 6, min_confidence=0.5) == 2
+
+
+def test_a_face_that_is_half_covered_is_there_and_not_seen() -> None:
+    frames = make_frames(6, {2: RED, 20: GREEN})
+
+    def measured(*scores: float, **settings: object) -> dict[str, Any]:
+        reading = FaceReading(detector=DoubtfulDetector(*scores), recogniser=MeanColourRecogniser())
+        return describe_people(frames, reading, config(max_gap=1, **settings))
+
+    crossing = measured(0.8, 0.45, 0.8, 0.45, 0.45, 0.8)
+    assert crossing["num_at_once"] == [2, 2, 2, 1, 1, 2]
+    assert [track["presence"] for track in crossing["tracks"]] == [1.0, 0.6667]
+    assert None not in crossing["tracks"][1]["boxes"]
+    assert measured(*[0.45] * 5, 0.8)["num_people"] == 1
+    assert measured(*[0.45] * 5, 0.8, seen_confidence=0.4)["num_people"] == 2
 
 
 def test_clips_are_kept_by_how_many_are_there_and_for_how_long() -> None:

@@ -1,5 +1,6 @@
 """A curated data set goes into object storage, whole or found to be unfinished."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,35 @@ def test_all_but_the_store_is_sent_with_the_table_last_and_not_again(folder: Pat
     assert storage.cat("/sent/here/videos/a.mp4") == b"frames"
     assert told == [(number, 5) for number in range(6)]
 
+    assert send(folder, "memory://sent/here/") == 0
+
     (folder / "videos/a.mp4").write_bytes(b"FRAMES")  # as long as it was
     (folder / "held-out/videos/b.mp4").write_bytes(b"shorter")
-    (folder / "metadata.jsonl").write_bytes(b"[]")
-    assert send(folder, "memory://sent/here/") == 4
-    assert storage.cat("/sent/here/videos/a.mp4") == b"frames"
+    (folder / "metadata.jsonl").write_bytes(b"{}")  # written anew, and the same
+    storage.pipe("/sent/here/zebra.jsonl", b"somebody wrote here")
+    assert send(folder, "memory://sent/here") == 3
+    assert storage.cat("/sent/here/videos/a.mp4") == b"FRAMES"
     assert storage.cat("/sent/here/held-out/videos/b.mp4") == b"shorter"
-    assert storage.cat("/sent/here/metadata.jsonl") == b"[]"
+    assert storage.cat("/sent/here/zebra.jsonl") == b""
+
+
+def test_what_another_machine_sent_is_known_by_its_digest(
+    folder: Path, storage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(folder, "memory://sent/here")
+    (folder / ".curation/sent.jsonl").unlink()
+    plain = type(storage).find
+
+    def with_digests(self: Any, path: str, *args: Any, **kwargs: Any) -> Any:
+        found = plain(self, path, *args, **kwargs)
+        for name in found if kwargs.get("detail") else ():
+            found[name]["ETag"] = hashlib.md5(storage.cat(name)).hexdigest()
+        return found
+
+    monkeypatch.setattr(type(storage), "find", with_digests)
+    (folder / "videos/a.mp4").write_bytes(b"FRAMES")
+    assert send(folder, "memory://sent/here") == 1
+    assert storage.cat("/sent/here/videos/a.mp4") == b"FRAMES"
 
 
 def test_a_disk_is_a_storage_too(folder: Path, tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def show_clip(
     "fetch",
     help=with_examples(
         "Copies raw videos out of object storage, with the JSON files beside them, to be curated from the disk. A "
-        "stopped copy goes on; files that are there in the same size are left alone.",
+        "stopped copy goes on; files that did not change since, there or here, are left alone.",
         "ingredients curate fetch s3://bucket/films --output raw",
         "ingredients curate fetch https://example.org/film.mp4 --output raw",
     ),
@@ -240,7 +240,7 @@ def fetch_videos(
     "send",
     help=with_examples(
         "Copies a curated data set into object storage, without the store of what was measured. A stopped copy goes "
-        "on; the table of clips comes last.",
+        "on; files that are the same there are left alone; the table of clips comes last.",
         "ingredients curate send my-clips s3://bucket/my-clips",
     ),
 )

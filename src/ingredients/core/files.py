@@ -174,6 +174,29 @@ def append_line(path: Path, line: str) -> None:
         raise _explain(error, path) or error from error
 
 
+def drop_half_line(path: Path) -> None:
+    """Cuts off the line in whose middle a writer was killed, or the next one would be joined to it.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    try:
+        with path.open("rb+") as file:
+            size = end = file.seek(0, os.SEEK_END)
+            while end:
+                start = max(end - 65_536, 0)
+                file.seek(start)
+                position = file.read(end - start).rfind(b"\n")
+                if position >= 0:
+                    end = start + position + 1
+                    break
+                end = start
+            if end < size:
+                file.truncate(end)
+    except OSError as error:
+        raise _explain(error, path) or error from error
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what writers that were killed left under temporary names; nobody may be writing into the folder."""
     for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):

@@ -280,6 +280,10 @@ class PeopleConfig:
     the people: a bookshelf that looks a little like a face does so in every frame. None takes that of the face
     stack."""
 
+    seen_confidence: Share | None = None
+    """The detector's confidence from which a face counts as seen in a frame: of one that another head half covers it
+    finds a part, less surely. None takes that of the face stack."""
+
     min_likeness: Annotated[float, Range(at_least=-1, at_most=1)] | None = None
     """Cosine of embeddings below which a step leads to somebody else; None takes that of the face stack."""
 

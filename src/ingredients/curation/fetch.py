@@ -1,8 +1,10 @@
 """Videos of object storage copied to a disk, where curation reads them: by fsspec, from wherever it knows a way."""
 
 import dataclasses
+import hashlib
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +14,15 @@ from ingredients.core.files import atomic_path, is_disk_full, make_folder
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.paths import without_secrets
 from ingredients.core.protocols import ProgressCallback
+from ingredients.curation.copies import CopyRecord, Facts, file_md5, md5_of, size_of, version_of
 from ingredients.curation.sources import VIDEO_NAMES, Source, with_sidecar
 
 _SIDECAR = ".json"
+_RECORD_NAME = ".copied.jsonl"
+"""The record of what was copied, in the folder of the copies."""
+
+_BLOCK = 2**24
+"""Bytes that are asked for at once."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +38,13 @@ class StoredFiles:
     root: str
     """The address as the storage says it."""
 
-    sizes: Mapping[str, int | None]
-    """Bytes of each file by its name in the storage; None where a server does not say."""
+    files: Mapping[str, Facts]
+    """What the storage says of each file, by its name there."""
+
+    def address(self, name: str) -> str:
+        """Where a file is from, as it may be shown."""
+        shown = without_secrets(self.url)
+        return shown if name == self.root else f"{shown.rstrip('/')}/{_place(name, self.root)}"
 
 
 def look_up(url: str) -> StoredFiles:
@@ -48,20 +61,20 @@ def look_up(url: str) -> StoredFiles:
     shown = without_secrets(url)
     try:
         storage, root = fsspec.core.url_to_fs(url)
-        sizes = _sizes(storage, root)
+        files = _files(storage, root)
     except Exception as error:  # each storage has errors of its own, which are not all those of files
         reason = reason_of(error, url)
         raise UserInputError(f"The address {shown} cannot be read ({reason}); check it, and what it needs.") from None
-    if not sizes:
+    if not files:
         raise UserInputError(
             f"There is no video at {shown}; files of a folder are found by endings such as "
             f"{', '.join(VIDEO_NAMES[:5])}."
         )
-    return StoredFiles(url=url, storage=storage, root=root, sizes=sizes)
+    return StoredFiles(url=url, storage=storage, root=root, files=files)
 
 
 def fetch(url: str, folder: Path, *, progress: ProgressCallback | None = None) -> list[Path]:
-    """Copies the videos of an address, and the JSON files beside them; what is there in the same size is left alone.
+    """Copies the videos of an address, and the JSON files beside them; what did not change since is left alone.
 
     Args:
         url: as `look_up` takes it.
@@ -77,10 +90,10 @@ def fetch(url: str, folder: Path, *, progress: ProgressCallback | None = None) -
     """
     stored = look_up(url)
     files: list[Path] = []
-    for name in sorted(stored.sizes):
-        files.append(_copied(stored, name, folder))
+    for _, path in _copies(stored, folder):
+        files.append(path)
         if progress is not None:
-            progress(len(files), len(stored.sizes))
+            progress(len(files), len(stored.files))
     return files
 
 
@@ -96,14 +109,14 @@ def with_copies(
     Args:
         sources: as `find_sources` finds them.
         stored: what `look_up` found at each address of theirs.
-        folder: where copies go; what is there in the same size is left alone.
+        folder: where copies go; what did not change since is left alone.
         progress: told of the files done, and of all.
 
     Raises:
         UserInputError: if a file cannot be copied.
         OutputError: if a file cannot be written.
     """
-    num_files = sum(len(each.sizes) for each in stored.values())
+    num_files = sum(len(each.files) for each in stored.values())
     num_done = 0
     found: list[Source] = []
     for source in sources:
@@ -112,8 +125,8 @@ def with_copies(
             continue
         files = stored[source.address]
         copies = {}
-        for name in sorted(files.sizes):
-            copies[name] = _copied(files, name, folder / source.path)
+        for name, path in _copies(files, folder / source.path):
+            copies[name] = path
             num_done += 1
             if progress is not None:
                 progress(num_done, num_files)
@@ -121,24 +134,38 @@ def with_copies(
             if name == files.root or path.suffix.lower() in VIDEO_NAMES:
                 beside = with_sidecar(path)
                 said = {**beside.provenance, **source.provenance}
-                found.append(dataclasses.replace(beside, provenance=said, copied_from=_address_of(files, name)))
+                found.append(dataclasses.replace(beside, provenance=said, copied_from=files.address(name)))
     return found
 
 
-def _copied(stored: StoredFiles, name: str, folder: Path) -> Path:
-    """The copy of a file, made unless it is there in the same size."""
-    shown, size = without_secrets(stored.url), stored.sizes[name]
-    target = folder / _place(name, stored.root)
-    if target.is_file() and size is not None and target.stat().st_size == size:
-        return target
-    make_folder(target.parent)
+def _copies(stored: StoredFiles, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The name of each file in the storage and its copy, made unless it is there and neither changed since."""
+    make_folder(folder)
+    record = CopyRecord(folder / _RECORD_NAME)
+    for name, facts in sorted(stored.files.items()):
+        target = folder / _place(name, stored.root)
+        if not record.is_same(stored.address(name), facts, target):
+            make_folder(target.parent)
+            _copy(stored, name, target)
+            record.add(stored.address(name), facts, target)
+        yield name, target
+
+
+def _copy(stored: StoredFiles, name: str, target: Path) -> None:
+    """Copies a file; one that was stopped goes on where it was, if the file is still the same."""
+    facts, shown = stored.files[name], without_secrets(stored.url)
     with atomic_path(target) as temporary:
         try:
-            stored.storage.get_file(name, str(temporary))
+            if version_of(facts) is None or size_of(facts) is None:
+                stored.storage.get_file(name, str(temporary))
+            else:
+                _partial(stored, name, target).replace(temporary)
         except FileNotFoundError:
             raise UserInputError(
                 f"The file {without_secrets(name)} of {shown} is gone; run the command again."
             ) from None
+        except UserInputError:
+            raise
         except Exception as error:
             if is_disk_full(error):
                 raise
@@ -146,13 +173,33 @@ def _copied(stored: StoredFiles, name: str, folder: Path) -> Path:
                 f"The file {without_secrets(name)} of {shown} cannot be copied ({reason_of(error, stored.url)}); "
                 "run the command again, and it goes on there."
             ) from None
-    return target
 
 
-def _address_of(stored: StoredFiles, name: str) -> str:
-    """Where a file is from, as it may be shown."""
-    shown = without_secrets(stored.url)
-    return shown if name == stored.root else f"{shown.rstrip('/')}/{_place(name, stored.root)}"
+def _partial(stored: StoredFiles, name: str, target: Path) -> Path:
+    """A file beside the target that holds all of a file of the storage, begun anew or gone on with."""
+    facts, size = stored.files[name], size_of(stored.files[name]) or 0
+    file, version = (
+        hashlib.sha256(text.encode()).hexdigest()[:12] for text in (target.name, f"{version_of(facts)} {size}")
+    )
+    path = target.with_name(f".partial-{file}-{version}")
+    for other in target.parent.glob(f".partial-{file}-*"):
+        if other != path:  # of another version
+            other.unlink()
+    done = path.stat().st_size if path.is_file() else 0
+    with stored.storage.open(name, "rb", block_size=_BLOCK) as source, path.open("ab" if done else "wb") as copy:
+        if done:
+            try:
+                source.seek(done)
+            except (ValueError, OSError, NotImplementedError):  # a server that gives files from the beginning alone
+                copy.truncate(0)
+        shutil.copyfileobj(source, copy, _BLOCK)
+    arrived = path.stat().st_size
+    if arrived > size or (arrived == size and md5_of(facts) not in {None, file_md5(path)}):
+        path.unlink()
+        raise ValueError("what arrived is not what the storage says of it")
+    if arrived < size:
+        raise ValueError(f"{arrived} of {size} bytes arrived")
+    return path
 
 
 def reason_of(error: Exception, url: str) -> str:
@@ -177,16 +224,13 @@ def _place(name: str, root: str) -> PurePosixPath:
     return path.relative_to(start)
 
 
-def _sizes(storage: Any, root: str) -> dict[str, int | None]:
-    """The bytes of each video and sidecar by its name in the storage; the file itself, whatever its ending.
-
-    Servers that do not say how large a file is give None.
-    """
+def _files(storage: Any, root: str) -> dict[str, Facts]:
+    """What a storage says of each video and sidecar by its name there; of the file itself, whatever its ending."""
     if storage.isfile(root):
-        return {root: storage.size(root)}
+        return {root: storage.info(root)}
     found = storage.find(root, detail=True)
     videos = {name for name in found if PurePosixPath(name).suffix.lower() in VIDEO_NAMES}
     beside = {f"{name}{_SIDECAR}" for name in videos} | {
         str(PurePosixPath(name).with_suffix(_SIDECAR)) for name in videos
     }
-    return {name: facts.get("size") for name, facts in found.items() if name in videos | beside}
+    return {name: facts for name, facts in found.items() if name in videos | beside}

@@ -43,7 +43,7 @@ class People(ClipStep):
 
     name, cost, title = "people", "network", "Looking for people"
     needs = ("cut",)
-    version = 3
+    version = 4
     measured_by = (
         "people.faces",
         "people.face_encoder",
@@ -52,6 +52,7 @@ class People(ClipStep):
         "people.min_face_pixels",
         "people.max_gap",
         "people.min_confidence",
+        "people.seen_confidence",
         "people.min_likeness",
         "people.join_likeness",
     )
@@ -84,9 +85,9 @@ def describe_people(frames: UInt8Array, reading: FaceReading, config: PeopleConf
 
     Returns:
         `tracks`, from left to right, each with `boxes` and `landmarks` (None in frames without the face), `presence`,
-        the part of the frames in which it is seen, and `embed`, its mean embedding; `others`, the boxes of all other
-        faces of each frame; `num_people`; `num_at_once` in each frame, gaps bridged; `num_runs`, unbroken stretches of
-        faces; and `num_small`, people whose faces are too small.
+        the part of the frames in which it is clearly seen, and `embed`, its mean embedding; `others`, the boxes of all
+        other faces of each frame; `num_people`; `num_at_once` in each frame, gaps bridged; `num_runs`, unbroken
+        stretches of faces; and `num_small`, people whose faces are too small.
     """
     faces = [without_faces_around_two(found) for found in _detect(frames, reading.detector)]
     embeds = [_embed(frame, found, reading.recogniser) for frame, found in zip(frames, faces, strict=True)]
@@ -97,16 +98,17 @@ def describe_people(frames: UInt8Array, reading: FaceReading, config: PeopleConf
         join_likeness=likeness.join if config.join_likeness is None else config.join_likeness,
     )
     surest = likeness.min_confidence if config.min_confidence is None else config.min_confidence
+    clear = likeness.seen_confidence if config.seen_confidence is None else config.seen_confidence
     least = max(config.min_face * min(frames.shape[1:3]), config.min_face_pixels)
     present = [
         track
         for track in track_faces(faces, embeds_by_frame=embeds, config=tracking)
-        if _seen(track, len(frames), config.max_gap).mean() >= config.min_presence
+        if _seen(track, len(frames), config.max_gap, clear).mean() >= config.min_presence
         and (surest is None or max(face.score for face in track.faces) >= surest)
     ]
     people = [track for track in present if _height(track) >= least]
     people.sort(key=lambda track: track.mean_centre[0])
-    seen = [_seen(track, len(frames), config.max_gap) for track in people]
+    seen = [_seen(track, len(frames), config.max_gap, clear) for track in people]
     of_people = {id(face) for track in people for face in track.faces}
     return {
         "num_people": len(people),
@@ -180,10 +182,11 @@ def _embed(frame: UInt8Array, faces: Sequence[Face], recogniser: FaceRecogniser)
     return np.asarray(recogniser.embed(crops).numpy(), np.float32)
 
 
-def _seen(track: Track, num_frames: int, max_gap: int) -> BoolArray:
-    """(F,): where a face is seen, or was just before and will soon be."""
+def _seen(track: Track, num_frames: int, max_gap: int, clear: float | None) -> BoolArray:
+    """(F,): where a face is clearly seen, or was just before and will soon be."""
     there = np.zeros(num_frames, bool)
-    there[track.frame_indices] = True
+    for frame, face in zip(track.frame_indices, track.faces, strict=True):
+        there[frame] = clear is None or face.score >= clear
     return bridge_gaps(there, max_gap)
 
 

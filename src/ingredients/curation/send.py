@@ -4,22 +4,24 @@ from pathlib import Path
 from typing import Any
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.files import make_folder
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.output_folders import MARKER_NAME, check_output_folder
 from ingredients.core.paths import without_secrets
 from ingredients.core.protocols import ProgressCallback
+from ingredients.curation.copies import CopyRecord, Facts
 from ingredients.curation.fetch import reason_of
 
 _TABLE_NAME = "metadata.jsonl"
 """The file by which others find a data set: it comes last, so that whoever finds it finds all the rest."""
 
 _LEFT = (".curation", ".ingredients.lock")
-_MADE_ANEW = (".jsonl", ".html", ".md", ".yaml", ".log")
-"""Endings of files that another run changes, maybe to others of the same size; they are sent each time."""
+_RECORD = ".curation/sent.jsonl"
+"""The record of what was sent where, in the store."""
 
 
 def send(folder: Path, url: str, *, progress: ProgressCallback | None = None) -> int:
-    """Copies a data set without its store; videos and pictures that are there in the same size are left alone.
+    """Copies a data set without its store; what is there already, and did not change since, is left alone.
 
     What an earlier data set has left at the address and this one no longer names stays there.
 
@@ -41,6 +43,8 @@ def send(folder: Path, url: str, *, progress: ProgressCallback | None = None) ->
         raise UserInputError(f"The folder {folder} holds no finished data set; make one with: ingredients curate.")
     names = sorted((name for name in _names(folder) if name != MARKER_NAME), key=_order)
     num_sent = 0
+    make_folder((folder / _RECORD).parent)
+    record = CopyRecord(folder / _RECORD)
     fsspec = import_optional("fsspec", extra="curate")
     shown = without_secrets(url)
     try:
@@ -55,10 +59,11 @@ def send(folder: Path, url: str, *, progress: ProgressCallback | None = None) ->
                 f"The address {shown} holds something already ({min(there)}) and no curated data set; name a new one."
             )
         for number, name in enumerate((MARKER_NAME, *names)):
-            path, target = folder / name, f"{root.rstrip('/')}/{name}"
-            if path.suffix in _MADE_ANEW or there.get(name) != path.stat().st_size:
+            path, target, address = folder / name, f"{root.rstrip('/')}/{name}", f"{shown.rstrip('/')}/{name}"
+            if name not in there or not record.is_same(address, there[name], path):
                 storage.makedirs(target.rpartition("/")[0], exist_ok=True)
                 storage.put_file(str(path), target)
+                record.add(address, storage.info(target), path)
                 num_sent += 1
             if progress is not None:
                 progress(number, len(names))
@@ -87,11 +92,11 @@ def _order(name: str) -> tuple[bool, bool, str]:
     return is_table, name == _TABLE_NAME, name
 
 
-def _there(storage: Any, root: str) -> dict[str, int | None]:
-    """Bytes of each file at an address by its name below it; None where a server does not say."""
+def _there(storage: Any, root: str) -> dict[str, Facts]:
+    """What a storage says of each file at an address by its name below it."""
     if not storage.exists(root):
         return {}
     if storage.isfile(root):
-        return {root.rpartition("/")[2]: None}
+        return {root.rpartition("/")[2]: {}}
     found = storage.find(root, detail=True)
-    return {name.removeprefix(root.rstrip("/")).lstrip("/"): facts.get("size") for name, facts in found.items()}
+    return {name.removeprefix(root.rstrip("/")).lstrip("/"): facts for name, facts in found.items()}

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ingredients.core.files import make_folder, remove_leftovers
+from ingredients.core.files import drop_half_line, make_folder, remove_leftovers
 from ingredients.core.json_yaml import NotPlainError, parse_json, read_json_lines, to_json
 
 _RESULTS_NAME = "results.jsonl"
@@ -40,7 +40,7 @@ class SourceStore:
         remove_leftovers(self.folder)
         remove_leftovers(self.clips)
         if self._path.exists():
-            self._repair()
+            drop_half_line(self._path)
             for _, line in read_json_lines(self._path, remedy=_REMEDY):
                 if not isinstance(line, NotPlainError):
                     with contextlib.suppress(TypeError, ValueError, KeyError):
@@ -59,18 +59,3 @@ class SourceStore:
             os.fsync(file.fileno())
         self._values[step, clip, key] = parse_json(line)["values"]
         return self._values[step, clip, key]
-
-    def _repair(self) -> None:
-        """Cuts off the line in whose middle a process was killed, or the next one would be joined to it."""
-        with self._path.open("rb+") as file:
-            size = end = file.seek(0, os.SEEK_END)
-            while end:
-                start = max(end - 65_536, 0)
-                file.seek(start)
-                position = file.read(end - start).rfind(b"\n")
-                if position >= 0:
-                    end = start + position + 1
-                    break
-                end = start
-            if end < size:
-                file.truncate(end)
