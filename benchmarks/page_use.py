@@ -3,9 +3,10 @@
     python -m benchmarks.page_use                    # 28 minutes, with Debian's Chromium and the model that ships
     python -m benchmarks.page_use --minutes 3
 
-People with places, ways and several photos, takes, a repainted routing map, one person alone, other seeds, reloads in
-the middle, cancelled and deleted videos, two windows; the server is ended once by SIGTERM and once by SIGKILL while it
-makes a video. At the end: whether a video that was accepted is missing, errors of the page, memory after each action.
+People with places, ways and several photos, takes, step caches, a repainted routing map, one person alone, other
+seeds, reloads in the middle, cancelled and deleted videos, two windows; the server is ended once by SIGTERM and once
+by SIGKILL while it makes a video. At the end: whether a video that was accepted is missing, errors of the page, memory
+after each action.
 """
 
 import argparse
@@ -180,6 +181,16 @@ class _Visitor:
         self.wait()
         self.page.locator(".takes button").last.click()
 
+    def another_pace(self) -> None:
+        self.choose()
+        if not self.page.locator("#tuning-fields").is_visible():
+            self.page.click("#tuning summary")
+        self.page.get_by_label("Take over from earlier steps").select_option("first-block")
+        self.page.get_by_label("Against falling apart").fill(self.chance.choice(["", "1"]))
+        self.begin()
+        self.wait()
+        self.page.click("text=All as the model has it")
+
     def another_seed(self) -> None:
         self.again("text=Again with another seed")
 
@@ -276,9 +287,9 @@ def use(folder: Path, *, minutes: float, seed: int) -> None:
         context.set_default_timeout(PATIENCE)
         visitor = _Visitor((context.new_page(), context.new_page()), server, seed)
         actions: list[Callable[[], None]] = [
-            visitor.placed, visitor.several_photos, visitor.takes, visitor.another_seed, visitor.keep_routing,
-            visitor.only_one, visitor.repaint, visitor.change, visitor.reload, visitor.cancel, visitor.delete,
-            visitor.compare_in_the_other_window,
+            visitor.placed, visitor.several_photos, visitor.takes, visitor.another_pace, visitor.another_seed,
+            visitor.keep_routing, visitor.only_one, visitor.repaint, visitor.change, visitor.reload, visitor.cancel,
+            visitor.delete, visitor.compare_in_the_other_window,
         ]  # fmt: skip
         ends = [(0.6, signal.SIGKILL), (0.3, signal.SIGTERM)]
         plan: list[Callable[[], None]] = []

@@ -69,6 +69,25 @@ def test_everybody_in_place_scores_1_and_confuses_nobody(folder, output):
     assert not {"router_accuracy", "text_relevance", "paper_fid", "motion_amount"} & set(result.metrics)
 
 
+def test_who_becomes_whom_on_the_way_is_a_rate_of_its_own(folder, output):
+    """By each face as a whole, an exchange is two strangers or two who are right, and nobody has turned."""
+    ana, ben = folder.person("ana", RED), folder.person("ben", GREEN)
+    own, other = wave({LEFT: RED, RIGHT: GREEN}), wave({LEFT: GREEN, RIGHT: RED})
+    lost, half = wave({LEFT: BLUE, RIGHT: GREEN}), len(own) // 2
+    path = folder.write(
+        ask(folder, "stay", own, ana, ben),
+        ask(folder, "exchange", np.concatenate([own, other]), ana, ben),
+        ask(folder, "vanish", np.concatenate([own, lost]), ana, ben),
+        ask(folder, "blink", np.concatenate([own[:half], other[half : half + 1], own[half + 1 :]]), ana, ben),
+    )
+    result = judge_videos(path, make_judges(), output)
+    assert values(result, "turned_rate", "exchanged_rate") == {"turned_rate": 3 / 8, "exchanged_rate": 1 / 4}
+    remarks = {case.record.label: case.remarks() for case in result.cases}
+    assert {"ana is exchanged on the way", "ben is exchanged on the way"} <= set(remarks["exchange"])
+    assert "ana becomes somebody else on the way" in remarks["vanish"]
+    assert not [words for name in ("stay", "blink") for words in remarks[name] if "on the way" in words]
+
+
 def test_a_phones_video_is_judged_as_it_is_shown(folder, output):
     ana, ben = folder.person("ana", RED), folder.person("ben", GREEN)
     frames = wave({LEFT: RED, RIGHT: GREEN})

@@ -19,6 +19,7 @@ from ingredients.evaluation.case_record import (
     PaperRecord,
     RoutingRecord,
     TextRecord,
+    TurnsRecord,
     failed_case,
     nobody_found,
     pack_features,
@@ -301,6 +302,16 @@ def test_each_confusion_is_a_rate_of_its_own():
         "switching_rate": 1 / 4,
     }
     assert {name: compute(name, records) for name in expected} == pytest.approx(expected)
+
+
+def test_turns_on_the_way_are_counted_by_person_and_exchanges_by_video():
+    turns = [((True, True), (True, True)), ((True, False), (False, False)), ((False, False), (False, False))]
+    records = [
+        case(index, turns=TurnsRecord(turned=turned, exchanged=exchanged))
+        for index, (turned, exchanged) in enumerate(turns)
+    ]
+    assert compute("turned_rate", records) == pytest.approx(3 / 6)
+    assert compute("exchanged_rate", records) == pytest.approx(1 / 3)
 
 
 def test_changes_are_averaged_over_the_faces_that_have_them():

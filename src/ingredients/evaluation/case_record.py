@@ -18,7 +18,7 @@ from ingredients.evaluation.traits import LandmarkMotion
 from ingredients.world.captions import AttributeName
 
 RecordPart = Literal[
-    "people", "routing", "text", "faces", "motion", "changes", "paper", "inception", "traits", "sharpness"
+    "people", "routing", "text", "faces", "motion", "changes", "turns", "paper", "inception", "traits", "sharpness"
 ]
 """A part of a case's record that a metric reads."""
 
@@ -223,6 +223,17 @@ class ChangesRecord:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TurnsRecord:
+    """Whose face becomes somebody else's on the way, which a face as a whole does not show."""
+
+    turned: tuple[bool, ...]
+    """For each person, whether a face that shows them goes on as somebody else's, who was asked for or not."""
+
+    exchanged: tuple[bool, ...]
+    """For each person, whether it becomes that of somebody whose face becomes theirs at the same moment."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRecord:
     """All that was measured on one case; a part that was not asked for is None."""
 
@@ -258,6 +269,9 @@ class CaseRecord:
 
     changes: ChangesRecord | None = None
     """What tells confusions, drift and copying."""
+
+    turns: TurnsRecord | None = None
+    """What tells who becomes whom on the way."""
 
     paper: PaperRecord | None = None
     """What tells the paper's face similarity."""
@@ -303,6 +317,7 @@ def failed_case(case: Case, error: str, *, source: str | None = None) -> CaseRec
             faces=(None,) * num_people,
             copied=(1.0,) * num_people if case.has_real_video else (),
         ),
+        turns=TurnsRecord(turned=(False,) * num_people, exchanged=(False,) * num_people),  # nobody is there to
         paper=PaperRecord(face_similarity=0.0),
         traits=traits_record(case, (None,) * num_people) if case.attributes is not None else None,
         error=error,

@@ -23,6 +23,7 @@ from ingredients.evaluation.case_record import (
     RoutingRecord,
     SharpnessRecord,
     Traits,
+    TurnsRecord,
     Vector,
     pack_features,
     traits_record,
@@ -43,6 +44,7 @@ from ingredients.evaluation.known_people import KnownPeople, KnownPerson
 from ingredients.evaluation.placings import is_in_place
 from ingredients.evaluation.text_encoders import compare_with_prompt, embed_clip
 from ingredients.evaluation.traits import LandmarkMotion, face_details, frame_changes, landmark_motion, see_traits
+from ingredients.evaluation.turns import clear_margin, follow_turns
 from ingredients.pipelines.places import PlacePath
 
 _DECIMALS = 5
@@ -215,6 +217,8 @@ class Measurer:
                     copied=measure_copying(generated, truth, people, judge=judge),
                 )
             record = dataclasses.replace(record, changes=changes)
+        if "turns" in needs:
+            record = dataclasses.replace(record, turns=self._follow_turns(view, references, seen.shape[1:3]))
         if "motion" in needs:
             motion = measure_motion(frames, None if real is None else real.changes, temporal_ratio=case.temporal_ratio)
             motion = dataclasses.replace(
@@ -312,6 +316,23 @@ class Measurer:
             num_frames=num_frames,
             distractors=others.embeddings,
             needs_limit=others.are_few,
+        )
+
+    def _follow_turns(self, view: ClipView, references: Float32Array, frame_size: tuple[int, int]) -> TurnsRecord:
+        judge = self.judges.judge
+        turns = follow_turns(
+            view.tracks,
+            references,
+            limit=judge.scale.same_person_limit,
+            margin=clear_margin(judge.scale, measure=judge.measure, is_calibrated=judge.is_calibrated),
+            frame_size=frame_size,
+            measure=judge.measure,
+            tracking=judge.tracking,
+        )
+        people = range(len(references))
+        return TurnsRecord(
+            turned=tuple(any(turn.was == person for turn in turns) for person in people),
+            exchanged=tuple(any(turn.was == person and turn.is_exchange for turn in turns) for person in people),
         )
 
     def _see_regions(

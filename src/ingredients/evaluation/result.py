@@ -231,6 +231,8 @@ def case_to_json(case: ReportedCase) -> dict[str, Any]:
                 "similarity": round(found.similarity, 4),
                 "raw_similarity": None if found.cosine is None else round(found.cosine, 4),
                 "seen_as": case.seen_as(index) if confusion is not None else None,
+                "turned": None if record.turns is None else record.turns.turned[index],
+                "exchanged": None if record.turns is None else record.turns.exchanged[index],
                 "right_person": found.right_person,
                 "present": found.present,
                 "frames_found": found.frames_found,

@@ -117,6 +117,12 @@ class ReportedCase:
             remarks += ["swapped"] if confusion.swapped else []
             remarks += ["switching"] if confusion.switching else []
             remarks += [f"{confusion.num_extra} extra"] if confusion.num_extra else []
+        if record.turns is not None:
+            for person, (turned, exchanged) in enumerate(
+                zip(record.turns.turned, record.turns.exchanged, strict=True)
+            ):
+                what = "is exchanged" if exchanged else "becomes somebody else" if turned else None
+                remarks += [] if what is None else [f"{self.people[person].name} {what} on the way"]
         if record.motion is not None and record.motion.generated < STILL_LIMIT:
             remarks.append("still")
         return remarks
@@ -331,6 +337,8 @@ def case_row(case: ReportedCase) -> _Row:
         "num_extra": None if confusion is None else confusion.num_extra,
         "swapped": None if confusion is None else confusion.swapped,
         "switching": None if confusion is None else confusion.switching,
+        "num_turned": None if record.turns is None else sum(record.turns.turned),
+        "num_exchanged": None if record.turns is None else sum(record.turns.exchanged),
         "blended": people.blended,
         "doubled": people.doubled,
         "remarks": "; ".join(case.remarks()),

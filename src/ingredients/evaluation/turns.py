@@ -15,12 +15,13 @@ Legend: T frames of a face, N people, D embedding.
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from ingredients.core.arrays import Float32Array
-from ingredients.evaluation.assessment import Measure, TrackEmbeddings, compare_faces
+from ingredients.evaluation.assessment import Measure, SimilarityScale, TrackEmbeddings, compare_faces
 from ingredients.evaluation.changes import STRANGER, most_alike
 from ingredients.faces.tracking import TrackingConfig, step_cost
 
@@ -235,3 +236,137 @@ def _joined(
         landmarks=np.concatenate([start.landmarks[:until], rest.landmarks[since:]]),
         boxes=boxes,
     )
+
+
+class TurningFace(Protocol):
+    """A face that was followed through a clip, and who it is over time."""
+
+    @property
+    def number(self) -> int:
+        """The number of the face."""
+        ...
+
+    @property
+    def frames(self) -> Sequence[int]:
+        """Frames of the clip in which it is seen, ascending."""
+        ...
+
+    @property
+    def likeness(self) -> Float32Array:
+        """(T, N), to each person."""
+        ...
+
+    @property
+    def stretches(self) -> Sequence[Stretch]:
+        """Whom it shows, one after the other."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A moment from which on a face shows somebody else."""
+
+    face: int
+    """The number of the face."""
+
+    frame: int
+    """The first frame, of those looked at, that shows the other."""
+
+    was: int
+    """Index of who it showed until then, or `STRANGER`."""
+
+    becomes: int
+    """Index of who it shows from then on, or `STRANGER`."""
+
+    likeness_before: float
+    """Mean likeness to whom it showed, until then; to nobody, for a stranger: 0."""
+
+    likeness_after: float
+    """Mean likeness to the same person from then on."""
+
+    is_exchange: bool = False
+    """Whether another face becomes at that moment whom this one was."""
+
+
+def find_turns(faces: Iterable[TurningFace]) -> tuple[Turn, ...]:
+    """All moments at which a face becomes somebody else, in their order."""
+    turns = [
+        Turn(
+            face=face.number,
+            frame=face.frames[after.first],
+            was=before.seen_as,
+            becomes=after.seen_as,
+            likeness_before=_mean_likeness(face, before, before.seen_as),
+            likeness_after=_mean_likeness(face, after, before.seen_as),
+        )
+        for face in faces
+        for before, after in itertools.pairwise(face.stretches)
+    ]
+    return tuple(
+        dataclasses.replace(turn, is_exchange=any(is_exchange(turn, other) for other in turns))
+        for turn in sorted(turns, key=lambda turn: (turn.frame, turn.face))
+    )
+
+
+def _mean_likeness(face: TurningFace, stretch: Stretch, person: int) -> float:
+    if person == STRANGER:
+        return 0.0
+    return float(face.likeness[stretch.first : stretch.end, person].mean())
+
+
+def is_exchange(one: Turn, other: Turn) -> bool:
+    """Whether of two faces each becomes whom the other was, at one moment."""
+    return (
+        one.face != other.face
+        and STRANGER not in (one.was, one.becomes)
+        and (one.was, one.becomes) == (other.becomes, other.was)
+        and abs(one.frame - other.frame) <= SAME_MOMENT
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _TurningTrack:
+    """A `TurningFace` of a clip that is looked at as a whole."""
+
+    number: int
+    frames: Sequence[int]
+    likeness: Float32Array
+    stretches: Sequence[Stretch]
+
+
+def follow_turns(
+    tracks: Sequence[TrackEmbeddings],
+    references: Float32Array,
+    *,
+    limit: float,
+    margin: float,
+    frame_size: tuple[int, int],
+    measure: Measure = "cosine",
+    tracking: TrackingConfig | None = None,
+) -> tuple[Turn, ...]:
+    """All moments of a clip at which a face becomes somebody else; arguments as of `untangle`."""
+    untangled = untangle(
+        tracks, references, limit=limit, margin=margin, frame_size=frame_size, measure=measure, tracking=tracking
+    )
+    faces = []
+    for number, track in enumerate(untangled, start=1):
+        likeness = compare_faces(track.embeddings, references, measure=measure)
+        stretches = find_stretches(likeness, limit=limit, margin=margin)
+        faces.append(_TurningTrack(number=number, frames=track.frame_indices, likeness=likeness, stretches=stretches))
+    return find_turns(faces)
+
+
+def clear_margin(scale: SimilarityScale, *, measure: Measure, is_calibrated: bool) -> float:
+    """How far a stranger lies below the same person's limit, and a clear face of the person above it.
+
+    Args:
+        scale: with the limit.
+        measure: how faces are compared.
+        is_calibrated: whether the scale's means were measured.
+    """
+    is_distance = measure == "distance" and not is_calibrated
+    return scale.same_person_limit - (1 - _STRANGER_DISTANCE if is_distance else scale.stranger_mean)
+
+
+_STRANGER_DISTANCE = 0.8
+"""Distance by dlib of two people's photographs, as far as they were compared: 0.78 to 0.83."""

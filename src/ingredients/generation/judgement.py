@@ -18,7 +18,7 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face
 from ingredients.evaluation.assessment import Measure, SimilarityScale
 from ingredients.evaluation.changes import STRANGER, FaceChanges, most_alike
-from ingredients.evaluation.turns import SAME_MOMENT, Stretch
+from ingredients.evaluation.turns import Stretch, Turn, find_turns, is_exchange
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.visualisation.contact_sheet import evenly_spread
 from ingredients.visualisation.judged_video import (
@@ -130,32 +130,6 @@ class SeenFace:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """A moment from which on a face shows somebody else."""
-
-    face: int
-    """The number of the face."""
-
-    frame: int
-    """The first frame, of those looked at, that shows the other."""
-
-    was: int
-    """Index of who it showed until then, or `STRANGER`."""
-
-    becomes: int
-    """Index of who it shows from then on, or `STRANGER`."""
-
-    likeness_before: float
-    """Mean likeness to whom it showed, until then; to nobody, for a stranger: 0."""
-
-    likeness_after: float
-    """Mean likeness to the same person from then on."""
-
-    is_exchange: bool = False
-    """Whether another face becomes at that moment whom this one was."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PersonJudgement:
     """How one person fared."""
 
@@ -247,9 +221,9 @@ class Judgement:
         found: list[tuple[str, str, float, float | None]] = []
         worn: dict[frozenset[int], int] = {}
         for index, turn in enumerate(turns):
-            if not turn.is_exchange or any(_is_exchange(turn, other) for other in turns[:index]):
+            if not turn.is_exchange or any(is_exchange(turn, other) for other in turns[:index]):
                 continue
-            faces = frozenset((turn.face, *(other.face for other in turns if _is_exchange(turn, other))))
+            faces = frozenset((turn.face, *(other.face for other in turns if is_exchange(turn, other))))
             seconds = self.times[turn.frame]
             if faces in worn:  # back again
                 place = worn.pop(faces)
@@ -626,42 +600,6 @@ class Judgement:
         if self.is_calibrated:
             return self.scale.normalise(likeness)
         return 1 - likeness if self.measure == "distance" else likeness
-
-
-def find_turns(faces: Iterable[SeenFace]) -> tuple[Turn, ...]:
-    """All moments at which a face becomes somebody else, in their order."""
-    turns = [
-        Turn(
-            face=face.number,
-            frame=face.frames[after.first],
-            was=before.seen_as,
-            becomes=after.seen_as,
-            likeness_before=_mean_likeness(face, before, before.seen_as),
-            likeness_after=_mean_likeness(face, after, before.seen_as),
-        )
-        for face in faces
-        for before, after in face.turns
-    ]
-    return tuple(
-        dataclasses.replace(turn, is_exchange=any(_is_exchange(turn, other) for other in turns))
-        for turn in sorted(turns, key=lambda turn: (turn.frame, turn.face))
-    )
-
-
-def _mean_likeness(face: SeenFace, stretch: Stretch, person: int) -> float:
-    if person == STRANGER:
-        return 0.0
-    return float(face.likeness[stretch.first : stretch.end, person].mean())
-
-
-def _is_exchange(one: Turn, other: Turn) -> bool:
-    """Whether at one moment each face becomes whom the other was."""
-    return (
-        one.face != other.face
-        and STRANGER not in (one.was, one.becomes)
-        and (one.was, one.becomes) == (other.becomes, other.was)
-        and abs(one.frame - other.frame) <= SAME_MOMENT
-    )
 
 
 def frames_to_spans(frames: Sequence[int], times: Sequence[float], seconds: float) -> tuple[tuple[float, float], ...]:

@@ -16,12 +16,12 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import MissingDependencyError, PhotoError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import Notice
-from ingredients.evaluation.assessment import SimilarityScale, TrackEmbeddings, compare_faces
+from ingredients.evaluation.assessment import TrackEmbeddings, compare_faces
 from ingredients.evaluation.changes import STRANGER, find_confusion, is_switching, measure_changes
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import Judges, load_judges
 from ingredients.evaluation.names import DLIB, MODEL
-from ingredients.evaluation.turns import find_stretches, untangle
+from ingredients.evaluation.turns import clear_margin, find_stretches, find_turns, untangle
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.judgement import (
     AskedPerson,
@@ -29,7 +29,6 @@ from ingredients.generation.judgement import (
     PersonJudgement,
     SeenFace,
     Status,
-    find_turns,
     frames_to_spans,
 )
 from ingredients.media.video import iterate_video, measure_video
@@ -41,9 +40,6 @@ LOOKS_PER_SECOND = 8.0
 
 _LASTING = 0.5
 """Share of the frames in which somebody who was asked for should be seen."""
-
-_STRANGER_DISTANCE = 0.8
-"""Distance by dlib of two people's photographs, as far as they were compared: 0.78 to 0.83."""
 
 _MOST_FRAMES = 2_000_000
 _MOST_SHOT_BYTES = 2**29
@@ -220,7 +216,7 @@ class _Watcher:
         one_photo_each = all(len(person.photos) == 1 for person in asked)
         self._scale = judge.one_photo_scale if one_photo_each else judge.scale
         self._references = np.stack([person.reference for person in asked])  # (N, D)
-        self._clear = _clear_margin(judge, self._scale)
+        self._clear = clear_margin(self._scale, measure=judge.measure, is_calibrated=judge.is_calibrated)
         self._times: list[float] = []
         self._numbers: list[int] = []
         self._shot: list[UInt8Array] = []
@@ -395,9 +391,3 @@ class _CutFinder:
             return True
         self._changes.append(change)
         return False
-
-
-def _clear_margin(judge: Judge, scale: SimilarityScale) -> float:
-    """How far a stranger lies below the same person's limit, and a clear face of the person above it."""
-    is_distance = judge.measure == "distance" and not judge.is_calibrated
-    return scale.same_person_limit - (1 - _STRANGER_DISTANCE if is_distance else scale.stranger_mean)

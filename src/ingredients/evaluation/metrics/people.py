@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ingredients.evaluation.case_record import CaseRecord, Need
+from ingredients.evaluation.case_record import CaseRecord, Need, TurnsRecord
 from ingredients.evaluation.changes import Binding, BindingWord, Confusion
 from ingredients.evaluation.metrics.metric import CaseMean
 from ingredients.evaluation.statistics import Estimate, bootstrap
@@ -158,6 +158,34 @@ EXTRA_TAKEN_RATE = CaseMean(
     higher_is_better=False,
     is_rate=True,
 )
+
+
+def _of_turns(number: Callable[[TurnsRecord], float]) -> Callable[[CaseRecord], float]:
+    def of_case(record: CaseRecord) -> float:
+        assert record.turns is not None
+        return number(record.turns)
+
+    return of_case
+
+
+TURNED_RATE = CaseMean(
+    name="turned_rate",
+    description="people whose face becomes somebody else's on the way through the video",
+    of_case=_of_turns(lambda turns: float(np.mean(turns.turned))),
+    needs=frozenset({"turns"}),
+    higher_is_better=False,
+    is_rate=True,
+)
+
+EXCHANGED_RATE = CaseMean(
+    name="exchanged_rate",
+    description="videos in which the faces of two people become each other's on the way",
+    of_case=_of_turns(lambda turns: float(any(turns.exchanged))),
+    needs=frozenset({"turns"}),
+    higher_is_better=False,
+    is_rate=True,
+)
+
 SWITCHING_RATE = _rate(
     "switching_rate",
     "videos in which one face is now one person, now another",

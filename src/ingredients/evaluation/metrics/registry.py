@@ -26,6 +26,7 @@ from ingredients.evaluation.metrics.people import (
     DOMINATED_RATE,
     DOUBLED_RATE,
     DRIFT,
+    EXCHANGED_RATE,
     EXTRA_FACES,
     EXTRA_RATE,
     EXTRA_TAKEN_RATE,
@@ -40,6 +41,7 @@ from ingredients.evaluation.metrics.people import (
     STRANGER_RATE,
     SWAPPED_RATE,
     SWITCHING_RATE,
+    TURNED_RATE,
     Variety,
 )
 from ingredients.evaluation.metrics.router import ROUTER_ACCURACY
@@ -80,6 +82,8 @@ _METRICS: tuple[Metric, ...] = (
     EXTRA_TAKEN_RATE,
     EXTRA_FACES,
     SWITCHING_RATE,
+    TURNED_RATE,
+    EXCHANGED_RATE,
     DRIFT,
     COPY_PASTE,
     COPIED_SHARE,

@@ -26,7 +26,7 @@ export function showTuning() {
     ...caches.map((name) => option(name, CACHES[name] ? `${CACHES[name]} (${name})` : name)));
   const scales = Object.entries(sampling).filter(([name]) => name !== "num_inference_steps").map(([name, value]) => {
     const [label, title] = SCALES[name] || [worded(name), ""];
-    return make("label", { title }, label, make("input", { type: "number", inputmode: "decimal", min: 0, step: "any", placeholder: `${value}, the model's own`, "data-field": name }));
+    return make("label", { title }, label, make("input", { type: "number", inputmode: "decimal", min: 0, step: "any", placeholder: String(value), "data-field": name }));
   });
   const tick = (name, text, title) => make("label", { class: "tick", title }, make("input", { type: "checkbox", "data-field": name }), text);
   fill(byId("tuning-fields"),
