@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingredients.curation.card import funnel, html_card, markdown_card
+from ingredients.core.config import load_config
+from ingredients.curation.card import funnel, html_card, markdown_card, versions
+from ingredients.curation.config import CurationConfig
 from ingredients.curation.engine import Curated
 from tests.curation.films import shot, write_film
 from tests.curation.test_engine import run
@@ -53,6 +55,15 @@ def test_markdown_says_the_same(curated: Curated) -> None:
     assert "| CC0 | 1 |" in text
     assert "**64**" in text
     assert "| beach | 1 |" in text
+
+
+def test_a_card_says_which_libraries_decided() -> None:
+    plain = versions(CurationConfig())
+    assert {each.split()[0] for each in plain} >= {"ingredients", "av"}
+    assert not any(each.startswith("transformers ") for each in plain)
+    masked = versions(load_config(CurationConfig, overrides=["people.faces=drawn", "masks.by=sam"]))
+    assert sum(each.startswith("torch ") for each in masked) == 1
+    assert any(each.startswith("transformers ") for each in masked)
 
 
 def test_the_same_card_comes_out_again(curated: Curated, tmp_path: Path) -> None:

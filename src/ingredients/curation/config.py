@@ -165,6 +165,45 @@ class QualityConfig(RangeChecked):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TextConfig:
+    """What is taken for burnt-in text: steady edges in lines, in numbers chosen on drawn films (docs/curation.md)."""
+
+    min_contrast: Level = 90.0
+    """Grey levels between a letter and what is around it, within three pixels."""
+
+    most_change: Level = 40.0
+    """Grey levels by which a letter's pixel changes over the clip."""
+
+    min_height: Share = 0.03
+    """Lowest line, in parts of the picture's height, and four pixels at least."""
+
+    max_height: Share = 0.16
+    """Highest line, in parts of the picture's height."""
+
+    min_width: Share = 0.09
+    """Narrowest line, in parts of the picture's height: what is narrower or lower, as outlines of heads that touch a
+    line are, is none of it."""
+
+    min_ratio: Annotated[float, Range(at_least=0, at_most=100)] = 1.8
+    """Least width of a line by its height."""
+
+    min_density: Share = 0.4
+    """Least part of a line's box that are edges."""
+
+    min_strokes: Annotated[float, Range(at_least=0, at_most=100)] = 1.0
+    """Fewest strokes along a line, for each of its heights."""
+
+    min_letters: Annotated[int, Range(at_least=0, at_most=1000)] = 8
+    """Fewest strokes of a line in all: eyes and glasses of people who stand side by side have fewer."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges."""
+        check_ranges(self)
+        if self.max_height < self.min_height:
+            raise ValueError(f"max_height is {self.max_height:g}, below min_height, {self.min_height:g}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DuplicatesConfig(RangeChecked):
     """Clips that show the same."""
 
@@ -430,6 +469,9 @@ class CurationConfig:
 
     cut: CutConfig = CutConfig()
     """Which frames are written."""
+
+    text: TextConfig = TextConfig()
+    """What burnt-in text is."""
 
     people: PeopleConfig = PeopleConfig()
     """Who must be in a clip."""

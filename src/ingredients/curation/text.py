@@ -7,12 +7,14 @@ Legend: F frames, H/W pixels.
 """
 
 import dataclasses
+import math
 from typing import Any, Protocol
 
 import numpy as np
 
 from ingredients.core.arrays import BoolArray, UInt8Array
 from ingredients.core.optional_dependencies import import_optional
+from ingredients.curation.config import TextConfig
 from ingredients.curation.cut import spread
 from ingredients.curation.step import Clip, ClipStep, Measured, Rejection
 
@@ -20,6 +22,9 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom, in pixels."""
 
 _MOST_FRAMES = 12
+_FEWEST_ROWS = 4
+"""Rows of the lowest letters that can be read."""
+
 _STICKS_OUT = 0.4
 """Part of the fullest row, or of a column, below which it is none of the line."""
 
@@ -34,28 +39,10 @@ class TextDetector(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SteadyEdges:
-    """Text by its edges, which stay. Numbers were chosen on drawn films with and without text (docs/curation.md)."""
+    """Text by its edges, which stay: a `TextDetector`."""
 
-    min_contrast: int = 90
-    """Grey levels between a letter and what is around it, within three pixels."""
-
-    most_change: int = 40
-    """Grey levels by which a letter's pixel changes over the clip."""
-
-    heights: tuple[float, float] = (0.03, 0.16)
-    """Lowest and highest line of text, in parts of the picture's height."""
-
-    min_ratio: float = 1.8
-    """Least width of a line by its height."""
-
-    min_density: float = 0.4
-    """Least part of a line's box that are edges."""
-
-    min_strokes: float = 1.0
-    """Fewest strokes along a line, for each of its heights."""
-
-    min_letters: int = 7
-    """Fewest strokes of a line in all: eyes and glasses of people who stand side by side have fewer."""
+    config: TextConfig
+    """What is taken for text."""
 
     def find(self, frames: UInt8Array) -> list[Box]:
         """Where there is text, the largest first."""
@@ -63,11 +50,14 @@ class SteadyEdges:
         greys: UInt8Array = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])  # (F, H, W)
         block = np.ones((3, 3), np.uint8)
         contrast = np.stack([cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, block) for grey in greys]).min(axis=0)
-        is_steady = np.ptp(greys, axis=0) <= self.most_change
-        edges: BoolArray = (contrast >= self.min_contrast) & is_steady
+        is_steady = np.ptp(greys, axis=0) <= self.config.most_change
+        edges: BoolArray = (contrast >= self.config.min_contrast) & is_steady
         height = len(edges)
-        gap = max(round(height * self.heights[1] / 3), 3)
+        gap = max(round(height * self.config.max_height / 3), 3)
         lines = cv2.morphologyEx(edges.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8))
+        # The outlines of heads, hats and windows that touch a line are thinner than letters are high.
+        thick = np.ones((self._lowest(height), max(round(height * self.config.min_width), 1)), np.uint8)
+        lines = cv2.morphologyEx(lines, cv2.MORPH_OPEN, thick)
         count, _, boxes, _ = cv2.connectedComponentsWithStats(lines)
         grey = np.median(greys, axis=0)
         found: list[Box] = []
@@ -80,15 +70,19 @@ class SteadyEdges:
     def _is_line(self, edges: BoolArray, grey: Any, box: Box, height: int) -> bool:
         left, top, right, bottom = box
         across, down = right - left, bottom - top
-        least, most = self.heights
-        if not (least * height <= down <= most * height and down >= 4 and across >= self.min_ratio * down):
+        config = self.config
+        if not (self._lowest(height) <= down <= config.max_height * height and across >= config.min_ratio * down):
             return False
-        if edges[top:bottom, left:right].mean() < self.min_density:
+        if edges[top:bottom, left:right].mean() < config.min_density:
             return False
         inside = grey[top:bottom, left:right]
         is_bright = inside > inside.mean()
         strokes = np.abs(np.diff(is_bright.astype(np.int8), axis=1)).sum(axis=1)
-        return bool(np.percentile(strokes, 75) / 2 >= max(self.min_strokes * across / down, self.min_letters))
+        return bool(np.percentile(strokes, 75) / 2 >= max(config.min_strokes * across / down, config.min_letters))
+
+    def _lowest(self, height: int) -> int:
+        """Rows of the lowest line in a picture of so many."""
+        return max(math.ceil(height * self.config.min_height), _FEWEST_ROWS)
 
 
 def _trimmed(line: UInt8Array, left: int, top: int) -> Box:
@@ -106,11 +100,13 @@ class Text(ClipStep):
 
     name, cost, title = "text", "frames", "Text"
     needs = ("cut",)
+    version = 2
+    measured_by = ("text",)
 
     def measure(self, clip: Clip) -> Measured:
         """Boxes of text in pixels of the clip, and the part of the picture that they cover."""
         frames = clip.frames[spread(range(len(clip.frames)), _MOST_FRAMES)]
-        detector: TextDetector = SteadyEdges()
+        detector: TextDetector = SteadyEdges(config=self.config.text)
         boxes = detector.find(frames)
         covered = np.zeros(frames.shape[1:3], dtype=bool)
         for left, top, right, bottom in boxes:
