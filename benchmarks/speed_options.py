@@ -41,6 +41,7 @@ OPTIONS: dict[str, SpeedOptions] = {
     "fuse-qkv": SpeedOptions(fuse_qkv=True),
     "split-guidance": SpeedOptions(split_guidance=True),
     "compile": SpeedOptions(compile=True),
+    "precision": SpeedOptions(precision="bfloat16"),
     **{name: SpeedOptions(step_cache=name) for name in STEP_CACHES},
 }
 

@@ -16,8 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.cogvideox import COGVIDEOX
+from ingredients.models.mixed_precision import mixed_precision
 from ingredients.models.presets import small_world_base
-from ingredients.training.loop.mixed_precision import mixed_precision
 
 
 @contextlib.contextmanager

@@ -10,7 +10,10 @@ from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, SpeedO
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.apps.conftest import Run
 
-ALL_OPTIONS = ("--step-cache", "pab", "--attention-backend", "_native_math", "--fuse-qkv", "--split-guidance")
+ALL_OPTIONS = (
+    *("--step-cache", "pab", "--attention-backend", "_native_math", "--fuse-qkv", "--split-guidance"),
+    *("--precision", "bfloat16"),
+)
 
 
 @pytest.fixture
@@ -39,6 +42,7 @@ def test_a_video_is_made_with_all_options(
     assert attention.fused_projections
     assert attention.processor._attention_backend == "_native_math"
     assert (seen[0].execution.speed.step_cache, seen[0].execution.splits_guidance) == ("pab", True)
+    assert seen[0].execution.speed.precision == "bfloat16"
 
 
 @pytest.mark.parametrize("command", ["generate", "evaluate"])
@@ -48,6 +52,7 @@ def test_a_video_is_made_with_all_options(
         (["--step-cache", "tea"], ["'tea' does not exist", "first-block, pab, faster, mag, taylor"]),
         (["--attention-backend", "fast"], ["'fast' does not exist", "native"]),
         (["--attention-backend", "xformers"], ["pip install xformers"]),
+        (["--precision", "half"], ["'half' does not exist", "auto, float32, bfloat16"]),
         (["--step-cache", "taylor", "--compile"], ["taylor decides anew", "leave compiling out"]),
         (["--step-cache", "faster", "--split-guidance"], ["leave split guidance out"]),
     ],
@@ -80,6 +85,7 @@ def test_an_evaluation_is_of_its_options(run: Run, tiny_model: Path) -> None:
         "step_cache": "first-block",
         "fuse_qkv": True,
         "split_guidance": False,
+        "precision": "float32",
     }
     assert "fuse-qkv, step-cache first-block" in Path("outputs/evaluation/report.md").read_text(encoding="utf-8")
     other = run(*evaluation)
@@ -91,7 +97,12 @@ def test_an_evaluation_is_of_its_options(run: Run, tiny_model: Path) -> None:
 
 def test_all_options_are_off_by_default() -> None:
     assert SpeedOptions() == SpeedOptions(
-        compile=False, attention_backend=None, step_cache=None, fuse_qkv=False, split_guidance=False
+        compile=False,
+        attention_backend=None,
+        step_cache=None,
+        fuse_qkv=False,
+        split_guidance=False,
+        precision="float32",
     )
 
 

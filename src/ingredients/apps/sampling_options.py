@@ -109,5 +109,12 @@ def _speed_options(
             help="Run the guidance passes one after the other instead of as one batch: less memory.",
         ),
     ] = False,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|bfloat16|float32",
+            help="Arithmetic of a model in float32; auto: bfloat16 where the processor is faster in it.",
+        ),
+    ] = None,
 ) -> None:
     """The speed options, as parameters."""

@@ -14,7 +14,9 @@ each step looks at every second one, or third, in turn: what decoding them costs
 Legend: B videos, f/h/w grid of latents, C channels, H/W pixels, N identities, K faces found, R recognition dim.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -58,6 +60,9 @@ class LikenessGuidance:
 
     id_mask: torch.Tensor
     """(B, N): True = a real identity."""
+
+    arithmetic: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    """A block in which predictions are decoded."""
 
     scale: float
     """s: root mean square of a step at full noise, in units of the latents."""
@@ -116,7 +121,8 @@ class LikenessGuidance:
 
     def _cosines(self, video: torch.Tensor, embeds: torch.Tensor) -> torch.Tensor:
         """The cosine of every face in each of these latent frames with the person that it is taken for."""
-        pictures = decode_pictures(self.vae, video.to(self.vae.dtype)[None])[0]  # (f, 3, H, W)
+        with self.arithmetic():
+            pictures = decode_pictures(self.vae, video.to(self.vae.dtype)[None])[0]  # (f, 3, H, W)
         pictures = pictures.float().cpu()  # where the face networks are, whatever the others run on
         wanted = F.normalize(embeds.float().cpu(), dim=-1)
         cosines = [torch.zeros(0)]

@@ -7,6 +7,7 @@ S steps.
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -617,7 +618,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
 
     def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """Frames (B, 3, F, H, W) in [-1, 1] of latents (B, f, C, h, w)."""
-        return decode_clips(self.vae, latents)
+        with self.execution.arithmetic(latents.device, self.vae.dtype):
+            frames = decode_clips(self.vae, latents)
+        return frames.to(self.vae.dtype)
 
     @torch.no_grad()
     @one_at_a_time
@@ -908,22 +911,23 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 if image_latents is not None:
                     model_input = torch.cat([model_input, image_latents], dim=2)  # (P B, f, 2 C, h, w)
                 is_planned = layout is not None and step < layout_share * num_steps
-                output = run_passes(
-                    self.transformer,
-                    guidance,
-                    split=self.execution.splits_guidance,
-                    hidden_states=model_input,
-                    encoder_hidden_states=prompt_embeds,
-                    timestep=timestep.expand(model_input.shape[0]),
-                    identity_features=identity_features,
-                    routing_indices=layout if is_planned else routing_indices,
-                    routing_bias=routing_bias,
-                    perturbed=perturbed,
-                    image_rotary_emb=image_rotary_emb,
-                    attention_kwargs=attention_kwargs,
-                    face_scale=branches.face_scale,
-                    routing=branches.routing,
-                )
+                with self.execution.arithmetic(device, self.transformer.dtype):
+                    output = run_passes(
+                        self.transformer,
+                        guidance,
+                        split=self.execution.splits_guidance,
+                        hidden_states=model_input,
+                        encoder_hidden_states=prompt_embeds,
+                        timestep=timestep.expand(model_input.shape[0]),
+                        identity_features=identity_features,
+                        routing_indices=layout if is_planned else routing_indices,
+                        routing_bias=routing_bias,
+                        perturbed=perturbed,
+                        image_rotary_emb=image_rotary_emb,
+                        attention_kwargs=attention_kwargs,
+                        face_scale=branches.face_scale,
+                        routing=branches.routing,
+                    )
                 if use_dynamic_cfg:
                     self._guidance_scale = dynamic_guidance(sampling.guidance_scale, timestep.item(), num_steps)
                 prediction = own_prediction = guidance.combine(output.sample.float(), self.guidance_scale)
@@ -1069,6 +1073,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             embeds=embeds.repeat_interleave(copies, dim=0),
             id_mask=is_real.expand(embeds.shape[:2]).repeat_interleave(copies, dim=0),
             scale=scale,
+            arithmetic=functools.partial(self.execution.arithmetic, self.vae.device, self.vae.dtype),
         )
 
     def _prepare_noise(

@@ -235,6 +235,7 @@ def test_a_request_chooses_options_of_time_and_memory(serve: Serve) -> None:
     ("sent", "code", "words"),
     [
         ({"memory": "low"}, "loaded_option", "`ingredients serve --memory`"),
+        ({"precision": "auto"}, "loaded_option", "`ingredients serve --precision`"),
         ({"attention_backend": "sage"}, "loaded_option", "--attention-backend"),
         ({"compile": True}, "loaded_option", "step_cache, split_guidance, decode_in_tiles"),
         ({"step_cache": "mag"}, "speed_option", "choose one of first-block, pab, faster, none"),

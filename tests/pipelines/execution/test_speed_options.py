@@ -10,12 +10,20 @@ from diffusers.models.attention_dispatch import AttentionBackendName, _Attention
 from torch._dynamo.utils import counters
 
 from ingredients.core.errors import MissingDependencyError, SpeedOptionError
+from ingredients.pipelines.execution.execution import Execution
 from ingredients.pipelines.execution.residual_magnitudes import ResidualMagnitudes
 from ingredients.pipelines.execution.speed_options import ATTENTION_BACKENDS, STEP_CACHES, WITHIN_BLOCKS, SpeedOptions
 from ingredients.pipelines.execution.step_caches import step_cache_config
 from ingredients.pipelines.inputs import Branches
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from tests.pipelines.stand_ins import NUM_BLOCKS, TOKEN_GRID, make_canvas, make_people, make_pipeline
+from tests.pipelines.stand_ins import (
+    NUM_BLOCKS,
+    TOKEN_GRID,
+    make_canvas,
+    make_people,
+    make_pipeline,
+    make_seeing_face_stack,
+)
 
 STEPS = 10
 MAGNITUDES = ResidualMagnitudes(timesteps=(999, 0), log_magnitudes=(0.0, 0.0))
@@ -241,6 +249,7 @@ def test_mag_needs_the_magnitudes_of_the_model() -> None:
         ({"step_cache": "faster", "split_guidance": True}, "faster leaves out one pass"),
         ({"step_cache": "pab", "compile": True}, "choose one of first-block, mag, or leave compiling out"),
         ({"attention_backend": "fast"}, "'fast' does not exist; choose one of .*native"),
+        ({"precision": "fp8"}, "'fp8' does not exist; choose one of auto, float32, bfloat16"),
     ],
 )
 def test_options_that_cannot_be_are_refused_at_once(options: dict[str, Any], message: str) -> None:
@@ -336,6 +345,38 @@ def test_a_report_can_name_the_options() -> None:
     assert SpeedOptions().names() == ()
     options = SpeedOptions(compile=True, step_cache="mag", attention_backend="native", split_guidance=True)
     assert options.names() == ("compile", "split-guidance", "step-cache mag", "attention-backend native")
+    assert SpeedOptions(precision="auto").names() == ("precision auto",)
+
+
+def test_bfloat16_arithmetic_makes_about_the_same_video_of_float32_weights() -> None:
+    pipeline = make_pipeline(face_encoder=make_seeing_face_stack())
+    computed: list[tuple[str, torch.dtype]] = []
+    parts = {"block": pipeline.transformer.transformer_blocks[1].ff, "decoder": pipeline.vae.decoder.conv_out.conv}
+    for name, part in parts.items():
+        part.register_forward_hook(lambda _module, _args, output, name=name: computed.append((name, output.dtype)))
+
+    def make(**options: Any) -> tuple[torch.Tensor, set[tuple[str, torch.dtype]]]:
+        pipeline.apply_speed_options(SpeedOptions(**options))
+        computed.clear()
+        frames = run(pipeline, likeness_guidance_scale=0.3, num_inference_steps=4, output_type="pt")
+        return frames, set(computed)
+
+    exact, full = make()
+    mixed, half = make(precision="bfloat16")
+    assert full == {("block", torch.float32), ("decoder", torch.float32)}
+    assert half == {("block", torch.bfloat16), ("decoder", torch.bfloat16)}
+    assert mixed.dtype == exact.dtype == torch.float32
+    assert 0 < float((mixed - exact).abs().mean()) < 0.02
+    again, _ = make()
+    assert torch.equal(again, exact)
+
+
+def test_weights_in_half_precision_keep_their_arithmetic() -> None:
+    device = torch.device("cpu")
+    execution = Execution(speed=SpeedOptions(precision="bfloat16"))
+    for weights, is_mixed in ((torch.float32, True), (torch.bfloat16, False), (torch.float16, False)):
+        with execution.arithmetic(device, weights):
+            assert torch.is_autocast_enabled("cpu") == is_mixed
 
 
 @pytest.mark.slow

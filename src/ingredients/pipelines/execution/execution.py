@@ -1,5 +1,6 @@
 """How a model runs, in one object that the pipeline has: its memory mode and its speed options."""
 
+import contextlib
 import dataclasses
 from typing import Self
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from ingredients.core.errors import SpeedOptionError
 from ingredients.core.memory_mode import MemoryMode
+from ingredients.models.mixed_precision import resolve_precision
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.execution.attention_backends import use_attention_backend
 from ingredients.pipelines.execution.memory_modes import MovableParts, apply_memory_mode
@@ -40,6 +42,16 @@ class Execution:
     def splits_guidance(self) -> bool:
         """Whether the guidance passes of a step run one after the other instead of as one batch."""
         return self.speed.split_guidance or self.saves_memory_by_splitting
+
+    def arithmetic(self, device: torch.device, weights: torch.dtype) -> contextlib.AbstractContextManager[None]:
+        """A block in which matrix products and convolutions run in the precision that was asked for.
+
+        Args:
+            device: where they run.
+            weights: the type of the weights; half precision keeps its own.
+        """
+        is_mixed = weights == torch.float32 and resolve_precision(self.speed.precision, device) == "bfloat16"
+        return torch.autocast(device.type, torch.bfloat16) if is_mixed else contextlib.nullcontext()
 
     def apply_speed_options(
         self,

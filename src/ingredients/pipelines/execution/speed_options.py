@@ -6,6 +6,7 @@
 | attention_backend | by rounding; quantised kernels by more |
 | fuse_qkv | by rounding |
 | split_guidance | by rounding |
+| precision | by rounding, in bfloat16 |
 | step_cache | yes: it leaves work out |
 
 Here is what can be said of them before PyTorch is imported; `execution.py` applies them to a model.
@@ -16,10 +17,12 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from ingredients.core.errors import SpeedOptionError
+from ingredients.core.precision import Precision
 from ingredients.pipelines.guidance_passes import GuidancePass
 
 StepCacheName = Literal["first-block", "pab", "faster", "mag", "taylor"]
 STEP_CACHES: tuple[StepCacheName, ...] = get_args(StepCacheName)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 StepCacheChoice = Literal[StepCacheName, "none"]
 
 WITHIN_BLOCKS: frozenset[StepCacheName] = frozenset({"pab", "faster", "taylor"})
@@ -86,7 +89,14 @@ class SpeedOptions:
     split_guidance: bool = False
     """Whether the guidance passes of a step run one after the other instead of as one batch, in less memory."""
 
+    precision: Precision = "float32"
+    """The arithmetic of transformer and VAE with weights in float32; weights in half precision keep their own."""
+
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise SpeedOptionError(
+                f"The precision {self.precision!r} does not exist; choose one of {', '.join(PRECISIONS)}."
+            )
         if self.attention_backend is not None:
             _check_attention_backend_name(self.attention_backend)
 
@@ -117,6 +127,7 @@ class SpeedOptions:
         return (
             *(name for name, is_on in named.items() if is_on),
             *(f"step-cache {name}" for name in (self.step_cache,) if name is not None),
+            *(f"precision {name}" for name in (self.precision,) if name != "float32"),
             *(f"attention-backend {name}" for name in (self.attention_backend,) if name is not None),
         )
 
@@ -172,7 +183,7 @@ def check_step_cache_passes(name: StepCacheName | None, passes: Sequence[Guidanc
         )
 
 
-LOADED_OPTIONS = ("memory", "compile", "attention_backend", "fuse_qkv")
+LOADED_OPTIONS = ("memory", "compile", "attention_backend", "fuse_qkv", "precision")
 """Options that hold for all videos of a loaded model."""
 
 

@@ -4,11 +4,11 @@ import dataclasses
 from typing import Annotated, Literal
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.precision import Precision
 from ingredients.core.ranges import Count, Decay, LearningRate, Range, Seed, check_ranges
 
 OptimizerName = Literal["adamw", "adamw8bit", "muon"]
 ScheduleName = Literal["constant", "cosine", "cosine_with_restarts", "trapezoid"]
-Precision = Literal["auto", "float32", "bfloat16"]
 Parallel = Literal["ddp", "fsdp"]
 """Every process with all weights, gradients averaged; or weights, gradients and optimiser in shards (FSDP2)."""
 

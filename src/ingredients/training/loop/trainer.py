@@ -19,16 +19,16 @@ from ingredients.core.json_yaml import NotPlainError, iterate_lines, parse_json,
 from ingredients.core.protocols import ValidationCallback
 from ingredients.core.training_log import LOG_NAME, METRICS_NAME, STEP
 from ingredients.core.warnings_told import TrainingWarning
-from ingredients.training.loop.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
-from ingredients.training.loop.ema import ExponentialMovingAverage
-from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError
-from ingredients.training.loop.loss_watch import LossWatch, TrainingDivergedError
-from ingredients.training.loop.mixed_precision import (
+from ingredients.models.mixed_precision import (
     fast_attention,
     mixed_precision,
     precision_of_weights,
     resolve_precision,
 )
+from ingredients.training.loop.checkpoints import Checkpoints, RunPosition, TrainedState, read_checkpoint
+from ingredients.training.loop.ema import ExponentialMovingAverage
+from ingredients.training.loop.interruptions import StopRequest, TrainingInterruptedError
+from ingredients.training.loop.loss_watch import LossWatch, TrainingDivergedError
 from ingredients.training.loop.optimizers import build_optimizers, learning_rate_factor, scale_learning_rates
 from ingredients.training.loop.processes import Processes, local, whole
 from ingredients.training.loop.progress_report import ProgressReport, reporting

@@ -16,6 +16,7 @@ from ingredients.core.warnings_told import Notice
 from ingredients.data.latents import pictures_at_once
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.models.flops import training_flops
+from ingredients.models.mixed_precision import resolve_precision
 from ingredients.pipelines.execution.memory_estimate import (
     VideoDemand,
     decoding_bytes,
@@ -26,7 +27,6 @@ from ingredients.pipelines.execution.memory_estimate import (
 )
 from ingredients.pipelines.execution.model_weights import ModelWeights, PartWeights
 from ingredients.pipelines.video_shape import VideoShape
-from ingredients.training.loop.mixed_precision import resolve_precision
 from ingredients.training.loop.throughput import PEAKS, PROCESSOR_CORE_FLOPS
 from ingredients.training.runs.configuration import IdentityRunConfig
 from ingredients.training.runs.kinds import RunKind

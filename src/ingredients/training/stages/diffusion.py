@@ -19,8 +19,8 @@ from ingredients.data.routing_targets import BACKGROUND
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.backbones import VideoVae, backbone_of_vae
 from ingredients.models.flops import training_flops
+from ingredients.models.mixed_precision import mixed_precision, precision_of_weights
 from ingredients.pipelines.execution.execution import check_compiler
-from ingredients.training.loop.mixed_precision import mixed_precision, precision_of_weights
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, Work
 from ingredients.training.stages.clip_data import ClipData
 from ingredients.training.stages.lora import exported_transformer

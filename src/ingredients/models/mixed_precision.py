@@ -1,4 +1,4 @@
-"""Mixed precision for the forward pass of a training step."""
+"""Mixed precision: matrix products and convolutions in bfloat16, whatever type the weights have."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ingredients.core.errors import UserInputError
-from ingredients.training.loop.settings import Precision
+from ingredients.core.precision import Precision
 
 
 def resolve_precision(precision: Precision, device: torch.device, weights: torch.dtype = torch.float32) -> Precision:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ingredients.training.loop import mixed_precision as module
-from ingredients.training.loop.mixed_precision import mixed_precision, resolve_precision
+from ingredients.models import mixed_precision as module
+from ingredients.models.mixed_precision import mixed_precision, resolve_precision
 
 CPU = torch.device("cpu")
 
