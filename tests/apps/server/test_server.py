@@ -659,9 +659,9 @@ def test_a_browser_asks_whether_its_copy_of_a_script_is_still_the_servers(serve:
 
 def test_the_page_stays_small() -> None:
     sizes = [file.stat().st_size for file in STATIC.iterdir() if not file.name.startswith("docs")]
-    assert len(sizes) == 6
+    assert len(sizes) == 7
     assert max(sizes) < 60_000
-    assert sum(sizes) < 92_000  # docs/service.md says 91 kB
+    assert sum(sizes) < 98_000  # docs/service.md says 97 kB
 
 
 def test_metrics_count_workers_and_who_waits_longest(tmp_path: Path) -> None:

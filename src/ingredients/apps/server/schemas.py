@@ -61,8 +61,10 @@ class OptionFields(BaseModel):
     ] = None
 
 
-class VideoFields(OptionFields):
+class VideoFields(BaseModel):
     """What is to be made. A form has the photos as files, JSON as data URLs; what is left out the server chooses."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     prompt: Annotated[_Text, Field(description="What happens, in a sentence.")]
     model: Annotated[str | None, Field(description="The server's model, as /v1/models names it.")] = None
@@ -151,8 +153,12 @@ def _sampling_fields() -> dict[str, Any]:
     return fields
 
 
-VideoRequest: type[VideoFields] = create_model("VideoRequest", __base__=VideoFields, **_sampling_fields())
-"""`VideoFields` and the fields of `SamplingSettings`."""
+class _VideoAndOptions(OptionFields, VideoFields):
+    """What is to be made, and how; the fields of the last base come first, where they are listed."""
+
+
+VideoRequest: type[_VideoAndOptions] = create_model("VideoRequest", __base__=_VideoAndOptions, **_sampling_fields())
+"""Both, and the fields of `SamplingSettings`."""
 
 
 class RemixFields(BaseModel):
