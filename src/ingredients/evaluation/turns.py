@@ -329,9 +329,16 @@ class _TurningTrack:
     """A `TurningFace` of a clip that is looked at as a whole."""
 
     number: int
+    """The number of the face."""
+
     frames: Sequence[int]
+    """Frames of the clip in which it is seen."""
+
     likeness: Float32Array
+    """(T, N), to each person."""
+
     stretches: Sequence[Stretch]
+    """Whom it shows, one after the other."""
 
 
 def follow_turns(

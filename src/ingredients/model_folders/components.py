@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5EncoderModel
 
 from ingredients.core.errors import ModelFolderError
@@ -39,6 +38,7 @@ from ingredients.model_folders.weight_files import (
     shapes_of,
     stored_shapes,
     weight_files,
+    without_weights,
 )
 from ingredients.models.backbones import BACKBONES, VideoScheduler, VideoVae
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
@@ -146,7 +146,7 @@ def build_vae(folder: Path) -> VideoVae:
     """A VAE without weights; raises as `load_components`."""
     config = folder / "config.json"
     vae_class = _VAES.get(str(read_json(config).get("_class_name")), BACKBONES[0].vae_class)
-    with init_empty_weights():
+    with without_weights():
         vae: VideoVae = build_part(vae_class, config, checked_config(vae_class, config))
     return vae
 
@@ -200,7 +200,7 @@ def build_text_encoder(folder: Path) -> T5EncoderModel:
     """A T5 encoder without weights; raises as `load_components`."""
     config = folder / "config.json"
     values = read_json(config)
-    with init_empty_weights():
+    with without_weights():
         return build_from(
             lambda each: T5EncoderModel(T5Config.from_dict(each)), config, values, defaults=T5Config().to_dict()
         )

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from accelerate import init_empty_weights
 from peft import get_peft_model_state_dict
 
 from ingredients.core.errors import ModelFolderError
@@ -31,6 +30,7 @@ from ingredients.model_folders.weight_files import (
     stored_shapes,
     stored_tensors,
     weight_files,
+    without_weights,
 )
 from ingredients.models.backbones import BACKBONES
 from ingredients.models.state_dict_adapter import (
@@ -110,7 +110,7 @@ def build_transformer(
         if "is_train_face" in config:
             config = config_from_published(config)
     fields = {name: value for name, value in config.items() if not name.startswith("_")}
-    with init_empty_weights(include_buffers=False):
+    with without_weights():
         model: IngredientsTransformer3DModel = build_part(
             IngredientsTransformer3DModel, path, fields, drop_unknown=False
         )

@@ -5,12 +5,15 @@ Weights are safetensors, or PyTorch's own files, of which nothing but tensors is
 
 import contextlib
 import dataclasses
+import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ingredients.core.errors import IngredientsError, ModelFolderError, NotFiniteError
 from ingredients.core.finite import all_finite
@@ -192,6 +195,38 @@ def stored_tensors(files: Sequence[Path]) -> Iterator[tuple[str, torch.Tensor]]:
             tensors = read_tensors(path)
             check_stored(tensors, path)
             yield from tensors.items()
+
+
+@contextlib.contextmanager
+def without_weights() -> Iterator[None]:
+    """Puts the parameters of modules that are built within a block on the meta device; buffers stay what they are.
+
+    It holds for its own thread alone: what others build meanwhile, such as a judge while a page asks what a video
+    needs, has its weights.
+    """
+    _leave_out_weights_where_asked()
+    before = getattr(_THIS_THREAD, "leaves_out_weights", False)
+    _THIS_THREAD.leaves_out_weights = True
+    try:
+        yield
+    finally:
+        _THIS_THREAD.leaves_out_weights = before
+
+
+_THIS_THREAD = threading.local()
+
+
+@functools.cache
+def _leave_out_weights_where_asked() -> None:
+    """Has PyTorch ask about each parameter of any module, from now on: to add and remove that would race."""
+    register_module_parameter_registration_hook(_left_out)  # type: ignore[arg-type] # PyTorch takes what it returns
+
+
+def _left_out(_: torch.nn.Module, __: str, parameter: torch.nn.Parameter | None) -> torch.nn.Parameter | None:
+    """The same parameter without its numbers; None leaves it as it is."""
+    if parameter is None or not getattr(_THIS_THREAD, "leaves_out_weights", False):
+        return None
+    return torch.nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
 
 
 def fill(

@@ -159,6 +159,7 @@ def test_the_whole_way_from_photos_to_download(page: Any, maker: HandMaker) -> N
     expect(page.locator("#stage .state")).to_have_text("being made")
     expect(page.locator(".live img").first).to_be_visible()
     expect(page.locator(".live img").nth(1)).to_be_visible()
+    expect(page).to_have_title("33 % · Ingredients")
     maker.go_on.set()
     expect(page.locator("#stage .state")).to_have_text("made")
     expect(page.locator(".fared li")).to_have_count(2)

@@ -10,7 +10,6 @@ from typing import Annotated, Any, cast
 
 import psutil
 import torch
-from accelerate import init_empty_weights
 
 from ingredients.core.config import config_from_dict, config_to_dict
 from ingredients.core.errors import UserInputError
@@ -18,6 +17,7 @@ from ingredients.core.ranges import Range
 from ingredients.model_folders.components import transformer_part
 from ingredients.model_folders.known_models import find_known_model
 from ingredients.model_folders.transformer import build_transformer, is_base, load_transformer
+from ingredients.model_folders.weight_files import without_weights
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import paper, published
 from ingredients.models.state_dict_adapter import load_base_weights
@@ -186,7 +186,7 @@ def _build(
     if seed is not None:
         torch.manual_seed(seed)
     try:
-        with init_empty_weights(include_buffers=False) if empty else contextlib.nullcontext():
+        with without_weights() if empty else contextlib.nullcontext():
             built: IngredientsTransformer3DModel = IngredientsTransformer3DModel(**fields)
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AssertionError) as error:
         raise UserInputError(f"The transformer cannot be built as model.transformer says: {error}.") from error

@@ -4,7 +4,7 @@
 import { byId, state, make, drawn, fill, newKey, say, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, postJson, show, banner, setOffline, option } from "./base.js";
 import { openDraw, openPaint } from "./dialogs.js";
 import { END, START, isPlaced, placesAsked, setMoments, showPlaces } from "./places.js";
-import { setTuning, showTuning, tell as tellTuning, tuningAsked } from "./tuning.js";
+import { setTuning, showTuning, tellTuning, tuningAsked } from "./tuning.js";
 
 const SECONDS_BETWEEN_LISTS = 4;
 const PAGE = 24;
@@ -394,6 +394,7 @@ async function follow(id, record = null) {
   const stopping = state.stream = new AbortController();
   state.current = id;
   state.shown = null;
+  document.title = "Ingredients";
   history.replaceState(null, "", `#${id}`);
   markCurrent();
   if (record) showVideo(record);
@@ -427,6 +428,7 @@ async function follow(id, record = null) {
 }
 
 function showEmpty() {
+  document.title = "Ingredients";
   fill(byId("stage"), make("div", { class: "empty" }, drawing(), make("h3", {}, "Your video appears here"),
     make("p", {}, "Add people, say what happens, and press the button. You can watch it emerge, and see who became whom.")));
 }
@@ -442,6 +444,7 @@ function drawing() {
 
 function showGone() {
   state.current = null;
+  document.title = "Ingredients";
   history.replaceState(null, "", location.pathname);
   fill(byId("stage"), make("div", { class: "empty" }, make("h3", {}, "This video is gone"), make("p", {}, "It was removed, here or in another window, or it expired.")));
   refreshVideos();
@@ -497,6 +500,7 @@ async function updateWorking(record) {
   }
   view.begun = true;
   view.bar.value = record.progress;
+  document.title = `${record.progress} % · Ingredients`; // seen while another window is in front
   view.words.textContent = !record.step ? "Looking at the photos" : record.step >= record.num_steps ? `Step ${record.step} of ${record.num_steps}: decoding, and looking for each person` :
     `Step ${record.step} of ${record.num_steps}${record.seconds_left !== null ? `, ${duration(record.seconds_left)} left` : ""}`;
   if (record.step === view.step) return;

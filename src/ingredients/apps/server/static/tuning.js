@@ -11,10 +11,10 @@ const CACHES = {
   taylor: "attention and more, every other step",
 };
 const SCALES = {
-  guidance_scale: ["Heed the sentence", "Weight of the sentence against the negative one; 1 or less does without, and takes half of the time."],
-  identity_guidance_scale: ["Heed the people", "Weight of the people against nobody in particular; 1 does without, another number costs a pass more a step."],
-  likeness_guidance_scale: ["Lead to the likeness", "How far each step is led to where the recogniser sees the people of the photos; 0 does without, and is quicker."],
-  perturbed_attention_scale: ["Against falling apart", "Perturbed attention: each step is led away from what falls apart; 0 does without, another number costs a pass more a step."],
+  guidance_scale: ["Heed the sentence", "Weight of the sentence against the negative one; 1 or less does without."],
+  identity_guidance_scale: ["Heed the people", "Weight of the people against nobody in particular; 1 does without."],
+  likeness_guidance_scale: ["Lead to the likeness", "How far each step is led to where the recogniser sees the people of the photos; 0 does without."],
+  perturbed_attention_scale: ["Against falling apart", "Perturbed attention: each step is led away from what falls apart while places cannot see each other; 0 does without."],
   layout_share: ["Begin from left to right", "Share of the steps, at the start, in which people are put from left to right."],
 };
 const fields = () => [...byId("tuning-fields").querySelectorAll("[data-field]")];
@@ -34,7 +34,7 @@ export function showTuning() {
     tick("split_guidance", "Guidance passes in turn: less memory", "The passes of a step run one after the other instead of as one batch: less memory, a little more time"),
     tick("decode_in_tiles", "Decode in tiles: less memory", "Large pictures are decoded in overlapping tiles: less memory"),
     ...scales);
-  tell();
+  tellTuning();
 }
 
 export function tuningAsked() {
@@ -49,16 +49,16 @@ export function tuningAsked() {
 // Takes what a video was asked for with, or what was saved; all else is left to the model.
 export function setTuning(asked) {
   for (const field of fields()) {
-    const value = asked[field.dataset.field];
+    const name = field.dataset.field, value = asked[name] === state.model.sampling[name] ? undefined : asked[name];
     if (field.type === "checkbox") field.checked = value === true;
     else field.value = value === undefined ? "" : value;
     if (field.selectedIndex === -1) field.value = ""; // a step cache that this model does not have
   }
-  tell();
+  tellTuning();
   if (Object.keys(tuningAsked()).length) byId("tuning").open = true;
 }
 
-export function tell() {
+export function tellTuning() {
   const number = Object.keys(tuningAsked()).length;
   byId("tuning-told").textContent = number ? `${number} changed` : "";
   byId("tuning-reset").hidden = !number;
