@@ -14,6 +14,7 @@ not decide whether a clip is kept: the filter is judged without such clips, and 
 import argparse
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ingredients.core.config import load_config
 from ingredients.curation.acting import look_around, open_watching, watch_person
 from ingredients.curation.config import CurationConfig, MasksConfig, PeopleConfig
 from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
-from ingredients.curation.masks import apart, boxes_of, open_segmenter
+from ingredients.curation.masks import apart, boxes_of, follow_colours, open_segmenter
 from ingredients.curation.people import People, describe_people, open_faces
 from ingredients.curation.plain_captions import SAID_ACTIONS, SAID_LIGHTS, likeliest, spots_of
 from ingredients.data.film_folder import film_file, read_films
@@ -44,6 +45,12 @@ _DOUBTS = (3, 5)
 _BELIEVED = "selfie_that_covers_enough"
 """Masks of the person segmentation that cover as much of the box as a clip needs to be kept (`masks.min_cover`)."""
 
+Overlaps = dict[str, dict[float, list[float]]]
+"""Overlaps with true masks of each face, by what decides and by threshold."""
+
+_LOGITS, _COLOURS = "mask_overlap", "mask_overlap_by_colours"
+"""The logit alone decides; or colours do near the threshold, as the settings have it."""
+
 THRESHOLDS = tuple(float(value) for value in np.arange(-6.0, 6.5, 1.0))
 
 
@@ -58,7 +65,8 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=None, help="PNG of mask quality by threshold")
     arguments = parser.parse_args()
     config = load_config(CurationConfig, overrides=["people.faces=drawn"])
-    counts, overlaps = Counts(), {threshold: [] for threshold in THRESHOLDS}
+    counts = Counts()
+    overlaps: Overlaps = {name: {threshold: [] for threshold in THRESHOLDS} for name in (_LOGITS, _COLOURS)}
     said = Said()
     others: dict[str, list[float]] = {"box": [], **({"selfie": [], _BELIEVED: []} if arguments.selfie else {})}
     for film in read_films(arguments.films):
@@ -314,7 +322,7 @@ def measure_masks(
     found: dict[str, Any],
     owners: list[int],
     arguments: argparse.Namespace,
-    overlaps: dict[float, list[float]],
+    overlaps: Overlaps,
     others: dict[str, list[float]],
 ) -> None:
     """Overlaps of the masks of some frames with the true ones, from the boxes that were found, by threshold."""
@@ -336,8 +344,11 @@ def measure_masks(
         true = scene.face_masks[chosen[row] - film.shots[number].start, [owners[index] for index in there]]
         true = true[:, film.bar : film.height - film.bar]
         logits = segmenter.segment(frames[chosen[row]], boxes)
-        for threshold, kept in overlaps.items():
-            kept += _overlaps(apart(logits, boxes, threshold=threshold, margin=config.margin), true)
+        for threshold in THRESHOLDS:
+            by_colours = follow_colours(frames[chosen[row]], logits, boxes, replace(config, threshold=threshold))
+            for name, decided in ((_LOGITS, logits), (_COLOURS, by_colours)):
+                found = apart(decided, boxes, threshold=threshold, margin=config.margin)
+                overlaps[name][threshold] += _overlaps(found, true)
         for name in ("box", *(["selfie"] if arguments.selfie else ())):
             other = open_segmenter(MasksConfig(by=name, model=arguments.selfie if name == "selfie" else None))
             masks = apart(other.segment(frames[chosen[row]], boxes), boxes, threshold=0.0, margin=0.0)
@@ -351,32 +362,39 @@ def _overlaps(found: BoolArray, true: BoolArray) -> list[float]:
     return [float((one & other).sum() / max((one | other).sum(), 1)) for one, other in zip(found, true, strict=True)]
 
 
-def mask_numbers(overlaps: dict[float, list[float]], others: dict[str, list[float]]) -> dict[str, Any]:
+def mask_numbers(overlaps: Overlaps, others: dict[str, list[float]]) -> dict[str, Any]:
     """Mean overlaps, of the SAM by threshold."""
     if not others["box"]:
         return {}
+    numbers: dict[str, Any] = {}
+    for name, by_threshold in overlaps.items():
+        numbers[name] = {
+            f"{threshold:g}": round(float(np.mean(found)), 4) for threshold, found in by_threshold.items()
+        }
+        numbers[f"{name}_worst_tenth"] = {
+            f"{threshold:g}": round(float(np.quantile(found, 0.1)), 4) for threshold, found in by_threshold.items()
+        }
     return {
-        "mask_overlap": {f"{threshold:g}": round(float(np.mean(found)), 4) for threshold, found in overlaps.items()},
-        "mask_overlap_worst_tenth": {
-            f"{threshold:g}": round(float(np.quantile(found, 0.1)), 4) for threshold, found in overlaps.items()
-        },
+        **numbers,
         **{f"{name}_overlap": round(float(np.mean(found)), 4) for name, found in others.items()},
         **{f"{name}_faces": len(found) for name, found in others.items()},
     }
 
 
-def draw_figure(path: Path, overlaps: dict[float, list[float]], others: dict[str, list[float]]) -> None:
+def draw_figure(path: Path, overlaps: Overlaps, others: dict[str, list[float]]) -> None:
     """Mask quality by threshold: Figure 7 of the paper in numbers."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    thresholds = list(overlaps)
-    axes.plot(thresholds, [np.mean(found) for found in overlaps.values()], marker="o", label="small SAM, mean")
-    axes.plot(thresholds, [np.quantile(found, 0.1) for found in overlaps.values()], marker=".", label="worst tenth")
+    for name, label, colour in ((_COLOURS, "small SAM and colours", "tab:green"), (_LOGITS, "small SAM", "tab:blue")):
+        found = list(overlaps[name].values())
+        axes.plot(THRESHOLDS, [np.mean(each) for each in found], marker="o", color=colour, label=f"{label}, mean")
+        worst = [np.quantile(each, 0.1) for each in found]
+        axes.plot(THRESHOLDS, worst, marker=".", color=colour, linestyle=":", label=f"{label}, worst tenth")
     axes.axhline(float(np.mean(others["box"])), color="grey", linestyle="--", label="the box itself")
     axes.axvline(-2.0, color="grey", linewidth=0.8)
     axes.set(xlabel="logit threshold", ylabel="intersection over union with the true mask", ylim=(0, 1))
-    axes.legend()
+    axes.legend(loc="lower center")
     figure.savefig(path, dpi=150)
 
 

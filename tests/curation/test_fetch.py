@@ -149,6 +149,25 @@ def test_a_copy_that_was_stopped_goes_on_within_the_file(tagged: pytest.MonkeyPa
     assert {each.name for each in tmp_path.iterdir()} == {"film.mp4", ".copied.jsonl"}
 
 
+def test_a_server_that_gives_files_as_a_whole_alone_is_asked_for_the_whole(
+    tagged: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(UserInputError):
+        fetch("tagged://film.mp4", tmp_path)
+
+    def get_file(storage: TaggedStorage, rpath: str, lpath: str, **kwargs: object) -> None:
+        del rpath, kwargs
+        Path(lpath).write_bytes(storage.content)
+
+    def cannot_seek(*args: object) -> int:
+        raise ValueError("Cannot seek streaming HTTP file")
+
+    tagged.setattr(TaggedStorage, "get_file", get_file)
+    tagged.setattr(BrokenOff, "seek", cannot_seek)
+    [path] = fetch("tagged://film.mp4", tmp_path)
+    assert path.read_bytes() == b"0123456789"
+
+
 def test_a_file_that_changed_meanwhile_begins_anew(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UserInputError):
         fetch("tagged://film.mp4", tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.curation.config import CurationConfig, MasksConfig
-from ingredients.curation.masks import Masks, apart, boxes_of, mask_faces, open_segmenter
+from ingredients.curation.masks import Masks, apart, boxes_of, follow_colours, mask_faces, open_segmenter
 from ingredients.faces.segmenters import BoxSegmenter
 from ingredients.world import render_scene, sample_scene
 from ingredients.world.portraits import mask_box
@@ -47,6 +47,46 @@ def test_of_two_boxes_the_nearer_middle_has_the_pixel() -> None:
     assert not (masks[0] & masks[1]).any()
     assert masks[0, 4, 6]
     assert masks[1, 9, 7]
+
+
+def test_a_rim_follows_the_colours_of_the_picture() -> None:
+    """An octagonal face of two colours before a plain wall; the logits are those of a disc, a little off."""
+    rows, columns = np.mgrid[:64, :80]
+    true = np.maximum(abs(rows - 32), abs(columns - 40)) + np.minimum(abs(rows - 32), abs(columns - 40)) < 24
+    image = np.where(true[..., None], (200, 150, 120), (60, 90, 140)).astype(np.uint8)
+    image[28:32, 34:46] = (20, 20, 20)  # glasses, which are the face's
+    box = mask_box(true)[None]
+    logits = (18 - np.hypot(rows - 34, columns - 43)).astype(np.float32)[None]
+    config = MasksConfig(by="sam", rim=7.0)
+    followed = follow_colours(image, logits, box, config)
+    found = apart(followed, box, threshold=0.0, margin=0.25)[0]
+    plain = apart(logits, box, threshold=0.0, margin=0.25)[0]
+
+    def overlap(mask: np.ndarray) -> float:
+        return float((mask & true).sum() / (mask | true).sum())
+
+    assert overlap(plain) < 0.8
+    assert overlap(found) > 0.97
+    assert found[28:32, 34:46].all()
+    again = follow_colours(image, logits, box, config)
+    np.testing.assert_array_equal(again, followed)
+    beyond = abs(logits) > 7.0
+    np.testing.assert_array_equal(followed[beyond], logits[beyond])
+    assert followed[~beyond].tolist() != logits[~beyond].tolist()
+
+
+def test_a_face_of_which_nothing_is_sure_is_left_to_the_logits() -> None:
+    logits = np.full((2, 16, 20), 0.5, np.float32)
+    boxes = np.array([[2, 2, 8, 10], [40, 4, 60, 12]], np.float32)  # the other one is not in the picture
+    found = follow_colours(np.zeros((16, 20, 3), np.uint8), logits, boxes, MasksConfig(by="sam"))
+    np.testing.assert_array_equal(found, logits)
+
+
+def test_the_small_sam_alone_has_a_rim_that_colours_decide() -> None:
+    assert MasksConfig(by="sam").rim_width == 2.0
+    assert MasksConfig(by="sam", model="sam-vit-base").rim_width == 0.0
+    assert MasksConfig(by="box").rim_width == 0.0
+    assert MasksConfig(by="sam2", model="x", rim=1.0).rim_width == 1.0
 
 
 def test_frames_without_the_face_have_no_mask() -> None:

@@ -186,13 +186,13 @@ def _partial(stored: StoredFiles, name: str, target: Path) -> Path:
         if other != path:  # of another version
             other.unlink()
     done = path.stat().st_size if path.is_file() else 0
-    with stored.storage.open(name, "rb", block_size=_BLOCK) as source, path.open("ab" if done else "wb") as copy:
-        if done:
-            try:
+    try:
+        with stored.storage.open(name, "rb", block_size=_BLOCK) as source, path.open("ab") as copy:
+            if done:
                 source.seek(done)
-            except (ValueError, OSError, NotImplementedError):  # a server that gives files from the beginning alone
-                copy.truncate(0)
-        shutil.copyfileobj(source, copy, _BLOCK)
+            shutil.copyfileobj(source, copy, _BLOCK)
+    except (ValueError, NotImplementedError):  # a server that gives files from the beginning to the end alone
+        stored.storage.get_file(name, str(path))
     arrived = path.stat().st_size
     if arrived > size or (arrived == size and md5_of(facts) not in {None, file_md5(path)}):
         path.unlink()
