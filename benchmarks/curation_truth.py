@@ -14,7 +14,6 @@ not decide whether a clip is kept: the filter is judged without such clips, and 
 import argparse
 import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ from ingredients.core.config import load_config
 from ingredients.curation.acting import look_around, open_watching, watch_person
 from ingredients.curation.config import CurationConfig, MasksConfig, PeopleConfig
 from ingredients.curation.identities import LIKENESS, TrackedPerson, name_people
-from ingredients.curation.masks import apart, boxes_of, follow_colours, open_segmenter
+from ingredients.curation.mask_rims import follow_edges
+from ingredients.curation.masks import apart, boxes_of, open_segmenter
 from ingredients.curation.people import People, describe_people, open_faces
 from ingredients.curation.plain_captions import SAID_ACTIONS, SAID_LIGHTS, likeliest, spots_of
 from ingredients.data.film_folder import film_file, read_films
@@ -48,8 +48,8 @@ _BELIEVED = "selfie_that_covers_enough"
 Overlaps = dict[str, dict[float, list[float]]]
 """Overlaps with true masks of each face, by what decides and by threshold."""
 
-_LOGITS, _COLOURS = "mask_overlap", "mask_overlap_by_colours"
-"""The logit alone decides; or colours do near the threshold, as the settings have it."""
+_LOGITS, _EDGES = "mask_overlap_by_logits", "mask_overlap"
+"""The logit alone decides; or near the threshold the picture's edges do, as in curation."""
 
 THRESHOLDS = tuple(float(value) for value in np.arange(-6.0, 6.5, 1.0))
 
@@ -66,7 +66,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = load_config(CurationConfig, overrides=["people.faces=drawn"])
     counts = Counts()
-    overlaps: Overlaps = {name: {threshold: [] for threshold in THRESHOLDS} for name in (_LOGITS, _COLOURS)}
+    overlaps: Overlaps = {name: {threshold: [] for threshold in THRESHOLDS} for name in (_LOGITS, _EDGES)}
     said = Said()
     others: dict[str, list[float]] = {"box": [], **({"selfie": [], _BELIEVED: []} if arguments.selfie else {})}
     for film in read_films(arguments.films):
@@ -345,8 +345,8 @@ def measure_masks(
         true = true[:, film.bar : film.height - film.bar]
         logits = segmenter.segment(frames[chosen[row]], boxes)
         for threshold in THRESHOLDS:
-            by_colours = follow_colours(frames[chosen[row]], logits, boxes, replace(config, threshold=threshold))
-            for name, decided in ((_LOGITS, logits), (_COLOURS, by_colours)):
+            by_edges = follow_edges(frames[chosen[row]], logits, boxes, threshold=threshold, rim=config.rim_width)
+            for name, decided in ((_LOGITS, logits), (_EDGES, by_edges)):
                 found = apart(decided, boxes, threshold=threshold, margin=config.margin)
                 overlaps[name][threshold] += _overlaps(found, true)
         for name in ("box", *(["selfie"] if arguments.selfie else ())):
@@ -386,7 +386,7 @@ def draw_figure(path: Path, overlaps: Overlaps, others: dict[str, list[float]]) 
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    for name, label, colour in ((_COLOURS, "small SAM and colours", "tab:green"), (_LOGITS, "small SAM", "tab:blue")):
+    for name, label, colour in ((_EDGES, "small SAM along edges", "tab:green"), (_LOGITS, "small SAM", "tab:blue")):
         found = list(overlaps[name].values())
         axes.plot(THRESHOLDS, [np.mean(each) for each in found], marker="o", color=colour, label=f"{label}, mean")
         worst = [np.quantile(each, 0.1) for each in found]

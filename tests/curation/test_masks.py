@@ -8,7 +8,8 @@ import pytest
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, UserInputError
 from ingredients.curation.config import CurationConfig, MasksConfig
-from ingredients.curation.masks import Masks, apart, boxes_of, follow_colours, mask_faces, open_segmenter
+from ingredients.curation.mask_rims import follow_edges
+from ingredients.curation.masks import Masks, apart, boxes_of, mask_faces, open_segmenter
 from ingredients.faces.segmenters import BoxSegmenter
 from ingredients.world import render_scene, sample_scene
 from ingredients.world.portraits import mask_box
@@ -49,41 +50,49 @@ def test_of_two_boxes_the_nearer_middle_has_the_pixel() -> None:
     assert masks[1, 9, 7]
 
 
-def test_a_rim_follows_the_colours_of_the_picture() -> None:
-    """An octagonal face of two colours before a plain wall; the logits are those of a disc, a little off."""
+def test_a_rim_follows_the_edges_of_the_picture() -> None:
+    """A face of eight corners before a plain wall; the logits are those of a disc, a little off."""
     rows, columns = np.mgrid[:64, :80]
-    true = np.maximum(abs(rows - 32), abs(columns - 40)) + np.minimum(abs(rows - 32), abs(columns - 40)) < 24
+    true = np.maximum(abs(rows - 32), abs(columns - 40)) + np.minimum(abs(rows - 32), abs(columns - 40)) / 2 < 20
     image = np.where(true[..., None], (200, 150, 120), (60, 90, 140)).astype(np.uint8)
     image[28:32, 34:46] = (20, 20, 20)  # glasses, which are the face's
     box = mask_box(true)[None]
     logits = (18 - np.hypot(rows - 34, columns - 43)).astype(np.float32)[None]
-    config = MasksConfig(by="sam", rim=7.0)
-    followed = follow_colours(image, logits, box, config)
-    found = apart(followed, box, threshold=0.0, margin=0.25)[0]
-    plain = apart(logits, box, threshold=0.0, margin=0.25)[0]
+    followed = follow_edges(image, logits, box, threshold=0.0, rim=7.0)
 
-    def overlap(mask: np.ndarray) -> float:
+    def overlap(found: np.ndarray) -> float:
+        mask = apart(found, box, threshold=0.0, margin=0.25)[0]
         return float((mask & true).sum() / (mask | true).sum())
 
-    assert overlap(plain) < 0.8
-    assert overlap(found) > 0.97
-    assert found[28:32, 34:46].all()
-    again = follow_colours(image, logits, box, config)
-    np.testing.assert_array_equal(again, followed)
-    beyond = abs(logits) > 7.0
+    assert overlap(logits) < 0.8
+    assert overlap(followed) > 0.98
+    assert (followed[0, 28:32, 34:46] > 0).all()
+    beyond = abs(logits) >= 7.0
     np.testing.assert_array_equal(followed[beyond], logits[beyond])
-    assert followed[~beyond].tolist() != logits[~beyond].tolist()
+    assert abs(followed[~beyond]).max() <= 7.0
+    moved = follow_edges(image, logits + 2, box, threshold=2.0, rim=7.0)
+    np.testing.assert_allclose(moved, followed + 2, atol=1e-4)
+
+
+def test_without_an_edge_a_rim_lies_halfway() -> None:
+    """A plain picture of one row: a walker from a pixel comes to the nearer end more often, as on a line."""
+    logits = np.full((1, 1, 9), 0.0, np.float32)
+    logits[0, 0, [0, 1, 7, 8]] = 2.0, 1.0, -1.0, -5.0
+    followed = follow_edges(
+        np.zeros((1, 9, 3), np.uint8), logits, np.array([[0, 0, 9, 1]], np.float32), threshold=0.0, rim=1.0
+    )
+    np.testing.assert_allclose(followed[0, 0], [2, 1, 2 / 3, 1 / 3, 0, -1 / 3, -2 / 3, -1, -5], atol=1e-5)
 
 
 def test_a_face_of_which_nothing_is_sure_is_left_to_the_logits() -> None:
     logits = np.full((2, 16, 20), 0.5, np.float32)
     boxes = np.array([[2, 2, 8, 10], [40, 4, 60, 12]], np.float32)  # the other one is not in the picture
-    found = follow_colours(np.zeros((16, 20, 3), np.uint8), logits, boxes, MasksConfig(by="sam"))
+    found = follow_edges(np.zeros((16, 20, 3), np.uint8), logits, boxes, threshold=0.0, rim=2.0)
     np.testing.assert_array_equal(found, logits)
 
 
-def test_the_small_sam_alone_has_a_rim_that_colours_decide() -> None:
-    assert MasksConfig(by="sam").rim_width == 2.0
+def test_the_small_sam_alone_has_a_rim_that_edges_decide() -> None:
+    assert MasksConfig(by="sam").rim_width == 3.0
     assert MasksConfig(by="sam", model="sam-vit-base").rim_width == 0.0
     assert MasksConfig(by="box").rim_width == 0.0
     assert MasksConfig(by="sam2", model="x", rim=1.0).rim_width == 1.0

@@ -360,9 +360,9 @@ class MasksConfig(RangeChecked):
     paper (Figure 7), and 0 for the others, which is best for the small SAM (docs/curation_people.md)."""
 
     rim: Annotated[float, Range(at_least=0, at_most=30)] | None = None
-    """Logits on either side of the threshold between which colours decide what is the face's, by GrabCut; 0 leaves it
-    to the logits. None takes 2 for the small SAM, which knows where a face is and draws the rim of a mean one, and 0
-    for the others; chosen on drawn scenes (docs/curation_people.md)."""
+    """Logits on either side of the threshold between which a mask's rim follows the edges of the picture; 0 leaves it
+    to the logits. None takes 3 for the small SAM, which knows where a face is and draws the rim of a mean one, and 0
+    for the others; chosen on the drawn film of seed 401 (docs/curation_people.md)."""
 
     margin: Annotated[float, Range(at_least=0, at_most=5)] = 0.25
     """How far beyond its box a mask may reach, in parts of the box."""
@@ -382,7 +382,7 @@ class MasksConfig(RangeChecked):
         """The rim that holds."""
         if self.rim is not None:
             return self.rim
-        return 2.0 if self.by == "sam" and self.model is None else 0.0
+        return 3.0 if self.by == "sam" and self.model is None else 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ import numpy as np
 
 from ingredients.core.arrays import BoolArray, Float32Array, UInt8Array
 from ingredients.core.errors import ModelFolderError, UserInputError
-from ingredients.core.optional_dependencies import import_optional
 from ingredients.curation.config import MasksConfig
+from ingredients.curation.mask_rims import follow_edges
 from ingredients.curation.step import Clip, ClipStep, Measured, Rejection
 from ingredients.data.mask_files import write_masks
 from ingredients.faces.segmenters import (
@@ -24,15 +24,6 @@ from ingredients.faces.segmenters import (
     is_small_sam,
     load_small_sam,
 )
-
-_AROUND = 0.35
-"""How far around a box colours are looked at, in parts of the box: a little further than masks reach."""
-
-_NUM_COLOURS = 5
-"""Colours that GrabCut gives either side, and the fewest pixels that it needs for them."""
-
-_ROUNDS = 2
-_LEAST_OVER = 1e-3
 
 
 class Masks(ClipStep):
@@ -88,38 +79,13 @@ def mask_faces(frames: UInt8Array, boxes: Float32Array, segmenter: FaceSegmenter
         if there.size:
             logits = segmenter.segment(image, boxes[frame, there])
             if config.rim_width:
-                logits = follow_colours(image, logits, boxes[frame, there], config)
+                logits = follow_edges(
+                    image, logits, boxes[frame, there], threshold=config.least_logit, rim=config.rim_width
+                )
             masks[frame, there] = apart(
                 logits, boxes[frame, there], threshold=config.least_logit, margin=config.margin
             )
     return masks
-
-
-def follow_colours(image: UInt8Array, logits: Float32Array, boxes: Float32Array, config: MasksConfig) -> Float32Array:
-    """Logits (N, H, W) of faces in boxes (N, 4) of which those near the threshold are on the side of their colour.
-
-    What is surely a face's and what is surely not say which colours either has; between, a graph cut decides pixel
-    by pixel, along the edges of the picture (Rother et al. 2004, GrabCut).
-    """
-    cv2: Any = import_optional("cv2", extra="curate")
-    height, width = logits.shape[1:]
-    decided = logits.copy()
-    for of_face, (left, top, right, bottom) in zip(decided, boxes.tolist(), strict=True):
-        across, down = (right - left) * _AROUND, (bottom - top) * _AROUND
-        rows = slice(max(int(top - down), 0), min(int(bottom + down) + 1, height))
-        columns = slice(max(int(left - across), 0), min(int(right + across) + 1, width))
-        over = of_face[rows, columns] - config.least_logit
-        kinds = np.where(over > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD)
-        kinds = np.where(over > config.rim_width, cv2.GC_FGD, kinds)
-        kinds = np.where(over < -config.rim_width, cv2.GC_BGD, kinds).astype(np.uint8)
-        if min((kinds == cv2.GC_FGD).sum(), (kinds == cv2.GC_BGD).sum()) < _NUM_COLOURS:
-            continue
-        cv2.setRNGSeed(0)  # the first guess of the colours is drawn by lot: the same one whenever a clip is looked at
-        picture = np.ascontiguousarray(image[rows, columns])
-        cv2.grabCut(picture, kinds, None, np.zeros((1, 65)), np.zeros((1, 65)), _ROUNDS, cv2.GC_INIT_WITH_MASK)
-        is_face = (kinds == cv2.GC_FGD) | (kinds == cv2.GC_PR_FGD)
-        of_face[rows, columns] = config.least_logit + np.where(is_face, 1, -1) * np.maximum(np.abs(over), _LEAST_OVER)
-    return decided
 
 
 def apart(logits: Float32Array, boxes: Float32Array, *, threshold: float, margin: float) -> BoolArray:
