@@ -251,8 +251,9 @@ class _Visitor:
         self.other.locator("#videos .thumb").first.click()
         boxes = self.other.locator("#videos [data-compare]")
         if boxes.count() > 1:
-            boxes.nth(0).check()
-            boxes.nth(1).check()
+            chosen = [boxes.nth(number).get_attribute("data-compare") for number in (0, 1)]
+            for name in chosen:  # by name: one that is done meanwhile comes before them
+                self.other.check(f"#videos [data-compare='{name}']")
             self.other.locator("#compare video").nth(1).wait_for()
             self.other.keyboard.press("Escape")
         self.page.bring_to_front()
