@@ -20,9 +20,11 @@ from tests.generation.exchanged_faces import NUM_FRAMES, film, head
 
 from ingredients.casebook.cases import Case, make_case
 from ingredients.core.arrays import UInt8Array
+from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import load_judges
+from ingredients.evaluation.measure import measure_turns
 from ingredients.faces.dlib_faces import DlibFaceDetector
-from ingredients.generation.judgement import Judgement
+from ingredients.generation.judgement import AskedPerson, Judgement
 from ingredients.generation.judging import judge_frames, know_people
 from ingredients.media.photos import load_photo
 from ingredients.media.pictures import write_picture
@@ -55,6 +57,16 @@ def is_told(judged: Judgement, turns: Turns, frame: int) -> bool:
     )
 
 
+def is_counted(frames: UInt8Array, judge: Judge, asked: Sequence[AskedPerson], turns: Turns) -> bool:
+    """Whether an evaluation counts whoever turns, and whoever is exchanged, and nobody else."""
+    references = np.stack([person.reference for person in asked])
+    record = measure_turns(judge, judge.track(frames), references, frame_size=frames.shape[1:3])
+    is_exchange = len(turns) == len(asked)
+    return record.turned == tuple(person.name in turns for person in asked) and record.exchanged == (
+        is_exchange,
+    ) * len(asked)
+
+
 def draw(case: Case, people: Sequence[Identity], *, height: int, width: int, num_frames: int) -> UInt8Array:
     """The clip of a case (F, H, W, 3) with other people in it."""
     spec = dataclasses.replace(case.scene(), people=tuple(people))
@@ -66,7 +78,7 @@ def drawn(options: argparse.Namespace) -> None:
     judge = load_judges(default_model_path(), judge="model", own_videos=True).judge
     size = {"height": options.height, "width": options.width, "num_frames": options.frames}
     half, last = options.frames // 2, options.frames - 1
-    right: dict[str, int] = {}
+    right: dict[str, list[int]] = {}
     for index in range(options.clips):
         case = make_case(index, first_seed=FIRST_SEED)
         one, other = case.identities
@@ -89,13 +101,14 @@ def drawn(options: argparse.Namespace) -> None:
         }
         for name, (frames, turns, frame) in cases.items():
             is_right = is_told(judge_frames(frames, judge, asked, fps=FPS), turns, frame)
-            right[name] = right.get(name, 0) + is_right
+            right.setdefault(name, [0, 0])[0] += is_right
+            right[name][1] += is_counted(frames, judge, asked, turns)
             if options.verbose and not is_right:
                 judged = judge_frames(frames, judge, asked, fps=FPS)
                 print(f"clip {index}, {name}:", *[judged.verdict(each) for each in judged.people], *judged.remarks)
     print(f"told right, of {options.clips} clips of {options.frames} frames of {options.width}x{options.height}:")
-    for name, number in right.items():
-        print(f"  {name}: {number}")
+    for name, (by_judging, by_counting) in right.items():
+        print(f"  {name}: {by_judging}, and {by_counting} by an evaluation's turned_rate and exchanged_rate")
 
 
 def photographs(options: argparse.Namespace) -> None:

@@ -63,6 +63,33 @@ _OF_REAL_PIXELS: frozenset[Need] = frozenset({"text", "motion"})
 """Parts that compare with the real video as a whole."""
 
 
+def measure_turns(
+    judge: Judge, tracks: Sequence[TrackEmbeddings], references: Float32Array, *, frame_size: tuple[int, int]
+) -> TurnsRecord:
+    """Whose face becomes somebody else's on the way.
+
+    Args:
+        judge: who saw them.
+        tracks: faces of a clip.
+        references: (N, D), of the people asked for.
+        frame_size: height and width of the frames.
+    """
+    turns = follow_turns(
+        tracks,
+        references,
+        limit=judge.scale.same_person_limit,
+        margin=clear_margin(judge.scale, measure=judge.measure, is_calibrated=judge.is_calibrated),
+        frame_size=frame_size,
+        measure=judge.measure,
+        tracking=judge.tracking,
+    )
+    people = range(len(references))
+    return TurnsRecord(
+        turned=tuple(any(turn.was == person for turn in turns) for person in people),
+        exchanged=tuple(any(turn.was == person and turn.is_exchange for turn in turns) for person in people),
+    )
+
+
 def parts_of_case(case: Case, needs: frozenset[Need]) -> frozenset[Need]:
     """Which of the parts that are needed a case can have."""
     needs = needs if case.has_real_video else needs - _OF_REAL_VIDEOS
@@ -218,7 +245,9 @@ class Measurer:
                 )
             record = dataclasses.replace(record, changes=changes)
         if "turns" in needs:
-            record = dataclasses.replace(record, turns=self._follow_turns(view, references, seen.shape[1:3]))
+            record = dataclasses.replace(
+                record, turns=measure_turns(judge, view.tracks, references, frame_size=seen.shape[1:3])
+            )
         if "motion" in needs:
             motion = measure_motion(frames, None if real is None else real.changes, temporal_ratio=case.temporal_ratio)
             motion = dataclasses.replace(
@@ -316,23 +345,6 @@ class Measurer:
             num_frames=num_frames,
             distractors=others.embeddings,
             needs_limit=others.are_few,
-        )
-
-    def _follow_turns(self, view: ClipView, references: Float32Array, frame_size: tuple[int, int]) -> TurnsRecord:
-        judge = self.judges.judge
-        turns = follow_turns(
-            view.tracks,
-            references,
-            limit=judge.scale.same_person_limit,
-            margin=clear_margin(judge.scale, measure=judge.measure, is_calibrated=judge.is_calibrated),
-            frame_size=frame_size,
-            measure=judge.measure,
-            tracking=judge.tracking,
-        )
-        people = range(len(references))
-        return TurnsRecord(
-            turned=tuple(any(turn.was == person for turn in turns) for person in people),
-            exchanged=tuple(any(turn.was == person and turn.is_exchange for turn in turns) for person in people),
         )
 
     def _see_regions(
