@@ -63,15 +63,22 @@ def _growing(name: str, each: Any, *, most: int) -> Any:
     )
 
 
+_FIRST_SETTINGS = 2
+"""Fields of `SamplingSettings` that the node always had. What came later is optional and stands behind the other
+widgets: prompts that were saved before do without it, and workflows know their widgets by number."""
+
+
 def _sampling_widgets() -> list[Any]:
     """A widget for each field of `SamplingSettings`, in its range, with a number that stands for the model's own."""
-    docs, widgets = field_docstrings(SamplingSettings), []
+    docs: dict[str, str] = field_docstrings(SamplingSettings)
+    widgets: list[Any] = []
     for name, field in SamplingSettings.__dataclass_fields__.items():
         own = own_setting(name)
         kind, step = (io.Int, 1) if isinstance(field.default, int) else (io.Float, 0.05)
         tooltip = f"{docs[name]} {own}: the model's own."
         most = declared_range(SamplingSettings, name).at_most
-        widgets.append(kind.Input(name, default=own, min=own, max=most, step=step, tooltip=tooltip))
+        optional = len(widgets) >= _FIRST_SETTINGS
+        widgets.append(kind.Input(name, default=own, min=own, max=most, step=step, tooltip=tooltip, optional=optional))
     return widgets
 
 
@@ -247,27 +254,32 @@ class GenerateIngredientsVideo(io.ComfyNode):
                 io.Int.Input("num_frames", default=0, min=0, max=10_000),
                 io.Int.Input("width", default=0, min=0, max=16_384),
                 io.Int.Input("height", default=0, min=0, max=16_384),
-                *sampling[:2],
+                *sampling[:_FIRST_SETTINGS],
                 io.Float.Input(
                     "face_scale", default=1.0, min=0.0, max=4.0, step=0.05, tooltip="Strength of the faces' features."
                 ),
                 io.Int.Input(
                     "takes", default=1, min=1, max=16, tooltip="So many are made, with this seed and those after it."
                 ),
-                *sampling[2:],  # behind the others: workflows that were saved before know their widgets by number
+                *sampling[_FIRST_SETTINGS:],
                 io.Combo.Input(
                     "step_cache",
                     options=[NO_CACHE, *STEP_CACHES],
                     default=NO_CACHE,
+                    optional=True,
                     tooltip="What steps take over from those before: less time, and a slightly other video.",
                 ),
                 io.Boolean.Input(
                     "split_guidance",
                     default=False,
+                    optional=True,
                     tooltip="Run the guidance passes of a step one after the other: less memory, more time.",
                 ),
                 io.Boolean.Input(
-                    "decode_in_tiles", default=False, tooltip="Decode large pictures in tiles: less memory."
+                    "decode_in_tiles",
+                    default=False,
+                    optional=True,
+                    tooltip="Decode large pictures in tiles: less memory.",
                 ),
                 RoutingWire.Input(
                     "routing", optional=True, tooltip="Who is where, from another video: it is kept in this one."

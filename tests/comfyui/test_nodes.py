@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from comfyui.values import request_of
 
 import comfyui
 from ingredients.core.version import VERSION
@@ -189,6 +190,8 @@ def test_whatever_a_video_is_sampled_by_is_a_widget_in_its_range(
     assert (widgets["num_inference_steps"].kind, widgets["num_inference_steps"].settings["max"]) == ("INT", 1000)
     assert (widgets["layout_share"].kind, widgets["layout_share"].settings["max"]) == ("FLOAT", 1)
     assert widgets["likeness_guidance_scale"].settings["tooltip"].startswith("How far each step is led")
+    optional = {name for name in HOW if widgets[name].settings.get("optional")}
+    assert set(HOW) - optional == {"num_inference_steps", "guidance_scale"}  # as in prompts of before
     maker = _RoutedMaker()
     asked = {"guidance_scale": 2.0, "likeness_guidance_scale": 0.0, "perturbed_attention_scale": 1.5}
     options: dict[str, Any] = {"step_cache": "pab", "split_guidance": True, "decode_in_tiles": True}
@@ -197,6 +200,15 @@ def test_whatever_a_video_is_sampled_by_is_a_widget_in_its_range(
     given = {name: value for name, value in request.sampling.items() if value is not None}
     assert given == {"num_inference_steps": 4, **asked}  # 0 is asked for where it does without
     assert request.options == VideoOptions(**options)
+    schema = schemas["IngredientsGenerate"][0]
+    before = request_of(
+        [nodes.IngredientsPerson.execute("ana", "", {"photo_0": torch.rand(1, 20, 24, 3)}).values[0]],
+        "@ana waves.",
+        **{each.id: each.settings["default"] for each in schema.inputs
+           if each.id not in optional | {"model", "people", "prompt", "routing"}},
+    )  # fmt: skip
+    assert set(before.sampling.values()) == {None}
+    assert before.options == VideoOptions()
 
 
 def test_takes_count_their_steps_together_and_say_which_was_kept(nodes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
