@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("films", type=Path)
     parser.add_argument("--by", default="sam", choices=("box", "sam"))
     parser.add_argument("--model", default=None, help="folder of another SAM")
-    parser.add_argument("--selfie", default=None, metavar="FILE", help="MediaPipe's person segmentation, measured too")
+    parser.add_argument(
+        "--selfie", default=None, metavar="FOLDER", help="MediaPipe's person segmentation, measured too"
+    )
     parser.add_argument("--captions", action="store_true", help="what the template says is measured, too")
     parser.add_argument("--figure", type=Path, default=None, help="PNG of mask quality by threshold")
     arguments = parser.parse_args()
@@ -350,8 +352,11 @@ def measure_masks(
                 found = apart(decided, boxes, threshold=threshold, margin=config.margin)
                 overlaps[name][threshold] += _overlaps(found, true)
         for name in ("box", *(["selfie"] if arguments.selfie else ())):
-            other = open_segmenter(MasksConfig(by=name, model=arguments.selfie if name == "selfie" else None))
-            masks = apart(other.segment(frames[chosen[row]], boxes), boxes, threshold=0.0, margin=0.0)
+            by = MasksConfig(by=name, model=arguments.selfie if name == "selfie" else None)
+            found = open_segmenter(by).segment(frames[chosen[row]], boxes)
+            if by.rim_width:
+                found = follow_edges(frames[chosen[row]], found, boxes, threshold=0.0, rim=by.rim_width)
+            masks = apart(found, boxes, threshold=0.0, margin=by.margin if by.rim_width else 0.0)
             others[name] += _overlaps(masks, true)
             if name == "selfie":
                 is_there = masks.sum((1, 2)) >= config.min_cover * (boxes[:, 2:] - boxes[:, :2]).prod(-1)

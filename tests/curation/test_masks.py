@@ -7,6 +7,7 @@ import pytest
 
 from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError, UserInputError
+from ingredients.curation import selfie
 from ingredients.curation.config import CurationConfig, MasksConfig
 from ingredients.curation.mask_rims import follow_edges
 from ingredients.curation.masks import Masks, apart, boxes_of, mask_faces, open_segmenter
@@ -91,9 +92,34 @@ def test_a_face_of_which_nothing_is_sure_is_left_to_the_logits() -> None:
     np.testing.assert_array_equal(found, logits)
 
 
-def test_the_small_sam_alone_has_a_rim_that_edges_decide() -> None:
+def test_a_face_is_the_ellipse_of_its_box_where_one_of_the_networks_sees_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One network sees a person in the left half, the other one in the upper half of whatever is looked at."""
+    for name in selfie.NETWORK_NAMES:
+        (tmp_path / name).touch()
+
+    def half(network: str, picture: np.ndarray) -> np.ndarray:
+        rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
+        is_person = columns < picture.shape[1] / 2 if network == selfie.NETWORK_NAMES[0] else rows < len(rows) / 2
+        return np.where(is_person, 0.9, 0.1).astype(np.float32)
+
+    monkeypatch.setattr(selfie, "_read", lambda file: file.name)
+    monkeypatch.setattr(selfie, "_look", half)
+    box = np.array([[40, 30, 60, 60]], np.float32)
+    both = selfie.SelfieSegmenter(str(tmp_path)).segment(np.zeros((90, 100, 3), np.uint8), box)[0] > 0
+    rows, columns = np.mgrid[:90, :100] + 0.5
+    ellipse = ((columns - 50) / 10.5) ** 2 + ((rows - 45) / 15.75) ** 2 < 1
+    np.testing.assert_array_equal(both, ellipse & ((columns < 51) | (rows < 45)))
+    alone = selfie.SelfieSegmenter(str(tmp_path / selfie.NETWORK_NAMES[0]))
+    found = alone.segment(np.zeros((90, 100, 3), np.uint8), box)[0] > 0
+    np.testing.assert_array_equal(found, ellipse & (columns < 51))
+
+
+def test_who_knows_no_outlines_has_rims_that_edges_decide() -> None:
     assert MasksConfig(by="sam").rim_width == 3.0
     assert MasksConfig(by="sam", model="sam-vit-base").rim_width == 0.0
+    assert MasksConfig(by="selfie", model="package").rim_width == 3.0
     assert MasksConfig(by="box").rim_width == 0.0
     assert MasksConfig(by="sam2", model="x", rim=1.0).rim_width == 1.0
 

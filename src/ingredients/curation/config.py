@@ -352,8 +352,8 @@ class MasksConfig(RangeChecked):
     processor); SAM, as in the paper (4.1); or SAM 2."""
 
     model: str | None = None
-    """Folder of SAM's or SAM 2's weights in transformers' layout, or the file of the person segmentation. None takes,
-    for sam, the small one of the drawn world that ships."""
+    """Folder of SAM's or SAM 2's weights in transformers' layout, or of the person segmentation. None takes, for
+    sam, the small one of the drawn world that ships."""
 
     threshold: Annotated[float, Range(at_least=-30, at_most=30)] | None = None
     """Logit from which a pixel is a face's. None takes -2 for SAM and SAM 2 as their authors trained them, as in the
@@ -361,8 +361,8 @@ class MasksConfig(RangeChecked):
 
     rim: Annotated[float, Range(at_least=0, at_most=30)] | None = None
     """Logits on either side of the threshold between which a mask's rim follows the edges of the picture; 0 leaves it
-    to the logits. None takes 3 for the small SAM, which knows where a face is and draws the rim of a mean one, and 0
-    for the others; chosen on the drawn film of seed 401 (docs/curation_people.md)."""
+    to the logits. None takes 3 for the small SAM and the person segmentation, which know where a face is and draw the
+    rim of a mean one, and 0 for the others; chosen on the drawn films of seed 401 (docs/curation_people.md)."""
 
     margin: Annotated[float, Range(at_least=0, at_most=5)] = 0.25
     """How far beyond its box a mask may reach, in parts of the box."""
@@ -382,7 +382,7 @@ class MasksConfig(RangeChecked):
         """The rim that holds."""
         if self.rim is not None:
             return self.rim
-        return 3.0 if self.by == "sam" and self.model is None else 0.0
+        return 3.0 if self.by == "selfie" or (self.by == "sam" and self.model is None) else 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
