@@ -1,9 +1,11 @@
+import ast
 import dataclasses
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from ingredients.core import config
 from ingredients.core.config import config_from_dict, config_to_dict, field_docstrings, load_config, save_config
 from ingredients.core.errors import UserInputError
 
@@ -89,3 +91,18 @@ class _Documented:
 
 def test_what_stands_below_a_field_is_its_docstring() -> None:
     assert field_docstrings(_Documented) == {"first": "A sentence on two lines."}
+
+
+def test_what_another_thread_does_to_the_parser_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11.7's says such a thing where two threads parse at once."""
+    parse, errors = ast.parse, [SystemError("AST constructor recursion depth mismatch (before=84, after=72)")] * 3
+
+    def fails_at_first(source: str) -> ast.Module:
+        if errors:
+            raise errors.pop()
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", fails_at_first)
+    config._syntax_tree.cache_clear()
+    assert field_docstrings(_Documented) == {"first": "A sentence on two lines."}
+    assert not errors

@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 import re
-import textwrap
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -37,6 +37,9 @@ class _DataclassInstance(Protocol):
 
 ConfigT = TypeVar("ConfigT", bound=_DataclassInstance)
 
+_MOST_PARSES = 10
+"""How often a syntax tree is tried to be made."""
+
 
 def config_to_dict(config: _DataclassInstance) -> dict[str, Any]:
     """Turns a config, and the configs in it, into plain dicts, lists, numbers and strings."""
@@ -45,13 +48,28 @@ def config_to_dict(config: _DataclassInstance) -> dict[str, Any]:
 
 def field_docstrings(config_type: type[_DataclassInstance]) -> dict[str, str]:
     """What stands below each field of a config's class, by the field's name, in one line."""
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(config_type))).body
-    assert isinstance(definition, ast.ClassDef)
+    definition = next(
+        node
+        for node in ast.walk(_syntax_tree(config_type.__module__))
+        if isinstance(node, ast.ClassDef) and node.name == config_type.__name__
+    )
     docs: dict[str, str] = {}
     for field, below in itertools.pairwise(definition.body):
         if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
             docs[ast.unparse(field.target)] = " ".join(str(below.value.value).split())
     return docs
+
+
+@functools.cache
+def _syntax_tree(module: str) -> ast.Module:
+    """The syntax tree of a module's source, made once."""
+    source = inspect.getsource(sys.modules[module])
+    for _ in range(_MOST_PARSES - 1):
+        # Some versions of Python (3.11.7 among them) count how deep a tree is for all threads together, and give up
+        # where another one, such as Ray's, is at a tree as well.
+        with contextlib.suppress(SystemError):
+            return ast.parse(source)
+    return ast.parse(source)
 
 
 def config_from_dict(
