@@ -36,6 +36,7 @@ from ingredients.evaluation.pipeline_source import (
     probe_router,
 )
 from ingredients.evaluation.placings import PLACINGS
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.video_shape import VideoShape
 from ingredients.world.scenes import render_scene
@@ -331,6 +332,10 @@ def test_a_folder_of_an_earlier_version_is_that_of_settings_it_did_not_know():
     assert "perturbed_attention_scale" not in described
     assert (described["likeness_guidance_scale"], described["height"]) == (0.0, 32)
     assert ALL_ADDITIONS.as_described()["perturbed_attention_scale"] == 1.5
+    assert "precision" not in described["speed"]
+    assert described["speed"]["step_cache"] is None
+    quick = dataclasses.replace(SETTINGS, speed=SpeedOptions(precision="bfloat16")).as_described()
+    assert quick["speed"] == described["speed"] | {"precision": "bfloat16"}
 
 
 def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):

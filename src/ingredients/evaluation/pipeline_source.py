@@ -158,8 +158,8 @@ _SETTING: dict[Addition, str] = {
 }
 """The setting by which each addition is asked for."""
 
-_CAME_LATER = ("perturbed_attention_scale",)
-"""Settings that folders of results do not name that earlier versions began."""
+_CAME_LATER = ("perturbed_attention_scale", "speed.precision")
+"""Settings, by dotted names, that folders of results do not name that earlier versions began."""
 
 _OTHER_PEOPLE = 500_000
 """Case i's other people are those of case i + this."""
@@ -192,10 +192,12 @@ class GenerationSettings(SamplingSettings):
 
         So a folder that was begun without it can be gone on with.
         """
-        described = config_to_dict(self)
+        described, by_default = config_to_dict(self), config_to_dict(_BY_DEFAULT)
         for name in _CAME_LATER:
-            if getattr(self, name) == getattr(_AS_PUBLISHED, name):
-                del described[name]
+            group, _, field = name.rpartition(".")
+            given, default = (each[group] if group else each for each in (described, by_default))
+            if given[field] == default[field]:
+                del given[field]
         return described
 
     @property
@@ -204,6 +206,9 @@ class GenerationSettings(SamplingSettings):
         return frozenset(
             addition for addition, name in _SETTING.items() if getattr(self, name) != getattr(_AS_PUBLISHED, name)
         )
+
+
+_BY_DEFAULT = GenerationSettings()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
