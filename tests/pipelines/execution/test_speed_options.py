@@ -379,6 +379,16 @@ def test_weights_in_half_precision_keep_their_arithmetic() -> None:
             assert torch.is_autocast_enabled("cpu") == is_mixed
 
 
+def test_bfloat16_arithmetic_keeps_no_copies_of_the_weights() -> None:
+    layer = torch.nn.Linear(3, 5)
+    with Execution(speed=SpeedOptions(precision="bfloat16")).arithmetic(torch.device("cpu"), torch.float32):
+        layer(torch.ones(2, 3))
+        with torch.no_grad():
+            layer.weight.zero_()
+        again = layer(torch.ones(2, 3))
+    assert torch.equal(again, layer.bias.to(torch.bfloat16).expand(2, 5))  # not of a copy of before
+
+
 @pytest.mark.slow
 def test_compiled_blocks_are_compiled_once_for_each_kind_of_step() -> None:
     """Blocks with and without identity modules, planned and routed: three graphs, and none for the next video."""

@@ -51,7 +51,10 @@ class Execution:
             weights: the type of the weights; half precision keeps its own.
         """
         is_mixed = weights == torch.float32 and resolve_precision(self.speed.precision, device) == "bfloat16"
-        return torch.autocast(device.type, torch.bfloat16) if is_mixed else contextlib.nullcontext()
+        if not is_mixed:
+            return contextlib.nullcontext()
+        # A step takes each weight about once, and all their copies in bfloat16 would be half the weights' memory more.
+        return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
     def apply_speed_options(
         self,
