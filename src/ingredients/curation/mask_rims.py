@@ -34,8 +34,8 @@ def follow_edges(
     followed = logits.copy()
     for of_face, (left, top, right, bottom) in zip(followed, boxes.tolist(), strict=True):
         across, down = (right - left) * _AROUND, (bottom - top) * _AROUND
-        rows = slice(max(int(top - down), 0), min(int(bottom + down) + 1, height))
-        columns = slice(max(int(left - across), 0), min(int(right + across) + 1, width))
+        rows = slice(max(int(top - down), 0), max(min(int(bottom + down) + 1, height), 0))
+        columns = slice(max(int(left - across), 0), max(min(int(right + across) + 1, width), 0))
         over = np.clip((of_face[rows, columns] - threshold) / rim, -1.0, 1.0)
         is_known = np.abs(over) == 1.0
         if is_known.all() or not ((over == 1.0).any() and (over == -1.0).any()):
