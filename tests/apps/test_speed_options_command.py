@@ -85,6 +85,7 @@ def test_an_evaluation_is_of_its_options(run: Run, tiny_model: Path) -> None:
         "step_cache": "first-block",
         "fuse_qkv": True,
         "split_guidance": False,
+        "precision": "float32",
     }
     assert "fuse-qkv, step-cache first-block" in Path("outputs/evaluation/report.md").read_text(encoding="utf-8")
     other = run(*evaluation)

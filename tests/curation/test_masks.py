@@ -95,9 +95,7 @@ def test_a_face_of_which_nothing_is_sure_is_left_to_the_logits() -> None:
 @pytest.mark.parametrize("box", [[-30, 2, -12, 14], [2, -30, 18, -12]])
 def test_a_box_before_the_picture_moves_no_rim_in_it(box: list[float]) -> None:
     logits = np.linspace(-4, 4, 20, dtype=np.float32)[None, None] + np.linspace(-2, 2, 16, dtype=np.float32)[:, None]
-    found = follow_edges(
-        np.zeros((16, 20, 3), np.uint8), logits, np.array([box], np.float32), threshold=0.0, rim=2.0
-    )
+    found = follow_edges(np.zeros((16, 20, 3), np.uint8), logits, np.array([box], np.float32), threshold=0.0, rim=2.0)
     np.testing.assert_array_equal(found, logits)
 
 

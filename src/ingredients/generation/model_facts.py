@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ingredients.core.config import config_from_dict, config_to_dict
 from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.video_shape import VideoGeometry, VideoShape
 
 
@@ -31,6 +32,9 @@ class ModelFacts:
     step_caches: tuple[str, ...] = ()
     """Step caches that a single video may have."""
 
+    speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
+    """How it runs, where a video says nothing else."""
+
     def to_plain(self) -> dict[str, Any]:
         """The same as plain values."""
         return config_to_dict(self)
@@ -48,4 +52,5 @@ class ModelFacts:
             reads_photographs=values["reads_photographs"],
             has_judge=values["has_judge"],
             step_caches=tuple(values["step_caches"]),
+            speed=config_from_dict(SpeedOptions, values.get("speed", {})),
         )

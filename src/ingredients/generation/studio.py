@@ -251,6 +251,7 @@ class Studio:
             reads_photographs=self.pipeline.face_encoder.reads_photographs,
             has_judge=self.people_check.judge is not None,
             step_caches=tuple(name for name in STEP_CACHES if self._can_run_with(VideoOptions(step_cache=name))),
+            speed=self.pipeline.execution.speed,
         )
 
     def _can_run_with(self, options: VideoOptions) -> bool:

@@ -1,5 +1,6 @@
 """What the page asks of a server without a model."""
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from PIL import Image
 
 from ingredients.apps.server.keys import KeyRing, make_key
 from ingredients.media.video import write_video
+from ingredients.pipelines.execution.speed_options import SpeedOptions
 from tests.apps.server.conftest import EXAMPLES, Serve
+from tests.generation.hand_maker import FACTS, HandMaker
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 
@@ -92,6 +95,18 @@ def test_an_estimate_goes_by_passes_caches_and_tiles(serve: Serve) -> None:
     refused = served.client.post("/v1/estimates", json={"perturbed_attention_scale": -1.0})
     assert refused.status_code == 422
     assert "perturbed_attention_scale" in refused.json()["error"]["message"]
+
+
+def test_an_estimate_tells_what_the_server_has_from_a_video_all_of_whose_steps_are_worked_out(serve: Serve) -> None:
+    maker = HandMaker()
+    maker.facts = dataclasses.replace(FACTS, speed=SpeedOptions(step_cache="pab"))
+    served = serve(maker=maker)
+    served.when_ended(served.ask()["id"])
+
+    def is_rough(**asked: Any) -> bool:
+        return bool(served.client.post("/v1/estimates", json=asked).json()["is_rough"])
+
+    assert (is_rough(), is_rough(step_cache="pab"), is_rough(step_cache="none")) == (False, False, True)
 
 
 def test_people_to_start_with_are_those_of_the_examples(serve: Serve) -> None:

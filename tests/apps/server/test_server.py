@@ -19,7 +19,7 @@ from ingredients.generation.job_store import JobStore, StoreLimits
 from ingredients.generation.jobs import PREVIEW, PREVIEW_ROUTING, PersonTurn
 from ingredients.generation.video_record import VideoRecord
 from ingredients.media.video import read_video
-from ingredients.pipelines.execution.speed_options import VideoOptions
+from ingredients.pipelines.execution.speed_options import SpeedOptions, VideoOptions
 from ingredients.pipelines.video_shape import VideoShape
 from tests.apps.server.conftest import Serve, body, data_url, photo
 from tests.fuzz.damage import huge_png
@@ -252,6 +252,24 @@ def test_options_that_a_request_cannot_choose_are_refused(
     status, found, sentence = refusal(served.client.post("/v1/videos", json=body(**sent)))
     assert (status, found) == (422, code)
     assert words in sentence
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [({"split_guidance": True}, "leave split guidance out"), ({"guidance_scale": 1.0}, "choose another step cache")],
+)
+def test_what_a_request_leaves_out_is_as_the_model_was_loaded_when_options_are_checked(
+    serve: Serve, sent: dict[str, Any], words: str
+) -> None:
+    maker = HandMaker()
+    maker.facts = dataclasses.replace(FACTS, speed=SpeedOptions(step_cache="faster"))
+    served = serve(maker=maker)
+    status, found, sentence = refusal(served.client.post("/v1/videos", json=body(**sent)))
+    assert (status, found) == (422, "speed_option")
+    assert words in sentence
+    assert words in served.client.post("/v1/estimates", json=sent).json()["error"]
+    served.ask(**sent, step_cache="none")
+    assert served.client.post("/v1/estimates", json=sent | {"step_cache": "none"}).json()["error"] is None
 
 
 def test_what_the_chosen_options_cannot_do_is_told_to_who_chose_them(serve: Serve) -> None:

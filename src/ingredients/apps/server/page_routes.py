@@ -37,7 +37,7 @@ from ingredients.apps.server.schemas import (
 )
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.core.arrays import UInt8Array
-from ingredients.core.errors import MissingDependencyError, SpeedOptionError, UserInputError
+from ingredients.core.errors import MissingDependencyError, UserInputError
 from ingredients.core.files import write_bytes
 from ingredients.core.json_yaml import NotPlainError, parse_json
 from ingredients.faces.face_choice import parse_face_choice
@@ -320,10 +320,7 @@ class PageRoutes:
                     width=settings.width,
                     options=settings.options,
                 )
-                try:
-                    needed = page_help.needed_bytes(request, num_people=len(set(asked.people)))
-                except SpeedOptionError as problem:  # beside those of the loaded model
-                    error = str(problem)
+                needed = page_help.needed_bytes(request, num_people=len(set(asked.people)))
         waiting = self._store.page(owner=owner, limit=100, states=("queued", "in_progress")).jobs
         seconds, is_rough = (None, False) if error is not None else self._seconds(settings, facts, owner)
         return EstimateRecord(
@@ -350,7 +347,7 @@ class PageRoutes:
 
 def _manner(settings: JobSettings, facts: ModelFacts) -> tuple[str | None, bool]:
     """What makes a step quicker or slower by as much as nobody can tell: its cache, and whether likeness leads it."""
-    step_cache = settings.options.step_cache
+    step_cache = settings.options.step_cache or facts.speed.step_cache
     sampling = facts.sampling.override(**settings.sampling)
     return None if step_cache == "none" else step_cache, sampling.likeness_guidance_scale > 0
 

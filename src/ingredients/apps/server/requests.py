@@ -31,7 +31,6 @@ from ingredients.generation.routing_edit import parse_routing, routing_bytes
 from ingredients.media.photos import check_photo_file
 from ingredients.pipelines.execution.speed_options import (
     LOADED_OPTIONS,
-    SpeedOptions,
     VideoOptions,
     check_step_cache_passes,
 )
@@ -257,7 +256,7 @@ def check_settings(settings: JobSettings, *, facts: ModelFacts, limits: RequestL
             f"{', '.join((*facts.step_caches, 'none'))}.",
         )
     try:
-        speed = settings.options.applied_to(SpeedOptions())
+        speed = settings.options.applied_to(facts.speed)
         check_step_cache_passes(speed.step_cache, plan_passes(facts.sampling.override(**settings.sampling)))
     except SpeedOptionError as error:
         raise ApiError(422, "speed_option", str(error)) from error
