@@ -11,7 +11,8 @@ import pytest
 from fsspec.registry import known_implementations
 from fsspec.spec import AbstractFileSystem
 
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import OutputError, UserInputError
+from ingredients.core.output_folders import locked_folder
 from ingredients.curation.fetch import fetch, look_up, with_copies
 from ingredients.curation.sources import find_sources
 
@@ -32,7 +33,7 @@ def test_videos_and_what_is_said_of_them_are_copied_and_not_again(bucket: str, t
     files = fetch(bucket, tmp_path, progress=lambda completed, total: told.append((completed, total)))
     assert [str(path.relative_to(tmp_path)) for path in files] == ["a.json", "a.mp4", "more/b.mkv"]
     names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
-    assert names == {"a.json", "a.mp4", "b.mkv", ".copied.jsonl"}
+    assert names == {"a.json", "a.mp4", "b.mkv", ".copied.jsonl", ".ingredients.lock"}
     assert (tmp_path / "more/b.mkv").read_bytes() == b"three"
     assert told == [(1, 3), (2, 3), (3, 3)]
     before = {path: path.stat().st_mtime_ns for path in files}
@@ -146,7 +147,7 @@ def test_a_copy_that_was_stopped_goes_on_within_the_file(tagged: pytest.MonkeyPa
     [path] = fetch("tagged://film.mp4", tmp_path)
     assert path.read_bytes() == b"0123456789"
     assert BrokenOff.num_read == 10
-    assert {each.name for each in tmp_path.iterdir()} == {"film.mp4", ".copied.jsonl"}
+    assert {each.name for each in tmp_path.iterdir()} == {"film.mp4", ".copied.jsonl", ".ingredients.lock"}
 
 
 def test_a_server_that_gives_files_as_a_whole_alone_is_asked_for_the_whole(
@@ -168,6 +169,14 @@ def test_a_server_that_gives_files_as_a_whole_alone_is_asked_for_the_whole(
     assert path.read_bytes() == b"0123456789"
 
 
+def test_two_do_not_go_on_with_one_copy_at_once(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tagged.setattr(BrokenOff, "bytes_left", 100)
+    with locked_folder(tmp_path), pytest.raises(OutputError, match="Another process is writing into the folder"):
+        fetch("tagged://film.mp4", tmp_path)
+    assert BrokenOff.num_read == 0
+    assert len(fetch("tagged://film.mp4", tmp_path)) == 1
+
+
 def test_a_file_that_changed_meanwhile_begins_anew(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(UserInputError):
         fetch("tagged://film.mp4", tmp_path)
@@ -176,7 +185,7 @@ def test_a_file_that_changed_meanwhile_begins_anew(tagged: pytest.MonkeyPatch, t
     tagged.setattr(TaggedStorage, "facts", {"ETag": '"two"'})
     [path] = fetch("tagged://film.mp4", tmp_path)
     assert path.read_bytes() == b"ABCDEFGHIJ"
-    assert {each.name for each in tmp_path.iterdir()} == {"film.mp4", ".copied.jsonl"}
+    assert {each.name for each in tmp_path.iterdir()} == {"film.mp4", ".copied.jsonl", ".ingredients.lock"}
 
 
 def test_what_arrives_otherwise_than_its_digest_says_is_refused(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -184,7 +193,7 @@ def test_what_arrives_otherwise_than_its_digest_says_is_refused(tagged: pytest.M
     tagged.setattr(TaggedStorage, "facts", {"md5Hash": base64.b64encode(hashlib.md5(b"another").digest()).decode()})
     with pytest.raises(UserInputError, match="what arrived is not what the storage says of it"):
         fetch("tagged://film.mp4", tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [each.name for each in tmp_path.iterdir()] == [".ingredients.lock"]
 
 
 @pytest.mark.parametrize("name", ["md5Hash", "ETag", "content_md5"])
@@ -262,7 +271,7 @@ def test_a_file_of_unknown_size_is_copied(awkward: None, tmp_path: Path) -> None
 def test_a_connection_that_ends_is_no_fault_of_the_disk_and_leaves_nothing(awkward: None, tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match="cannot be copied"):
         fetch("awkward://broken", tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [each.name for each in tmp_path.iterdir()] == [".ingredients.lock"]
 
 
 def test_no_name_leads_out_of_the_folder(awkward: None, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def claimed_folder(path: Path, contents: Contents) -> Iterator[None]:
     is_new = not path.exists()
     claim_folder(path, contents)
     try:
-        with locked(path / _LOCK_NAME, busy=f"Another process is writing into the folder {path}"):
+        with locked_folder(path):
             yield
     except BaseException:
         if is_new:
@@ -127,6 +127,17 @@ def fills_folder(
         return filling
 
     return decorate
+
+
+@contextlib.contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Keeps other processes out of a folder, whatever it is for, while the block runs.
+
+    Raises:
+        OutputError: if another process works in the folder.
+    """
+    with locked(path / _LOCK_NAME, busy=f"Another process is writing into the folder {path}"):
+        yield
 
 
 @contextlib.contextmanager

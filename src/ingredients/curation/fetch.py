@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import atomic_path, is_disk_full, make_folder
 from ingredients.core.optional_dependencies import import_optional
+from ingredients.core.output_folders import locked_folder
 from ingredients.core.paths import without_secrets
 from ingredients.core.protocols import ProgressCallback
 from ingredients.curation.copies import CopyRecord, Facts, file_md5, md5_of, size_of, version_of
@@ -90,10 +91,12 @@ def fetch(url: str, folder: Path, *, progress: ProgressCallback | None = None) -
     """
     stored = look_up(url)
     files: list[Path] = []
-    for _, path in _copies(stored, folder):
-        files.append(path)
-        if progress is not None:
-            progress(len(files), len(stored.files))
+    make_folder(folder)
+    with locked_folder(folder):  # two that go on with one file would mix what they write
+        for _, path in _copies(stored, folder):
+            files.append(path)
+            if progress is not None:
+                progress(len(files), len(stored.files))
     return files
 
 
