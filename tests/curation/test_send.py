@@ -61,6 +61,15 @@ def test_all_but_the_store_is_sent_with_the_table_last_and_not_again(folder: Pat
     assert storage.cat("/sent/here/zebra.jsonl") == b""
 
 
+def test_a_data_set_in_which_nothing_can_be_written_down_is_sent(folder: Path, storage: Any) -> None:
+    (folder / ".curation/store").unlink()
+    (folder / ".curation").rmdir()
+    (folder / ".curation").write_bytes(b"in the way")
+    assert send(folder, "memory://sent/here") == 6
+    assert storage.cat("/sent/here/videos/a.mp4") == b"frames"
+    assert send(folder, "memory://sent/here") == 6  # what is there cannot be known
+
+
 def test_what_another_machine_sent_is_known_by_its_digest(
     folder: Path, storage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ingredients.core.errors import OutputError
 from ingredients.core.files import append_line, drop_half_line
 from ingredients.core.json_yaml import read_json_lines, to_json
 
@@ -72,7 +73,8 @@ class CopyRecord:
         self._path = path
         self._lines: dict[str, Mapping[str, Any]] = {}
         if path.is_file():
-            drop_half_line(path)
+            with contextlib.suppress(OutputError):  # what can only be read is looked at as it is
+                drop_half_line(path)
             for _, line in read_json_lines(path, remedy=_REMEDY):
                 if isinstance(line, dict):
                     self._lines[str(line.get("address"))] = line

@@ -1,9 +1,10 @@
 """A curated data set copied from a disk into object storage: by fsspec, to wherever it knows a way."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
-from ingredients.core.errors import UserInputError
+from ingredients.core.errors import OutputError, UserInputError
 from ingredients.core.files import make_folder
 from ingredients.core.optional_dependencies import import_optional
 from ingredients.core.output_folders import MARKER_NAME, check_output_folder
@@ -43,7 +44,6 @@ def send(folder: Path, url: str, *, progress: ProgressCallback | None = None) ->
         raise UserInputError(f"The folder {folder} holds no finished data set; make one with: ingredients curate.")
     names = sorted((name for name in _names(folder) if name != MARKER_NAME), key=_order)
     num_sent = 0
-    make_folder((folder / _RECORD).parent)
     record = CopyRecord(folder / _RECORD)
     fsspec = import_optional("fsspec", extra="curate")
     shown = without_secrets(url)
@@ -63,7 +63,9 @@ def send(folder: Path, url: str, *, progress: ProgressCallback | None = None) ->
             if name not in there or not record.is_same(address, there[name], path):
                 storage.makedirs(target.rpartition("/")[0], exist_ok=True)
                 storage.put_file(str(path), target)
-                record.add(address, storage.info(target), path)
+                with contextlib.suppress(OutputError):  # a data set that can only be read is sent as well
+                    make_folder((folder / _RECORD).parent)
+                    record.add(address, storage.info(target), path)
                 num_sent += 1
             if progress is not None:
                 progress(number, len(names))
