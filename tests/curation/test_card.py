@@ -63,7 +63,7 @@ def test_a_card_says_which_libraries_decided() -> None:
     assert not any(each.startswith("transformers ") for each in plain)
     masked = versions(load_config(CurationConfig, overrides=["people.faces=drawn", "masks.by=sam"]))
     assert sum(each.startswith("torch ") for each in masked) == 1
-    assert any(each.startswith("transformers ") for each in masked)
+    assert {each.split()[0] for each in masked} >= {"transformers", "scipy"}  # the latter finds the rims
 
 
 def test_the_same_card_comes_out_again(curated: Curated, tmp_path: Path) -> None:

