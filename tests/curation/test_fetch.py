@@ -169,6 +169,40 @@ def test_a_server_that_gives_files_as_a_whole_alone_is_asked_for_the_whole(
     assert path.read_bytes() == b"0123456789"
 
 
+def test_a_file_of_which_less_arrives_than_there_is_is_no_copy(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class EndsEarly(TaggedStorage):
+        def _open(self, path: str, mode: str = "rb", **kwargs: object) -> BrokenOff:
+            del path, mode, kwargs
+            return BrokenOff(self.content[:4])
+
+    tagged.setattr(BrokenOff, "bytes_left", 100)
+    fsspec.register_implementation("tagged", EndsEarly, clobber=True)
+    with pytest.raises(UserInputError, match=r"\(4 of 10 bytes arrived\)"):
+        fetch("tagged://film.mp4", tmp_path)
+    assert not (tmp_path / "film.mp4").exists()
+    fsspec.register_implementation("tagged", TaggedStorage, clobber=True)
+    [path] = fetch("tagged://film.mp4", tmp_path)
+    assert path.read_bytes() == TaggedStorage.content
+
+
+def test_a_storage_that_says_nothing_but_sizes_is_believed_by_these(
+    tagged: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copied: list[int] = []
+
+    def get_file(storage: TaggedStorage, rpath: str, lpath: str, **kwargs: object) -> None:
+        del rpath, kwargs
+        copied.append(Path(lpath).write_bytes(storage.content))
+
+    tagged.setattr(TaggedStorage, "get_file", get_file)
+    tagged.setattr(TaggedStorage, "facts", {})
+    for content in (b"0123456789", b"as long...", b"shorter"):
+        tagged.setattr(TaggedStorage, "content", content)
+        [path] = fetch("tagged://film.mp4", tmp_path)
+    assert copied == [10, 7]
+    assert path.read_bytes() == b"shorter"
+
+
 def test_two_do_not_go_on_with_one_copy_at_once(tagged: pytest.MonkeyPatch, tmp_path: Path) -> None:
     tagged.setattr(BrokenOff, "bytes_left", 100)
     with locked_folder(tmp_path), pytest.raises(OutputError, match="Another process is writing into the folder"):

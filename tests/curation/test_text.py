@@ -50,5 +50,6 @@ def test_the_settings_decide() -> None:
     frames = film(text="Where have you been?")
     assert found(frames, min_letters=40) == []
     assert found(frames, max_height=0.05) == []
+    assert found(frames, min_height=0.14) == []
     with pytest.raises(ValueError, match=r"max_height is 0.1, below min_height, 0.2"):
         TextConfig(min_height=0.2, max_height=0.1)

@@ -1,6 +1,8 @@
 """Faces whose likeness to each of two people is known frame by frame, so that every turn is."""
 
+import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from ingredients.core.arrays import Float32Array
 from ingredients.evaluation.assessment import TrackEmbeddings
 from ingredients.evaluation.changes import STRANGER
-from ingredients.evaluation.turns import Stretch, find_stretches, untangle
+from ingredients.evaluation.turns import SAME_MOMENT, Stretch, find_stretches, find_turns, untangle
 from ingredients.faces.tracking import TrackingConfig
 
 ANA, BEN, NOBODY = (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)
@@ -155,3 +157,41 @@ def test_untangling_comes_to_an_end_whatever_the_faces_do():
         )  # fmt: skip
         frames = sorted(itertools.chain.from_iterable(track.frame_indices for track in again))
         assert frames == sorted(list(range(12)) * 4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Face:
+    """A face that is seen in all of ten frames, alike 0.9 to whom it shows, 0.2 to the other and -0.4 to a third."""
+
+    number: int
+    stretches: Sequence[Stretch]
+    frames: Sequence[int] = range(10)
+
+    @property
+    def likeness(self) -> Float32Array:
+        likeness = np.tile(np.float32([0.2, 0.2, -0.4]), (10, 1))
+        for stretch in self.stretches:
+            if stretch.seen_as != STRANGER:
+                likeness[stretch.first : stretch.end, stretch.seen_as] = 0.9
+        return likeness
+
+
+def turning(number: int, before: int, after: int, *, turn: int) -> Face:
+    return Face(
+        number=number,
+        stretches=(Stretch(first=0, end=turn, seen_as=before), Stretch(first=turn, end=10, seen_as=after)),
+    )
+
+
+def test_two_who_become_each_other_are_exchanged_if_it_is_at_one_moment() -> None:
+    for apart in range(SAME_MOMENT + 2):
+        turns = find_turns([turning(1, 0, 1, turn=4), turning(2, 1, 0, turn=4 + apart)])
+        assert [turn.is_exchange for turn in turns] == [apart <= SAME_MOMENT] * 2
+    assert not any(turn.is_exchange for turn in find_turns([turning(1, 0, 1, turn=4), turning(2, 1, 2, turn=4)]))
+
+
+def test_a_stranger_who_becomes_somebody_was_like_nobody() -> None:
+    (turn,) = find_turns([turning(1, STRANGER, 0, turn=4)])
+    assert (turn.frame, turn.likeness_before, turn.likeness_after) == (4, 0, 0)
+    (turn,) = find_turns([turning(1, 0, STRANGER, turn=4)])
+    assert (turn.likeness_before, turn.likeness_after) == (pytest.approx(0.9), pytest.approx(0.2))

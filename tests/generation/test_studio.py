@@ -30,7 +30,7 @@ from ingredients.generation.takes import StopUndecided, Take
 from ingredients.generation.worker import Worker
 from ingredients.media.pictures import write_picture
 from ingredients.media.video import read_video
-from ingredients.pipelines.execution.speed_options import VideoOptions
+from ingredients.pipelines.execution.speed_options import SpeedOptions, VideoOptions
 from ingredients.world import render_portrait, sample_identity
 from tests.apps.tiny_model import save_tiny_model
 from tests.ways import come_to, named_in_order
@@ -259,6 +259,8 @@ def test_a_single_video_has_options_of_its_own(
     """A step cache changes the video it is asked for with, and no other; the rest changes none but by rounding."""
     assert {"first-block", "pab", "taylor"} <= set(studio.facts.step_caches)
     assert "mag" not in studio.facts.step_caches  # the tiny model's folder holds no magnitudes
+    with studio.pipeline.running_with(VideoOptions(split_guidance=True)):
+        assert studio.facts.speed == SpeedOptions(split_guidance=True)
     asked = dataclasses.replace(request_, sampling={"num_inference_steps": 6})
     exact = studio.make(asked).frames.astype(int)
     cached = studio.make(dataclasses.replace(asked, options=VideoOptions(step_cache="pab")))
