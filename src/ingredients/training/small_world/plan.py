@@ -75,8 +75,19 @@ _OF_MODEL: Mapping[SmallWorldName, Mapping[str, tuple[str, ...]]] = {
             "stage.image_share=0.75",
             "stage.face_weight=2.0",
         ),
-        "align": ("stage.batch_size=6",),
-        "route": ("stage.batch_size=6",),
+        "align": (
+            "stage.batch_size=6",
+            "stage.image_share=0.8",
+            "stage.timestep_shift=2.0",
+            "stage.identity_loss_weight=0.6",
+            "stage.identity_loss_share=0.3",
+        ),
+        "route": (
+            "stage.batch_size=6",
+            "stage.image_share=0.7",
+            "stage.timestep_shift=2.0",
+            "stage.identity_loss_weight=0.0",
+        ),
     },
 }
 """What each model changes in the settings of its parts."""
