@@ -6,10 +6,14 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
+from ingredients.core.errors import UserInputError
 from ingredients.data.batches import draw_batch, draw_reference
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import SampleDraw, SampleOrder
 from ingredients.data.world_examples import draw_example
+from ingredients.training.loop.stage import StepPosition
+from ingredients.training.stages.clip_data import ClipData
+from ingredients.training.stages.settings import AlignmentConfig
 from ingredients.world import EACH_OWN
 from tests.data.encoding import WORLD, encode_world, find_words
 from tests.models.tiny import tiny_cogvideox_vae
@@ -205,6 +209,49 @@ def test_an_image_is_any_frame_of_a_clip_of_pictures(pictures: EncodedClips) -> 
         for identity, person in enumerate(order.tolist()):
             assert torch.equal(batch.routing_targets[0] == identity, stored == person)
     assert shown == set(range(5))
+
+
+def test_a_piece_begins_with_a_frame_of_tokens_of_its_clip(pictures: EncodedClips) -> None:
+    begun = set()
+    for sample in draws(pictures, 30):
+        batch = draw_batch(pictures, [sample], num_frames=3, patch_size_t=2)
+        latents = pictures.tensor(sample.index, "latents").float()
+        (first,) = [index for index, each in enumerate(latents) if torch.equal(each, batch.latents[0, 0])]
+        begun.add(first)
+        assert torch.equal(batch.latents[0], torch.cat([latents[first, None], latents[first : first + 3]]))
+        assert batch.num_padding_frames == 1
+        order = torch.randperm(len(batch.references[0]), generator=sample.generator("order"))
+        landmarks = pictures.tensor(sample.index, "frame_landmarks")[first][order]
+        assert torch.equal(batch.face_landmarks[0].nan_to_num(-1), landmarks.nan_to_num(-1))
+        for name, found in (("routing_targets", batch.routing_targets), ("nearest_targets", batch.nearest_targets)):
+            stored = pictures.tensor(sample.index, name).view(3, -1)[first // 2 :][:2].flatten()
+            for identity, person in enumerate(order.tolist()):
+                assert torch.equal(found[0] == identity, stored == person)
+    assert begun == {0, 2}
+    (sample,) = draws(pictures, 1)
+    whole, longer = (draw_batch(pictures, [sample], num_frames=each, patch_size_t=2) for each in (None, 9))
+    assert torch.equal(whole.latents, longer.latents)
+    assert torch.equal(whole.noise, longer.noise)
+
+
+def test_a_piece_of_other_clips_is_their_beginning(clips: EncodedClips) -> None:
+    samples = draws(clips, 3)
+    whole, pieces = draw_batch(clips, samples), draw_batch(clips, samples, num_frames=2)
+    assert torch.equal(pieces.latents, whole.latents[:, :2])
+    assert torch.equal(pieces.routing_targets, whole.routing_targets[:, : 2 * 8 * 12])
+    assert torch.equal(pieces.face_landmarks.nan_to_num(-1), whole.face_landmarks.nan_to_num(-1))
+
+
+def test_training_takes_pieces_and_measuring_whole_clips(pictures: EncodedClips) -> None:
+    def data(num_frames: int) -> ClipData:
+        config = AlignmentConfig(batch_size=2, clip_frames=num_frames, num_validation_batches=1)
+        return ClipData(pictures, pictures, config, vit_dim=None, patch_size_t=2)
+
+    (batch,) = data(3).draw(StepPosition(step=0, progress=0.0, seed=0))
+    ((held_out,),) = data(3).held_out_batches()
+    assert (batch.latents.shape[1], held_out.latents.shape[1]) == (4, 6)
+    with pytest.raises(UserInputError, match=r"Pieces of 2 .* clips of 5, .* set stage\.clip_frames to 1, or to 3"):
+        data(2)
 
 
 def test_clips_without_phrases_say_so(clips: EncodedClips) -> None:

@@ -141,6 +141,7 @@ def draw_batch(
     reference_source: ReferenceSource = "other",
     vit_dim: int | None = None,
     is_image: bool = False,
+    num_frames: int | None = None,
     patch_size_t: int | None = None,
 ) -> ClipBatch:
     """Reads clips of one shape, and draws for each an order of its people and one of the references of each.
@@ -154,6 +155,8 @@ def draw_batch(
         vit_dim: keeps the first channels of the hidden states only, where the recogniser's follow them.
         is_image: keeps one frame of tokens only, so that training is on images: the first, or where each latent frame
             is a picture by itself, a still clip of one that is drawn.
+        num_frames: keeps so many latent frames only, which take as many copies in front as the whole clip does: a
+            piece that is drawn, or where a latent frame is no picture by itself, the beginning.
         patch_size_t: latent frames of a frame of tokens; copies of the first one make them fit, in front.
     """
     latents, noise, captions, prompt_embeds, routing_targets, nearest_targets = [], [], [], [], [], []
@@ -163,20 +166,14 @@ def draw_batch(
         entry = clips.entries[draw.index]
         order = torch.randperm(len(entry.person_ids), generator=draw.generator("order"))
         references.append([draw_reference(clips, draw, person, source=reference_source) for person in order.tolist()])
-        clip_latents = clips.tensor(draw.index, "latents")
-        padding = front_padding(len(clip_latents), patch_size_t)
-        clip_latents = torch.cat([clip_latents[:1].expand(padding, -1, -1, -1), clip_latents])
-        patch = patch_size_t or 1
-        tokens_a_frame = len(clips.tensor(draw.index, "routing_targets")) // (len(clip_latents) // patch)
-        frame_landmarks = clips.optional_tensor(draw.index, "frame_landmarks") if is_image else None
-        landmarks, first_token = clips.tensor(draw.index, "face_landmarks"), 0
-        if frame_landmarks is not None:  # each latent frame is a picture
-            frame = int(draw.chance("frame") * len(frame_landmarks))
-            landmarks, first_token = frame_landmarks[frame], (padding + frame) // patch * tokens_a_frame
-            clip_latents = clip_latents[padding + frame].expand(patch, -1, -1, -1)
-        latents.append(clip_latents[: patch if is_image else None].float())
+        shown, landmarks, padding, first = _read_frames(
+            clips, draw, is_image=is_image, num_frames=num_frames, patch_size_t=patch_size_t
+        )
+        latents.append(shown)
         noise.append(torch.randn(latents[-1].shape, generator=draw.generator("noise")))
-        tokens = slice(first_token, first_token + tokens_a_frame * len(latents[-1]) // patch)
+        patch, whole = patch_size_t or 1, len(clips.tensor(draw.index, "latents")) + padding
+        a_frame = len(clips.tensor(draw.index, "routing_targets")) // (whole // patch)
+        tokens = slice(first * a_frame, (first + len(shown) // patch) * a_frame)
         targets = "routing_targets" if supervision == "segment" else "box_targets"
         routing_targets.append(_reorder(clips.tensor(draw.index, targets)[tokens], order))
         nearest_targets.append(_reorder(clips.tensor(draw.index, "nearest_targets")[tokens], order))
@@ -205,6 +202,37 @@ def draw_batch(
         phrase_tokens=_join_phrases(phrase_tokens, references, num_tokens=prompt_embeds[0].shape[0]),
         num_padding_frames=padding,
     )
+
+
+def _read_frames(
+    clips: EncodedClips, draw: SampleDraw, *, is_image: bool, num_frames: int | None, patch_size_t: int | None
+) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+    """What of a clip is trained on, as `draw_batch` says it.
+
+    Returns:
+        Latents (F, C, H, W) with the copies in front; landmarks of the first frame; the number of copies; and the frame
+        of tokens with which it begins.
+    """
+    latents, landmarks = clips.tensor(draw.index, "latents"), clips.tensor(draw.index, "face_landmarks")
+    patch, padding = patch_size_t or 1, front_padding(len(latents), patch_size_t)
+    length = len(latents) if num_frames is None or is_image else min(num_frames, len(latents))
+    of_pictures = None
+    if is_image or length < len(latents):
+        of_pictures = clips.optional_tensor(draw.index, "frame_landmarks")
+    first = 0
+    if of_pictures is not None:  # each latent frame is a picture
+        if is_image:
+            first = int(draw.chance("frame") * len(latents))
+        else:  # a piece begins where the clip could: in the middle of a frame of tokens
+            first = patch * int(draw.chance("piece") * ((len(latents) - length) // patch + 1))
+        landmarks = of_pictures[first]
+    if is_image and of_pictures is not None:
+        shown = latents[first].expand(patch, -1, -1, -1)
+    else:
+        piece = latents[first : first + length]
+        shown = torch.cat([piece[:1].expand(padding, -1, -1, -1), piece])
+        shown = shown[:patch] if is_image else shown
+    return shown.float(), landmarks, padding, (padding + first) // patch
 
 
 def _join_phrases(

@@ -50,6 +50,7 @@ def test_a_plan_has_a_part_on_images_and_one_on_clips() -> None:
     # progress is 0, 0.2, 0.4 in the first three of five steps; a frame has 8 rows of 12 tokens, a caption 32
     assert (images.samples, images.num_steps, images.batch_size, images.num_tokens) == ("images", 3, 7, 96 + 32)
     assert (clips.samples, clips.num_steps, clips.batch_size, clips.num_tokens) == ("clips", 2, 3, 3 * 96 + 32)
+    assert plan_run(ALIGN, small_run(image_share=0.5, clip_frames=2)).phases[1].num_tokens == 2 * 96 + 32
     stage = build_planned_stage(ALIGN, small_run()).stage
     for phase, num_video_tokens in ((images, 96), (clips, 3 * 96)):
         assert phase.step_flops == phase.batch_size * training_flops(

@@ -204,17 +204,23 @@ def _by_group(trained: dict[str, int]) -> dict[str, int]:
 def _phases(planned: PlannedStage, config: IdentityRunConfig) -> tuple[PlannedPhase, ...]:
     num_image_steps = math.ceil(config.stage.image_share * config.trainer.num_steps)
     phases = (
-        _phase(planned, "images", num_image_steps, config.stage.image_batch_size),
-        _phase(planned, "clips", config.trainer.num_steps - num_image_steps, config.stage.batch_size),
+        _phase(planned, config, "images", num_image_steps, config.stage.image_batch_size),
+        _phase(planned, config, "clips", config.trainer.num_steps - num_image_steps, config.stage.batch_size),
     )
     return tuple(phase for phase in phases if phase.num_steps)
 
 
 def _phase(
-    planned: PlannedStage, samples: Literal["images", "clips"], num_steps: int, batch_size: int
+    planned: PlannedStage,
+    config: IdentityRunConfig,
+    samples: Literal["images", "clips"],
+    num_steps: int,
+    batch_size: int,
 ) -> PlannedPhase:
     clips, bucket = planned.clips, planned.clips.bucket
     num_frames = 1 if samples == "images" else bucket.num_frames
+    if samples == "clips" and config.stage.clip_frames is not None:
+        num_frames = min(num_frames, (config.stage.clip_frames - 1) * planned.geometry.temporal_ratio + 1)
     shape = VideoShape(height=bucket.height, width=bucket.width, num_frames=num_frames)
     num_video_tokens = math.prod(planned.geometry.token_grid(shape))
     flops = training_flops(

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ingredients.core.errors import UserInputError
+from ingredients.core.token_time import front_padding
 from ingredients.data.batches import ClipBatch, draw_batch
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import SampleDraw, SampleOrder, fixed_draws, share
@@ -31,6 +32,8 @@ class ClipData:
         vit_dim: int | None,
         patch_size_t: int | None,
     ) -> None:
+        if config.clip_frames is not None and clips is not None:
+            _check_pieces(config.clip_frames, clips, patch_size_t)
         self._clips = clips
         self.held_out = held_out
         self.config = config
@@ -84,6 +87,7 @@ class ClipData:
             reference_source=self.config.reference_source,
             vit_dim=self._vit_dim,
             is_image=is_image,
+            num_frames=None if held_out else self.config.clip_frames,
             patch_size_t=self._patch_size_t,
         )
 
@@ -128,3 +132,19 @@ class ClipData:
                 "go on bit for bit; start without --resume, or give it the folders that it had, in their order."
             )
         self._cursors = list(state["cursors"])
+
+
+def _check_pieces(num_frames: int, clips: EncodedClips, patch_size_t: int | None) -> None:
+    """Refuses pieces that would begin otherwise than their clips, whose frames of tokens they could not have.
+
+    Raises:
+        UserInputError: if they would.
+    """
+    for length in {length for length, *_ in clips.buckets() if length > num_frames}:
+        if front_padding(num_frames, patch_size_t) != front_padding(length, patch_size_t):
+            fitting = num_frames - (num_frames - length) % (patch_size_t or 1)
+            raise UserInputError(
+                f"Pieces of {num_frames} latent frames do not share the frames of tokens of clips of {length}, which "
+                f"are of {patch_size_t} latent frames; set stage.clip_frames to {max(fitting, 1)}, or to "
+                f"{fitting + (patch_size_t or 1)}."
+            )

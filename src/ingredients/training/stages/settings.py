@@ -32,6 +32,11 @@ class DiffusionConfig(RangeChecked):
     that there is to learn about looks. Clips of a single frame belong to it, and are left out afterwards where there
     are others; with 0 they take turns with the others."""
 
+    clip_frames: Width | None = None
+    """Latent frames of a clip that a step trains on; None: all. Of clips whose latent frames are pictures each, the
+    piece is drawn anew in each epoch; of others it is the beginning. A few cost a fraction of a whole clip and show as
+    much of faces that stay themselves; how things go on must be learnt from whole ones."""
+
     timestep_shift: Annotated[float, Range(at_least=1, at_most=100)] = 1.0
     """How much of the training goes to high noise levels: a level u of [0, 1) becomes s u / (1 + (s - 1) u), as in
     Esser et al. 2024 (Stable Diffusion 3, 5.3.2). 1 spreads it evenly, as in the paper. What people look like is
