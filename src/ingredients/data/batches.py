@@ -210,8 +210,8 @@ def _read_frames(
     """What of a clip is trained on, as `draw_batch` says it.
 
     Returns:
-        Latents (F, C, H, W) with the copies in front; landmarks of the first frame; the number of copies; and the frame
-        of tokens with which it begins.
+        Latents (F, C, H, W) with the copies in front; landmarks of the first frame; how many copies there are; and the
+        frame of tokens with which it begins.
     """
     latents, landmarks = clips.tensor(draw.index, "latents"), clips.tensor(draw.index, "face_landmarks")
     patch, padding = patch_size_t or 1, front_padding(len(latents), patch_size_t)
