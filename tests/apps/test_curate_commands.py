@@ -50,10 +50,13 @@ def test_videos_of_an_address_are_copied_once_and_say_where_they_are_from(
     storage.pipe("/store/films/holiday.mp4", film.read_bytes())
     storage.pipe("/store/films/holiday.json", b'{"licence": "CC0-1.0"}')
     output = tmp_path / "clips"
+    copies = []
     for _ in range(2):
         result = curate("memory://store/films", "--output", str(output))
         assert result.exit_code == 0, result.output
-        storage.pipe("/store/films/holiday.mp4", bytes(film.stat().st_size))  # it would be missed, if it were read
+        (copy,) = (output / ".curation" / "raw").rglob("holiday.mp4")
+        copies.append((copy.stat().st_ino, copy.stat().st_mtime_ns))
+    assert copies[0] == copies[1]
     lines = [json.loads(line) for line in (output / "provenance.jsonl").read_text().splitlines()]
     assert [(line["address"], line["said"]) for line in lines] == 2 * [
         ("memory://store/films/holiday.mp4", {"licence": "CC0-1.0"})
