@@ -101,7 +101,8 @@ def people_of(tracks: list[TrackEmbeddings]) -> list[list[int]]:
 
 
 def untangled(*tracks: TrackEmbeddings) -> list[TrackEmbeddings]:
-    return untangle(tracks, np.eye(2, dtype=np.float32), limit=LIMIT, margin=MARGIN, frame_size=SIZE)
+    faces = untangle(tracks, np.eye(2, dtype=np.float32), limit=LIMIT, margin=MARGIN, frame_size=SIZE)
+    return [face.track for face in faces]
 
 
 def test_faces_that_were_taken_for_each_other_as_they_met_are_given_back():
@@ -155,7 +156,7 @@ def test_untangling_comes_to_an_end_whatever_the_faces_do():
             tracks, np.eye(2, dtype=np.float32), limit=LIMIT, margin=MARGIN, frame_size=SIZE,
             tracking=TrackingConfig(max_distance=4.0),
         )  # fmt: skip
-        frames = sorted(itertools.chain.from_iterable(track.frame_indices for track in again))
+        frames = sorted(itertools.chain.from_iterable(each.track.frame_indices for each in again))
         assert frames == sorted(list(range(12)) * 4)
 
 

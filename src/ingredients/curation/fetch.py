@@ -167,8 +167,6 @@ def _copy(stored: StoredFiles, name: str, target: Path) -> None:
             raise UserInputError(
                 f"The file {without_secrets(name)} of {shown} is gone; run the command again."
             ) from None
-        except UserInputError:
-            raise
         except Exception as error:
             if is_disk_full(error):
                 raise

@@ -171,11 +171,11 @@ def draw_batch(
         )
         latents.append(shown)
         noise.append(torch.randn(latents[-1].shape, generator=draw.generator("noise")))
-        patch, whole = patch_size_t or 1, len(clips.tensor(draw.index, "latents")) + padding
-        a_frame = len(clips.tensor(draw.index, "routing_targets")) // (whole // patch)
+        patch = patch_size_t or 1
+        targets = clips.tensor(draw.index, "routing_targets" if supervision == "segment" else "box_targets")
+        a_frame = len(targets) // ((entry.latent_shape[0] + padding) // patch)  # tokens
         tokens = slice(first * a_frame, (first + len(shown) // patch) * a_frame)
-        targets = "routing_targets" if supervision == "segment" else "box_targets"
-        routing_targets.append(_reorder(clips.tensor(draw.index, targets)[tokens], order))
+        routing_targets.append(_reorder(targets[tokens], order))
         nearest_targets.append(_reorder(clips.tensor(draw.index, "nearest_targets")[tokens], order))
         face_landmarks.append(landmarks[order])
         is_dropped = draw.chance("caption") < caption_drop

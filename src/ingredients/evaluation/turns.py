@@ -103,6 +103,23 @@ def _best_path(likeness: Float32Array, limit: float, margin: float) -> tuple[lis
     return path[::-1], float(score.max())
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FollowedFace:
+    """A face, and who it is."""
+
+    track: TrackEmbeddings
+    """What was seen of it."""
+
+    likeness: Float32Array
+    """(T, N), to each person."""
+
+    stretches: tuple[Stretch, ...]
+    """Whom it shows."""
+
+    score: float
+    """How well that explains its frames."""
+
+
 def untangle(
     tracks: Sequence[TrackEmbeddings],
     references: Float32Array,
@@ -112,7 +129,7 @@ def untangle(
     frame_size: tuple[int, int],
     measure: Measure = "cosine",
     tracking: TrackingConfig | None = None,
-) -> list[TrackEmbeddings]:
+) -> list[FollowedFace]:
     """Gives back to each person the rest of their face where two were taken for each other as they met.
 
     A face turns into somebody whose own face, at the same moment, ended or turned close by: where place and size allow
@@ -129,10 +146,10 @@ def untangle(
     """
     config = tracking or TrackingConfig()
 
-    def look(track: TrackEmbeddings) -> _FollowedFace:
+    def look(track: TrackEmbeddings) -> FollowedFace:
         likeness = compare_faces(track.embeddings, references, measure=measure)
         stretches, score = _explain(likeness, limit=limit, margin=margin)
-        return _FollowedFace(track=track, stretches=stretches, score=score)
+        return FollowedFace(track=track, likeness=likeness, stretches=stretches, score=score)
 
     faces = [look(track) for track in tracks]
     while True:
@@ -147,27 +164,13 @@ def untangle(
                 faces[one], faces[other] = exchanged
                 break
         else:
-            return [face.track for face in faces]
+            return faces
 
 
 _ROUNDING = 1e-3
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _FollowedFace:
-    """A face, and who it is."""
-
-    track: TrackEmbeddings
-    """What was seen of it."""
-
-    stretches: tuple[Stretch, ...]
-    """Whom it shows."""
-
-    score: float
-    """How well that explains its frames."""
-
-
-def _crossings(one: _FollowedFace, other: _FollowedFace, config: TrackingConfig) -> Iterator[int]:
+def _crossings(one: FollowedFace, other: FollowedFace, config: TrackingConfig) -> Iterator[int]:
     """Frames from which two faces might be each other, close to where the first turns into whom the second was."""
     reach = max(SAME_MOMENT, config.max_gap)
     for before, after in itertools.pairwise(one.stretches):
@@ -178,7 +181,7 @@ def _crossings(one: _FollowedFace, other: _FollowedFace, config: TrackingConfig)
                     yield near
 
 
-def _was_until(face: _FollowedFace, frame: int, reach: int) -> int | None:
+def _was_until(face: FollowedFace, frame: int, reach: int) -> int | None:
     """Whom a face showed that ended shortly before a frame, or turned at about that frame; None of any other."""
     frames = face.track.frame_indices
     if frames[-1] < frame:
@@ -355,12 +358,10 @@ def follow_turns(
     untangled = untangle(
         tracks, references, limit=limit, margin=margin, frame_size=frame_size, measure=measure, tracking=tracking
     )
-    faces = []
-    for number, track in enumerate(untangled, start=1):
-        likeness = compare_faces(track.embeddings, references, measure=measure)
-        stretches = find_stretches(likeness, limit=limit, margin=margin)
-        faces.append(_TurningTrack(number=number, frames=track.frame_indices, likeness=likeness, stretches=stretches))
-    return find_turns(faces)
+    return find_turns(
+        _TurningTrack(number=number, frames=face.track.frame_indices, likeness=face.likeness, stretches=face.stretches)
+        for number, face in enumerate(untangled, start=1)
+    )
 
 
 def clear_margin(scale: SimilarityScale, *, measure: Measure, is_calibrated: bool) -> float:

@@ -16,12 +16,12 @@ from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import MissingDependencyError, PhotoError
 from ingredients.core.protocols import ProgressCallback
 from ingredients.core.warnings_told import Notice
-from ingredients.evaluation.assessment import TrackEmbeddings, compare_faces
+from ingredients.evaluation.assessment import compare_faces
 from ingredients.evaluation.changes import STRANGER, find_confusion, is_switching, measure_changes
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.judges import Judges, load_judges
 from ingredients.evaluation.names import DLIB, MODEL
-from ingredients.evaluation.turns import clear_margin, find_stretches, find_turns, untangle
+from ingredients.evaluation.turns import FollowedFace, clear_margin, find_turns, untangle
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.judgement import (
     AskedPerson,
@@ -263,7 +263,7 @@ class _Watcher:
             return
         first = len(self._times) - len(self._shot)
         frames, self._shot = np.stack(self._shot), []
-        tracks = untangle(
+        followed = untangle(
             self._judge.track(frames),
             self._references,
             limit=self._scale.same_person_limit,
@@ -272,11 +272,12 @@ class _Watcher:
             measure=self._judge.measure,
             tracking=self._judge.tracking,
         )
+        tracks = [face.track for face in followed]
         in_order = sorted(range(len(tracks)), key=lambda at: (tracks[at].frame_indices[0], tracks[at].centre[0]))
         index_of = {}
         for at in in_order:
             index_of[at] = len(self._faces)
-            self._faces.append(self._face(tracks[at], first))
+            self._faces.append(self._face(followed[at], first))
         is_turning = any(len(self._faces[index].stretches) > 1 for index in index_of.values())
         assessment = self._judge.assess_tracks(
             tracks, self._references, num_frames=len(frames), scale=self._scale, needs_limit=True
@@ -295,21 +296,19 @@ class _Watcher:
         if swapped is not None and not is_turning:  # who turns has no one place
             self._orders.append(swapped)
 
-    def _face(self, track: TrackEmbeddings, first: int) -> SeenFace:
+    def _face(self, followed: FollowedFace, first: int) -> SeenFace:
+        track = followed.track
         assert track.boxes is not None
         assert track.landmarks is not None  # the judge's tracks have both
-        limit = self._scale.same_person_limit
-        likeness = compare_faces(track.embeddings, self._references, measure=self._judge.measure)  # (T, N)
-        stretches = find_stretches(likeness, limit=limit, margin=self._clear)
-        seen_as = max(stretches, key=len).seen_as
+        seen_as = max(followed.stretches, key=len).seen_as
         return SeenFace(
             number=len(self._faces) + 1,
             frames=tuple(first + index for index in track.frame_indices),
             boxes=track.boxes,
             landmarks=track.landmarks,
-            likeness=likeness,
-            stretches=stretches,
-            is_switching=is_switching(likeness, limit),
+            likeness=followed.likeness,
+            stretches=followed.stretches,
+            is_switching=is_switching(followed.likeness, self._scale.same_person_limit),
             changes=None
             if seen_as == STRANGER
             else measure_changes(
