@@ -39,6 +39,7 @@ FACTS = ModelFacts(
     reads_photographs=False,
     has_judge=True,
     step_caches=("first-block", "pab", "faster"),
+    words=("beach", "wave"),
 )
 
 

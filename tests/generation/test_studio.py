@@ -253,6 +253,16 @@ def test_one_person_is_made_anew_and_the_rest_of_the_picture_stays(studio: Studi
             studio.make(dataclasses.replace(anew, **wrong))  # type: ignore[arg-type]
 
 
+def test_notes_before_a_video_are_those_that_come_with_it(studio: Studio, request_: StudioRequest) -> None:
+    asked = dataclasses.replace(request_, prompt="Ana yodels.")
+    assert list(asked.people) == ["ana", "ben"]
+    notes = studio.notes_on_prompt(asked.prompt, list(asked.people))
+    assert notes
+    assert set(notes) <= {str(notice) for notice in studio.make(asked).notices}
+    (refused,) = studio.notes_on_prompt("@eve yodels.", list(asked.people))
+    assert refused.startswith("The prompt speaks of @eve, and no photo has that name")
+
+
 def test_a_single_video_has_options_of_its_own(
     studio: Studio, request_: StudioRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from transformers import T5Tokenizer
 from ingredients.core.errors import ArgumentError, PromptError
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.pipelines.inputs import Branches
-from ingredients.pipelines.names import NamedPrompt, find_mentions, read_prompt
+from ingredients.pipelines.names import NamedPrompt, find_mentions, read_prompt, read_with_notes
 from ingredients.pipelines.people import PeopleEmbeds, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.prompts import PromptWarning
@@ -36,6 +36,28 @@ def read(
         binds_words=binds,
         is_planned=planned,
     )
+
+
+def test_notes_are_of_what_is_read_and_not_of_what_was_written() -> None:
+    """A name that is read as another word is no unknown word."""
+
+    def notes(prompt: str, *names: str, length: int = 20) -> list[str]:
+        return read_with_notes(
+            tokenizer_of("Two people The the person on left right waves"),
+            prompt,
+            names,
+            left_to_right=range(len(names)),
+            binds_words=False,
+            is_planned=True,
+            max_sequence_length=length,
+        )[1]
+
+    (names,) = notes("Ana waves, Ben waves", "Ana", "Ben")
+    assert names.startswith("This model does not know whose name is whose: it reads")
+    assert "'yodels'" in notes("Ana yodels, Ben waves", "Ana", "Ben")[1]
+    assert "some of the 2 may be missing" in notes("Ana waves", "Ana", "Ben")[0]
+    assert "this was cut" in notes("Two people waves on the left", length=4)[0]
+    assert notes("Two people waves") == []
 
 
 @pytest.mark.parametrize(

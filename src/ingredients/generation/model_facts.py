@@ -35,6 +35,9 @@ class ModelFacts:
     speed: SpeedOptions = dataclasses.field(default_factory=SpeedOptions)
     """How it runs, where a video says nothing else."""
 
+    words: tuple[str, ...] = ()
+    """The words that its prompts may hold, without names; none where it reads any word."""
+
     def to_plain(self) -> dict[str, Any]:
         """The same as plain values."""
         return config_to_dict(self)
@@ -53,4 +56,5 @@ class ModelFacts:
             has_judge=values["has_judge"],
             step_caches=tuple(values["step_caches"]),
             speed=config_from_dict(SpeedOptions, values.get("speed", {})),
+            words=tuple(values.get("words", ())),
         )

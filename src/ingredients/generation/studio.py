@@ -17,7 +17,14 @@ import numpy as np
 import torch
 
 from ingredients.core.arrays import Float32Array, Int64Array, UInt8Array
-from ingredients.core.errors import MissingDependencyError, ModelFolderError, PhotoError, ShapeError, SpeedOptionError
+from ingredients.core.errors import (
+    MissingDependencyError,
+    ModelFolderError,
+    PhotoError,
+    PromptError,
+    ShapeError,
+    SpeedOptionError,
+)
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.core.protocols import Face
 from ingredients.core.warnings_told import Notice, PhotoWarning, warnings_told
@@ -70,11 +77,12 @@ from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.people import PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import IngredientsPipelineOutput, to_pixels
-from ingredients.pipelines.prompts import PromptWarning, note_on_number, notes_on_prompt
+from ingredients.pipelines.prompts import PromptWarning, only_words
 from ingredients.pipelines.video_shape import FPS, ShapeWarning, VideoShape
 from ingredients.visualisation.contact_sheet import contact_sheet, mark_reference, sheet_frame_height
 from ingredients.visualisation.layout import identity_colour
 from ingredients.visualisation.routing_maps import majority, routing_map_sheet
+from ingredients.world.captions import NAMES
 
 _CROP_SIDE = 160
 """Pixels of a face that a page shows."""
@@ -250,6 +258,7 @@ class Studio:
             sampling=self.pipeline.sampling_defaults,
             reads_photographs=self.pipeline.face_encoder.reads_photographs,
             has_judge=self.people_check.judge is not None,
+            words=only_words(self.pipeline.tokenizer, NAMES),
             step_caches=tuple(name for name in STEP_CACHES if self._can_run_with(VideoOptions(step_cache=name))),
             speed=self.pipeline.execution.speed,
         )
@@ -329,10 +338,10 @@ class Studio:
             prompt: the sentence.
             names: the names of the people.
         """
-        tokenizer = self.pipeline.tokenizer
-        notes = notes_on_prompt(tokenizer, prompt, self.pipeline.transformer.config.max_text_seq_length)
-        number = note_on_number(tokenizer, prompt, len(names), names) if names else None
-        return notes if number is None else [*notes, number]
+        try:
+            return self.pipeline.read_prompt(prompt, names)[1]
+        except PromptError as problem:
+            return [str(problem)]
 
     def judge_file(self, video: Path, people: Sequence[IdentityPhotos], *, title: str) -> JudgedFile:
         """Says who of some people is who in a video that any system made, by the judge that knows their photos.

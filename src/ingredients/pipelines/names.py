@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingredients.core.errors import PromptError
-from ingredients.pipelines.prompts import NUMBER_WORDS, PEOPLE_NOUNS, unknown_words
+from ingredients.pipelines.prompts import NUMBER_WORDS, PEOPLE_NOUNS, note_on_number, notes_on_prompt, unknown_words
 from ingredients.world.captions import NAMES
 
 if TYPE_CHECKING:
@@ -169,6 +169,43 @@ def read_prompt(
         f'"{_everybody(len(names))}" for {called}, and who does what is left to chance.'
     )
     return NamedPrompt(text=text, phrases=tuple(phrases), notice=notice)
+
+
+def read_with_notes(
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: str,
+    names: Sequence[str],
+    *,
+    left_to_right: Sequence[int],
+    binds_words: bool,
+    is_planned: bool,
+    max_sequence_length: int,
+) -> tuple[NamedPrompt, list[str]]:
+    """A prompt as the text encoder is to read it, and a sentence for each thing about it that a user should know.
+
+    Args:
+        tokenizer: the tokenizer of the text encoder.
+        prompt: as written.
+        names: the names of all people; none where they have none.
+        left_to_right: as `read_prompt` takes it.
+        binds_words: likewise.
+        is_planned: likewise.
+        max_sequence_length: how many tokens the text encoder reads.
+
+    Returns:
+        The prompt; and notes on its number of people, on its names, on unknown words and on an end that is cut.
+
+    Raises:
+        PromptError: if an @ stands before a name that nobody has.
+    """
+    text, notes = NamedPrompt(text=prompt, phrases=()), []
+    if names:
+        text = read_prompt(
+            tokenizer, prompt, names, left_to_right=left_to_right, binds_words=binds_words, is_planned=is_planned
+        )
+        notes = [note_on_number(tokenizer, prompt, len(names), names), text.notice]
+    notes += notes_on_prompt(tokenizer, text.text, max_sequence_length)
+    return text, [note for note in notes if note is not None]
 
 
 def _known_names(

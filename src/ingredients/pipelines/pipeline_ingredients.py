@@ -79,7 +79,7 @@ from ingredients.pipelines.inputs import (
     per_video_indices,
 )
 from ingredients.pipelines.likeness import LikenessGuidance
-from ingredients.pipelines.names import NamedPrompt, read_prompt
+from ingredients.pipelines.names import NamedPrompt, read_with_notes
 from ingredients.pipelines.people import PeopleEmbeds, PeopleInput, identity_photos
 from ingredients.pipelines.pipeline_output import Frames, IngredientsPipelineOutput
 from ingredients.pipelines.places import (
@@ -95,8 +95,6 @@ from ingredients.pipelines.prompts import (
     PromptWarning,
     encode_prompts,
     find_phrases,
-    warn_about_number,
-    warn_about_prompt,
 )
 from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps, spell_out
 from ingredients.pipelines.shared_parts import CARRIED, alone_on, carried_attributes, carry_attribute, one_at_a_time
@@ -487,6 +485,38 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         for doubt in identities.warnings:
             warnings.warn(doubt, PhotoWarning, stacklevel=2)
         return identities
+
+    def read_prompt(
+        self,
+        prompt: str,
+        names: Sequence[str] = (),
+        *,
+        order: Sequence[int] | None = None,
+        is_planned: bool = True,
+        max_sequence_length: int | None = None,
+    ) -> tuple[NamedPrompt, list[str]]:
+        """A prompt as the text encoder is to read it, and what a user should know of it; nothing is computed.
+
+        Args:
+            prompt: As written.
+            names: Of the people; none where they have none.
+            order: The people, by index, from left to right; None where they stand in the order of their names.
+            is_planned: Whether a layout puts them there.
+            max_sequence_length: How many tokens are read; None takes the transformer's.
+
+        Raises:
+            PromptError: If an @ stands before a name that nobody has.
+        """
+        config = self.transformer.config
+        return read_with_notes(
+            self.tokenizer,
+            prompt,
+            names,
+            left_to_right=range(len(names)) if order is None else order,
+            binds_words=config.identity_modules and config.id_phrases,
+            is_planned=is_planned,
+            max_sequence_length=max_sequence_length or config.max_text_seq_length,
+        )
 
     @torch.no_grad()
     def encode_prompt(
@@ -1004,23 +1034,13 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             is_planned: Whether a layout puts them there.
             max_sequence_length: As of the call.
         """
-        config = self.transformer.config
         texts = []
         for prompt, names in zip(prompts, names_by_prompt, strict=True):
-            text = NamedPrompt(text=prompt, phrases=())
-            if names:
-                text = read_prompt(
-                    self.tokenizer,
-                    prompt,
-                    names,
-                    left_to_right=order,
-                    binds_words=config.identity_modules and config.id_phrases,
-                    is_planned=is_planned,
-                )
-                warn_about_number(self.tokenizer, prompt, len(names), names)
-            if text.notice is not None:
-                warnings.warn(text.notice, PromptWarning, stacklevel=2)
-            warn_about_prompt(self.tokenizer, text.text, max_sequence_length or config.max_text_seq_length)
+            text, notes = self.read_prompt(
+                prompt, names, order=order, is_planned=is_planned, max_sequence_length=max_sequence_length
+            )
+            for note in notes:
+                warnings.warn(note, PromptWarning, stacklevel=2)
             texts.append(text)
         return texts
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import re
 import string
-import warnings
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -56,6 +55,9 @@ _PLURAL = _PLURAL_OF_ALL | {plural for plurals in _ONE_KIND.values() for plural 
 
 PEOPLE_NOUNS = _SINGULAR | _PLURAL
 """What people in general are called."""
+
+_WORD_BEGINS = "\u2581"
+"""With this a tokenizer's pieces begin where a word does."""
 
 _MOST_ADJECTIVES = 3
 """Words between a number and its noun, as in "two happy young women"."""
@@ -145,19 +147,25 @@ def unknown_words(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[str]:
     return [word for word in words if word and tokenizer.unk_token_id in _token_ids(tokenizer, word)]
 
 
+def only_words(tokenizer: PreTrainedTokenizerBase, names: Collection[str] = ()) -> tuple[str, ...]:
+    """The words of a tokenizer that has no pieces of words, in small letters; none where it can read any word.
+
+    Args:
+        tokenizer: the tokenizer of the text encoder.
+        names: left out.
+    """
+    pieces = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    if any(piece[0] != _WORD_BEGINS and piece[0].isalnum() for piece in pieces):
+        return ()
+    words = {piece[1:].lower() for piece in pieces if piece[0] == _WORD_BEGINS and len(piece) > 1}
+    return tuple(sorted(words - {name.lower() for name in names}))
+
+
 def cut_text(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> str:
     """The end of `prompt` that does not fit in `max_sequence_length` tokens, or an empty string."""
     token_ids = _token_ids(tokenizer, prompt)
     kept = max_sequence_length - 1  # the last token is the end of the sentence
     return str(tokenizer.decode(token_ids[kept:])) if len(token_ids) > kept else ""
-
-
-def warn_about_number(
-    tokenizer: PreTrainedTokenizerBase, prompt: str, num_people: int, names: Collection[str] = ()
-) -> None:
-    """Warns with `PromptWarning` of what `note_on_number` says."""
-    if (note := note_on_number(tokenizer, prompt, num_people, names)) is not None:
-        warnings.warn(note, PromptWarning, stacklevel=2)
 
 
 def note_on_number(
@@ -203,12 +211,6 @@ def _knows_number(tokenizer: PreTrainedTokenizerBase, num_people: int) -> bool:
     return (num_people == 1 or num_people in NUMBER_WORDS) and not unknown_words(
         tokenizer, _opening(num_people).split()[0]
     )
-
-
-def warn_about_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> None:
-    """Warns with `PromptWarning` of what the text encoder will not read."""
-    for note in notes_on_prompt(tokenizer, prompt, max_sequence_length):
-        warnings.warn(note, PromptWarning, stacklevel=2)
 
 
 def notes_on_prompt(tokenizer: PreTrainedTokenizerBase, prompt: str, max_sequence_length: int) -> list[str]:

@@ -216,7 +216,9 @@ def test_a_request_that_was_taken_is_answered_again_also_while_no_other_may_wait
 
 def test_a_request_chooses_options_of_time_and_memory(serve: Serve) -> None:
     served = serve()
-    assert served.client.get("/v1/models").json()["data"][0]["step_caches"] == ["first-block", "pab", "faster"]
+    model = served.client.get("/v1/models").json()["data"][0]
+    assert model["step_caches"] == ["first-block", "pab", "faster"]
+    assert model["words"] == ["beach", "wave"]
     chosen = {"step_cache": "pab", "split_guidance": True, "decode_in_tiles": True}
     record = served.when_ended(served.ask(**chosen, num_inference_steps=2)["id"])
     assert record["settings"] == {"num_inference_steps": 2, **chosen}

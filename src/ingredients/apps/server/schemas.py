@@ -289,6 +289,9 @@ class ModelRecord(BaseModel):
     reads_photographs: Annotated[bool, Field(description="Whether it knows people of photographs, not drawn ones.")]
     has_judge: Annotated[bool, Field(description="Whether similarities are measured.")]
     step_caches: Annotated[list[str], Field(description="Those that `step_cache` of a request may name.")]
+    words: Annotated[
+        list[str], Field(description="The words that prompts may hold, without names; empty where any word may.")
+    ]
     sampling: Annotated[dict[str, Any], Field(description="What holds where a request says nothing.")]
 
 
@@ -413,6 +416,7 @@ def describe_model(facts: ModelFacts, sampling: dict[str, Any]) -> ModelRecord:
         reads_photographs=facts.reads_photographs,
         has_judge=facts.has_judge,
         step_caches=list(facts.step_caches),
+        words=list(facts.words),
         sampling=sampling,
     )
 

@@ -315,6 +315,8 @@ const refreshEstimate = later(async () => {
   }
   state.cannot = told.error || "";
   fill(byId("notes"), ...told.notes.map((note) => make("li", {}, `⚠ ${note}`)));
+  byId("words").hidden = !told.notes.length || !state.model.words.length;
+  byId("words-told").textContent = state.model.words.join(", ");
   const time = told.seconds === null ? "How long it takes is known after the first video" : told.is_rough ? `Perhaps ${duration(told.seconds)}, for none was made like that yet` : `About ${duration(told.seconds)}`;
   const memory = told.bytes ? `, ${told.bytes < 2e9 ? `${Math.round(told.bytes / 1e6)} MB` : `${(told.bytes / 1e9).toFixed(1)} GB`} of memory` : "";
   const before = told.waiting ? ` ${told.waiting === 1 ? "One video is" : `${told.waiting} videos are`} made before it.` : "";
