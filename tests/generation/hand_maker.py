@@ -104,6 +104,7 @@ class HandMaker:
         self.facts = FACTS
         self.made: list[StudioRequest] = []
         self.go_on = threading.Event()
+        self.cancelled = threading.Event()
         self.error: Exception | None = None
         self.turns: Sequence[PersonTurn] = ()
         self._seconds_a_step = seconds_a_step
@@ -133,8 +134,24 @@ class HandMaker:
     def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
         return ["The text encoder does not know 'yodel'."] if "yodel" in prompt else []
 
-    def judge_file(self, video: Path, people: Sequence[IdentityPhotos], *, title: str) -> JudgedFile:
+    def judge_file(
+        self,
+        video: Path,
+        people: Sequence[IdentityPhotos],
+        *,
+        title: str,
+        on_step: OnStep | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> JudgedFile:
+        """Looks at 8 frames, and waits after the second until it may go on."""
         assert video.is_file()
+        for frame in range(1, 9):
+            if on_step is not None:
+                on_step(StepDone(step=frame, total=8, seconds_left=8.0 - frame))
+            while frame == 2 and not self.go_on.wait(0.01):
+                if is_cancelled is not None and is_cancelled():
+                    self.cancelled.set()
+                    raise CancelledError("Judging was cancelled at frame 2 of 8.")
         seen = [{"name": person.name, "verdict": "right, similarity 0.90", "status": "right"} for person in people]
         return JudgedFile(
             values={

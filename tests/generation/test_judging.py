@@ -265,6 +265,42 @@ def test_faces_are_not_followed_across_a_cut(tmp_path: Path):
     assert not any(face.is_switching for face in judged.faces)
 
 
+class CountingDetector(ColourPatchDetector):
+    """Counts the frames in which it has looked for faces."""
+
+    looks = 0
+
+    def detect(self, image: UInt8Array) -> list[Face]:
+        self.looks += 1
+        return super().detect(image)
+
+
+def test_progress_tells_of_frames_whose_faces_were_found_and_may_end_the_work(tmp_path: Path) -> None:
+    write_lossless_video(tmp_path / "a.mkv", make_frames(70, {LEFT: RED}), fps=20)
+    detector = CountingDetector()
+    judge = Judge(detector=detector, recogniser=MeanColourRecogniser())
+    asked = know_people(judge, PHOTOS)
+    detector.looks = 0
+    told: list[tuple[int, int, int]] = []
+    judge_video(
+        tmp_path / "a.mkv",
+        judge,
+        asked,
+        looks_per_second=10,
+        progress=lambda done, total: told.append((detector.looks, done, total)),
+    )
+    assert told == [*((1 + look, 1 + 2 * look, 70) for look in range(35)), (35, 70, 70)]
+
+    def stop(done: int, _: int) -> None:
+        if done > 4:
+            raise InterruptedError
+
+    detector.looks = 0
+    with pytest.raises(InterruptedError):
+        judge_video(tmp_path / "a.mkv", judge, asked, progress=stop)
+    assert detector.looks < 6
+
+
 def test_one_video_is_judged_as_an_evaluation_judges_it(tmp_path: Path):
     """The same definitions decide, so that the two cannot say different things."""
     folder = VideoFolder(tmp_path)

@@ -14,7 +14,7 @@ import torch
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import NoFaceError, PhotographError
-from ingredients.core.protocols import Face, FaceDetector, FaceRecogniser
+from ingredients.core.protocols import Face, FaceDetector, FaceRecogniser, ProgressCallback
 from ingredients.evaluation.assessment import (
     ClipAssessment,
     Measure,
@@ -30,6 +30,9 @@ from ingredients.faces.tracking import Track, TrackingConfig, track_faces
 
 _SAME_PLACE = 0.3
 """Intersection over union from which two detectors' boxes are of one face."""
+
+_EMBEDDED_AT_ONCE = 32
+"""Frames whose faces are embedded together: enough to be quick, few enough for a time left that is true."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -179,15 +182,24 @@ class Judge:
         overlap, own = max(overlaps, key=lambda pair: pair[0], default=(0.0, face))
         return own if overlap >= _SAME_PLACE else face
 
-    def look(self, frames: UInt8Array) -> ClipView:
-        """Finds, embeds and follows the faces of a clip (F, H, W, 3)."""
+    def look(self, frames: UInt8Array, *, progress: ProgressCallback | None = None) -> ClipView:
+        """Finds, embeds and follows the faces of a clip (F, H, W, 3), and tells of each frame."""
         height, width = frames.shape[1:3]
-        faces = [without_flat(frame, self.detector.detect(frame)) for frame in frames]
-        embedded = self.embed_faces(
-            [frame for frame, of_frame in zip(frames, faces, strict=True) for _ in of_frame],
-            [face for of_frame in faces for face in of_frame],
-        )
-        embeddings = np.split(embedded, np.cumsum([len(of_frame) for of_frame in faces])[:-1])
+        faces: list[list[Face]] = []
+        embeddings: list[Float32Array] = []
+        for start in range(0, len(frames), _EMBEDDED_AT_ONCE):
+            some = frames[start : start + _EMBEDDED_AT_ONCE]
+            found = []
+            for frame in some:
+                found.append(without_flat(frame, self.detector.detect(frame)))
+                if progress is not None:
+                    progress(start + len(found), len(frames))
+            embedded = self.embed_faces(
+                [frame for frame, of_frame in zip(some, found, strict=True) for _ in of_frame],
+                [face for of_frame in found for face in of_frame],
+            )
+            embeddings += np.split(embedded, np.cumsum([len(of_frame) for of_frame in found])[:-1])
+            faces += found
         row_of = {
             (index, id(face)): row
             for index, (of_frame, rows) in enumerate(zip(faces, embeddings, strict=True))
@@ -210,9 +222,9 @@ class Judge:
             ],
         )
 
-    def track(self, frames: UInt8Array) -> list[TrackEmbeddings]:
-        """Follows and embeds the faces of a clip (F, H, W, 3)."""
-        return self.look(frames).tracks
+    def track(self, frames: UInt8Array, *, progress: ProgressCallback | None = None) -> list[TrackEmbeddings]:
+        """Follows and embeds the faces of a clip (F, H, W, 3), and tells of each frame."""
+        return self.look(frames, progress=progress).tracks
 
     def assess(
         self,

@@ -6,7 +6,7 @@ Legend: F frames, H/W pixels, N people, T frames of a track, D embedding.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -153,18 +153,23 @@ def judge_video(
         asked: the people who are looked for.
         ordered: whether they should stand in this order from left to right.
         looks_per_second: frames of each second that are looked at; None: all.
-        progress: told of each frame.
+        progress: told of each frame that was looked at, by its number; what it raises ends the work.
 
     Raises:
         UserInputError: if the video cannot be read.
     """
     size = measure_video(path, most_frames=_MOST_FRAMES)
-    watcher = _Watcher(judge, asked, ordered=ordered)
+
+    def tell(number: int) -> None:
+        if progress is not None:
+            progress(number, size.num_frames)
+
+    watcher = _Watcher(judge, asked, ordered=ordered, on_look=tell)
     for frame in iterate_video(path, most_per_second=looks_per_second):
         watcher.watch(frame.pixels, number=frame.index, seconds=frame.seconds)
-        if progress is not None:
-            progress(frame.index + 1, size.num_frames)
-    return watcher.judgement(seconds=size.num_frames / size.fps)
+    judgement = watcher.judgement(seconds=size.num_frames / size.fps)
+    tell(size.num_frames)
+    return judgement
 
 
 def read_frames(path: Path, judgement: Judgement, indices: Iterable[int]) -> dict[int, UInt8Array]:
@@ -210,9 +215,16 @@ class _Watcher:
     """Takes a video frame by frame, and judges each shot when it is over."""
 
     def __init__(
-        self, judge: Judge, asked: Sequence[AskedPerson], *, ordered: bool = False, finds_cuts: bool = True
+        self,
+        judge: Judge,
+        asked: Sequence[AskedPerson],
+        *,
+        ordered: bool = False,
+        finds_cuts: bool = True,
+        on_look: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._judge, self._asked, self._ordered = judge, tuple(asked), ordered
+        self._on_look = on_look  # told the number of each frame whose faces were found, counted from 1
         one_photo_each = all(len(person.photos) == 1 for person in asked)
         self._scale = judge.one_photo_scale if one_photo_each else judge.scale
         self._references = np.stack([person.reference for person in asked])  # (N, D)
@@ -264,7 +276,7 @@ class _Watcher:
         first = len(self._times) - len(self._shot)
         frames, self._shot = np.stack(self._shot), []
         followed = untangle(
-            self._judge.track(frames),
+            self._judge.track(frames, progress=lambda done, _: self._on_look(self._numbers[first + done - 1] + 1)),
             self._references,
             limit=self._scale.same_person_limit,
             margin=self._clear,

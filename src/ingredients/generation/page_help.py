@@ -4,12 +4,13 @@ Nothing here needs PyTorch; `Studio` answers.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from ingredients.core.arrays import UInt8Array
 from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.generation.progress import OnStep
 from ingredients.generation.request import StudioRequest
 
 
@@ -70,8 +71,16 @@ class PageHelp(Protocol):
     def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
         """What of a sentence the model will not follow, and whether it speaks of another number of people."""
 
-    def judge_file(self, video: Path, people: Sequence[IdentityPhotos], *, title: str) -> JudgedFile:
-        """Says who of some people is who in a video."""
+    def judge_file(
+        self,
+        video: Path,
+        people: Sequence[IdentityPhotos],
+        *,
+        title: str,
+        on_step: OnStep | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> JudgedFile:
+        """Says who of some people is who in a video, as `Studio.judge_file`; told of each frame, and ended at it."""
 
     def needed_bytes(self, request: StudioRequest, *, num_people: int) -> int:
         """Memory that a video needs at its busiest, as far as can be told."""

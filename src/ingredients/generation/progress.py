@@ -1,4 +1,4 @@
-"""What is told of a video while it is made; nothing here needs PyTorch.
+"""What is told of a video while it is made, or judged; nothing here needs PyTorch.
 
 Legend: f frames of tokens, h/w latent grid or token grid.
 """
@@ -11,7 +11,7 @@ from ingredients.core.errors import UserInputError
 
 
 class CancelledError(UserInputError):
-    """A video is not made, for it was cancelled."""
+    """A video is not made, or not judged, for that was cancelled."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class StepPreview:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
-    """A denoising step was taken."""
+    """A step was taken: of denoising, where a video is made; through the frames, where it is judged."""
 
     step: int
     """Which, from 1."""

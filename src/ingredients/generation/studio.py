@@ -343,21 +343,41 @@ class Studio:
         except PromptError as problem:
             return [str(problem)]
 
-    def judge_file(self, video: Path, people: Sequence[IdentityPhotos], *, title: str) -> JudgedFile:
+    def judge_file(
+        self,
+        video: Path,
+        people: Sequence[IdentityPhotos],
+        *,
+        title: str,
+        on_step: OnStep | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> JudgedFile:
         """Says who of some people is who in a video that any system made, by the judge that knows their photos.
 
         Args:
             video: the file.
             people: photos, and whose.
             title: what the picture is called.
+            on_step: told of each frame that was looked at: its number, of all of the video's.
+            is_cancelled: asked after each of them.
 
         Raises:
             UserInputError: if the video or a photo cannot be used.
+            CancelledError: if it was cancelled.
         """
+
+        def note(completed: int, total: int) -> None:
+            if is_cancelled is not None and is_cancelled():
+                raise CancelledError(f"Judging was cancelled at frame {completed} of {total}.")
+            if on_step is not None:
+                seconds_left = (time.monotonic() - started) / completed * (total - completed)
+                on_step(StepDone(step=completed, total=total, seconds_left=seconds_left))
+
         notices: list[str] = []
         folder = self.folder if (self.folder / JUDGE_FOLDER).is_dir() else find_model(None)
         judges, asked = load_video_judge(folder, people, notice=notices.append)
-        judgement = judge_video(video, judges.judge, asked)
+        started = time.monotonic()
+        judgement = judge_video(video, judges.judge, asked, progress=note)
         frames = read_frames(video, judgement, judgement.picked_frames())
         return JudgedFile(
             values={"judge": judges.judge_name, **judgement.to_json()},

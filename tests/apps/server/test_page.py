@@ -552,7 +552,8 @@ def test_a_failure_and_a_server_that_is_gone_are_said(page: Any, maker: HandMake
     expect(page.locator("#make")).to_be_enabled()
 
 
-def test_a_video_of_any_system_is_judged(page: Any, tmp_path: Path) -> None:
+def test_a_video_of_any_system_is_judged(page: Any, maker: HandMaker, tmp_path: Path) -> None:
+    maker.go_on.set()
     write_video(tmp_path / "theirs.mp4", np.zeros((9, 32, 48, 3), np.uint8), fps=8)
     page.click("#judge-open")
     page.set_input_files("#judge-video", str(tmp_path / "theirs.mp4"))
@@ -562,6 +563,25 @@ def test_a_video_of_any_system_is_judged(page: Any, tmp_path: Path) -> None:
     expect(page.locator("#judge-body")).to_contain_text("right, similarity 0.90")
     expect(page.locator("#judge-body")).to_contain_text("A stranger")
     expect(page.locator("#judge-body img")).to_be_visible()
+
+
+def test_how_far_a_judgement_is_is_seen_and_it_is_cancelled(page: Any, maker: HandMaker, tmp_path: Path) -> None:
+    write_video(tmp_path / "theirs.mp4", np.zeros((9, 32, 48, 3), np.uint8), fps=8)
+    page.click("#judge-open")
+    page.set_input_files("#judge-video", str(tmp_path / "theirs.mp4"))
+    page.set_input_files("#judge-photos", [photo("ana.png")])
+    page.click("text=Judge it")
+    expect(page.locator("#judge-body [role=status]")).to_have_text("Frame 2 of 8, 6 s left")
+    assert page.locator("#judge-body progress").get_attribute("value") == "25"
+    expect(page.locator("#judge-form button")).to_be_disabled()
+    page.click("#judge [data-close]")  # it goes on
+    page.click("#judge-open")
+    page.locator("#judge-body").get_by_text("Cancel").click()
+    expect(page.locator("#judge-body")).to_have_text("It was cancelled, and nothing of it is kept.")
+    assert maker.cancelled.wait(10)
+    maker.go_on.set()
+    page.click("text=Judge it")
+    expect(page.locator("#judge-body li")).to_have_count(1)
 
 
 @pytest.mark.parametrize("width", [390, 1440])

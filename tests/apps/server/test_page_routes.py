@@ -2,9 +2,13 @@
 
 import dataclasses
 import io
+import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import matplotlib
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from ingredients.apps.server.keys import KeyRing, make_key
 from ingredients.media.video import write_video
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from tests.apps.server.conftest import EXAMPLES, Serve
+from tests.apps.server.listening import listening
 from tests.generation.hand_maker import FACTS, HandMaker
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -170,6 +175,64 @@ def test_a_video_of_any_system_is_judged_and_nothing_is_kept(serve: Serve, tmp_p
         assert sentence in message
         assert str(served.store.folder) not in message
     assert sorted(path.name for path in served.store.folder.iterdir()) == before
+
+
+def judging_form(folder: Path) -> dict[str, Any]:
+    write_video(folder / "a.mp4", np.zeros((9, 32, 48, 3), np.uint8), fps=8)
+    video = ("a.mp4", (folder / "a.mp4").read_bytes(), "video/mp4")
+    photo = ("ana.png", png(120, 120, (9, 9, 9)), "")
+    return {"files": [("video", video), ("input_references", photo)], "data": {"people": "ana"}, "headers": EVENTS}
+
+
+EVENTS = {"Accept": "text/event-stream"}
+
+
+def test_how_far_a_judgement_is_comes_as_events(serve: Serve, tmp_path: Path) -> None:
+    client, asked = serve().client, judging_form(tmp_path)
+    answer = client.post("/v1/judgements", **asked)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = [json.loads(line.removeprefix("data: ")) for line in answer.text.split("\n") if line.startswith("data: ")]
+    last = told[-2]
+    assert (last["object"], last["status"], last["progress"]) == ("judgement", "completed", 100)
+    assert [person["name"] for person in last["result"]["judgement"]["people"]] == ["ana"]
+    assert told[-1] == {"status": "completed"}
+    asked["files"][0] = ("video", ("a.mp4", b"no video", ""))
+    told = [json.loads(line[6:]) for line in client.post("/v1/judgements", **asked).text.split("\n") if "data" in line]
+    assert (told[-2]["error"]["code"], told[-1]["status"]) == ("video", "failed")
+    assert "cannot be read" in told[-2]["error"]["message"]
+    asked["data"] = {"people": []}
+    assert client.post("/v1/judgements", **asked).status_code == 422
+
+
+def test_whoever_hangs_up_cancels_the_judgement_and_the_next_one_begins(tmp_path: Path) -> None:
+    maker, asked = HandMaker(waits=True), judging_form(tmp_path)
+    with listening(tmp_path / "store", maker) as address, httpx.Client(base_url=address, timeout=20) as client:
+        while client.get("/healthz").json()["model"] is None:
+            time.sleep(0.02)
+
+        def records(response: httpx.Response) -> Iterator[dict[str, Any]]:
+            return (json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: "))
+
+        with client.stream("POST", "/v1/judgements", **asked) as first:
+            far, told = records(first), {"step": 0}
+            while told["step"] < 2:
+                told = next(far)
+            shown = told["status"], told["num_steps"], told["progress"], told["seconds_left"]
+            assert shown == ("in_progress", 8, 25, 6.0)
+            with client.stream("POST", "/v1/judgements", **asked) as second:
+                waits = records(second)
+                assert next(waits)["status"] == "queued"
+                assert not maker.cancelled.is_set()
+                first.close()
+                assert maker.cancelled.wait(10)
+                maker.go_on.set()
+                assert [record["status"] for record in waits][-1] == "completed"
+        assert list((tmp_path / "store").glob("judging-*")) == []
+        maker.go_on.clear()
+        maker.cancelled.clear()
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{address}/v1/judgements", **{**asked, "headers": {}}, timeout=1.0)
+        assert maker.cancelled.wait(10)
 
 
 def test_everything_needs_the_key(serve: Serve, tmp_path: Path) -> None:

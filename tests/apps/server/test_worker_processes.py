@@ -21,6 +21,7 @@ from ingredients.apps.server.worker_processes import WorkerProcesses
 from ingredients.core.errors import ModelFolderError, PromptError
 from ingredients.generation.job_store import JobStore, NewPerson
 from ingredients.generation.jobs import JobSettings
+from ingredients.generation.progress import CancelledError, StepDone
 from ingredients.generation.worker import Maker
 from tests.generation.hand_maker import HandMaker
 
@@ -134,6 +135,22 @@ def test_answers_come_to_whoever_asked_and_errors_too() -> None:
         assert not slow.done()
         maker.go_on.set()
         assert slow.result(20) == ["wait"]
+
+
+def test_long_work_tells_its_steps_and_is_cancelled(tmp_path: Path) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    line, maker = HelpLine(ours), Helper(waits=True)
+    answer_questions(theirs, maker)
+    wait_until_open(line)
+    video, steps = tmp_path / "a.mp4", list[StepDone]()
+    video.touch()
+    with pytest.raises(CancelledError, match="at frame 2 of 8"):
+        line.judge_file(video, [], title="a", on_step=steps.append, is_cancelled=lambda: len(steps) > 1)
+    assert [step.step for step in steps] == [1, 2]
+    maker.go_on.set()
+    assert line.judge_file(video, [], title="a", on_step=steps.append).notices == ("dlib judges.",)
+    assert [step.step for step in steps[2:]] == list(range(1, 9))
+    assert (line._waiting, line._followers) == ({}, {})
 
 
 def test_a_process_that_ends_answers_nobody() -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from ingredients.apps.server.errors import ApiError, add_error_handlers
+from ingredients.apps.server.event_stream import EVENTS, SECONDS_BETWEEN_LOOKS, Look, event_response, events
 from ingredients.apps.server.examples import request_body
 from ingredients.apps.server.guard import Guard, RateLimiter
 from ingredients.apps.server.keys import KeyRing
@@ -62,8 +63,6 @@ STATIC = Path(__file__).parent / "static"
 _ID = re.compile(r"video_[0-9a-f]{24}")
 _ONE_TAKE = TakesOutcome(kept=1, reason="", all=())
 _PREVIEWS: dict[Variant, str] = {"preview": PREVIEW, "preview_routing": PREVIEW_ROUTING}
-_SECONDS_BETWEEN_LOOKS = 0.2  # at a job that somebody waits for
-_SECONDS_BETWEEN_SIGNS = 15.0  # of life on a stream of events, for what stands in between closes silent ones
 _MOST_UPLOADS = 8  # at once: each is held in memory
 _MOST_UPLOAD_SECONDS = 120
 _MOST_PHOTO_CHECKS = 2  # at once: each may hold a large photo in memory
@@ -154,6 +153,7 @@ def create_app(
         limits=limits or RequestLimits(),
         defaults=defaults or ServerDefaults(),
         page_help=page_help,
+        is_stopping=(state or ServerState()).is_stopping,
     ).add_to(router)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -187,6 +187,10 @@ class _StoredFile(FileResponse):
 def _has_previews(job: Job) -> bool:
     """Whether a worker shows how far it is; what one left that was killed before, in another attempt, is not shown."""
     return job.state == "in_progress" and job.step > 0
+
+
+def _end_of(job: Job) -> str:
+    return f'{{"id": "{job.id}", "status": "{job.state}"}}'
 
 
 class _Service:
@@ -260,7 +264,7 @@ class _Service:
             self.events,
             methods=["GET"],
             response_class=StreamingResponse,
-            responses={200: {"content": {"text/event-stream": {}}, "description": "A record for each change."}},
+            responses={200: {"content": {EVENTS: {}}, "description": "A record for each change."}},
         )
         add("/v1/models", self.models, methods=["GET"], response_model=ModelList)
         add("/healthz", self.health, methods=["GET"], response_model=Health, responses={503: {"model": Health}})
@@ -371,7 +375,7 @@ class _Service:
             if await request.is_disconnected() or self._state.is_stopping():
                 await run_in_threadpool(self._store.remove, job_id)
                 raise ApiError(503, "stopping", "The server stops; ask again when it is back.")
-            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
             job = await run_in_threadpool(self._store.get, job_id)
             if job is None:
                 raise ApiError(409, "cancelled", "The video was removed before it was done.")
@@ -604,32 +608,15 @@ class _Service:
         """The record of a video each time that it changes, as server-sent events named `video`; `end` is the last."""
         owner = self.owner(authorization)
         self._job(video_id, owner)
-        return StreamingResponse(
-            self._stream(video_id, owner),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
 
-    async def _stream(self, video_id: str, owner: str) -> AsyncIterator[str]:
-        last, silent = "", 0.0
-        yield "retry: 2000\n\n"
-        while not self._state.is_stopping():
+        async def look() -> Look:
             job = await run_in_threadpool(self._store.get, video_id, owner=owner)
             if job is None:
-                yield 'event: end\ndata: {"id": "' + video_id + '", "status": "deleted"}\n\n'
-                return
+                return Look(end=f'{{"id": "{video_id}", "status": "deleted"}}')
             record = _AS_JSON.dump_json(await run_in_threadpool(self._record, job)).decode()
-            if record != last:
-                last, silent = record, 0.0
-                yield f"event: video\ndata: {record}\n\n"
-            if job.has_ended:
-                yield f'event: end\ndata: {{"id": "{video_id}", "status": "{job.state}"}}\n\n'
-                return
-            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
-            silent += _SECONDS_BETWEEN_LOOKS
-            if silent >= _SECONDS_BETWEEN_SIGNS:
-                silent = 0.0
-                yield ": still here\n\n"
+            return Look(record=record, end=_end_of(job) if job.has_ended else None)
+
+        return event_response(events("video", look, is_stopping=self._state.is_stopping))
 
     # The rest
 

@@ -1,5 +1,6 @@
 """What goes wrong with a request: JSON with a code and a sentence, never a traceback or a path of the server."""
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +38,45 @@ class ApiError(UserInputError):
         self.headers = dict(headers or {})
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What somebody is told of an error."""
+
+    status: int
+    """The status of the response."""
+
+    error: JobError
+    """Code and sentence."""
+
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """More of its headers."""
+
+
+SERVER_FAILED = JobError(code="server_error", message="The server failed; its operator finds the reason in the log.")
+"""What is told of an error that nobody expects."""
+
+
+def refusal_of(error: UserInputError, *, about: str, private: Mapping[str, str]) -> Refusal:
+    """What is told of an error.
+
+    Args:
+        error: whose sentence is about the request, or about the machine.
+        about: under which the operator finds it in the log.
+        private: as `explain_error` takes it.
+    """
+    if isinstance(error, ApiError):
+        return Refusal(status=error.status, error=JobError(code=error.code, message=str(error)), headers=error.headers)
+    explained = explain_error(error, job_id=about, private=private)
+    if isinstance(error, QueueFullError):
+        return Refusal(status=429, error=explained, headers={"Retry-After": "10"})
+    if isinstance(error, StoreFullError):
+        return Refusal(status=507, error=explained)
+    if explained.code != error_code(error):  # no fault of the request
+        _LOG.error("%s: %s", about, error)
+        return Refusal(status=500, error=explained)
+    return Refusal(status=400, error=explained)
+
+
 def error_response(status: int, error: JobError, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The response that says what went wrong."""
     return JSONResponse(
@@ -51,18 +91,9 @@ def add_error_handlers(app: FastAPI, store: JobStore) -> None:
     private = private_folders(store.folder)
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, ApiError):
-            return error_response(error.status, JobError(code=error.code, message=str(error)), headers=error.headers)
         assert isinstance(error, UserInputError)
-        explained = explain_error(error, job_id=request.url.path, private=private)
-        if isinstance(error, QueueFullError):
-            return error_response(429, explained, headers={"Retry-After": "10"})
-        if isinstance(error, StoreFullError):
-            return error_response(507, explained)
-        if explained.code != error_code(error):  # no fault of the request
-            _LOG.error("%s: %s", request.url.path, error)
-            return error_response(500, explained)
-        return error_response(400, explained)
+        refusal = refusal_of(error, about=request.url.path, private=private)
+        return error_response(refusal.status, refusal.error, headers=refusal.headers)
 
     async def unfit(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -82,10 +113,7 @@ def add_error_handlers(app: FastAPI, store: JobStore) -> None:
 
     async def broken(request: Request, error: Exception) -> JSONResponse:
         _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return error_response(
-            500,
-            JobError(code="server_error", message="The server failed; its operator finds the reason in the log."),
-        )
+        return error_response(500, SERVER_FAILED)
 
     app.add_exception_handler(UserInputError, refused)
     app.add_exception_handler(RequestValidationError, unfit)

@@ -1,10 +1,12 @@
 """Questions of a page to a model in another process: asked over a pipe, answered beside the video that is made."""
 
+import dataclasses
+import functools
 import logging
 import pickle
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,18 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.page_help import JudgedFile, PageHelp, PhotoNotes
+from ingredients.generation.progress import OnStep, StepDone
 from ingredients.generation.request import StudioRequest
 
 _LOG = logging.getLogger(__name__)
 
 _READY = -1
 """Number of the message that the model is there."""
+
+_CANCEL = "cancel"
+"""In place of a question: its answer is not wanted any more."""
+
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 
 class HelpLine:
@@ -36,6 +44,7 @@ class HelpLine:
         self._lock = threading.Lock()
         self._asked = 0
         self._waiting: dict[int, Future[Any]] = {}
+        self._followers: dict[int, _Follower] = {}
         threading.Thread(target=self._listen, daemon=True).start()
 
     def look_at_photo(self, photo: UInt8Array, *, label: str) -> PhotoNotes:
@@ -48,9 +57,18 @@ class HelpLine:
         notes: list[str] = self._ask("notes_on_prompt", prompt, names)
         return notes
 
-    def judge_file(self, video: Path, people: Sequence[IdentityPhotos], *, title: str) -> JudgedFile:
+    def judge_file(
+        self,
+        video: Path,
+        people: Sequence[IdentityPhotos],
+        *,
+        title: str,
+        on_step: OnStep | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> JudgedFile:
         """Says who of some people is who in a video."""
-        judged: JudgedFile = self._ask("judge_file", video, people, title=title)
+        follower = _Follower(on_step=on_step or (lambda _: None), is_cancelled=is_cancelled or (lambda: False))
+        judged: JudgedFile = self._ask("judge_file", video, people, title=title, follower=follower)
         return judged
 
     def needed_bytes(self, request: StudioRequest, *, num_people: int) -> int:
@@ -58,8 +76,8 @@ class HelpLine:
         needed: int = self._ask("needed_bytes", request, num_people=num_people)
         return needed
 
-    def _ask(self, question: str, *values: Any, **named: Any) -> Any:
-        """The answer to one question.
+    def _ask(self, question: str, *values: Any, follower: "_Follower | None" = None, **named: Any) -> Any:
+        """The answer to one question; where it is long work, the follower is told of its steps, and may cancel it.
 
         Raises:
             UserInputError: as whoever answers does.
@@ -71,12 +89,24 @@ class HelpLine:
             if not self.is_open:
                 raise _gone()
             self._asked += 1
-            try:
-                self._connection.send((self._asked, question, values, named))
-            except OSError as error:
-                raise _gone() from error
-            self._waiting[self._asked] = answer  # whoever listens looks for it under the same lock
+            number = self._asked
+            self._send(number, question, values, named, follower is not None)
+            self._waiting[number] = answer  # whoever listens looks for it under the same lock
+            if follower is not None:
+                self._followers[number] = follower
+        if follower is not None:
+            while not wait([answer], timeout=_SECONDS_BETWEEN_LOOKS).done:
+                if follower.is_cancelled():
+                    with self._lock:
+                        self._send(number, _CANCEL)
+                    break
         return answer.result()
+
+    def _send(self, *message: Any) -> None:
+        try:
+            self._connection.send(message)
+        except OSError as error:
+            raise _gone() from error
 
     def _listen(self) -> None:
         try:
@@ -85,8 +115,12 @@ class HelpLine:
                 if number == _READY:
                     self.is_open = True
                     continue
+                if isinstance(content, StepDone):
+                    self._followers[number].on_step(content)
+                    continue
                 with self._lock:
                     waiting = self._waiting.pop(number)
+                    self._followers.pop(number, None)
                 _settle(waiting, content)
         except (EOFError, OSError):
             pass  # the process has ended
@@ -98,6 +132,17 @@ class HelpLine:
                 for answer in self._waiting.values():
                     answer.set_exception(_gone())
                 self._waiting.clear()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Follower:
+    """Whoever is told how far an answer is."""
+
+    on_step: OnStep
+    """Told of each step."""
+
+    is_cancelled: Callable[[], bool]
+    """Whether nobody wants the answer any more."""
 
 
 def _settle(waiting: Future[Any], content: bytes) -> None:
@@ -122,27 +167,45 @@ def answer_questions(connection: Connection, maker: PageHelp) -> None:
     """
     lock = threading.Lock()
 
+    cancelled: dict[int, threading.Event] = {}
+
     def send(number: int, value: Any = None, error: Exception | None = None) -> None:
         content = pickle.dumps((value, error))  # by itself, so that whoever cannot read it knows whose it is
         with lock:
             connection.send((number, content))
 
-    def answer(number: int, question: str, values: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def send_step(number: int, done: StepDone) -> None:
+        with lock:
+            connection.send((number, done))
+
+    def answer(number: int, question: str, values: tuple[Any, ...], named: dict[str, Any], is_followed: bool) -> None:
+        if is_followed:
+            on_step, is_cancelled = functools.partial(send_step, number), cancelled[number].is_set
+            named = {**named, "on_step": on_step, "is_cancelled": is_cancelled}
         try:
             send(number, getattr(maker, question)(*values, **named))
         except UserInputError as error:
             send(number, error=error)
         except Exception as error:  # whoever asked says that it went wrong
             send(number, error=RuntimeError(repr(error)))
+        finally:
+            cancelled.pop(number, None)
 
     def listen() -> None:
         send(_READY)
         while True:
             try:
-                question = connection.recv()
+                number, question, *rest = connection.recv()
             except (EOFError, OSError):
+                for each in list(cancelled.values()):  # nobody waits any more
+                    each.set()
                 return
-            threading.Thread(target=answer, args=question, daemon=True).start()
+            if question == _CANCEL:
+                if number in cancelled:
+                    cancelled[number].set()
+                continue
+            cancelled[number] = threading.Event()
+            threading.Thread(target=answer, args=(number, question, *rest), daemon=True).start()
 
     threading.Thread(target=listen, daemon=True).start()
 

@@ -1,21 +1,19 @@
 """What the page asks beside videos: who is in a photo, somebody drawn, what a video takes, people to start with."""
 
 import asyncio
-import base64
 import functools
-import io
 import statistics
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
-from PIL import Image
 from starlette.concurrency import run_in_threadpool
 
+from ingredients.apps.server.data_urls import data_url, png
 from ingredients.apps.server.errors import ApiError
+from ingredients.apps.server.event_stream import EVENTS, event_response
+from ingredients.apps.server.judgements import Judgements
 from ingredients.apps.server.requests import (
     SentRequest,
     check_settings,
@@ -38,10 +36,8 @@ from ingredients.apps.server.schemas import (
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import MissingDependencyError, UserInputError
-from ingredients.core.files import write_bytes
 from ingredients.core.json_yaml import NotPlainError, parse_json
 from ingredients.faces.face_choice import parse_face_choice
-from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.job_store import JobStore
 from ingredients.generation.jobs import JobSettings
 from ingredients.generation.likeness_features import FEATURES, check_features
@@ -49,7 +45,6 @@ from ingredients.generation.model_facts import ModelFacts
 from ingredients.generation.page_help import PageHelp
 from ingredients.generation.request import StudioRequest
 from ingredients.media.photos import check_photo_file, read_photo
-from ingredients.media.video import measure_video
 from ingredients.pipelines.guidance_passes import plan_passes
 from ingredients.world import render_portrait, sample_identity
 
@@ -61,9 +56,6 @@ _MOST_UPLOAD_SECONDS = 120
 _MOST_LOOKS = 2  # at photos at once
 _MOST_JOBS_BEFORE = 20
 _EXAMPLE_SIZE = 256
-_MOST_NAME_LETTERS = 80
-_MOST_SECONDS_JUDGED = 60
-_MOST_FRAMES_JUDGED = 4000
 
 
 class PageRoutes:
@@ -76,6 +68,7 @@ class PageRoutes:
         limits: the limits of requests.
         defaults: values for what requests leave out.
         page_help: whoever knows the model; None where it works elsewhere.
+        is_stopping: whether the server is about to end.
     """
 
     def __init__(
@@ -87,6 +80,7 @@ class PageRoutes:
         limits: RequestLimits,
         defaults: ServerDefaults,
         page_help: Callable[[], PageHelp | None],
+        is_stopping: Callable[[], bool],
     ) -> None:
         self._store = store
         self._owner = owner
@@ -96,7 +90,7 @@ class PageRoutes:
         self._page_help = page_help
         self._uploads = asyncio.Semaphore(_MOST_UPLOADS)
         self._looks = asyncio.Semaphore(_MOST_LOOKS)
-        self._judging = asyncio.Semaphore(1)  # it takes a core for a while
+        self._judgements = Judgements(store, most_photo_pixels=limits.most_photo_pixels, is_stopping=is_stopping)
 
     def add_to(self, router: APIRouter) -> None:
         """Adds the addresses."""
@@ -117,6 +111,7 @@ class PageRoutes:
             self.judge,
             methods=["POST"],
             response_model=JudgementRecord,
+            responses={200: {"content": {EVENTS: {}}, "description": "It, or how far it is and then it, as events."}},
             openapi_extra={"requestBody": {"content": {"multipart/form-data": {"schema": _JUDGE_FORM}}}},
         )
         add("/v1/examples", self.examples, methods=["GET"])
@@ -140,7 +135,7 @@ class PageRoutes:
                 FaceRecord(
                     number=face.number,
                     box=[round(edge, 4) for edge in face.box],
-                    crop=_data_url(face.crop),
+                    crop=data_url(face.crop),
                     notes=list(face.notes),
                 )
                 for face in notes.faces
@@ -165,14 +160,21 @@ class PageRoutes:
         self,
         request: Request,
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-    ) -> JudgementRecord:
-        """Says who of some photos is who in a video that any system made, and when; nothing is kept."""
+        accept: Annotated[str, Header(description="With text/event-stream it tells how far it is.")] = "",
+    ) -> JudgementRecord | Response:
+        """Says who of some photos is who in a video that any system made, and when; nothing is kept.
+
+        Whoever hangs up cancels it. Of its events, named `judgement`, the last has the judgement as its `result`, or
+        says why there is none; `end` follows.
+        """
         self._owner(authorization)
         self._facts()
         page_help = self._helping()
         sent = await self._read(request, other_files=("video",))
-        async with self._judging:
-            return await run_in_threadpool(self._judge, sent, page_help)
+        asked = await run_in_threadpool(self._judgements.read, sent)
+        if EVENTS in accept:
+            return event_response(self._judgements.events(asked, page_help))
+        return await self._judgements.judge(asked, page_help, has_hung_up=request.is_disconnected)
 
     async def estimate(
         self,
@@ -221,44 +223,6 @@ class PageRoutes:
         check_photo_file(sent.photos[0], "the photo", most_pixels=self._limits.most_photo_pixels)
         return read_photo(sent.photos[0], "the photo")
 
-    def _judge(self, sent: SentRequest, page_help: PageHelp) -> JudgementRecord:
-        content = sent.fields.get("video")
-        if not isinstance(content, bytes) or not content or not sent.photos:
-            raise ApiError(422, "invalid_request", "Send a video, as video, and photos, as input_references.")
-        names = [str(name).strip() for name in sent.fields.get("people", [])]
-        if len(names) != len(sent.photos) or not all(0 < len(name) <= _MOST_NAME_LETTERS for name in names):
-            raise ApiError(422, "people", "Send a name of 1 to 80 letters for each photo, in the same order.")
-        photos: dict[str, list[UInt8Array]] = {}
-        for name, photo in zip(names, sent.photos, strict=True):
-            label = f"the photo of {name}"
-            check_photo_file(photo, label, most_pixels=self._limits.most_photo_pixels)
-            photos.setdefault(name, []).append(read_photo(photo, label))
-        people = [
-            IdentityPhotos(
-                name=name, images=images, labels=[f"a photo of {name}"] * len(images), faces=[None] * len(images)
-            )
-            for name, images in photos.items()
-        ]
-        with tempfile.TemporaryDirectory(prefix="judging-", dir=self._store.folder) as folder:
-            video = Path(folder) / "video"
-            write_bytes(video, content)
-            try:
-                size = measure_video(video, most_frames=_MOST_FRAMES_JUDGED)
-                if size.num_frames >= _MOST_FRAMES_JUDGED or size.num_frames / size.fps > _MOST_SECONDS_JUDGED:
-                    raise ApiError(
-                        400,
-                        "limit",
-                        f"The page judges videos of at most {_MOST_SECONDS_JUDGED} s; `ingredients judge` takes any.",
-                    )
-                judged = page_help.judge_file(video, people, title="The video")
-            except UserInputError as error:
-                if isinstance(error, ApiError):
-                    raise
-                raise ApiError(400, "video", str(error).replace(f" {video}", "")) from error
-        return JudgementRecord(
-            judgement=dict(judged.values), sheet=_data_url(judged.sheet), notices=list(judged.notices)
-        )
-
     def _draw(self, sent: SentRequest) -> DrawingRecord:
         photo = self._photo(sent)
         face = parse_face_choice(str(sent.fields.get("face") or "largest"))
@@ -280,8 +244,8 @@ class PageRoutes:
                 501, "dlib", "This server cannot draw people of photographs: dlib is not installed there."
             ) from error
         return DrawingRecord(
-            photo=_data_url(drawn.photo),
-            drawing=_data_url(drawn.portrait(size=_EXAMPLE_SIZE)),
+            photo=data_url(drawn.photo),
+            drawing=data_url(drawn.portrait(size=_EXAMPLE_SIZE)),
             description=drawn.description,
             features={name: str(getattr(drawn.identity, name)) for name in FEATURES},
             choices={name: list(values) for name, values in FEATURES.items()},
@@ -363,17 +327,7 @@ def _work(settings: JobSettings, facts: ModelFacts) -> float:
 @functools.cache
 def _example(name: str) -> bytes:
     identity, photo = EXAMPLE_PEOPLE[name]
-    return _png(render_portrait(sample_identity(identity, "eval"), photo, size=_EXAMPLE_SIZE).image)
-
-
-def _png(picture: UInt8Array) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
-    return file.getvalue()
-
-
-def _data_url(picture: UInt8Array) -> str:
-    return f"data:image/png;base64,{base64.b64encode(_png(picture)).decode()}"
+    return png(render_portrait(sample_identity(identity, "eval"), photo, size=_EXAMPLE_SIZE).image)
 
 
 _JUDGE_FORM = {

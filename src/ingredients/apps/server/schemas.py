@@ -228,6 +228,19 @@ class JudgementRecord(BaseModel):
     notices: Annotated[list[str], Field(description="What is worth knowing of photos and judge.")]
 
 
+class JudgingRecord(BaseModel):
+    """How far a judgement is."""
+
+    object: Literal["judgement"] = "judgement"
+    status: Annotated[Literal["queued", "in_progress", "completed", "failed"], Field(description="How far it is.")]
+    progress: Annotated[int, Field(description="Percent.")] = 0
+    step: Annotated[int, Field(description="Frames of the video that were looked at, or passed over.")] = 0
+    num_steps: Annotated[int | None, Field(description="Frames of the video.")] = None
+    seconds_left: Annotated[float | None, Field(description="Time until the last of them.")] = None
+    result: Annotated[JudgementRecord | None, Field(description="The judgement, once it is there.")] = None
+    error: Annotated[ErrorRecord | None, Field(description="Why there is none.")] = None
+
+
 class EstimateFields(OptionFields):
     """A video that somebody thinks of."""
 

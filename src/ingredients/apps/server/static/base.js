@@ -96,6 +96,22 @@ export async function ask(path, options = {}) {
   throw new Refusal(response.status, message);
 }
 
+// The events of a stream, parsed; they are read by hand, for EventSource sends no key.
+export async function* readEvents(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) {
+      const data = part.split("\n").find((line) => line.startsWith("data: "));
+      if (data) yield JSON.parse(data.slice(6));
+    }
+  }
+}
+
 export const askJson = async (path, options) => (await ask(path, options)).json();
 
 export function postJson(path, values, headers = {}) {

@@ -1,7 +1,7 @@
 // What opens over the page: painting the routing map, drawing a person, judging any video.
 "use strict";
 
-import { byId, make, fill, nameOf, fromDataUrl, askJson, show, option } from "./base.js";
+import { byId, make, fill, nameOf, fromDataUrl, ask, askJson, readEvents, duration, show, option } from "./base.js";
 
 // ---- Painting the routing map ----
 
@@ -105,23 +105,43 @@ async function draw(photo, face, features, accept) {
 
 // ---- Judging a video of any system ----
 
-byId("judge-open").addEventListener("click", () => { fill(byId("judge-body")); byId("judge").showModal(); });
+let judging = null;
+
+byId("judge-open").addEventListener("click", () => { if (!judging) fill(byId("judge-body")); byId("judge").showModal(); });
 byId("judge-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = new FormData(), button = byId("judge-form").querySelector("button");
   form.append("video", byId("judge-video").files[0]);
   for (const photo of byId("judge-photos").files) { form.append("people", nameOf(photo)); form.append("input_references", photo); }
   button.disabled = true;
-  fill(byId("judge-body"), make("p", { class: "hint waiting-dots" }, "Looking at every face; a minute of video can take some minutes"));
+  judging = new AbortController();
+  const words = make("p", { class: "hint", role: "status" }, "Sending the video and the photos"), bar = make("progress", { max: 100, "aria-label": "How far the judgement is" });
+  const cancel = make("button", { type: "button", onclick: () => judging.abort() }, "Cancel");
+  fill(byId("judge-body"), bar, words, make("div", { class: "actions" }, cancel));
   try {
-    const told = await askJson("/v1/judgements", { method: "POST", body: form });
-    const words = told.judgement;
-    fill(byId("judge-body"), make("ul", { class: "fared" }, ...words.people.map((person, index) => make("li", { person: index }, make("h3", {}, person.name), make("p", { class: "verdict" }, person.verdict)))),
-      ...words.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)), make("p", { class: "hint" }, words.likeness), ...told.notices.map((note) => make("p", { class: "hint" }, note)),
-      make("img", { class: "sheet", src: told.sheet, alt: "People beside their best frames, a timeline, and marked frames" }),
-      make("div", { class: "actions" }, make("a", { class: "button", href: told.sheet, download: "judged.png" }, "Download the picture"),
-        make("a", { class: "button", download: "judged.json", href: URL.createObjectURL(new Blob([JSON.stringify(words, null, 1)], { type: "application/json" })) }, "Download the report (JSON)")));
-  } catch (error) { fill(byId("judge-body"), make("p", { class: "error" }, error.message)); }
+    const response = await ask("/v1/judgements", { method: "POST", body: form, signal: judging.signal, headers: { Accept: "text/event-stream" } });
+    let last = null;
+    for await (const told of readEvents(response)) {
+      if (told.object !== "judgement") break;
+      last = told;
+      if (told.num_steps) bar.value = told.progress;
+      words.textContent = told.status === "queued" ? "Another video is being judged before it" : !told.step ? "Looking at the photos" : `Frame ${told.step} of ${told.num_steps}, ${duration(told.seconds_left)} left`;
+    }
+    if (last && last.result) showJudgement(last.result);
+    else throw new Error(last && last.error ? last.error.message : "The server ended before it had judged the video; judge it again.");
+  } catch (error) {
+    fill(byId("judge-body"), error.name === "AbortError" ? make("p", { class: "hint" }, "It was cancelled, and nothing of it is kept.") : make("p", { class: "error" }, error.message));
+  }
+  judging = null;
   button.disabled = false;
 });
+
+function showJudgement(told) {
+  const words = told.judgement;
+  fill(byId("judge-body"), make("ul", { class: "fared" }, ...words.people.map((person, index) => make("li", { person: index }, make("h3", {}, person.name), make("p", { class: "verdict" }, person.verdict)))),
+    ...words.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)), make("p", { class: "hint" }, words.likeness), ...told.notices.map((note) => make("p", { class: "hint" }, note)),
+    make("img", { class: "sheet", src: told.sheet, alt: "People beside their best frames, a timeline, and marked frames" }),
+    make("div", { class: "actions" }, make("a", { class: "button", href: told.sheet, download: "judged.png" }, "Download the picture"),
+      make("a", { class: "button", download: "judged.json", href: URL.createObjectURL(new Blob([JSON.stringify(words, null, 1)], { type: "application/json" })) }, "Download the report (JSON)")));
+}
 

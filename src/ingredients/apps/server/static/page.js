@@ -1,7 +1,7 @@
 // The page: photos become people, a sentence is added, a video is made, watched and judged. Text goes in as text.
 "use strict";
 
-import { byId, state, make, drawn, fill, newKey, say, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, postJson, show, banner, setOffline, option } from "./base.js";
+import { byId, state, make, drawn, fill, newKey, say, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, readEvents, postJson, show, banner, setOffline, option } from "./base.js";
 import { openDraw, openPaint } from "./dialogs.js";
 import { END, START, isPlaced, placesAsked, setMoments, showPlaces } from "./places.js";
 import { setTuning, showTuning, tellTuning, tuningAsked } from "./tuning.js";
@@ -390,7 +390,7 @@ async function begin() {
   refreshMake();
 }
 
-// Follows one video by server-sent events; they are read by hand, for EventSource sends no key.
+// Follows one video by its events.
 async function follow(id, record = null) {
   if (state.stream) state.stream.abort();
   const stopping = state.stream = new AbortController();
@@ -403,20 +403,10 @@ async function follow(id, record = null) {
   for (;;) {
     try {
       const response = await ask(`/v1/videos/${id}/events`, { signal: stopping.signal });
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      let rest = "";
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) break;
-        const parts = (rest + value).split("\n\n");
-        rest = parts.pop();
-        for (const part of parts) {
-          const data = part.split("\n").find((line) => line.startsWith("data: "));
-          if (!data || state.current !== id) continue;
-          const told = JSON.parse(data.slice(6));
-          if (told.object === "video") showVideo(told);
-          else { refreshVideos(); refreshEstimate(); if (told.status === "deleted") showGone(); return; }
-        }
+      for await (const told of readEvents(response)) {
+        if (state.current !== id) continue;
+        if (told.object === "video") showVideo(told);
+        else { refreshVideos(); refreshEstimate(); if (told.status === "deleted") showGone(); return; }
       }
     } catch (error) {
       if (error.name === "AbortError" || state.current !== id) return;

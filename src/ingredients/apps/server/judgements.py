@@ -1,0 +1,196 @@
+"""Videos of any system, judged one at a time, while whoever asked is told how far it is; nothing is kept."""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+
+from ingredients.apps.server.data_urls import data_url
+from ingredients.apps.server.errors import SERVER_FAILED, ApiError, refusal_of
+from ingredients.apps.server.event_stream import SECONDS_BETWEEN_LOOKS, Look, events
+from ingredients.apps.server.requests import SentRequest
+from ingredients.apps.server.schemas import JudgementRecord, JudgingRecord
+from ingredients.core.arrays import UInt8Array
+from ingredients.core.errors import UserInputError
+from ingredients.core.files import write_bytes
+from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.generation.job_store import JobStore
+from ingredients.generation.jobs import ENDED, private_folders
+from ingredients.generation.page_help import PageHelp
+from ingredients.generation.progress import CancelledError, OnStep, StepDone
+from ingredients.generation.video_record import ErrorRecord
+from ingredients.media.photos import check_photo_file, read_photo
+from ingredients.media.video import measure_video
+
+_LOG = logging.getLogger(__name__)
+
+_MOST_NAME_LETTERS = 80
+_MOST_SECONDS_JUDGED = 60
+_MOST_FRAMES_JUDGED = 4000
+
+
+class Judgements:
+    """Judges what was sent.
+
+    Args:
+        store: in whose folder a video lies as long as it is judged.
+        most_photo_pixels: the limit of a photo.
+        is_stopping: whether the server is about to end.
+    """
+
+    def __init__(self, store: JobStore, *, most_photo_pixels: int, is_stopping: Callable[[], bool]) -> None:
+        self._folder = store.folder
+        self._private = private_folders(store.folder)
+        self._most_photo_pixels = most_photo_pixels
+        self._is_stopping = is_stopping
+        self._one_at_a_time = asyncio.Semaphore(1)  # it takes a core for a while
+
+    def read(self, sent: SentRequest) -> "AskedJudgement":
+        """What is to be judged.
+
+        Raises:
+            ApiError: for what is missing.
+            UserInputError: for a photo that is none.
+        """
+        video = sent.fields.get("video")
+        if not isinstance(video, bytes) or not video or not sent.photos:
+            raise ApiError(422, "invalid_request", "Send a video, as video, and photos, as input_references.")
+        names = [str(name).strip() for name in sent.fields.get("people", [])]
+        if len(names) != len(sent.photos) or not all(0 < len(name) <= _MOST_NAME_LETTERS for name in names):
+            raise ApiError(422, "people", "Send a name of 1 to 80 letters for each photo, in the same order.")
+        photos: dict[str, list[UInt8Array]] = {}
+        for name, photo in zip(names, sent.photos, strict=True):
+            label = f"the photo of {name}"
+            check_photo_file(photo, label, most_pixels=self._most_photo_pixels)
+            photos.setdefault(name, []).append(read_photo(photo, label))
+        return AskedJudgement(
+            video=video,
+            people=tuple(
+                IdentityPhotos(
+                    name=name, images=images, labels=[f"a photo of {name}"] * len(images), faces=[None] * len(images)
+                )
+                for name, images in photos.items()
+            ),
+        )
+
+    async def judge(
+        self, asked: "AskedJudgement", page_help: PageHelp, *, has_hung_up: Callable[[], Awaitable[bool]]
+    ) -> JudgementRecord:
+        """The judgement, which is waited for; whoever hangs up cancels it."""
+        with self._begun(asked, page_help) as judging:
+            while not judging.work.done():
+                await asyncio.wait([judging.work], timeout=SECONDS_BETWEEN_LOOKS)
+                if self._is_stopping() or await has_hung_up():
+                    judging.cancelled.set()
+            return judging.work.result()
+
+    async def events(self, asked: "AskedJudgement", page_help: PageHelp) -> AsyncIterator[str]:
+        """Events named `judgement`: how far it is, at last the judgement; whoever hangs up cancels it."""
+        with self._begun(asked, page_help) as judging:
+
+            async def look() -> Look:
+                record = self._record(judging)
+                end = None if record.status not in ENDED else f'{{"status": "{record.status}"}}'
+                return Look(record=record.model_dump_json(), end=end)
+
+            async for event in events("judgement", look, is_stopping=self._is_stopping):
+                yield event
+
+    @contextlib.contextmanager
+    def _begun(self, asked: "AskedJudgement", page_help: PageHelp) -> Iterator["_Judging"]:
+        """Judges, once nobody else's video is judged; it is cancelled when the block is left."""
+        has_begun, cancelled = threading.Event(), threading.Event()
+        steps: list[StepDone] = []
+
+        async def work() -> JudgementRecord:
+            async with self._one_at_a_time:
+                has_begun.set()
+                return await run_in_threadpool(self._judge, asked, page_help, steps.append, cancelled.is_set)
+
+        task = asyncio.ensure_future(work())
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # asked for, whoever has hung up
+        try:
+            yield _Judging(work=task, has_begun=has_begun, cancelled=cancelled, steps=steps)
+        finally:
+            cancelled.set()
+
+    def _record(self, judging: "_Judging") -> JudgingRecord:
+        if not judging.work.done():
+            step = judging.steps[-1] if judging.steps else None
+            return JudgingRecord(
+                status="in_progress" if judging.has_begun.is_set() else "queued",
+                progress=0 if step is None else min(99, 100 * step.step // step.total),
+                step=0 if step is None else step.step,
+                num_steps=None if step is None else step.total,
+                seconds_left=None if step is None else round(step.seconds_left, 1),
+            )
+        error = judging.work.exception()
+        if error is None:
+            return JudgingRecord(status="completed", progress=100, result=judging.work.result())
+        if isinstance(error, UserInputError):
+            said = refusal_of(error, about="a judgement", private=self._private).error
+        else:
+            _LOG.error("A judgement failed", exc_info=error)
+            said = SERVER_FAILED
+        return JudgingRecord(status="failed", error=ErrorRecord(code=said.code, message=said.message))
+
+    def _judge(
+        self, asked: "AskedJudgement", page_help: PageHelp, on_step: OnStep, is_cancelled: Callable[[], bool]
+    ) -> JudgementRecord:
+        if is_cancelled():  # while it waited
+            raise CancelledError("The video is not judged, for that was cancelled.")
+        with tempfile.TemporaryDirectory(prefix="judging-", dir=self._folder) as folder:
+            video = Path(folder) / "video"
+            write_bytes(video, asked.video)
+            try:
+                size = measure_video(video, most_frames=_MOST_FRAMES_JUDGED)
+                if size.num_frames >= _MOST_FRAMES_JUDGED or size.num_frames / size.fps > _MOST_SECONDS_JUDGED:
+                    raise ApiError(
+                        400,
+                        "limit",
+                        f"The page judges videos of at most {_MOST_SECONDS_JUDGED} s; `ingredients judge` takes any.",
+                    )
+                judged = page_help.judge_file(
+                    video, asked.people, title="The video", on_step=on_step, is_cancelled=is_cancelled
+                )
+            except (ApiError, CancelledError):
+                raise
+            except UserInputError as error:
+                raise ApiError(400, "video", str(error).replace(f" {video}", "")) from error
+        return JudgementRecord(
+            judgement=dict(judged.values), sheet=data_url(judged.sheet), notices=list(judged.notices)
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AskedJudgement:
+    """A video, and who is looked for in it."""
+
+    video: bytes
+    """The file."""
+
+    people: tuple[IdentityPhotos, ...]
+    """Photos, and whose."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Judging:
+    """A judgement that somebody waits for."""
+
+    work: asyncio.Task[JudgementRecord]
+    """What gives it."""
+
+    has_begun: threading.Event
+    """Whether it is its turn."""
+
+    cancelled: threading.Event
+    """Whether nobody waits any more."""
+
+    steps: list[StepDone]
+    """The frames that were looked at."""
