@@ -102,7 +102,7 @@ def test_all_options_are_off_by_default() -> None:
         step_cache=None,
         fuse_qkv=False,
         split_guidance=False,
-        precision="float32",
+        precision=None,  # the model's own
     )
 
 

@@ -38,6 +38,12 @@ from ingredients.model_folders.sampling_settings import (
     load_sampling_defaults,
     save_sampling_defaults,
 )
+from ingredients.model_folders.speed_defaults import (
+    SPEED_DEFAULTS_NAME,
+    SpeedDefaults,
+    load_speed_defaults,
+    save_speed_defaults,
+)
 from ingredients.pipelines.execution.residual_magnitudes import (
     RESIDUAL_MAGNITUDES_NAME,
     ResidualMagnitudes,
@@ -125,6 +131,11 @@ OWN_FILES = [
         SAMPLING_DEFAULTS_NAME,
         lambda folder: save_sampling_defaults(SamplingSettings(num_inference_steps=7, layout_share=0.25), folder),
         load_sampling_defaults,
+    ),
+    OwnFile(
+        SPEED_DEFAULTS_NAME,
+        lambda folder: save_speed_defaults(SpeedDefaults(precision="auto"), folder),
+        load_speed_defaults,
     ),
     OwnFile(
         RESIDUAL_MAGNITUDES_NAME,

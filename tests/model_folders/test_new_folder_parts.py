@@ -29,6 +29,7 @@ def test_what_is_not_read_stays_behind(model: Path, tmp_path: Path) -> None:
         "LICENSE.txt",
         "README.md",
         "residual_magnitudes.json",
+        "speed_defaults.json",
         "vae/notes.md",
         "gallery/picture.png",
         "judge/a.json",
@@ -40,7 +41,7 @@ def test_what_is_not_read_stays_behind(model: Path, tmp_path: Path) -> None:
     copied = {
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
     }
-    assert {"LICENSE.txt", "judge/a.json", "model_index.json", f"{VAE}.safetensors"} <= copied
+    assert {"LICENSE.txt", "speed_defaults.json", "judge/a.json", "model_index.json", f"{VAE}.safetensors"} <= copied
     assert not copied & {"README.md", "residual_magnitudes.json", "vae/notes.md", "gallery/picture.png"}
     assert not any(name.startswith(("transformer/", "face_encoder/")) for name in copied)
 

@@ -6,6 +6,7 @@ from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.latents import encode_images
 from ingredients.model_folders.find_model import default_model_path
+from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.latent_colours import LatentColours
 from ingredients.world import render_portrait, sample_identity
 
@@ -15,8 +16,10 @@ def test_the_picture_of_latents_is_the_encoded_picture_cell_by_cell() -> None:
     colours = LatentColours.fit(vae, device=torch.device("cpu"))
     portrait = render_portrait(sample_identity(3, "eval"), 3, size=96).image[:64]  # (64, 96, 3), no square
     shown = colours(encode_images(vae, portrait[None])[0])
-    assert shown.shape == (1, 16, 24, 3)
-    cells = portrait.reshape(16, 4, 24, 4, 3).mean(axis=(1, 3))
+    cell = backbone_of_vae(vae).spatial_ratio(vae.config)
+    rows, columns = 64 // cell, 96 // cell
+    assert shown.shape == (1, rows, columns, 3)
+    cells = portrait.reshape(rows, cell, columns, cell, 3).mean(axis=(1, 3))
     assert np.abs(shown[0] - cells).mean() < 20  # of 255: edges within a cell are no colour of it
     for channel in range(3):
         assert np.corrcoef(shown[0, ..., channel].ravel(), cells[..., channel].ravel())[0, 1] > 0.9

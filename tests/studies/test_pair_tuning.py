@@ -24,8 +24,13 @@ def prompts() -> PlaceholderPrompts:
     return PlaceholderPrompts(tokenizer, T5EncoderModel(config), max_length=20)
 
 
-def stage(tiny_world: TinyWorld, prompts: PlaceholderPrompts, method: str) -> PairTuningStage:  # noqa: F811
-    transformer = tiny_world.transformer(in_channels=3, identity_modules=False)
+def stage(
+    tiny_world: TinyWorld,  # noqa: F811
+    prompts: PlaceholderPrompts,
+    method: str,
+    **fields: object,
+) -> PairTuningStage:
+    transformer = tiny_world.transformer(in_channels=3, identity_modules=False, **fields)
     config = PairTuningConfig(method=method, num_vectors=3, lora_rank=2)  # type: ignore[arg-type]
     return PairTuningStage(transformer, tiny_world.parts.vae, prompts, PHOTOS, config)
 
@@ -77,3 +82,16 @@ def test_each_person_is_seen_alone_and_both_together(
     assert embeds.shape == (1, 20, 8)
     with pytest.raises(ValueError, match="at least 1"):
         PairTuningConfig(num_vectors=0)
+
+
+def test_a_still_picture_fills_the_temporal_patch_of_a_token(
+    tiny_world: TinyWorld,  # noqa: F811
+    prompts: PlaceholderPrompts,
+    tmp_path: Path,
+) -> None:
+    tuned = stage(tiny_world, prompts, "lora", patch_size_t=2)
+    assert tuned.latents.shape == (3, 2, 3, 16, 24)
+    assert torch.equal(tuned.latents[:, 0], tuned.latents[:, 1])
+    config = TrainerConfig(num_steps=1, num_warmup_steps=0, schedule="constant")
+    Trainer(tuned, tmp_path, config).fit(show=False)
+    assert torch.isfinite(tuned.training_step(torch.Generator(), progress=0.0).loss)

@@ -1,7 +1,7 @@
 """Options that every command which makes videos has.
 
 The sampling options are made from the fields of `SamplingSettings`: of one that is not given the model's own
-`sampling_defaults` hold. The speed options are off by default.
+`sampling_defaults` hold. The speed options are off by default, but for a precision that a model has of its own.
 """
 
 import functools
@@ -113,7 +113,8 @@ def _speed_options(
         str | None,
         typer.Option(
             metavar="auto|bfloat16|float32",
-            help="Arithmetic of a model in float32; auto: bfloat16 where the processor is faster in it.",
+            help="Arithmetic of a model in float32; auto: bfloat16 where the processor is faster in it. "
+            "Default: the model's own.",
         ),
     ] = None,
 ) -> None:

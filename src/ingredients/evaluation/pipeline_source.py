@@ -158,8 +158,9 @@ _SETTING: dict[Addition, str] = {
 }
 """The setting by which each addition is asked for."""
 
-_CAME_LATER = ("perturbed_attention_scale", "speed.precision")
-"""Settings, by dotted names, that folders of results do not name that earlier versions began."""
+_CAME_LATER = {"perturbed_attention_scale": (0.0,), "speed.precision": (None, "float32")}
+"""Settings, by dotted names, that folders of results do not name that earlier versions began; and with which values
+they change nothing."""
 
 _OTHER_PEOPLE = 500_000
 """Case i's other people are those of case i + this."""
@@ -192,11 +193,11 @@ class GenerationSettings(SamplingSettings):
 
         So a folder that was begun without it can be gone on with.
         """
-        described, by_default = config_to_dict(self), config_to_dict(_BY_DEFAULT)
-        for name in _CAME_LATER:
+        described = config_to_dict(self)
+        for name, changing_nothing in _CAME_LATER.items():
             group, _, field = name.rpartition(".")
-            given, default = (each[group] if group else each for each in (described, by_default))
-            if given[field] == default[field]:
+            given = described[group] if group else described
+            if given[field] in changing_nothing:
                 del given[field]
         return described
 
@@ -206,9 +207,6 @@ class GenerationSettings(SamplingSettings):
         return frozenset(
             addition for addition, name in _SETTING.items() if getattr(self, name) != getattr(_AS_PUBLISHED, name)
         )
-
-
-_BY_DEFAULT = GenerationSettings()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -291,7 +289,10 @@ class PipelineSource(VideoSource):
         self.video_maker = video_maker
         self._identities: dict[tuple[Person, ...], ExtractedIdentities | PhotoError] = {}
         self._take(parts, cases)
-        pipeline.apply_speed_options(self.settings.speed)
+        pipeline.apply_speed_options(self.settings.speed)  # which knows what is left to the model
+        precision = pipeline.execution.speed.precision or "float32"
+        speed = dataclasses.replace(self.settings.speed, precision=precision)
+        self.settings = dataclasses.replace(self.settings, speed=speed)
 
     def with_parts(self, parts: Parts) -> "PipelineSource":
         """The same with other parts of the model at work; people are looked at once for both."""

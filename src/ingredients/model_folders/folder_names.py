@@ -12,5 +12,7 @@ TRANSFORMER = "transformer"
 TRANSFORMER_EMA = "transformer_ema"
 """Averaged weights, which come first where a folder has both, as in the published code."""
 
+TRANSFORMER_CONFIG = "transformer/config.json"
+
 IDENTITY_FOLDER = "identity"
 """Identity weights beside a base."""

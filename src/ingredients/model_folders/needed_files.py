@@ -19,7 +19,8 @@ from ingredients.model_folders.folder_names import (
 _PARTS = ("vae", "text_encoder", "tokenizer", "scheduler")
 _TRANSFORMERS = (TRANSFORMER_EMA, TRANSFORMER)
 _SMALL_FILES = re.compile(
-    r"(README\.md|LICEN[CS]E[^/]*|(model_index|sampling_defaults|residual_magnitudes)\.json)", re.IGNORECASE
+    r"(README\.md|LICEN[CS]E[^/]*|(model_index|(sampling|speed)_defaults|residual_magnitudes)\.json)",
+    re.IGNORECASE,
 )
 
 _WEIGHTS = re.compile(

@@ -17,6 +17,7 @@ from ingredients.model_folders.components import load_text_encoder, load_vae
 from ingredients.model_folders.folder_names import FACE_ENCODER, MODEL_INDEX, PIPELINE_CLASS, TRANSFORMER
 from ingredients.model_folders.needed_files import needed_files
 from ingredients.model_folders.sampling_settings import SAMPLING_DEFAULTS_NAME
+from ingredients.model_folders.speed_defaults import SPEED_DEFAULTS_NAME
 from ingredients.model_folders.weight_files import (
     DIFFUSERS_WEIGHTS,
     TRANSFORMERS_WEIGHTS,
@@ -62,7 +63,11 @@ def copy_model_parts(source: Path, target: Path, *, dtype: torch.dtype | None = 
     """
     names = needed_files(_file_names(source))
     kept = [name for name in names if name.split("/")[0] in _KEPT_FOLDERS]
-    kept += [name for name in names if name == SAMPLING_DEFAULTS_NAME or name.upper().startswith("LICEN")]
+    kept += [
+        name
+        for name in names
+        if name in (SAMPLING_DEFAULTS_NAME, SPEED_DEFAULTS_NAME) or name.upper().startswith("LICEN")
+    ]
     for part, (known_names, load) in _WEIGHTS.items():
         files = weight_files(source / part, known_names)
         stored = _dtypes(files)

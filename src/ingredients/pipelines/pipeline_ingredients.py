@@ -45,6 +45,7 @@ from ingredients.model_folders.sampling_settings import (
     load_sampling_defaults,
     save_sampling_defaults,
 )
+from ingredients.model_folders.speed_defaults import SpeedDefaults, load_speed_defaults, save_speed_defaults
 from ingredients.model_folders.weight_files import WeightChoice, in_one_sentence
 from ingredients.models.backbones import VideoScheduler, VideoVae, backbone_of_vae
 from ingredients.models.identity_features import IdentityFeatures
@@ -147,6 +148,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self.video_processor = VideoProcessor(vae_scale_factor=self.vae_scale_factor_spatial)
         carried = carried_attributes(transformer)
         self.sampling_defaults: SamplingSettings = carried.get("sampling_defaults", SamplingSettings())
+        self.speed_defaults: SpeedDefaults = carried.get("speed_defaults", SpeedDefaults())
         self.residual_magnitudes: ResidualMagnitudes | None = carried.get("residual_magnitudes")
         self.execution: Execution = carried.get("execution", Execution())
         spell_out(scheduler)
@@ -220,8 +222,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                 choice=WeightChoice(variant=variant, safetensors_only=bool(use_safetensors)),
             )
         )
-        pipeline.sampling_defaults = load_sampling_defaults(folder)
-        pipeline.residual_magnitudes = load_residual_magnitudes(folder)
+        pipeline._read_own_settings(folder)
         if pipeline.transformer is None:
             pipeline._max_text_length = max_text_length(folder)
         return pipeline
@@ -267,7 +268,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     def register_to_config(self, **kwargs: Any) -> None:
         """As in diffusers, whose `DiffusionPipeline.from_pretrained` calls this last: what it does not know is read.
 
-        Face encoder, sampling defaults and magnitudes lie beside the parts of `model_index.json`.
+        Face encoder, defaults and magnitudes lie beside the parts of `model_index.json`.
 
         Raises:
             ModelFolderError: If the model is one of the hub's, of which diffusers downloads no face encoder; or as
@@ -286,13 +287,21 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         if self.face_encoder is None:
             parts = {name: part for name, part in self.components.items() if name != FACE_ENCODER}
             self._set_face_encoder(load_components(folder, dtype=torch.float32, given=parts)[FACE_ENCODER])
-        self.sampling_defaults = load_sampling_defaults(folder)
-        self.residual_magnitudes = load_residual_magnitudes(folder)
+        self._read_own_settings(folder)
         types = {parameter.dtype for parameter in self.text_encoder.parameters()}
         if len(types) > 1 and self.transformer.dtype != torch.float16:  # as stored: no type was asked for
             self.text_encoder.float()
         for name in ("transformer", "vae", "text_encoder"):
             check_given(f"The weights of {name}", getattr(self, name).parameters())
+
+    def _read_own_settings(self, folder: Path) -> None:
+        """Takes over what a model's folder says of how the model is sampled and run."""
+        self.sampling_defaults = load_sampling_defaults(folder)
+        self.speed_defaults = load_speed_defaults(folder)
+        self.residual_magnitudes = load_residual_magnitudes(folder)
+        self.execution = dataclasses.replace(
+            self.execution, speed=self.execution.speed.completed_by(self.speed_defaults)
+        )
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Writes the model folder that `from_pretrained` reads; `kwargs` go to diffusers' method.
@@ -318,6 +327,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
             raise ArgumentError("The transformer's weights are in 8 bit; load the model in another memory mode.")
         super().save_pretrained(str(save_directory), **kwargs)
         save_sampling_defaults(self.sampling_defaults, Path(save_directory))
+        save_speed_defaults(self.speed_defaults, Path(save_directory))
         save_residual_magnitudes(self.residual_magnitudes, Path(save_directory))
         if self.face_encoder is not None:
             self.face_encoder.save(Path(save_directory) / FACE_ENCODER)
@@ -365,9 +375,15 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         return 0.7 if self.vae is None else float(self.vae.config.scaling_factor)
 
     def apply_speed_options(self, options: SpeedOptions, *, device: torch.device | None = None) -> None:
-        """Makes its videos with these speed options and no others; arguments and errors as `Execution` has them."""
+        """Makes its videos with these speed options and no others; arguments and errors as `Execution` has them.
+
+        What they leave to the model is as its folder says.
+        """
         self.execution = self.execution.apply_speed_options(
-            options, self.transformer, magnitudes=self.residual_magnitudes, device=device
+            options.completed_by(self.speed_defaults),
+            self.transformer,
+            magnitudes=self.residual_magnitudes,
+            device=device,
         )
 
     def apply_memory_plan(self, plan: MemoryPlan, device: torch.device) -> None:

@@ -1,9 +1,9 @@
 """What pipelines on one transformer have in common.
 
 `IngredientsPipeline.from_pipe(pipe)` and `IngredientsPipeline(**pipe.components)` make a second pipeline on the same
-parts. How the model is best sampled, its residuals' magnitudes, and what was done to the transformer to save time or
-memory belong to the transformer, so they come along with it. So do a call's scheduler, caches and LoRA scale, which is
-why calls of such pipelines take turns.
+parts. How the model is best sampled and run, its residuals' magnitudes, and what was done to the transformer to save
+time or memory belong to the transformer, so they come along with it. So do a call's scheduler, caches and LoRA scale,
+which is why calls of such pipelines take turns.
 """
 
 import functools
@@ -17,7 +17,7 @@ from torch import nn
 
 from ingredients.core.errors import ArgumentError
 
-CARRIED = frozenset({"sampling_defaults", "residual_magnitudes", "execution"})
+CARRIED = frozenset({"sampling_defaults", "speed_defaults", "residual_magnitudes", "execution"})
 """Attributes of a pipeline that belong to its transformer."""
 
 _CallT = TypeVar("_CallT", bound=Callable[..., Any])

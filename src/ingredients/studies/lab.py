@@ -24,10 +24,13 @@ from ingredients.core.json_yaml import to_json
 from ingredients.core.model_files import digest_files, read_json
 from ingredients.core.training_log import METRICS_NAME
 from ingredients.model_folders.find_model import default_model_path
+from ingredients.model_folders.folder_names import TRANSFORMER_CONFIG
 from ingredients.model_folders.sampling_settings import SamplingSettings
 from ingredients.studies.settings import StudyConfig
 from ingredients.studies.steps import Step
 from ingredients.studies.variants import Alignment, Base, Variant
+from ingredients.training.small_world.settings import PART_SETTINGS, LatentsConfig
+from ingredients.world import WORLD_VERSION
 
 if TYPE_CHECKING:
     from ingredients.models import IngredientsTransformer3DModel
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from ingredients.training.runs.kinds import RunKind
 
 SETTINGS_NAME = "settings.json"
-TRANSFORMER_CONFIG = "transformer/config.json"
 
 _MAPS = "-maps"
 _VALIDATION_SEED = 10**9
@@ -178,6 +180,12 @@ class Lab:
         """Which weights ship."""
         return digest_files(self.model_folder / "transformer")
 
+    @functools.cached_property
+    def drawn(self) -> LatentsConfig:
+        """The clips on which the model that ships was trained: what they show, and for which model."""
+        drawn: LatentsConfig = PART_SETTINGS["latents"].load(self.model_folder / "training" / "latents.yaml")
+        return drawn
+
     def sampling(self) -> SamplingSettings:
         """How every video is made: with nothing but what the paper has."""
         return SamplingSettings(
@@ -206,7 +214,7 @@ class Lab:
         import torch
 
         from ingredients.core.progress import show_progress
-        from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
+        from ingredients.data.encoding_settings import EncoderConfig
         from ingredients.data.world_examples import encode_drawn_clips
         from ingredients.pipelines.encoding_model import load_encoding_model
 
@@ -217,7 +225,7 @@ class Lab:
             )  # nobody need ask what the world drew
             encode_drawn_clips(
                 self.clips(name),
-                WorldExampleConfig(),
+                dataclasses.replace(self.drawn.world, world_version=WORLD_VERSION),
                 model.encoder,
                 parts=model.digests,
                 first_seed=first_seed,
@@ -251,7 +259,8 @@ class Lab:
         from ingredients.studies.recipes import base_recipe
         from ingredients.training.runs.kinds import BASE_KINDS
 
-        recipe = base_recipe(base, self.config.t2v_steps if base == "t2v" else self.config.i2v_steps)
+        num_steps = self.config.t2v_steps if base == "t2v" else self.config.i2v_steps
+        recipe = base_recipe(base, num_steps, model=self.drawn.model)
         start = None if base == "t2v" else self.base_folder("t2v")
         self._train(BASE_KINDS[base], recipe, self.base_folder(base), start=start)
 

@@ -111,7 +111,8 @@ class PairTuningStage(WholeStepStage):
         everybody = tuple(range(len(photos)))
         self.pictures = [*((person,) for person in everybody), everybody]
         canvases = [compose_canvas(photos[list(people)], shape.height, shape.width) for people in self.pictures]
-        self.latents = encode_images(vae, np.stack(canvases)).float()  # (pictures, 1, C, h, w)
+        patch = transformer.config.patch_size_t or 1  # a still picture is as many latent frames as a token joins
+        self.latents = encode_images(vae, np.stack(canvases)).float().repeat(1, patch, 1, 1, 1)
         transformer.requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
         words = prompts.text_encoder.get_input_embeddings().weight
@@ -144,7 +145,7 @@ class PairTuningStage(WholeStepStage):
             prompt_embeds,
             timesteps,
             image_rotary_emb=self.transformer.backbone.positions(
-                config, num_frames=1, height=config.sample_height, width=config.sample_width
+                config, num_frames=latents.shape[1], height=config.sample_height, width=config.sample_width
             ),
         ).sample
         velocity = self.schedule.target(latents, noise, timesteps)

@@ -5,19 +5,26 @@ weigh three times as much in the diffusion loss. There is no identity loss, and 
 neither.
 """
 
-from ingredients.models.presets import small_world_base
+from ingredients.models.presets import SMALL_WORLDS, base_of
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.runs.configuration import AlignRunConfig, BaseRunConfig, ModelConfig, RouteRunConfig
+from ingredients.training.small_world.settings import SmallWorldName
 from ingredients.training.stages.settings import AlignmentConfig, BaseConfig, BaseTask, RouterConfig
 
 _IMAGES, _CLIPS = 24, 12
 
 
-def base_recipe(task: BaseTask, num_steps: int) -> BaseRunConfig:
-    """The recipe of a common base; the image-to-video one never trains on images, which would be its first frames."""
+def base_recipe(task: BaseTask, num_steps: int, *, model: SmallWorldName) -> BaseRunConfig:
+    """The recipe of a common base; the image-to-video one never trains on images, which would be its first frames.
+
+    Args:
+        task: what it makes a video of.
+        num_steps: the length of the training.
+        model: whose base is built; image-to-video goes on with what text-to-video was built as.
+    """
     if task == "t2v":
         return BaseRunConfig(
-            model=ModelConfig(transformer=small_world_base()),
+            model=ModelConfig(transformer=base_of(SMALL_WORLDS[model]())),
             stage=BaseConfig(image_batch_size=_IMAGES, batch_size=_CLIPS, image_share=0.7),
             trainer=_loop(num_steps, optimizer="muon", learning_rate=2e-3, muon_learning_rate=4e-3, ema_decay=0.99),
         )

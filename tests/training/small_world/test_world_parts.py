@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from ingredients.curation.config import CurationConfig
 from ingredients.data.encoding_settings import WorldExampleConfig
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.transformer import build_transformer
+from ingredients.models.presets import acting_world
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
 from ingredients.training.small_world import parts
 from ingredients.training.small_world.card import write_model_card
@@ -108,6 +110,19 @@ def test_an_alignment_may_begin_with_faces_that_another_model_has_learnt(
     save_config(config, tmp_path / "align" / "config.yaml")
     write_model_card(tmp_path, tmp_path, transformer_part="route", vae_part="vae")
     assert "began as those of another trained model, `route`." in (tmp_path / "README.md").read_text()
+
+
+def test_the_card_says_how_large_the_videos_are_and_what_a_sentence_may_say(tmp_path: Path) -> None:
+    for part, values in (
+        ("transformer", acting_world()),
+        ("vae", {"_class_name": "AutoencoderKLCogVideoX", "block_out_channels": [8, 8, 8, 8],
+                 "temporal_compression_ratio": 1}),
+    ):  # fmt: skip
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(json.dumps(values))
+    write_model_card(tmp_path, tmp_path, transformer_part="route", vae_part="vae")
+    card = (tmp_path / "README.md").read_text()
+    assert "a video of 17 frames of 192x128 pixels in which those people appear. A sentence may ask" in card
 
 
 def test_images_of_other_people_are_drawn_in_the_first_quarter_of_the_minutes(

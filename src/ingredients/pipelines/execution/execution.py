@@ -50,7 +50,9 @@ class Execution:
             device: where they run.
             weights: the type of the weights; half precision keeps its own.
         """
-        is_mixed = weights == torch.float32 and resolve_precision(self.speed.precision, device) == "bfloat16"
+        is_mixed = (
+            weights == torch.float32 and resolve_precision(self.speed.precision or "float32", device) == "bfloat16"
+        )
         if not is_mixed:
             return contextlib.nullcontext()
         # A step takes each weight about once, and all their copies in bfloat16 would be half the weights' memory more.

@@ -1,4 +1,4 @@
-"""Speed options: how a model runs faster or in less memory, all off by default (docs/performance.md).
+"""Speed options: how a model runs faster or in less memory, off unless asked for (docs/performance.md).
 
 | option | changes the video |
 |---|---|
@@ -14,15 +14,15 @@ Here is what can be said of them before PyTorch is imported; `execution.py` appl
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from ingredients.core.errors import SpeedOptionError
 from ingredients.core.precision import Precision
+from ingredients.model_folders.speed_defaults import SpeedDefaults, check_precision
 from ingredients.pipelines.guidance_passes import GuidancePass
 
 StepCacheName = Literal["first-block", "pab", "faster", "mag", "taylor"]
 STEP_CACHES: tuple[StepCacheName, ...] = get_args(StepCacheName)
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 StepCacheChoice = Literal[StepCacheName, "none"]
 
 WITHIN_BLOCKS: frozenset[StepCacheName] = frozenset({"pab", "faster", "taylor"})
@@ -67,7 +67,7 @@ COMPILE_NOTICE = (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedOptions:
-    """How a model runs. The defaults change nothing.
+    """How a model runs. The defaults leave it as its folder says.
 
     Raises:
         SpeedOptionError: for a name that does not exist, or options that cannot go together.
@@ -89,14 +89,13 @@ class SpeedOptions:
     split_guidance: bool = False
     """Whether the guidance passes of a step run one after the other instead of as one batch, in less memory."""
 
-    precision: Precision = "float32"
-    """The arithmetic of transformer and VAE with weights in float32; weights in half precision keep their own."""
+    precision: Precision | None = None
+    """The arithmetic of transformer and VAE with weights in float32; weights in half precision keep their own. None
+    takes what the model's folder says, and float32 where it says nothing."""
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise SpeedOptionError(
-                f"The precision {self.precision!r} does not exist; choose one of {', '.join(PRECISIONS)}."
-            )
+        if self.precision is not None:
+            check_precision(self.precision)
         if self.attention_backend is not None:
             _check_attention_backend_name(self.attention_backend)
 
@@ -121,13 +120,19 @@ class SpeedOptions:
                 f"follow; choose one of {usable}, or leave compiling out."
             )
 
+    def completed_by(self, defaults: SpeedDefaults) -> Self:
+        """These options, with what a model's folder says in the place of what is left to it."""
+        if self.precision is not None or defaults == SpeedDefaults():
+            return self
+        return dataclasses.replace(self, precision=defaults.precision)
+
     def names(self) -> tuple[str, ...]:
         """Names of the options that are on, for a report."""
         named = {"compile": self.compile, "fuse-qkv": self.fuse_qkv, "split-guidance": self.split_guidance}
         return (
             *(name for name, is_on in named.items() if is_on),
             *(f"step-cache {name}" for name in (self.step_cache,) if name is not None),
-            *(f"precision {name}" for name in (self.precision,) if name != "float32"),
+            *(f"precision {name}" for name in (self.precision,) if name not in (None, "float32")),
             *(f"attention-backend {name}" for name in (self.attention_backend,) if name is not None),
         )
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from ingredients.core.json_yaml import read_yaml
+from ingredients.core.json_yaml import read_json, read_yaml
 from ingredients.core.training_log import read_metrics_file
+from ingredients.model_folders.folder_names import TRANSFORMER_CONFIG
+from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.training.runs.configuration import CONFIG_NAME
 
 MODEL_CARD_NAME = "README.md"
@@ -35,10 +37,10 @@ pipeline_tag: text-to-video
 ---
 # Ingredients, the small model of the drawn world
 
-Photos of drawn people and a sentence become a video of 9 frames of 64x96 pixels in which those people appear. This
-model shows the method of "Ingredients: Blending Custom Photos with Video Diffusion Transformers" (arXiv 2501.01790)
-end to end on a plain computer, in the folder layout of the authors' checkpoint. It knows drawn faces only: it is no
-model for photographs, and its pictures are small and soft.
+Photos of drawn people and a sentence become a video{shape} in which those people appear.{roles}
+This model shows the method of "Ingredients: Blending Custom Photos with Video Diffusion Transformers" (arXiv
+2501.01790) end to end on a plain computer, in the folder layout of the authors' checkpoint. It knows drawn faces only:
+it is no model for photographs, and its pictures are small and soft.
 
 All data is drawn by `ingredients.world`; no photograph and no pretrained weight went in. People for training, judging
 and evaluation never overlap. Weights are moving averages in half precision; the LoRA is merged into the transformer.
@@ -80,6 +82,8 @@ def write_model_card(folder: Path, output: Path, *, transformer_part: str, vae_p
         shown = ", ".join(f"{name} {_number(value)}" for name, value in list(measured.items())[:_MAX_METRICS])
         metric_rows.append(f"| {part} | {shown} |")
     card = _CARD.format(
+        shape=_describe_shape(folder),
+        roles=_describe_roles(folder / TRANSFORMER_CONFIG),
         faces=_describe_faces(output / "align" / CONFIG_NAME),
         parts="\n".join(part_rows),
         metrics="\n".join(metric_rows),
@@ -87,6 +91,23 @@ def write_model_card(folder: Path, output: Path, *, transformer_part: str, vae_p
         vae_part=vae_part,
     )
     (folder / MODEL_CARD_NAME).write_text(card, encoding="utf-8")
+
+
+def _describe_shape(folder: Path) -> str:
+    """Says how large and how long the model's videos are; nothing where its parts do not tell."""
+    geometry = VideoGeometry.peek(folder)
+    if geometry is None:
+        return ""
+    own = geometry.own_shape
+    return f" of {own.num_frames} frames of {own.width}x{own.height} pixels"
+
+
+def _describe_roles(path: Path) -> str:
+    """Says of a model whose words hear of the photos what its sentences may say; nothing of others."""
+    config = read_json(path, remedy="pack the model again") if path.exists() else {}
+    if not config.get("id_phrases"):
+        return ""
+    return " A sentence may ask something else\nof each of them, and call them by the names of their photos."
 
 
 def _describe_faces(path: Path) -> str:

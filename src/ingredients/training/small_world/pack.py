@@ -89,7 +89,7 @@ def pack(config: PackConfig, output: Path, show: bool = False) -> Path:
         transformer=_half(load_transformer(transformer, dtype=torch.float32)),
         scheduler=COGVIDEOX.make_scheduler(),
     )
-    pipeline.sampling_defaults = config.sampling
+    pipeline.sampling_defaults, pipeline.speed_defaults = config.sampling, config.speed
     folder.mkdir(parents=True, exist_ok=True)
     pipeline.save_pretrained(folder)
     leave_empty_taps_out(folder / "vae")

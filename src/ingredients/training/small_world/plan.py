@@ -88,6 +88,7 @@ _OF_MODEL: Mapping[SmallWorldName, Mapping[str, tuple[str, ...]]] = {
             "stage.timestep_shift=2.0",
             "stage.identity_loss_weight=0.0",
         ),
+        "pack": ("sampling.perturbed_attention_scale=1", "speed.precision=auto"),
     },
 }
 """What each model changes in the settings of its parts."""

@@ -9,6 +9,7 @@ from ingredients.core.config import load_config
 from ingredients.core.ranges import Count, Layers, Range, RangeChecked, Share, Weight, Width, check_ranges
 from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
 from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.model_folders.speed_defaults import SpeedDefaults
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.small_world.faces.settings import (
     ActingTrainingConfig,
@@ -353,6 +354,9 @@ class PackConfig:
         )
     )
     """How the model is sampled by default."""
+
+    speed: SpeedDefaults = dataclasses.field(default_factory=SpeedDefaults)
+    """How the model runs by default."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
