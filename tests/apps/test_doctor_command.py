@@ -26,6 +26,8 @@ from ingredients.apps.doctor import (
     look_at_machine,
     look_at_software,
 )
+from ingredients.model_folders.find_model import default_model_path
+from ingredients.pipelines.video_shape import VideoGeometry
 from tests.apps.conftest import Run
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -107,7 +109,10 @@ def test_a_machine_on_which_everything_works(run: Run) -> None:
     assert "The published model, 49 frames of 720x480" in said
     for mode in ("full 4", "balanced 19.", "low 5.", "minimal 2."):
         assert mode in said
-    assert "The model small-world, 9 frames of 96x64" in said
+    geometry = VideoGeometry.peek(default_model_path())
+    assert geometry is not None
+    own = geometry.own_shape
+    assert f"The model small-world, {own.num_frames} frames of {own.width}x{own.height}" in said
     assert "no GPU" in said
 
 

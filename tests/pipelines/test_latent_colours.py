@@ -5,6 +5,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from ingredients.data.latents import encode_images
+from ingredients.model_folders.components import load_vae
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.models.backbones import backbone_of_vae
 from ingredients.pipelines.latent_colours import LatentColours
@@ -12,7 +13,7 @@ from ingredients.world import render_portrait, sample_identity
 
 
 def test_the_picture_of_latents_is_the_encoded_picture_cell_by_cell() -> None:
-    vae = AutoencoderKLCogVideoX.from_pretrained(default_model_path() / "vae", torch_dtype=torch.float32)
+    vae: AutoencoderKLCogVideoX = load_vae(default_model_path() / "vae", dtype=torch.float32)
     colours = LatentColours.fit(vae, device=torch.device("cpu"))
     portrait = render_portrait(sample_identity(3, "eval"), 3, size=96).image[:64]  # (64, 96, 3), no square
     shown = colours(encode_images(vae, portrait[None])[0])

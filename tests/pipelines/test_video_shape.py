@@ -62,8 +62,18 @@ def test_a_folder_tells_its_geometry_without_loading(tmp_path: Path) -> None:
     configs = [json.loads((folder / part / "config.json").read_text()) for part in ("transformer", "vae")]
     assert VideoGeometry.peek(folder) == VideoGeometry.of(COGVIDEOX, *configs)
     assert VideoGeometry.peek(tmp_path) is None
-    for part, key, wrong in (("transformer", "sample_height", "16"), ("vae", "block_out_channels", None)):
-        shutil.copytree(folder, tmp_path / part, ignore=shutil.ignore_patterns("*.safetensors", "judge"))
-        path = tmp_path / part / part / "config.json"
+    for part, key, wrong in (
+        ("transformer", "sample_height", "16"),
+        ("transformer", "patch_size_t", "two"),
+        ("vae", "block_out_channels", None),
+    ):
+        shutil.copytree(folder, tmp_path / key, ignore=shutil.ignore_patterns("*.safetensors", "judge"))
+        path = tmp_path / key / part / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {key: wrong}))
-        assert VideoGeometry.peek(tmp_path / part) is None  # the model itself says what is wrong
+        assert VideoGeometry.peek(tmp_path / key) is None  # the model itself says what is wrong
+    path.write_text((folder / "vae" / "config.json").read_text())
+    path = tmp_path / key / "transformer" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"patch_size_t": 4}))
+    peeked = VideoGeometry.peek(tmp_path / key)
+    assert peeked is not None
+    assert peeked.patch_size_t == 4

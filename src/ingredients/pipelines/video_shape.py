@@ -124,9 +124,11 @@ class VideoGeometry:
                 return None
             sizes = [transformer[name] for name in ("sample_height", "sample_width", "sample_frames", "patch_size")]
             sizes += [spatial_ratio_of_vae(vae), temporal_ratio_of_vae(vae)]
+            patch_size_t = transformer.get("patch_size_t")
         except (UserInputError, LookupError, TypeError, ValueError):  # which the model itself says better
             return None
-        if not all(type(size) is int and size > 0 for size in sizes):
+        given = sizes if patch_size_t is None else [*sizes, patch_size_t]
+        if not all(type(size) is int and size > 0 for size in given):
             return None
         rows, columns, num_frames, patch_size, spatial_ratio, temporal_ratio = sizes
         return cls(
@@ -134,6 +136,7 @@ class VideoGeometry:
             temporal_ratio=temporal_ratio,
             patch_size=patch_size,
             own_shape=VideoShape(height=rows * spatial_ratio, width=columns * spatial_ratio, num_frames=num_frames),
+            patch_size_t=patch_size_t,
         )
 
     def shape(self, *, height: int | None, width: int | None, num_frames: int | None) -> VideoShape:

@@ -12,6 +12,7 @@ from ingredients.core.errors import HubError, ModelFolderError, UserInputError
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.flops import training_flops
+from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.throughput import PROCESSOR_CORE_FLOPS
 from ingredients.training.runs.configuration import AlignRunConfig, ModelConfig, RouteRunConfig
@@ -47,17 +48,29 @@ def small_run(**stage: object) -> AlignRunConfig:
 def test_a_plan_has_a_part_on_images_and_one_on_clips() -> None:
     plan = plan_run(ALIGN, small_run(image_share=0.5, image_batch_size=7, batch_size=3))
     images, clips = plan.phases
-    # progress is 0, 0.2, 0.4 in the first three of five steps; a frame has 8 rows of 12 tokens, a caption 32
-    assert (images.samples, images.num_steps, images.batch_size, images.num_tokens) == ("images", 3, 7, 96 + 32)
-    assert (clips.samples, clips.num_steps, clips.batch_size, clips.num_tokens) == ("clips", 2, 3, 3 * 96 + 32)
-    assert plan_run(ALIGN, small_run(image_share=0.5, clip_frames=2)).phases[1].num_tokens == 2 * 96 + 32
     stage = build_planned_stage(ALIGN, small_run()).stage
-    for phase, num_video_tokens in ((images, 96), (clips, 3 * 96)):
+    geometry, words = VideoGeometry.peek(default_model_path()), stage.transformer.config.max_text_seq_length
+    assert geometry is not None
+    own, patch = geometry.own_shape, geometry.patch_size_t or 1
+    frames, rows, columns = geometry.token_grid(own)
+    picture, two_frames = rows * columns, 2 * patch - geometry.front_padding(own)
+    # progress is 0, 0.2, 0.4 in the first three of five steps
+    assert (images.samples, images.num_steps, images.batch_size, images.num_tokens) == (
+        "images",
+        3,
+        7,
+        picture + words,
+    )
+    assert (clips.samples, clips.num_steps, clips.batch_size) == ("clips", 2, 3)
+    assert clips.num_tokens == frames * picture + words
+    piece = plan_run(ALIGN, small_run(image_share=0.5, clip_frames=two_frames)).phases[1]
+    assert piece.num_tokens == 2 * picture + words
+    for phase, num_video_tokens in ((images, picture), (clips, frames * picture)):
         assert phase.step_flops == phase.batch_size * training_flops(
             COGVIDEOX,
             stage.transformer.config,
             num_video_tokens=num_video_tokens,
-            num_text_tokens=32,
+            num_text_tokens=words,
             num_identities=2,
             is_base_frozen=True,
         )

@@ -55,8 +55,11 @@ from ingredients.training.small_world.settings import PackConfig, UnpackConfig
 
 SETTINGS_FOLDER = "training"
 
-_UNPACKED_PARTS = ("vae", "vae-decoder", "text-encoder", "align", "route", "base-t2v")
+_UNPACKED_PARTS = ("vae", "text-encoder", "align", "route", "base-t2v")
 """Those that are written whatever the model folder says of its training."""
+
+_DECODER_PART = "vae-decoder"
+"""The part that is left out where no decoder was trained further."""
 
 _TRAIT_JUDGES = {
     acting.PART: ACTING_FILES,
@@ -80,7 +83,7 @@ def pack(config: PackConfig, output: Path, show: bool = False) -> Path:
     """
     del show
     folder = config.folder or output / "packed"
-    vae_part = "vae-decoder" if (output / "vae-decoder" / "vae").exists() else "vae"
+    vae_part = _DECODER_PART if (output / _DECODER_PART / "vae").exists() else "vae"
     transformer = part_folder(output, config.transformer_part, "transformer")
     pipeline = IngredientsPipeline(
         tokenizer=T5Tokenizer.from_pretrained(part_folder(output, "text-encoder", "tokenizer")),
@@ -216,8 +219,9 @@ def unpack(config: UnpackConfig, output: Path, show: bool = False) -> Path:
         if path.with_suffix(".json").exists():
             shutil.copyfile(path.with_suffix(".json"), part / "metrics.json")
     vae: AutoencoderKLCogVideoX = load_vae(folder / "vae", dtype=torch.float32)
-    for name in ("vae", "vae-decoder"):
-        vae.save_pretrained(output / name / "vae")
+    for name in ("vae", _DECODER_PART):
+        if (output / name).is_dir():
+            vae.save_pretrained(output / name / "vae")
     text_encoder: T5EncoderModel = load_text_encoder(folder / "text_encoder", dtype=torch.float32)
     text_encoder.save_pretrained(output / "text-encoder" / "text_encoder")
     shutil.copytree(folder / "tokenizer", output / "text-encoder" / "tokenizer", dirs_exist_ok=True)

@@ -32,6 +32,7 @@ _SHARES = {
     "judge": 8.0,
     "judge-detector": 3.0,
     "acting-judge": 4.0,
+    "attributes-judge": 4.0,
     "text-encoder": 4.0,
     "vae": 12.0,
     "latents": 8.0,
@@ -146,6 +147,7 @@ _TINY = {
     **_TINY,
     "picture-kind-close-ups": _TINY["picture-kind"],
     "judge-detector": _TINY["detector"],
+    "attributes-judge": _TINY["acting-judge"],
 }
 """A rehearsal: every part takes two steps on a handful of pictures, by the very path that a long run takes."""
 
