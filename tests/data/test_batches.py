@@ -37,6 +37,9 @@ def test_a_sample_is_the_same_whatever_batch_it_is_in(clips: EncodedClips) -> No
         assert torch.equal(alone.people.id_embeds[0], whole.people.id_embeds[row, :num_people])
         assert not whole.people.id_mask[row, num_people:].any()
         assert np.array_equal(alone.canvas_crops[0], whole.canvas_crops[row])
+    shared = draw_batch(clips, samples, noise_sharing=1.0).noise
+    assert torch.equal(shared[:, 1:], shared[:, :1].expand_as(shared[:, 1:]))
+    assert not torch.equal(shared[0], shared[1])
     other = draw_batch(clips, draws(clips, 5, seed=1))
     assert not torch.equal(other.noise, whole.noise)
 
@@ -245,7 +248,7 @@ def test_a_piece_of_other_clips_is_their_beginning(clips: EncodedClips) -> None:
 def test_training_takes_pieces_and_measuring_whole_clips(pictures: EncodedClips) -> None:
     def data(num_frames: int) -> ClipData:
         config = AlignmentConfig(batch_size=2, clip_frames=num_frames, num_validation_batches=1)
-        return ClipData(pictures, pictures, config, vit_dim=None, patch_size_t=2)
+        return ClipData(pictures, pictures, config, vit_dim=None, patch_size_t=2, noise_sharing=0.0)
 
     (batch,) = data(3).draw(StepPosition(step=0, progress=0.0, seed=0))
     ((held_out,),) = data(3).held_out_batches()

@@ -1,6 +1,10 @@
+import functools
+
+import pytest
 import torch
 
 from ingredients.models.cogvideox import COGVIDEOX
+from ingredients.models.noise_schedule import draw_noise
 
 
 def test_noise_and_velocity_are_the_schedulers() -> None:
@@ -15,6 +19,21 @@ def test_noise_and_velocity_are_the_schedulers() -> None:
     torch.testing.assert_close(
         schedule.target(latents, noise, timesteps), scheduler.get_velocity(latents, noise, timesteps)
     )
+
+
+@pytest.mark.parametrize("sharing", [0.0, 0.3, 1.0])
+def test_frames_share_a_part_of_the_noise_and_each_value_stays_normal(sharing: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    draw = functools.partial(torch.randn, generator=generator)
+    noise = draw_noise((2, 3, 4, 50, 60), sharing=sharing, draw=draw)
+    assert noise.shape == (2, 3, 4, 50, 60)
+    frames = noise.flatten(2)  # (B, F, values): 12,000 each
+    expected = sharing + (1 - sharing) * torch.eye(3)
+    torch.testing.assert_close(frames[0] @ frames[0].T / frames.shape[2], expected, atol=0.04, rtol=0)
+    assert abs(float((frames[0, 0] * frames[1, 0]).mean())) < 0.04  # videos share nothing
+    if sharing == 0:
+        plain = torch.randn(2, 3, 4, 50, 60, generator=torch.Generator().manual_seed(1))
+        assert torch.equal(noise, plain)
 
 
 def test_the_last_level_is_pure_noise() -> None:

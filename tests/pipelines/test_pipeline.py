@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import CogVideoXImageToVideoPipeline, CogVideoXPipeline
+from diffusers import CogVideoXDDIMScheduler, CogVideoXImageToVideoPipeline, CogVideoXPipeline
 from diffusers.callbacks import PipelineCallback
 from PIL import Image
 
@@ -293,6 +293,17 @@ def test_given_noise_is_used(pipeline: IngredientsPipeline) -> None:
     assert not torch.equal(run(pipeline, PHOTOS, latents=noise), run(pipeline, PHOTOS))
     with pytest.raises(ShapeError, match="these videos need"):
         run(pipeline, PHOTOS, latents=noise[:, 1:])
+
+
+def test_a_model_that_shares_noise_between_frames_begins_with_such_noise() -> None:
+    sharing = make_pipeline(face_encoder=make_seeing_face_stack(), noise_sharing=0.75)
+    sharing.scheduler = CogVideoXDDIMScheduler.from_config(sharing.scheduler.config)  # which draws no more
+    generator = torch.Generator().manual_seed(4)
+    torch.randn(1, LATENT_SHAPE[1], 1, *LATENT_SHAPE[2:], generator=generator)  # of the canvas
+    own, common = (torch.randn(1, frames, *LATENT_SHAPE[1:], generator=generator) for frames in (LATENT_SHAPE[0], 1))
+    given = run(sharing, PHOTOS, latents=0.25**0.5 * own + 0.75**0.5 * common, generator=4)
+    torch.testing.assert_close(run(sharing, PHOTOS, generator=4), given)
+    assert not torch.allclose(run(sharing, PHOTOS, latents=own, generator=4), given, atol=0.1)
 
 
 def test_a_callback_sees_and_changes_each_step(pipeline: IngredientsPipeline) -> None:

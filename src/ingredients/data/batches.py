@@ -5,6 +5,7 @@ T text tokens, D text width, E embedding width, P image-encoder tokens, H/W pixe
 """
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.encoding_settings import ReferenceSource, RoutingSupervision
 from ingredients.data.routing_targets import BACKGROUND
 from ingredients.data.sampling import SampleDraw
+from ingredients.models.noise_schedule import draw_noise
 
 ReferenceKey = tuple[int, int, int]
 """Clip, person of that clip, and number of the reference."""
@@ -143,6 +145,7 @@ def draw_batch(
     is_image: bool = False,
     num_frames: int | None = None,
     patch_size_t: int | None = None,
+    noise_sharing: float = 0.0,
 ) -> ClipBatch:
     """Reads clips of one shape, and draws for each an order of its people and one of the references of each.
 
@@ -158,6 +161,7 @@ def draw_batch(
         num_frames: keeps so many latent frames only, which take as many copies in front as the whole clip does: a
             piece that is drawn, or where a latent frame is no picture by itself, the beginning.
         patch_size_t: latent frames of a frame of tokens; copies of the first one make them fit, in front.
+        noise_sharing: the share of the noise's variance that is the same in all latent frames.
     """
     latents, noise, captions, prompt_embeds, routing_targets, nearest_targets = [], [], [], [], [], []
     references: list[list[ReferenceKey]] = []
@@ -170,7 +174,8 @@ def draw_batch(
             clips, draw, is_image=is_image, num_frames=num_frames, patch_size_t=patch_size_t
         )
         latents.append(shown)
-        noise.append(torch.randn(latents[-1].shape, generator=draw.generator("noise")))
+        normal = functools.partial(torch.randn, generator=draw.generator("noise"))
+        noise.append(draw_noise(shown.shape, sharing=noise_sharing, draw=normal))
         patch = patch_size_t or 1
         targets = clips.tensor(draw.index, "routing_targets" if supervision == "segment" else "box_targets")
         a_frame = len(targets) // ((entry.latent_shape[0] + padding) // patch)  # tokens

@@ -4,6 +4,7 @@ Legend: B batch, F latent frames, C channels, H/W latent grid.
 """
 
 import abc
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -69,6 +70,27 @@ class VelocitySchedule(NoiseSchedule):
     def signal_share(self, timesteps: torch.Tensor) -> torch.Tensor:
         """The signal's factor."""
         return self.signal.to(timesteps.device)[timesteps]
+
+
+def draw_noise(
+    shape: Sequence[int], *, sharing: float, draw: Callable[[tuple[int, ...]], torch.Tensor]
+) -> torch.Tensor:
+    """Noise of which a part is the same in all frames; each value is a standard normal one all the same.
+
+    Frames that look alike are then alike under noise as well, so that a network that treats each by itself still makes
+    one video of them: the mixed noise of Ge et al. 2023, "Preserve Your Own Correlation" (arXiv 2305.10474), 4.1.
+
+    Args:
+        shape: (..., F, C, H, W).
+        sharing: the share of the variance that is common to all frames, 0 to 1.
+        draw: draws standard normal values of a shape.
+    """
+    noise = draw(tuple(shape))
+    if sharing == 0:
+        return noise
+    common = draw((*shape[:-4], 1, *shape[-3:]))
+    mixed: torch.Tensor = (1 - sharing) ** 0.5 * noise + sharing**0.5 * common
+    return mixed
 
 
 def _at(levels: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:

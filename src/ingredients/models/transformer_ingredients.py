@@ -97,6 +97,8 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         id_phrases: Whether the words that stand for a person hear of the photos; the paper's text knows of none.
         published_guidance_fault: Route and refine every batch element as batch element 0, as the published code does.
         route_background: Whether a token may belong to nobody, whose routing logit is 0; the paper has no such class.
+        noise_sharing: The share of the noise's variance that is the same in all latent frames, in training and at the
+            start of sampling; 0 in the paper, and in everything that is published.
         canvas_placement: Whether the faces were joined to a canvas `before` the VAE or `after` it (Table 2); what
             gives the transformer its image latents goes by it.
     """
@@ -162,6 +164,7 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         id_phrases: bool = False,
         published_guidance_fault: bool = False,
         route_background: bool = False,
+        noise_sharing: float = 0.0,
         canvas_placement: Literal["before", "after"] = "before",
     ) -> None:
         if cross_attn_interval < 1:

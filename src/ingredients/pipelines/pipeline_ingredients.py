@@ -49,6 +49,7 @@ from ingredients.model_folders.speed_defaults import SpeedDefaults, load_speed_d
 from ingredients.model_folders.weight_files import WeightChoice, in_one_sentence
 from ingredients.models.backbones import VideoScheduler, VideoVae, backbone_of_vae
 from ingredients.models.identity_features import IdentityFeatures
+from ingredients.models.noise_schedule import draw_noise
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.diffusers_arguments import (
     check_call_arguments,
@@ -1122,7 +1123,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     ) -> torch.Tensor:
         dtype = self.transformer.dtype
         if latents is None:
-            latents = randn_tensor(latent_shape, generator=generator, device=device, dtype=dtype)
+            normal = functools.partial(randn_tensor, generator=generator, device=device, dtype=dtype)
+            latents = draw_noise(latent_shape, sharing=self.transformer.config.noise_sharing, draw=normal)
         elif tuple(latents.shape) != latent_shape:
             raise ShapeError(f"latents have shape {tuple(latents.shape)}, but these videos need {latent_shape}.")
         return cast(torch.Tensor, latents.to(device, dtype) * self.scheduler.init_noise_sigma)

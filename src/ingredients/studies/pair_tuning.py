@@ -9,6 +9,7 @@ Legend: N people, V vectors of a placeholder, D text width, T text tokens, H/W p
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from ingredients.data.latents import encode_images
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.backbones import VideoVae
+from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.stages.lora import add_lora
@@ -133,7 +135,8 @@ class PairTuningStage(WholeStepStage):
         del progress
         drawn = torch.randint(len(self.pictures), (self.config.batch_size,), generator=generator).tolist()
         latents = self.latents[drawn]
-        noise = torch.randn(latents.shape, generator=generator)
+        normal = functools.partial(torch.randn, generator=generator)
+        noise = draw_noise(latents.shape, sharing=self.transformer.config.noise_sharing, draw=normal)
         timesteps = self.schedule.timesteps(torch.rand(len(drawn), generator=generator))
         prompt_embeds = self.prompt_embeds(
             [_CAPTIONS[min(len(self.pictures[picture]), 2) - 1] for picture in drawn],

@@ -428,6 +428,16 @@ def test_a_stage_learns_at_its_shifted_levels(tiny_world: TinyWorld, build: Buil
     assert losses[0] == losses[1] != pytest.approx(losses[2], rel=1e-3)
 
 
+@pytest.mark.parametrize("build", [base, align, route], ids=["base", "align", "route"])
+def test_the_model_keeps_how_much_of_the_noise_frames_shared(tiny_world: TinyWorld, build: Build) -> None:
+    stage = build(tiny_world, noise_sharing=1.0)
+    for batch in stage.data.draw(FIRST):
+        assert torch.equal(batch.noise, batch.noise[:, :1].expand_as(batch.noise))
+    assert stage.transformer.config.noise_sharing == 1.0
+    stage.transformer.register_to_config(noise_sharing=0.0)
+    assert build(tiny_world).transformer.config.noise_sharing == 0.0  # what it began with
+
+
 def test_single_pictures_are_images_and_no_clips(tiny_world: TinyWorld, tmp_path: Path) -> None:
     encode_world(tmp_path / "clips", tiny_world.parts.vae, number=3)
     still = dataclasses.replace(WORLD, num_frames=1)

@@ -21,6 +21,7 @@ class ClipData:
         config: the settings of the stage.
         vit_dim: keeps the first channels of the image encoder's hidden states only.
         patch_size_t: latent frames of a frame of tokens.
+        noise_sharing: the share of the noise's variance that is the same in all latent frames.
     """
 
     def __init__(
@@ -31,13 +32,14 @@ class ClipData:
         *,
         vit_dim: int | None,
         patch_size_t: int | None,
+        noise_sharing: float,
     ) -> None:
         if config.clip_frames is not None and clips is not None:
             _check_pieces(config.clip_frames, clips, patch_size_t)
         self._clips = clips
         self.held_out = held_out
         self.config = config
-        self._vit_dim, self._patch_size_t = vit_dim, patch_size_t
+        self._vit_dim, self._patch_size_t, self._noise_sharing = vit_dim, patch_size_t, noise_sharing
         self._order: SampleOrder | None = None
         self._moving: list[int] = []
         self._cursors: list[int] | None = None
@@ -89,6 +91,7 @@ class ClipData:
             is_image=is_image,
             num_frames=None if held_out else self.config.clip_frames,
             patch_size_t=self._patch_size_t,
+            noise_sharing=self._noise_sharing,
         )
 
     def held_out_batches(self) -> Iterator[list[ClipBatch]]:

@@ -70,6 +70,8 @@ class DiffusionStage:
         self.parts = parts
         self.config = config
         self.schedule = transformer.backbone.noise_schedule(parts.scheduler)
+        if config.noise_sharing is not None:
+            transformer.register_to_config(noise_sharing=config.noise_sharing)
         is_half = any(parameter.dtype == torch.bfloat16 for parameter in transformer.parameters())
         self.dtype = torch.bfloat16 if is_half else torch.float32
         parts.vae.requires_grad_(False).eval()
@@ -87,6 +89,7 @@ class DiffusionStage:
             config,
             vit_dim=transformer.config.id_vit_dim if transformer.config.identity_modules else None,
             patch_size_t=transformer.config.patch_size_t,
+            noise_sharing=transformer.config.noise_sharing,
         )
         self._rotary_emb: dict[tuple[int, ...], tuple[torch.Tensor, torch.Tensor] | None] = {}
 

@@ -42,6 +42,11 @@ class DiffusionConfig(RangeChecked):
     Esser et al. 2024 (Stable Diffusion 3, 5.3.2). 1 spreads it evenly, as in the paper. What people look like is
     decided at higher levels the more pixels there are."""
 
+    noise_sharing: Share | None = None
+    """The share of the noise's variance that is the same in all latent frames of a clip, as in Ge et al. 2023
+    ("Preserve Your Own Correlation", 4.1); the model keeps it, and samples so. None: as the model that it begins with
+    has it, 0 in the paper. Where few clips were seen, frames that share noise stay alike."""
+
     caption_drop: Share = 0.1
     """Share of the captions that become empty, for guidance."""
 
