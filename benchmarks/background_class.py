@@ -115,16 +115,24 @@ def train(pipeline: IngredientsPipeline, clips: EncodedClips, arguments: argpars
 def route(pipeline: IngredientsPipeline, num_clips: int) -> tuple[float, float, float]:
     """Shares of tokens: own face's to the own person, the stranger's and those off all faces to anybody."""
     transformer, source = pipeline.transformer, PipelineSource(pipeline, make_cases(1))
+    geometry = pipeline.geometry
+    shape = geometry.own_shape
     own, stranger, ground = [], [], []
     for index in range(num_clips):
         case: Case = make_case(_FIRST_STRANGER + index, num_people=3)
-        scene = render_scene(case.scene(), height=64, width=96, num_frames=9)
+        scene = render_scene(case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames)
         people = source.identities(case.people[:2])
         if not isinstance(people, ExtractedIdentities):
             continue
-        coverage = token_coverage(scene.face_masks, grid=(8, 12), temporal_compression=4)
+        coverage = token_coverage(
+            scene.face_masks,
+            grid=geometry.token_grid(shape)[1:],
+            temporal_compression=geometry.temporal_ratio,
+            patch_size_t=geometry.patch_size_t,
+        )
         targets = torch.from_numpy(decide_routing_targets(coverage))
         latents = encode_clips(pipeline.vae, video_to_pixels(scene.frames[None])).float()
+        latents = torch.cat([latents[:, :1]] * geometry.front_padding(shape) + [latents], dim=1)
         latents = latents.expand(len(TIMESTEPS), *latents.shape[1:])
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(index))
         levels = torch.tensor(TIMESTEPS)
@@ -137,7 +145,9 @@ def route(pipeline: IngredientsPipeline, num_clips: int) -> tuple[float, float, 
             hidden_states=torch.cat([noisy, torch.zeros_like(noisy)], dim=2),
             encoder_hidden_states=prompt.float().expand(len(TIMESTEPS), -1, -1),
             timestep=levels,
-            image_rotary_emb=transformer.backbone.positions(transformer.config, num_frames=3, height=16, width=24),
+            image_rotary_emb=transformer.backbone.positions(
+                transformer.config, num_frames=latents.shape[1], height=latents.shape[3], width=latents.shape[4]
+            ),
             identity_features=features,
         ).routing_logits
         logits = torch.stack(logits[len(logits) // 2 :])  # (J, t, L, 2)

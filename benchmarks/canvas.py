@@ -30,8 +30,6 @@ from ingredients.world.identity import ATTRIBUTES, sample_identity
 from ingredients.world.portraits import render_portrait
 from ingredients.world.scenes import render_scene
 
-_HEIGHT, _WIDTH = 64, 96
-_GRID = (8, 12)
 _TIMESTEPS = (500, 700, 900, 980)
 _FIRST_PERSON, _FIRST_CASE, _OTHER_PEOPLE = 7_000_000_000, 3000, 500_000
 _STRENGTHS = (10.0, 100.0, 1000.0, 10_000.0)
@@ -70,12 +68,13 @@ def probe(pipeline: IngredientsPipeline, number: int) -> None:
         embedding = extractor.recogniser.embed(extractor.recogniser.align(photo.image, photo.landmarks)[None])
         both = torch.cat([embedding, F.normalize(features.embeds, dim=-1)], dim=-1)
         crop = crop_ffhq(photo.image, photo.landmarks, size=extractor.canvas_crop_size)
-        canvas = encode_canvases(pipeline.vae, [np.stack([crop, crop])], height=_HEIGHT, width=_WIDTH)
+        own = pipeline.geometry.own_shape
+        canvas = encode_canvases(pipeline.vae, [np.stack([crop, crop])], height=own.height, width=own.width)
         identity = pipeline.transformer.prepare_identities(
             both[:, None].float(), [states[:, None].float() for states in features.hidden_states], form="plain"
         )
         for name, value in {
-            "canvas": canvas[..., 2:14, :12],  # of the first slot
+            "canvas": canvas[..., canvas.shape[-2] // 8 : -canvas.shape[-2] // 8, : canvas.shape[-1] // 2],  # slot 1
             "recognition": embedding,
             "image encoder": features.embeds,
             "its states": torch.stack([states.mean(dim=1) for states in features.hidden_states]),
@@ -129,18 +128,28 @@ def compare_losses(pipeline: IngredientsPipeline, number: int) -> None:
 
 def losses_of(pipeline: IngredientsPipeline, source: PipelineSource, case: Case) -> dict[tuple[str, int, str], float]:
     """Loss on face tokens by branch, noise level and what the canvas shows."""
-    transformer, scene = pipeline.transformer, render_scene(case.scene())
+    transformer, geometry = pipeline.transformer, pipeline.geometry
+    own, padding = geometry.own_shape, geometry.front_padding(geometry.own_shape)
+    scene = render_scene(case.scene(), height=own.height, width=own.width, num_frames=own.num_frames)
+    grid = geometry.token_grid(own)
     people = source.identities(case.people)
     others = source.identities(make_case(case.index + _OTHER_PEOPLE).people)
     assert isinstance(people, ExtractedIdentities)
     assert isinstance(others, ExtractedIdentities)
     order = np.random.default_rng(case.index).permutation(2)  # as in training, it says nothing of places
     targets = torch.from_numpy(
-        decide_routing_targets(token_coverage(scene.face_masks[:, order], grid=_GRID, temporal_compression=4))
+        decide_routing_targets(
+            token_coverage(
+                scene.face_masks[:, order],
+                grid=grid[1:],
+                temporal_compression=geometry.temporal_ratio,
+                patch_size_t=geometry.patch_size_t,
+            )
+        )
     )
-    middles = (scene.boxes[..., :2] + scene.boxes[..., 2:])[:, order] / 2 / 8  # tokens of 8 pixels
+    middles = (scene.boxes[..., :2] + scene.boxes[..., 2:])[:, order] / 2 / (own.height / grid[1])  # in tokens
     middles = np.nanmean(middles, axis=0)  # (N, 2)
-    rows, columns = np.mgrid[: _GRID[0], : _GRID[1]] + 0.5
+    rows, columns = np.mgrid[: grid[1], : grid[2]] + 0.5
     distances = [(columns - across) ** 2 + (rows - down) ** 2 for across, down in middles]
     nearest = torch.from_numpy(np.stack(distances).argmin(axis=0)).flatten().repeat(len(targets) // rows.size)
     routing = torch.where(targets >= 0, targets, nearest)[None]
@@ -150,10 +159,11 @@ def losses_of(pipeline: IngredientsPipeline, source: PipelineSource, case: Case)
         [states[selection][None].float() for states in people.id_vit_hidden_states],
     )
     latents = encode_clips(pipeline.vae, video_to_pixels(scene.frames[None]).to(pipeline.vae.dtype)).float()
+    latents = torch.cat([latents[:, :1]] * padding + [latents], dim=1)
 
     def canvas(crops: UInt8Array) -> torch.Tensor:
-        encoded = encode_canvases(pipeline.vae, [crops], height=_HEIGHT, width=_WIDTH)
-        return first_frame_only(encoded.float(), latents.shape[1])
+        encoded = encode_canvases(pipeline.vae, [crops], height=own.height, width=own.width)
+        return first_frame_only(encoded.float(), latents.shape[1], num_padding_frames=padding)
 
     crops = people.canvas_crops[order]
     shown = {
@@ -164,8 +174,9 @@ def losses_of(pipeline: IngredientsPipeline, source: PipelineSource, case: Case)
     }
     noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(case.seed))
     prompt, _ = pipeline.encode_prompt(scene.caption, do_classifier_free_guidance=False)
-    positions = transformer.backbone.positions(transformer.config, num_frames=3, height=16, width=24)
-    is_face = (targets >= 0).reshape(-1, *_GRID)
+    num_frames, _, height, width = latents.shape[1:]
+    positions = transformer.backbone.positions(transformer.config, num_frames=num_frames, height=height, width=width)
+    is_face = (targets >= 0).reshape(grid)
     losses = {}
     for timestep in _TIMESTEPS:
         level = torch.tensor([timestep])
@@ -183,7 +194,7 @@ def losses_of(pipeline: IngredientsPipeline, source: PipelineSource, case: Case)
                     routing_indices=None if branch == "alone" else routing,
                 ).sample
                 error = (predicted - velocity).square().mean(dim=2)[0]  # (f, h, w)
-                tokens = F.avg_pool2d(error[:, None], 2)[:, 0]
+                tokens = F.avg_pool3d(error[None], (len(error) // grid[0], *[geometry.patch_size] * 2))[0]
                 losses[branch, timestep, name] = tokens[is_face].mean().item()
     return losses
 

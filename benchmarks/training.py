@@ -26,14 +26,14 @@ from training_sizes import RANDOM_SIZES, Subject, random_subject, small_subject
 from ingredients.apps.quiet_libraries import silence_libraries
 from ingredients.core.training_log import LOG_NAME
 from ingredients.data.clip_example import ClipExample
-from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
+from ingredients.data.encoding_settings import EncoderConfig
 from ingredients.data.world_examples import draw_example
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import StepPosition
 from ingredients.training.loop.throughput import peak_flops, peak_memory
 from ingredients.training.loop.trainer import Trainer
 from ingredients.training.small_world.folders import load_clip_encoder
-from ingredients.training.small_world.settings import AlignPartConfig
+from ingredients.training.small_world.settings import PART_SETTINGS, AlignPartConfig
 from ingredients.training.stages.alignment import AlignmentStage
 from ingredients.training.stages.settings import AlignmentConfig
 
@@ -115,8 +115,9 @@ def step_of(trainer: Trainer, batches: Batches) -> Callable[[], object]:
 def time_caches(subject: Subject, batch_size: int, step_seconds: float, rounds: int) -> None:
     """Prints what a step would cost that encoded its clips itself, each person by one photo."""
     assert subject.runs is not None
-    encoder = load_clip_encoder(subject.runs, EncoderConfig(num_frame_references=0), model="small_world")
-    examples = [with_one_photo(draw_example(seed, WorldExampleConfig())) for seed in range(batch_size)]
+    drawn = PART_SETTINGS["latents"].load(subject.runs / "latents" / "config.yaml")
+    encoder = load_clip_encoder(subject.runs, EncoderConfig(num_frame_references=0), model=drawn.model)
+    examples = [with_one_photo(draw_example(seed, drawn.world)) for seed in range(batch_size)]
     captions = [example.caption for example in examples]
     config = dataclasses.replace(AlignPartConfig().stage, batch_size=batch_size, image_share=0.0)
     trainer = make_trainer(subject, config, loop(), torch.float32)

@@ -121,8 +121,9 @@ def small_subject(runs: Path | None, scratch: Path, *, num_clips: int) -> Subjec
     if runs is None:
         runs = scratch / "runs"
         PARTS["unpack"].run(runs, show=False)
-        numbers = [f"num_clips={num_clips}", "num_validation_clips=1"]
-        PARTS["latents"].run(runs, PART_SETTINGS["latents"].load(overrides=numbers), show=False)
+        numbers = [f"num_clips={num_clips}", "num_validation_clips=1", "num_images=0"]
+        settings = PART_SETTINGS["latents"].load(runs / "latents" / "config.yaml", numbers)  # as the model was made
+        PARTS["latents"].run(runs, settings, show=False)
     trained = TrainedParts(output=runs)
     parts = load_parts(AlignRunConfig(data=drawn_clips(runs)), trained)
     parts.recogniser = trained.load_recogniser()
