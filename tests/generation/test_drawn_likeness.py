@@ -7,12 +7,29 @@ import numpy as np
 import pytest
 import skimage.data
 
+from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import NoFaceError, UserInputError
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.generation.drawn_likeness import draw_like
 from ingredients.media.photos import load_photo
 
 HOPPER = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+def places(detector: DlibFaceDetector, photo: UInt8Array) -> tuple[Float32Array, Float32Array, float]:
+    """How far across and down each pixel lies from the eyes' middle, by the way to the chin; half the face's width."""
+    points = detector.outline(photo, detector.detect(photo)[0])
+    middle, chin = points[36:48].mean(axis=0), points[8]
+    across, down = np.meshgrid(
+        *((np.arange(photo.shape[1 - axis]) - middle[axis]) / (chin[1] - middle[1]) for axis in (0, 1))
+    )
+    return across, down, (points[16, 0] - points[0, 0]) / 2 / (chin[1] - middle[1])
+
+
+def in_light(pixels: UInt8Array, light: float) -> UInt8Array:
+    """Pixels as they are in so much of the light."""
+    linear = (pixels / 255.0) ** 2.2 * light
+    return np.clip(linear ** (1 / 2.2) * 255, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +66,7 @@ def test_hair_is_neither_the_wall_behind_it_nor_a_hat_nor_missing(
 ) -> None:
     """The astronaut before a white wall, with painted hair: long and pale as her forehead, or short."""
     photo = np.array(skimage.data.astronaut())
-    points = detector.outline(photo, detector.detect(photo)[0])
-    middle, chin = points[36:48].mean(axis=0), points[8]
-    across, down = np.meshgrid(*((np.arange(512) - middle[axis]) / (chin[1] - middle[1]) for axis in (0, 1)))
-    half = (points[16, 0] - points[0, 0]) / 2 / (chin[1] - middle[1])
+    across, down, half = places(detector, photo)
     is_face = (np.abs(across) < half) & (down > -0.29)
     is_hair = ~is_face & (np.abs(across) < half + reach) & (down > -0.62) & (down < (1 if reach else 0))
     photo[~is_face & (down < 1.0)] = (235, 236, 238)
@@ -60,6 +74,43 @@ def test_hair_is_neither_the_wall_behind_it_nor_a_hat_nor_missing(
     person = draw_like(photo, detector, label="a photo").identity
     assert (person.hair_colour, person.hat) == (name, "none")
     assert person.hair_style != "bald"
+
+
+def test_skin_in_shadow_is_as_red_as_in_light_and_is_no_brown_one(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, half = places(detector, photo)
+    is_face = (np.abs(across) < half) & (np.abs(down) < 1.0)
+    photo[is_face] = in_light(photo[is_face], 0.5)
+    assert draw_like(photo, detector, label="a photo").identity.skin in ("pale", "fair", "rosy")
+
+
+def test_bare_shoulders_are_no_clothes_and_narrow_clothes_are_seen_beside_them(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, _ = places(detector, photo)
+    is_below = down > 1.05
+    photo[is_below] = (200, 150, 118)
+    photo[is_below & (np.abs(across) > 0.9)] = (40, 70, 150)
+    assert draw_like(photo, detector, label="a photo").identity.shirt_colour == "blue"
+    photo[is_below] = (200, 150, 118)
+    bare = draw_like(photo, detector, label="a photo")
+    assert "shirt" not in bare.measured
+
+
+def test_shadow_on_one_half_of_a_face_is_no_full_beard(detector: DlibFaceDetector) -> None:
+    photo = np.array(load_photo(HOPPER))
+    across, down, _ = places(detector, photo)
+    is_stubble = (np.abs(across) < 0.3) & (down > 0.4) & (down < 0.95)
+    photo[is_stubble] = in_light(photo[is_stubble], 0.1)
+    photo[across > -0.1] = in_light(photo[across > -0.1], 0.5)
+    assert draw_like(photo, detector, label="a photo").identity.beard == "goatee"
+
+
+def test_a_photograph_that_ends_at_the_chin_is_drawn(detector: DlibFaceDetector) -> None:
+    photo = np.asarray(skimage.data.astronaut())
+    _, down, _ = places(detector, photo)
+    drawn = draw_like(photo[: int(np.argmax(down[:, 0] > 0.97))], detector, label="a photo")
+    assert drawn.identity.skin in ("pale", "fair")
+    assert "shirt" not in drawn.measured
 
 
 def test_nothing_depends_on_the_size_or_a_little_on_the_turn_of_a_photograph(detector: DlibFaceDetector) -> None:

@@ -3,7 +3,7 @@
 The world knows eight skins, nine colours of hair and so on; a drawing takes the nearest. Proportions come from dlib's
 68 points, colours from places that the points name. All is measured upright, in units of the distance from the eyes'
 middle to the chin. What cannot be measured so, such as the style of short hair, is a guess; every feature can be set
-by hand.
+by hand. How often it is right, and on whose faces the numbers below were chosen, says `docs/faces.md`.
 
 Legend: H/W pixels; a/b across and down from the eyes' middle, in those units.
 """
@@ -228,9 +228,7 @@ def _measure(face: _Upright) -> tuple[Identity, dict[str, tuple[int, int, int]]]
     hairline = _hairline(face, is_skin)
     top = _hat(face, is_skin, hairline)
     hair = _hair(face, is_skin, skin_lab, hairline, has_hat=top is not None)
-    cloth = face.median(face.both_sides(0.0, 0.75, 1.45, 2.1) & ~is_skin)
-    if cloth is None:
-        cloth = face.median(face.both_sides(0.0, 0.9, 1.2, 2.3))
+    cloth_name, cloth = _cloth(face, skin_lab)
     iris_name, iris = _iris(face)
     skin = _nearest(_as_if_lit(face, skin_lab), "skin")
     measured = {"skin": _to_rgb(skin_lab), "iris": iris}
@@ -260,7 +258,7 @@ def _measure(face: _Upright) -> tuple[Identity, dict[str, tuple[int, int, int]]]
             brow=_brow(face),
             iris=iris_name,
             shirt=_shirt(face, is_skin, cloth),
-            shirt_colour="black" if cloth is None else _nearest(cloth, "cloth"),
+            shirt_colour=cloth_name,
             freckles=False,
             face_width=_mapped(jaw_width, 1.30, 0.12, 0.38, 0.48),
             jaw=_mapped(lower_width / max(jaw_width, 1e-3), 0.80, 0.05, 0.0, 1.0),
@@ -282,12 +280,17 @@ def _mapped(value: float, usual: float, spread: float, low: float, high: float) 
     return float(np.clip((low + high) / 2 + (value - usual) / (2 * spread) * (high - low) / 2, low, high))
 
 
+_JAWS, _EYES, _MOUTHS = (5, 11), (36, 45), (48, 54)
+"""Points at the left and at the right side."""
+
+
+def _cheek(face: _Upright, side: int) -> NDArray[np.bool_]:
+    a, b = face.points[_EYES[side]] * 0.45 + face.points[_MOUTHS[side]] * 0.55
+    return face.disc(float(a), float(b), 0.12)
+
+
 def _cheeks(face: _Upright) -> NDArray[np.bool_]:
-    mask = np.zeros_like(face.inside)
-    for eye, mouth in ((36, 48), (45, 54)):
-        a, b = face.points[eye] * 0.45 + face.points[mouth] * 0.55
-        mask |= face.disc(float(a), float(b), 0.12)
-    return mask
+    return _cheek(face, 0) | _cheek(face, 1)
 
 
 def _skin(face: _Upright) -> tuple[NDArray[np.bool_], Float32Array]:
@@ -297,7 +300,8 @@ def _skin(face: _Upright) -> tuple[NDArray[np.bool_], Float32Array]:
         cheeks = face.median(face.disc(0, 0.3, 0.3))
     assert cheeks is not None  # the face lies in the photograph
     is_skin = _distance(face.lab, cheeks, lightness=0.5) < _SAME_SKIN
-    forehead = face.median(face.disc(0, float(face.points[17:27, 1].min()) - 0.12, 0.06))
+    brows = face.points[17:27]
+    forehead = face.median(face.disc(float(brows[:, 0].mean()), float(brows[:, 1].min()) - 0.12, 0.06))
     if forehead is not None:
         is_near = float(_distance(forehead[None], cheeks, lightness=0.5)[0]) < 0.8 * _SAME_SKIN
         if is_near or forehead[0] > cheeks[0] + 4:  # as it is, or shining
@@ -310,7 +314,7 @@ def _as_if_lit(face: _Upright, colour: Float32Array) -> Float32Array:
     """A colour as it would be if the whites near the face, such as those of a shirt, were as light as whites are."""
     near = face.region(-0.7, 0.7, 1.05, 1.8)
     grey = near & (np.abs(face.lab[..., 1:]).max(axis=-1) < 12)
-    if grey.sum() < 0.02 * near.sum():
+    if grey.sum() <= 0.02 * near.sum():
         return colour
     white = float(np.percentile(face.lab[grey][:, 0], 95))
     if white < 55:  # black clothes alone say nothing
@@ -437,10 +441,11 @@ _BALD = 9.0
 
 def _hat(face: _Upright, is_skin: NDArray[np.bool_], hairline: float) -> Float32Array | None:
     """Colour of a hat; None without one."""
-    width = float(face.points[16, 0] - face.points[0, 0]) / 2
     brows = float(face.points[17:27, 1].min())
     above = face.region(-0.35, 0.35, hairline - 0.35, hairline - 0.05)
-    temples = face.median(face.both_sides(width - 0.02, width + 0.1, -0.15, 0.25) & ~is_skin)
+    left, right = float(face.points[0, 0]), float(face.points[16, 0])
+    beside = face.region(left - 0.1, left + 0.02, -0.15, 0.25) | face.region(right - 0.02, right + 0.1, -0.15, 0.25)
+    temples = face.median(beside & ~is_skin)
     on_top = face.median(above)
     if on_top is None or temples is None or brows - hairline > _LOW_FOREHEAD or is_skin[above].mean() > 0.4:
         return None
@@ -467,9 +472,13 @@ def _hair_style(face: _Upright, is_skin: NDArray[np.bool_], hair: Float32Array |
     is_hair = (_distance(face.lab, hair, lightness=0.8) < 15) & ~is_skin
 
     def share(inner: float, outer: float, top: float, bottom: float) -> float:
-        """Share of hair at the side that has more of it."""
-        sides = [face.region(-outer, -inner, top, bottom), face.region(inner, outer, top, bottom)]
-        return max(float(is_hair[side].mean()) if side.sum() > 20 else 0.0 for side in sides)
+        """Share of hair at the side that has more of it; a wall of the hair's colour is none."""
+        shares = [0.0]
+        for side in (face.region(-outer, -inner, top, bottom), face.region(inner, outer, top, bottom)):
+            colour = face.median(is_hair & side)
+            if colour is not None and not _is_as_far(face, colour[None])[0]:
+                shares.append(float(is_hair[side].mean()))
+        return max(shares)
 
     behind = share(width + 0.6, width + 1.1, 0.0, 0.9)  # of the same colour, it cannot be told from hair
     beside, below = share(width + 0.02, width + 0.2, 0.2, 0.7), share(0.5, 0.95, 1.05, 1.45)
@@ -508,17 +517,20 @@ def _iris(face: _Upright) -> tuple[str, tuple[int, int, int]]:
 def _beard(face: _Upright, skin: Float32Array) -> str:
     """Where hair darkens the skin around the mouth."""
     points = face.points
-    lip = face.region(points[48, 0] * 0.6, points[54, 0] * 0.6, points[33, 1] + 0.06, points[51, 1] - 0.03)
-    chin = face.region(points[48, 0] * 0.6, points[54, 0] * 0.6, points[57, 1] + 0.08, points[8, 1] - 0.08)
-    left, right = (points[index] * 0.85 for index in (5, 11))
-    sides = face.disc(float(left[0]), float(left[1]), 0.09) | face.disc(float(right[0]), float(right[1]), 0.09)
+    left, right = (points[33] + (points[corner] - points[33]) * 0.6 for corner in (48, 54))
+    lip = face.region(left[0], right[0], points[33, 1] + 0.06, points[51, 1] - 0.03)
+    chin = face.region(left[0], right[0], points[57, 1] + 0.08, points[8, 1] - 0.08)
 
-    def is_dark(mask: NDArray[np.bool_], by: float) -> bool:
+    def is_dark(mask: NDArray[np.bool_], by: float, than: Float32Array | None = skin) -> bool:
         colour = face.median(mask)
-        return colour is not None and float(skin[0] - colour[0]) > by
+        return colour is not None and than is not None and float(than[0] - colour[0]) > by
 
-    above, below, beside = is_dark(lip, 20), is_dark(chin, 20), is_dark(sides, 26)
-    if above and below and beside:
+    def is_dark_at_side(side: int) -> bool:
+        a, b = points[33] + (points[_JAWS[side]] - points[33]) * 0.85
+        return is_dark(face.disc(float(a), float(b), 0.09), 26, face.median(_cheek(face, side)))
+
+    above, below = is_dark(lip, 20), is_dark(chin, 20)
+    if above and below and all(is_dark_at_side(side) for side in (0, 1)):  # shadow darkens one side, and its cheek
         return "full"
     if above and below:
         return "goatee"
@@ -545,11 +557,14 @@ def _glasses(face: _Upright) -> str:
     """Rims are edges across the bridge of the nose and below the eyes; both are there, or neither."""
     lightness = face.lab[..., 0]
     change = np.abs(np.diff(lightness, axis=0, prepend=lightness[:1]))
-    bridge = _usual_edge(change, face.region(-0.07, 0.07, -0.12, 0.1))
-    below = _usual_edge(change, face.both_sides(0.12, 0.5, 0.16, 0.34))
+    left, middle, right = (float(face.points[some, 0].mean()) for some in (range(36, 42), (27,), range(42, 48)))
+    bridge = _usual_edge(change, face.region(middle - 0.07, middle + 0.07, -0.12, 0.1))
+    below = _usual_edge(
+        change, face.region(left - 0.2, left + 0.2, 0.16, 0.34) | face.region(right - 0.2, right + 0.2, 0.16, 0.34)
+    )
     if min(bridge, below) < _RIM:
         return "none"
-    eyes = face.both_sides(0.2, 0.38, -0.05, 0.05)
+    eyes = face.region(left - 0.09, left + 0.09, -0.05, 0.05) | face.region(right - 0.09, right + 0.09, -0.05, 0.05)
     return "dark" if eyes.any() and float(np.median(lightness[eyes])) < _DARK_LENS else "round"
 
 
@@ -566,6 +581,42 @@ def _usual_edge(change: Float32Array, mask: NDArray[np.bool_]) -> float:
     return float(np.median(np.where(mask, change, 0).max(axis=0)[columns])) if columns.any() else 0.0
 
 
+def _cloth(face: _Upright, skin: Float32Array) -> tuple[str, Float32Array | None]:
+    """Name of the colour that most of the clothes have, and the colour; None where none are seen.
+
+    Each place of chest and shoulders but bare skin says which it is most like. Black is what shadows are, and white
+    what light makes of anything, so that a colour counts for more.
+    """
+    a = face.a - (face.points[0, 0] + face.points[16, 0]) / 2  # shoulders lie below the head, however it is turned
+    below = face.b - _SHOULDERS - _SLOPE * np.maximum(np.abs(a) - _NECK, 0)
+    chest = (np.abs(a) < 1.35) & (below > 0) & (below < 1.2) & face.inside
+    seen = chest & ~_is_bare_skin(face, skin)
+    if seen.sum() < max(20, 0.05 * chest.sum()):
+        return "black", None
+    pixels = face.lab[seen]
+    colours = _to_lab(np.array([list(_PHOTOGRAPHED_CLOTHS.values())], np.uint8))[0]
+    most_like = np.stack([_distance(pixels, colour, lightness=0.7) for colour in colours]).argmin(axis=0)
+    counts = np.bincount(most_like, minlength=len(colours)) * [
+        1.0 if name in ("white", "black") else _COLOURED for name in _PHOTOGRAPHED_CLOTHS
+    ]
+    winner = int(counts.argmax())
+    return list(_PHOTOGRAPHED_CLOTHS)[winner], np.asarray(np.median(pixels[most_like == winner], axis=0), np.float32)
+
+
+_SHOULDERS, _NECK, _SLOPE = 1.12, 0.45, 0.28
+"""Height of the shoulders' upper edge at the neck, how far that reaches across, and the edge's slope beyond."""
+
+_COLOURED = 1.3
+
+
+def _is_bare_skin(face: _Upright, skin: Float32Array) -> NDArray[np.bool_]:
+    """Where there is skin in whatever light: of about the face's hue, neither grey nor as colourful as cloth."""
+    hue, own_hue = (np.arctan2(lab[..., 2], lab[..., 1]) for lab in (face.lab, skin))
+    chroma, own_chroma = (np.linalg.norm(_per_light(lab), axis=-1) for lab in (face.lab, skin))
+    is_alike = (np.abs(hue - own_hue) < np.radians(20)) & (face.lab[..., 0] > 0.6 * skin[0])
+    return np.asarray(is_alike & (chroma > 0.5 * own_chroma) & (chroma < own_chroma + 0.35))
+
+
 def _shirt(face: _Upright, is_skin: NDArray[np.bool_], cloth: Float32Array | None) -> str:
     """A collar, where something pale lies at the neck of other clothes; else plain."""
     if cloth is None:
@@ -576,15 +627,33 @@ def _shirt(face: _Upright, is_skin: NDArray[np.bool_], cloth: Float32Array | Non
 
 
 def _nearest(lab: Float32Array, kind: _Kind) -> str:
+    """The name of the colour that is most like another (3,).
+
+    What skin and hair are, the light may have changed: they are as red and as yellow for their lightness still.
+    """
     palette = _PALETTES[kind]
     colours = _to_lab(np.array([list(palette.values())], np.uint8))[0]
-    distances = _distance(colours, lab, lightness=0.7 if kind == "cloth" else 1.0)
+    if kind == "cloth":
+        distances = _distance(colours, lab, lightness=0.7)
+    else:
+        hues = np.linalg.norm(_per_light(colours) - _per_light(lab), axis=-1)
+        distances = np.hypot(_HUE * hues, _LIGHTNESS * (colours[:, 0] - lab[0]))
     if kind == "hair":
         distances += [_RARE * (name in _DYED) for name in palette]
     return list(palette)[int(np.argmin(distances))]
 
 
-_DYED, _RARE = ("blue", "pink"), 10.0
+_DYED, _RARE = ("blue", "pink"), 20.0
+_HUE, _LIGHTNESS = 65.0, 0.5
+"""What a difference counts of how red and yellow a skin or hair is for its lightness, and of the lightness itself."""
+
+
+def _per_light(lab: Float32Array) -> Float32Array:
+    """How red and how yellow colours (..., 3) are for their lightness (..., 2), which is the same in any light.
+
+    Less light makes all three of L + 16, a and b smaller by the same part, as long as they are no near-blacks.
+    """
+    return np.asarray(lab[..., 1:] / (lab[..., :1] + 16), dtype=np.float32)
 
 
 def _distance(lab: Float32Array, colour: Float32Array, *, lightness: float = 1.0) -> Float32Array:
