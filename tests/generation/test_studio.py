@@ -29,8 +29,9 @@ from ingredients.generation.studio import StudioResult
 from ingredients.generation.takes import StopUndecided, Take
 from ingredients.generation.worker import Worker
 from ingredients.media.pictures import write_picture
-from ingredients.media.video import read_video
+from ingredients.media.video import read_video, write_video
 from ingredients.pipelines.execution.speed_options import SpeedOptions, VideoOptions
+from ingredients.pipelines.people import identity_photos
 from ingredients.world import render_portrait, sample_identity
 from tests.apps.tiny_model import save_tiny_model
 from tests.ways import come_to, named_in_order
@@ -155,6 +156,27 @@ def test_a_cancelled_video_ends_at_the_next_step_and_leaves_the_model_ready(
         studio.make(request_, on_step=cancel_after_two, is_cancelled=cancelled.is_set)
     assert len(told) == 2
     assert np.array_equal(studio.make(request_).frames, expected)
+
+
+def test_a_file_is_judged_frame_by_frame_and_cancelled_at_the_next(
+    studio: Studio, photos: dict[str, Path], tmp_path: Path
+) -> None:
+    frames = np.stack([render_portrait(sample_identity(0, "eval"), 0, size=64).image] * 9)
+    write_video(tmp_path / "a.mp4", frames, fps=8)
+    steps: list[StepDone] = []
+    judged = studio.judge_file(tmp_path / "a.mp4", identity_photos(photos), title="a", on_step=steps.append)
+    assert [person["name"] for person in judged.values["people"]] == ["ana", "ben"]
+    assert [step.step for step in steps] == [*range(1, 10), 9]
+    assert all(step.total == 9 and (step.seconds_left > 0) is (step.step < 9) for step in steps)
+    told = len(steps)
+    with pytest.raises(CancelledError, match="frame 4 of 9"):
+        studio.judge_file(
+            tmp_path / "a.mp4",
+            identity_photos(photos),
+            title="a",
+            on_step=steps.append,
+            is_cancelled=lambda: len(steps) == told + 3,
+        )
 
 
 def test_threads_are_served_one_by_one(studio: Studio, request_: StudioRequest) -> None:

@@ -125,7 +125,8 @@ byId("judge-form").addEventListener("submit", async (event) => {
       if (told.object !== "judgement") break;
       last = told;
       if (told.num_steps) bar.value = told.progress;
-      words.textContent = told.status === "queued" ? "Another video is being judged before it" : !told.step ? "Looking at the photos" : `Frame ${told.step} of ${told.num_steps}, ${duration(told.seconds_left)} left`;
+      words.textContent = told.status === "queued" ? "Another video is being judged before it" : !told.step ? "Looking at the photos" :
+        `Frame ${told.step} of ${told.num_steps}${told.step < told.num_steps ? `, ${duration(told.seconds_left)} left` : ": saying who is who"}`;
     }
     if (last && last.result) showJudgement(last.result);
     else throw new Error(last && last.error ? last.error.message : "The server ended before it had judged the video; judge it again.");
