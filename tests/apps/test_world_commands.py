@@ -88,6 +88,17 @@ def test_settings_come_from_a_file_and_then_from_the_command(run: Run) -> None:
     assert saved["stage"]["batch_size"] == 5
 
 
+def test_a_part_is_trained_for_a_model_and_with_the_settings_of_the_command(run: Run) -> None:
+    result = run("world", "train", "align", "--model", "acting_world", "stage.batch_size=5")
+    assert "make it first with: ingredients world train base-t2v" in result.stderr
+    saved = yaml.safe_load(Path("runs/small-world/align/config.yaml").read_text())
+    assert (saved["stage"]["batch_size"], saved["stage"]["timestep_shift"]) == (5, 2.0)
+    Path("mine.yaml").write_text("stage:\n  batch_size: 3\n")
+    refused = run("world", "train", "align", "--model", "acting_world", "--config", "mine.yaml")
+    assert refused.exit_code == 2
+    assert "leave one out" in refused.stderr
+
+
 def test_a_model_folder_is_unpacked(run: Run) -> None:
     result = run("world", "train", "unpack", "--output", "more")
     assert result.exit_code == 0, result.output

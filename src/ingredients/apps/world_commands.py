@@ -338,6 +338,7 @@ def words() -> None:
         "ingredients world train recogniser --minutes 20",
         "ingredients world train recogniser --minutes 40 --resume",
         "ingredients world train align stage.batch_size=8 trainer.learning_rate=1e-4",
+        "ingredients world train vae --model acting_world --minutes 150 --output runs/new",
         "ingredients world train route --config configs/ablations/route-mse.yaml",
         "ingredients world train unpack --output runs/more",
         "ingredients world train all --minutes 480 --plan",
@@ -373,9 +374,12 @@ def train(
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where it trains. auto: on a GPU, where there is one.")
     ] = "auto",
     model: Annotated[
-        Literal["small_world", "acting_world"],
-        typer.Option(help="With all: 9 frames of 96x64 in which all do the same, or 17 of 192x128 with own roles."),
-    ] = "acting_world",
+        Literal["small_world", "acting_world"] | None,
+        typer.Option(
+            help="What is made: 9 frames of 96x64 in which all do the same, or 17 of 192x128 with own roles. Default: "
+            "acting_world with all, and small_world for a part alone."
+        ),
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="With all: print the plan, and train nothing.")] = False,
     tiny: Annotated[
         bool, typer.Option("--tiny", help="With all: a rehearsal, two steps for each part; its model is of no use.")
@@ -388,19 +392,30 @@ def train(
         if config is not None:
             raise UserInputError("--config is of one part; write PART.KEY=VALUE for the settings of all parts.")
         _train_all(
-            settings or (), output, model=model, minutes=minutes, resume=resume, device=device, plan=plan, tiny=tiny
+            settings or (),
+            output,
+            model=model or "acting_world",
+            minutes=minutes,
+            resume=resume,
+            device=device,
+            plan=plan,
+            tiny=tiny,
         )
         return
     if plan or tiny:
         raise UserInputError(f"--plan and --tiny go with all parts; write: ingredients world train {ALL_PARTS} ...")
+    if model is not None and config is not None:
+        raise UserInputError("--config holds the settings of a part, so --model would change nothing; leave one out.")
     from ingredients.core.warnings_told import TrainingWarning, warnings_told
+    from ingredients.training.small_world.plan import settings_of_model
     from ingredients.training.small_world.settings import PART_SETTINGS
 
     if part not in PART_NAMES:
         raise UserInputError(
             f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}, or {ALL_PARTS}."
         )
-    loaded = PART_SETTINGS[part].load(config, settings or (), minutes)
+    of_model = () if model is None else settings_of_model(model, part)
+    loaded = PART_SETTINGS[part].load(config, (*of_model, *(settings or ())), minutes)
     if not (output / part).is_dir():  # what is in a folder is judged by the part
         check_output_folder(output / part, "a training run")
 

@@ -211,6 +211,11 @@ def plan_parts(model: SmallWorldName, scale: Scale = "full", overrides: Sequence
     return planned
 
 
+def settings_of_model(model: SmallWorldName, part: str) -> tuple[str, ...]:
+    """What a model changes in the settings of a part, as `key=value`."""
+    return _OF_MODEL[model].get(part, ())
+
+
 def next_minutes(planned: Sequence[PlannedPart], name: str, *, left: float) -> float:
     """The time of one part: its share of what is left, among the parts from it on.
 
