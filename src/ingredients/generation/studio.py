@@ -358,25 +358,29 @@ class Studio:
             video: the file.
             people: photos, and whose.
             title: what the picture is called.
-            on_step: told of each frame that was looked at: its number, of all of the video's.
+            on_step: told of each frame that was looked at, by its number of all of the video's; not of the first, by
+                which no pace can be told.
             is_cancelled: asked after each of them.
 
         Raises:
             UserInputError: if the video or a photo cannot be used.
             CancelledError: if it was cancelled.
         """
+        first: tuple[int, float] | None = None
 
         def note(completed: int, total: int) -> None:
+            nonlocal first
             if is_cancelled is not None and is_cancelled():
                 raise CancelledError(f"Judging was cancelled at frame {completed} of {total}.")
-            if on_step is not None:
-                seconds_left = (time.monotonic() - started) / completed * (total - completed)
-                on_step(StepDone(step=completed, total=total, seconds_left=seconds_left))
+            if first is None:
+                first = completed, time.monotonic()
+            elif on_step is not None:
+                pace = (time.monotonic() - first[1]) / max(1, completed - first[0])
+                on_step(StepDone(step=completed, total=total, seconds_left=pace * (total - completed)))
 
         notices: list[str] = []
         folder = self.folder if (self.folder / JUDGE_FOLDER).is_dir() else find_model(None)
         judges, asked = load_video_judge(folder, people, notice=notices.append)
-        started = time.monotonic()
         judgement = judge_video(video, judges.judge, asked, progress=note)
         frames = read_frames(video, judgement, judgement.picked_frames())
         return JudgedFile(
