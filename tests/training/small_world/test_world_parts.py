@@ -122,7 +122,7 @@ def test_the_card_says_how_large_the_videos_are_and_what_a_sentence_may_say(tmp_
         (tmp_path / part / "config.json").write_text(json.dumps(values))
     write_model_card(tmp_path, tmp_path, transformer_part="route", vae_part="vae")
     card = (tmp_path / "README.md").read_text()
-    assert "a video of 17 frames of 192x128 pixels in which those people appear. A sentence may ask" in card
+    assert "a video of 17 frames of 192x128 pixels in which those people appear.\nA sentence may ask" in card
 
 
 def test_images_of_other_people_are_drawn_in_the_first_quarter_of_the_minutes(

@@ -107,7 +107,7 @@ def _describe_roles(path: Path) -> str:
     config = read_json(path, remedy="pack the model again") if path.exists() else {}
     if not config.get("id_phrases"):
         return ""
-    return " A sentence may ask something else\nof each of them, and call them by the names of their photos."
+    return "\nA sentence may ask something else of each of them, and call them by the names of their photos."
 
 
 def _describe_faces(path: Path) -> str:
