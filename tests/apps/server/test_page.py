@@ -563,6 +563,9 @@ def test_a_video_of_any_system_is_judged(page: Any, maker: HandMaker, tmp_path: 
     expect(page.locator("#judge-body")).to_contain_text("right, similarity 0.90")
     expect(page.locator("#judge-body")).to_contain_text("A stranger")
     expect(page.locator("#judge-body img")).to_be_visible()
+    page.click("#judge [data-close]")
+    page.click("#judge-open")
+    expect(page.locator("#judge-body img")).to_be_visible()
 
 
 def test_how_far_a_judgement_is_is_seen_and_it_is_cancelled(page: Any, maker: HandMaker, tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ingredients.apps.server.app import ServerState
 from ingredients.apps.server.keys import KeyRing, make_key
+from ingredients.core.errors import ModelFolderError, PhotoError, UserInputError
+from ingredients.generation.page_help import JudgedFile
 from ingredients.media.video import write_video
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from tests.apps.server.conftest import EXAMPLES, Serve
@@ -185,6 +188,41 @@ def judging_form(folder: Path) -> dict[str, Any]:
 
 
 EVENTS = {"Accept": "text/event-stream"}
+
+
+class Refusing(HandMaker):
+    """Refuses to judge, in words of its own."""
+
+    refusal: UserInputError
+
+    def judge_file(self, video: Path, *_: Any, **__: Any) -> JudgedFile:
+        raise self.refusal
+
+
+def test_why_there_is_no_judgement_is_said_without_folders_of_the_server(serve: Serve, tmp_path: Path) -> None:
+    maker, asked = Refusing(), judging_form(tmp_path)
+    client = serve(maker=maker).client
+    for refusal, status, code in (
+        (PhotoError("The photo of ana shows no face."), 400, "photo"),
+        (ModelFolderError(f"The model folder lacks {tmp_path}/judge.json."), 500, "server_error"),
+    ):
+        maker.refusal = refusal
+        answer = client.post("/v1/judgements", **{**asked, "headers": {}})
+        said = answer.json()["error"]
+        assert (answer.status_code, said["code"]) == (status, code)
+        assert str(tmp_path) not in said["message"]
+        told = client.post("/v1/judgements", **asked).text.split("\n")
+        last = [json.loads(line[6:]) for line in told if line.startswith("data: ")][-2]
+        assert last["error"] == {"code": code, "message": said["message"]}
+
+
+def test_a_server_that_stops_ends_a_judgement_and_says_so(serve: Serve, tmp_path: Path) -> None:
+    maker, asked = HandMaker(waits=True), judging_form(tmp_path)
+    client = serve(maker=maker, state=ServerState(is_stopping=lambda: True)).client
+    answer = client.post("/v1/judgements", **{**asked, "headers": {}})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "stopping")
+    assert maker.cancelled.wait(10)
+    maker.go_on.set()
 
 
 def test_how_far_a_judgement_is_comes_as_events(serve: Serve, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,6 +152,32 @@ def test_long_work_tells_its_steps_and_is_cancelled(tmp_path: Path) -> None:
     assert line.judge_file(video, [], title="a", on_step=steps.append).notices == ("dlib judges.",)
     assert [step.step for step in steps[2:]] == list(range(1, 9))
     assert (line._waiting, line._followers) == ({}, {})
+
+
+class EagerConnection:
+    """A connection at whose other end a step is told before the question is quite sent."""
+
+    def __init__(self, ours: Connection, theirs: Connection) -> None:
+        self._ours, self._theirs = ours, theirs
+        self.recv = ours.recv
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        self._theirs.send((message[0], StepDone(step=1, total=1, seconds_left=0.0)))
+        time.sleep(0.1)
+        self._ours.send(message)
+
+
+def test_a_step_is_told_however_early_it_comes(tmp_path: Path) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    line, steps = HelpLine(EagerConnection(ours, theirs)), list[StepDone]()  # type: ignore[arg-type]
+    theirs.send((-1, b""))
+    wait_until_open(line)
+    with ThreadPoolExecutor(1) as threads:
+        judged = threads.submit(line.judge_file, tmp_path / "a.mp4", [], title="a", on_step=steps.append)
+        number, *_ = theirs.recv()
+        theirs.send((number, pickle.dumps(("judged", None))))
+        assert judged.result(20) == "judged"
+    assert [step.step for step in steps] == [1]
 
 
 def test_a_process_that_ends_answers_nobody() -> None:

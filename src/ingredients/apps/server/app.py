@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
-from ingredients.apps.server.errors import ApiError, add_error_handlers
+from ingredients.apps.server.errors import ApiError, add_error_handlers, stopping
 from ingredients.apps.server.event_stream import EVENTS, SECONDS_BETWEEN_LOOKS, Look, event_response, events
 from ingredients.apps.server.examples import request_body
 from ingredients.apps.server.guard import Guard, RateLimiter
@@ -374,7 +374,7 @@ class _Service:
         while not job.has_ended:
             if await request.is_disconnected() or self._state.is_stopping():
                 await run_in_threadpool(self._store.remove, job_id)
-                raise ApiError(503, "stopping", "The server stops; ask again when it is back.")
+                raise stopping()
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
             job = await run_in_threadpool(self._store.get, job_id)
             if job is None:

@@ -77,6 +77,11 @@ def refusal_of(error: UserInputError, *, about: str, private: Mapping[str, str])
     return Refusal(status=400, error=explained)
 
 
+def stopping() -> ApiError:
+    """What somebody is told who waits when the server is about to end."""
+    return ApiError(503, "stopping", "The server stops; ask again when it is back.")
+
+
 def error_response(status: int, error: JobError, *, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The response that says what went wrong."""
     return JSONResponse(

@@ -91,7 +91,7 @@ class HelpLine:
             self._asked += 1
             number = self._asked
             self._send(number, question, values, named, follower is not None)
-            self._waiting[number] = answer  # whoever listens looks for it under the same lock
+            self._waiting[number] = answer  # whoever listens looks for both under the same lock
             if follower is not None:
                 self._followers[number] = follower
         if follower is not None:
@@ -116,7 +116,9 @@ class HelpLine:
                     self.is_open = True
                     continue
                 if isinstance(content, StepDone):
-                    self._followers[number].on_step(content)
+                    with self._lock:
+                        follower = self._followers[number]
+                    follower.on_step(content)
                     continue
                 with self._lock:
                     waiting = self._waiting.pop(number)
@@ -132,6 +134,7 @@ class HelpLine:
                 for answer in self._waiting.values():
                     answer.set_exception(_gone())
                 self._waiting.clear()
+                self._followers.clear()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +169,6 @@ def answer_questions(connection: Connection, maker: PageHelp) -> None:
         maker: who knows the model.
     """
     lock = threading.Lock()
-
     cancelled: dict[int, threading.Event] = {}
 
     def send(number: int, value: Any = None, error: Exception | None = None) -> None:
@@ -201,8 +203,8 @@ def answer_questions(connection: Connection, maker: PageHelp) -> None:
                     each.set()
                 return
             if question == _CANCEL:
-                if number in cancelled:
-                    cancelled[number].set()
+                if (event := cancelled.get(number)) is not None:  # else it was answered in the meantime
+                    event.set()
                 continue
             cancelled[number] = threading.Event()
             threading.Thread(target=answer, args=(number, question, *rest), daemon=True).start()

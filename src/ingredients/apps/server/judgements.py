@@ -12,7 +12,7 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 
 from ingredients.apps.server.data_urls import data_url
-from ingredients.apps.server.errors import SERVER_FAILED, ApiError, refusal_of
+from ingredients.apps.server.errors import SERVER_FAILED, ApiError, refusal_of, stopping
 from ingredients.apps.server.event_stream import SECONDS_BETWEEN_LOOKS, Look, events
 from ingredients.apps.server.requests import SentRequest
 from ingredients.apps.server.schemas import JudgementRecord, JudgingRecord
@@ -82,12 +82,17 @@ class Judgements:
     async def judge(
         self, asked: "AskedJudgement", page_help: PageHelp, *, has_hung_up: Callable[[], Awaitable[bool]]
     ) -> JudgementRecord:
-        """The judgement, which is waited for; whoever hangs up cancels it."""
+        """The judgement, which is waited for; whoever hangs up cancels it.
+
+        Raises:
+            ApiError: if the server ends before it is there.
+            UserInputError: if the video or a photo cannot be used.
+        """
         with self._begun(asked, page_help) as judging:
             while not judging.work.done():
                 await asyncio.wait([judging.work], timeout=SECONDS_BETWEEN_LOOKS)
-                if self._is_stopping() or await has_hung_up():
-                    judging.cancelled.set()
+                if not judging.work.done() and (self._is_stopping() or await has_hung_up()):
+                    raise stopping()
             return judging.work.result()
 
     async def events(self, asked: "AskedJudgement", page_help: PageHelp) -> AsyncIterator[str]:
@@ -134,7 +139,7 @@ class Judgements:
         if error is None:
             return JudgingRecord(status="completed", progress=100, result=judging.work.result())
         if isinstance(error, UserInputError):
-            said = refusal_of(error, about="a judgement", private=self._private).error
+            said = refusal_of(error, about="/v1/judgements", private=self._private).error
         else:
             _LOG.error("A judgement failed", exc_info=error)
             said = SERVER_FAILED
@@ -159,9 +164,9 @@ class Judgements:
                 judged = page_help.judge_file(
                     video, asked.people, title="The video", on_step=on_step, is_cancelled=is_cancelled
                 )
-            except (ApiError, CancelledError):
-                raise
             except UserInputError as error:
+                if str(video) not in str(error):  # it is about a photo, or the judge
+                    raise
                 raise ApiError(400, "video", str(error).replace(f" {video}", "")) from error
         return JudgementRecord(
             judgement=dict(judged.values), sheet=data_url(judged.sheet), notices=list(judged.notices)

@@ -107,7 +107,7 @@ async function draw(photo, face, features, accept) {
 
 let judging = null;
 
-byId("judge-open").addEventListener("click", () => { if (!judging) fill(byId("judge-body")); byId("judge").showModal(); });
+byId("judge-open").addEventListener("click", () => byId("judge").showModal()); // what was found last is still there
 byId("judge-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = new FormData(), button = byId("judge-form").querySelector("button");
