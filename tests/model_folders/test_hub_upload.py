@@ -60,7 +60,12 @@ def test_the_newer_way_of_uploading_makes_the_same(
 
 
 def test_a_later_state_takes_the_place_of_an_earlier_one(hub: UploadHub, folder: Path) -> None:
+    for defaults in ("sampling_defaults.json", "speed_defaults.json"):
+        (folder / defaults).write_text("{}")
     push(folder, "someone/mine")
+    assert {"sampling_defaults.json", "speed_defaults.json"} <= hub.names("someone/mine")
+    for defaults in ("sampling_defaults.json", "speed_defaults.json"):
+        (folder / defaults).unlink()
     (hub.repository("someone/mine") / "gallery.png").write_bytes(b"made by hand")
     (folder / "part/weights.safetensors").rename(folder / "part/other.safetensors")
     push(folder, "someone/mine")

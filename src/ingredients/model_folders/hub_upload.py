@@ -11,6 +11,8 @@ from ingredients.core.errors import HubError
 from ingredients.core.model_files import name_some
 from ingredients.model_folders.hub import HTTP_ERROR
 from ingredients.model_folders.hub_model import parse_hub_id
+from ingredients.model_folders.sampling_settings import SAMPLING_DEFAULTS_NAME
+from ingredients.model_folders.speed_defaults import SPEED_DEFAULTS_NAME
 
 _NOT_ALLOWED = (401, 403)
 _OF_THE_HUB = (".gitattributes",)
@@ -48,7 +50,7 @@ def check_upload(repo_id: str) -> None:
 def upload(folder: Path, repo_id: str, *, record_name: str, private: bool = False) -> str:
     """Makes a repository of a folder, or a new commit in one that holds an earlier state of it.
 
-    Files of the folder's parts that it no longer has are removed there, too; nothing else is.
+    Files of the folder's parts, and defaults, that it no longer has are removed there, too; nothing else is.
 
     Args:
         folder: Complete.
@@ -85,7 +87,11 @@ def upload(folder: Path, repo_id: str, *, record_name: str, private: bool = Fals
             repo_id=repo_id,
             folder_path=folder,
             commit_message="Export of a training run",
-            delete_patterns=[f"{part.name}/*" for part in folder.iterdir() if part.is_dir()] or None,
+            delete_patterns=[
+                *(f"{part.name}/*" for part in folder.iterdir() if part.is_dir()),
+                SAMPLING_DEFAULTS_NAME,
+                SPEED_DEFAULTS_NAME,
+            ],
         )
     return url
 
