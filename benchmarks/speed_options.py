@@ -36,13 +36,16 @@ from ingredients.pipelines.execution.speed_options import STEP_CACHES, SpeedOpti
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 
+EXACT = SpeedOptions(precision="float32")
+"""Without options, and not in a precision of the model's own either."""
+
 OPTIONS: dict[str, SpeedOptions] = {
-    "exact": SpeedOptions(),
-    "fuse-qkv": SpeedOptions(fuse_qkv=True),
-    "split-guidance": SpeedOptions(split_guidance=True),
-    "compile": SpeedOptions(compile=True),
+    "exact": EXACT,
+    "fuse-qkv": dataclasses.replace(EXACT, fuse_qkv=True),
+    "split-guidance": dataclasses.replace(EXACT, split_guidance=True),
+    "compile": dataclasses.replace(EXACT, compile=True),
     "precision": SpeedOptions(precision="bfloat16"),
-    **{name: SpeedOptions(step_cache=name) for name in STEP_CACHES},
+    **{name: dataclasses.replace(EXACT, step_cache=name) for name in STEP_CACHES},
 }
 
 
