@@ -19,6 +19,7 @@ from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.model_folders.find_model import default_model_path
+from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import to_pixels
@@ -68,15 +69,12 @@ def main() -> None:
 
 def denoise(pipeline: IngredientsPipeline, case: Case, start: int) -> UInt8Array:
     """Frames (F, H, W, 3) that the model makes of the case's real clip under noise."""
-    config, ratio = pipeline.transformer.config, pipeline.geometry.spatial_ratio
-    clip = render_scene(
-        case.scene(),
-        height=config.sample_height * ratio,
-        width=config.sample_width * ratio,
-        num_frames=config.sample_frames,
-    )
+    geometry, shape = pipeline.geometry, pipeline.geometry.own_shape
+    clip = render_scene(case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames)
     latents = encode_clips(pipeline.vae, video_to_pixels(clip.frames[None])).float()
-    noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(case.seed))
+    latents = torch.cat([latents[:, :1]] * geometry.front_padding(shape) + [latents], dim=1)
+    generator = torch.Generator().manual_seed(case.seed)
+    noise = draw_noise(latents.shape, sharing=pipeline.transformer.config.noise_sharing, generator=generator)
     pipeline.scheduler.set_timesteps(pipeline.sampling_defaults.num_inference_steps)
     noisy = pipeline.scheduler.add_noise(latents, noise, pipeline.scheduler.timesteps[:1])
     output = pipeline(

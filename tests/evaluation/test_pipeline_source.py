@@ -424,6 +424,23 @@ def test_a_clip_in_which_no_face_covers_a_token_has_no_recall(pipeline):
     )
 
 
+def test_a_router_is_probed_under_noise_that_frames_share_as_it_was_trained(pipeline, monkeypatch):
+    transformer = make_transformer(noise_sharing=1.0).eval()
+    monkeypatch.setattr(pipeline, "transformer", transformer)
+    case = make_cases(1)[0]
+    people = pipeline.extract_identities({str(index): photo.image for index, photo in enumerate(case.portraits())})
+    scene = render_scene(case.scene(), height=32, width=40, num_frames=9)
+    given: list[torch.Tensor] = []
+    transformer.register_forward_hook(
+        lambda module, args, kwargs, output: given.append(kwargs["hidden_states"]), with_kwargs=True
+    )
+    for seed in (0, 1):
+        probe_router(pipeline, people, scene, seed=seed, timesteps=(500,))
+    between = (given[0] - given[1])[0, :, : given[0].shape[2] // 2]  # of two noises on one clip
+    assert between.abs().mean() > 0.1
+    torch.testing.assert_close(between, between[:1].expand_as(between), atol=1e-4, rtol=0)
+
+
 def test_a_router_of_temporal_patches_is_probed_in_padded_latents(pipeline, monkeypatch):
     """Three latent frames are four with a copy of the first in front, as in a video: two frames of tokens."""
     transformer = make_transformer(patch_size_t=2).eval()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ingredients.core.errors import ArgumentError, PromptError, SpeedOptionError, UserInputError
 from ingredients.generation import Studio, StudioRequest
@@ -273,6 +274,31 @@ def test_one_person_is_made_anew_and_the_rest_of_the_picture_stays(studio: Studi
     ):
         with pytest.raises(UserInputError):
             studio.make(dataclasses.replace(anew, **wrong))  # type: ignore[arg-type]
+
+
+def test_what_stays_is_put_back_under_noise_that_frames_share_as_the_model_knows_it(
+    studio: Studio, request_: StudioRequest
+) -> None:
+    grid, (frames, rows, columns) = studio.token_grid(request_), (3, 8, 12)
+    channels = studio.pipeline.vae.config.latent_channels
+    latents = torch.zeros(1, frames, channels, rows, columns)
+    request = dataclasses.replace(
+        request_,
+        routing=np.zeros(grid, np.int64),
+        redrawn=("ben",),
+        kept_latents=latents[0].numpy(),
+    )
+    people = studio.read_people(request.people)
+    studio.pipeline.scheduler.set_timesteps(3)
+    noise = studio._keeper(request, people)(0, latents)
+    assert not torch.equal(noise[:, 0], noise[:, 1])
+    studio.pipeline.transformer.register_to_config(noise_sharing=1.0)
+    try:
+        noise = studio._keeper(request, people)(0, latents)
+    finally:
+        studio.pipeline.transformer.register_to_config(noise_sharing=0.0)
+    assert noise.std() > 0.1
+    assert torch.equal(noise, noise[:, :1].expand_as(noise))
 
 
 def test_notes_before_a_video_are_those_that_come_with_it(studio: Studio, request_: StudioRequest) -> None:

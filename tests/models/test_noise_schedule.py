@@ -1,5 +1,3 @@
-import functools
-
 import pytest
 import torch
 
@@ -24,8 +22,7 @@ def test_noise_and_velocity_are_the_schedulers() -> None:
 @pytest.mark.parametrize("sharing", [0.0, 0.3, 1.0])
 def test_frames_share_a_part_of_the_noise_and_each_value_stays_normal(sharing: float) -> None:
     generator = torch.Generator().manual_seed(1)
-    draw = functools.partial(torch.randn, generator=generator)
-    noise = draw_noise((2, 3, 4, 50, 60), sharing=sharing, draw=draw)
+    noise = draw_noise((2, 3, 4, 50, 60), sharing=sharing, generator=generator)
     assert noise.shape == (2, 3, 4, 50, 60)
     frames = noise.flatten(2)  # (B, F, values): 12,000 each
     expected = sharing + (1 - sharing) * torch.eye(3)

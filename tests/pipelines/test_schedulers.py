@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers import (
     CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
@@ -18,7 +19,14 @@ from diffusers import (
 
 from ingredients.core.errors import ArgumentError
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
-from tests.pipelines.stand_ins import PROMPT, make_people, make_photo, make_pipeline, make_seeing_face_stack
+from tests.pipelines.stand_ins import (
+    PROMPT,
+    make_people,
+    make_photo,
+    make_pipeline,
+    make_seeing_face_stack,
+    make_transformer,
+)
 
 DETERMINISTIC = [DPMSolverMultistepScheduler, UniPCMultistepScheduler, EulerDiscreteScheduler, DDIMScheduler]
 
@@ -106,6 +114,19 @@ def test_other_predictions_clipping_and_flow_matching_are_refused(pipeline: Ingr
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler()
     with pytest.raises(ArgumentError, match="FlowMatchEulerDiscreteScheduler is for another kind of model"):
         run(pipeline)
+
+
+def test_a_model_whose_frames_share_noise_has_steps_that_add_none(pipeline: IngredientsPipeline) -> None:
+    parts = pipeline.components
+    parts["transformer"] = make_transformer(noise_sharing=0.5)
+    sharing = IngredientsPipeline(**parts)
+    assert type(sharing.scheduler) is CogVideoXDDIMScheduler
+    assert torch.equal(sharing.scheduler.alphas_cumprod, pipeline.scheduler.alphas_cumprod)
+    use(sharing, DPMSolverMultistepScheduler)  # as of the one that it was made with
+    assert torch.isfinite(run(sharing)).all()
+    assert type(pipeline.scheduler) is CogVideoXDPMScheduler
+    kept = UniPCMultistepScheduler.from_config(pipeline.scheduler.config)
+    assert IngredientsPipeline(**(parts | {"scheduler": kept})).scheduler is kept
 
 
 def test_timesteps_of_ones_own(pipeline: IngredientsPipeline) -> None:

@@ -5,7 +5,6 @@ T text tokens, D text width, E embedding width, P image-encoder tokens, H/W pixe
 """
 
 import dataclasses
-import functools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -174,8 +173,7 @@ def draw_batch(
             clips, draw, is_image=is_image, num_frames=num_frames, patch_size_t=patch_size_t
         )
         latents.append(shown)
-        normal = functools.partial(torch.randn, generator=draw.generator("noise"))
-        noise.append(draw_noise(shown.shape, sharing=noise_sharing, draw=normal))
+        noise.append(draw_noise(shown.shape, sharing=noise_sharing, generator=draw.generator("noise")))
         patch = patch_size_t or 1
         targets = clips.tensor(draw.index, "routing_targets" if supervision == "segment" else "box_targets")
         a_frame = len(targets) // ((entry.latent_shape[0] + padding) // patch)  # tokens

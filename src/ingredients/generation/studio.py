@@ -68,6 +68,7 @@ from ingredients.generation.takes import (
 from ingredients.media.provenance import Provenance
 from ingredients.model_folders.find_model import find_model
 from ingredients.model_folders.folder_names import JUDGE_FOLDER
+from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs
 from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights
 from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, STEP_CACHES, SpeedOptions, VideoOptions
@@ -712,8 +713,10 @@ class Studio:
         for axis, times in enumerate((patch_t, patch, patch)):
             is_new = is_new.repeat_interleave(times, dim=axis)
         is_new = is_new[None, :, None].to(kept.device)  # (1, f, 1, h, w)
-        noise = torch.randn(kept.shape, generator=torch.Generator().manual_seed(request.seed % 2**63)).to(kept)
-        schedule = self.pipeline.transformer.backbone.noise_schedule
+        transformer = self.pipeline.transformer
+        generator = torch.Generator().manual_seed(request.seed % 2**63)
+        noise = draw_noise(kept.shape, sharing=transformer.config.noise_sharing, generator=generator).to(kept)
+        schedule = transformer.backbone.noise_schedule
 
         def keep(index: int, latents: torch.Tensor) -> torch.Tensor:
             scheduler = self.pipeline.scheduler

@@ -4,9 +4,10 @@ Legend: B batch, F latent frames, C channels, H/W latent grid.
 """
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 
 
 class NoiseSchedule(abc.ABC):
@@ -73,7 +74,12 @@ class VelocitySchedule(NoiseSchedule):
 
 
 def draw_noise(
-    shape: Sequence[int], *, sharing: float, draw: Callable[[tuple[int, ...]], torch.Tensor]
+    shape: Sequence[int],
+    *,
+    sharing: float,
+    generator: torch.Generator | list[torch.Generator] | None,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
     """Noise of which a part is the same in all frames; each value is a standard normal one all the same.
 
@@ -83,12 +89,14 @@ def draw_noise(
     Args:
         shape: (..., F, C, H, W).
         sharing: the share of the variance that is common to all frames, 0 to 1.
-        draw: draws standard normal values of a shape.
+        generator: the generator of the values, for all videos or one for each.
+        device: where they go; None: the processor.
+        dtype: their type; None: single precision.
     """
-    noise = draw(tuple(shape))
+    noise: torch.Tensor = randn_tensor(tuple(shape), generator=generator, device=device, dtype=dtype)
     if sharing == 0:
         return noise
-    common = draw((*shape[:-4], 1, *shape[-3:]))
+    common = randn_tensor((*shape[:-4], 1, *shape[-3:]), generator=generator, device=device, dtype=dtype)
     mixed: torch.Tensor = (1 - sharing) ** 0.5 * noise + sharing**0.5 * common
     return mixed
 

@@ -98,7 +98,13 @@ from ingredients.pipelines.prompts import (
     encode_prompts,
     find_phrases,
 )
-from ingredients.pipelines.schedulers import SchedulerSteps, check_scheduler, set_timesteps, spell_out
+from ingredients.pipelines.schedulers import (
+    SchedulerSteps,
+    check_scheduler,
+    set_timesteps,
+    spell_out,
+    without_own_noise,
+)
 from ingredients.pipelines.shared_parts import CARRIED, alone_on, carried_attributes, carry_attribute, one_at_a_time
 from ingredients.pipelines.video_shape import VideoGeometry, warn_about_shape
 
@@ -124,7 +130,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         text_encoder: T5, without an attention mask, as in CogVideoX.
         vae: 3D causal VAE.
         transformer: Denoises; with image latents (twice the VAE's channels in) or without (a text-to-video base).
-        scheduler: CogVideoX's DPM or DDIM; another of diffusers' may be set later (`pipelines/schedulers.py`).
+        scheduler: CogVideoX's DPM or DDIM; another of diffusers' may be set later (`pipelines/schedulers.py`). For a
+            transformer whose frames share noise, DDIM takes the place of DPM.
         face_encoder: Detector, recogniser and image encoder. None for a pipeline that is never given photos.
     """
 
@@ -142,6 +149,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     ) -> None:
         super().__init__()
         _check_parts_fit(vae, transformer)
+        spell_out(scheduler)
+        if transformer is not None and transformer.config.noise_sharing > 0:
+            scheduler = without_own_noise(scheduler)
         self.register_modules(
             tokenizer=tokenizer, text_encoder=text_encoder, vae=vae, transformer=transformer, scheduler=scheduler
         )
@@ -152,7 +162,6 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         self.speed_defaults: SpeedDefaults = carried.get("speed_defaults", SpeedDefaults())
         self.residual_magnitudes: ResidualMagnitudes | None = carried.get("residual_magnitudes")
         self.execution: Execution = carried.get("execution", Execution())
-        spell_out(scheduler)
         self._trained_scheduler = scheduler
         self._max_text_length: int | None = None
         self._interrupt = False
@@ -1123,8 +1132,8 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     ) -> torch.Tensor:
         dtype = self.transformer.dtype
         if latents is None:
-            normal = functools.partial(randn_tensor, generator=generator, device=device, dtype=dtype)
-            latents = draw_noise(latent_shape, sharing=self.transformer.config.noise_sharing, draw=normal)
+            sharing = self.transformer.config.noise_sharing
+            latents = draw_noise(latent_shape, sharing=sharing, generator=generator, device=device, dtype=dtype)
         elif tuple(latents.shape) != latent_shape:
             raise ShapeError(f"latents have shape {tuple(latents.shape)}, but these videos need {latent_shape}.")
         return cast(torch.Tensor, latents.to(device, dtype) * self.scheduler.init_noise_sigma)

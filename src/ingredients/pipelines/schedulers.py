@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers import CogVideoXDPMScheduler
+from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
 from ingredients.core.errors import ArgumentError
 from ingredients.models.backbones import BACKBONES
@@ -27,6 +27,18 @@ def spell_out(scheduler: Any) -> None:
     """
     if isinstance(scheduler, _OWN):
         scheduler.register_to_config(_use_default_values=[])
+
+
+def without_own_noise(scheduler: Any) -> Any:
+    """DDIM in the place of CogVideoX's DPM, whose steps add noise that differs from frame to frame; others as given.
+
+    A model that was trained on frames that share noise would see frames there that share less and less of it.
+    """
+    if not isinstance(scheduler, CogVideoXDPMScheduler):
+        return scheduler
+    without = CogVideoXDDIMScheduler.from_config(scheduler.config)
+    spell_out(without)
+    return without
 
 
 def check_scheduler(scheduler: Any, trained: Any) -> None:

@@ -9,7 +9,6 @@ Legend: N people, V vectors of a placeholder, D text width, T text tokens, H/W p
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -135,8 +134,7 @@ class PairTuningStage(WholeStepStage):
         del progress
         drawn = torch.randint(len(self.pictures), (self.config.batch_size,), generator=generator).tolist()
         latents = self.latents[drawn]
-        normal = functools.partial(torch.randn, generator=generator)
-        noise = draw_noise(latents.shape, sharing=self.transformer.config.noise_sharing, draw=normal)
+        noise = draw_noise(latents.shape, sharing=self.transformer.config.noise_sharing, generator=generator)
         timesteps = self.schedule.timesteps(torch.rand(len(drawn), generator=generator))
         prompt_embeds = self.prompt_embeds(
             [_CAPTIONS[min(len(self.pictures[picture]), 2) - 1] for picture in drawn],

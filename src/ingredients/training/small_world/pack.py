@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, ConfigMixin
+from diffusers import AutoencoderKLCogVideoX, ConfigMixin
 from transformers import T5EncoderModel, T5Tokenizer
 
 from ingredients.core.config import load_config
@@ -33,7 +33,6 @@ from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
 from ingredients.model_folders.time_taps import leave_empty_taps_out
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.backbones import VideoScheduler
 from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.training.runs.start import base_within
@@ -86,16 +85,12 @@ def pack(config: PackConfig, output: Path, show: bool = False) -> Path:
     folder = config.folder or output / "packed"
     vae_part = _DECODER_PART if (output / _DECODER_PART / "vae").exists() else "vae"
     transformer = part_folder(output, config.transformer_part, "transformer")
-    weights = _half(load_transformer(transformer, dtype=torch.float32))
-    scheduler: VideoScheduler = COGVIDEOX.make_scheduler()
-    if weights.config.noise_sharing > 0:  # the steps of the usual one add noise that differs between frames
-        scheduler = CogVideoXDDIMScheduler.from_config(scheduler.config)
     pipeline = IngredientsPipeline(
         tokenizer=T5Tokenizer.from_pretrained(part_folder(output, "text-encoder", "tokenizer")),
         text_encoder=_half(T5EncoderModel.from_pretrained(part_folder(output, "text-encoder", "text_encoder"))),
         vae=_half(AutoencoderKLCogVideoX.from_pretrained(part_folder(output, vae_part, "vae"))),
-        transformer=weights,
-        scheduler=scheduler,
+        transformer=_half(load_transformer(transformer, dtype=torch.float32)),
+        scheduler=COGVIDEOX.make_scheduler(),
     )
     pipeline.sampling_defaults, pipeline.speed_defaults = config.sampling, config.speed
     folder.mkdir(parents=True, exist_ok=True)
