@@ -103,6 +103,7 @@ class HandMaker:
     def __init__(self, *, seconds_a_step: float = 0.0, waits: bool = False) -> None:
         self.facts = FACTS
         self.made: list[StudioRequest] = []
+        self.judged: list[list[tuple[str, list[Any]]]] = []
         self.go_on = threading.Event()
         self.cancelled = threading.Event()
         self.error: Exception | None = None
@@ -145,6 +146,7 @@ class HandMaker:
     ) -> JudgedFile:
         """Looks at 8 frames, and waits after the second until it may go on."""
         assert video.is_file()
+        self.judged.append([(person.name, list(person.faces)) for person in people])
         for frame in range(1, 9):
             if on_step is not None:
                 on_step(StepDone(step=frame, total=8, seconds_left=8.0 - frame))

@@ -568,6 +568,24 @@ def test_a_video_of_any_system_is_judged(page: Any, maker: HandMaker, tmp_path: 
     expect(page.locator("#judge-body img")).to_be_visible()
 
 
+def test_a_video_of_the_people_on_the_page_is_judged_by_their_photos(
+    page: Any, maker: HandMaker, tmp_path: Path
+) -> None:
+    maker.go_on.set()
+    write_video(tmp_path / "theirs.mp4", np.zeros((9, 32, 48, 3), np.uint8), fps=8)
+    add_two(page)
+    page.click("#judge-open")
+    expect(page.locator("#judge-whose")).to_have_text("None chosen: those of ana, ben, from the page.")
+    page.set_input_files("#judge-video", str(tmp_path / "theirs.mp4"))
+    page.click("text=Judge it")
+    expect(page.locator("#judge-body li")).to_have_count(2)
+    assert [[name for name, _ in people] for people in maker.judged] == [["ana", "ben"]]
+    page.set_input_files("#judge-photos", [photo("ben.png")])
+    expect(page.locator("#judge-whose")).to_have_text("")
+    page.click("text=Judge it")
+    expect(page.locator("#judge-body li")).to_have_count(1)
+
+
 def test_how_far_a_judgement_is_is_seen_and_it_is_cancelled(page: Any, maker: HandMaker, tmp_path: Path) -> None:
     write_video(tmp_path / "theirs.mp4", np.zeros((9, 32, 48, 3), np.uint8), fps=8)
     page.click("#judge-open")

@@ -164,6 +164,11 @@ def test_a_video_of_any_system_is_judged_and_nothing_is_kept(serve: Serve, tmp_p
     assert [person["name"] for person in told["judgement"]["people"]] == ["ana"]
     assert told["sheet"].startswith("data:image/png")
     assert told["notices"] == ["dlib judges."]
+    group = [files[0], *2 * [("input_references", ("all.png", png(120, 120, (9, 9, 9)), ""))]]
+    served.client.post("/v1/judgements", files=group, data={"people": ["ana", "ben"], "faces": ["2", ""]}).json()
+    assert served.maker.judged == [[("ana", [None])], [("ana", [2]), ("ben", [None])]]
+    refused = served.client.post("/v1/judgements", files=group, data={"people": ["ana", "ben"], "faces": ["2"]})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "faces")
     long = tmp_path / "long.mp4"
     write_video(long, np.zeros((62, 16, 16, 3), np.uint8), fps=1)
     for sent, names, sentence in (

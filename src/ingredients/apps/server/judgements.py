@@ -14,11 +14,12 @@ from starlette.concurrency import run_in_threadpool
 from ingredients.apps.server.data_urls import data_url
 from ingredients.apps.server.errors import SERVER_FAILED, ApiError, refusal_of, stopping
 from ingredients.apps.server.event_stream import SECONDS_BETWEEN_LOOKS, Look, events
-from ingredients.apps.server.requests import SentRequest
+from ingredients.apps.server.requests import SentRequest, read_faces
 from ingredients.apps.server.schemas import JudgementRecord, JudgingRecord
 from ingredients.core.arrays import UInt8Array
 from ingredients.core.errors import UserInputError
 from ingredients.core.files import write_bytes
+from ingredients.faces.face_choice import FaceChoice
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.job_store import JobStore
 from ingredients.generation.jobs import ENDED, private_folders
@@ -64,18 +65,22 @@ class Judgements:
         names = [str(name).strip() for name in sent.fields.get("people", [])]
         if len(names) != len(sent.photos) or not all(0 < len(name) <= _MOST_NAME_LETTERS for name in names):
             raise ApiError(422, "people", "Send a name of 1 to 80 letters for each photo, in the same order.")
-        photos: dict[str, list[UInt8Array]] = {}
-        for name, photo in zip(names, sent.photos, strict=True):
+        faces = read_faces([str(face) for face in sent.fields.get("faces", [])], len(sent.photos))
+        photos: dict[str, list[tuple[UInt8Array, FaceChoice | None]]] = {}
+        for name, photo, face in zip(names, sent.photos, faces, strict=True):
             label = f"the photo of {name}"
             check_photo_file(photo, label, most_pixels=self._most_photo_pixels)
-            photos.setdefault(name, []).append(read_photo(photo, label))
+            photos.setdefault(name, []).append((read_photo(photo, label), face))
         return AskedJudgement(
             video=video,
             people=tuple(
                 IdentityPhotos(
-                    name=name, images=images, labels=[f"a photo of {name}"] * len(images), faces=[None] * len(images)
+                    name=name,
+                    images=[image for image, _ in of_person],
+                    labels=[f"a photo of {name}"] * len(of_person),
+                    faces=[face for _, face in of_person],
                 )
-                for name, images in photos.items()
+                for name, of_person in photos.items()
             ),
         )
 

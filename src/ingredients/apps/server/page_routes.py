@@ -335,6 +335,7 @@ _JUDGE_FORM = {
     "properties": {
         "video": {"type": "string", "format": "binary", "description": "The video."},
         "people": {"type": "array", "items": {"type": "string"}, "description": "A name for each photo."},
+        "faces": {**VideoFields.model_json_schema()["properties"]["faces"]},
         "input_references": {"type": "array", "items": {"type": "string", "format": "binary"}},
     },
 }

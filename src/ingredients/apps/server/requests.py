@@ -22,7 +22,7 @@ from ingredients.apps.server.settings import RequestLimits, ServerDefaults
 from ingredients.core.errors import ArgumentError, PhotoError, SpeedOptionError, UserInputError
 from ingredients.core.json_yaml import NotPlainError, found, parse_json
 from ingredients.core.printable import check_letters, printable
-from ingredients.faces.face_choice import parse_face_choice
+from ingredients.faces.face_choice import FaceChoice, parse_face_choice
 from ingredients.generation.job_store import NewPerson
 from ingredients.generation.jobs import ASKED_ROUTING, JobSettings
 from ingredients.generation.model_facts import ModelFacts
@@ -359,22 +359,18 @@ def _people(asked: VideoFields, files: Sequence[bytes], limits: RequestLimits) -
             f"{len(photos)} photos were sent for {len(names)} names; send a name for each photo, in the same order, "
             "and a name again for a second photo of one person.",
         )
-    if asked.faces and len(asked.faces) != len(photos):
-        raise ApiError(
-            400, "faces", f"{len(photos)} photos were sent, but {len(asked.faces)} faces; send one for each, or none."
-        )
+    faces = read_faces(asked.faces, len(photos))
     names = [_name(name) for name in names]
     if len(set(names)) > limits.most_people:
         raise ApiError(
             400, "limit", f"This server makes videos of at most {limits.most_people} people, not {len(set(names))}."
         )
-    faces = [_face(face) for face in asked.faces] or [None] * len(photos)
     people: dict[str, list[tuple[bytes, str, str | None]]] = {}
     for name, photo, face in zip(names, photos, faces, strict=True):
         of_person = people.setdefault(name, [])
         label = f"photo {len(of_person) + 1} of {name}"
         suffix = check_photo_file(photo, label, most_pixels=limits.most_photo_pixels)
-        of_person.append((photo, suffix, face))
+        of_person.append((photo, suffix, None if face is None else str(face)))
     return [
         NewPerson(
             name=name,
@@ -398,10 +394,18 @@ def _name(name: str) -> str:
     return name
 
 
-def _face(face: str) -> str | None:
-    if not face.strip():
-        return None
-    return str(parse_face_choice(face.strip()))
+def read_faces(faces: Sequence[str], num_photos: int) -> list[FaceChoice | None]:
+    """Which face of each photo is meant; None for the largest.
+
+    Raises:
+        ApiError: if they are not as many as the photos, nor none.
+        UserInputError: for one that says no face.
+    """
+    if faces and len(faces) != num_photos:
+        raise ApiError(
+            400, "faces", f"{num_photos} photos were sent, but {len(faces)} faces; send one for each, or none."
+        )
+    return [parse_face_choice(face.strip()) if face.strip() else None for face in faces] or [None] * num_photos
 
 
 def _from_data_url(url: str, number: int) -> bytes:

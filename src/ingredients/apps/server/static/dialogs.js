@@ -1,7 +1,7 @@
 // What opens over the page: painting the routing map, drawing a person, judging any video.
 "use strict";
 
-import { byId, make, fill, nameOf, fromDataUrl, ask, askJson, readEvents, duration, show, option } from "./base.js";
+import { state, byId, make, fill, nameOf, fromDataUrl, ask, askJson, readEvents, duration, show, option } from "./base.js";
 
 // ---- Painting the routing map ----
 
@@ -107,12 +107,36 @@ async function draw(photo, face, features, accept) {
 
 let judging = null;
 
-byId("judge-open").addEventListener("click", () => byId("judge").showModal()); // what was found last is still there
+// Photos of the people who are on the page already, for a video of theirs.
+function photosAtHand() {
+  return state.people.flatMap((person) => person.photos.map((photo) => ({ name: person.name.trim(), face: photo.face, file: photo.file }))).filter((photo) => photo.name);
+}
+
+function chosenPhotos() {
+  const files = [...byId("judge-photos").files];
+  return files.length ? files.map((file) => ({ name: nameOf(file), face: "", file })) : photosAtHand();
+}
+
+function tellWhose() {
+  const names = [...new Set(photosAtHand().map((photo) => photo.name))];
+  byId("judge-photos").required = !names.length;
+  byId("judge-whose").textContent = names.length && !byId("judge-photos").files.length ? `None chosen: those of ${names.join(", ")}, from the page.` : "";
+}
+
+byId("judge-photos").addEventListener("change", tellWhose);
+byId("judge-open").addEventListener("click", () => {
+  tellWhose();
+  byId("judge").showModal(); // what was found last is still there
+});
 byId("judge-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = new FormData(), button = byId("judge-form").querySelector("button");
   form.append("video", byId("judge-video").files[0]);
-  for (const photo of byId("judge-photos").files) { form.append("people", nameOf(photo)); form.append("input_references", photo); }
+  for (const photo of chosenPhotos()) {
+    form.append("people", photo.name);
+    form.append("faces", photo.face);
+    form.append("input_references", photo.file);
+  }
   button.disabled = true;
   judging = new AbortController();
   const words = make("p", { class: "hint", role: "status" }, "Sending the video and the photos"), bar = make("progress", { max: 100, "aria-label": "How far the judgement is" });
