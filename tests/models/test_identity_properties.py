@@ -271,6 +271,7 @@ def test_projector_and_router_share_the_identity_parameters() -> None:
         ({"router_type": "deep"}, "'deep'"),
         ({"routing": "first"}, "'first'"),
         ({"cross_attn_interval": 0}, "got 0"),
+        ({"noise_sharing": 1.5}, r"noise_sharing .* got 1\.5"),
         ({"id_qformer_depth": 5}, "got 5 and 2"),
     ],
 )

@@ -169,6 +169,8 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
     ) -> None:
         if cross_attn_interval < 1:
             raise ValueError(f"cross_attn_interval must be at least 1, got {cross_attn_interval}")
+        if not 0 <= noise_sharing <= 1:
+            raise ValueError(f"noise_sharing must lie between 0 and 1, got {noise_sharing}")
         check_routing(routing)
         # The base builds its own blocks; ours take their place, so it is asked for none.
         super().__init__(
