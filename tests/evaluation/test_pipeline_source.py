@@ -36,6 +36,7 @@ from ingredients.evaluation.pipeline_source import (
     probe_router,
 )
 from ingredients.evaluation.placings import PLACINGS
+from ingredients.model_folders.speed_defaults import SpeedDefaults
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.video_shape import VideoShape
@@ -336,6 +337,16 @@ def test_a_folder_of_an_earlier_version_is_that_of_settings_it_did_not_know():
     assert described["speed"]["step_cache"] is None
     quick = dataclasses.replace(SETTINGS, speed=SpeedOptions(precision="bfloat16")).as_described()
     assert quick["speed"] == described["speed"] | {"precision": "bfloat16"}
+
+
+def test_a_precision_of_the_models_own_is_noted_and_single_precision_goes_without_saying():
+    pipeline = make_pipeline(face_encoder=make_seeing_face_stack())
+    pipeline.speed_defaults = SpeedDefaults(precision="bfloat16")
+    source = PipelineSource(pipeline, make_cases(1), settings=SETTINGS)
+    assert source.settings.as_described()["speed"]["precision"] == "bfloat16"
+    asked = dataclasses.replace(SETTINGS, speed=SpeedOptions(precision="float32"))
+    source = PipelineSource(pipeline, make_cases(1), settings=asked)
+    assert source.settings.as_described() == SETTINGS.as_described()
 
 
 def test_modules_run_every_variant_on_the_same_cases(pipeline, judge, tmp_path):

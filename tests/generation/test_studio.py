@@ -1,11 +1,13 @@
 """One warm model that makes many videos: the same every time, cancelled or not, whoever asks at once."""
 
 import dataclasses
+import itertools
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -160,15 +162,17 @@ def test_a_cancelled_video_ends_at_the_next_step_and_leaves_the_model_ready(
 
 
 def test_a_file_is_judged_frame_by_frame_and_cancelled_at_the_next(
-    studio: Studio, photos: dict[str, Path], tmp_path: Path
+    studio: Studio, photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seconds = itertools.count()
+    monkeypatch.setattr("ingredients.generation.studio.time", SimpleNamespace(monotonic=lambda: next(seconds)))
     frames = np.stack([render_portrait(sample_identity(0, "eval"), 0, size=64).image] * 9)
     write_video(tmp_path / "a.mp4", frames, fps=8)
     steps: list[StepDone] = []
     judged = studio.judge_file(tmp_path / "a.mp4", identity_photos(photos), title="a", on_step=steps.append)
     assert [person["name"] for person in judged.values["people"]] == ["ana", "ben"]
     assert [step.step for step in steps] == [*range(2, 10), 9]
-    assert all(step.total == 9 and (step.seconds_left > 0) is (step.step < 9) for step in steps)
+    assert all(step.total == 9 and step.seconds_left == 9 - step.step for step in steps)  # a frame takes a second
     told = len(steps)
     with pytest.raises(CancelledError, match="frame 5 of 9"):
         studio.judge_file(
@@ -316,6 +320,8 @@ def test_a_single_video_has_options_of_its_own(
 ) -> None:
     """A step cache changes the video it is asked for with, and no other; the rest changes none but by rounding."""
     assert {"first-block", "pab", "taylor"} <= set(studio.facts.step_caches)
+    assert {"beach", "wave"} <= set(studio.facts.words)
+    assert not {"ana", "yodel"} & set(studio.facts.words)
     assert "mag" not in studio.facts.step_caches  # the tiny model's folder holds no magnitudes
     with studio.pipeline.running_with(VideoOptions(split_guidance=True)):
         assert studio.facts.speed == SpeedOptions(split_guidance=True)

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import pytest
 from PIL import Image
 
 from ingredients.apps.server.app import ServerState
+from ingredients.apps.server.event_stream import SECONDS_BETWEEN_LOOKS
 from ingredients.apps.server.keys import KeyRing, make_key
 from ingredients.core.errors import ModelFolderError, PhotoError, UserInputError
+from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.page_help import JudgedFile
+from ingredients.generation.progress import StepDone
 from ingredients.media.video import write_video
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from tests.apps.server.conftest import EXAMPLES, Serve
@@ -247,8 +250,35 @@ def test_how_far_a_judgement_is_comes_as_events(serve: Serve, tmp_path: Path) ->
     assert client.post("/v1/judgements", **asked).status_code == 422
 
 
+class AtTheEnd(HandMaker):
+    """Looks at all frames at once, and takes long to say who is who."""
+
+    def judge_file(self, video: Path, people: Sequence[IdentityPhotos], *, title: str, **told: Any) -> JudgedFile:
+        told["on_step"](StepDone(step=8, total=8, seconds_left=0.0))
+        time.sleep(3 * SECONDS_BETWEEN_LOOKS)
+        return super().judge_file(video, people, title=title)
+
+
+def test_a_judgement_is_not_whole_before_it_is_there(serve: Serve, tmp_path: Path) -> None:
+    told = serve(maker=AtTheEnd()).client.post("/v1/judgements", **judging_form(tmp_path)).text.split("\n")
+    records = [json.loads(line[6:]) for line in told if line.startswith("data: ")]
+    progress = [(record["status"], record["step"], record["progress"]) for record in records[:-1]]
+    assert ("in_progress", 8, 99) in progress
+    assert progress[-1] == ("completed", 0, 100)
+
+
+class Counting(HandMaker):
+    """Counts the videos that it is asked to judge."""
+
+    num_asked = 0
+
+    def judge_file(self, *args: Any, **options: Any) -> JudgedFile:
+        self.num_asked += 1
+        return super().judge_file(*args, **options)
+
+
 def test_whoever_hangs_up_cancels_the_judgement_and_the_next_one_begins(tmp_path: Path) -> None:
-    maker, asked = HandMaker(waits=True), judging_form(tmp_path)
+    maker, asked = Counting(waits=True), judging_form(tmp_path)
     with listening(tmp_path / "store", maker) as address, httpx.Client(base_url=address, timeout=20) as client:
         while client.get("/healthz").json()["model"] is None:
             time.sleep(0.02)
@@ -265,6 +295,8 @@ def test_whoever_hangs_up_cancels_the_judgement_and_the_next_one_begins(tmp_path
             with client.stream("POST", "/v1/judgements", **asked) as second:
                 waits = records(second)
                 assert next(waits)["status"] == "queued"
+                with client.stream("POST", "/v1/judgements", **asked) as third:
+                    assert next(records(third))["status"] == "queued"
                 assert not maker.cancelled.is_set()
                 first.close()
                 assert maker.cancelled.wait(10)
@@ -276,6 +308,7 @@ def test_whoever_hangs_up_cancels_the_judgement_and_the_next_one_begins(tmp_path
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{address}/v1/judgements", **{**asked, "headers": {}}, timeout=1.0)
         assert maker.cancelled.wait(10)
+        assert maker.num_asked == 3  # the third one hung up before its turn
 
 
 def test_everything_needs_the_key(serve: Serve, tmp_path: Path) -> None:

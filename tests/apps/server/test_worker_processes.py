@@ -154,6 +154,18 @@ def test_long_work_tells_its_steps_and_is_cancelled(tmp_path: Path) -> None:
     assert (line._waiting, line._followers) == ({}, {})
 
 
+def test_long_work_ends_when_the_asking_process_does(tmp_path: Path) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    maker, video = HandMaker(waits=True), tmp_path / "a.mp4"
+    video.touch()
+    answer_questions(theirs, maker)
+    ours.send((1, "judge_file", (video, []), {"title": "a"}, True))
+    ready, *steps = (ours.recv() for _ in range(3))
+    assert (ready[0], [step.step for _, step in steps]) == (-1, [1, 2])
+    ours.close()
+    assert maker.cancelled.wait(10)
+
+
 class EagerConnection:
     """A connection at whose other end a step is told before the question is quite sent."""
 

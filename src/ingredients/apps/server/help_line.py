@@ -1,5 +1,6 @@
 """Questions of a page to a model in another process: asked over a pipe, answered beside the video that is made."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -171,18 +172,16 @@ def answer_questions(connection: Connection, maker: PageHelp) -> None:
     lock = threading.Lock()
     cancelled: dict[int, threading.Event] = {}
 
-    def send(number: int, value: Any = None, error: Exception | None = None) -> None:
-        content = pickle.dumps((value, error))  # by itself, so that whoever cannot read it knows whose it is
-        with lock:
+    def tell(number: int, content: bytes | StepDone) -> None:
+        with lock, contextlib.suppress(OSError):  # whoever asked may have ended
             connection.send((number, content))
 
-    def send_step(number: int, done: StepDone) -> None:
-        with lock:
-            connection.send((number, done))
+    def send(number: int, value: Any = None, error: Exception | None = None) -> None:
+        tell(number, pickle.dumps((value, error)))  # by itself, so that whoever cannot read it knows whose it is
 
     def answer(number: int, question: str, values: tuple[Any, ...], named: dict[str, Any], is_followed: bool) -> None:
         if is_followed:
-            on_step, is_cancelled = functools.partial(send_step, number), cancelled[number].is_set
+            on_step, is_cancelled = functools.partial(tell, number), cancelled[number].is_set
             named = {**named, "on_step": on_step, "is_cancelled": is_cancelled}
         try:
             send(number, getattr(maker, question)(*values, **named))
