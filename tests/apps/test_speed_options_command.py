@@ -104,6 +104,7 @@ def test_all_options_are_off_by_default() -> None:
         split_guidance=False,
         precision=None,  # the model's own
     )
+    assert SpeedOptions().names() == SpeedOptions(precision="float32").names() == ()
 
 
 @pytest.mark.slow
