@@ -230,12 +230,18 @@ def test_what_has_expired_goes_and_what_belongs_to_nobody(tmp_path: Path) -> Non
     orphan.mkdir()
     leftover = store.folder_of(waiting.id) / f".ingredients-{'0' * 32}"
     leftover.mkdir()
+    with store.passing_folder() as passing:
+        assert list(passing.iterdir()) == []
+    assert not passing.exists()
+    (passing / "of a process that was killed").mkdir(parents=True)
     assert store.tidy() == 1
     assert orphan.exists()  # it may be just being made
+    assert passing.exists()
     assert not store.folder_of(done.id).exists()
     store.tidy(at_start=True)
     assert not orphan.exists()
     assert not leftover.exists()
+    assert not passing.exists()
     assert [job.id for job in store.page().jobs] == [waiting.id]
 
 

@@ -5,6 +5,7 @@ STORE/.ingredients.json    what the folder is for
 STORE/jobs.sqlite          one row a job (in WAL mode: reading never waits for writing)
 STORE/jobs/ID/0.png ...    its photos, as they were given, under numbers
 STORE/jobs/ID/video.mp4 ...
+STORE/passing-.../         what is needed for a moment
 ```
 
 What is said to be there is there: photos are on disk before the row of their job, a video before the row says that it
@@ -20,6 +21,7 @@ import json
 import secrets
 import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +43,8 @@ MOST_ATTEMPTS = 10
 _SECONDS_BUSY = 30.0  # another process's write takes milliseconds
 _RECENT_JOBS = 20  # by which the time is guessed that queued ones take
 _ORPHAN_SECONDS = 600.0  # a folder without a row may be that of a job which is just being added
+
+_PASSING = "passing-"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -394,6 +398,12 @@ class JobStore:
             ).rowcount
         return again
 
+    @contextlib.contextmanager
+    def passing_folder(self) -> Iterator[Path]:
+        """An empty folder for what nobody keeps, which goes with the block, or if it is killed at the next start."""
+        with tempfile.TemporaryDirectory(prefix=_PASSING, dir=self.folder) as folder:
+            yield Path(folder)
+
     # What whoever runs the server does
 
     def tidy(self, *, at_start: bool = False) -> int:
@@ -420,6 +430,8 @@ class JobStore:
                         shutil.rmtree(folder, ignore_errors=True)
             elif at_start:
                 remove_leftovers(folder)
+        for folder in self.folder.glob(f"{_PASSING}*") if at_start else ():
+            shutil.rmtree(folder, ignore_errors=True)
         return len(expired)
 
     def count_by_state(self) -> dict[str, int]:

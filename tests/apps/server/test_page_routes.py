@@ -292,7 +292,7 @@ def test_whoever_hangs_up_cancels_the_judgement_and_the_next_one_begins(tmp_path
                 assert maker.cancelled.wait(10)
                 maker.go_on.set()
                 assert [record["status"] for record in waits][-1] == "completed"
-        assert list((tmp_path / "store").glob("judging-*")) == []
+        assert list((tmp_path / "store").glob("passing-*")) == []
         maker.go_on.clear()
         maker.cancelled.clear()
         with pytest.raises(httpx.ReadTimeout):

@@ -4,10 +4,8 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
@@ -46,7 +44,7 @@ class Judgements:
     """
 
     def __init__(self, store: JobStore, *, most_photo_pixels: int, is_stopping: Callable[[], bool]) -> None:
-        self._folder = store.folder
+        self._store = store
         self._private = private_folders(store.folder)
         self._most_photo_pixels = most_photo_pixels
         self._is_stopping = is_stopping
@@ -155,8 +153,8 @@ class Judgements:
     ) -> JudgementRecord:
         if is_cancelled():  # while it waited
             raise CancelledError("The video is not judged, for that was cancelled.")
-        with tempfile.TemporaryDirectory(prefix="judging-", dir=self._folder) as folder:
-            video = Path(folder) / "video"
+        with self._store.passing_folder() as folder:
+            video = folder / "video"
             write_bytes(video, asked.video)
             try:
                 size = measure_video(video, most_frames=_MOST_FRAMES_JUDGED)
