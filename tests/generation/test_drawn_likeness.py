@@ -96,6 +96,17 @@ def test_bare_shoulders_are_no_clothes_and_narrow_clothes_are_seen_beside_them(d
     assert "shirt" not in bare.measured
 
 
+def test_half_of_the_clothes_in_shadow_leaves_their_colour(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, _ = places(detector, photo)
+    is_below = down > 1.05
+    photo[is_below] = (40, 70, 150)
+    photo[is_below & (across % 0.4 < 0.21)] = (20, 20, 22)
+    assert draw_like(photo, detector, label="a photo").identity.shirt_colour == "blue"
+    photo[is_below & (across % 0.4 < 0.3)] = (20, 20, 22)
+    assert draw_like(photo, detector, label="a photo").identity.shirt_colour == "black"
+
+
 def test_shadow_on_one_half_of_a_face_is_no_full_beard(detector: DlibFaceDetector) -> None:
     photo = np.array(load_photo(HOPPER))
     across, down, _ = places(detector, photo)

@@ -95,3 +95,14 @@ def test_a_still_picture_fills_the_temporal_patch_of_a_token(
     config = TrainerConfig(num_steps=1, num_warmup_steps=0, schedule="constant")
     Trainer(tuned, tmp_path, config).fit(show=False)
     assert torch.isfinite(tuned.training_step(torch.Generator(), progress=0.0).loss)
+
+
+def test_a_pair_is_tuned_under_noise_that_frames_share_as_the_model_knows_it(
+    tiny_world: TinyWorld,  # noqa: F811
+    prompts: PlaceholderPrompts,
+) -> None:
+    tuned = stage(tiny_world, prompts, "lora", patch_size_t=2, noise_sharing=1.0)
+    seen: list[torch.Tensor] = []
+    tuned.transformer.register_forward_pre_hook(lambda _, args, __: seen.append(args[0]), with_kwargs=True)
+    tuned.training_step(torch.Generator(), progress=0.0)
+    assert torch.equal(seen[0][:, 0], seen[0][:, 1])

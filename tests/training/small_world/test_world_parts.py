@@ -16,6 +16,7 @@ from ingredients.core.output_folders import check_output_folder, claimed_folder
 from ingredients.curation.config import CurationConfig
 from ingredients.data.encoding_settings import WorldExampleConfig
 from ingredients.model_folders.find_model import default_model_path
+from ingredients.model_folders.speed_defaults import SpeedDefaults, load_speed_defaults
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.models.presets import acting_world
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
@@ -163,7 +164,8 @@ def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
     for part in tmp_path.iterdir():
         if part.name != "unpack":
             check_output_folder(part, "a training run")  # so that each can be trained further
-    packed = PARTS["pack"].run(tmp_path, show=False)
+    packed = PARTS["pack"].run(tmp_path, PART_SETTINGS["pack"].load(overrides=("speed.precision=auto",)), show=False)
+    assert load_speed_defaults(packed) == SpeedDefaults(precision="auto")
     shipped = default_model_path()
     weights = sorted(path.relative_to(shipped) for path in shipped.rglob("*.safetensors"))
     assert len(weights) == 12
