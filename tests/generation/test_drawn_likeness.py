@@ -76,6 +76,27 @@ def test_hair_is_neither_the_wall_behind_it_nor_a_hat_nor_missing(
     assert person.hair_style != "bald"
 
 
+def test_a_wall_of_the_hairs_colour_beside_the_head_is_no_long_hair(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, half = places(detector, photo)
+    is_face = (np.abs(across) < half) & (down > -0.29)
+    is_wall = ~is_face & (down < 1.0)
+    photo[is_wall] = (235, 236, 238)
+    photo[is_wall & (np.abs(across) < half + 0.4) & (down > -0.62)] = (120, 80, 60)
+    assert draw_like(photo, detector, label="a photo").identity.hair_style in ("bob", "long")
+    photo[is_wall & (np.abs(across) > 1.5)] = (120, 80, 60)  # it goes on there
+    assert draw_like(photo, detector, label="a photo").identity.hair_style in ("short", "side")
+
+
+def test_black_hair_in_blue_light_is_no_dyed_hair(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, half = places(detector, photo)
+    is_face = (np.abs(across) < half) & (down > -0.29)
+    photo[~is_face & (down < 1.0)] = (235, 236, 238)
+    photo[~is_face & (np.abs(across) < half + 0.3) & (down > -0.62) & (down < 1.0)] = (40, 40, 70)
+    assert draw_like(photo, detector, label="a photo").identity.hair_colour == "black"
+
+
 def test_skin_in_shadow_is_as_red_as_in_light_and_is_no_brown_one(detector: DlibFaceDetector) -> None:
     photo = np.array(skimage.data.astronaut())
     across, down, half = places(detector, photo)
