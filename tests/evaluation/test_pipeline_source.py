@@ -452,6 +452,15 @@ def test_a_router_is_probed_under_noise_that_frames_share_as_it_was_trained(pipe
     torch.testing.assert_close(between, between[:1].expand_as(between), atol=1e-4, rtol=0)
 
 
+def test_frames_of_a_temporal_patch_are_judged_as_made_together(pipeline, monkeypatch):
+    (case,) = PipelineSource(pipeline, make_cases(1), settings=SETTINGS).cases
+    ratio = pipeline.geometry.temporal_ratio
+    assert case.temporal_ratio == ratio
+    monkeypatch.setattr(pipeline, "transformer", make_transformer(patch_size_t=2))
+    (case,) = PipelineSource(pipeline, make_cases(1), settings=SETTINGS).cases
+    assert case.temporal_ratio == 2 * ratio
+
+
 def test_a_router_of_temporal_patches_is_probed_in_padded_latents(pipeline, monkeypatch):
     """Three latent frames are four with a copy of the first in front, as in a video: two frames of tokens."""
     transformer = make_transformer(patch_size_t=2).eval()

@@ -77,3 +77,22 @@ def test_a_folder_tells_its_geometry_without_loading(tmp_path: Path) -> None:
     peeked = VideoGeometry.peek(tmp_path / key)
     assert peeked is not None
     assert peeked.patch_size_t == 4
+
+
+@pytest.mark.parametrize(
+    ("temporal_ratio", "patch_size_t", "num_frames", "together"),
+    [(4, None, 49, 4), (1, 2, 17, 2), (4, 2, 81, 8), (1, None, 17, 1), (4, 2, 1, 4)],
+)
+def test_frames_of_a_temporal_patch_are_made_together(
+    temporal_ratio: int, patch_size_t: int | None, num_frames: int, together: int
+) -> None:
+    geometry = VideoGeometry(
+        spatial_ratio=8, temporal_ratio=temporal_ratio, patch_size=2, own_shape=OWN, patch_size_t=patch_size_t
+    )
+    assert geometry.frames_made_together(num_frames) == together
+
+
+def test_where_the_first_patch_is_full_frames_are_made_together_by_the_vae_alone() -> None:
+    geometry = VideoGeometry(spatial_ratio=8, temporal_ratio=1, patch_size=2, own_shape=OWN, patch_size_t=2)
+    assert [len(frames) for frames in geometry.token_frames(16)] == [2] * 8
+    assert geometry.frames_made_together(16) == 1

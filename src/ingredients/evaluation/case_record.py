@@ -151,8 +151,8 @@ class MotionRecord:
     """The same in the real clip."""
 
     temporal_ratio: int | None = None
-    """Frames in each latent frame of the model's VAE but the first, which holds one; None for a video of which one
-    does not know."""
+    """Frames that are made as one after the first, which is made alone: those of a latent frame, or of a temporal
+    patch of several; None for a video of which one does not know."""
 
     landmarks: tuple[LandmarkMotion | None, ...] = ()
     """Motion of each person's face; None for one who is not followed."""
@@ -178,7 +178,7 @@ class SharpnessRecord:
     """Those in the real clip through the model's VAE; none without a VAE."""
 
     temporal_ratio: int | None = None
-    """Frames in a latent frame, as in `MotionRecord`."""
+    """Frames that are made as one, as in `MotionRecord`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

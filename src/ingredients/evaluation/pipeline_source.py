@@ -332,7 +332,7 @@ class PipelineSource(VideoSource):
             other_people=others,
             ordered=in_order or is_planned,
             places=places,
-            temporal_ratio=self.pipeline.geometry.temporal_ratio,
+            temporal_ratio=self.pipeline.geometry.frames_made_together(self._shape.num_frames),
         )
 
     def own_text_encoder(self) -> TextImageEncoder | None:

@@ -203,6 +203,14 @@ class VideoGeometry:
         """The frames of the video that each frame of tokens stands for."""
         return token_frames(num_frames, temporal_ratio=self.temporal_ratio, patch_size_t=self.patch_size_t)
 
+    def frames_made_together(self, num_frames: int) -> int:
+        """Frames of the video that are made as one after the first, which is made alone.
+
+        They are those of a frame of tokens; of a latent frame where temporal patches begin with more than one.
+        """
+        first, *later = (len(frames) for frames in self.token_frames(num_frames))
+        return later[0] if first == 1 and len(set(later)) == 1 else self.temporal_ratio
+
 
 def warn_about_shape(geometry: VideoGeometry, shape: VideoShape) -> None:
     """Warns with `ShapeWarning` of a size or a length that a model was not made for; a single frame is a picture."""

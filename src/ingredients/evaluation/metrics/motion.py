@@ -1,7 +1,8 @@
 """How much moves in the video, and when, and how sharp the faces are: what a still, or a blur, would do best without.
 
 A transition is what changes from one frame to the next. A causal video VAE puts one frame into its first latent frame
-and several into each later one, so a transition lies within a latent frame or leads across two.
+and several into each later one, and a transformer may join several latent frames in a temporal patch; so a transition
+lies within frames that are made as one, or leads from some to the next.
 
 Legend: F frames, H/W pixels.
 """
@@ -31,7 +32,7 @@ In real clips people who stand, or wave a hand alone, have 0.001 to 0.012, and w
 """
 
 Where = Literal["within", "across"]
-"""Within a latent frame, or across two."""
+"""Within frames that are made as one, or from some to the next."""
 
 
 class ShareOfReal:
@@ -138,13 +139,13 @@ MOTION_AMOUNT = ShareOfReal(
 )
 MOTION_WITHIN = ShareOfReal(
     "motion_within",
-    "the same within a latent frame of the VAE: near 0, its frames are copies of one still",
+    "the same within frames made as one (a latent frame, a temporal patch): near 0, they are copies of one still",
     frozenset({"motion", "real_video", "latent_frames"}),
     _of_transitions("within"),
 )
 MOTION_ACROSS = ShareOfReal(
     "motion_across",
-    "the same from one latent frame to the next: far above 1, a jump that should have been several steps",
+    "the same from frames made as one to the next: far above 1, a jump that should have been several steps",
     frozenset({"motion", "real_video", "latent_frames"}),
     _of_transitions("across"),
 )
