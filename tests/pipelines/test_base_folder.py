@@ -1,5 +1,6 @@
 """A CogVideoX of diffusers' as the base, and identity weights beside it."""
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -36,9 +37,8 @@ def write_base(folder: Path, **changes: object) -> CogVideoXTransformer3DModel:
     """A folder as diffusers keeps CogVideoX: its own class in the config, no face encoder."""
     pipeline = make_pipeline()
     pipeline.save_pretrained(folder)
-    config = {k: v for k, v in pipeline.transformer.config.items() if not k.startswith(("id_", "rout", "rope_", "_"))}
-    for field in ("identity_modules", "cross_attn_interval", "published_guidance_fault", "canvas_placement"):
-        del config[field]
+    of_diffusers = inspect.signature(CogVideoXTransformer3DModel.__init__).parameters
+    config = {name: value for name, value in pipeline.transformer.config.items() if name in of_diffusers}
     torch.manual_seed(6)
     base = CogVideoXTransformer3DModel(**config | changes).eval()
     shutil.rmtree(folder / "transformer")
