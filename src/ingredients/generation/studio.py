@@ -5,6 +5,7 @@ Legend: F frames, H/W pixels, S steps, J routed blocks, f/h/w latent grid.
 
 import contextlib
 import dataclasses
+import functools
 import math
 import threading
 import time
@@ -259,10 +260,14 @@ class Studio:
             sampling=self.pipeline.sampling_defaults,
             reads_photographs=self.pipeline.face_encoder.reads_photographs,
             has_judge=self.people_check.judge is not None,
-            words=only_words(self.pipeline.tokenizer, NAMES),
+            words=self._words,
             step_caches=tuple(name for name in STEP_CACHES if self._can_run_with(VideoOptions(step_cache=name))),
             speed=self.pipeline.execution.speed,
         )
+
+    @functools.cached_property
+    def _words(self) -> tuple[str, ...]:
+        return only_words(self.pipeline.tokenizer, NAMES)
 
     def _can_run_with(self, options: VideoOptions) -> bool:
         """Whether the loaded model can make videos with these options, whatever their guidance."""

@@ -225,7 +225,8 @@ class Worker:
         routing, kept = None, None
         if settings.has_routing:
             frames = {"height": settings.height, "width": settings.width, "num_frames": settings.num_frames}
-            grid = maker.facts.geometry.token_grid(maker.facts.geometry.shape(**frames))
+            geometry = maker.facts.geometry
+            grid = geometry.token_grid(geometry.shape(**frames))
             routing = load_routing(folder / ASKED_ROUTING, names, grid)
         if settings.redrawn:
             kept = np.load(folder / KEPT_LATENTS, allow_pickle=False)

@@ -133,13 +133,14 @@ def create_app(
         docs_url=None,  # FastAPI's pages load scripts from elsewhere; ours is in `static`
         redoc_url=None,
     )
-    metrics = Metrics(store, workers=(state or ServerState()).workers)
+    limits, defaults, state = limits or RequestLimits(), defaults or ServerDefaults(), state or ServerState()
+    metrics = Metrics(store, workers=state.workers)
     service = _Service(
         store=store,
-        limits=limits or RequestLimits(),
-        defaults=defaults or ServerDefaults(),
+        limits=limits,
+        defaults=defaults,
         keys=keys,
-        state=state or ServerState(),
+        state=state,
         metrics=metrics,
     )
     add_error_handlers(app, store)
@@ -150,10 +151,10 @@ def create_app(
         store,
         owner=service.owner,
         facts=service.facts,
-        limits=limits or RequestLimits(),
-        defaults=defaults or ServerDefaults(),
+        limits=limits,
+        defaults=defaults,
         page_help=page_help,
-        is_stopping=(state or ServerState()).is_stopping,
+        is_stopping=state.is_stopping,
     ).add_to(router)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
