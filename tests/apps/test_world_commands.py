@@ -8,6 +8,11 @@ from PIL import Image
 
 from ingredients.media.photos import load_photo
 from ingredients.media.video import read_video
+from ingredients.model_folders.sampling_settings import (
+    SamplingSettings,
+    load_sampling_defaults,
+    save_sampling_defaults,
+)
 from ingredients.training.loop.interruptions import TrainingInterruptedError
 from ingredients.training.loop.trainer import Trainer
 from ingredients.training.small_world.parts import PARTS
@@ -104,6 +109,10 @@ def test_a_model_folder_is_unpacked(run: Run) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.strip().endswith("more")
     assert Path("more/route/transformer").is_dir()
+    save_sampling_defaults(SamplingSettings(num_inference_steps=7), Path("more/unpack"))
+    packed = run("world", "train", "pack", "sampling.guidance_scale=3", "--output", "more")
+    assert packed.exit_code == 0, packed.output
+    assert load_sampling_defaults(Path("more/packed")) == SamplingSettings(num_inference_steps=7, guidance_scale=3.0)
 
 
 def test_every_part_is_in_the_help(run: Run) -> None:

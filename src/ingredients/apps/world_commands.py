@@ -415,7 +415,7 @@ def train(
             f"There is no part {part!r} to train; choose one of {', '.join(PART_NAMES)}, or {ALL_PARTS}."
         )
     of_model = () if model is None else settings_of_model(model, part)
-    loaded = PART_SETTINGS[part].load(config, (*of_model, *(settings or ())), minutes)
+    loaded = PART_SETTINGS[part].load(config, (*of_model, *(settings or ())), minutes, output=output)
     if not (output / part).is_dir():  # what is in a folder is judged by the part
         check_output_folder(output / part, "a training run")
 

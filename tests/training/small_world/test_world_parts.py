@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,12 @@ from ingredients.core.output_folders import check_output_folder, claimed_folder
 from ingredients.curation.config import CurationConfig
 from ingredients.data.encoding_settings import WorldExampleConfig
 from ingredients.model_folders.find_model import default_model_path
-from ingredients.model_folders.speed_defaults import SpeedDefaults, load_speed_defaults
+from ingredients.model_folders.sampling_settings import (
+    SamplingSettings,
+    load_sampling_defaults,
+    save_sampling_defaults,
+)
+from ingredients.model_folders.speed_defaults import SpeedDefaults, load_speed_defaults, save_speed_defaults
 from ingredients.model_folders.transformer import build_transformer
 from ingredients.models.presets import acting_world
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
@@ -27,6 +33,7 @@ from ingredients.training.small_world.parts import PARTS
 from ingredients.training.small_world.settings import (
     PART_SETTINGS,
     LatentsConfig,
+    PackConfig,
     RoutePartConfig,
     TextEncoderConfig,
 )
@@ -164,8 +171,10 @@ def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
     for part in tmp_path.iterdir():
         if part.name != "unpack":
             check_output_folder(part, "a training run")  # so that each can be trained further
-    packed = PARTS["pack"].run(tmp_path, PART_SETTINGS["pack"].load(overrides=("speed.precision=auto",)), show=False)
+    settings = PART_SETTINGS["pack"].load(overrides=("speed.precision=auto",), output=tmp_path)
+    packed = PARTS["pack"].run(tmp_path, settings, show=False)
     assert load_speed_defaults(packed) == SpeedDefaults(precision="auto")
+    assert load_sampling_defaults(packed) == load_sampling_defaults(default_model_path())
     shipped = default_model_path()
     weights = sorted(path.relative_to(shipped) for path in shipped.rglob("*.safetensors"))
     assert len(weights) == 12
@@ -178,6 +187,26 @@ def test_the_shipped_model_is_unpacked_and_packed_again(tmp_path: Path) -> None:
         assert str(tmp_path) not in path.read_text(), path  # where somebody trained is nobody's business
     with pytest.raises(OutputError, match="holds trained parts already"):
         PARTS["unpack"].run(tmp_path, show=False)
+
+
+@pytest.mark.parametrize("is_published", [False, True])
+def test_a_model_is_packed_with_the_sampling_and_speed_that_it_was_unpacked_with(
+    tmp_path: Path, is_published: bool
+) -> None:
+    """Also those of the published model, of which a folder holds no file."""
+    folder = tmp_path / "model"
+    shutil.copytree(default_model_path(), folder)
+    sampling = SamplingSettings() if is_published else SamplingSettings(num_inference_steps=7, layout_share=0.5)
+    speed = SpeedDefaults() if is_published else SpeedDefaults(precision="auto")
+    save_sampling_defaults(sampling, folder)
+    save_speed_defaults(speed, folder)
+    PARTS["unpack"].run(tmp_path / "runs", PART_SETTINGS["unpack"].load(overrides=(f"folder={folder}",)), show=False)
+    packed = PARTS["pack"].run(tmp_path / "runs", show=False)
+    assert load_sampling_defaults(packed) == sampling != PackConfig().sampling
+    assert load_speed_defaults(packed) == speed
+    changed = PART_SETTINGS["pack"].load(overrides=("sampling.guidance_scale=3",), output=tmp_path / "runs")
+    assert changed.sampling == dataclasses.replace(sampling, guidance_scale=3.0)
+    assert PART_SETTINGS["pack"].load(output=tmp_path / "nothing").sampling == PackConfig().sampling
 
 
 def test_a_part_has_its_folder_for_itself_and_keeps_its_settings_when_it_has_ended(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, ConfigMixin
 from transformers import T5EncoderModel, T5Tokenizer
 
-from ingredients.core.config import load_config
+from ingredients.core.config import load_config, save_config
 from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.core.output_folders import claim_folder
 from ingredients.faces.detector import HeatmapFaceDetector
@@ -30,6 +30,8 @@ from ingredients.faces.trait_judges import ACTING_FILES, ATTRIBUTES_FILES
 from ingredients.model_folders.components import load_text_encoder, load_vae
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.model_folders.folder_names import FACE_ENCODER, JUDGE_FOLDER
+from ingredients.model_folders.sampling_settings import SAMPLING_DEFAULTS_NAME, load_sampling_defaults
+from ingredients.model_folders.speed_defaults import load_speed_defaults, save_speed_defaults
 from ingredients.model_folders.time_taps import leave_empty_taps_out
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
@@ -51,7 +53,7 @@ from ingredients.training.small_world.faces.settings import (
     RecogniserTrainingConfig,
 )
 from ingredients.training.small_world.folders import part_folder
-from ingredients.training.small_world.settings import PackConfig, UnpackConfig
+from ingredients.training.small_world.settings import UNPACK_FOLDER, PackConfig, UnpackConfig
 
 SETTINGS_FOLDER = "training"
 
@@ -189,7 +191,8 @@ def unpack(config: UnpackConfig, output: Path, show: bool = False) -> Path:
 
     The transformer becomes that of `route` and of `align` alike, and the base inside it that of `base-t2v`, so that an
     alignment of another kind has something to begin with. That is not the base whose settings and metrics lie beside
-    it: the stages have trained it further. An image-to-video base, encoded clips, optimisers and logs are not in a
+    it: the stages have trained it further. How the model is sampled and runs by default is kept as well, and `pack`
+    takes it where nobody says otherwise. An image-to-video base, encoded clips, optimisers and logs are not in a
     model folder; what needs them says which command makes them.
 
     Args:
@@ -247,4 +250,8 @@ def unpack(config: UnpackConfig, output: Path, show: bool = False) -> Path:
         kind_weights = folder / FACE_ENCODER / PICTURE_KIND_FOLDER / weights
         if kind_weights.exists():  # older models have none, or one
             shutil.copyfile(kind_weights, output / part_name / WEIGHTS_NAME)
+    kept = output / UNPACK_FOLDER
+    kept.mkdir(exist_ok=True)
+    save_config(load_sampling_defaults(folder), kept / SAMPLING_DEFAULTS_NAME)  # those of the published model, too
+    save_speed_defaults(load_speed_defaults(folder), kept)
     return output

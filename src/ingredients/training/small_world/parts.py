@@ -97,8 +97,7 @@ class WorldPart:
         Raises:
             UserInputError: for a part that is needed and not there.
         """
-        defaults = self.settings.make_defaults()
-        config = defaults if config is None else config
+        config = self.settings.make_defaults(output) if config is None else config
         folder = output / self.name
         if self.stage is None:
             assert self.make is not None

@@ -8,8 +8,12 @@ from typing import Annotated, Any, Literal
 from ingredients.core.config import load_config
 from ingredients.core.ranges import Count, Layers, Range, RangeChecked, Share, Weight, Width, check_ranges
 from ingredients.data.encoding_settings import EncoderConfig, WorldExampleConfig
-from ingredients.model_folders.sampling_settings import SamplingSettings
-from ingredients.model_folders.speed_defaults import SpeedDefaults
+from ingredients.model_folders.sampling_settings import (
+    SAMPLING_DEFAULTS_NAME,
+    SamplingSettings,
+    load_sampling_defaults,
+)
+from ingredients.model_folders.speed_defaults import SpeedDefaults, load_speed_defaults
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.small_world.faces.settings import (
     ActingTrainingConfig,
@@ -28,6 +32,9 @@ from ingredients.world.styles import STYLES, TOGETHER
 
 SmallWorldName = Literal["small_world", "acting_world"]
 """A key of `SMALL_WORLDS`: which small model the parts are for."""
+
+UNPACK_FOLDER = "unpack"
+"""Beside the parts' runs: how the model that they were taken out of is sampled and runs by default."""
 
 AlignmentStart = Literal["t2v", "i2v", "route"]
 
@@ -359,6 +366,18 @@ class PackConfig:
     """How the model runs by default."""
 
 
+def pack_config(output: Path) -> PackConfig:
+    """What a model is packed with: the sampling and speed of the one that was unpacked into `output`, if one was.
+
+    Raises:
+        ModelFolderError: if what was kept of them is damaged.
+    """
+    kept = output / UNPACK_FOLDER
+    if not (kept / SAMPLING_DEFAULTS_NAME).exists():
+        return PackConfig()
+    return PackConfig(sampling=load_sampling_defaults(kept), speed=load_speed_defaults(kept))
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class UnpackConfig:
     """Which model folder is laid out."""
@@ -380,12 +399,26 @@ class PartSettings:
     defaults: Callable[[], Any] | None = None
     """Makes the settings that others are changed from; None takes those of `config_type`."""
 
-    def make_defaults(self) -> Any:
-        """The settings of a part of which nothing is changed."""
+    defaults_in: Callable[[Path], Any] | None = None
+    """Makes them of the folder of all runs instead, where what lies there decides; None: nothing there does."""
+
+    def make_defaults(self, output: Path | None = None) -> Any:
+        """The settings of a part of which nothing is changed.
+
+        Args:
+            output: folder of all runs; None where it is not known, or has no say.
+        """
+        if output is not None and self.defaults_in is not None:
+            return self.defaults_in(output)
         return (self.defaults or self.config_type)()
 
     def load(
-        self, config_file: Path | None = None, overrides: Sequence[str] = (), minutes: float | None = None
+        self,
+        config_file: Path | None = None,
+        overrides: Sequence[str] = (),
+        minutes: float | None = None,
+        *,
+        output: Path | None = None,
     ) -> Any:
         """Reads the settings of a part.
 
@@ -393,6 +426,7 @@ class PartSettings:
             config_file: YAML file of settings that differ, such as those in `configs/`.
             overrides: settings that differ, as `key=value` or `group.key=value`.
             minutes: training time of the whole run; None keeps the part's own.
+            output: folder of all runs, as `make_defaults` takes it.
 
         Raises:
             UserInputError: for an unknown setting, or a value that does not fit.
@@ -400,7 +434,7 @@ class PartSettings:
         overrides = list(overrides)
         if minutes is not None and self.minutes_key is not None:
             overrides.append(f"{self.minutes_key}={minutes}")
-        return load_config(self.config_type, config_file, overrides=overrides, defaults=self.make_defaults())
+        return load_config(self.config_type, config_file, overrides=overrides, defaults=self.make_defaults(output))
 
 
 PART_SETTINGS: dict[str, PartSettings] = {
@@ -422,7 +456,7 @@ PART_SETTINGS: dict[str, PartSettings] = {
     "base-i2v": PartSettings(config_type=ImageToVideoPartConfig),
     "align": PartSettings(config_type=AlignPartConfig),
     "route": PartSettings(config_type=RoutePartConfig),
-    "pack": PartSettings(config_type=PackConfig, minutes_key=None),
+    "pack": PartSettings(config_type=PackConfig, minutes_key=None, defaults_in=pack_config),
     "unpack": PartSettings(config_type=UnpackConfig, minutes_key=None),
 }
 """Settings of the parts, by their names, in the order in which they need each other."""
