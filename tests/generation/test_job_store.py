@@ -230,7 +230,8 @@ def test_what_has_expired_goes_and_what_belongs_to_nobody(tmp_path: Path) -> Non
     orphan.mkdir()
     leftover = store.folder_of(waiting.id) / f".ingredients-{'0' * 32}"
     leftover.mkdir()
-    with store.passing_folder() as passing:
+    with store.passing_folder() as name:
+        passing = Path(name)
         assert list(passing.iterdir()) == []
     assert not passing.exists()
     (passing / "of a process that was killed").mkdir(parents=True)

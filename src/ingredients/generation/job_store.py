@@ -236,6 +236,14 @@ class JobStore:
             StoreFullError: if the disk has too little room left.
         """
         self._check_queue(owner)
+        self.check_disk()
+
+    def check_disk(self) -> None:
+        """Says whether there is room for another video, also for one that nobody keeps.
+
+        Raises:
+            StoreFullError: if the disk has too little room left.
+        """
         if self.free_bytes() < self.limits.least_free_bytes:
             raise StoreFullError(
                 "The server's disk is nearly full, so it takes no videos now; remove some that are done, or try "
@@ -398,11 +406,9 @@ class JobStore:
             ).rowcount
         return again
 
-    @contextlib.contextmanager
-    def passing_folder(self) -> Iterator[Path]:
-        """An empty folder for what nobody keeps, which goes with the block, or if it is killed at the next start."""
-        with tempfile.TemporaryDirectory(prefix=_PASSING, dir=self.folder) as folder:
-            yield Path(folder)
+    def passing_folder(self) -> "tempfile.TemporaryDirectory[str]":
+        """An empty folder for what nobody keeps; whoever takes it cleans it up, or else the next start does."""
+        return tempfile.TemporaryDirectory(prefix=_PASSING, dir=self.folder)
 
     # What whoever runs the server does
 

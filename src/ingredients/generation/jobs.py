@@ -335,6 +335,7 @@ def explain_error(
     job_id: str,
     private: Mapping[str, str] | None = None,
     options: VideoOptions | None = None,
+    doing: str = "make this video",
 ) -> JobError:
     """What the owner of a job is told of an error of the pipeline.
 
@@ -343,21 +344,22 @@ def explain_error(
         job_id: under which the operator finds it in the log.
         private: what must not be said, such as folders, and what is said in its place.
         options: those that the owner chose, about which the sentence may be.
+        doing: what was asked for, behind "the server could not".
     """
     is_about_choice = isinstance(error, SpeedOptionError) and options is not None and bool(options.names())
     if isinstance(error, _SERVER_KINDS) and not is_about_choice:
-        return server_error(job_id)
+        return server_error(job_id, doing=doing)
     message = str(error)
     for secret, word in (private or {}).items():
         message = message.replace(secret, word)
     return JobError(code=error_code(error), message=message)
 
 
-def server_error(job_id: str) -> JobError:
+def server_error(job_id: str, *, doing: str = "make this video") -> JobError:
     """What the owner is told where only the operator can help."""
     return JobError(
         code=SERVER_ERROR,
-        message=f"The server could not make this video, for a reason that is not in the request; its operator finds "
+        message=f"The server could not {doing}, for a reason that is not in the request; its operator finds "
         f"it in the log at {job_id}.",
     )
 

@@ -1,5 +1,6 @@
 """What the page asks of a server without a model."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -19,6 +20,7 @@ from ingredients.apps.server.event_stream import SECONDS_BETWEEN_LOOKS
 from ingredients.apps.server.keys import KeyRing, make_key
 from ingredients.core.errors import ModelFolderError, PhotoError, UserInputError
 from ingredients.faces.identity_photos import IdentityPhotos
+from ingredients.generation.job_store import StoreLimits
 from ingredients.generation.page_help import JudgedFile
 from ingredients.generation.progress import StepDone
 from ingredients.media.video import write_video
@@ -219,6 +221,7 @@ def test_why_there_is_no_judgement_is_said_without_folders_of_the_server(serve: 
         said = answer.json()["error"]
         assert (answer.status_code, said["code"]) == (status, code)
         assert str(tmp_path) not in said["message"]
+        assert status == 400 or said["message"].startswith("The server could not judge this video, for a reason")
         told = client.post("/v1/judgements", **asked).text.split("\n")
         last = [json.loads(line[6:]) for line in told if line.startswith("data: ")][-2]
         assert last["error"] == {"code": code, "message": said["message"]}
@@ -299,6 +302,50 @@ def test_whoever_hangs_up_cancels_the_judgement_and_the_next_one_begins(tmp_path
             httpx.post(f"{address}/v1/judgements", **{**asked, "headers": {}}, timeout=1.0)
         assert maker.cancelled.wait(10)
         assert len(maker.judged) == 3  # the third one hung up before its turn
+
+
+def test_judgements_wait_on_the_disk_and_not_without_end(tmp_path: Path) -> None:
+    maker, asked, store = HandMaker(waits=True), judging_form(tmp_path), tmp_path / "store"
+
+    def waiting() -> list[str]:
+        return sorted(file.name for file in store.glob("passing-*/*"))
+
+    def wait_for(number: int) -> None:
+        for _ in range(1000):
+            if len(waiting()) == 2 * number:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"{waiting()} lie there, of {number} judgements")
+
+    with listening(store, maker) as address, httpx.Client(base_url=address, timeout=20) as client:
+        while client.get("/healthz").json()["model"] is None:
+            time.sleep(0.02)
+        with contextlib.ExitStack() as others:
+            answers = [others.enter_context(client.stream("POST", "/v1/judgements", **asked)) for _ in range(8)]
+            assert [answer.status_code for answer in answers] == 8 * [200]
+            wait_for(8)
+            assert waiting() == 8 * ["photo-0"] + 8 * ["video"]
+            refused = client.post("/v1/judgements", **asked)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+            assert refused.json()["error"]["message"].startswith("8 videos wait to be judged already")
+            assert int(refused.headers["Retry-After"]) > 0
+            answers[-1].close()
+            wait_for(7)  # who hangs up makes room before it would have been the turn
+            bad = client.post("/v1/judgements", files=asked["files"][:1], data=asked["data"])
+            assert bad.status_code == 422
+            wait_for(7)  # what is refused holds no place
+            with client.stream("POST", "/v1/judgements", **asked) as again:
+                assert again.status_code == 200
+                wait_for(8)
+        wait_for(0)
+        maker.go_on.set()
+        assert client.post("/v1/judgements", **{**asked, "headers": {}}).status_code == 200
+
+
+def test_a_video_to_judge_is_not_taken_where_the_disk_is_full(serve: Serve, tmp_path: Path) -> None:
+    client = serve(store_limits=StoreLimits(least_free_bytes=2**62)).client
+    answer = client.post("/v1/judgements", **judging_form(tmp_path))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (507, "store_full")
 
 
 def test_everything_needs_the_key(serve: Serve, tmp_path: Path) -> None:

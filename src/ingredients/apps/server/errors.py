@@ -52,6 +52,14 @@ class Refusal:
     """More of its headers."""
 
 
+_DOING = {
+    "/v1/judgements": "judge this video",
+    "/v1/faces": "look at this photo",
+    "/v1/drawings": "draw this person",
+    "/v1/estimates": "say what this video would take",
+}
+"""What the server does at an address, where it is not to make a video."""
+
 SERVER_FAILED = JobError(code="server_error", message="The server failed; its operator finds the reason in the log.")
 """What is told of an error that nobody expects."""
 
@@ -61,12 +69,12 @@ def refusal_of(error: UserInputError, *, about: str, private: Mapping[str, str])
 
     Args:
         error: whose sentence is about the request, or about the machine.
-        about: under which the operator finds it in the log.
+        about: the address that was asked, under which the operator finds it in the log.
         private: as `explain_error` takes it.
     """
     if isinstance(error, ApiError):
         return Refusal(status=error.status, error=JobError(code=error.code, message=str(error)), headers=error.headers)
-    explained = explain_error(error, job_id=about, private=private)
+    explained = explain_error(error, job_id=about, private=private, doing=_DOING.get(about, "make this video"))
     if isinstance(error, QueueFullError):
         return Refusal(status=429, error=explained, headers={"Retry-After": "10"})
     if isinstance(error, StoreFullError):

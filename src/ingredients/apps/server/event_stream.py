@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 EVENTS = "text/event-stream"
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -22,11 +23,29 @@ class Look:
     """How it ended, as JSON; None as long as something follows."""
 
 
-def event_response(events: AsyncIterator[str]) -> StreamingResponse:
-    """The response that sends what `events` gives."""
-    return StreamingResponse(
-        events, media_type=EVENTS, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    )
+def event_response(events: AsyncIterator[str], *, on_end: Callable[[], None] = lambda: None) -> StreamingResponse:
+    """The response that sends what `events` gives.
+
+    Args:
+        events: the events, in the form in which they are sent.
+        on_end: called once nothing is sent any more, also where nothing ever was.
+    """
+    return _EventResponse(events, on_end)
+
+
+class _EventResponse(StreamingResponse):
+    """Says when it has ended, however that came about."""
+
+    def __init__(self, events: AsyncIterator[str], on_end: Callable[[], None]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(events, media_type=EVENTS, headers=headers)
+        self._on_end = on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._on_end()
 
 
 async def events(

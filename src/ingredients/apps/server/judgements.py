@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import tempfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
@@ -19,10 +21,10 @@ from ingredients.core.errors import UserInputError
 from ingredients.core.files import write_bytes
 from ingredients.faces.face_choice import FaceChoice
 from ingredients.faces.identity_photos import IdentityPhotos
-from ingredients.generation.job_store import JobStore
+from ingredients.generation.job_store import JobStore, QueueFullError
 from ingredients.generation.jobs import ENDED, private_folders
 from ingredients.generation.page_help import PageHelp
-from ingredients.generation.progress import CancelledError, OnStep, StepDone
+from ingredients.generation.progress import OnStep, StepDone
 from ingredients.generation.video_record import ErrorRecord
 from ingredients.media.photos import check_photo_file, read_photo
 from ingredients.media.video import measure_video
@@ -32,6 +34,8 @@ _LOG = logging.getLogger(__name__)
 _MOST_NAME_LETTERS = 80
 _MOST_SECONDS_JUDGED = 60
 _MOST_FRAMES_JUDGED = 4000
+_MOST_TAKEN = 16  # that wait or are judged, in all; each lies on the disk with as much as a request may have
+_MOST_TAKEN_EACH = 8  # of one owner
 
 
 class Judgements:
@@ -49,38 +53,54 @@ class Judgements:
         self._most_photo_pixels = most_photo_pixels
         self._is_stopping = is_stopping
         self._one_at_a_time = asyncio.Semaphore(1)  # it takes a core for a while
+        self._taken: set[AskedJudgement] = set()
 
-    def read(self, sent: SentRequest) -> "AskedJudgement":
-        """What is to be judged.
+    async def take(self, owner: str, read: Callable[[], Awaitable[SentRequest]]) -> "AskedJudgement":
+        """What is to be judged, which lies on the disk until it is its turn.
+
+        Args:
+            owner: who asks.
+            read: reads the request; not called where too many wait.
 
         Raises:
+            QueueFullError: if too many wait.
+            StoreFullError: if the disk has too little room left.
             ApiError: for what is missing.
             UserInputError: for a photo that is none.
         """
+        of_owner = sum(each.owner == owner for each in self._taken)
+        for number, most in ((len(self._taken), _MOST_TAKEN), (of_owner, _MOST_TAKEN_EACH)):
+            if number >= most:
+                raise QueueFullError(
+                    f"{number} videos wait to be judged already, and the server lets {most} wait; try again when some "
+                    "of them are done."
+                )
+        self._store.check_disk()
+        asked = AskedJudgement(owner=owner, folder=self._store.passing_folder(), on_left=self._taken.discard)
+        self._taken.add(asked)
+        try:
+            await run_in_threadpool(self._keep, await read(), asked)
+        except BaseException:
+            asked.leave()
+            raise
+        return asked
+
+    def _keep(self, sent: SentRequest, asked: "AskedJudgement") -> None:
+        """Checks what was sent, and writes it into the folder."""
         video = sent.fields.get("video")
         if not isinstance(video, bytes) or not video or not sent.photos:
             raise ApiError(422, "invalid_request", "Send a video, as video, and photos, as input_references.")
         names = [str(name).strip() for name in sent.fields.get("people", [])]
         if len(names) != len(sent.photos) or not all(0 < len(name) <= _MOST_NAME_LETTERS for name in names):
             raise ApiError(422, "people", "Send a name of 1 to 80 letters for each photo, in the same order.")
-        faces = read_faces([str(face) for face in sent.fields.get("faces", [])], len(sent.photos))
-        photos: dict[str, list[tuple[UInt8Array, FaceChoice | None]]] = {}
-        for name, photo, face in zip(names, sent.photos, faces, strict=True):
+        asked.names = names
+        asked.faces = read_faces([str(face) for face in sent.fields.get("faces", [])], len(sent.photos))
+        for number, (name, photo) in enumerate(zip(names, sent.photos, strict=True)):
             label = f"the photo of {name}"
             check_photo_file(photo, label, most_pixels=self._most_photo_pixels)
-            photos.setdefault(name, []).append((read_photo(photo, label), face))
-        return AskedJudgement(
-            video=video,
-            people=tuple(
-                IdentityPhotos(
-                    name=name,
-                    images=[image for image, _ in of_person],
-                    labels=[f"a photo of {name}"] * len(of_person),
-                    faces=[face for _, face in of_person],
-                )
-                for name, of_person in photos.items()
-            ),
-        )
+            read_photo(photo, label)  # one at a time, so that those that wait hold none in memory
+            write_bytes(asked.photo(number), photo)
+        write_bytes(asked.video, video)
 
     async def judge(
         self, asked: "AskedJudgement", page_help: PageHelp, *, has_hung_up: Callable[[], Awaitable[bool]]
@@ -121,12 +141,19 @@ class Judgements:
                 has_begun.set()
                 return await run_in_threadpool(self._judge, asked, page_help, steps.append, cancelled.is_set)
 
+        def ended(done: asyncio.Task[JudgementRecord]) -> None:
+            asked.clean_up()
+            _ = done.cancelled() or done.exception()  # asked for, whoever has hung up
+
+        asked.has_begun = True
         task = asyncio.ensure_future(work())
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # asked for, whoever has hung up
+        task.add_done_callback(ended)
         try:
-            yield _Judging(work=task, has_begun=has_begun, cancelled=cancelled, steps=steps)
+            yield _Judging(work=task, has_begun=has_begun, steps=steps)
         finally:
             cancelled.set()
+            if not has_begun.is_set():  # else it ends at its next frame
+                task.cancel()
 
     def _record(self, judging: "_Judging") -> JudgingRecord:
         if not judging.work.done():
@@ -151,40 +178,83 @@ class Judgements:
     def _judge(
         self, asked: "AskedJudgement", page_help: PageHelp, on_step: OnStep, is_cancelled: Callable[[], bool]
     ) -> JudgementRecord:
-        if is_cancelled():  # while it waited
-            raise CancelledError("The video is not judged, for that was cancelled.")
-        with self._store.passing_folder() as folder:
-            video = folder / "video"
-            write_bytes(video, asked.video)
-            try:
-                size = measure_video(video, most_frames=_MOST_FRAMES_JUDGED)
-                if size.num_frames >= _MOST_FRAMES_JUDGED or size.num_frames / size.fps > _MOST_SECONDS_JUDGED:
-                    raise ApiError(
-                        400,
-                        "limit",
-                        f"The page judges videos of at most {_MOST_SECONDS_JUDGED} s; `ingredients judge` takes any.",
-                    )
-                judged = page_help.judge_file(
-                    video, asked.people, title="The video", on_step=on_step, is_cancelled=is_cancelled
+        video = asked.video
+        try:
+            size = measure_video(video, most_frames=_MOST_FRAMES_JUDGED)
+            if size.num_frames >= _MOST_FRAMES_JUDGED or size.num_frames / size.fps > _MOST_SECONDS_JUDGED:
+                raise ApiError(
+                    400,
+                    "limit",
+                    f"The page judges videos of at most {_MOST_SECONDS_JUDGED} s; `ingredients judge` takes any.",
                 )
-            except UserInputError as error:
-                if str(video) not in str(error):  # it is about a photo, or the judge
-                    raise
-                raise ApiError(400, "video", str(error).replace(f" {video}", "")) from error
+            judged = page_help.judge_file(
+                video, asked.people(), title="The video", on_step=on_step, is_cancelled=is_cancelled
+            )
+        except UserInputError as error:
+            if str(video) not in str(error):  # it is about a photo, or the judge
+                raise
+            raise ApiError(400, "video", str(error).replace(f" {video}", "")) from error
         return JudgementRecord(
             judgement=dict(judged.values), sheet=data_url(judged.sheet), notices=list(judged.notices)
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclasses.dataclass(slots=True, kw_only=True, eq=False)
 class AskedJudgement:
-    """A video, and who is looked for in it."""
+    """A video, and who is looked for in it, as files."""
 
-    video: bytes
-    """The file."""
+    owner: str
+    """Who asked."""
 
-    people: tuple[IdentityPhotos, ...]
-    """Photos, and whose."""
+    folder: "tempfile.TemporaryDirectory[str]"
+    """Where they lie."""
+
+    on_left: Callable[["AskedJudgement"], None]
+    """Told that nobody waits any more."""
+
+    names: Sequence[str] = ()
+    """Whose each photo is."""
+
+    faces: Sequence[FaceChoice | None] = ()
+    """Which face of each is meant."""
+
+    has_begun: bool = False
+    """Whether it waits for its turn, or is judged."""
+
+    @property
+    def video(self) -> Path:
+        """The file of the video."""
+        return Path(self.folder.name) / "video"
+
+    def photo(self, number: int) -> Path:
+        """The file of a photo, counted from 0."""
+        return Path(self.folder.name) / f"photo-{number}"
+
+    def people(self) -> tuple[IdentityPhotos, ...]:
+        """The people, whose photos are decoded now."""
+        photos: dict[str, list[tuple[UInt8Array, FaceChoice | None]]] = {}
+        for number, (name, face) in enumerate(zip(self.names, self.faces, strict=True)):
+            photo = read_photo(self.photo(number).read_bytes(), f"the photo of {name}")
+            photos.setdefault(name, []).append((photo, face))
+        return tuple(
+            IdentityPhotos(
+                name=name,
+                images=[image for image, _ in of_person],
+                labels=[f"a photo of {name}"] * len(of_person),
+                faces=[face for _, face in of_person],
+            )
+            for name, of_person in photos.items()
+        )
+
+    def leave(self) -> None:
+        """Removes it where its turn was never waited for."""
+        if not self.has_begun:
+            self.clean_up()
+
+    def clean_up(self) -> None:
+        """Removes the files, and makes room for another one."""
+        self.folder.cleanup()
+        self.on_left(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -196,9 +266,6 @@ class _Judging:
 
     has_begun: threading.Event
     """Whether it is its turn."""
-
-    cancelled: threading.Event
-    """Whether nobody waits any more."""
 
     steps: list[StepDone]
     """The frames that were looked at."""

@@ -167,13 +167,12 @@ class PageRoutes:
         Whoever hangs up cancels it. Of its events, named `judgement`, the last has the judgement as its `result`, or
         says why there is none; `end` follows.
         """
-        self._owner(authorization)
+        owner = self._owner(authorization)
         self._facts()
         page_help = self._helping()
-        sent = await self._read(request, other_files=("video",))
-        asked = await run_in_threadpool(self._judgements.read, sent)
+        asked = await self._judgements.take(owner, lambda: self._read(request, other_files=("video",)))
         if EVENTS in accept:
-            return event_response(self._judgements.events(asked, page_help))
+            return event_response(self._judgements.events(asked, page_help), on_end=asked.leave)
         return await self._judgements.judge(asked, page_help, has_hung_up=request.is_disconnected)
 
     async def estimate(
