@@ -24,7 +24,7 @@ from ingredients.generation.page_help import FaceNotes, JudgedFile, PhotoNotes
 from ingredients.generation.progress import CancelledError, OnStep, StepDone, StepPreview
 from ingredients.generation.request import StudioRequest
 from ingredients.media.provenance import Provenance
-from ingredients.model_folders.sampling_settings import SamplingSettings
+from ingredients.model_folders.sampling_settings import SamplingOverrides, SamplingSettings
 from ingredients.pipelines.video_shape import VideoGeometry, VideoShape
 
 FACTS = ModelFacts(
@@ -103,6 +103,7 @@ class HandMaker:
     def __init__(self, *, seconds_a_step: float = 0.0, waits: bool = False) -> None:
         self.facts = FACTS
         self.made: list[StudioRequest] = []
+        self.noted: list[tuple[dict[str, Any], Sequence[int] | None]] = []
         self.judged: list[list[tuple[str, list[Any]]]] = []
         self.go_on = threading.Event()
         self.cancelled = threading.Event()
@@ -132,7 +133,15 @@ class HandMaker:
             can_be_drawn=is_photograph,
         )
 
-    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
+    def notes_on_prompt(
+        self,
+        prompt: str,
+        names: Sequence[str],
+        *,
+        sampling: SamplingOverrides | None = None,
+        order: Sequence[int] | None = None,
+    ) -> list[str]:
+        self.noted.append((dict(sampling or {}), order))
         return ["The text encoder does not know 'yodel'."] if "yodel" in prompt else []
 
     def judge_file(

@@ -37,6 +37,7 @@ from ingredients.pipelines.execution.speed_options import SpeedOptions, VideoOpt
 from ingredients.pipelines.people import identity_photos
 from ingredients.world import render_portrait, sample_identity
 from tests.apps.tiny_model import save_tiny_model
+from tests.pipelines.test_names import tokenizer_of
 from tests.ways import come_to, named_in_order
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -313,6 +314,27 @@ def test_notes_before_a_video_are_those_that_come_with_it(studio: Studio, reques
     assert set(notes) <= {str(notice) for notice in studio.make(asked).notices}
     (refused,) = studio.notes_on_prompt("@eve yodels.", list(asked.people))
     assert refused.startswith("The prompt speaks of @eve, and no photo has that name")
+
+
+@pytest.mark.parametrize(("share", "is_mirrored"), [(None, False), (0.5, True), (0.0, False), (0.0, True)])
+def test_notes_follow_layout_and_places_of_the_video(
+    studio: Studio,
+    request_: StudioRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float | None,
+    is_mirrored: bool,
+) -> None:
+    monkeypatch.setattr(studio.pipeline, "tokenizer", tokenizer_of("the The person on left right nods waves and"))
+    sampling = request_.sampling if share is None else {**request_.sampling, "layout_share": share}
+    places = {"ana": "right", "ben": "left"} if is_mirrored else {}
+    asked = dataclasses.replace(request_, prompt="Ana nods and Ben waves.", sampling=sampling, places=places)
+    notes = studio.notes_on_prompt(
+        asked.prompt, ["ana", "ben"], sampling=sampling, order=[1, 0] if is_mirrored else None
+    )
+    (told,) = [note for note in notes if "whose name is whose" in note]
+    assert told in [str(notice) for notice in studio.make(asked).notices]
+    assert f'"the person on the {"right" if is_mirrored else "left"}" for ana' in told
+    assert told.endswith("nothing puts them there, for there is no layout." if share == 0 else "puts them there.")
 
 
 def test_a_single_video_has_options_of_its_own(

@@ -12,6 +12,7 @@ from ingredients.core.arrays import UInt8Array
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.progress import OnStep
 from ingredients.generation.request import StudioRequest
+from ingredients.model_folders.sampling_settings import SamplingOverrides
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,8 +69,15 @@ class PageHelp(Protocol):
     def look_at_photo(self, photo: UInt8Array, *, label: str) -> PhotoNotes:
         """Finds the faces of a photo (H, W, 3)."""
 
-    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
-        """What of a sentence the model will not follow, and whether it speaks of another number of people."""
+    def notes_on_prompt(
+        self,
+        prompt: str,
+        names: Sequence[str],
+        *,
+        sampling: SamplingOverrides | None = None,
+        order: Sequence[int] | None = None,
+    ) -> list[str]:
+        """What of a sentence the model will not follow, as `Studio.notes_on_prompt`."""
 
     def judge_file(
         self,

@@ -69,6 +69,7 @@ from ingredients.generation.takes import (
 from ingredients.media.provenance import Provenance
 from ingredients.model_folders.find_model import find_model
 from ingredients.model_folders.folder_names import JUDGE_FOLDER
+from ingredients.model_folders.sampling_settings import SamplingOverrides
 from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs
 from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights
@@ -337,15 +338,28 @@ class Studio:
             can_be_drawn=bool(drawable),
         )
 
-    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
+    def notes_on_prompt(
+        self,
+        prompt: str,
+        names: Sequence[str],
+        *,
+        sampling: SamplingOverrides | None = None,
+        order: Sequence[int] | None = None,
+    ) -> list[str]:
         """What of a sentence the model will not follow, and whether it speaks of another number of people.
 
         Args:
             prompt: the sentence.
             names: the names of the people.
+            sampling: as `StudioRequest` has it; None: as the model is sampled by default.
+            order: the people, by index, from left to right; None where they stand in the order of their names.
         """
+        layout_share = (sampling or {}).get("layout_share")
+        is_planned = (
+            layout_share is None or layout_share > 0
+        )  # as the pipeline plans where people are called by places
         try:
-            return self.pipeline.read_prompt(prompt, names)[1]
+            return self.pipeline.read_prompt(prompt, names, order=order, is_planned=is_planned)[1]
         except PromptError as problem:
             return [str(problem)]
 

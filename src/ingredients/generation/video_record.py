@@ -219,6 +219,9 @@ class VideoRecord:
     size: str | None = None
     """Width and height of the file."""
 
+    scale: int = 1
+    """The whole number of pixels, each way, to which each pixel of the video is enlarged in the file."""
+
     seconds: str | None = None
     """Length in seconds."""
 

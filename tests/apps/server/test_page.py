@@ -165,6 +165,7 @@ def test_the_whole_way_from_photos_to_download(page: Any, maker: HandMaker) -> N
     expect(page.locator(".fared li")).to_have_count(2)
     expect(page.locator(".fared li").nth(1)).to_contain_text("found, similarity 0.91")
     expect(page.locator("#stage")).to_contain_text("A stranger: face 3")
+    expect(page.locator("#stage .stage-head")).to_contain_text("48x32, shown 4 times larger")
     wait_until(page, "document.querySelector('#stage video').readyState >= 2")
     assert all(page.evaluate("[...document.querySelectorAll('.fared img')].map((each) => each.complete)"))
     with page.expect_download() as video:
@@ -438,6 +439,7 @@ def test_of_several_takes_all_are_seen_and_the_estimate_counts_them(page: Any, m
     make(page)
     expect(page.locator(".takes button")).to_have_count(4)
     expect(page.locator(".takes")).to_contain_text("Take 2 is kept")
+    expect(page.locator(".takes")).to_contain_text("the similarity below is the judge's")
     expect(page.locator("#stage .verdict").nth(1)).to_have_text("✓ as asked: nods")
     page.click("text=Take 3: ana 0.80, ben 0.80")
     wait_until(page, "document.querySelector('#stage video').src.endsWith('take=3')")
@@ -453,6 +455,11 @@ def test_the_routing_is_kept_repainted_and_one_person_alone_made_anew(page: Any,
         expect(page.locator("#videos video")).to_have_count(number)
         expect(page.locator("#stage .state")).to_have_text("made")
     first, kept, only = maker.made
+    told = page.locator("#videos .about .hint")
+    expect(told.nth(0)).to_contain_text("only ben made anew")
+    expect(told.nth(1)).to_contain_text("by a given routing map")
+    expect(told.nth(2)).not_to_contain_text("routing")
+    expect(page.locator("#stage .stage-head")).to_contain_text("only ben made anew")
     assert first.routing is None
     assert kept.routing is not None
     assert kept.seed != 3
@@ -508,10 +515,14 @@ def test_a_reload_in_mid_job_loses_nothing(page: Any, maker: HandMaker) -> None:
     add_two(page)
     make(page)
     expect(page.locator(".live img").first).to_be_visible()
+    choices = {"steps": "6", "length": "17", "size": "72x48", "takes": "2"}
+    for name, value in choices.items():
+        page.select_option(f"#{name}", value)
     page.wait_for_timeout(400)  # the draft is kept a moment after it changed
     page.reload()
     expect(page.locator("#cards li")).to_have_count(2)
     assert page.input_value("#prompt") == "Two people wave."
+    assert {name: page.input_value(f"#{name}") for name in choices} == choices
     expect(page.locator("#stage .state")).to_have_text("being made")
     maker.go_on.set()
     expect(page.locator("#stage .state")).to_have_text("made")
@@ -552,6 +563,50 @@ def test_a_failure_and_a_server_that_is_gone_are_said(page: Any, maker: HandMake
     expect(page.locator("#make")).to_be_enabled()
 
 
+def test_a_video_that_waits_for_a_server_that_is_gone_says_so(page: Any, maker: HandMaker, site: Site) -> None:
+    add_two(page)
+    make(page)
+    expect(page.locator(".live img").first).to_be_visible()
+    site.hang_up()
+    expect(page.locator("#stage")).to_contain_text("The server is away. It goes on with this video when it is back.")
+    site.listen()
+    expect(page.locator("#stage")).to_contain_text("Step 1 of 3")
+    maker.go_on.set()
+    expect(page.locator("#stage .state")).to_have_text("made")
+
+
+def test_what_went_wrong_with_a_button_is_seen(page: Any, maker: HandMaker, site: Site) -> None:
+    maker.go_on.set()
+    add_two(page)
+    make(page)
+    expect(page.locator("#stage .state")).to_have_text("made")
+    (job,) = site.store.page().jobs
+    for file in site.store.folder_of(job.id).glob("*.mp4"):
+        file.unlink()
+    page.click("#stage >> text=Download")
+    expect(page.locator("#banner")).to_have_text("This video was removed.")
+    expect(page.locator("#banner")).to_be_in_viewport()
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_whoever_may_be_anywhere_is_shown_where_nobody_is(page: Any) -> None:
+    add_two(page)
+    page.set_input_files("#files", [photo("cleo.png")])
+    expect(page.locator("#cards li")).to_have_count(3)
+    page.click("#places summary")
+    page.select_option("[aria-label='Place of ana at the start']", "right")
+    page.select_option("[aria-label='Place of ben at the start']", "left")
+    whole = page.locator("#scene").bounding_box()
+    shares = [
+        (page.locator(f"[data-place='{person}']").bounding_box()["x"] - whole["x"]) / whole["width"]
+        for person in range(3)
+    ]
+    assert shares == pytest.approx([2 / 3, 0, 1 / 3], abs=0.02)
+    page.select_option("[aria-label='Place of cleo at the start']", "left")
+    expect(page.locator("#missing")).to_contain_text("leave no room")  # before anything is asked for
+    expect(page.locator("#make")).to_be_disabled()
+
+
 def test_a_video_of_any_system_is_judged(page: Any, maker: HandMaker, tmp_path: Path) -> None:
     maker.go_on.set()
     write_video(tmp_path / "theirs.mp4", np.zeros((9, 32, 48, 3), np.uint8), fps=8)
@@ -562,6 +617,7 @@ def test_a_video_of_any_system_is_judged(page: Any, maker: HandMaker, tmp_path: 
     expect(page.locator("#judge-body li")).to_have_count(2)
     expect(page.locator("#judge-body")).to_contain_text("right, similarity 0.90")
     expect(page.locator("#judge-body")).to_contain_text("A stranger")
+    expect(page.locator("#judge-body")).to_contain_text("0 to 1.")
     expect(page.locator("#judge-body img")).to_be_visible()
     page.click("#judge [data-close]")
     page.click("#judge-open")
@@ -676,6 +732,8 @@ def test_the_model_that_ships_makes_a_video_on_the_page(browser: Any, tmp_path: 
         page.click("text=ana and ben")
         expect(page.locator("#cards li")).to_have_count(2)
         assert page.input_value("#prompt") == "Two people wave on a beach, smiling."
+        expect(page.locator("[data-example=ana]")).to_be_disabled()
+        expect(page.locator("[data-example=cleo]")).to_be_enabled()
         page.set_input_files("#files", str(EXAMPLES / "cleo.png"))
         expect(page.locator("#cards li")).to_have_count(3)
         assert page.input_value("#prompt") == "Three people wave on a beach, smiling."

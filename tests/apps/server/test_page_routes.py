@@ -18,6 +18,7 @@ from PIL import Image
 from ingredients.apps.server.app import ServerState
 from ingredients.apps.server.event_stream import SECONDS_BETWEEN_LOOKS
 from ingredients.apps.server.keys import KeyRing, make_key
+from ingredients.apps.server.settings import ServerDefaults
 from ingredients.core.errors import ModelFolderError, PhotoError, UserInputError
 from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.job_store import StoreLimits
@@ -86,6 +87,24 @@ def test_an_estimate_grows_with_the_work_and_names_what_the_model_does_not_know(
     assert wrong["error"] is not None
     assert wrong["seconds"] is None
     assert served.client.post("/v1/estimates", json={"steps": 3}).status_code == 422
+
+
+def test_notes_are_told_by_what_is_asked_for(serve: Serve) -> None:
+    served = serve(defaults=ServerDefaults(sampling={"guidance_scale": 3.0}))
+    asked = {"prompt": "They wave.", "people": ["ana", "ben"]}
+
+    def estimate(**changes: Any) -> dict[str, Any]:
+        return dict(served.client.post("/v1/estimates", json=asked | changes).json())
+
+    assert estimate()["error"] is None
+    estimate(layout_share=0.0, place={"ana": "right", "ben": "left"})
+    assert served.maker.noted == [
+        ({"guidance_scale": 3.0}, None),
+        ({"guidance_scale": 3.0, "layout_share": 0.0}, [1, 0]),
+    ]
+    same = estimate(place={"ana": "left", "ben": "left"})
+    assert "leave no room for 1 of 2 people" in same["error"]
+    assert served.maker.noted[-1][1] is None
 
 
 def test_an_estimate_goes_by_passes_caches_and_tiles(serve: Serve) -> None:

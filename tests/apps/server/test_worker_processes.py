@@ -84,7 +84,7 @@ class UnreadableError(PromptError):
 class Helper(HandMaker):
     """Is at a loss, or away, when it is asked about some sentences."""
 
-    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
+    def notes_on_prompt(self, prompt: str, names: Sequence[str], **_: Any) -> list[str]:
         if prompt == "refuse":
             raise PromptError("The prompt is no sentence.")
         if prompt == "unreadable":

@@ -19,6 +19,7 @@ from ingredients.faces.identity_photos import IdentityPhotos
 from ingredients.generation.page_help import JudgedFile, PageHelp, PhotoNotes
 from ingredients.generation.progress import OnStep, StepDone
 from ingredients.generation.request import StudioRequest
+from ingredients.model_folders.sampling_settings import SamplingOverrides
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,9 +54,16 @@ class HelpLine:
         notes: PhotoNotes = self._ask("look_at_photo", photo, label=label)
         return notes
 
-    def notes_on_prompt(self, prompt: str, names: Sequence[str]) -> list[str]:
+    def notes_on_prompt(
+        self,
+        prompt: str,
+        names: Sequence[str],
+        *,
+        sampling: SamplingOverrides | None = None,
+        order: Sequence[int] | None = None,
+    ) -> list[str]:
         """What of a sentence the model will not follow."""
-        notes: list[str] = self._ask("notes_on_prompt", prompt, names)
+        notes: list[str] = self._ask("notes_on_prompt", prompt, names, sampling=sampling, order=order)
         return notes
 
     def judge_file(

@@ -19,6 +19,7 @@ from ingredients.apps.server.requests import (
     check_settings,
     fit,
     options_asked,
+    order_asked,
     read_json_body,
     read_request,
     sampling_asked,
@@ -262,9 +263,10 @@ class PageRoutes:
             width=asked.width or self._defaults.width,
             takes=asked.takes,
         )
-        error = None
+        error, order, names = None, None, list(dict.fromkeys(asked.people))
         try:
             check_settings(settings, facts=facts, limits=self._limits)
+            order = order_asked(asked.place, names, settings, facts)
         except UserInputError as problem:
             error = str(problem)
         page_help = self._page_help()
@@ -272,7 +274,7 @@ class PageRoutes:
         needed = None
         if page_help is not None:
             if asked.prompt.strip():
-                notes = page_help.notes_on_prompt(asked.prompt, asked.people)
+                notes = page_help.notes_on_prompt(asked.prompt, names, sampling=settings.sampling, order=order)
             if error is None:
                 request = StudioRequest(
                     people={},
@@ -283,7 +285,7 @@ class PageRoutes:
                     width=settings.width,
                     options=settings.options,
                 )
-                needed = page_help.needed_bytes(request, num_people=len(set(asked.people)))
+                needed = page_help.needed_bytes(request, num_people=len(names))
         waiting = self._store.page(owner=owner, limit=100, states=("queued", "in_progress")).jobs
         seconds, is_rough = (None, False) if error is not None else self._seconds(settings, facts, owner)
         return EstimateRecord(

@@ -19,6 +19,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from ingredients.apps.server.errors import ApiError, unfit_sentence
 from ingredients.apps.server.schemas import SAMPLING_FIELDS, OptionFields, VideoFields, VideoRequest
 from ingredients.apps.server.settings import RequestLimits, ServerDefaults
+from ingredients.core.arrays import Int64Array
 from ingredients.core.errors import ArgumentError, PhotoError, SpeedOptionError, UserInputError
 from ingredients.core.json_yaml import NotPlainError, found, parse_json
 from ingredients.core.printable import check_letters, printable
@@ -35,7 +36,14 @@ from ingredients.pipelines.execution.speed_options import (
     check_step_cache_passes,
 )
 from ingredients.pipelines.guidance_passes import plan_passes
-from ingredients.pipelines.places import check_frames, parse_places, place_people, read_place_options
+from ingredients.pipelines.places import (
+    PlacePath,
+    check_frames,
+    left_to_right,
+    parse_places,
+    place_people,
+    read_place_options,
+)
 
 PHOTOS = ("input_references", "input_reference")
 _LISTS = ("people", "faces", "place")
@@ -314,15 +322,34 @@ def _num_frames(asked: VideoFields, facts: ModelFacts, defaults: ServerDefaults)
 
 def _places(asked: Any, names: Sequence[str], settings: JobSettings, facts: ModelFacts) -> dict[str, Any]:
     """Where people are to stand, by name, for a job; said by the pipeline's own sentences where they cannot."""
+    paths, _ = _placed(asked, names, settings, facts)
+    return {name: path.to_json() for name, path in zip(names, paths, strict=True) if path is not None}
+
+
+def order_asked(asked: Any, names: Sequence[str], settings: JobSettings, facts: ModelFacts) -> list[int] | None:
+    """The people, by index, from left to right as they are to stand; None where nobody is placed.
+
+    Raises:
+        ApiError: if they cannot stand there.
+    """
+    _, layout = _placed(asked, names, settings, facts)
+    return None if layout is None else left_to_right(layout, len(names))
+
+
+def _placed(
+    asked: Any, names: Sequence[str], settings: JobSettings, facts: ModelFacts
+) -> tuple[Sequence[PlacePath | None], Int64Array | None]:
+    """The way of each person, and the grid of video tokens as it gives them places; None where nobody has one."""
     shape = facts.geometry.shape(height=settings.height, width=settings.width, num_frames=settings.num_frames)
     try:
         paths = parse_places(_places_by_name(asked), names)
         check_frames(paths, names, shape.num_frames)
-        if any(paths):
-            place_people(paths, facts.geometry.token_grid(shape), facts.geometry.token_frames(shape.num_frames))
+        if not any(paths):
+            return paths, None
+        frames = facts.geometry.token_frames(shape.num_frames)
+        return paths, place_people(paths, facts.geometry.token_grid(shape), frames)
     except ArgumentError as error:
         raise ApiError(422, "place", printable(str(error))) from error
-    return {name: path.to_json() for name, path in zip(names, paths, strict=True) if path is not None}
 
 
 def _places_by_name(asked: Any) -> Mapping[str, Any]:

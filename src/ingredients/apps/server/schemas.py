@@ -250,6 +250,7 @@ class EstimateFields(OptionFields):
     height: Annotated[Side | None, Field(description="Pixels.")] = None
     num_frames: Annotated[int | None, Field(ge=1, le=100_000, description="Length in frames.")] = None
     takes: Annotated[int, Field(ge=1, description="How many videos are made, of which the best is kept.")] = 1
+    place: Annotated[Any, Field(description="Where they are to stand, as for a video.")] = None
 
 
 EstimateRequest: type[EstimateFields] = create_model("EstimateRequest", __base__=EstimateFields, **_sampling_fields())
@@ -374,6 +375,7 @@ def describe_job(job: Job, facts: ModelFacts | None, *, previews: tuple[Variant,
         has_routing=settings.has_routing,
         redrawn=settings.redrawn,
         size=size,
+        scale=settings.scale,
         seconds=f"{num_frames / settings.fps:g}" if num_frames else None,
         num_frames=num_frames or None,
         fps=settings.fps,

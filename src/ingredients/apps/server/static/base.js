@@ -2,6 +2,7 @@
 "use strict";
 
 export const state = { model: null, people: [], moments: [], refused: [], current: null, stream: null, compared: [], videos: [], hasMore: false, key: sessionStorage.getItem("key") || "", isOffline: false };
+const SECONDS_OF_COMPLAINT = 10;
 export const byId = (id) => document.getElementById(id);
 
 // ---- Making elements ----
@@ -27,6 +28,13 @@ export function fill(parent, ...children) { parent.replaceChildren(...children.f
 export const newKey = () => ({ "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) });
 
 export function say(text) { byId("said").textContent = text; }
+
+// What went wrong with something that was pressed, where everybody sees it; that the server is away is said already.
+export function complain(error) {
+  if (error.status === 0) return;
+  banner(error.message);
+  setTimeout(() => { if (byId("banner").textContent === error.message) banner(""); }, SECONDS_OF_COMPLAINT * 1000);
+}
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";

@@ -3,6 +3,8 @@
 
 import { state, byId, make, fill, nameOf, fromDataUrl, ask, askJson, readEvents, duration, show, option } from "./base.js";
 
+const primary = (button) => { button.classList.add("primary"); return button; };
+
 // ---- Painting the routing map ----
 
 export async function openPaint(record, againButton) {
@@ -63,7 +65,7 @@ export async function openPaint(record, againButton) {
   const changes = { get routing() { return map; }, seed: record.kept_take ? record.kept_take.seed : record.seed, takes: 1 };
   fill(byId("paint-body"), make("div", { class: "chips", role: "group", "aria-label": "Brush" }, ...brushes), board,
     make("div", { class: "row" }, make("label", { class: "moment" }, "Moment ", moment), make("label", { class: "tick" }, everywhere, "paint all moments"), make("label", { class: "tick" }, wide, "wide brush")),
-    make("div", { class: "actions" }, againButton(record, "Make it with this map", changes, "With the same seed"), undo));
+    make("div", { class: "actions" }, primary(againButton(record, "Make it with this map", changes, "With the same seed")), undo));
   draw();
 }
 
@@ -164,7 +166,7 @@ byId("judge-form").addEventListener("submit", async (event) => {
 function showJudgement(told) {
   const words = told.judgement;
   fill(byId("judge-body"), make("ul", { class: "fared" }, ...words.people.map((person, index) => make("li", { person: index }, make("h3", {}, person.name), make("p", { class: "verdict" }, person.verdict)))),
-    ...words.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)), make("p", { class: "hint" }, words.likeness), ...told.notices.map((note) => make("p", { class: "hint" }, note)),
+    ...words.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)), make("p", { class: "hint" }, `${words.likeness.charAt(0).toUpperCase()}${words.likeness.slice(1)}.`), ...told.notices.map((note) => make("p", { class: "hint" }, note)),
     make("img", { class: "sheet", src: told.sheet, alt: "People beside their best frames, a timeline, and marked frames" }),
     make("div", { class: "actions" }, make("a", { class: "button", href: told.sheet, download: "judged.png" }, "Download the picture"),
       make("a", { class: "button", download: "judged.json", href: URL.createObjectURL(new Blob([JSON.stringify(words, null, 1)], { type: "application/json" })) }, "Download the report (JSON)")));

@@ -1,7 +1,7 @@
 // The page: photos become people, a sentence is added, a video is made, watched and judged. Text goes in as text.
 "use strict";
 
-import { byId, state, make, drawn, fill, newKey, say, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, readEvents, postJson, show, banner, setOffline, option } from "./base.js";
+import { byId, state, make, drawn, fill, newKey, say, complain, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, readEvents, postJson, show, banner, setOffline, option } from "./base.js";
 import { openDraw, openPaint } from "./dialogs.js";
 import { END, START, isPlaced, placesAsked, setMoments, showPlaces } from "./places.js";
 import { setTuning, showTuning, tellTuning, tuningAsked } from "./tuning.js";
@@ -75,7 +75,7 @@ function showOptions() {
 async function showExamples() {
   const names = await askJson("/v1/examples").catch(() => []);
   byId("start").hidden = state.model.reads_photographs || !names.length;
-  const buttons = names.map((name) => make("button", { type: "button", class: "link", onclick: () => addExample(name) }, name));
+  const buttons = names.map((name) => make("button", { type: "button", class: "link", "data-example": name, onclick: () => addExample(name) }, name));
   buttons.push(make("button", { type: "button", class: "link", onclick: async () => { await addExample(names[0]); await addExample(names[1]); suggest(); } }, `${names[0]} and ${names[1]}`));
   fill(byId("examples"), ...buttons);
 }
@@ -202,6 +202,7 @@ function drawInstead(photo, face) {
 }
 
 function showPeople() {
+  for (const button of byId("examples").querySelectorAll("[data-example]")) button.disabled = state.people.some((person) => person.name === button.dataset.example); // they are there
   fill(byId("cards"), ...state.people.map(card));
   showRefused(); // whose sentences name people
   showChips();
@@ -233,7 +234,7 @@ function card(person, index) {
     photos.length ? make("div", { class: "row", role: "group", "aria-label": `Photos of ${person.name}` }, ...photos) : null,
     ...(notes.length ? notes : [make("p", { class: "fine" }, number > 1 ? `✓ ${number} good photos` : "✓ a good photo")]),
     make("div", { class: "card-foot" },
-      isPlaced() ? null : index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, onclick: left }, "◀ left") : make("span", { class: "hint" }, "leftmost"),
+      isPlaced() ? null : index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, title: "Move to the left", onclick: left }, "◀") : null,
       more, make("button", { type: "button", class: "link remove", "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
   for (const kind of ["dragover", "dragleave", "drop"]) item.addEventListener(kind, (event) => {
     event.preventDefault();
@@ -278,8 +279,11 @@ byId("prompt").addEventListener("keydown", (event) => { if (event.key === "Enter
 for (const id of ["steps", "length", "size", "seed", "takes"]) byId(id).addEventListener("change", () => changed());
 byId("tuning-fields").addEventListener("input", () => { tellTuning(); changed(); });
 byId("tuning-reset").addEventListener("click", () => { setTuning({}); changed(); byId("tuning").querySelector("summary").focus(); });
-document.addEventListener("placed", () => { showPeople(); save(); refreshMake(); });
-document.addEventListener("reachable", refreshMake);
+document.addEventListener("placed", () => { showPeople(); save(); refreshMake(); refreshEstimate(); });
+document.addEventListener("reachable", () => {
+  refreshMake();
+  if (state.isOffline && state.shown?.bar) state.shown.words.textContent = "The server is away. It goes on with this video when it is back.";
+});
 byId("dice").addEventListener("click", () => { byId("seed").value = Math.floor(Math.random() * 1000000); changed(); });
 
 function changed() { showChips(); refreshMake(); save(); refreshEstimate(); }
@@ -308,7 +312,7 @@ const refreshEstimate = later(async () => {
   let told;
   try {
     told = await postJson("/v1/estimates", { prompt: byId("prompt").value, people: state.people.map((person) => person.name.trim()), width, height,
-      num_frames: Number(byId("length").value), num_inference_steps: Number(byId("steps").value), takes: Number(byId("takes").value), ...tuningAsked() });
+      num_frames: Number(byId("length").value), num_inference_steps: Number(byId("steps").value), takes: Number(byId("takes").value), place: JSON.parse(placesAsked() || "null"), ...tuningAsked() });
   } catch (error) {
     if (error.status !== 422) return;
     told = { error: error.message, notes: [] }; // a number that no video can have
@@ -324,6 +328,11 @@ const refreshEstimate = later(async () => {
   refreshMake();
 }, 350);
 
+const CHOICES = ["steps", "length", "size", "takes"];
+
+// Chooses something of a list, unless the model has no such thing any more.
+function choose(id, value) { if ([...byId(id).options].some((each) => each.value === String(value))) byId(id).value = value; }
+
 // What was begun survives a reload, as long as it is small.
 const save = later(async () => {
   try {
@@ -332,7 +341,7 @@ const save = later(async () => {
       for (const photo of person.photos) photo.url = photo.url || await asDataUrl(photo.file);
       people.push({ ...person, photos: person.photos.map((photo) => ({ ...photo, file: undefined, fileName: photo.file.name })) });
     }
-    sessionStorage.setItem("draft", JSON.stringify({ people, between: state.moments.slice(1, -1), prompt: byId("prompt").value, seed: byId("seed").value, takes: byId("takes").value, tuning: tuningAsked() }));
+    sessionStorage.setItem("draft", JSON.stringify({ people, between: state.moments.slice(1, -1), prompt: byId("prompt").value, seed: byId("seed").value, ...Object.fromEntries(CHOICES.map((id) => [id, byId(id).value])), tuning: tuningAsked() }));
   } catch { sessionStorage.removeItem("draft"); }
 }, 300);
 
@@ -342,7 +351,7 @@ function restore() {
     if (!draft || state.people.length) return;
     byId("prompt").value = draft.prompt;
     byId("seed").value = draft.seed;
-    byId("takes").value = draft.takes || "1";
+    for (const id of CHOICES) choose(id, draft[id]);
     setTuning(draft.tuning || {});
     const people = draft.people.map((person) => ({ ...person, photos: person.photos.map((photo) => ({ ...photo, file: new File([fromDataUrl(photo.url)], photo.fileName, { type: photo.url.slice(5).split(";")[0] }) })) }));
     setMoments(draft.between);
@@ -444,9 +453,22 @@ function showGone() {
 
 const STATES = { queued: "waiting", in_progress: "being made", completed: "made", failed: "failed", cancelled: "cancelled" };
 
+// The size that was chosen, also where the file has it enlarged.
+function sizeTold({ size, scale }) {
+  if (!size || scale < 2) return size;
+  return `${size.split("x").map((side) => side / scale).join("x")}, shown ${scale} times larger`;
+}
+
+// How it came about, where it is not by people and sentence alone.
+function originTold(record) {
+  return record.redrawn.length ? `only ${record.redrawn.join(" and ")} made anew` : record.has_routing ? "by a given routing map" : "";
+}
+
+const joined = (...words) => words.filter(Boolean).join(" · ");
+
 function head(record) {
   return make("div", { class: "stage-head" }, make("p", { class: "sentence" }, make("strong", {}, record.prompt), make("br"),
-    make("span", { class: "hint" }, `${record.people.map((person) => person.name).join(", ")} · seed ${record.seed}${record.size ? ` · ${record.size}` : ""}${record.seconds ? ` · ${Number(record.seconds).toFixed(1)} s` : ""}`)),
+    make("span", { class: "hint" }, joined(record.people.map((person) => person.name).join(", "), `seed ${record.seed}`, sizeTold(record), record.seconds ? `${Number(record.seconds).toFixed(1)} s` : "", originTold(record)))),
     make("span", { class: `state ${record.status}` }, STATES[record.status]));
 }
 
@@ -539,7 +561,7 @@ function deleteButton(record, className = "danger") {
       return;
     }
     button.disabled = true;
-    await ask(`/v1/videos/${record.id}`, { method: "DELETE" }).catch((error) => say(error.message));
+    await ask(`/v1/videos/${record.id}`, { method: "DELETE" }).catch((error) => { if (error.status !== 404) complain(error); });
     state.compared = state.compared.filter((id) => id !== record.id);
     if (state.current === record.id) { if (state.stream) state.stream.abort(); state.current = null; history.replaceState(null, "", location.pathname); showEmpty(); }
     refreshVideos();
@@ -573,7 +595,8 @@ function takesTold(record, screen) {
     for (const each of buttons) each.setAttribute("aria-pressed", String(each === event.currentTarget));
     fill(screen, player(record, take.number === kept.number ? null : take.number));
   } }, `Take ${take.number}${take.number === kept.number ? ", kept" : ""}: ${record.people.map((person, index) => `${person.name} ${take.likeness[index] === undefined ? "?" : take.likeness[index].toFixed(2)}`).join(", ")}`));
-  return make("div", { class: "takes" }, make("p", { class: "hint" }, kept.reason), make("div", { class: "row", role: "group", "aria-label": "Takes" }, ...buttons));
+  return make("div", { class: "takes" }, make("p", { class: "hint" }, kept.reason), make("div", { class: "row", role: "group", "aria-label": "Takes" }, ...buttons),
+    make("p", { class: "hint" }, "Likeness here is what the model's own face networks see, by which a take is chosen; the similarity below is the judge's, who had no say."));
 }
 
 function download(record, variant, text, name) {
@@ -582,7 +605,7 @@ function download(record, variant, text, name) {
       const url = URL.createObjectURL(await (await ask(`/v1/videos/${record.id}/content?variant=${variant}`)).blob());
       make("a", { href: url, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60000);
-    } catch (error) { say(error.message); }
+    } catch (error) { complain(error); }
   } }, text);
   return button;
 }
@@ -634,7 +657,7 @@ async function sameFields(record) {
   byId("takes").value = String(Math.min(record.takes, 4));
   const asked = { length: record.num_frames, steps: record.settings.num_inference_steps, size: [...byId("size").options].map((each) => each.value).find((each) => each.split("x").map((side) => side * scaleOf(each.split("x")[0])).join("x") === record.size) };
   setTuning(record.settings);
-  for (const [id, value] of Object.entries(asked)) if ([...byId(id).options].some((each) => each.value === String(value))) byId(id).value = value;
+  for (const [id, value] of Object.entries(asked)) choose(id, value);
   showPeople();
   byId("places").open = isPlaced();
   changed();
@@ -652,7 +675,7 @@ function showMade(record) {
     make("div", { class: "actions" }, againButton(record),
       hasRouting ? againButton(record, "Keep this routing", { keep_routing: true, takes: 1 }, "Another seed, but everybody is given the same part of the picture") : null,
       hasRouting ? make("button", { type: "button", onclick: () => openPaint(record, againButton) }, "Repaint the routing") : null,
-      make("button", { type: "button", title: "Brings people, places and sentence back to be changed", onclick: () => sameFields(record).catch((error) => say(error.message)) }, "Change something"),
+      make("button", { type: "button", title: "Brings people, places and sentence back to be changed", onclick: () => sameFields(record).catch(complain) }, "Change something"),
       download(record, "video", "Download", `${file}.mp4`), about, deleteButton(record)),
     make("details", { ontoggle: (event) => { if (event.target.open) for (const picture of event.target.querySelectorAll("img[data-path]")) { show(picture, picture.dataset.path); delete picture.dataset.path; } } },
       make("summary", {}, "All frames, and where the router sent each person"),
@@ -704,7 +727,7 @@ function videoItem(video) {
   const compare = make("input", { type: "checkbox", "data-compare": video.id, onchange: (event) => pick(video.id, event.target.checked) });
   compare.checked = state.compared.includes(video.id);
   const item = make("li", { class: "video", "data-id": video.id, "data-version": versionOf(video) }, open,
-    make("div", { class: "about" }, make("p", {}, video.prompt), make("p", { class: "hint" }, `${alike} · seed ${video.seed} · ${ago(video.created_at)}`)),
+    make("div", { class: "about" }, make("p", {}, video.prompt), make("p", { class: "hint" }, joined(alike, `seed ${video.seed}`, originTold(video), ago(video.created_at)))),
     make("div", { class: "foot" }, video.status === "completed" ? make("label", {}, compare, "compare") : make("span"), deleteButton(video, "link danger")));
   return item;
 }

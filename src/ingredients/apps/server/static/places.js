@@ -19,8 +19,16 @@ const when = (each) => (each === START ? "at the start" : each === END ? "at the
 function edgesOf(place, index) {
   if (Array.isArray(place)) return place;
   const number = Math.max(state.people.length, 2), width = 1 / number;
-  const left = place === "left" ? 0 : place === "right" ? 1 - width : place === "middle" ? 0.5 - width / 2 : state.people.length === 1 ? 0.25 : index * width;
+  const left = place === "left" ? 0 : place === "right" ? 1 - width : place === "middle" ? 0.5 - width / 2 : state.people.length === 1 ? 0.25 : freeColumn(index, number) * width;
   return [left, 0, left + width, 1];
+}
+
+// The column in which somebody is shown who may be anywhere: one that nobody has been put into, and no other who may be anywhere.
+function freeColumn(index, number) {
+  const middles = state.people.map((each) => Object.values(each.places)[0]).filter(Boolean).map((place) => edgesOf(place)).map(([left, , right]) => Math.floor((left + right) / 2 * number));
+  const free = [...Array(number).keys()].filter((column) => !middles.includes(column));
+  const before = state.people.slice(0, index).filter((each) => !Object.keys(each.places).length).length;
+  return free[before] ?? index;
 }
 
 // Takes moments beside start and end, each with the part of the video at which it is.
