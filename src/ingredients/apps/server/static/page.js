@@ -78,6 +78,12 @@ async function showExamples() {
   const buttons = names.map((name) => make("button", { type: "button", class: "link", "data-example": name, onclick: () => addExample(name) }, name));
   buttons.push(make("button", { type: "button", class: "link", onclick: async () => { await addExample(names[0]); await addExample(names[1]); suggest(); } }, `${names[0]} and ${names[1]}`));
   fill(byId("examples"), ...buttons);
+  markExamples();
+}
+
+// Who is there already is not offered again.
+function markExamples() {
+  for (const button of byId("examples").querySelectorAll("[data-example]")) button.disabled = state.people.some((person) => person.name === button.dataset.example);
 }
 
 function suggest() {
@@ -202,7 +208,7 @@ function drawInstead(photo, face) {
 }
 
 function showPeople() {
-  for (const button of byId("examples").querySelectorAll("[data-example]")) button.disabled = state.people.some((person) => person.name === button.dataset.example); // they are there
+  markExamples();
   fill(byId("cards"), ...state.people.map(card));
   showRefused(); // whose sentences name people
   showChips();
@@ -727,7 +733,7 @@ function videoItem(video) {
   const compare = make("input", { type: "checkbox", "data-compare": video.id, onchange: (event) => pick(video.id, event.target.checked) });
   compare.checked = state.compared.includes(video.id);
   const item = make("li", { class: "video", "data-id": video.id, "data-version": versionOf(video) }, open,
-    make("div", { class: "about" }, make("p", {}, video.prompt), make("p", { class: "hint" }, joined(alike, `seed ${video.seed}`, originTold(video), ago(video.created_at)))),
+    make("div", { class: "about" }, make("p", {}, video.prompt), make("p", { class: "hint" }, joined(alike, `seed ${video.seed}`, ago(video.created_at))), originTold(video) ? make("p", { class: "hint" }, originTold(video)) : null),
     make("div", { class: "foot" }, video.status === "completed" ? make("label", {}, compare, "compare") : make("span"), deleteButton(video, "link danger")));
   return item;
 }
