@@ -1,14 +1,16 @@
 // What every part of the page needs: its state, making elements, words for times, talking to the server.
-"use strict";
-
 export const state = { model: null, people: [], moments: [], refused: [], current: null, stream: null, compared: [], videos: [], hasMore: false, key: sessionStorage.getItem("key") || "", isOffline: false };
 const SECONDS_OF_COMPLAINT = 10;
 export const byId = (id) => document.getElementById(id);
+export const on = (id, event, action) => byId(id).addEventListener(event, action);
 
 // ---- Making elements ----
 
-export function make(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+// `p.hint` is an element p of the class hint.
+export function make(what, attributes = {}, ...children) {
+  const [name, ...classes] = what.split("."), made = document.createElement(name);
+  if (classes.length) made.className = classes.join(" ");
+  if (name === "button") made.type = name; // sends no form
   for (const [key, value] of Object.entries(attributes)) {
     if (value === undefined || value === false || value === null) continue;
     if (key === "class") made.className = value;
@@ -20,16 +22,18 @@ export function make(name, attributes = {}, ...children) {
   return made;
 }
 
+export const figure = (picture, words) => make("figure", {}, picture, make("figcaption", {}, words));
+export const hint = (...words) => make("p.hint", {}, ...words);
 export function option(value, text, selected = false) { return make("option", { value, selected }, text); }
 
-export function fill(parent, ...children) { parent.replaceChildren(...children.filter(Boolean)); }
+export function fill(parent, ...children) { (parent.replaceChildren ? parent : byId(parent)).replaceChildren(...children.filter(Boolean)); }
 
 // With it a request is taken once, however often it is sent.
 export const newKey = () => ({ "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) });
 
 export function say(text) { byId("said").textContent = text; }
 
-// What went wrong with something that was pressed, where everybody sees it; that the server is away is said already.
+// Shows what went wrong; that the server is away is said already.
 export function complain(error) {
   if (error.status === 0) return;
   banner(error.message);

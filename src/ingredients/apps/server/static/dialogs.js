@@ -1,7 +1,5 @@
 // What opens over the page: painting the routing map, drawing a person, judging any video.
-"use strict";
-
-import { state, byId, make, fill, nameOf, fromDataUrl, ask, askJson, readEvents, duration, show, option } from "./base.js";
+import { state, byId, on, make, figure, hint, fill, nameOf, fromDataUrl, ask, askJson, readEvents, duration, show, option } from "./base.js";
 
 const primary = (button) => { button.classList.add("primary"); return button; };
 
@@ -9,13 +7,13 @@ const primary = (button) => { button.classList.add("primary"); return button; };
 
 export async function openPaint(record, againButton) {
   byId("paint").showModal();
-  fill(byId("paint-body"), make("p", { class: "hint waiting-dots" }, "Fetching the map"));
+  fill("paint-body", make("p.hint.waiting-dots", {}, "Fetching the map"));
   let map;
-  try { map = await askJson(`/v1/videos/${record.id}/content?variant=routing`); } catch (error) { fill(byId("paint-body"), make("p", { class: "error" }, error.message)); return; }
+  try { map = await askJson(`/v1/videos/${record.id}/content?variant=routing`); } catch (error) { fill("paint-body", make("p.error", {}, error.message)); return; }
   const original = JSON.stringify(map.tokens), frames = map.tokens.length, rows = map.tokens[0].length, columns = map.tokens[0][0].length;
   const colours = map.people.map((_, index) => getComputedStyle(document.documentElement).getPropertyValue(`--person-${index % 8}`).trim());
   const [width, height] = record.size.split("x").map(Number), scale = Math.max(1, Math.ceil(720 / width));
-  const board = make("canvas", { class: "board", width: width * scale, height: height * scale, tabindex: 0, role: "application", "aria-label": "The picture under the people's colours; arrow keys move, Space paints" });
+  const board = make("canvas.board", { width: width * scale, height: height * scale, tabindex: 0, role: "application", "aria-label": "The picture under the people's colours; arrow keys move, Space paints" });
   const draws = board.getContext("2d"), video = make("video", { muted: true, playsinline: true, preload: "auto" });
   let brush = 0, frame = 0, cursor = null;
   const cell = [board.width / columns, board.height / rows];
@@ -56,16 +54,16 @@ export async function openPaint(record, againButton) {
     cursor = cursor ? [Math.min(rows - 1, Math.max(0, cursor[0] + step[0])), Math.min(columns - 1, Math.max(0, cursor[1] + step[1]))] : [0, 0];
     if (event.key === " ") paint(...cursor); else draw();
   });
-  const brushes = [...map.people, null].map((name, index) => make("button", { type: "button", class: name === null ? "" : "name", person: name === null ? undefined : index, "aria-pressed": String(index === 0), onclick: (event) => {
+  const brushes = [...map.people, null].map((name, index) => make("button", { class: name === null ? "" : "name", person: name === null ? undefined : index, "aria-pressed": String(index === 0), onclick: (event) => {
     brush = name === null ? -1 : index;
     for (const each of brushes) each.setAttribute("aria-pressed", String(each === event.currentTarget));
   } }, name === null ? "nobody (rub out)" : name));
   const moment = make("input", { type: "range", min: 1, max: frames, value: 1, "aria-label": "Moment of the video", oninput: (event) => { frame = Number(event.target.value) - 1; seek(); draw(); } });
-  const undo = make("button", { type: "button", onclick: () => { map.tokens = JSON.parse(original); draw(); } }, "Undo all");
+  const undo = make("button", { onclick: () => { map.tokens = JSON.parse(original); draw(); } }, "Undo all");
   const changes = { get routing() { return map; }, seed: record.kept_take ? record.kept_take.seed : record.seed, takes: 1 };
-  fill(byId("paint-body"), make("div", { class: "chips", role: "group", "aria-label": "Brush" }, ...brushes), board,
-    make("div", { class: "row" }, make("label", { class: "moment" }, "Moment ", moment), make("label", { class: "tick" }, everywhere, "paint all moments"), make("label", { class: "tick" }, wide, "wide brush")),
-    make("div", { class: "actions" }, primary(againButton(record, "Make it with this map", changes, "With the same seed")), undo));
+  fill("paint-body", make("div.chips", { role: "group", "aria-label": "Brush" }, ...brushes), board,
+    make("div.row", {}, make("label.moment", {}, "Moment ", moment), make("label.tick", {}, everywhere, "paint all moments"), make("label.tick", {}, wide, "wide brush")),
+    make("div.actions", {}, primary(againButton(record, "Make it with this map", changes, "With the same seed")), undo));
   draw();
 }
 
@@ -74,7 +72,7 @@ export async function openPaint(record, againButton) {
 // Goes on by `accept`, which is given the picture of the drawing.
 export async function openDraw(photo, face, accept) {
   byId("draw").showModal();
-  fill(byId("draw-body"), make("p", { class: "hint waiting-dots" }, "Measuring the photograph"));
+  fill("draw-body", make("p.hint.waiting-dots", {}, "Measuring the photograph"));
   await draw(photo, face, {}, accept);
 }
 
@@ -86,7 +84,7 @@ async function draw(photo, face, features, accept) {
   form.append("features", JSON.stringify(features));
   let drawn;
   try { drawn = await askJson("/v1/drawings", { method: "POST", body: form }); } catch (error) {
-    fill(byId("draw-body"), make("p", { class: "error" }, error.message));
+    fill("draw-body", make("p.error", {}, error.message));
     return;
   }
   byId("draw-body").removeAttribute("aria-busy");
@@ -94,14 +92,14 @@ async function draw(photo, face, features, accept) {
   const controls = Object.entries(drawn.choices).map(([name, values]) => make("label", {}, name.replaceAll("_", " "),
     make("select", { "data-feature": name, onchange: (event) => draw(photo, face, { ...features, [name]: event.target.value }, accept) },
       ...values.map((value) => option(value, value, value === drawn.features[name])))));
-  const goOn = make("button", { type: "button", class: "primary", onclick: () => {
+  const goOn = make("button.primary", { onclick: () => {
     byId("draw").close();
     accept(fromDataUrl(drawn.drawing));
   } }, "Go on with this drawing");
-  fill(byId("draw-body"), make("div", { class: "drawing" }, make("div", {}, make("div", { class: "pair" },
-    make("figure", {}, make("img", { src: drawn.photo, alt: "The photograph" }), make("figcaption", {}, "photograph")),
-    make("figure", {}, make("img", { src: drawn.drawing, alt: "The drawing" }), make("figcaption", {}, "drawing"))), make("p", { class: "hint" }, drawn.description)),
-    make("div", {}, make("div", { class: "features" }, ...controls), make("div", { class: "actions" }, goOn))));
+  fill("draw-body", make("div.drawing", {}, make("div", {}, make("div.pair", {},
+    figure(make("img", { src: drawn.photo, alt: "The photograph" }), "photograph"),
+    figure(make("img", { src: drawn.drawing, alt: "The drawing" }), "drawing")), hint(drawn.description)),
+    make("div", {}, make("div.features", {}, ...controls), make("div.actions", {}, goOn))));
   if (chosen) byId("draw-body").querySelector(`[data-feature="${chosen}"]`)?.focus();
 }
 
@@ -125,12 +123,12 @@ function tellWhose() {
   byId("judge-whose").textContent = names.length && !byId("judge-photos").files.length ? `None chosen: those of ${names.join(", ")}, from the page.` : "";
 }
 
-byId("judge-photos").addEventListener("change", tellWhose);
-byId("judge-open").addEventListener("click", () => {
+on("judge-photos", "change", tellWhose);
+on("judge-open", "click", () => {
   tellWhose();
   byId("judge").showModal(); // what was found last is still there
 });
-byId("judge-form").addEventListener("submit", async (event) => {
+on("judge-form", "submit", async (event) => {
   event.preventDefault();
   const form = new FormData(), button = byId("judge-form").querySelector("button");
   form.append("video", byId("judge-video").files[0]);
@@ -141,9 +139,9 @@ byId("judge-form").addEventListener("submit", async (event) => {
   }
   button.disabled = true;
   judging = new AbortController();
-  const words = make("p", { class: "hint", role: "status" }, "Sending the video and the photos"), bar = make("progress", { max: 100, "aria-label": "How far the judgement is" });
-  const cancel = make("button", { type: "button", onclick: () => judging.abort() }, "Cancel");
-  fill(byId("judge-body"), bar, words, make("div", { class: "actions" }, cancel));
+  const words = make("p.hint", { role: "status" }, "Sending the video and the photos"), bar = make("progress", { max: 100, "aria-label": "How far the judgement is" });
+  const cancel = make("button", { onclick: () => judging.abort() }, "Cancel");
+  fill("judge-body", bar, words, make("div.actions", {}, cancel));
   try {
     const response = await ask("/v1/judgements", { method: "POST", body: form, signal: judging.signal, headers: { Accept: "text/event-stream" } });
     let last = null;
@@ -157,7 +155,7 @@ byId("judge-form").addEventListener("submit", async (event) => {
     if (last && last.result) showJudgement(last.result);
     else throw new Error(last && last.error ? last.error.message : "The server ended before it had judged the video; judge it again.");
   } catch (error) {
-    fill(byId("judge-body"), error.name === "AbortError" ? make("p", { class: "hint" }, "It was cancelled, and nothing of it is kept.") : make("p", { class: "error" }, error.message));
+    fill("judge-body", error.name === "AbortError" ? hint("It was cancelled, and nothing of it is kept.") : make("p.error", {}, error.message));
   }
   judging = null;
   button.disabled = false;
@@ -165,10 +163,10 @@ byId("judge-form").addEventListener("submit", async (event) => {
 
 function showJudgement(told) {
   const words = told.judgement;
-  fill(byId("judge-body"), make("ul", { class: "fared" }, ...words.people.map((person, index) => make("li", { person: index }, make("h3", {}, person.name), make("p", { class: "verdict" }, person.verdict)))),
-    ...words.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)), make("p", { class: "hint" }, `${words.likeness.charAt(0).toUpperCase()}${words.likeness.slice(1)}.`), ...told.notices.map((note) => make("p", { class: "hint" }, note)),
-    make("img", { class: "sheet", src: told.sheet, alt: "People beside their best frames, a timeline, and marked frames" }),
-    make("div", { class: "actions" }, make("a", { class: "button", href: told.sheet, download: "judged.png" }, "Download the picture"),
-      make("a", { class: "button", download: "judged.json", href: URL.createObjectURL(new Blob([JSON.stringify(words, null, 1)], { type: "application/json" })) }, "Download the report (JSON)")));
+  fill("judge-body", make("ul.fared", {}, ...words.people.map((person, index) => make("li", { person: index }, make("h3", {}, person.name), make("p.verdict", {}, person.verdict)))),
+    ...words.remarks.map((remark) => make("p.doubt", {}, `⚠ ${remark}`)), hint(`${words.likeness.charAt(0).toUpperCase()}${words.likeness.slice(1)}.`), ...told.notices.map((note) => hint(note)),
+    make("img.sheet", { src: told.sheet, alt: "People beside their best frames, a timeline, and marked frames" }),
+    make("div.actions", {}, make("a.button", { href: told.sheet, download: "judged.png" }, "Download the picture"),
+      make("a.button", { download: "judged.json", href: URL.createObjectURL(new Blob([JSON.stringify(words, null, 1)], { type: "application/json" })) }, "Download the report (JSON)")));
 }
 

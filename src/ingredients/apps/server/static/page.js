@@ -1,11 +1,10 @@
 // The page: photos become people, a sentence is added, a video is made, watched and judged. Text goes in as text.
-"use strict";
-
-import { byId, state, make, drawn, fill, newKey, say, complain, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, readEvents, postJson, show, banner, setOffline, option } from "./base.js";
+import { byId, on, state, make, figure, hint, drawn, fill, newKey, say, complain, duration, ago, later, nameOf, asDataUrl, fromDataUrl, ask, askJson, readEvents, postJson, show, banner, setOffline, option } from "./base.js";
 import { openDraw, openPaint } from "./dialogs.js";
 import { END, START, isPlaced, placesAsked, setMoments, showPlaces } from "./places.js";
 import { setTuning, showTuning, tellTuning, tuningAsked } from "./tuning.js";
 
+const prompt = byId("prompt");
 const SECONDS_BETWEEN_LISTS = 4;
 const PAGE = 24;
 const WORKING = ["queued", "in_progress"];
@@ -45,7 +44,7 @@ async function start() {
   refreshEstimate();
 }
 
-byId("key-form").addEventListener("submit", (event) => {
+on("key-form", "submit", (event) => {
   event.preventDefault();
   state.key = byId("key").value.trim();
   sessionStorage.setItem("key", state.key);
@@ -55,19 +54,20 @@ byId("key-form").addEventListener("submit", (event) => {
 
 function showOptions() {
   const model = state.model, steps = model.sampling.num_inference_steps;
-  fill(byId("steps"),
+  fill("takes", ...[1, 2, 3, 4].map((number) => option(number, number > 1 ? `${number}, keep the best` : number)));
+  fill("steps",
     option(Math.max(2, Math.round(steps / 3)), `quick: ${Math.max(2, Math.round(steps / 3))} steps`),
     option(steps, `usual: ${steps} steps`, true),
     option(steps * 2, `careful: ${steps * 2} steps`));
   const step = model.frame_step;
   const lengths = [...new Set([0.5, 1, 2].map((times) => Math.max(1, Math.round((model.num_frames * times - 1) / step)) * step + 1))];
   if (!lengths.includes(model.num_frames)) lengths.push(model.num_frames);
-  fill(byId("length"), ...lengths.sort((one, other) => one - other).map((frames) =>
+  fill("length", ...lengths.sort((one, other) => one - other).map((frames) =>
     option(frames, `${(frames / model.fps).toFixed(1)} s${frames === model.num_frames ? "" : " (not made for it)"}`, frames === model.num_frames)));
   const [width, height] = model.size.split("x").map(Number), multiple = model.size_multiple;
   const near = (length) => Math.round(length / multiple) * multiple;
   const sizes = [[width, height], [near(width * 1.5), near(height * 1.5)]];
-  fill(byId("size"), ...sizes.map(([wide, high], index) => option(`${wide}x${high}`, `${wide} × ${high}${index ? " (not made for it)" : ""}`, !index)));
+  fill("size", ...sizes.map(([wide, high], index) => option(`${wide}x${high}`, `${wide} × ${high}${index ? " (not made for it)" : ""}`, !index)));
   showTuning();
   byId("tuning").hidden = false;
 }
@@ -75,9 +75,9 @@ function showOptions() {
 async function showExamples() {
   const names = await askJson("/v1/examples").catch(() => []);
   byId("start").hidden = state.model.reads_photographs || !names.length;
-  const buttons = names.map((name) => make("button", { type: "button", class: "link", "data-example": name, onclick: () => addExample(name) }, name));
-  buttons.push(make("button", { type: "button", class: "link", onclick: async () => { await addExample(names[0]); await addExample(names[1]); suggest(); } }, `${names[0]} and ${names[1]}`));
-  fill(byId("examples"), ...buttons);
+  const buttons = names.map((name) => make("button.link", { "data-example": name, onclick: () => addExample(name) }, name));
+  buttons.push(make("button.link", { onclick: async () => { await addExample(names[0]); await addExample(names[1]); suggest(); } }, `${names[0]} and ${names[1]}`));
+  fill("examples", ...buttons);
   markExamples();
 }
 
@@ -87,7 +87,7 @@ function markExamples() {
 }
 
 function suggest() {
-  if (!byId("prompt").value.trim()) { byId("prompt").value = sentence(SENTENCES[0]); changed(); }
+  if (!prompt.value.trim()) { prompt.value = sentence(SENTENCES[0]); changed(); }
 }
 
 async function addExample(name) {
@@ -99,7 +99,7 @@ async function addExample(name) {
 // ---- People ----
 
 const drop = byId("drop");
-byId("files").addEventListener("change", (event) => { addPhotos([...event.target.files]); event.target.value = ""; });
+on("files", "change", (event) => { addPhotos([...event.target.files]); event.target.value = ""; });
 for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
 for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
 drop.addEventListener("drop", (event) => { event.preventDefault(); addPhotos([...event.dataTransfer.files]); });
@@ -117,7 +117,7 @@ function freeName(wanted) {
   return `${wanted} ${number}`;
 }
 
-// Each face becomes a person; of a photo that is added to a person, one face becomes another photo of the same.
+// Each face becomes a person, or of a photo for a person one face another photo.
 async function addPhoto(file, person = null) {
   say(`Looking at ${file.name}`);
   while (!state.model) await new Promise((done) => setTimeout(done, 300));
@@ -151,7 +151,7 @@ async function addPhoto(file, person = null) {
   changed();
 }
 
-// Whose card a photo goes to that was meant for a person: their own, or that which theirs was joined with; none if it was removed.
+// The card of a person: their own, or that which theirs was joined with; none if it was removed.
 function cardOf(person) {
   while (person.joined) person = person.joined;
   return state.people.includes(person) ? person : null;
@@ -186,15 +186,15 @@ function toldOf(photo) {
 }
 
 function showRefused() {
-  fill(byId("refused"), ...state.refused.map((photo, index) => {
+  fill("refused", ...state.refused.map((photo, index) => {
     const picture = make("img", { alt: "" });
     picture.src = photo.url || (photo.url = URL.createObjectURL(photo.file));
     const away = () => { state.refused.splice(index, 1); showRefused(); };
     const draws = photo.faces.map((face) => photo.faces.length > 1
-      ? make("button", { type: "button", class: "face", "aria-label": `${photo.choose ? "Take" : "Draw"} person ${face.number} of ${photo.file.name}`, onclick: () => { if (photo.choose) { away(); photo.choose(face); } else drawInstead(photo, face.number); } }, make("img", { src: face.crop, alt: "" }))
-      : make("button", { type: "button", onclick: () => drawInstead(photo, face.number) }, "Draw this person"));
+      ? make("button.face", { "aria-label": `${photo.choose ? "Take" : "Draw"} person ${face.number} of ${photo.file.name}`, onclick: () => { if (photo.choose) { away(); photo.choose(face); } else drawInstead(photo, face.number); } }, make("img", { src: face.crop, alt: "" }))
+      : make("button", { onclick: () => drawInstead(photo, face.number) }, "Draw this person"));
     return make("li", {}, picture, make("div", {}, make("p", {}, make("strong", {}, photo.file.name), ` ${toldOf(photo)}`),
-      make("div", { class: "row" }, ...draws, make("button", { type: "button", onclick: away }, "Leave it out"))));
+      make("div.row", {}, ...draws, make("button", { onclick: away }, "Leave it out"))));
   }));
 }
 
@@ -209,7 +209,7 @@ function drawInstead(photo, face) {
 
 function showPeople() {
   markExamples();
-  fill(byId("cards"), ...state.people.map(card));
+  fill("cards", ...state.people.map(card));
   showRefused(); // whose sentences name people
   showChips();
   showPlaces();
@@ -230,18 +230,18 @@ function card(person, index) {
     nameOfCard(state.people.indexOf(other)).focus();
   };
   const number = person.photos.length;
-  const photos = number < 2 ? [] : person.photos.map((photo, at) => make("button", { type: "button", class: "face", "aria-label": `Remove photo ${at + 1} of ${person.name}`, title: "Remove this photo",
+  const photos = number < 2 ? [] : person.photos.map((photo, at) => make("button.face", { "aria-label": `Remove photo ${at + 1} of ${person.name}`, title: "Remove this photo",
     onclick: () => { person.photos.splice(at, 1); again(() => nameOfCard(index)); } }, make("img", { src: photo.crop, alt: "" }), "✕"));
-  const notes = person.photos.flatMap((photo, at) => photo.notes.map((note) => make("p", { class: "doubt" }, `⚠ ${number > 1 ? `Photo ${at + 1}: ` : ""}${note}`)));
-  const more = make("label", { class: "more-photos" }, "+ photo", make("input", { type: "file", accept: "image/*", multiple: true, "aria-label": `Add photos of ${person.name}`, onchange: (event) => addPhotos([...event.target.files], person) }));
-  const item = make("li", { class: "card", person: index },
+  const notes = person.photos.flatMap((photo, at) => photo.notes.map((note) => make("p.doubt", {}, `⚠ ${number > 1 ? `Photo ${at + 1}: ` : ""}${note}`)));
+  const more = make("label.more-photos", {}, "+ photo", make("input", { type: "file", accept: "image/*", multiple: true, "aria-label": `Add photos of ${person.name}`, onchange: (event) => addPhotos([...event.target.files], person) }));
+  const item = make("li.card", { person: index },
     make("img", { src: person.photos[0].crop, alt: `Face of ${person.name}` }), name,
-    make("button", { type: "button", class: "join", hidden: true, onclick: join }, "The same person: one card"),
-    photos.length ? make("div", { class: "row", role: "group", "aria-label": `Photos of ${person.name}` }, ...photos) : null,
-    ...(notes.length ? notes : [make("p", { class: "fine" }, number > 1 ? `✓ ${number} good photos` : "✓ a good photo")]),
-    make("div", { class: "card-foot" },
-      isPlaced() ? null : index ? make("button", { type: "button", class: "link", "aria-label": `Move ${person.name} to the left`, title: "Move to the left", onclick: left }, "◀") : null,
-      more, make("button", { type: "button", class: "link remove", "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
+    make("button.join", { hidden: true, onclick: join }, "The same person: one card"),
+    photos.length ? make("div.row", { role: "group", "aria-label": `Photos of ${person.name}` }, ...photos) : null,
+    ...(notes.length ? notes : [make("p.fine", {}, number > 1 ? `✓ ${number} good photos` : "✓ a good photo")]),
+    make("div.card-foot", {},
+      isPlaced() ? null : index ? make("button.link", { "aria-label": `Move ${person.name} to the left`, title: "Move to the left", onclick: left }, "◀") : null,
+      more, make("button.link.remove", { "aria-label": `Remove ${person.name}`, onclick: remove }, "remove")));
   for (const kind of ["dragover", "dragleave", "drop"]) item.addEventListener(kind, (event) => {
     event.preventDefault();
     event.stopPropagation();
@@ -259,38 +259,37 @@ function sentence(rest, number = Math.min(state.people.length || 2, 4)) {
 }
 
 function insert(text) {
-  const box = byId("prompt");
-  const before = box.value.slice(0, box.selectionStart), after = box.value.slice(box.selectionEnd);
-  box.value = `${before}${before && !/\s$/.test(before) ? " " : ""}${text}${after && !/^\s|^[.,]/.test(after) ? " " : ""}${after}`;
-  box.focus();
+  const before = prompt.value.slice(0, prompt.selectionStart), after = prompt.value.slice(prompt.selectionEnd);
+  prompt.value = `${before}${before && !/\s$/.test(before) ? " " : ""}${text}${after && !/^\s|^[.,]/.test(after) ? " " : ""}${after}`;
+  prompt.focus();
   changed();
 }
 
-// The suggestion that the prompt is, whatever number it begins with; a prompt of the user's own is none.
+// The suggestion that the prompt is, whatever number it begins with.
 function suggestion() {
-  return SENTENCES.find((rest) => [1, 2, 3, 4].some((number) => sentence(rest, number) === byId("prompt").value.trim()));
+  return SENTENCES.find((rest) => [1, 2, 3, 4].some((number) => sentence(rest, number) === prompt.value.trim()));
 }
 
 function showChips() {
   const kept = suggestion();
-  if (kept && state.people.length) byId("prompt").value = sentence(kept); // as many people as there are
-  const names = state.people.map((person, index) => make("button", { type: "button", class: "name", person: index, onclick: () => insert(person.name) }, person.name || "?"));
-  const whole = (byId("prompt").value.trim() && !kept) || !state.model || state.model.reads_photographs ? [] :
-    SENTENCES.map((rest) => make("button", { type: "button", "aria-pressed": String(rest === kept), onclick: () => { byId("prompt").value = sentence(rest); changed(); } }, sentence(rest)));
-  fill(byId("chips"), ...names, ...whole);
+  if (kept && state.people.length) prompt.value = sentence(kept); // as many people as there are
+  const names = state.people.map((person, index) => make("button.name", { person: index, onclick: () => insert(person.name) }, person.name || "?"));
+  const whole = (prompt.value.trim() && !kept) || !state.model || state.model.reads_photographs ? [] :
+    SENTENCES.map((rest) => make("button", { "aria-pressed": String(rest === kept), onclick: () => { prompt.value = sentence(rest); changed(); } }, sentence(rest)));
+  fill("chips", ...names, ...whole);
 }
 
-byId("prompt").addEventListener("input", () => changed());
-byId("prompt").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin(); });
+on("prompt", "input", () => changed());
+on("prompt", "keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) begin(); });
 for (const id of ["steps", "length", "size", "seed", "takes"]) byId(id).addEventListener("change", () => changed());
-byId("tuning-fields").addEventListener("input", () => { tellTuning(); changed(); });
-byId("tuning-reset").addEventListener("click", () => { setTuning({}); changed(); byId("tuning").querySelector("summary").focus(); });
+on("tuning-fields", "input", () => { tellTuning(); changed(); });
+on("tuning-reset", "click", () => { setTuning({}); changed(); byId("tuning").querySelector("summary").focus(); });
 document.addEventListener("placed", () => { showPeople(); save(); refreshMake(); refreshEstimate(); });
 document.addEventListener("reachable", () => {
   refreshMake();
   if (state.isOffline && state.shown?.bar) state.shown.words.textContent = "The server is away. It goes on with this video when it is back.";
 });
-byId("dice").addEventListener("click", () => { byId("seed").value = Math.floor(Math.random() * 1000000); changed(); });
+on("dice", "click", () => { byId("seed").value = Math.floor(Math.random() * 1000000); changed(); });
 
 function changed() { showChips(); refreshMake(); save(); refreshEstimate(); }
 
@@ -300,7 +299,7 @@ function lacking() {
   if (!state.people.length) return "Add at least one person.";
   if (state.people.some((person) => !person.name.trim())) return "Give everybody a name.";
   if (new Set(state.people.map((person) => person.name.trim())).size < state.people.length) return "Two people have the same name; make one card of them, or give another.";
-  if (!byId("prompt").value.trim()) return "Say what happens.";
+  if (!prompt.value.trim()) return "Say what happens.";
   return state.cannot || "";
 }
 
@@ -317,14 +316,14 @@ const refreshEstimate = later(async () => {
   const [width, height] = byId("size").value.split("x").map(Number);
   let told;
   try {
-    told = await postJson("/v1/estimates", { prompt: byId("prompt").value, people: state.people.map((person) => person.name.trim()), width, height,
+    told = await postJson("/v1/estimates", { prompt: prompt.value, people: state.people.map((person) => person.name.trim()), width, height,
       num_frames: Number(byId("length").value), num_inference_steps: Number(byId("steps").value), takes: Number(byId("takes").value), place: JSON.parse(placesAsked() || "null"), ...tuningAsked() });
   } catch (error) {
     if (error.status !== 422) return;
     told = { error: error.message, notes: [] }; // a number that no video can have
   }
   state.cannot = told.error || "";
-  fill(byId("notes"), ...told.notes.map((note) => make("li", {}, `⚠ ${note}`)));
+  fill("notes", ...told.notes.map((note) => make("li", {}, `⚠ ${note}`)));
   byId("words").hidden = !told.notes.length || !state.model.words.length;
   byId("words-told").textContent = state.model.words.join(", ");
   const time = told.seconds === null ? "How long it takes is known after the first video" : told.is_rough ? `Perhaps ${duration(told.seconds)}, for none was made like that yet` : `About ${duration(told.seconds)}`;
@@ -336,7 +335,7 @@ const refreshEstimate = later(async () => {
 
 const CHOICES = ["steps", "length", "size", "takes"];
 
-// Chooses something of a list, unless the model has no such thing any more.
+// Chooses from a list what is in it.
 function choose(id, value) { if ([...byId(id).options].some((each) => each.value === String(value))) byId(id).value = value; }
 
 // What was begun survives a reload, as long as it is small.
@@ -347,7 +346,7 @@ const save = later(async () => {
       for (const photo of person.photos) photo.url = photo.url || await asDataUrl(photo.file);
       people.push({ ...person, photos: person.photos.map((photo) => ({ ...photo, file: undefined, fileName: photo.file.name })) });
     }
-    sessionStorage.setItem("draft", JSON.stringify({ people, between: state.moments.slice(1, -1), prompt: byId("prompt").value, seed: byId("seed").value, ...Object.fromEntries(CHOICES.map((id) => [id, byId(id).value])), tuning: tuningAsked() }));
+    sessionStorage.setItem("draft", JSON.stringify({ people, between: state.moments.slice(1, -1), prompt: prompt.value, seed: byId("seed").value, ...Object.fromEntries(CHOICES.map((id) => [id, byId(id).value])), tuning: tuningAsked() }));
   } catch { sessionStorage.removeItem("draft"); }
 }, 300);
 
@@ -355,7 +354,7 @@ function restore() {
   try {
     const draft = JSON.parse(sessionStorage.getItem("draft") || "null");
     if (!draft || state.people.length) return;
-    byId("prompt").value = draft.prompt;
+    prompt.value = draft.prompt;
     byId("seed").value = draft.seed;
     for (const id of CHOICES) choose(id, draft[id]);
     setTuning(draft.tuning || {});
@@ -370,7 +369,7 @@ function restore() {
 
 // ---- Making ----
 
-byId("make").addEventListener("click", begin);
+on("make", "click", begin);
 
 const scaleOf = (width) => Math.max(1, Math.min(4, Math.floor(512 / Number(width))));
 
@@ -380,7 +379,7 @@ async function begin() {
   refreshMake();
   const form = new FormData();
   const [width, height] = byId("size").value.split("x");
-  form.append("prompt", byId("prompt").value);
+  form.append("prompt", prompt.value);
   for (const person of state.people) for (const photo of person.photos) {
     form.append("people", person.name.trim());
     form.append("faces", photo.face);
@@ -436,7 +435,7 @@ async function follow(id, record = null) {
 
 function showEmpty() {
   document.title = "Ingredients";
-  fill(byId("stage"), make("div", { class: "empty" }, drawing(), make("h3", {}, "Your video appears here"),
+  fill("stage", make("div.empty", {}, drawing(), make("h3", {}, "Your video appears here"),
     make("p", {}, "Add people, say what happens, and press the button. You can watch it emerge, and see who became whom.")));
 }
 
@@ -453,9 +452,11 @@ function showGone() {
   state.current = null;
   document.title = "Ingredients";
   history.replaceState(null, "", location.pathname);
-  fill(byId("stage"), make("div", { class: "empty" }, make("h3", {}, "This video is gone"), make("p", {}, "It was removed, here or in another window, or it expired.")));
+  fill("stage", make("div.empty", {}, make("h3", {}, "This video is gone"), make("p", {}, "It was removed, here or in another window, or it expired.")));
   refreshVideos();
 }
+
+const pathOf = ({ id }) => `/v1/videos/${id}`;
 
 const STATES = { queued: "waiting", in_progress: "being made", completed: "made", failed: "failed", cancelled: "cancelled" };
 
@@ -473,13 +474,13 @@ function originTold(record) {
 const joined = (...words) => words.filter(Boolean).join(" · ");
 
 function head(record) {
-  return make("div", { class: "stage-head" }, make("p", { class: "sentence" }, make("strong", {}, record.prompt), make("br"),
-    make("span", { class: "hint" }, joined(record.people.map((person) => person.name).join(", "), `seed ${record.seed}`, sizeTold(record), record.seconds ? `${Number(record.seconds).toFixed(1)} s` : "", originTold(record)))),
+  return make("div.stage-head", {}, make("p.sentence", {}, make("strong", {}, record.prompt), make("br"),
+    make("span.hint", {}, joined(record.people.map((person) => person.name).join(", "), `seed ${record.seed}`, sizeTold(record), record.seconds ? `${Number(record.seconds).toFixed(1)} s` : "", originTold(record)))),
     make("span", { class: `state ${record.status}` }, STATES[record.status]));
 }
 
 function legend(record) {
-  return make("div", { class: "legend" }, ...record.people.map((person, index) => make("span", { person: index }, person.name)));
+  return make("div.legend", {}, ...record.people.map((person, index) => make("span", { person: index }, person.name)));
 }
 
 function showVideo(record) {
@@ -497,13 +498,13 @@ function showVideo(record) {
 }
 
 function workingView(record) {
-  const view = { id: record.id, status: record.status, step: -1, words: make("p", { class: "hint", role: "status" }), bar: make("progress", { max: 100, "aria-label": "How far the video is" }),
+  const view = { id: record.id, status: record.status, step: -1, words: make("p.hint", { role: "status" }), bar: make("progress", { max: 100, "aria-label": "How far the video is" }),
     frames: make("img", { alt: "The frames so far", hidden: true }), routing: make("img", { alt: "Where the router sends each person", hidden: true }) };
-  view.cancel = make("button", { type: "button", onclick: async () => { view.cancel.disabled = true; view.words.textContent = "Cancelling; the step that is being taken ends first."; await ask(`/v1/videos/${record.id}/cancel`, { method: "POST" }).catch((error) => { view.words.textContent = error.message; view.cancel.disabled = false; }); } }, "Cancel");
-  view.live = make("div", { class: "live", hidden: true }, make("figure", {}, view.frames, make("figcaption", {}, "The picture, as this step guesses it")),
-    make("figure", {}, view.routing, make("figcaption", {}, "The routing map: whose face each place is given to"), legend(record)));
+  view.cancel = make("button", { onclick: async () => { view.cancel.disabled = true; view.words.textContent = "Cancelling; the step that is being taken ends first."; await ask(`${pathOf(record)}/cancel`, { method: "POST" }).catch((error) => { view.words.textContent = error.message; view.cancel.disabled = false; }); } }, "Cancel");
+  view.live = make("div.live", { hidden: true }, figure(view.frames, "The picture, as this step guesses it"),
+    make("div", {}, figure(view.routing, "The routing map: whose face each place is given to"), legend(record)));
   view.top = make("div");
-  fill(byId("stage"), make("article", { "aria-label": "The video that is being made" }, view.top, view.bar, view.words, view.live, make("div", { class: "actions" }, view.cancel)));
+  fill("stage", make("article", { "aria-label": "The video that is being made" }, view.top, view.bar, view.words, view.live, make("div.actions", {}, view.cancel)));
   return view;
 }
 
@@ -528,7 +529,7 @@ async function updateWorking(record) {
   for (const [variant, picture] of [["preview", view.frames], ["preview_routing", view.routing]]) {
     if (!record.variants.includes(variant)) continue;
     try {
-      const response = await ask(`/v1/videos/${record.id}/content?variant=${variant}&or_nothing=true`);
+      const response = await ask(`${pathOf(record)}/content?variant=${variant}&or_nothing=true`);
       if (response.status === 204) continue; // its worker was killed, or the video is done
       const blob = await response.blob();
       if (picture.src) URL.revokeObjectURL(picture.src);
@@ -540,25 +541,25 @@ async function updateWorking(record) {
 
 function showNotMade(record) {
   const reason = record.error ? record.error.message : "It was cancelled, and nothing of it is kept.";
-  fill(byId("stage"), make("article", { "aria-label": "The video" }, head(record), make("p", { class: record.error ? "error" : "hint" }, reason),
-    make("div", { class: "actions" }, againButton(record, record.error ? "Try again with another seed" : "Make it after all", record.error ? {} : { seed: record.seed }), deleteButton(record))));
+  fill("stage", make("article", { "aria-label": "The video" }, head(record), make("p", { class: record.error ? "error" : "hint" }, reason),
+    make("div.actions", {}, againButton(record, record.error ? "Try again with another seed" : "Make it after all", record.error ? {} : { seed: record.seed }), deleteButton(record))));
 }
 
 function againButton(record, text = "Again with another seed", changes = {}, title = undefined) {
-  const button = make("button", { type: "button", title, onclick: async () => {
+  const button = make("button", { title, onclick: async () => {
     button.disabled = true;
     try {
-      const made = await postJson(`/v1/videos/${record.id}/remix`, changes, newKey());
+      const made = await postJson(`${pathOf(record)}/remix`, changes, newKey());
       byId("paint").close();
       follow(made.id, made);
       refreshVideos();
-    } catch (error) { say(error.message); button.disabled = false; button.after(make("p", { class: "error" }, error.message)); }
+    } catch (error) { say(error.message); button.disabled = false; button.after(make("p.error", {}, error.message)); }
   } }, text);
   return button;
 }
 
 function deleteButton(record, className = "danger") {
-  const button = make("button", { type: "button", class: className, "aria-label": `Delete the video ${record.prompt}` }, "Delete");
+  const button = make("button", { class: className, "aria-label": `Delete the video ${record.prompt}` }, "Delete");
   button.addEventListener("click", async () => {
     if (!button.dataset.sure) {
       button.dataset.sure = "yes";
@@ -567,7 +568,7 @@ function deleteButton(record, className = "danger") {
       return;
     }
     button.disabled = true;
-    await ask(`/v1/videos/${record.id}`, { method: "DELETE" }).catch((error) => { if (error.status !== 404) complain(error); });
+    await ask(pathOf(record), { method: "DELETE" }).catch((error) => { if (error.status !== 404) complain(error); });
     state.compared = state.compared.filter((id) => id !== record.id);
     if (state.current === record.id) { if (state.stream) state.stream.abort(); state.current = null; history.replaceState(null, "", location.pathname); showEmpty(); }
     refreshVideos();
@@ -580,12 +581,12 @@ function player(record, take = null) {
   video.muted = true;
   video.autoplay = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   if (video.autoplay) video.addEventListener("canplay", () => video.play().catch(() => {}), { once: true });
-  return show(video, `/v1/videos/${record.id}/content${take ? `?take=${take}` : ""}`);
+  return show(video, `${pathOf(record)}/content${take ? `?take=${take}` : ""}`);
 }
 
 const DOES = { stand: "stands still", wave: "waves", nod: "nods", sway: "sways", turn: "looks around", walk: "walks", talk: "talks", face: "turns around", come: "comes in", leave: "leaves" };
 
-// What a person does, as the judge of actions sees it, which is sure of little.
+// What a person does, as the judge of actions sees it.
 function actionTold(person) {
   if (!person.action) return null;
   const { seen, share, asked, as_asked } = person.action, does = (name) => DOES[name] || name;
@@ -597,18 +598,18 @@ function actionTold(person) {
 function takesTold(record, screen) {
   const kept = record.kept_take;
   if (!kept) return null;
-  const buttons = kept.all.filter((take) => take.has_video).map((take) => make("button", { type: "button", "aria-pressed": String(take.number === kept.number), onclick: (event) => {
+  const buttons = kept.all.filter((take) => take.has_video).map((take) => make("button", { "aria-pressed": String(take.number === kept.number), onclick: (event) => {
     for (const each of buttons) each.setAttribute("aria-pressed", String(each === event.currentTarget));
     fill(screen, player(record, take.number === kept.number ? null : take.number));
   } }, `Take ${take.number}${take.number === kept.number ? ", kept" : ""}: ${record.people.map((person, index) => `${person.name} ${take.likeness[index] === undefined ? "?" : take.likeness[index].toFixed(2)}`).join(", ")}`));
-  return make("div", { class: "takes" }, make("p", { class: "hint" }, kept.reason), make("div", { class: "row", role: "group", "aria-label": "Takes" }, ...buttons),
-    make("p", { class: "hint" }, "Likeness here is what the model's own face networks see, by which a take is chosen; the similarity below is the judge's, who had no say."));
+  return make("div.takes", {}, hint(kept.reason), make("div.row", { role: "group", "aria-label": "Takes" }, ...buttons),
+    hint("These numbers are by the model's own face networks, which choose the take; the similarity below is the judge's."));
 }
 
 function download(record, variant, text, name) {
-  const button = make("button", { type: "button", onclick: async () => {
+  const button = make("button", { onclick: async () => {
     try {
-      const url = URL.createObjectURL(await (await ask(`/v1/videos/${record.id}/content?variant=${variant}`)).blob());
+      const url = URL.createObjectURL(await (await ask(`${pathOf(record)}/content?variant=${variant}`)).blob());
       make("a", { href: url, download: name }).click();
       setTimeout(() => URL.revokeObjectURL(url), 60000);
     } catch (error) { complain(error); }
@@ -621,15 +622,15 @@ function firstPhoto(record, index) {
 }
 
 function fared(record, canChange = false) {
-  return make("ul", { class: "fared", "aria-label": "How each person fared" }, ...record.people.map((person, index) => {
-    const photo = show(make("img", { alt: `Photo of ${person.name}` }), `/v1/videos/${record.id}/photos/${firstPhoto(record, index)}`);
-    const best = person.has_best_face ? show(make("img", { alt: `${person.name} in the frame in which the face is most alike` }), `/v1/videos/${record.id}/faces/${index}`) :
-      make("div", { class: "nobody" }, person.found === null ? "nobody looked" : "not in the video");
+  return make("ul.fared", { "aria-label": "How each person fared" }, ...record.people.map((person, index) => {
+    const photo = show(make("img", { alt: `Photo of ${person.name}` }), `${pathOf(record)}/photos/${firstPhoto(record, index)}`);
+    const best = person.has_best_face ? show(make("img", { alt: `${person.name} in the frame in which the face is most alike` }), `${pathOf(record)}/faces/${index}`) :
+      make("div.nobody", {}, person.found === null ? "nobody looked" : "not in the video");
     const alike = person.similarity !== null ? person.similarity : person.distance !== null ? 1 - person.distance / 1.2 : null;
     const isGood = person.turns.some((turn) => turn.becomes !== null) ? false : person.similarity !== null ? person.similarity >= 0.5 : person.distance < 0.6;
     const meter = alike === null ? null : make("div", { class: `meter ${isGood ? "" : alike > 0.25 ? "doubtful" : "wrong"}`, role: "img", "aria-label": person.verdict });
     if (meter) { const bar = make("i"); bar.style.width = `${Math.max(2, Math.min(100, alike * 100))}%`; meter.append(bar); }
-    return make("li", { person: index }, make("h3", {}, person.name), make("div", { class: "pair" }, make("figure", {}, photo, make("figcaption", {}, person.photos > 1 ? `photo, 1 of ${person.photos}` : "photo")), make("figure", {}, best, make("figcaption", {}, "best frame"))),
+    return make("li", { person: index }, make("h3", {}, person.name), make("div.pair", {}, figure(photo, person.photos > 1 ? `photo, 1 of ${person.photos}` : "photo"), figure(best, "best frame")),
       meter, make("p", { class: `verdict ${person.turns.length ? "doubt" : ""}` }, person.verdict || "not measured"), actionTold(person),
       canChange && record.people.length > 1 && record.variants.includes("routing") ? againButton(record, `Only ${person.name} again`, { only: [person.name], takes: 1 },
         `New noise where the routing map gives the picture to ${person.name}; all else stays nearly as it is: the same latents, which are decoded together with the new ones`) : null);
@@ -643,7 +644,7 @@ async function sameFields(record) {
   for (const person of record.people) {
     const photos = [], places = {};
     for (let at = 0; at < person.photos; at += 1, number += 1) {
-      const blob = await (await ask(`/v1/videos/${record.id}/photos/${number}`)).blob();
+      const blob = await (await ask(`${pathOf(record)}/photos/${number}`)).blob();
       const file = new File([blob], `${person.name}.png`, { type: blob.type }), form = new FormData();
       form.append("input_references", file);
       const seen = await askJson("/v1/faces", { method: "POST", body: form }).catch(() => ({ faces: [] }));
@@ -658,7 +659,7 @@ async function sameFields(record) {
   }
   state.people = people;
   setMoments([...moments.values()].filter((each) => each !== START && each !== END));
-  byId("prompt").value = record.prompt;
+  prompt.value = record.prompt;
   byId("seed").value = record.seed;
   byId("takes").value = String(Math.min(record.takes, 4));
   const asked = { length: record.num_frames, steps: record.settings.num_inference_steps, size: [...byId("size").options].map((each) => each.value).find((each) => each.split("x").map((side) => side * scaleOf(each.split("x")[0])).join("x") === record.size) };
@@ -667,26 +668,26 @@ async function sameFields(record) {
   showPeople();
   byId("places").open = isPlaced();
   changed();
-  byId("prompt").focus();
+  prompt.focus();
 }
 
 function showMade(record) {
   const file = `${record.prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 40) || "video"}-${record.seed}`;
-  const about = make("a", { class: "button", download: `${file}.json`, href: URL.createObjectURL(new Blob([JSON.stringify(record, null, 1)], { type: "application/json" })) }, "Its record (JSON)");
+  const about = make("a.button", { download: `${file}.json`, href: URL.createObjectURL(new Blob([JSON.stringify(record, null, 1)], { type: "application/json" })) }, "Its record (JSON)");
   const explain = record.judge === "dlib" ? "Distance to the photos by dlib: below 0.6 it takes them for one person." : record.judge ? "Similarity by a judge that the model never saw: 0 is a stranger, 1 the person in a real clip." : "Nobody could judge this video.";
-  const screen = make("div", { class: "screen" }, player(record)), hasRouting = record.variants.includes("routing");
-  fill(byId("stage"), make("article", { "aria-label": "The video" }, head(record), screen, takesTold(record, screen), fared(record, true),
-    make("p", { class: "hint" }, explain), ...record.remarks.map((remark) => make("p", { class: "doubt" }, `⚠ ${remark}`)),
-    ...record.notices.map((note) => make("p", { class: "hint" }, note)),
-    make("div", { class: "actions" }, againButton(record),
+  const screen = make("div.screen", {}, player(record)), hasRouting = record.variants.includes("routing");
+  fill("stage", make("article", { "aria-label": "The video" }, head(record), screen, takesTold(record, screen), fared(record, true),
+    hint(explain), ...record.remarks.map((remark) => make("p.doubt", {}, `⚠ ${remark}`)),
+    ...record.notices.map((note) => hint(note)),
+    make("div.actions", {}, againButton(record),
       hasRouting ? againButton(record, "Keep this routing", { keep_routing: true, takes: 1 }, "Another seed, but everybody is given the same part of the picture") : null,
-      hasRouting ? make("button", { type: "button", onclick: () => openPaint(record, againButton) }, "Repaint the routing") : null,
-      make("button", { type: "button", title: "Brings people, places and sentence back to be changed", onclick: () => sameFields(record).catch(complain) }, "Change something"),
+      hasRouting ? make("button", { onclick: () => openPaint(record, againButton) }, "Repaint the routing") : null,
+      make("button", { title: "Brings people, places and sentence back to be changed", onclick: () => sameFields(record).catch(complain) }, "Change something"),
       download(record, "video", "Download", `${file}.mp4`), about, deleteButton(record)),
     make("details", { ontoggle: (event) => { if (event.target.open) for (const picture of event.target.querySelectorAll("img[data-path]")) { show(picture, picture.dataset.path); delete picture.dataset.path; } } },
       make("summary", {}, "All frames, and where the router sent each person"),
-      ...record.variants.filter((variant) => ["contact_sheet", "routing_map"].includes(variant)).map((variant) => make("img", { alt: variant.replace("_", " "), "data-path": `/v1/videos/${record.id}/content?variant=${variant}` })),
-      legend(record), make("p", { class: "hint" }, `Made in ${duration(record.seconds_taken)} by ${record.model}; ${Object.entries(record.settings).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ")}`))));
+      ...record.variants.filter((variant) => ["contact_sheet", "routing_map"].includes(variant)).map((variant) => make("img", { alt: variant.replace("_", " "), "data-path": `${pathOf(record)}/content?variant=${variant}` })),
+      legend(record), hint(`Made in ${duration(record.seconds_taken)} by ${record.model}; ${Object.entries(record.settings).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ")}`))));
 }
 
 // ---- The gallery ----
@@ -709,7 +710,7 @@ function showVideos() {
   const list = byId("videos"), before = new Map([...list.children].map((item) => [item.dataset.version, item]));
   const items = shown.map((video) => before.get(versionOf(video)) || videoItem(video));
   if (items.length) fill(list, ...items);
-  else fill(list, make("li", { class: "hint" }, text || byId("filter-state").value ? "No video is like that." : "There is none yet."));
+  else fill(list, make("li.hint", {}, text || byId("filter-state").value ? "No video is like that." : "There is none yet."));
   byId("more").hidden = !state.hasMore;
   markCurrent();
   showCompareHint();
@@ -718,7 +719,7 @@ function showVideos() {
 const versionOf = (video) => `${video.id} ${video.status}`;
 
 function videoItem(video) {
-  const open = make("button", { type: "button", class: "thumb", "aria-label": `Show the video: ${video.prompt}`, onclick: () => { follow(video.id, video); byId("stage").scrollIntoView({ behavior: "smooth", block: "start" }); } });
+  const open = make("button.thumb", { "aria-label": `Show the video: ${video.prompt}`, onclick: () => { follow(video.id, video); byId("stage").scrollIntoView({ behavior: "smooth", block: "start" }); } });
   if (video.status === "completed") {
     const thumb = make("video", { muted: true, loop: true, playsinline: true, preload: "auto", tabindex: -1, "aria-hidden": "true" });
     thumb.muted = true;
@@ -732,9 +733,9 @@ function videoItem(video) {
   const alike = video.people.map((person) => `${person.name}${person.similarity !== null ? ` ${person.similarity.toFixed(2)}` : ""}`).join(", ");
   const compare = make("input", { type: "checkbox", "data-compare": video.id, onchange: (event) => pick(video.id, event.target.checked) });
   compare.checked = state.compared.includes(video.id);
-  const item = make("li", { class: "video", "data-id": video.id, "data-version": versionOf(video) }, open,
-    make("div", { class: "about" }, make("p", {}, video.prompt), make("p", { class: "hint" }, joined(alike, `seed ${video.seed}`, ago(video.created_at))), originTold(video) ? make("p", { class: "hint" }, originTold(video)) : null),
-    make("div", { class: "foot" }, video.status === "completed" ? make("label", {}, compare, "compare") : make("span"), deleteButton(video, "link danger")));
+  const item = make("li.video", { "data-id": video.id, "data-version": versionOf(video) }, open,
+    make("div.about", {}, make("p", {}, video.prompt), hint(joined(alike, `seed ${video.seed}`, ago(video.created_at))), originTold(video) ? hint(originTold(video)) : null),
+    make("div.foot", {}, video.status === "completed" ? make("label", {}, compare, "compare") : make("span"), deleteButton(video, "link danger")));
   return item;
 }
 
@@ -749,7 +750,7 @@ async function pick(id, isOn) {
   showCompareHint();
   if (state.compared.length < 2) return;
   const records = await Promise.all(state.compared.map((each) => askJson(`/v1/videos/${each}`)));
-  fill(byId("compare-body"), ...records.map((record) => make("article", {}, head(record), make("div", { class: "screen" }, player(record)), fared(record))));
+  fill("compare-body", ...records.map((record) => make("article", {}, head(record), make("div.screen", {}, player(record)), fared(record))));
   byId("compare").showModal();
 }
 
@@ -758,13 +759,13 @@ function showCompareHint() {
   for (const box of byId("videos").querySelectorAll("[data-compare]")) box.checked = state.compared.includes(box.dataset.compare);
 }
 
-byId("compare").addEventListener("close", () => { state.compared = []; fill(byId("compare-body")); showCompareHint(); });
-byId("filter-state").addEventListener("change", () => refreshVideos());
-byId("filter-text").addEventListener("input", later(showVideos, 150));
-byId("more").addEventListener("click", () => refreshVideos(true));
-for (const button of document.querySelectorAll("[data-close]")) button.addEventListener("click", () => button.closest("dialog").close());
+on("compare", "close", () => { state.compared = []; fill("compare-body"); showCompareHint(); });
+on("filter-state", "change", () => refreshVideos());
+on("filter-text", "input", later(showVideos, 150));
+on("more", "click", () => refreshVideos(true));
+for (const top of document.querySelectorAll(".dialog-head")) top.append(make("button", { "data-close": true, "aria-label": "Close", onclick: () => top.closest("dialog").close() }, "✕"));
 
-// What other windows do shows here, too; and the server that is back is noticed.
+// Shows what other windows do, and notices a server that is back.
 setInterval(() => {
   if (document.hidden || state.videos.length > PAGE || !state.model) return;
   refreshVideos();

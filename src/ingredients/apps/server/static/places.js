@@ -1,6 +1,4 @@
 // Who stands where: a box for each person, at the start, at moments between, and at the end.
-"use strict";
-
 import { byId, state, make, drawn, fill, option } from "./base.js";
 
 const SPOTS = ["left", "middle", "right"];
@@ -23,7 +21,7 @@ function edgesOf(place, index) {
   return [left, 0, left + width, 1];
 }
 
-// The column in which somebody is shown who may be anywhere: one that nobody has been put into, and no other who may be anywhere.
+// A column for whoever may be anywhere: one that nobody was put into.
 function freeColumn(index, number) {
   const middles = state.people.map((each) => Object.values(each.places)[0]).filter(Boolean).map((place) => edgesOf(place)).map(([left, , right]) => Math.floor((left + right) / 2 * number));
   const free = [...Array(number).keys()].filter((column) => !middles.includes(column));
@@ -73,9 +71,9 @@ function addMoment(at) {
 }
 
 function momentRow() {
-  const buttons = state.moments.map((each) => make("button", { type: "button", "aria-pressed": String(each === moment), onclick: () => { moment = each; showPlaces(); focusMoment(); } }, `${when(each)[0].toUpperCase()}${when(each).slice(1)}`));
+  const buttons = state.moments.map((each) => make("button", { "aria-pressed": String(each === moment), onclick: () => { moment = each; showPlaces(); focusMoment(); } }, `${when(each)[0].toUpperCase()}${when(each).slice(1)}`));
   const free = freeFrame();
-  buttons.splice(-1, 0, make("button", { type: "button", disabled: free === null, "aria-label": "Add a moment between", title: "Add a moment between", onclick: () => { moment = addMoment(free / lastFrame()); placeChanged(); focusMoment(); } }, "+"));
+  buttons.splice(-1, 0, make("button", { disabled: free === null, "aria-label": "Add a moment between", title: "Add a moment between", onclick: () => { moment = addMoment(free / lastFrame()); placeChanged(); focusMoment(); } }, "+"));
   return buttons;
 }
 
@@ -90,7 +88,7 @@ function momentTools() {
     placeChanged();
     byId("when").querySelector("input").focus();
   } });
-  return make("div", { class: "row" }, make("label", { class: "moment" }, "When ", slider), make("button", { type: "button", onclick: () => {
+  return make("div.row", {}, make("label.moment", {}, "When ", slider), make("button", { onclick: () => {
     for (const person of state.people) delete person.places[moment.id];
     state.moments = state.moments.filter((each) => each !== moment);
     moment = START;
@@ -115,10 +113,10 @@ export function showPlaces() {
   if (byId("places").hidden) return;
   const [width, height] = byId("size").value.split("x").map(Number);
   byId("scene").style.aspectRatio = `${width} / ${height}`;
-  fill(byId("moments"), ...momentRow());
-  fill(byId("when"), momentTools());
-  fill(byId("scene"), ways(), ...state.people.map((person, index) => sceneBox(person, index)));
-  fill(byId("spots"), ...state.people.map((person, index) => spotRow(person, index)), overlapNote());
+  fill("moments", ...momentRow());
+  fill("when", momentTools());
+  fill("scene", ways(), ...state.people.map((person, index) => sceneBox(person, index)));
+  fill("spots", ...state.people.map((person, index) => spotRow(person, index)), overlapNote());
   const placed = state.people.filter((person) => Object.keys(person.places).length).length;
   byId("places-told").textContent = placed ? `${placed} of ${state.people.length} placed` : "anywhere; the model decides";
 }
@@ -143,7 +141,7 @@ function overlapNote() {
     const boxes = state.people.map((person, index) => [person.name, placeAt(person, index, each), index]).filter(([, place]) => place).map(([name, place, index]) => [name, edgesOf(place, index)]);
     for (const [number, [name, one]] of boxes.entries()) for (const [otherName, other] of boxes.slice(number + 1)) {
       const shared = area([Math.max(one[0], other[0]), Math.max(one[1], other[1]), Math.min(one[2], other[2]), Math.min(one[3], other[3])]);
-      if (shared > 0.5 * Math.min(area(one), area(other))) return make("p", { class: "doubt" }, `⚠ ${name} and ${otherName} stand in the same place ${when(each)}; move one of them.`);
+      if (shared > 0.5 * Math.min(area(one), area(other))) return make("p.doubt", {}, `⚠ ${name} and ${otherName} stand in the same place ${when(each)}; move one of them.`);
     }
   }
   return null;
@@ -153,7 +151,7 @@ function placeChanged() { document.dispatchEvent(new Event("placed")); }
 
 function sceneBox(person, index) {
   const place = placeAt(person, index, moment), isOwn = Boolean(person.places[moment.id]);
-  const handle = make("i", { class: "corner", "aria-hidden": "true" });
+  const handle = make("i.corner", { "aria-hidden": "true" });
   const box = make("div", { class: `place${isOwn ? "" : " anywhere"}`, person: index, tabindex: 0, role: "group", "data-place": index, "aria-label": `Box of ${person.name} ${when(moment)}${place ? "" : ", anywhere"}` },
     make("img", { src: person.photos[0].crop, alt: "", draggable: "false" }), make("span", {}, person.name), handle);
   let edges = edgesOf(place, index);
@@ -206,7 +204,7 @@ function spotRow(person, index) {
       placeChanged();
       byId("spots").children[index].querySelectorAll("input")[number].focus();
     } })));
-  return make("div", { class: "spot", person: index }, make("span", { class: "who" }, person.name), select, ...fields);
+  return make("div.spot", { person: index }, make("span.who", {}, person.name), select, ...fields);
 }
 
 for (const id of ["size", "length"]) byId(id).addEventListener("change", showPlaces);

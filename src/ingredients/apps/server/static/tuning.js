@@ -1,6 +1,4 @@
 // "More": what of a video's time, memory and looks is another way than the model's own. What is left alone is not sent.
-"use strict";
-
 import { byId, state, make, fill, option } from "./base.js";
 
 const CACHES = {
@@ -28,9 +26,9 @@ export function showTuning() {
     const [label, title] = SCALES[name] || [worded(name), ""];
     return make("label", { title }, label, make("input", { type: "number", inputmode: "decimal", min: 0, step: "any", placeholder: String(value), "data-field": name }));
   });
-  const tick = (name, text, title) => make("label", { class: "tick", title }, make("input", { type: "checkbox", "data-field": name }), text);
-  fill(byId("tuning-fields"),
-    make("label", { class: "wide", title: "Steps that take over what earlier ones worked out are quicker, and make a slightly other video" }, "Take over from earlier steps", cache),
+  const tick = (name, text, title) => make("label.tick", { title }, make("input", { type: "checkbox", "data-field": name }), text);
+  fill("tuning-fields",
+    make("label.wide", { title: "Steps that take over what earlier ones worked out are quicker, and make a slightly other video" }, "Take over from earlier steps", cache),
     tick("split_guidance", "Guidance passes in turn: less memory", "The passes of a step run one after the other instead of as one batch: less memory, a little more time"),
     tick("decode_in_tiles", "Decode in tiles: less memory", "Large pictures are decoded in overlapping tiles: less memory"),
     ...scales);
