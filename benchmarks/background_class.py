@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ingredients.casebook.cases import Case, make_case, make_cases
+from ingredients.casebook.cases import Case, make_case, make_cases, style_for
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.data.routing_targets import BACKGROUND, decide_routing_targets, token_coverage
@@ -68,7 +68,8 @@ def main() -> None:
             flush=True,
         )
         if arguments.cases:
-            source = PipelineSource(pipeline, make_cases(arguments.cases), parts=BOTH)
+            cases = make_cases(arguments.cases, style=style_for(pipeline.transformer.config))
+            source = PipelineSource(pipeline, cases, parts=BOTH)
             judges = load_judges(default_model_path(), own_videos=True)
             names = ["normalised_similarity", "right_person_rate", "attributes_right"]
             result = evaluate(source, judges, arguments.output / name.replace(" ", "-"), metrics=names)
@@ -120,7 +121,7 @@ def route(pipeline: IngredientsPipeline, num_clips: int) -> tuple[float, float, 
     shape = geometry.own_shape
     own, stranger, ground = [], [], []
     for index in range(num_clips):
-        case: Case = make_case(_FIRST_STRANGER + index, num_people=3)
+        case: Case = make_case(_FIRST_STRANGER + index, num_people=3, style=style_for(transformer.config))
         scene = render_scene(case.scene(), height=shape.height, width=shape.width, num_frames=shape.num_frames)
         people = source.identities(case.people[:2])
         if not isinstance(people, ExtractedIdentities):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ingredients.casebook.cases import Case, make_case
+from ingredients.casebook.cases import Case, make_case, style_for
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.data.latents import encode_canvases, encode_clips, video_to_pixels
 from ingredients.data.routing_targets import decide_routing_targets, token_coverage
@@ -113,7 +113,8 @@ def ridge_accuracy(features: Float32Array, truth: np.ndarray, num_taught: int, n
 @torch.no_grad()
 def compare_losses(pipeline: IngredientsPipeline, number: int) -> None:
     """Mean loss on face tokens and its change against no canvas, with the standard error over cases."""
-    cases = [make_case(_FIRST_CASE + index) for index in range(number)]
+    style = style_for(pipeline.transformer.config)
+    cases = [make_case(_FIRST_CASE + index, style=style) for index in range(number)]
     source = PipelineSource(pipeline, cases)
     losses: dict[tuple[str, int, str], list[float]] = {}
     for case in cases:

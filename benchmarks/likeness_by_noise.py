@@ -11,9 +11,9 @@ import warnings
 
 import numpy as np
 import torch
-from diffusers import CogVideoXDPMScheduler
+from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
-from ingredients.casebook.cases import Case, make_cases
+from ingredients.casebook.cases import Case, make_cases, style_for
 from ingredients.core.arrays import UInt8Array
 from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.evaluation.judges import load_model_judge
@@ -28,15 +28,23 @@ from ingredients.world.scenes import render_scene
 _ALL_NOISE = 1000
 
 
-class LateScheduler(CogVideoXDPMScheduler):
-    """Leaves out the steps above `start`."""
+class LateSteps:
+    """Leaves out a scheduler's steps above `start`."""
 
     start = _ALL_NOISE
 
     def set_timesteps(self, num_inference_steps: int, device: str | torch.device | None = None) -> None:
         """As usual, without the noisiest ones."""
-        super().set_timesteps(num_inference_steps, device=device)
+        super().set_timesteps(num_inference_steps, device=device)  # type: ignore[misc]
         self.timesteps = self.timesteps[self.timesteps <= self.start]
+
+
+class LateDpmScheduler(LateSteps, CogVideoXDPMScheduler):
+    """Of models that are sampled by DPM++."""
+
+
+class LateDdimScheduler(LateSteps, CogVideoXDDIMScheduler):
+    """Of models that are sampled by DDIM."""
 
 
 def main() -> None:
@@ -50,11 +58,12 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = arguments.model or default_model_path()
     pipeline = load_pipeline(folder)
-    pipeline.scheduler = LateScheduler.from_config(pipeline.scheduler.config)
+    is_ddim = isinstance(pipeline.scheduler, CogVideoXDDIMScheduler)
+    pipeline.scheduler = (LateDdimScheduler if is_ddim else LateDpmScheduler).from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     judge = load_model_judge(folder)
     gallery = DistractorGallery(judge)
-    cases = make_cases(arguments.cases)
+    cases = make_cases(arguments.cases, style=style_for(pipeline.transformer.config))
     references = [embed_people(judge, case.identities, case.identity_seeds) for case in cases]
     distractors = [gallery.for_people(case.identities, case.identity_seeds) for case in cases]
     for start in arguments.starts:
@@ -78,9 +87,7 @@ def denoise(pipeline: IngredientsPipeline, case: Case, start: int) -> UInt8Array
     pipeline.scheduler.set_timesteps(pipeline.sampling_defaults.num_inference_steps)
     noisy = pipeline.scheduler.add_noise(latents, noise, pipeline.scheduler.timesteps[:1])
     output = pipeline(
-        people=pipeline.extract_identities(
-            {f"person {index}": photo.image for index, photo in enumerate(case.portraits())}
-        ),
+        people=pipeline.extract_identities(case.named_photos()),
         prompt=case.prompt,
         latents=noisy,
         generator=case.seed,

@@ -20,7 +20,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
-from ingredients.casebook.cases import make_cases
+from ingredients.casebook.cases import make_cases, style_for
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
@@ -50,13 +50,11 @@ def main() -> None:
     studio = Studio(pipeline, Path(folder), PeopleCheck(judge=None))  # three judges stand below
     stack = pipeline.face_encoder
     assert stack is not None
-    gallery, cases = DistractorGallery(judge), make_cases(arguments.cases)
+    gallery = DistractorGallery(judge)
+    cases = make_cases(arguments.cases, style=style_for(pipeline.transformer.config))
     references = [embed_people(judge, case.identities, case.identity_seeds) for case in cases]
     distractors = [gallery.for_people(case.identities, case.identity_seeds) for case in cases]
-    photos = [
-        pipeline.extract_identities({f"person {index}": photo.image for index, photo in enumerate(case.portraits())})
-        for case in cases
-    ]
+    photos = [pipeline.extract_identities(case.named_photos()) for case in cases]
     config, ratio = pipeline.transformer.config, pipeline.geometry.spatial_ratio
     real = [
         render_scene(

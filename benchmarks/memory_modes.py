@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ingredients.casebook.cases import make_cases
+from ingredients.casebook.cases import make_cases, style_for
 from ingredients.core.memory_mode import MemoryMode
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
@@ -36,17 +36,17 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = arguments.model or default_model_path()
     judge = load_model_judge(folder)
-    gallery, cases = DistractorGallery(judge), make_cases(arguments.cases)
+    gallery = DistractorGallery(judge)
     first: list[np.ndarray] = []
     for mode in (MemoryMode.FULL, MemoryMode.MINIMAL):
         pipeline = load_pipeline(folder, device="cpu", memory=mode)
         pipeline.set_progress_bar_config(disable=True)
         studio = Studio(pipeline, Path(folder), PeopleCheck(judge=None))  # who judges here stands above
+        cases = make_cases(arguments.cases, style=style_for(pipeline.transformer.config))
         weights = sum(each.numel() * each.element_size() for each in pipeline.transformer.parameters())
         similarities, right, differences, seconds = [], [], [], 0.0
         for index, case in enumerate(cases):
-            portraits = {f"person {number}": photo.image for number, photo in enumerate(case.portraits())}
-            people = pipeline.extract_identities(portraits)
+            people = pipeline.extract_identities(case.named_photos())
             started = time.monotonic()
             sampling = {"likeness_guidance_scale": arguments.likeness_guidance_scale}
             request = StudioRequest(people=people, prompt=case.prompt, seed=case.seed, sampling=sampling)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ingredients.apps.generate_command import parse_photos
-from ingredients.casebook.cases import FIRST_CALIBRATION_SEED, make_case
+from ingredients.casebook.cases import FIRST_CALIBRATION_SEED, make_case, style_for
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.pipelines.execution.residual_magnitudes import recording_residuals, save_residual_magnitudes
 from ingredients.pipelines.loading import load_pipeline
@@ -38,11 +38,9 @@ def main() -> None:
     pipeline = load_pipeline(folder)
     pipeline.set_progress_bar_config(disable=True)
     if arguments.cases:
-        cases = [make_case(index, first_seed=FIRST_CALIBRATION_SEED) for index in range(arguments.cases)]
-        videos = [
-            ({f"person {index}": photo.image for index, photo in enumerate(case.portraits())}, case.prompt, case.seed)
-            for case in cases
-        ]
+        style = style_for(pipeline.transformer.config)
+        cases = [make_case(index, first_seed=FIRST_CALIBRATION_SEED, style=style) for index in range(arguments.cases)]
+        videos = [(case.named_photos(), case.prompt, case.seed) for case in cases]
     else:
         videos = [
             (identity_photos(parse_photos(arguments.photo)), arguments.prompt, seed) for seed in range(arguments.seeds)

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from ingredients.apps.quiet_libraries import silence_libraries
-from ingredients.casebook.cases import Case, make_cases
+from ingredients.casebook.cases import Case, make_cases, style_for
 from ingredients.core.arrays import UInt8Array
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
@@ -79,10 +79,9 @@ def make_questions(folder: str, pipeline: IngredientsPipeline, num_cases: int) -
                 float(np.mean([person.right_person for person in people])),
             )
 
-        photos = {f"person {index}": photo.image for index, photo in enumerate(case.portraits())}
-        return Question(case=case, people=pipeline.extract_identities(photos), judge=assess)
+        return Question(case=case, people=pipeline.extract_identities(case.named_photos()), judge=assess)
 
-    return [make_question(case) for case in make_cases(num_cases)]
+    return [make_question(case) for case in make_cases(num_cases, style=style_for(pipeline.transformer.config))]
 
 
 def make_video(studio: Studio, question: Question, *, steps: int, likeness: float) -> UInt8Array:

@@ -1,11 +1,16 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ingredients.casebook.cases import Case
 from ingredients.evaluation.pipeline_source import GenerationSettings, PipelineSource
+from ingredients.pipelines import loading
+from ingredients.pipelines.loading import load_pipeline
+from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from tests.apps.conftest import Run
 from tests.evaluation.clip_folders import write_clip_folder
 from tests.faces.onnx_models import write_mean_colour
@@ -159,7 +164,7 @@ def test_videos_by_dlib_and_a_note_of_those_that_cannot_be_judged(run: Run, phot
         (("--modules", "--clip", "folder"), "--clip has no part in --modules"),
         (("--modules", "--places"), "--places has no part in --modules"),
         (("--places", "square"), "Invalid value for '--places': 'square' is not one of 'columns', 'boxes',"),
-        (("--extras", 1), "--style each-own alone"),
+        (("--extras", 1, "--style", "together"), "--style each-own alone"),
         (("--extras", 2, "--people", 3, "--style", "each-own"), "at most 4 people, not 3 and 2 strangers"),
         (("--videos", "none", "--judge", "facebook"), "no judge 'facebook'"),
         (("--videos", "none", "--clip", "nowhere"), "nowhere"),
@@ -193,6 +198,35 @@ def test_places_alone_are_columns(
     monkeypatch.setattr(PipelineSource, "__init__", note)
     run("evaluate", "--model", tiny_model, *options)
     assert asked == [placing]
+
+
+@pytest.mark.parametrize(
+    ("id_phrases", "options", "style"),
+    [(False, (), "together"), (True, (), "each-own"), (True, ("--style", "together"), "together")],
+)
+def test_a_model_is_asked_for_what_it_was_made_for(
+    run: Run,
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    id_phrases: bool,
+    options: tuple[object, ...],
+    style: str,
+) -> None:
+    asked: list[str] = []
+
+    def load(*arguments: Any, **options: Any) -> IngredientsPipeline:
+        pipeline = load_pipeline(*arguments, **options)
+        pipeline.transformer.register_to_config(id_phrases=id_phrases)
+        return pipeline
+
+    def note(_: object, pipeline: object, cases: list[Case], **__: object) -> None:
+        asked.extend(case.style for case in cases)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loading, "load_pipeline", load)
+    monkeypatch.setattr(PipelineSource, "__init__", note)
+    run("evaluate", "--model", tiny_model, "--cases", 1, *options)
+    assert asked == [style]
 
 
 def test_help_shows_how_to_judge_the_videos_of_others(run: Run) -> None:

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ingredients.casebook.cases import FIRST_CALIBRATION_SEED, make_case, make_cases
+from ingredients.casebook.cases import FIRST_CALIBRATION_SEED, make_case, make_cases, style_for
 from ingredients.core.errors import UserInputError
 from ingredients.evaluation.judge import Judge
 from ingredients.evaluation.known_people import DistractorGallery
@@ -64,6 +64,20 @@ def test_more_people_than_prompts_can_state_are_refused(num_people: int):
 def test_no_case_is_refused():
     with pytest.raises(UserInputError, match="at least one case"):
         make_cases(0)
+
+
+@pytest.mark.parametrize(
+    ("config", "style", "names"),
+    [({}, "together", None), ({"id_phrases": False}, "together", None), ({"id_phrases": True}, "each-own", 2)],
+)
+def test_who_is_called_by_name_has_a_photo_of_that_name(config: dict[str, bool], style: str, names: int | None):
+    assert style_for(config) == style
+    for case in make_cases(4, style=style_for(config)):
+        photos = case.named_photos()
+        assert list(photos) == [person.name for person in case.people]
+        assert all((photos[person.name] == person.portrait().image).all() for person in case.people)
+        called = [name for name in photos if name in case.prompt.split()]
+        assert len(called) in (0, names)
 
 
 def test_distractors_are_half_shared_and_half_alike():

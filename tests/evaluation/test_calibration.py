@@ -44,12 +44,13 @@ class ColourLayoutRecogniser:
 class TrueDetector:
     """Looks frames of the calibration's clips up; every `miss_every`-th is empty, each has `num_extra` false faces."""
 
-    def __init__(self, *, miss_every: int | None = None, num_extra: int = 0) -> None:
+    def __init__(self, *, miss_every: int | None = None, num_extra: int = 0, style: str = "together") -> None:
         self.faces: dict[bytes, list[Face]] = {}
         self.num_visible = 0
         frame_number = 0
         for index in range(NUM_CLIPS):
-            scene = render_scene(make_case(index, first_seed=FIRST_CALIBRATION_SEED).scene(), **SIZE)
+            case = make_case(index, first_seed=FIRST_CALIBRATION_SEED, style=style)
+            scene = render_scene(case.scene(), **SIZE)
             for frame, boxes, landmarks in zip(scene.frames, scene.boxes, scene.landmarks, strict=True):
                 frame_number += 1
                 missed = miss_every is not None and frame_number % miss_every == 0
@@ -93,6 +94,12 @@ def test_a_perfect_detector_has_full_recall_and_no_false_positives(perfect):
     assert calibration.vae_motion.motion_within == calibration.vae_motion.motion_across == 1.0
     assert calibration.vae_motion.by_transition == (1.0, 1.0)
     assert reports[-1] == (2 * NUM_CLIPS, 2 * NUM_CLIPS)
+
+
+def test_the_clips_are_those_of_the_style_that_is_asked_for():
+    calibration = calibrate(TrueDetector(style="each-own"), style="each-own")
+    assert calibration.style == "each-own"
+    assert calibration.detector_recall == 1.0  # of faces that are known in clips of that style alone
 
 
 def test_misses_and_false_detections_are_counted_and_a_black_video_has_a_ceiling_of_0():

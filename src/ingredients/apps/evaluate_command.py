@@ -56,12 +56,13 @@ def evaluate(
     cases: Annotated[int, typer.Option(min=1, help="How many videos.")] = 100,
     people: Annotated[int, typer.Option(min=1, max=4, help="How many people in each.")] = 2,
     style: Annotated[
-        Literal["together", "each-own"],
+        Literal["together", "each-own"] | None,
         typer.Option(
-            help="What prompts ask: all people the same (together, what the model that ships was trained on), or an "
-            "action and an expression of each person's own, by name and by place in turn (each-own)."
+            help="What prompts ask: all people the same (together), or an action and an expression of each person's "
+            "own, by name and by place in turn (each-own). Default: what the model was made for.",
+            show_default=False,
         ),
-    ] = "together",
+    ] = None,
     extras: Annotated[
         int,
         typer.Option(
@@ -135,7 +136,7 @@ def evaluate(
         raise UserInputError(f"--modules measures cases of 2 people, not {people}; leave --people out.")
     if modules and benchmark:
         raise UserInputError("--modules has cases of its own, not the benchmark's; leave one of the two out.")
-    if style != "together" and (modules or benchmark):
+    if style == "each-own" and (modules or benchmark):
         other = "--modules" if modules else "--benchmark"
         raise UserInputError(f"{other} has cases of its own, in which all do the same; leave --style out.")
     if extras and style == "together":
@@ -154,7 +155,7 @@ def evaluate(
     if videos is None:
         check_model_folder(folder)
 
-    from ingredients.casebook.cases import CASES_VERSION, make_cases
+    from ingredients.casebook.cases import CASES_VERSION, make_cases, style_for
     from ingredients.casebook.drawn import DRAWN_CASES_VERSION, drawn_cases  # with PyTorch
     from ingredients.evaluation.evaluate import evaluate as run_evaluation
     from ingredients.evaluation.folder_source import FolderSource
@@ -186,7 +187,12 @@ def evaluate(
                     pipeline,
                     drawn_cases(cases, num_people=people)
                     if benchmark
-                    else make_cases(cases, num_people=people, num_extras=extras, style=style),
+                    else make_cases(
+                        cases,
+                        num_people=people,
+                        num_extras=extras,
+                        style=style or style_for(pipeline.transformer.config),
+                    ),
                     settings=settings,
                     seed=seed,
                     cases_version=DRAWN_CASES_VERSION if benchmark else CASES_VERSION,

@@ -4,7 +4,9 @@ Case number i is the same whatever the number of cases, so that a short evaluati
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -190,8 +192,12 @@ class Case:
         """The photos of drawn people that the generator is given, one a person."""
         return [person.portrait(size=size) for person in self.people]
 
+    def named_photos(self) -> dict[str, UInt8Array]:
+        """The same by the people's names, by which the prompt may call them, as a pipeline takes them."""
+        return {person.name: portrait.image for person, portrait in zip(self.people, self.portraits(), strict=True)}
+
     def photos(self) -> dict[str, UInt8Array]:
-        """The same by the people's numbers, as a pipeline takes them."""
+        """The same by the people's numbers, for pictures that tell who is who."""
         return {str(number): portrait.image for number, portrait in enumerate(self.portraits(), start=1)}
 
     def scene(self) -> SceneSpec:
@@ -219,6 +225,16 @@ class Case:
     def trait_values(self) -> dict[str, tuple[str, ...]]:
         """What each of `traits` can be in clips of the case's style."""
         return {"action": STYLES[self.style].actions, "expression": tuple(EXPRESSIONS), **ATTRIBUTES}
+
+
+def style_for(config: Mapping[str, Any]) -> str:
+    """The style of cases that asks of a model what it was made for.
+
+    Args:
+        config: of its transformer. One whose words hear of the photos (`id_phrases`) is asked for something else of
+            each person; any other one cannot tell whom a word is about, and is asked for the same of all.
+    """
+    return EACH_OWN.name if config.get("id_phrases") else TOGETHER.name
 
 
 def drawn_person(number: int, seed: int) -> Person:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from ingredients.casebook.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case
+from ingredients.casebook.cases import CASES_VERSION, FIRST_CALIBRATION_SEED, make_case, style_for
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.protocols import Face, ProgressCallback
 from ingredients.data.latents import decode_clips, encode_clips, video_to_pixels
@@ -37,6 +37,7 @@ from ingredients.models.backbones import VideoVae, backbone_of_vae
 from ingredients.pipelines.pipeline_output import to_pixels
 from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.world.scenes import Scene
+from ingredients.world.styles import TOGETHER
 
 MIN_OVERLAP = 0.5
 """Intersection over union from which a detected box counts as the true one."""
@@ -57,6 +58,8 @@ def calibrate_model(
     progress: ProgressCallback | None = None,
 ) -> JudgeCalibration:
     """Measures the judge of a model folder on real clips and writes `judge/calibration.json`.
+
+    The clips show what the model is made for: people who all do the same, or each their own.
 
     The folder needs `face_encoder/`, `judge/` and `vae/`, and of the transformer its config.
 
@@ -82,6 +85,7 @@ def calibrate_model(
         height=shape.height,
         width=shape.width,
         num_frames=shape.num_frames,
+        style=style_for(transformer.config),
         reconstruct=lambda frames: reconstruct_clip(vae, frames),
         temporal_ratio=backbone_of_vae(vae).temporal_ratio(vae.config),
         progress=progress,
@@ -107,6 +111,7 @@ def calibrate_judge(
     height: int = 64,
     width: int = 96,
     num_frames: int = 9,
+    style: str = TOGETHER.name,
     reconstruct: Reconstruct | None = None,
     temporal_ratio: int = 4,
     num_distractors: int = NUM_DISTRACTORS,
@@ -121,6 +126,7 @@ def calibrate_judge(
         height: pixels.
         width: pixels.
         num_frames: frames of each clip.
+        style: how the clips are cast, framed and played, a key of `STYLES`.
         reconstruct: sends a clip (F, H, W, 3) through the VAE and back.
         temporal_ratio: frames in each latent frame of that VAE but the first.
         num_distractors: other people that each person is ranked among.
@@ -132,7 +138,10 @@ def calibrate_judge(
     """
     if num_clips < 1 or num_people < 2:
         raise ValueError(f"calibration needs at least 1 clip of 2 people, not {num_clips} of {num_people}")
-    cases = [make_case(index, num_people=num_people, first_seed=FIRST_CALIBRATION_SEED) for index in range(num_clips)]
+    cases = [
+        make_case(index, num_people=num_people, first_seed=FIRST_CALIBRATION_SEED, style=style)
+        for index in range(num_clips)
+    ]
     clips = DrawnClips(cases, height=height, width=width, num_frames=num_frames)
     scenes = [clips.scene(case) for case in cases]
     references = [embed_people(judge, case.identities, case.identity_seeds) for case in cases]
@@ -180,6 +189,7 @@ def calibrate_judge(
         height=height,
         width=width,
         num_frames=num_frames,
+        style=style,
         same_person_mean=scale.same_person_mean,
         same_person_mean_one_photo=float(np.mean(cosines.same_one_photo)),
         stranger_mean=scale.stranger_mean,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ingredients.core.config import load_config, save_config
 from ingredients.evaluation.assessment import SimilarityScale
+from ingredients.world.styles import TOGETHER
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,9 @@ class JudgeCalibration:
 
     num_frames: int
     """Frames of each clip."""
+
+    style: str = TOGETHER.name
+    """How they are cast, framed and played."""
 
     same_person_mean: float
     """Mean cosine between a face in a real clip and the photos of the same person."""
