@@ -27,8 +27,8 @@ SplitOption = Annotated[
 StyleOption = Annotated[
     Literal["together", "each-own"],
     typer.Option(
-        help="together: all do the same, close to the camera, as in the clips of the model that ships. each-own: each "
-        "person has an action, an expression, a place and a name of the own, some are extras, and hands fit."
+        help="together: all do the same, close to the camera. each-own: each person has an action, an expression, a "
+        "place and a name of the own, some are extras, and hands fit."
     ),
 ]
 

@@ -48,7 +48,7 @@ def write_world_folder(
 
     Args:
         folder: the folder of the data set; made if it is not there.
-        seeds: one a clip; clip `split-SEED`, or `split-STYLE-SEED` of another style than that of the shipped model.
+        seeds: one a clip; clip `split-SEED`, or `split-STYLE-SEED` of another style than `together`.
         split: whose identities take part.
         height: the height of the clips, in pixels.
         width: the width of the clips, in pixels.

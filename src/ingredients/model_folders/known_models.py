@@ -64,7 +64,7 @@ KNOWN_MODELS = (
         num_parameters=12.8e6,
         memory=_memory(full=60_417_614, balanced=59_394_382, low=45_274_182, minimal=45_274_182),
         licence="Apache-2.0",
-        description="ships with the package: drawn people, 9 frames of 64x96, for any computer",
+        description="ships with the package: drawn people in small videos, for any computer",
     ),
     KnownModel(
         name="published",

@@ -23,7 +23,7 @@ def paper() -> dict[str, Any]:
 
 
 def small_world() -> dict[str, Any]:
-    """The model that ships: 9 frames of 64x96 pixels, trained on the drawn world."""
+    """Drawn people who all do the same: 9 frames of 64x96 pixels."""
     return {
         "num_attention_heads": 4,
         "attention_head_dim": 64,

@@ -1,4 +1,4 @@
-"""How scenes are cast, framed and played: what the shipped model was trained on, and the whole of the world."""
+"""How scenes are cast, framed and played: all doing the same, and the whole of the world."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ TOGETHER = SceneStyle(
     extra_share=0.0,
     motion=Motion(walk=0.16, sway=0.06, sway_tilt=0.16, nod=0.0, turn=1.0, wave=1.0),
 )
-"""Everybody does the same, close to the camera: the scenes that the shipped model was trained on."""
+"""Everybody does the same, close to the camera."""
 
 EACH_OWN = SceneStyle(
     name="each-own",
