@@ -10,6 +10,7 @@ import skimage.data
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import NoFaceError, UserInputError
 from ingredients.faces.dlib_faces import DlibFaceDetector
+from ingredients.faces.face_parts import FacePart
 from ingredients.generation.drawn_likeness import draw_like
 from ingredients.media.photos import load_photo
 
@@ -163,3 +164,117 @@ def test_features_are_set_by_hand(detector: DlibFaceDetector) -> None:
         draw_like(photo, detector, label="a photo", features={"glasses": "pink"})
     with pytest.raises(NoFaceError, match="no face in a wall"):
         draw_like(np.full((64, 64, 3), 90, np.uint8), detector, label="a wall")
+
+
+class PaintedParser:
+    """A `FaceParser` that knows parts by their colours; all else is skin."""
+
+    def __init__(self, colours: dict[FacePart, tuple[int, int, int]]) -> None:
+        self._colours = colours
+
+    def parse(self, image: UInt8Array) -> UInt8Array:
+        parts = np.full(image.shape[:2], FacePart.SKIN, np.uint8)
+        for part, colour in self._colours.items():
+            parts[np.abs(image.astype(int) - colour).max(axis=-1) < 10] = part
+        return parts
+
+
+WALL, HAIR, CLOTH = (10, 8, 9), (120, 80, 60), (58, 112, 66)
+
+
+def test_a_bald_head_before_black_has_no_black_hair_where_parts_are_told_apart(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, half = places(detector, photo)
+    is_head = (across / half) ** 2 + ((down - 0.1) / 0.85) ** 2 < 1
+    photo[~is_head & (down < 1.0)] = WALL
+    photo[is_head & (down < -0.3)] = (214, 182, 158)
+    photo[(down < -0.5) & is_head] = WALL  # the top of the head fades into the dark
+    assert draw_like(photo, detector, label="a photo").identity.hair_colour == "black"
+    parser = PaintedParser({FacePart.BACKGROUND: WALL})
+    seen = draw_like(photo, detector, label="a photo", parser=parser)
+    assert seen.identity.hair_style == "bald"
+    assert "hair" not in seen.measured
+
+
+def test_a_hat_of_the_skins_colour_is_seen_with_its_brim_and_the_hair_below(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, half = places(detector, photo)
+    straw = (206, 172, 56)
+    is_face = (np.abs(across) < half) & (down > -0.29)
+    photo[~is_face & (down < 2.0)] = WALL
+    photo[~is_face & (np.abs(across) < half + 0.35) & (down > -0.4) & (down < 1.5)] = HAIR
+    photo[(np.abs(across) < half + 0.5) & (down > -0.9) & (down < -0.35)] = straw
+    parser = PaintedParser({FacePart.BACKGROUND: WALL, FacePart.HAIR: HAIR, FacePart.HAT: straw})
+    person = draw_like(photo, detector, label="a photo", parser=parser).identity
+    assert (person.hat, person.hat_colour) == ("brim", "yellow")
+    assert (person.hair_style, person.hair_colour) == ("long", "brown")
+
+
+@pytest.mark.parametrize(("reach", "name"), [(0.0, "brown"), (0.12, "brown"), (2.0, "blue")], ids=str)
+def test_dyed_hair_is_so_all_over_and_a_feather_is_no_hair(
+    detector: DlibFaceDetector, reach: float, name: str
+) -> None:
+    """Hair with blue from its edge on, as far across as it says."""
+    photo = np.array(skimage.data.astronaut())
+    across, down, half = places(detector, photo)
+    is_face = (np.abs(across) < half) & (down > -0.29)
+    is_hair = ~is_face & (np.abs(across) < half + 0.3) & (down > -0.62) & (down < 0.6)
+    photo[~is_face & (down < 1.0)] = WALL
+    blue = (50, 80, 170)
+    photo[is_hair] = HAIR
+    photo[is_hair & (np.abs(across) > half + 0.3 - reach)] = blue
+
+    class Parser(PaintedParser):
+        def parse(self, image: UInt8Array) -> UInt8Array:
+            parts = super().parse(image)
+            parts[np.abs(image.astype(int) - blue).max(axis=-1) < 10] = FacePart.HAIR
+            return parts
+
+    parser = Parser({FacePart.BACKGROUND: WALL, FacePart.HAIR: HAIR})
+    assert draw_like(photo, detector, label="a photo", parser=parser).identity.hair_colour == name
+
+
+def test_clothes_are_seen_beside_the_neck_and_those_of_a_neighbour_are_not(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, half = places(detector, photo)
+    is_below = down > 1.05
+    photo[is_below] = (200, 150, 118)
+    photo[(np.abs(across) > half) & (down > 0.75) & (down < 1.2) & (np.abs(across) < half + 0.3)] = CLOTH
+    other = photo.copy()
+    red = (160, 36, 42)
+    other[is_below] = red
+    both = np.concatenate([photo[:, 100:360], other[:, 100:360]], axis=1)
+    parser = PaintedParser({FacePart.CLOTH: CLOTH})
+    assert draw_like(photo, detector, label="a photo").identity.shirt_colour != "green"
+    assert draw_like(photo, detector, label="a photo", parser=parser).identity.shirt_colour == "green"
+
+    class Parser(PaintedParser):
+        def parse(self, image: UInt8Array) -> UInt8Array:
+            parts = super().parse(image)
+            parts[np.abs(image.astype(int) - red).max(axis=-1) < 10] = FacePart.CLOTH
+            return parts
+
+    found = draw_like(both, detector, label="a photo", choice="left", parser=Parser({FacePart.CLOTH: CLOTH}))
+    assert found.identity.shirt_colour == "green"
+
+
+def test_glasses_are_those_before_the_eyes(detector: DlibFaceDetector) -> None:
+    photo = np.array(skimage.data.astronaut())
+    across, down, _ = places(detector, photo)
+    lens = (190, 150, 220)
+    low, high = photo.copy(), photo.copy()
+    high[(np.abs(across) < 0.5) & (np.abs(down - 0.2) < 0.11)] = lens
+    low[(np.abs(across) < 0.5) & (np.abs(down - 1.4) < 0.11)] = lens
+    parser = PaintedParser({FacePart.GLASSES: lens})
+    assert draw_like(high, detector, label="a photo", parser=parser).identity.glasses == "round"
+    assert draw_like(low, detector, label="a photo", parser=parser).identity.glasses == "none"
+
+
+def test_where_the_network_sees_no_face_the_points_tell_alone(detector: DlibFaceDetector) -> None:
+    class Blind:
+        def parse(self, image: UInt8Array) -> UInt8Array:
+            return np.zeros(image.shape[:2], np.uint8)
+
+    photo = load_photo(HOPPER)
+    alone = draw_like(photo, detector, label="a photo").identity
+    assert draw_like(photo, detector, label="a photo", parser=Blind()).identity == alone

@@ -150,9 +150,15 @@ def _draw_like(
 
     from ingredients.faces.dlib_faces import DlibFaceDetector  # with PyTorch
     from ingredients.generation.drawn_likeness import draw_like
+    from ingredients.generation.likeness_parts import installed_face_parser
 
     drawn = draw_like(
-        image, DlibFaceDetector(), label=f"the photo {file.path}", choice=file.face or "largest", features=by_hand
+        image,
+        DlibFaceDetector(),
+        label=f"the photo {file.path}",
+        choice=file.face or "largest",
+        features=by_hand,
+        parser=installed_face_parser(),
     )
     picture = drawn.portrait(size=size, seed=photo_seed)
     write_picture(output, picture)

@@ -1,81 +1,35 @@
 """The person of a photograph, drawn: as near as the drawn world's own features come.
 
 The world knows eight skins, nine colours of hair and so on; a drawing takes the nearest. Proportions come from dlib's
-68 points, colours from places that the points name. All is measured upright, in units of the distance from the eyes'
-middle to the chin. What cannot be measured so, such as the style of short hair, is a guess; every feature can be set
-by hand. How often it is right, and on whose faces the numbers below were chosen, says `docs/faces.md`.
+68 points, colours from places that the points name, or from parts that a network tells apart. All is measured upright,
+in units of the distance from the eyes' middle to the chin. What cannot be measured so, such as the style of short
+hair, is a guess; every feature can be set by hand. How often it is right, and on whose faces the numbers below were
+chosen, says `docs/faces.md`.
 
 Legend: H/W pixels; a/b across and down from the eyes' middle, in those units.
 """
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ingredients.core.arrays import Float32Array, UInt8Array
 from ingredients.core.errors import NoFaceError
 from ingredients.faces.dlib_faces import DlibFaceDetector
 from ingredients.faces.face_choice import FaceChoice, choose_face
+from ingredients.faces.face_parts import FaceParser
+from ingredients.generation.likeness_colours import distance, nearest, per_light, shares, to_rgb, which_are
 from ingredients.generation.likeness_features import check_features, with_features
+from ingredients.generation.likeness_parts import PersonParts, find_parts, hair_colour_of, hat_on
+from ingredients.generation.upright_face import ABOVE, PIXELS, UprightFace
 from ingredients.visualisation.layout import in_column, in_row, resize, text_block, titled, with_margin
 from ingredients.world.identity import Identity
 from ingredients.world.portraits import render_portrait
 
 PLAIN_PHOTO = 49
 """Seed of a portrait that looks at the viewer, in plain light, before a plain wall."""
-
-_PIXELS = 100
-"""Pixels of a unit in the upright picture."""
-
-_ACROSS, _ABOVE, _BELOW = 2.0, 1.6, 2.4
-"""How far the upright picture reaches, in units."""
-
-_Rgb: TypeAlias = tuple[int, int, int]
-
-# How the world's colours look in photographs: paler or darker than the flat ones that it paints with.
-_PHOTOGRAPHED_SKINS: dict[str, _Rgb] = {
-    "pale": (240, 212, 196),
-    "fair": (224, 180, 154),
-    "rosy": (222, 142, 124),
-    "olive": (192, 152, 108),
-    "tan": (178, 126, 92),
-    "brown": (142, 96, 70),
-    "dark": (98, 66, 50),
-    "deep": (60, 42, 36),
-}
-_PHOTOGRAPHED_HAIR: dict[str, _Rgb] = {
-    "black": (34, 30, 30),
-    "brown": (84, 60, 44),
-    "auburn": (120, 58, 38),
-    "ginger": (176, 96, 46),
-    "blond": (188, 150, 96),
-    "grey": (132, 128, 126),
-    "white": (208, 204, 200),
-    "blue": (50, 80, 170),
-    "pink": (214, 110, 160),
-}
-_PHOTOGRAPHED_CLOTHS: dict[str, _Rgb] = {
-    "red": (160, 36, 42),
-    "orange": (214, 118, 44),
-    "yellow": (206, 172, 56),
-    "green": (58, 112, 66),
-    "teal": (32, 124, 130),
-    "blue": (44, 70, 150),
-    "purple": (112, 64, 140),
-    "white": (214, 214, 214),
-    "black": (36, 36, 42),
-}
-
-_Kind: TypeAlias = Literal["skin", "hair", "cloth"]
-_PALETTES: dict[_Kind, dict[str, _Rgb]] = {
-    "skin": _PHOTOGRAPHED_SKINS,
-    "hair": _PHOTOGRAPHED_HAIR,
-    "cloth": _PHOTOGRAPHED_CLOTHS,
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,6 +79,7 @@ def draw_like(
     label: str,
     choice: FaceChoice = "largest",
     features: Mapping[str, str] | None = None,
+    parser: FaceParser | None = None,
 ) -> DrawnLikeness:
     """Measures the person of a photograph (H, W, 3), and finds who of the drawn world is most like them.
 
@@ -134,6 +89,7 @@ def draw_like(
         label: what messages call the photo.
         choice: which of its faces.
         features: those that are set by hand, by name.
+        parser: tells hair, hat, glasses and clothes apart; without one, colours and edges near the points tell.
 
     Raises:
         NoFaceError: if no face is found.
@@ -146,8 +102,9 @@ def draw_like(
             f"dlib finds no face in {label}; give a photograph that shows one from the front, and larger."
         )
     face = choose_face(found, choice, label=label)
-    upright = _Upright(photo, detector.outline(photo, face))
-    identity, measured = _measure(upright)
+    others = [each.box for each in found if each is not face]
+    upright = UprightFace(photo, detector.outline(photo, face), face.box, others)
+    identity, measured = _measure(upright, None if parser is None else find_parts(upright, parser))
     identity = with_features(identity, features or {})
     return DrawnLikeness(identity=identity, measured=measured, photo=upright.cut_out())
 
@@ -156,88 +113,22 @@ def _words_of_hair(person: Identity) -> str:
     return f"{person.hair_colour} hair ({person.hair_style})"
 
 
-class _Upright:
-    """A face turned upright and brought to one size, with its points in units from the eyes' middle."""
-
-    def __init__(self, photo: UInt8Array, points: Float32Array) -> None:
-        left, right = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
-        middle = (left + right) / 2
-        across = (right - left) / np.linalg.norm(right - left)
-        down = np.array([-across[1], across[0]], np.float32)
-        self.unit = float(max(8.0, (points[8] - middle) @ down))  # pixels of the photograph
-        offsets = (points - middle) / self.unit
-        self.points = np.stack([offsets @ across, offsets @ down], axis=-1)  # (68, 2): a, b
-        scale = self.unit / _PIXELS
-        corner = middle - across * (_ACROSS * self.unit) - down * (_ABOVE * self.unit)
-        size = (int(2 * _ACROSS * _PIXELS), int((_ABOVE + _BELOW) * _PIXELS))
-        matrix = (
-            float(across[0] * scale), float(down[0] * scale), float(corner[0]),
-            float(across[1] * scale), float(down[1] * scale), float(corner[1]),
-        )  # fmt: skip
-        picture = _shrunk(photo, scale)
-        shrunk = picture.width / photo.shape[1]
-        matrix = tuple(number * shrunk for number in matrix)
-        turned = picture.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-        inside = Image.new("L", picture.size, 255).transform(size, Image.Transform.AFFINE, matrix)
-        self.pixels: UInt8Array = np.asarray(turned)
-        self.inside: NDArray[np.bool_] = np.asarray(inside) > 0
-        self.lab = _to_lab(self.pixels)
-        rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32) / _PIXELS
-        self.a, self.b = columns - _ACROSS, rows - _ABOVE
-
-    def region(self, left: float, right: float, top: float, bottom: float) -> NDArray[np.bool_]:
-        """A rectangle, where the photograph reaches it."""
-        across, down = (self.a >= left) & (self.a < right), (self.b >= top) & (self.b < bottom)
-        return np.asarray(across & down & self.inside, dtype=np.bool_)
-
-    def both_sides(self, inner: float, outer: float, top: float, bottom: float) -> NDArray[np.bool_]:
-        """A rectangle at either side."""
-        return self.region(-outer, -inner, top, bottom) | self.region(inner, outer, top, bottom)
-
-    def disc(self, a: float, b: float, radius: float) -> NDArray[np.bool_]:
-        """A disc, where the photograph reaches it."""
-        is_near = (self.a - a) ** 2 + (self.b - b) ** 2 <= radius**2
-        return np.asarray(is_near & self.inside, dtype=np.bool_)
-
-    def median(self, mask: NDArray[np.bool_]) -> Float32Array | None:
-        """The median colour in Lab (3,); None of too few pixels."""
-        if mask.sum() < 20:
-            return None
-        return np.asarray(np.median(self.lab[mask], axis=0), dtype=np.float32)
-
-    def cut_out(self) -> UInt8Array:
-        """Head and shoulders (S, S, 3)."""
-        side = int(3.0 * _PIXELS)
-        top, left = int((_ABOVE - 1.4) * _PIXELS), int((_ACROSS - 1.5) * _PIXELS)
-        return self.pixels[top : top + side, left : left + side]
-
-
-def _shrunk(photo: UInt8Array, scale: float) -> Image.Image:
-    """The photograph made smaller where its face is larger than in the upright picture: no pixel is left out then."""
-    picture = Image.fromarray(photo)
-    if scale <= 1:
-        return picture
-    return picture.resize(
-        (max(1, round(picture.width / scale)), max(1, round(picture.height / scale))), Image.Resampling.BOX
-    )
-
-
-def _measure(face: _Upright) -> tuple[Identity, dict[str, tuple[int, int, int]]]:
+def _measure(face: UprightFace, parts: PersonParts | None) -> tuple[Identity, dict[str, tuple[int, int, int]]]:
     points = face.points
     is_skin, skin_lab = _skin(face)
-    hairline = _hairline(face, is_skin)
-    top = _hat(face, is_skin, hairline)
-    hair = _hair(face, is_skin, skin_lab, hairline, has_hat=top is not None)
-    cloth_name, cloth = _cloth(face, skin_lab)
+    head = _guess_head(face, is_skin, skin_lab)
+    if parts is not None:
+        head = _see_head(face, parts, guessed=head)
+    cloth_name, cloth = _cloth(face, skin_lab, parts)
     iris_name, iris = _iris(face)
-    skin = _nearest(_as_if_lit(face, skin_lab), "skin")
-    measured = {"skin": _to_rgb(skin_lab), "iris": iris}
-    if hair is not None:
-        measured["hair"] = _to_rgb(hair)
+    skin = nearest(_as_if_lit(face, skin_lab), "skin")
+    measured = {"skin": to_rgb(skin_lab), "iris": iris}
+    if head.hair is not None:
+        measured["hair"] = to_rgb(head.hair)
     if cloth is not None:
-        measured["shirt"] = _to_rgb(cloth)
-    if top is not None:
-        measured["hat"] = _to_rgb(top)
+        measured["shirt"] = to_rgb(cloth)
+    if head.hat_lab is not None:
+        measured["hat"] = to_rgb(head.hat_lab)
     jaw_width = float(points[16, 0] - points[0, 0])
     lower_width = float(points[12, 0] - points[4, 0])
     eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
@@ -248,11 +139,11 @@ def _measure(face: _Upright) -> tuple[Identity, dict[str, tuple[int, int, int]]]
     return (
         Identity(
             skin=skin,
-            hair_style="short" if top is not None else _hair_style(face, is_skin, hair, hairline),
-            hair_colour="brown" if hair is None else _nearest(hair, "hair"),
-            hat="none" if top is None else ("brim" if _has_brim(face, top) else "cap"),
-            hat_colour="none" if top is None else _nearest(top, "cloth"),
-            glasses=_glasses(face),
+            hair_style=head.hair_style,
+            hair_colour=head.hair_colour,
+            hat=head.hat,
+            hat_colour=head.hat_colour,
+            glasses=_glasses(face, parts),
             beard=_beard(face, skin_lab),
             nose="wide" if nose_width > 0.46 * nose_length + 0.11 else "long" if nose_length > 0.47 else "button",
             brow=_brow(face),
@@ -275,6 +166,64 @@ def _measure(face: _Upright) -> tuple[Identity, dict[str, tuple[int, int, int]]]
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Head:
+    """What is on a head."""
+
+    hair_style: str
+    hair_colour: str = "brown"  # that of the brows of a bald head
+    hair: Float32Array | None = None
+    hat: str = "none"
+    hat_colour: str = "none"
+    hat_lab: Float32Array | None = None
+
+
+def _guess_head(face: UprightFace, is_skin: NDArray[np.bool_], skin: Float32Array) -> _Head:
+    """What is on the head, by colours and edges near the points."""
+    hairline = _hairline(face, is_skin)
+    top = _hat(face, is_skin, hairline)
+    hair = _hair(face, is_skin, skin, hairline, has_hat=top is not None)
+    if hair is None:
+        style = "bald"
+    else:
+        is_hair = (distance(face.lab, hair, lightness=0.8) < 15) & ~is_skin
+        style = _hair_style(face, is_hair, hairline, may_be_wall=True)
+    return _Head(
+        hair_style="short" if top is not None else style,
+        hair_colour="brown" if hair is None else nearest(hair, "hair"),
+        hair=hair,
+        hat="none" if top is None else ("brim" if _has_brim(face, distance(face.lab, top) < 20) else "cap"),
+        hat_colour="none" if top is None else nearest(top, "cloth"),
+        hat_lab=top,
+    )
+
+
+def _see_head(face: UprightFace, parts: PersonParts, *, guessed: _Head) -> _Head:
+    """What is on the head, by a network that tells hair and hat apart."""
+    hair, hat = hair_colour_of(face, parts), hat_on(face, parts)
+    style = "bald"
+    if hair is not None:
+        style = _hair_style(face, parts.hair, _hairline(face, parts.skin), may_be_wall=False)
+    name, colour = ("brown", None) if hair is None else hair
+    if hat is None:
+        return _Head(hair_style=style, hair_colour=name, hair=colour)
+    if parts.hair.sum() < _LOCKS * parts.skin.sum():  # in the hat's shadow
+        name, colour = guessed.hair_colour, guessed.hair
+    hat_name, hat_lab = _main_cloth(face.lab[hat])
+    return _Head(
+        hair_style=style if style in ("long", "bob") else "short",
+        hair_colour=name,
+        hair=colour,
+        hat="brim" if _has_brim(face, hat) else "cap",
+        hat_colour=hat_name,
+        hat_lab=hat_lab,
+    )
+
+
+_LOCKS = 0.25
+"""Of the skin of the face: less hair than this below a hat does not tell its colour."""
+
+
 def _mapped(value: float, usual: float, spread: float, low: float, high: float) -> float:
     """A length of a photographed face as one of the drawn world: the usual face of either is in the middle."""
     return float(np.clip((low + high) / 2 + (value - usual) / (2 * spread) * (high - low) / 2, low, high))
@@ -284,33 +233,33 @@ _JAWS, _EYES, _MOUTHS = (5, 11), (36, 45), (48, 54)
 """Points at the left and at the right side."""
 
 
-def _cheek(face: _Upright, side: int) -> NDArray[np.bool_]:
+def _cheek(face: UprightFace, side: int) -> NDArray[np.bool_]:
     a, b = face.points[_EYES[side]] * 0.45 + face.points[_MOUTHS[side]] * 0.55
     return face.disc(float(a), float(b), 0.12)
 
 
-def _cheeks(face: _Upright) -> NDArray[np.bool_]:
+def _cheeks(face: UprightFace) -> NDArray[np.bool_]:
     return _cheek(face, 0) | _cheek(face, 1)
 
 
-def _skin(face: _Upright) -> tuple[NDArray[np.bool_], Float32Array]:
+def _skin(face: UprightFace) -> tuple[NDArray[np.bool_], Float32Array]:
     """Where there is skin, and its colour: that of the cheeks, and of the forehead where that is skin as well."""
     cheeks = face.median(_cheeks(face))
     if cheeks is None:
         cheeks = face.median(face.disc(0, 0.3, 0.3))
     assert cheeks is not None  # the face lies in the photograph
-    is_skin = _distance(face.lab, cheeks, lightness=0.5) < _SAME_SKIN
+    is_skin = distance(face.lab, cheeks, lightness=0.5) < _SAME_SKIN
     brows = face.points[17:27]
     forehead = face.median(face.disc(float(brows[:, 0].mean()), float(brows[:, 1].min()) - 0.12, 0.06))
     if forehead is not None:
-        is_near = float(_distance(forehead[None], cheeks, lightness=0.5)[0]) < 0.8 * _SAME_SKIN
+        is_near = float(distance(forehead[None], cheeks, lightness=0.5)[0]) < 0.8 * _SAME_SKIN
         if is_near or forehead[0] > cheeks[0] + 4:  # as it is, or shining
-            is_skin |= _distance(face.lab, forehead, lightness=0.5) < _SAME_SKIN
+            is_skin |= distance(face.lab, forehead, lightness=0.5) < _SAME_SKIN
     colour = face.median(face.region(-0.45, 0.45, -0.3, 0.75) & is_skin)
     return is_skin, cheeks if colour is None else colour
 
 
-def _as_if_lit(face: _Upright, colour: Float32Array) -> Float32Array:
+def _as_if_lit(face: UprightFace, colour: Float32Array) -> Float32Array:
     """A colour as it would be if the whites near the face, such as those of a shirt, were as light as whites are."""
     near = face.region(-0.7, 0.7, 1.05, 1.8)
     grey = near & (np.abs(face.lab[..., 1:]).max(axis=-1) < 12)
@@ -326,7 +275,7 @@ _SAME_SKIN = 13.0
 _WHITE_LIGHTNESS = 94.0
 
 
-def _hairline(face: _Upright, is_skin: NDArray[np.bool_]) -> float:
+def _hairline(face: UprightFace, is_skin: NDArray[np.bool_]) -> float:
     """Height at which the forehead ends, b < 0."""
     brows = float(face.points[17:27, 1].min())
     heights = []
@@ -346,7 +295,7 @@ def _hairline(face: _Upright, is_skin: NDArray[np.bool_]) -> float:
 
 
 def _hair(
-    face: _Upright, is_skin: NDArray[np.bool_], skin: Float32Array, hairline: float, *, has_hat: bool
+    face: UprightFace, is_skin: NDArray[np.bool_], skin: Float32Array, hairline: float, *, has_hat: bool
 ) -> Float32Array | None:
     """Colour of the hair, on which most places around the face agree; None of a head without.
 
@@ -358,8 +307,8 @@ def _hair(
     if not len(colours):
         return None
     is_as_far = _is_as_far(face, colours)
-    weights = np.where(is_as_far, 0.35, 1.0) * np.where(_distance(colours, skin, lightness=0.7) < _AS_SKIN, 0.25, 1.0)
-    agree = np.stack([_distance(colours, each, lightness=0.7) < _SAME_HAIR for each in colours])
+    weights = np.where(is_as_far, 0.35, 1.0) * np.where(distance(colours, skin, lightness=0.7) < _AS_SKIN, 0.25, 1.0)
+    agree = np.stack([distance(colours, each, lightness=0.7) < _SAME_HAIR for each in colours])
     together = agree[int((agree * weights).sum(axis=1).argmax())]
     num_beside = int((together & ~is_as_far)[len(colours) - len(beside) :].sum())
     if num_beside < _HAIR_BESIDE and not has_hat and _is_bare(face, is_skin, skin, hairline):
@@ -376,29 +325,29 @@ _AS_SKIN, _SAME_HAIR = 10.0, 16.0
 _HAIR_ABOVE = _HAIR_BESIDE = 3
 
 
-def _is_as_far(face: _Upright, colours: Float32Array) -> NDArray[np.bool_]:
+def _is_as_far(face: UprightFace, colours: Float32Array) -> NDArray[np.bool_]:
     """Whether each colour (places, 3) is common far from the head, as that of a wall behind it is."""
     is_far = (np.abs(face.a) > _FAR_BESIDE) & (face.b < 0.3) | (face.b < _FAR_ABOVE)
     far = face.lab[is_far & face.inside][::_FAR_STRIDE]
     if not len(far):
         return np.zeros(len(colours), np.bool_)
-    return np.array([(_distance(far, each, lightness=0.7) < _AS_FAR).mean() > _FAR_SHARE for each in colours])
+    return np.array([(distance(far, each, lightness=0.7) < _AS_FAR).mean() > _FAR_SHARE for each in colours])
 
 
-def _above_forehead(face: _Upright) -> list[Float32Array]:
+def _above_forehead(face: UprightFace) -> list[Float32Array]:
     """Colours (3,) above the first edge over the brows, column by column."""
     start = float(face.points[17:27, 1].min()) - 0.04
     colours = []
     for a in np.linspace(-0.22, 0.22, 9):
         strip = np.flatnonzero(np.abs(face.a[0] - a) <= 0.04)
         column = np.median(face.lab[:, strip], axis=1).astype(np.float32)  # (rows, 3)
-        lowest = round((start + _ABOVE) * _PIXELS) - _EDGE_ROWS
+        lowest = round((start + ABOVE) * PIXELS) - _EDGE_ROWS
         is_there = face.inside[:, strip].mean(axis=1) > 0.5
         rows = np.arange(lowest, _EDGE_ROWS + 4, -1)
         rows = rows[np.minimum.accumulate(is_there[rows - _EDGE_ROWS])]
         changes = np.array(
             [
-                float(_distance(column[row - _EDGE_ROWS : row].mean(axis=0)[None], column[row : row + _EDGE_ROWS].mean(
+                float(distance(column[row - _EDGE_ROWS : row].mean(axis=0)[None], column[row : row + _EDGE_ROWS].mean(
                     axis=0), lightness=0.7)[0])
                 for row in rows
             ]
@@ -414,7 +363,7 @@ def _above_forehead(face: _Upright) -> list[Float32Array]:
 _EDGE, _EDGE_ROWS = 10.0, 8
 
 
-def _beside_temples(face: _Upright) -> list[Float32Array]:
+def _beside_temples(face: UprightFace) -> list[Float32Array]:
     """Colours (3,) of what adjoins the head at either side, from the top down to the eyes."""
     left, right = float(face.points[0, 0]), float(face.points[16, 0])
     colours = []
@@ -426,20 +375,20 @@ def _beside_temples(face: _Upright) -> list[Float32Array]:
     return colours
 
 
-def _is_bare(face: _Upright, is_skin: NDArray[np.bool_], skin: Float32Array, hairline: float) -> bool:
+def _is_bare(face: UprightFace, is_skin: NDArray[np.bool_], skin: Float32Array, hairline: float) -> bool:
     """Whether there is skin up to the top of the head."""
     above = face.region(-0.3, 0.3, hairline - 0.08, hairline - 0.01)
     if not (hairline < _TOP_OF_HEAD or (above.any() and is_skin[above].mean() > 0.7)):
         return False
     top = face.median(face.region(-0.25, 0.25, -0.85, -0.62))  # hair whose colour is near the skin's
-    return top is None or float(_distance(top[None], skin)[0]) <= _BALD
+    return top is None or float(distance(top[None], skin)[0]) <= _BALD
 
 
 _TOP_OF_HEAD = -0.9
 _BALD = 9.0
 
 
-def _hat(face: _Upright, is_skin: NDArray[np.bool_], hairline: float) -> Float32Array | None:
+def _hat(face: UprightFace, is_skin: NDArray[np.bool_], hairline: float) -> Float32Array | None:
     """Colour of a hat; None without one."""
     brows = float(face.points[17:27, 1].min())
     above = face.region(-0.35, 0.35, hairline - 0.35, hairline - 0.05)
@@ -452,35 +401,32 @@ def _hat(face: _Upright, is_skin: NDArray[np.bool_], hairline: float) -> Float32
     if _is_as_far(face, temples[None])[0]:  # a wall beside short hair, which says nothing of what is on the head
         return None
     is_darker = float(temples[0] - on_top[0]) > 20  # hair at the temples lies in the shadow of a hat, not above it
-    is_of_another_colour = float(_distance(on_top[None], temples, lightness=0.0)[0]) > 22
+    is_of_another_colour = float(distance(on_top[None], temples, lightness=0.0)[0]) > 22
     return on_top if is_darker or is_of_another_colour else None
 
 
 _LOW_FOREHEAD = 0.28
 
 
-def _has_brim(face: _Upright, top: Float32Array) -> bool:
+def _has_brim(face: UprightFace, is_hat: NDArray[np.bool_]) -> bool:
     width = float(face.points[16, 0] - face.points[0, 0]) / 2
     beside = face.both_sides(width + 0.15, width + 0.5, -0.9, -0.3)
-    return bool(beside.sum() > 50 and (_distance(face.lab, top)[beside] < 20).mean() > 0.3)
+    return bool(beside.sum() > 50 and is_hat[beside].mean() > 0.3)
 
 
-def _hair_style(face: _Upright, is_skin: NDArray[np.bool_], hair: Float32Array | None, hairline: float) -> str:
-    if hair is None:
-        return "bald"
+def _hair_style(face: UprightFace, is_hair: NDArray[np.bool_], hairline: float, *, may_be_wall: bool) -> str:
     width = float(face.points[16, 0] - face.points[0, 0]) / 2
-    is_hair = (_distance(face.lab, hair, lightness=0.8) < 15) & ~is_skin
 
     def share(inner: float, outer: float, top: float, bottom: float) -> float:
         """Share of hair at the side that has more of it; a wall of the hair's colour is none."""
-        shares = [0.0]
+        sides = [0.0]
         for side in (face.region(-outer, -inner, top, bottom), face.region(inner, outer, top, bottom)):
             colour = face.median(is_hair & side)
-            if colour is not None and not _is_as_far(face, colour[None])[0]:
-                shares.append(float(is_hair[side].mean()))
-        return max(shares)
+            if colour is not None and not (may_be_wall and _is_as_far(face, colour[None])[0]):
+                sides.append(float(is_hair[side].mean()))
+        return max(sides)
 
-    behind = share(width + 0.6, width + 1.1, 0.0, 0.9)  # of the same colour, it cannot be told from hair
+    behind = share(width + 0.6, width + 1.1, 0.0, 0.9) if may_be_wall else 0.0
     beside, below = share(width + 0.02, width + 0.2, 0.2, 0.7), share(0.5, 0.95, 1.05, 1.45)
     on_top = face.region(-0.4, 0.4, hairline - 0.62, hairline - 0.38)
     if beside > 0.45 + behind and below > 0.4 + behind:
@@ -491,7 +437,7 @@ def _hair_style(face: _Upright, is_skin: NDArray[np.bool_], hair: Float32Array |
     return "side" if volume > 0.5 else "short"
 
 
-def _iris(face: _Upright) -> tuple[str, tuple[int, int, int]]:
+def _iris(face: UprightFace) -> tuple[str, tuple[int, int, int]]:
     """Name and colour of the iris: what is dark in the eyes, the pupil and the lashes left out."""
     colours = []
     for first in (36, 42):
@@ -511,10 +457,10 @@ def _iris(face: _Upright) -> tuple[str, tuple[int, int, int]]:
         name = "green"
     else:
         name = "brown"
-    return name, _to_rgb(np.asarray(middle, np.float32))
+    return name, to_rgb(np.asarray(middle, np.float32))
 
 
-def _beard(face: _Upright, skin: Float32Array) -> str:
+def _beard(face: UprightFace, skin: Float32Array) -> str:
     """Where hair darkens the skin around the mouth."""
     points = face.points
     left, right = (points[33] + (points[corner] - points[33]) * 0.6 for corner in (48, 54))
@@ -537,7 +483,7 @@ def _beard(face: _Upright, skin: Float32Array) -> str:
     return "moustache" if above and is_dark(lip, 28) else "none"
 
 
-def _brow(face: _Upright) -> str:
+def _brow(face: UprightFace) -> str:
     arches, slants = [], []
     for brow in (face.points[17:22], face.points[22:27][::-1]):
         outer, inner = brow[0, 1], brow[4, 1]
@@ -553,19 +499,24 @@ def _brow(face: _Upright) -> str:
     return "thick" if is_thick else "thin"
 
 
-def _glasses(face: _Upright) -> str:
+def _glasses(face: UprightFace, parts: PersonParts | None) -> str:
+    left, right = (float(face.points[some, 0].mean()) for some in (range(36, 42), range(42, 48)))
+    if not (_has_rims(face, left, right) if parts is None else parts.has_glasses):
+        return "none"
+    eyes = face.region(left - 0.09, left + 0.09, -0.05, 0.05) | face.region(right - 0.09, right + 0.09, -0.05, 0.05)
+    return "dark" if eyes.any() and float(np.median(face.lab[..., 0][eyes])) < _DARK_LENS else "round"
+
+
+def _has_rims(face: UprightFace, left: float, right: float) -> bool:
     """Rims are edges across the bridge of the nose and below the eyes; both are there, or neither."""
     lightness = face.lab[..., 0]
     change = np.abs(np.diff(lightness, axis=0, prepend=lightness[:1]))
-    left, middle, right = (float(face.points[some, 0].mean()) for some in (range(36, 42), (27,), range(42, 48)))
+    middle = float(face.points[27, 0])
     bridge = _usual_edge(change, face.region(middle - 0.07, middle + 0.07, -0.12, 0.1))
     below = _usual_edge(
         change, face.region(left - 0.2, left + 0.2, 0.16, 0.34) | face.region(right - 0.2, right + 0.2, 0.16, 0.34)
     )
-    if min(bridge, below) < _RIM:
-        return "none"
-    eyes = face.region(left - 0.09, left + 0.09, -0.05, 0.05) | face.region(right - 0.09, right + 0.09, -0.05, 0.05)
-    return "dark" if eyes.any() and float(np.median(lightness[eyes])) < _DARK_LENS else "round"
+    return min(bridge, below) >= _RIM
 
 
 _RIM = 9.0
@@ -581,108 +532,53 @@ def _usual_edge(change: Float32Array, mask: NDArray[np.bool_]) -> float:
     return float(np.median(np.where(mask, change, 0).max(axis=0)[columns])) if columns.any() else 0.0
 
 
-def _cloth(face: _Upright, skin: Float32Array) -> tuple[str, Float32Array | None]:
+def _cloth(face: UprightFace, skin: Float32Array, parts: PersonParts | None) -> tuple[str, Float32Array | None]:
     """Name of the colour that most of the clothes have, and the colour; None where none are seen.
 
-    Each place of chest and shoulders but bare skin says which it is most like. Black is what shadows are, and white
-    what light makes of anything, so that a colour counts for more.
+    Without a network that sees them, or where it sees next to none, they are chest and shoulders but bare skin.
     """
     a = face.a - (face.points[0, 0] + face.points[16, 0]) / 2  # shoulders lie below the head, however it is turned
+    is_near = np.abs(a) < 1.35
     below = face.b - _SHOULDERS - _SLOPE * np.maximum(np.abs(a) - _NECK, 0)
-    chest = (np.abs(a) < 1.35) & (below > 0) & (below < 1.2) & face.inside
+    chest = is_near & (below > 0) & (below < 1.2) & face.inside
+    if parts is not None and (parts.clothes & is_near).sum() > _LEAST_CLOTHES * PIXELS**2:
+        chest = parts.clothes & is_near
     seen = chest & ~_is_bare_skin(face, skin)
     if seen.sum() < max(20, 0.05 * chest.sum()):
         return "black", None
-    pixels = face.lab[seen]
-    colours = _to_lab(np.array([list(_PHOTOGRAPHED_CLOTHS.values())], np.uint8))[0]
-    most_like = np.stack([_distance(pixels, colour, lightness=0.7) for colour in colours]).argmin(axis=0)
-    counts = np.bincount(most_like, minlength=len(colours)) * [
-        1.0 if name in ("white", "black") else _COLOURED for name in _PHOTOGRAPHED_CLOTHS
-    ]
-    winner = int(counts.argmax())
-    return list(_PHOTOGRAPHED_CLOTHS)[winner], np.asarray(np.median(pixels[most_like == winner], axis=0), np.float32)
+    return _main_cloth(face.lab[seen])
 
 
+def _main_cloth(pixels: Float32Array) -> tuple[str, Float32Array]:
+    """Name and colour (3,) of what most pixels (N, 3) of clothes or of a hat are most like.
+
+    Black is what shadows are, and white what light makes of anything, so that a colour counts for more.
+    """
+    counts = shares(pixels, "cloth")
+    name = max(counts, key=lambda each: counts[each] * (1.0 if each in ("white", "black") else _COLOURED))
+    is_so = which_are(pixels, "cloth", name)
+    return name, np.asarray(np.median(pixels[is_so], axis=0), np.float32)
+
+
+_LEAST_CLOTHES = 0.05  # squares of a unit
 _SHOULDERS, _NECK, _SLOPE = 1.12, 0.45, 0.28
 """Height of the shoulders' upper edge at the neck, how far that reaches across, and the edge's slope beyond."""
 
 _COLOURED = 1.3
 
 
-def _is_bare_skin(face: _Upright, skin: Float32Array) -> NDArray[np.bool_]:
+def _is_bare_skin(face: UprightFace, skin: Float32Array) -> NDArray[np.bool_]:
     """Where there is skin in whatever light: of about the face's hue, neither grey nor as colourful as cloth."""
     hue, own_hue = (np.arctan2(lab[..., 2], lab[..., 1]) for lab in (face.lab, skin))
-    chroma, own_chroma = (np.linalg.norm(_per_light(lab), axis=-1) for lab in (face.lab, skin))
+    chroma, own_chroma = (np.linalg.norm(per_light(lab), axis=-1) for lab in (face.lab, skin))
     is_alike = (np.abs(hue - own_hue) < np.radians(20)) & (face.lab[..., 0] > 0.6 * skin[0])
     return np.asarray(is_alike & (chroma > 0.5 * own_chroma) & (chroma < own_chroma + 0.35))
 
 
-def _shirt(face: _Upright, is_skin: NDArray[np.bool_], cloth: Float32Array | None) -> str:
+def _shirt(face: UprightFace, is_skin: NDArray[np.bool_], cloth: Float32Array | None) -> str:
     """A collar, where something pale lies at the neck of other clothes; else plain."""
     if cloth is None:
         return "plain"
     neck = face.region(-0.45, 0.45, 1.2, 1.65) & ~is_skin
     pale = (face.lab[..., 0] > 70) & (np.abs(face.lab[..., 1:]).max(axis=-1) < 14)
     return "collar" if cloth[0] < 60 and neck.sum() > 50 and pale[neck].mean() > 0.15 else "plain"
-
-
-def _nearest(lab: Float32Array, kind: _Kind) -> str:
-    """The name of the colour that is most like another (3,).
-
-    What skin and hair are, the light may have changed: they are as red and as yellow for their lightness still.
-    """
-    palette = _PALETTES[kind]
-    colours = _to_lab(np.array([list(palette.values())], np.uint8))[0]
-    if kind == "cloth":
-        distances = _distance(colours, lab, lightness=0.7)
-    else:
-        hues = np.linalg.norm(_per_light(colours) - _per_light(lab), axis=-1)
-        distances = np.hypot(_HUE * hues, _LIGHTNESS * (colours[:, 0] - lab[0]))
-    if kind == "hair":
-        distances += [_RARE * (name in _DYED) for name in palette]
-    return list(palette)[int(np.argmin(distances))]
-
-
-_DYED, _RARE = ("blue", "pink"), 20.0
-_HUE, _LIGHTNESS = 65.0, 0.5
-"""What a difference counts of how red and yellow a skin or hair is for its lightness, and of the lightness itself."""
-
-
-def _per_light(lab: Float32Array) -> Float32Array:
-    """How red and how yellow colours (..., 3) are for their lightness (..., 2), which is the same in any light.
-
-    Less light makes all three of L + 16, a and b smaller by the same part, as long as they are no near-blacks.
-    """
-    return np.asarray(lab[..., 1:] / (lab[..., :1] + 16), dtype=np.float32)
-
-
-def _distance(lab: Float32Array, colour: Float32Array, *, lightness: float = 1.0) -> Float32Array:
-    """How far colours (..., 3) in Lab lie from one (3,)."""
-    difference = (lab - colour) * np.array([lightness, 1.0, 1.0], np.float32)
-    return np.asarray(np.linalg.norm(difference, axis=-1), dtype=np.float32)
-
-
-_TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float32)
-_WHITE = np.array([0.9505, 1.0, 1.089], np.float32)
-
-
-def _to_lab(pixels: UInt8Array) -> Float32Array:
-    """SRGB (..., 3) as CIE 1976 L*a*b* (..., 3)."""
-    values = pixels.astype(np.float32) / 255
-    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    xyz = linear @ _TO_XYZ.T / _WHITE
-    curved = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    x, y, z = np.moveaxis(curved, -1, 0)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
-
-
-def _to_rgb(lab: Float32Array) -> tuple[int, int, int]:
-    """A colour (3,) in Lab as sRGB."""
-    lightness, a, b = (float(number) for number in lab)
-    y = (lightness + 16) / 116
-    curved = np.array([y + a / 500, y, y - b / 200])
-    xyz = np.where(curved**3 > 0.008856, curved**3, (curved - 16 / 116) / 7.787) * _WHITE
-    linear = np.clip(np.linalg.solve(_TO_XYZ.astype(np.float64), xyz), 0, 1)
-    values = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    red, green, blue = np.round(values * 255).astype(int).tolist()
-    return red, green, blue

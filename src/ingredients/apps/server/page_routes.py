@@ -236,9 +236,17 @@ class PageRoutes:
 
         from ingredients.faces.dlib_faces import DlibFaceDetector  # with PyTorch
         from ingredients.generation.drawn_likeness import draw_like
+        from ingredients.generation.likeness_parts import installed_face_parser
 
         try:
-            drawn = draw_like(photo, DlibFaceDetector(), label="the photo", choice=face, features=features)
+            drawn = draw_like(
+                photo,
+                DlibFaceDetector(),
+                label="the photo",
+                choice=face,
+                features=features,
+                parser=installed_face_parser(),
+            )
         except MissingDependencyError as error:
             raise ApiError(
                 501, "dlib", "This server cannot draw people of photographs: dlib is not installed there."
