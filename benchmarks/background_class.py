@@ -28,7 +28,6 @@ from ingredients.evaluation.pipeline_source import TIMESTEPS, PipelineSource
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.model_folders.find_model import default_model_path
 from ingredients.models.identity_layer import IdentityLayer
-from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.training.loop.stage import StepPosition
@@ -137,7 +136,7 @@ def route(pipeline: IngredientsPipeline, num_clips: int) -> tuple[float, float, 
         latents = torch.cat([latents[:, :1]] * geometry.front_padding(shape) + [latents], dim=1)
         latents = latents.expand(len(TIMESTEPS), *latents.shape[1:])
         generator = torch.Generator().manual_seed(index)
-        noise = draw_noise(latents.shape, sharing=transformer.config.noise_sharing, generator=generator)
+        noise = transformer.draw_noise(latents.shape, generator=generator)
         levels = torch.tensor(TIMESTEPS)
         noisy = pipeline.scheduler.add_noise(latents, noise, levels)
         features = transformer.prepare_identities(

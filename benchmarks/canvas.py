@@ -23,7 +23,6 @@ from ingredients.evaluation.pipeline_source import PipelineSource
 from ingredients.faces.alignment import crop_ffhq
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.model_folders.find_model import default_model_path
-from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.training.stages.diffusion import first_frame_only
@@ -175,7 +174,7 @@ def losses_of(pipeline: IngredientsPipeline, source: PipelineSource, case: Case)
         "two others": canvas(others.canvas_crops),
     }
     generator = torch.Generator().manual_seed(case.seed)
-    noise = draw_noise(latents.shape, sharing=transformer.config.noise_sharing, generator=generator)
+    noise = transformer.draw_noise(latents.shape, generator=generator)
     prompt, _ = pipeline.encode_prompt(scene.caption, do_classifier_free_guidance=False)
     num_frames, _, height, width = latents.shape[1:]
     positions = transformer.backbone.positions(transformer.config, num_frames=num_frames, height=height, width=width)

@@ -19,7 +19,6 @@ from ingredients.data.latents import encode_clips, video_to_pixels
 from ingredients.evaluation.judges import load_model_judge
 from ingredients.evaluation.known_people import DistractorGallery, embed_people
 from ingredients.model_folders.find_model import default_model_path
-from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.loading import load_pipeline
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
 from ingredients.pipelines.pipeline_output import to_pixels
@@ -83,7 +82,7 @@ def denoise(pipeline: IngredientsPipeline, case: Case, start: int) -> UInt8Array
     latents = encode_clips(pipeline.vae, video_to_pixels(clip.frames[None])).float()
     latents = torch.cat([latents[:, :1]] * geometry.front_padding(shape) + [latents], dim=1)
     generator = torch.Generator().manual_seed(case.seed)
-    noise = draw_noise(latents.shape, sharing=pipeline.transformer.config.noise_sharing, generator=generator)
+    noise = pipeline.transformer.draw_noise(latents.shape, generator=generator)
     pipeline.scheduler.set_timesteps(pipeline.sampling_defaults.num_inference_steps)
     noisy = pipeline.scheduler.add_noise(latents, noise, pipeline.scheduler.timesteps[:1])
     output = pipeline(

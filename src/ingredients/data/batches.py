@@ -160,7 +160,7 @@ def draw_batch(
         num_frames: keeps so many latent frames only, which take as many copies in front as the whole clip does: a
             piece that is drawn, or where a latent frame is no picture by itself, the beginning.
         patch_size_t: latent frames of a frame of tokens; copies of the first one make them fit, in front.
-        noise_sharing: the share of the noise's variance that is the same in all latent frames.
+        noise_sharing: the share of the noise's variance that is the same in all frames of tokens.
     """
     latents, noise, captions, prompt_embeds, routing_targets, nearest_targets = [], [], [], [], [], []
     references: list[list[ReferenceKey]] = []
@@ -173,7 +173,11 @@ def draw_batch(
             clips, draw, is_image=is_image, num_frames=num_frames, patch_size_t=patch_size_t
         )
         latents.append(shown)
-        noise.append(draw_noise(shown.shape, sharing=noise_sharing, generator=draw.generator("noise")))
+        noise.append(
+            draw_noise(
+                shown.shape, sharing=noise_sharing, patch_size_t=patch_size_t, generator=draw.generator("noise")
+            )
+        )
         patch = patch_size_t or 1
         targets = clips.tensor(draw.index, "routing_targets" if supervision == "segment" else "box_targets")
         a_frame = len(targets) // ((entry.latent_shape[0] + padding) // patch)  # tokens

@@ -36,7 +36,6 @@ from ingredients.faces.canvas import compose_canvas
 from ingredients.faces.facial_extractor import ExtractedIdentities
 from ingredients.faces.image_encoder import DualEncoder
 from ingredients.model_folders.sampling_settings import SamplingSettings
-from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.execution.speed_options import SpeedOptions
 from ingredients.pipelines.inputs import canvas_to_tensor
 from ingredients.pipelines.people import PeopleEmbeds
@@ -95,7 +94,7 @@ def probe_router(
     latents = torch.cat([latents[:, :1]] * padding + [latents], dim=1)  # (1, f, C, h, w)
     latents = latents.expand(len(timesteps), *latents.shape[1:])
     generator = torch.Generator().manual_seed(seed)
-    noise = draw_noise(latents.shape, sharing=transformer.config.noise_sharing, generator=generator).to(device)
+    noise = transformer.draw_noise(latents.shape, generator=generator).to(device)
     levels = torch.tensor(list(timesteps), device=device)
     model_input = pipeline.scheduler.add_noise(latents, noise, levels).to(transformer.dtype)
     if pipeline.takes_canvas:

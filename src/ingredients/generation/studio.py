@@ -70,7 +70,6 @@ from ingredients.media.provenance import Provenance
 from ingredients.model_folders.find_model import find_model
 from ingredients.model_folders.folder_names import JUDGE_FOLDER
 from ingredients.model_folders.sampling_settings import SamplingOverrides
-from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.execution.memory_estimate import VideoDemand, estimate_needs
 from ingredients.pipelines.execution.model_weights import ModelWeights, folder_weights
 from ingredients.pipelines.execution.speed_options import COMPILE_NOTICE, STEP_CACHES, SpeedOptions, VideoOptions
@@ -734,7 +733,7 @@ class Studio:
         is_new = is_new[None, :, None].to(kept.device)  # (1, f, 1, h, w)
         transformer = self.pipeline.transformer
         generator = torch.Generator().manual_seed(request.seed % 2**63)
-        noise = draw_noise(kept.shape, sharing=transformer.config.noise_sharing, generator=generator).to(kept)
+        noise = transformer.draw_noise(kept.shape, generator=generator).to(kept)
         schedule = transformer.backbone.noise_schedule
 
         def keep(index: int, latents: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from diffusers.models.embeddings import get_3d_rotary_pos_embed
 
 from ingredients.models.backbone import Backbone, Config, MemoryFactors
 from ingredients.models.cogvideox_vae import single_frame_convolutions
-from ingredients.models.noise_schedule import NoiseSchedule, VelocitySchedule
+from ingredients.models.noise_schedule import NoiseSchedule, SampleSchedule, VelocitySchedule
 from ingredients.models.vae_ratios import spatial_ratio_of_vae, temporal_ratio_of_vae
 
 
@@ -115,8 +115,9 @@ class CogVideoX(Backbone):
         )
 
     def noise_schedule(self, scheduler: CogVideoXDPMScheduler | CogVideoXDDIMScheduler) -> NoiseSchedule:
-        """Variance is kept, and the velocity predicted."""
-        return VelocitySchedule(scheduler.alphas_cumprod)
+        """Variance is kept, and the velocity predicted, or the clean latents where the scheduler says so."""
+        predicts_sample = scheduler.config.prediction_type == "sample"
+        return (SampleSchedule if predicts_sample else VelocitySchedule)(scheduler.alphas_cumprod)
 
     def video_dim(self, config: Config) -> int:
         """Heads times their width."""

@@ -27,6 +27,7 @@ from ingredients.models.id_router import RouterType, Routing
 from ingredients.models.identity_features import BlockIdentityFeatures, IdentityFeatures
 from ingredients.models.identity_model import IdentityModelMixin, check_routing
 from ingredients.models.lora_scale import takes_lora_scale
+from ingredients.models.noise_schedule import draw_noise
 from ingredients.models.step_cache_hooks import (
     extrapolate_the_base,
     forget_rows,
@@ -97,8 +98,8 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
         id_phrases: Whether the words that stand for a person hear of the photos; the paper's text knows of none.
         published_guidance_fault: Route and refine every batch element as batch element 0, as the published code does.
         route_background: Whether a token may belong to nobody, whose routing logit is 0; the paper has no such class.
-        noise_sharing: The share of the noise's variance that is the same in all latent frames, in training and at the
-            start of sampling; 0 in the paper, and in everything that is published.
+        noise_sharing: The share of the noise's variance that is the same in all frames of tokens, in training and at
+            the start of sampling; 0 in the paper, and in everything that is published.
         canvas_placement: Whether the faces were joined to a canvas `before` the VAE or `after` it (Table 2); what
             gives the transformer its image latents goes by it.
     """
@@ -351,6 +352,24 @@ class IngredientsTransformer3DModel(IdentityModelMixin, CogVideoXTransformer3DMo
             sample=sample, routing_logits=tuple(routing_logits) if complete else None
         )
         return output if return_dict else (output.sample, output.routing_logits)
+
+    def draw_noise(
+        self,
+        shape: Sequence[int],
+        *,
+        generator: torch.Generator | list[torch.Generator] | None,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> torch.Tensor:
+        """Noise (B, F, C, H, W) as the model was trained with, temporal patches whole; see `noise_schedule`."""
+        return draw_noise(
+            shape,
+            sharing=self.config.noise_sharing,
+            patch_size_t=self.config.patch_size_t,
+            generator=generator,
+            device=device,
+            dtype=dtype,
+        )
 
     def _unpatchify(self, patches: torch.Tensor, grid: Sequence[int]) -> torch.Tensor:
         num_frames, height, width = grid

@@ -28,6 +28,7 @@ from ingredients.core.protocols import DifferentiableRecogniser, FaceDetector
 from ingredients.data.latents import decode_pictures
 from ingredients.faces.face_cutting import cut_faces
 from ingredients.models.backbones import VideoVae
+from ingredients.models.noise_schedule import NoiseSchedule
 
 NOISIEST_TIMESTEP = 800
 """Before it nobody can be seen in the prediction."""
@@ -72,32 +73,31 @@ class LikenessGuidance:
         prediction: torch.Tensor,
         latents: torch.Tensor,
         timestep: int,
-        alphas_cumprod: torch.Tensor,
+        schedule: NoiseSchedule,
         *,
         step: int,
     ) -> torch.Tensor:
-        """The velocity (B, f, C, h, w) that leads to the guided clean latents.
+        """The prediction (B, f, C, h, w) that leads to the guided clean latents.
 
         Args:
-            prediction: (B, f, C, h, w), the velocity that the step predicts.
+            prediction: (B, f, C, h, w), what the step predicts.
             latents: (B, f, C, h, w), what it was predicted from.
             timestep: the timestep of the step.
-            alphas_cumprod: alpha_bar_t of each timestep.
+            schedule: what predictions mean, and how much noise there is.
             step: which step of the video it is; steps look at its frames in turn.
         """
         if not LAST_TIMESTEP <= timestep <= NOISIEST_TIMESTEP:
             return prediction
-        alpha_bar = float(alphas_cumprod[timestep])
-        signal, noise = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
-        clean = signal * latents.float() - noise * prediction.float()
+        timesteps = torch.full((len(latents),), timestep, device=latents.device)
+        clean = schedule.clean_latents(latents.float(), prediction.float(), timesteps)
+        noise = float(1 - schedule.signal_share(timesteps)[0] ** 2) ** 0.5
         stride = -(-clean.shape[1] // MOST_FRAMES)
         frames = slice(step % stride, None, stride)
         moved = [
             video + self.scale * noise * self._direction(video, embeds[is_real], frames)
             for video, embeds, is_real in zip(clean, self.embeds, self.id_mask, strict=True)
         ]
-        velocity: torch.Tensor = (signal * latents.float() - torch.stack(moved)) / noise
-        return velocity
+        return schedule.prediction_of(latents.float(), torch.stack(moved), timesteps)
 
     def _direction(self, video: torch.Tensor, embeds: torch.Tensor, frames: slice) -> torch.Tensor:
         """The gradient for clean latents (f, C, h, w) of one video, at root mean square 1 where it is alive.

@@ -49,7 +49,6 @@ from ingredients.model_folders.speed_defaults import SpeedDefaults, load_speed_d
 from ingredients.model_folders.weight_files import WeightChoice, in_one_sentence
 from ingredients.models.backbones import VideoScheduler, VideoVae, backbone_of_vae
 from ingredients.models.identity_features import IdentityFeatures
-from ingredients.models.noise_schedule import draw_noise
 from ingredients.models.transformer_ingredients import IngredientsTransformer3DModel
 from ingredients.pipelines.diffusers_arguments import (
     check_call_arguments,
@@ -948,6 +947,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
         timesteps_taken = set_timesteps(self.scheduler, sampling.num_inference_steps, timesteps, device=device)
         num_steps = self._num_timesteps = len(timesteps_taken)
         scheduler_steps = SchedulerSteps(self.scheduler, eta=eta, generator=generators)
+        schedule = self.transformer.backbone.noise_schedule(self.scheduler)
         routing_maps: list[torch.Tensor] = []
         timestep_values = timesteps_taken.tolist()  # asking the device for each would wait for it
         step_cache = running_step_cache(
@@ -988,9 +988,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     self._guidance_scale = dynamic_guidance(sampling.guidance_scale, timestep.item(), num_steps)
                 prediction = own_prediction = guidance.combine(output.sample.float(), self.guidance_scale)
                 if likeness_guidance is not None:
-                    prediction = likeness_guidance(
-                        prediction, scaled_latents, int(timestep), self.scheduler.alphas_cumprod, step=step
-                    )
+                    prediction = likeness_guidance(prediction, scaled_latents, int(timestep), schedule, step=step)
                 if output_routing_maps and output.routing_logits is not None:
                     routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))
                 elif routing_maps:  # a step cache added what was routed before
@@ -1009,7 +1007,6 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                         "routing_maps": routing_maps[-1] if routing_maps else None,
                     }
                     if "clean_latents" in callback_on_step_end_tensor_inputs:
-                        schedule = self.transformer.backbone.noise_schedule(self.scheduler)
                         steps = timestep.expand(batch_size)
                         clean = schedule.clean_latents(scaled_latents.float(), own_prediction, steps)
                         tensors["clean_latents"] = clean[:, padding:]
@@ -1132,8 +1129,7 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
     ) -> torch.Tensor:
         dtype = self.transformer.dtype
         if latents is None:
-            sharing = self.transformer.config.noise_sharing
-            latents = draw_noise(latent_shape, sharing=sharing, generator=generator, device=device, dtype=dtype)
+            latents = self.transformer.draw_noise(latent_shape, generator=generator, device=device, dtype=dtype)
         elif tuple(latents.shape) != latent_shape:
             raise ShapeError(f"latents have shape {tuple(latents.shape)}, but these videos need {latent_shape}.")
         return cast(torch.Tensor, latents.to(device, dtype) * self.scheduler.init_noise_sigma)

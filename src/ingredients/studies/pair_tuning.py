@@ -22,7 +22,6 @@ from ingredients.data.latents import encode_images
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.backbones import VideoVae
-from ingredients.models.noise_schedule import draw_noise
 from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.stages.lora import add_lora
@@ -134,7 +133,7 @@ class PairTuningStage(WholeStepStage):
         del progress
         drawn = torch.randint(len(self.pictures), (self.config.batch_size,), generator=generator).tolist()
         latents = self.latents[drawn]
-        noise = draw_noise(latents.shape, sharing=self.transformer.config.noise_sharing, generator=generator)
+        noise = self.transformer.draw_noise(latents.shape, generator=generator)
         timesteps = self.schedule.timesteps(torch.rand(len(drawn), generator=generator))
         prompt_embeds = self.prompt_embeds(
             [_CAPTIONS[min(len(self.pictures[picture]), 2) - 1] for picture in drawn],
@@ -149,8 +148,9 @@ class PairTuningStage(WholeStepStage):
                 config, num_frames=latents.shape[1], height=config.sample_height, width=config.sample_width
             ),
         ).sample
-        velocity = self.schedule.target(latents, noise, timesteps)
-        return StepOutput(loss=diffusion_losses(prediction, velocity).mean())
+        losses = diffusion_losses(prediction, self.schedule.target(latents, noise, timesteps))
+        of_levels = self.schedule.loss_weight(timesteps)
+        return StepOutput(loss=(losses if of_levels is None else losses * of_levels).mean())
 
     def prompt_embeds(self, prompts: Sequence[str], people: Sequence[Sequence[int]] | None = None) -> torch.Tensor:
         """Embeddings (B, T, D) of prompts about people; about all of them, without `people`."""

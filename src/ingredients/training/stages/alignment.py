@@ -13,7 +13,6 @@ from ingredients.models.id_router import Routing
 from ingredients.training.loop.stage import Measured, StepOutput
 from ingredients.training.stages.diffusion import FrozenParts, SumOf, sum_of
 from ingredients.training.stages.identity import IdentityStage, unseen_canvas
-from ingredients.training.stages.losses import diffusion_losses
 from ingredients.training.stages.settings import AlignmentConfig
 
 KEPT_GLOBAL, KEPT_LOCAL, KEPT_BOTH = range(3)
@@ -41,7 +40,7 @@ class AlignmentStage(IdentityStage):
         """Eq. 1 with global features, local features, or both, drawn per sample."""
         batch = batch.to(self.device)
         timesteps = self.timesteps(batch)
-        noisy, velocity = self.noisy(batch, timesteps)
+        noisy, target = self.noisy(batch, timesteps)
         kept = draw_kept_features(batch.chances("kept features"), self.config.kept_shares)
         is_shown = self.is_shown(batch)
         routing, routing_indices = self._routing(batch)
@@ -55,8 +54,8 @@ class AlignmentStage(IdentityStage):
             routing=routing,
             routing_indices=routing_indices,
         )
-        losses = diffusion_losses(output.sample, velocity, self.loss_weight(batch))
-        plain_losses = diffusion_losses(output.sample.detach(), velocity)
+        losses = self.diffusion_losses(output.sample, target, timesteps, self.loss_weight(batch))
+        plain_losses = self.diffusion_losses(output.sample.detach(), target, timesteps)
         metrics: dict[str, Measured] = {}
         for index, name in enumerate(("global", "local", "both")):
             chosen = is_shown & (kept == index)
@@ -74,7 +73,7 @@ class AlignmentStage(IdentityStage):
     def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
         """Diffusion loss with global features only, local only, both, and neither."""
         canvas_latents = self.canvas_latents(batch)
-        noisy, velocity = self.noisy(batch, timesteps)
+        noisy, target = self.noisy(batch, timesteps)
         routing, routing_indices = self._routing(batch)
         everybody = torch.ones(len(batch), dtype=torch.bool, device=self.device)
         losses: dict[str, SumOf] = {}
@@ -88,7 +87,7 @@ class AlignmentStage(IdentityStage):
                 routing=routing,
                 routing_indices=routing_indices,
             )
-            diffusion = diffusion_losses(output.sample, velocity)
+            diffusion = self.diffusion_losses(output.sample, target, timesteps)
             losses[f"validation_loss_{name}"] = sum_of(diffusion)
             if has_global or has_local:
                 step = self.add_identity_loss(

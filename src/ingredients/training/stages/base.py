@@ -11,7 +11,6 @@ from ingredients.data.batches import ClipBatch
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.training.loop.stage import ParameterGroup, StepOutput
 from ingredients.training.stages.diffusion import DiffusionStage, FrozenParts, SumOf, first_frame_only, sum_of
-from ingredients.training.stages.losses import diffusion_losses
 from ingredients.training.stages.settings import BaseConfig, BaseTask
 
 
@@ -48,9 +47,9 @@ class BaseStage(DiffusionStage):
         """Eq. 1 on clips and captions."""
         batch = batch.to(self.device)
         timesteps = self.timesteps(batch)
-        noisy, velocity = self.noisy(batch, timesteps)
+        noisy, target = self.noisy(batch, timesteps)
         prediction = self._predict(batch, noisy, timesteps, image_latents=self._first_frames(batch))
-        losses = diffusion_losses(prediction, velocity, self.loss_weight(batch))
+        losses = self.diffusion_losses(prediction, target, timesteps, self.loss_weight(batch))
         return StepOutput(loss=losses.sum() / counts["samples"], metrics={"num_frames": float(batch.latents.shape[1])})
 
     def _first_frames(self, batch: ClipBatch) -> torch.Tensor | None:
@@ -83,7 +82,7 @@ class BaseStage(DiffusionStage):
 
     def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
         """The diffusion loss."""
-        noisy, velocity = self.noisy(batch, timesteps)
+        noisy, target = self.noisy(batch, timesteps)
         image_latents = batch.latents[:, :1] if self.task == "i2v" else None
         prediction = self._predict(batch, noisy, timesteps, image_latents=image_latents)
-        return {"validation_loss": sum_of(diffusion_losses(prediction, velocity))}
+        return {"validation_loss": sum_of(self.diffusion_losses(prediction, target, timesteps))}

@@ -21,7 +21,7 @@ class ClipData:
         config: the settings of the stage.
         vit_dim: keeps the first channels of the image encoder's hidden states only.
         patch_size_t: latent frames of a frame of tokens.
-        noise_sharing: the share of the noise's variance that is the same in all latent frames.
+        noise_sharing: the share of the noise's variance that is the same in all frames of tokens.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the bases, the alignment and the router stage have in common: noisy clips in, velocity out.
+"""What the bases, the alignment and the router stage have in common: noisy clips in, velocity or clean latents out.
 
 Legend: B batch, F latent frames, C channels, H/W latent grid, L video tokens, N identities, T text tokens.
 """
@@ -24,6 +24,7 @@ from ingredients.pipelines.execution.execution import check_compiler
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, Work
 from ingredients.training.stages.clip_data import ClipData
 from ingredients.training.stages.lora import exported_transformer
+from ingredients.training.stages.losses import diffusion_losses
 from ingredients.training.stages.settings import DiffusionConfig
 
 VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
@@ -158,11 +159,23 @@ class DiffusionStage:
         return self.schedule.timesteps(shift * batch.levels / (1 + (shift - 1) * batch.levels))
 
     def noisy(self, batch: ClipBatch, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Noisy latents, and the velocity that is to be predicted: each (B, F, C, H, W)."""
+        """Noisy latents, and what is to be predicted of them: each (B, F, C, H, W)."""
         return (
             self.schedule.add_noise(batch.latents, batch.noise, timesteps),
             self.schedule.target(batch.latents, batch.noise, timesteps),
         )
+
+    def diffusion_losses(
+        self,
+        prediction: torch.Tensor,
+        target: torch.Tensor,
+        timesteps: torch.Tensor,
+        weight: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The losses (B,) of predictions, as `losses.diffusion_losses` has them, weighed by the noise level."""
+        losses = diffusion_losses(prediction, target, weight)
+        of_levels = self.schedule.loss_weight(timesteps)
+        return losses if of_levels is None else losses * of_levels
 
     def rotary_emb(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Positions of latents (B, F, C, H, W)."""

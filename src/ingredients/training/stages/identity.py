@@ -96,7 +96,7 @@ class IdentityStage(DiffusionStage):
         self,
         step: StepOutput,
         batch: ClipBatch,
-        velocity: torch.Tensor,
+        prediction: torch.Tensor,
         timesteps: torch.Tensor,
         *,
         is_shown: torch.Tensor,
@@ -108,7 +108,7 @@ class IdentityStage(DiffusionStage):
         Args:
             step: loss and metrics so far.
             batch: the clips.
-            velocity: (B, F, C, H, W), predicted.
+            prediction: (B, F, C, H, W).
             timesteps: (B,).
             is_shown: (B,) bool, samples that were shown the people in one way or the other.
             num_people: the number in the whole batch.
@@ -120,7 +120,7 @@ class IdentityStage(DiffusionStage):
         share = self.config.identity_loss_share if share is None else share
         is_looked_at = is_shown & (batch.chances("identity loss") < share)
         loss, cosines = self._identity_loss(
-            self.schedule.clean_latents(noisy, velocity, timesteps),
+            self.schedule.clean_latents(noisy, prediction, timesteps),
             batch.face_landmarks,
             batch.people.id_embeds[..., : self.transformer.config.id_recognition_dim],
             timesteps=timesteps,

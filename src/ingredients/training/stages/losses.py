@@ -12,16 +12,16 @@ from ingredients.data.routing_targets import BACKGROUND
 
 
 def diffusion_losses(
-    prediction: torch.Tensor, velocity: torch.Tensor, weight: torch.Tensor | None = None
+    prediction: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean squared error of the predicted velocity of each sample (B,), in float32: Eq. 1 under v-prediction.
+    """Mean squared error of the prediction of each sample (B,), in float32: Eq. 1 under v-prediction.
 
     Args:
         prediction: (B, F, C, H, W).
-        velocity: as `prediction`.
+        target: as `prediction`.
         weight: (B, F, 1, H, W), of mean 1 in each sample; None weighs every place alike.
     """
-    error = (prediction.float() - velocity.float()).square()
+    error = (prediction.float() - target.float()).square()
     return (error if weight is None else error * weight).mean(dim=(1, 2, 3, 4))
 
 

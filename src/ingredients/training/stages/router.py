@@ -18,7 +18,6 @@ from ingredients.training.loop.stage import StepOutput
 from ingredients.training.stages.diffusion import FrozenParts, SumOf, sum_of
 from ingredients.training.stages.identity import IdentityStage
 from ingredients.training.stages.losses import (
-    diffusion_losses,
     routing_cross_entropy,
     routing_mse,
     routing_recalls,
@@ -60,7 +59,7 @@ class RouterStage(IdentityStage):
         """Eq. 5: diffusion loss plus lambda times the routing loss."""
         batch = batch.to(self.device)
         timesteps = self.timesteps(batch)
-        noisy, velocity = self.noisy(batch, timesteps)
+        noisy, target = self.noisy(batch, timesteps)
         is_shown = self.is_shown(batch)
         has_canvas = is_shown & (batch.chances("canvas") >= self.config.canvas_drop)
         output = self.predict(
@@ -72,7 +71,7 @@ class RouterStage(IdentityStage):
             routing="softmax",
         )
         assert output.routing_logits is not None
-        losses = diffusion_losses(output.sample, velocity, self.loss_weight(batch))
+        losses = self.diffusion_losses(output.sample, target, timesteps, self.loss_weight(batch))
         diffusion = losses.sum() / counts["samples"]
         targets = self._targets(batch)
         routing = self.routing_loss(output.routing_logits, targets, num_tokens=counts["face_tokens"])
@@ -131,7 +130,7 @@ class RouterStage(IdentityStage):
     def validation_losses(self, batch: ClipBatch, timesteps: torch.Tensor) -> dict[str, SumOf]:
         """Diffusion loss under argmax, and each routed block's balanced recall with and without the canvas."""
         canvas_latents = self.canvas_latents(batch)
-        noisy, velocity = self.noisy(batch, timesteps)
+        noisy, target = self.noisy(batch, timesteps)
         losses: dict[str, SumOf] = {}
         for name, has_canvas in (("", 1), ("_local_only", 0)):
             output = self.predict(
@@ -143,7 +142,7 @@ class RouterStage(IdentityStage):
                 routing="argmax",
             )
             assert output.routing_logits is not None
-            losses[f"validation_loss{name}"] = sum_of(diffusion_losses(output.sample, velocity))
+            losses[f"validation_loss{name}"] = sum_of(self.diffusion_losses(output.sample, target, timesteps))
             for block, logits in enumerate(output.routing_logits):
                 recalls = routing_recalls(logits, batch.routing_targets)
                 losses[f"recall{name}_block{block}"] = sum(recalls), len(recalls)

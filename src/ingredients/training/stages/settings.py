@@ -43,7 +43,7 @@ class DiffusionConfig(RangeChecked):
     decided at higher levels the more pixels there are."""
 
     noise_sharing: Share | None = None
-    """The share of the noise's variance that is the same in all latent frames of a clip, as in Ge et al. 2023
+    """The share of the noise's variance that is the same in all frames of tokens of a clip, as in Ge et al. 2023
     ("Preserve Your Own Correlation", 4.1); the model keeps it, and samples so. None: as the model that it begins with
     has it, 0 in the paper. Where few clips were seen, frames that share noise stay alike."""
 
