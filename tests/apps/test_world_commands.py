@@ -97,7 +97,7 @@ def test_a_part_is_trained_for_a_model_and_with_the_settings_of_the_command(run:
     result = run("world", "train", "align", "--model", "acting_world", "stage.batch_size=5")
     assert "make it first with: ingredients world train base-t2v" in result.stderr
     saved = yaml.safe_load(Path("runs/small-world/align/config.yaml").read_text())
-    assert (saved["stage"]["batch_size"], saved["stage"]["timestep_shift"]) == (5, 2.0)
+    assert (saved["stage"]["batch_size"], saved["stage"]["image_share"]) == (5, 0.6)
     Path("mine.yaml").write_text("stage:\n  batch_size: 3\n")
     refused = run("world", "train", "align", "--model", "acting_world", "--config", "mine.yaml")
     assert refused.exit_code == 2

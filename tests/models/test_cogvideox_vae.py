@@ -2,8 +2,8 @@ import pytest
 import torch
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.data.latents import decode_pictures
-from ingredients.models.cogvideox_vae import keep_present_frame_taps, single_frame_convolutions
+from ingredients.data.latents import decode_clips, decode_pictures, encode_clips
+from ingredients.models.cogvideox_vae import keep_present_frame_taps, on_single_frames, single_frame_convolutions
 
 
 def test_the_single_frame_form_is_exact(tiny_vae: AutoencoderKLCogVideoX) -> None:
@@ -45,3 +45,15 @@ def test_latent_frames_are_decoded_as_pictures(tiny_vae: AutoencoderKLCogVideoX)
                 alone = latents[sample, frame][None, :, None] / tiny_vae.config.scaling_factor
                 expected = tiny_vae.decode(alone).sample[0, :, 0]
                 torch.testing.assert_close(pictures[sample, frame], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_vae_on_single_frames_treats_every_frame_as_the_first(tiny_vae: AutoencoderKLCogVideoX) -> None:
+    alone = on_single_frames(tiny_vae).eval()
+    assert alone.config.temporal_compression_ratio == 1
+    pixels = torch.rand(1, 3, 3, 16, 24, generator=torch.Generator().manual_seed(2))
+    each = [encode_clips(tiny_vae, frame) for frame in torch.split(pixels, 1, dim=2)]
+    latents = encode_clips(alone, pixels)
+    torch.testing.assert_close(latents, torch.cat(each, dim=1), atol=1e-5, rtol=1e-5)
+    with torch.no_grad():
+        decoded = torch.cat([decode_clips(tiny_vae, latent) for latent in each], dim=2)
+        torch.testing.assert_close(decode_clips(alone, latents), decoded, atol=1e-5, rtol=1e-5)

@@ -46,6 +46,19 @@ def keep_present_frame_taps(vae: AutoencoderKLCogVideoX) -> None:
                 module.conv.weight[:, :, :-1] = 0.0
 
 
+def on_single_frames(vae: AutoencoderKLCogVideoX) -> AutoencoderKLCogVideoX:
+    """A VAE without compression in time that does to each frame of a clip what this one does to a single frame."""
+    config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
+    alone: AutoencoderKLCogVideoX = AutoencoderKLCogVideoX.from_config(config | {"temporal_compression_ratio": 1})
+    alone.load_state_dict(vae.state_dict())
+    with torch.no_grad():
+        for module in alone.modules():
+            if isinstance(module, CogVideoXCausalConv3d) and module.time_kernel_size > 1:
+                module.conv.weight[:, :, -1] = module.conv.weight.sum(dim=2)
+    keep_present_frame_taps(alone)
+    return alone
+
+
 def _single_frame_forward(
     convolution: CogVideoXCausalConv3d, taps: TimeTaps, inputs: torch.Tensor, conv_cache: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, None]:

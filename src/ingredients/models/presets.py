@@ -60,20 +60,34 @@ def small_world() -> dict[str, Any]:
 
 
 def acting_world() -> dict[str, Any]:
-    """Drawn people with roles of their own: 17 frames of 128x192 pixels, two latent frames to a token.
+    """Drawn people with roles of their own: 17 frames of 128x192 pixels, four of them to a token.
 
-    Its VAE leaves time alone, so that nothing is smeared over frames; temporal patches compress it instead. A patch is
-    128 numbers, half of the width: as many as the width itself could not be carried beside what a block computes.
+    Its VAE is the small model's on frames by themselves, so that nothing is smeared over time; temporal patches
+    compress it instead. At twice the height and width a token covers what one of the small model's covers, so that the
+    blocks go on with what those have learnt. A patch is 512 numbers, twice the width: noise of so many could not be
+    carried through a block, and what is predicted are clean latents.
     """
     return small_world() | {
-        "in_channels": 32,
-        "out_channels": 16,
+        "sample_width": 48,
+        "sample_height": 32,
         "sample_frames": 17,
         "temporal_compression_ratio": 1,
-        "patch_size_t": 2,
+        "patch_size": 4,
+        "patch_size_t": 4,
         "max_text_seq_length": 48,
         "id_phrases": True,
     }
+
+
+SCHEDULERS: Mapping[str, Mapping[str, Any]] = {
+    "small_world": {},
+    "acting_world": {"prediction_type": "sample", "snr_shift_scale": 16.0},
+}
+"""What the schedulers of the models of the drawn world have other than CogVideoX's own, by the model's name.
+
+A patch of the larger model has 16 times as many numbers to the same width, over which noise averages out: it takes 16
+times the variance to hide as much (`noise_shift` in the metrics of the part `start`).
+"""
 
 
 def small_world_base() -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_a_rehearsal_makes_every_part_and_goes_on_where_it_was_stopped(tmp_path:
     assert [line.split(":")[0] for line in told] == [part.name for part in planned]
     assert json.loads((tmp_path / PROGRESS_NAME).read_text())["done"] == [part.name for part in planned]
     config = build_transformer(packed / "transformer").config
-    assert (config.patch_size_t, config.id_phrases, config.temporal_compression_ratio) == (2, True, 1)
+    assert (config.patch_size_t, config.id_phrases, config.temporal_compression_ratio) == (4, True, 1)
     saved = yaml.safe_load((tmp_path / "vae" / "config.yaml").read_text())
     assert saved["temporal_compression_ratio"] == 1
 

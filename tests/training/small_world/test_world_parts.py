@@ -58,6 +58,7 @@ def test_the_parts_come_in_the_order_in_which_they_need_each_other() -> None:
         "text-encoder",
         "vae",
         "vae-decoder",
+        "start",
         "latents",
         "base-t2v",
         "base-i2v",
@@ -124,7 +125,7 @@ def test_an_alignment_may_begin_with_faces_that_another_model_has_learnt(
 def test_the_card_says_how_large_the_videos_are_and_what_a_sentence_may_say(tmp_path: Path) -> None:
     for part, values in (
         ("transformer", acting_world()),
-        ("vae", {"_class_name": "AutoencoderKLCogVideoX", "block_out_channels": [8, 8, 8, 8],
+        ("vae", {"_class_name": "AutoencoderKLCogVideoX", "block_out_channels": [8, 8, 8],
                  "temporal_compression_ratio": 1}),
     ):  # fmt: skip
         (tmp_path / part).mkdir()

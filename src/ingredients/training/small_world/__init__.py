@@ -14,6 +14,7 @@ PART_NAMES = (
     "text-encoder",
     "vae",
     "vae-decoder",
+    "start",
     "latents",
     "base-t2v",
     "base-i2v",

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from diffusers import CogVideoXDDIMScheduler
 
+from ingredients.core.config import load_config
 from ingredients.core.errors import ModelFolderError
 from ingredients.core.model_files import digest_files
 from ingredients.data.clip_encoder import ClipEncoder, vae_digest
@@ -17,11 +19,11 @@ from ingredients.faces.recogniser import ArcFaceRecogniser
 from ingredients.model_folders.components import load_text_encoder, load_tokenizer, load_vae
 from ingredients.models.backbones import VideoScheduler, VideoVae
 from ingredients.models.cogvideox import COGVIDEOX
-from ingredients.models.presets import SMALL_WORLDS
+from ingredients.models.presets import SCHEDULERS, SMALL_WORLDS
 from ingredients.pipelines.encoding_model import caption_encoder, phrase_finder
 from ingredients.training.runs.configuration import DataConfig
 from ingredients.training.runs.run import ModelParts
-from ingredients.training.small_world.settings import SmallWorldName
+from ingredients.training.small_world.settings import LatentsConfig, SmallWorldName
 
 _CANVAS_CROP_SIZE = 64
 
@@ -66,8 +68,9 @@ class TrainedParts(ModelParts):
         return load_vae(part_folder(self.output, "vae", "vae"), dtype=torch.float32)
 
     def load_scheduler(self) -> VideoScheduler:
-        """The scheduler that is packed with the model."""
-        return COGVIDEOX.make_scheduler()
+        """The scheduler that is packed with the model that the clips were encoded for."""
+        path = self.output / "latents" / "config.yaml"
+        return make_scheduler(load_config(LatentsConfig, path).model if path.exists() else "small_world")
 
     def load_recogniser(self) -> ArcFaceRecogniser:
         """The recogniser, frozen."""
@@ -85,6 +88,13 @@ class TrainedParts(ModelParts):
             "recogniser": digest_files(part_folder(self.output, "recogniser", "recogniser.safetensors")),
             "image_encoder": digest_files(part_folder(self.output, "image-encoder", "model.safetensors")),
         }
+
+
+def make_scheduler(model: SmallWorldName) -> VideoScheduler:
+    """The scheduler that a model of the drawn world is trained and sampled with."""
+    usual = COGVIDEOX.make_scheduler()
+    own = SCHEDULERS[model]
+    return CogVideoXDDIMScheduler.from_config(usual.config, **own) if own else usual
 
 
 def load_clip_encoder(

@@ -35,7 +35,6 @@ from ingredients.model_folders.speed_defaults import load_speed_defaults, save_s
 from ingredients.model_folders.time_taps import leave_empty_taps_out
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
-from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.pipelines import IngredientsPipeline
 from ingredients.training.runs.start import base_within
 from ingredients.training.small_world.card import TRAINED_PARTS, write_model_card
@@ -52,7 +51,7 @@ from ingredients.training.small_world.faces.settings import (
     JudgeTrainingConfig,
     RecogniserTrainingConfig,
 )
-from ingredients.training.small_world.folders import part_folder
+from ingredients.training.small_world.folders import TrainedParts, part_folder
 from ingredients.training.small_world.settings import UNPACK_FOLDER, PackConfig, UnpackConfig
 
 SETTINGS_FOLDER = "training"
@@ -92,7 +91,7 @@ def pack(config: PackConfig, output: Path, show: bool = False) -> Path:
         text_encoder=_half(T5EncoderModel.from_pretrained(part_folder(output, "text-encoder", "text_encoder"))),
         vae=_half(AutoencoderKLCogVideoX.from_pretrained(part_folder(output, vae_part, "vae"))),
         transformer=_half(load_transformer(transformer, dtype=torch.float32)),
-        scheduler=COGVIDEOX.make_scheduler(),
+        scheduler=TrainedParts(output=output).load_scheduler(),
     )
     pipeline.sampling_defaults, pipeline.speed_defaults = config.sampling, config.speed
     folder.mkdir(parents=True, exist_ok=True)

@@ -53,6 +53,7 @@ from ingredients.training.small_world.settings import (
     PartSettings,
     RoutePartConfig,
 )
+from ingredients.training.small_world.start import make_start
 from ingredients.training.small_world.text_encoder import TextEncoderStage
 from ingredients.training.small_world.vae import VaeStage, decoder_stage
 from ingredients.training.stages.settings import BaseTask
@@ -175,7 +176,7 @@ def base_stage(config: BasePartConfig, folder: Path, device: torch.device, *, ta
 
 def align_stage(config: AlignPartConfig, folder: Path, device: torch.device) -> Stage:
     """Projector and base, in full or by a LoRA."""
-    start = "route" if config.base == "route" else f"base-{config.base}"
+    start = config.base if config.base in {"route", "start"} else f"base-{config.base}"
     model = ModelConfig(start=part_folder(folder.parent, start, "transformer"), identity_start=config.identity_start)
     return _diffusion_stage(RUN_KINDS["align"], AlignRunConfig, model, config, folder, device)
 
@@ -248,6 +249,11 @@ PARTS: dict[str, WorldPart] = {
             name="vae-decoder",
             makes="a sharper decoder for the same latents, if there is time for it",
             stage=_alone(decoder_stage),
+        ),
+        WorldPart(
+            name="start",
+            makes="what a larger model begins with: a smaller one's transformer and VAE, laid over a finer grid",
+            make=make_start,
         ),
         WorldPart(
             name="latents", makes="the pool of encoded clips that the transformer learns from", make=make_latents

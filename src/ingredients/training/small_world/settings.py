@@ -36,7 +36,7 @@ SmallWorldName = Literal["small_world", "acting_world"]
 UNPACK_FOLDER = "unpack"
 """Beside the parts' runs: how the model that they were taken out of is sampled and runs by default."""
 
-AlignmentStart = Literal["t2v", "i2v", "route"]
+AlignmentStart = Literal["t2v", "i2v", "route", "start"]
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -187,6 +187,29 @@ def decoder_config() -> VaeConfig:
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
+class StartConfig(RangeChecked):
+    """What a larger model begins with: a smaller one's transformer, laid over its grid."""
+
+    folder: Path | None = None
+    """The smaller model's folder; None takes the one that ships."""
+
+    model: SmallWorldName = "acting_world"
+    """The larger model, a preset."""
+
+    num_clips: Count = 64
+    """Clips, and canvases, that the new layers are fitted to."""
+
+    num_captions: Count = 3000
+    """Captions that the text projection is fitted to."""
+
+    first_seed: Annotated[int, Range(at_least=0, at_most=10**9)] = 30_000
+    """The number of the first scene."""
+
+    seed: Annotated[int, Range(at_least=0, at_most=2**31)] = 0
+    """Seed of the noise."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
 class LatentsConfig(RangeChecked):
     """The encoded clips."""
 
@@ -282,7 +305,7 @@ class AlignPartConfig:
 
     base: AlignmentStart = "t2v"
     """Where it starts: from a base (3.3 allows both; from text-to-video, the image channels start at 0), or from the
-    transformer of an earlier run, `route`, as `unpack` leaves it."""
+    transformer of an earlier run, `route`, as `unpack` leaves it; or from what a smaller model has learnt, `start`."""
 
     identity_start: Path | None = None
     """A trained model, or an earlier run, whose projector and identity keys and values the alignment of a base begins
@@ -451,6 +474,7 @@ PART_SETTINGS: dict[str, PartSettings] = {
     "text-encoder": PartSettings(config_type=TextEncoderConfig),
     "vae": PartSettings(config_type=VaeConfig),
     "vae-decoder": PartSettings(config_type=VaeConfig, defaults=decoder_config),
+    "start": PartSettings(config_type=StartConfig, minutes_key=None),
     "latents": PartSettings(config_type=LatentsConfig, minutes_key="minutes"),
     "base-t2v": PartSettings(config_type=BasePartConfig),
     "base-i2v": PartSettings(config_type=ImageToVideoPartConfig),
