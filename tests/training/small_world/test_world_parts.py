@@ -248,6 +248,19 @@ def test_a_part_has_its_folder_for_itself_and_keeps_its_settings_when_it_has_end
     assert notes.read_text() == "mine: 1"
 
 
+def test_the_faces_of_a_model_are_unpacked_alone(tmp_path: Path) -> None:
+    settings = PART_SETTINGS["unpack"].load(overrides=("faces_only=true",))
+    PARTS["unpack"].run(tmp_path, settings, show=False)
+    written = {part.name for part in tmp_path.iterdir()}
+    assert {"detector", "recogniser", "image-encoder", "picture-kind", "judge", "acting-judge"} <= written
+    assert written.isdisjoint({"vae", "vae-decoder", "text-encoder", "base-t2v", "align", "route", "latents"})
+    assert (tmp_path / "recogniser" / "recogniser.safetensors").is_file()
+    assert (tmp_path / "image-encoder" / "model.safetensors").is_file()
+    # the rest is trained beside them, and is not sampled as the model was that they come from
+    assert not (tmp_path / "unpack" / "sampling_defaults.json").exists()
+    assert not (tmp_path / "recogniser" / "transformer").exists()
+
+
 def test_a_folder_that_says_nothing_of_its_training_is_not_unpacked(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="which says how its parts were trained"):
         PARTS["unpack"].run(

@@ -62,6 +62,9 @@ _UNPACKED_PARTS = ("vae", "text-encoder", "align", "route", "base-t2v")
 _DECODER_PART = "vae-decoder"
 """The part that is left out where no decoder was trained further."""
 
+_OF_VIDEOS = {*_UNPACKED_PARTS, _DECODER_PART, "base-i2v", "latents"}
+"""The parts that are not about faces."""
+
 _TRAIT_JUDGES = {
     acting.PART: ACTING_FILES,
     attributes_judge.PART: ATTRIBUTES_FILES,
@@ -213,24 +216,19 @@ def unpack(config: UnpackConfig, output: Path, show: bool = False) -> Path:
         )
     if trained := sorted(path.parent.name for path in output.glob("*/metrics.json")):
         raise OutputError(f"{output} holds trained parts already ({', '.join(trained)}); choose another --output.")
-    for name in {*_UNPACKED_PARTS, *(path.stem for path in settings)}:
+    parts = {*_UNPACKED_PARTS, *(path.stem for path in settings)}
+    if config.faces_only:
+        parts -= _OF_VIDEOS
+    for name in parts:
         claim_folder(output / name, "a training run")
     for path in settings:
-        part = output / path.stem
-        shutil.copyfile(path, part / "config.yaml")
+        if path.stem not in parts:
+            continue
+        shutil.copyfile(path, output / path.stem / "config.yaml")
         if path.with_suffix(".json").exists():
-            shutil.copyfile(path.with_suffix(".json"), part / "metrics.json")
-    vae: AutoencoderKLCogVideoX = load_vae(folder / "vae", dtype=torch.float32)
-    for name in ("vae", _DECODER_PART):
-        if (output / name).is_dir():
-            vae.save_pretrained(output / name / "vae")
-    text_encoder: T5EncoderModel = load_text_encoder(folder / "text_encoder", dtype=torch.float32)
-    text_encoder.save_pretrained(output / "text-encoder" / "text_encoder")
-    shutil.copytree(folder / "tokenizer", output / "text-encoder" / "tokenizer", dirs_exist_ok=True)
-    transformer: IngredientsTransformer3DModel = load_transformer(folder / "transformer", dtype=torch.float32)
-    for name in ("align", "route"):
-        transformer.save_pretrained(output / name / "transformer")
-    base_within(transformer).save_pretrained(output / "base-t2v" / "transformer")
+            shutil.copyfile(path.with_suffix(".json"), output / path.stem / "metrics.json")
+    if not config.faces_only:
+        _unpack_videos(folder, output)
     for part_name, home, weights in (
         (detector.PART, FACE_ENCODER, detector.WEIGHTS_NAME),
         (recognition.RECOGNISER_PART, FACE_ENCODER, recognition.RECOGNISER_WEIGHTS_NAME),
@@ -249,8 +247,23 @@ def unpack(config: UnpackConfig, output: Path, show: bool = False) -> Path:
         kind_weights = folder / FACE_ENCODER / PICTURE_KIND_FOLDER / weights
         if kind_weights.exists():  # older models have none, or one
             shutil.copyfile(kind_weights, output / part_name / WEIGHTS_NAME)
+    return output
+
+
+def _unpack_videos(folder: Path, output: Path) -> None:
+    """Writes the parts that make videos, and how the model is sampled and runs by default."""
+    vae: AutoencoderKLCogVideoX = load_vae(folder / "vae", dtype=torch.float32)
+    for name in ("vae", _DECODER_PART):
+        if (output / name).is_dir():
+            vae.save_pretrained(output / name / "vae")
+    text_encoder: T5EncoderModel = load_text_encoder(folder / "text_encoder", dtype=torch.float32)
+    text_encoder.save_pretrained(output / "text-encoder" / "text_encoder")
+    shutil.copytree(folder / "tokenizer", output / "text-encoder" / "tokenizer", dirs_exist_ok=True)
+    transformer: IngredientsTransformer3DModel = load_transformer(folder / "transformer", dtype=torch.float32)
+    for name in ("align", "route"):
+        transformer.save_pretrained(output / name / "transformer")
+    base_within(transformer).save_pretrained(output / "base-t2v" / "transformer")
     kept = output / UNPACK_FOLDER
     kept.mkdir(exist_ok=True)
     save_config(load_sampling_defaults(folder), kept / SAMPLING_DEFAULTS_NAME)  # those of the published model, too
     save_speed_defaults(load_speed_defaults(folder), kept)
-    return output

@@ -408,6 +408,9 @@ class UnpackConfig:
     folder: Path | None = None
     """The model folder; None takes the one that ships."""
 
+    faces_only: bool = False
+    """Leaves out VAE, text encoder and transformer, which a larger model trains or begins anew (`start`)."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PartSettings:
