@@ -24,6 +24,7 @@ from tests.pipelines.stand_ins import (
 )
 
 TIMESTEP = 400
+NUM_STEPS = 25
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def mean_cosine(pipeline: IngredientsPipeline, video: torch.Tensor, embed: torch
 
 def test_a_step_goes_up_the_gradient_of_the_likeness(pipeline: IngredientsPipeline) -> None:
     guidance, (prediction, latents) = make_guidance(pipeline), draw_step()
-    guided = guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=0)
+    guided = guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=0, num_steps=NUM_STEPS)
     before, after = (clean_latents(pipeline, each, latents) for each in (prediction, guided))
 
     video = before[1].clone().requires_grad_()
@@ -86,7 +87,7 @@ def test_a_step_goes_up_the_gradient_of_the_likeness(pipeline: IngredientsPipeli
 
 def test_small_steps_raise_the_likeness_of_somebody_in_every_video(pipeline: IngredientsPipeline) -> None:
     guidance, (prediction, latents) = make_guidance(pipeline, scale=0.01), draw_step()
-    guided = guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=0)
+    guided = guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=0, num_steps=NUM_STEPS)
     for video in range(2):
         with torch.no_grad():
             before, after = (
@@ -101,14 +102,16 @@ def test_small_steps_raise_the_likeness_of_somebody_in_every_video(pipeline: Ing
 
 def test_videos_do_not_see_each_other_nor_places_that_are_empty(pipeline: IngredientsPipeline) -> None:
     prediction, latents = draw_step()
-    together = make_guidance(pipeline)(prediction, latents, TIMESTEP, schedule_of(pipeline), step=0)
+    together = make_guidance(pipeline)(
+        prediction, latents, TIMESTEP, schedule_of(pipeline), step=0, num_steps=NUM_STEPS
+    )
     embeds = make_guidance(pipeline).embeds
     for video, num_people in ((0, 2), (1, 1)):
         row = slice(video, video + 1)
         alone = make_guidance(
             pipeline, embeds=embeds[row, :num_people], id_mask=torch.ones(1, num_people, dtype=torch.bool)
         )
-        guided = alone(prediction[row], latents[row], TIMESTEP, schedule_of(pipeline), step=0)
+        guided = alone(prediction[row], latents[row], TIMESTEP, schedule_of(pipeline), step=0, num_steps=NUM_STEPS)
         torch.testing.assert_close(guided, together[row], rtol=1e-4, atol=1e-4)
 
 
@@ -117,7 +120,7 @@ def test_steps_look_at_the_frames_of_a_long_video_in_turn(pipeline: IngredientsP
     prediction, latents = torch.randn(2, 2, num_frames, *LATENT_SHAPE[1:], generator=torch.Generator().manual_seed(4))
     guidance, seen = make_guidance(pipeline), []
     for step in (4, 5, 6):
-        guided = guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=step)
+        guided = guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=step, num_steps=NUM_STEPS)
         is_moved = ((guided - prediction).abs() > 1e-3).flatten(2).any(dim=2)[0]
         seen.append(is_moved.nonzero()[:, 0].tolist())
     assert seen == [list(range(first, num_frames, 3)) for first in (1, 2, 0)]
@@ -138,14 +141,19 @@ class BlindDetector:
 )
 def test_without_faces_or_people_nothing_moves(pipeline: IngredientsPipeline, changes: dict[str, Any]) -> None:
     prediction, latents = draw_step()
-    guided = make_guidance(pipeline, **changes)(prediction, latents, TIMESTEP, schedule_of(pipeline), step=0)
+    guided = make_guidance(pipeline, **changes)(
+        prediction, latents, TIMESTEP, schedule_of(pipeline), step=0, num_steps=NUM_STEPS
+    )
     torch.testing.assert_close(guided, prediction, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("timestep", [NOISIEST_TIMESTEP + 1, LAST_TIMESTEP - 1])
 def test_the_noisiest_and_the_last_steps_go_without(pipeline: IngredientsPipeline, timestep: int) -> None:
     prediction, latents = draw_step()
-    assert make_guidance(pipeline)(prediction, latents, timestep, schedule_of(pipeline), step=0) is prediction
+    assert (
+        make_guidance(pipeline)(prediction, latents, timestep, schedule_of(pipeline), step=0, num_steps=NUM_STEPS)
+        is prediction
+    )
 
 
 def run(pipeline: IngredientsPipeline, **settings: Any) -> torch.Tensor:
@@ -179,9 +187,18 @@ def test_what_cannot_guide_says_so() -> None:
 
 def test_guided_clean_latents_are_the_same_where_they_are_predicted_themselves(pipeline: IngredientsPipeline) -> None:
     guidance, (prediction, latents) = make_guidance(pipeline), draw_step()
-    velocity = guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=0)
+    velocity = guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=0, num_steps=NUM_STEPS)
     clean = clean_latents(pipeline, prediction, latents)
     schedule = SampleSchedule(pipeline.scheduler.alphas_cumprod)
-    guided = guidance(clean, latents, TIMESTEP, schedule, step=0)
+    guided = guidance(clean, latents, TIMESTEP, schedule, step=0, num_steps=NUM_STEPS)
     assert not torch.allclose(guided, clean, atol=1e-3)
     torch.testing.assert_close(guided, clean_latents(pipeline, velocity, latents), atol=1e-4, rtol=1e-4)
+
+
+def test_a_step_with_less_than_two_after_it_goes_its_own_way(pipeline: IngredientsPipeline) -> None:
+    guidance, (prediction, latents) = make_guidance(pipeline), draw_step()
+    guided = [
+        guidance(prediction, latents, TIMESTEP, schedule_of(pipeline), step=step, num_steps=8) is not prediction
+        for step in range(8)
+    ]
+    assert guided == [True] * 6 + [False] * 2

@@ -97,12 +97,18 @@ def test_a_still_picture_fills_the_temporal_patch_of_a_token(
     assert torch.isfinite(tuned.training_step(torch.Generator(), progress=0.0).loss)
 
 
-def test_a_pair_is_tuned_under_noise_that_frames_share_as_the_model_knows_it(
+def test_a_pair_is_tuned_under_the_noise_that_the_model_knows(
     tiny_world: TinyWorld,  # noqa: F811
     prompts: PlaceholderPrompts,
 ) -> None:
     tuned = stage(tiny_world, prompts, "lora", patch_size_t=2, noise_sharing=1.0)
     seen: list[torch.Tensor] = []
     tuned.transformer.register_forward_pre_hook(lambda _, args, __: seen.append(args[0]), with_kwargs=True)
-    tuned.training_step(torch.Generator(), progress=0.0)
-    assert torch.equal(seen[0][:, 0], seen[0][:, 1])
+    tuned.training_step(torch.Generator().manual_seed(5), progress=0.0)
+
+    again = torch.Generator().manual_seed(5)
+    latents = tuned.latents[torch.randint(len(tuned.pictures), (tuned.config.batch_size,), generator=again)]
+    noise = tuned.transformer.draw_noise(latents.shape, generator=again)
+    timesteps = tuned.schedule.timesteps(torch.rand(len(latents), generator=again))
+    torch.testing.assert_close(seen[0], tuned.schedule.add_noise(latents, noise, timesteps))
+    assert not torch.equal(seen[0][:, 0], seen[0][:, 1])  # both frames of one token, which share no noise

@@ -34,7 +34,11 @@ NOISIEST_TIMESTEP = 800
 """Before it nobody can be seen in the prediction."""
 
 LAST_TIMESTEP = 150
-"""After it there are too few steps left to smooth what the gradient adds."""
+"""After it there is too little noise left for a step to smooth what the gradient adds."""
+
+STEPS_AFTER = 2
+"""As many steps must follow and smooth it: where a video has few, the last of them go far, and with one step after it
+guidance draws its own texture into the faces (8 steps: a similarity of 0.64, and 0.83 with two after it)."""
 
 MOST_FRAMES = 9
 """Latent frames of a video that a step looks at, at most."""
@@ -76,6 +80,7 @@ class LikenessGuidance:
         schedule: NoiseSchedule,
         *,
         step: int,
+        num_steps: int,
     ) -> torch.Tensor:
         """The prediction (B, f, C, h, w) that leads to the guided clean latents.
 
@@ -85,8 +90,10 @@ class LikenessGuidance:
             timestep: the timestep of the step.
             schedule: what predictions mean, and how much noise there is.
             step: which step of the video it is; steps look at its frames in turn.
+            num_steps: how many steps it has.
         """
-        if not LAST_TIMESTEP <= timestep <= NOISIEST_TIMESTEP:
+        is_late = timestep < LAST_TIMESTEP or num_steps - 1 - step < STEPS_AFTER
+        if is_late or timestep > NOISIEST_TIMESTEP:
             return prediction
         timesteps = torch.full((len(latents),), timestep, device=latents.device)
         clean = schedule.clean_latents(latents.float(), prediction.float(), timesteps)

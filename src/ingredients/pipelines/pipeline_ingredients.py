@@ -988,7 +988,9 @@ class IngredientsPipeline(DiffusionPipeline, CogVideoXLoraLoaderMixin):
                     self._guidance_scale = dynamic_guidance(sampling.guidance_scale, timestep.item(), num_steps)
                 prediction = own_prediction = guidance.combine(output.sample.float(), self.guidance_scale)
                 if likeness_guidance is not None:
-                    prediction = likeness_guidance(prediction, scaled_latents, int(timestep), schedule, step=step)
+                    prediction = likeness_guidance(
+                        prediction, scaled_latents, int(timestep), schedule, step=step, num_steps=num_steps
+                    )
                 if output_routing_maps and output.routing_logits is not None:
                     routing_maps.append(_routing_map(output.routing_logits, batch_size, token_grid))
                 elif routing_maps:  # a step cache added what was routed before
