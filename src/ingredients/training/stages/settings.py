@@ -37,10 +37,10 @@ class DiffusionConfig(RangeChecked):
     piece is drawn anew in each epoch; of others it is the beginning. A few cost a fraction of a whole clip and show as
     much of faces that stay themselves; how things go on must be learnt from whole ones."""
 
-    timestep_shift: Annotated[float, Range(at_least=1, at_most=100)] = 1.0
+    timestep_shift: Annotated[float, Range(above=0, at_most=100)] = 1.0
     """How much of the training goes to high noise levels: a level u of [0, 1) becomes s u / (1 + (s - 1) u), as in
     Esser et al. 2024 (Stable Diffusion 3, 5.3.2). 1 spreads it evenly, as in the paper. What people look like is
-    decided at higher levels the more pixels there are."""
+    decided at higher levels the more pixels there are; less than 1 favours low levels, where details are drawn."""
 
     noise_sharing: Share | None = None
     """The share of the noise's variance that is the same in all frames of tokens of a clip, as in Ge et al. 2023
