@@ -179,12 +179,11 @@ def losses_of(pipeline: IngredientsPipeline, source: PipelineSource, case: Case)
     num_frames, _, height, width = latents.shape[1:]
     positions = transformer.backbone.positions(transformer.config, num_frames=num_frames, height=height, width=width)
     is_face = (targets >= 0).reshape(grid)
+    schedule = transformer.backbone.noise_schedule(pipeline.scheduler)
     losses = {}
     for timestep in _TIMESTEPS:
         level = torch.tensor([timestep])
-        signal = pipeline.scheduler.alphas_cumprod[timestep]
-        velocity = signal.sqrt() * noise - (1 - signal).sqrt() * latents
-        noisy = pipeline.scheduler.add_noise(latents, noise, level)
+        target, noisy = schedule.target(latents, noise, level), schedule.add_noise(latents, noise, level)
         for branch in ("alone", "beside local features"):
             for name, image_latents in shown.items():
                 predicted = transformer(
@@ -195,7 +194,7 @@ def losses_of(pipeline: IngredientsPipeline, source: PipelineSource, case: Case)
                     identity_features=None if branch == "alone" else features,
                     routing_indices=None if branch == "alone" else routing,
                 ).sample
-                error = (predicted - velocity).square().mean(dim=2)[0]  # (f, h, w)
+                error = (predicted - target).square().mean(dim=2)[0]  # (f, h, w)
                 tokens = F.avg_pool3d(error[None], (len(error) // grid[0], *[geometry.patch_size] * 2))[0]
                 losses[branch, timestep, name] = tokens[is_face].mean().item()
     return losses

@@ -3,8 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import CogVideoXDDIMScheduler
 from transformers import T5Config, T5EncoderModel
 
+from ingredients.models.backbones import VideoScheduler
+from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.studies.pair_tuning import PairTuningConfig, PairTuningStage, PlaceholderPrompts
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.trainer import Trainer
@@ -28,11 +31,13 @@ def stage(
     tiny_world: TinyWorld,  # noqa: F811
     prompts: PlaceholderPrompts,
     method: str,
+    scheduler: VideoScheduler | None = None,
     **fields: object,
 ) -> PairTuningStage:
     transformer = tiny_world.transformer(in_channels=3, identity_modules=False, **fields)
     config = PairTuningConfig(method=method, num_vectors=3, lora_rank=2)  # type: ignore[arg-type]
-    return PairTuningStage(transformer, tiny_world.parts.vae, prompts, PHOTOS, config)
+    schedule = COGVIDEOX.noise_schedule(scheduler or COGVIDEOX.make_scheduler())
+    return PairTuningStage(transformer, tiny_world.parts.vae, prompts, PHOTOS, config, schedule=schedule)
 
 
 def test_placeholders_stand_behind_the_words(prompts: PlaceholderPrompts) -> None:
@@ -112,3 +117,22 @@ def test_a_pair_is_tuned_under_the_noise_that_the_model_knows(
     timesteps = tuned.schedule.timesteps(torch.rand(len(latents), generator=again))
     torch.testing.assert_close(seen[0], tuned.schedule.add_noise(latents, noise, timesteps))
     assert not torch.equal(seen[0][:, 0], seen[0][:, 1])  # both frames of one token, which share no noise
+
+
+def test_a_pair_is_tuned_towards_what_the_model_predicts(
+    tiny_world: TinyWorld,  # noqa: F811
+    prompts: PlaceholderPrompts,
+) -> None:
+    scheduler = CogVideoXDDIMScheduler.from_config(COGVIDEOX.make_scheduler().config, prediction_type="sample")
+    tuned = stage(tiny_world, prompts, "lora", scheduler=scheduler)
+    predicted: list[torch.Tensor] = []
+    tuned.transformer.register_forward_hook(lambda *passed: predicted.append(passed[-1].sample.detach()))
+    loss = tuned.training_step(torch.Generator().manual_seed(5), progress=0.0).loss
+
+    again = torch.Generator().manual_seed(5)
+    latents = tuned.latents[torch.randint(len(tuned.pictures), (tuned.config.batch_size,), generator=again)]
+    tuned.transformer.draw_noise(latents.shape, generator=again)
+    timesteps = tuned.schedule.timesteps(torch.rand(len(latents), generator=again))
+    errors = (predicted[0] - latents).square().mean(dim=(1, 2, 3, 4))
+    weights = (1 / (1 - scheduler.alphas_cumprod[timesteps].float())).clamp(max=5)
+    torch.testing.assert_close(loss.detach(), (errors * weights).mean())

@@ -54,6 +54,7 @@ class TunedBaseline:
             prompts,
             request.canvas_people.canvas_crops,
             self.config,
+            schedule=transformer.backbone.noise_schedule(self.pipeline.scheduler),
             seed=self.trainer.seed,
         )
         run = self.folder / f"{self.config.method}-{request.seed}"

@@ -22,6 +22,7 @@ from ingredients.data.latents import encode_images
 from ingredients.faces.canvas import compose_canvas
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.backbones import VideoVae
+from ingredients.models.noise_schedule import NoiseSchedule
 from ingredients.pipelines.video_shape import VideoGeometry
 from ingredients.training.loop.stage import ParameterGroup, StepOutput, WholeStepStage
 from ingredients.training.stages.lora import add_lora
@@ -88,6 +89,7 @@ class PairTuningStage(WholeStepStage):
         prompts: encodes captions with placeholders.
         photos: the aligned crops (N, S, S, 3) of the people, as the canvas shows them.
         config: the settings of the tuning.
+        schedule: the noise that the base was trained with, and what it predicts.
         seed: the seed of the placeholders' start.
     """
 
@@ -101,12 +103,13 @@ class PairTuningStage(WholeStepStage):
         photos: UInt8Array,
         config: PairTuningConfig,
         *,
+        schedule: NoiseSchedule,
         seed: int = 0,
     ) -> None:
         self.transformer = transformer
         self.prompts = prompts
         self.config = config
-        self.schedule = transformer.backbone.noise_schedule(transformer.backbone.make_scheduler())
+        self.schedule = schedule
         shape = VideoGeometry.of(transformer.backbone, transformer.config, vae.config).own_shape
         everybody = tuple(range(len(photos)))
         self.pictures = [*((person,) for person in everybody), everybody]
