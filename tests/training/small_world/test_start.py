@@ -1,18 +1,20 @@
 """What the larger model begins with, fitted to a smaller one of random weights."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.core.json_yaml import read_json
 from ingredients.model_folders.components import load_vae
 from ingredients.model_folders.transformer import load_transformer
 from ingredients.models import IngredientsTransformer3DModel
 from ingredients.models.presets import SMALL_WORLDS
+from ingredients.training.small_world import start
 from ingredients.training.small_world.settings import PART_SETTINGS, TextEncoderConfig, VaeConfig
-from ingredients.training.small_world.start import fit_linear, make_start, noise_shift, patches_of
+from ingredients.training.small_world.start import Linear, _embedded, fit_linear, make_start, noise_shift, patches_of
 from ingredients.training.small_world.text_encoder import TextEncoderStage
 from ingredients.training.small_world.vae import build_vae
 
@@ -69,15 +71,29 @@ def _small_model(folder: Path) -> Path:
     return folder
 
 
-def test_the_larger_model_begins_where_the_smaller_one_is(tmp_path: Path) -> None:
+def test_the_larger_model_begins_where_the_smaller_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, output = _small_model(tmp_path / "small"), tmp_path / "runs"
+    fitted: list[Linear] = []
+
+    def fit(*inputs: Any, **settings: Any) -> Linear:
+        fitted.append(fit_linear(*inputs, **settings))
+        return fitted[-1]
+
+    monkeypatch.setattr(start, "fit_linear", fit)
     config = PART_SETTINGS["start"].load(overrides=[f"folder={source}", "num_clips=2", "num_captions=60"])
     folder = make_start(config, output)
     large, small = (load_transformer(each / "transformer", dtype=torch.float32) for each in (folder, source))
     for name, parameter in small.named_parameters():
         if not name.startswith(("patch_embed.", "proj_out.")):
             assert torch.equal(large.get_parameter(name), parameter), name
+    words, latents, canvases, clean = fitted
     assert large.patch_embed.proj.weight.shape == (256, 16 * 4 * 4 * 4)
+    assert torch.equal(large.patch_embed.proj.weight, torch.cat([latents.weight, canvases.weight], dim=1))
+    assert torch.equal(large.patch_embed.proj.bias, small.patch_embed.proj.bias + latents.bias)
+    assert torch.equal(large.patch_embed.text_proj.weight, words.weight)
+    assert torch.equal(large.patch_embed.text_proj.bias, words.bias)
+    assert torch.equal(large.proj_out.weight, clean.weight)
+    assert torch.equal(large.proj_out.bias, clean.bias)
     measured = read_json(folder / "metrics.json", remedy="")
     assert measured["explained_latents"] > 0.6
     assert measured["explained_canvases"] > 0.6
@@ -90,7 +106,14 @@ def test_the_larger_model_begins_where_the_smaller_one_is(tmp_path: Path) -> Non
         load_vae(source / "vae", dtype=torch.float32),
     )
     assert vae.config.temporal_compression_ratio == 1
+    assert (vae.config.sample_height, vae.config.sample_width) == (128, 192)
     with torch.no_grad():
+        # of a longer clip the smaller model sees pieces, and each frame once
+        pixels = torch.rand(1, 3, 17, 32, 48) * 2 - 1
+        whole = _embedded(small, small_vae, pixels)
+        for piece, first, left_out in ((whole[:, :3], 0, 0), (whole[:, 3:], 8, 1)):
+            alone = _embedded(small, small_vae, pixels[:, :, first : first + 9])[:, left_out:]
+            torch.testing.assert_close(piece, alone, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(
             vae.encode(frame).latent_dist.mode(), small_vae.encode(frame).latent_dist.mode(), atol=1e-5, rtol=1e-5
         )
@@ -102,3 +125,10 @@ def test_a_model_of_another_grid_is_refused(tmp_path: Path) -> None:
     config = PART_SETTINGS["start"].load(overrides=[f"folder={folder}"])
     with pytest.raises(ModelFolderError, match="not half as fine"):
         make_start(config, tmp_path / "runs")
+
+
+def test_a_vae_that_was_trained_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.yaml").write_text("latent_channels: 8\n")
+    with pytest.raises(OutputError, match="holds a VAE that was trained there"):
+        make_start(PART_SETTINGS["start"].load(), tmp_path)

@@ -29,7 +29,7 @@ from ingredients.models.presets import acting_world
 from ingredients.training.runs.configuration import AlignRunConfig, RouteRunConfig
 from ingredients.training.small_world import parts
 from ingredients.training.small_world.card import write_model_card
-from ingredients.training.small_world.folders import drawn_clips
+from ingredients.training.small_world.folders import TrainedParts, drawn_clips
 from ingredients.training.small_world.parts import PARTS
 from ingredients.training.small_world.settings import (
     PART_SETTINGS,
@@ -130,9 +130,21 @@ def test_the_card_says_how_large_the_videos_are_and_what_a_sentence_may_say(tmp_
     ):  # fmt: skip
         (tmp_path / part).mkdir()
         (tmp_path / part / "config.json").write_text(json.dumps(values))
+    (tmp_path / "start").mkdir()
+    (tmp_path / "start" / "metrics.json").write_text('{"explained_words": 0.47, "noise_shift": 16.0}')
     write_model_card(tmp_path, tmp_path, transformer_part="route", vae_part="vae")
     card = (tmp_path / "README.md").read_text()
+    assert "| start | explained_words 0.47, noise_shift 16 |" in card
+    assert "| start | what the transformer began with, and the VAE: a smaller model's" in card
     assert "a video of 17 frames of 192x128 pixels in which those people appear.\nA sentence may ask" in card
+
+
+def test_the_scheduler_is_that_of_the_model_that_the_clips_are_for(tmp_path: Path) -> None:
+    for model, expected in (("small_world", ("v_prediction", 1.0)), ("acting_world", ("sample", 16.0))):
+        (tmp_path / model / "latents").mkdir(parents=True)
+        save_config(LatentsConfig(model=model), tmp_path / model / "latents" / "config.yaml")  # type: ignore[arg-type]
+        config = TrainedParts(output=tmp_path / model).load_scheduler().config
+        assert (config.prediction_type, config.snr_shift_scale) == expected
 
 
 def test_images_of_other_people_are_drawn_in_the_first_quarter_of_the_minutes(

@@ -22,6 +22,7 @@ TRAINED_PARTS = {
     "text-encoder": "T5 encoder over the world's words",
     "vae": "3D causal VAE",
     "vae-decoder": "its decoder, trained further",
+    "start": "what the transformer began with, and the VAE: a smaller model's, laid over a finer grid",
     "base-t2v": "text-to-video base",
     "base-i2v": "image-to-video base",
     "align": "multi-scale projector and base, first stage of section 3.3",

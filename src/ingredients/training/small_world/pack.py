@@ -62,7 +62,7 @@ _UNPACKED_PARTS = ("vae", "text-encoder", "align", "route", "base-t2v")
 _DECODER_PART = "vae-decoder"
 """The part that is left out where no decoder was trained further."""
 
-_OF_VIDEOS = {*_UNPACKED_PARTS, _DECODER_PART, "base-i2v", "latents"}
+_OF_VIDEOS = {*_UNPACKED_PARTS, _DECODER_PART, "start", "base-i2v", "latents"}
 """The parts that are not about faces."""
 
 _TRAIT_JUDGES = {

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKLCogVideoX
 
-from ingredients.core.errors import ModelFolderError
+from ingredients.core.errors import ModelFolderError, OutputError
 from ingredients.core.files import atomic_folder, make_folder
 from ingredients.core.json_yaml import write_json
 from ingredients.core.progress import show_progress
@@ -38,6 +38,7 @@ from ingredients.models.cogvideox import COGVIDEOX
 from ingredients.models.cogvideox_vae import on_single_frames
 from ingredients.models.presets import SMALL_WORLDS
 from ingredients.pipelines.encoding_model import caption_encoder
+from ingredients.training.runs.configuration import CONFIG_NAME
 from ingredients.training.small_world.folders import make_scheduler, part_folder
 from ingredients.training.small_world.settings import StartConfig, VaeConfig
 from ingredients.training.small_world.vae import draw_canvases
@@ -97,7 +98,7 @@ def noise_shift(small: torch.Tensor, large: torch.Tensor) -> float:
         small: the weights of the smaller model's patch embedding on latents, (D, ...).
         large: the weights of the larger one's.
     """
-    return float(small.square().sum() / large.square().sum())
+    return float(small.detach().square().sum() / large.detach().square().sum())
 
 
 def make_start(config: StartConfig, output: Path, show: bool = False) -> Path:
@@ -110,7 +111,13 @@ def make_start(config: StartConfig, output: Path, show: bool = False) -> Path:
 
     Raises:
         ModelFolderError: if the text encoder is not trained yet, or the grids do not fit.
+        OutputError: if a VAE was trained where this one's VAE would go.
     """
+    if (output / "vae" / CONFIG_NAME).exists():  # which this part never writes
+        raise OutputError(
+            f"{output / 'vae'} holds a VAE that was trained there, whose place this one would take; choose another "
+            "--output, or move it away."
+        )
     torch.manual_seed(config.seed)
     source = config.folder or default_model_path()
     small, large = _transformers(source, SMALL_WORLDS[config.model]())
@@ -271,6 +278,7 @@ def _set_embedding(
         torch.unflatten(layers[name].weight, 1, (large.config.out_channels, -1)) for name in ("latents", "canvases")
     ]
     large.patch_embed.proj.weight.copy_(torch.cat(halves, dim=1).flatten(1))
+    # The canvases' own bias is left out: most tokens have no canvas, and get nothing of it from the smaller model.
     large.patch_embed.proj.bias.copy_(small.patch_embed.proj.bias + layers["latents"].bias)
     large.patch_embed.text_proj.weight.copy_(layers["words"].weight)
     large.patch_embed.text_proj.bias.copy_(layers["words"].bias)
