@@ -253,8 +253,8 @@ class AskedJudgement:
 
     def clean_up(self) -> None:
         """Removes the files, and makes room for another one."""
+        self.on_left(self)  # also where the files cannot be removed, which the next start does then
         self.folder.cleanup()
-        self.on_left(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
