@@ -237,6 +237,14 @@ def test_a_piece_begins_with_a_frame_of_tokens_of_its_clip(pictures: EncodedClip
     assert torch.equal(whole.noise, longer.noise)
 
 
+def test_frames_of_tokens_share_noise_and_the_frames_within_them_do_not(pictures: EncodedClips) -> None:
+    batch = draw_batch(pictures, draws(pictures, 2), patch_size_t=2, noise_sharing=1.0)
+    noise = batch.noise[1]
+    assert len(noise) == 6
+    assert torch.equal(noise, noise[:2].repeat(3, 1, 1, 1))
+    assert not torch.equal(noise[0], noise[1])
+
+
 def test_a_piece_of_other_clips_is_their_beginning(clips: EncodedClips) -> None:
     samples = draws(clips, 3)
     whole, pieces = draw_batch(clips, samples), draw_batch(clips, samples, num_frames=2)

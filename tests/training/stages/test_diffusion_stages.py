@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import CogVideoXDDIMScheduler
 
 from ingredients.core.errors import UserInputError
 from ingredients.data.encoded_clips import EncodedClips
 from ingredients.data.sampling import fixed_draws
+from ingredients.models.cogvideox import COGVIDEOX
+from ingredients.models.noise_schedule import SampleSchedule
 from ingredients.models.state_dict_adapter import load_base_weights
 from ingredients.training.loop.settings import TrainerConfig
 from ingredients.training.loop.stage import StepPosition
@@ -426,6 +429,26 @@ def test_a_stage_learns_at_its_shifted_levels(tiny_world: TinyWorld, build: Buil
         stage.config.timestep_shift = shift
         losses.append(float(stage.loss(batch, stage.counts(batches)).loss.detach()))
     assert losses[0] == losses[1] != pytest.approx(losses[2], rel=1e-3)
+
+
+@pytest.mark.parametrize("build", [base, align, route], ids=["base", "align", "route"])
+def test_errors_of_clean_latents_count_by_their_noise_level(
+    tiny_world: TinyWorld, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = CogVideoXDDIMScheduler.from_config(COGVIDEOX.make_scheduler().config, prediction_type="sample")
+    parts = dataclasses.replace(tiny_world.parts, scheduler=scheduler)
+    stage = build(dataclasses.replace(tiny_world, parts=parts), micro_batch_size=None)
+    stage.config.timestep_shift = 1e-3  # so little noise that all errors count as much as any may
+    (batch,) = batches = stage.data.draw(FIRST)
+    trained, held_out = [], []
+    for most in (2.0, 4.0, 6.0):
+        monkeypatch.setattr(SampleSchedule, "MOST_WEIGHT", most)
+        trained.append(float(stage.loss(batch, stage.counts(batches)).loss.detach()))
+        measures = stage.validation_losses(batch, stage.timesteps(batch))
+        held_out.append(float(next(total for name, (total, _) in measures.items() if name.startswith("validation"))))
+    assert trained[1] - trained[0] == pytest.approx(trained[2] - trained[1], rel=1e-3)
+    assert trained[1] > trained[0] + 1e-3
+    assert held_out == pytest.approx([held_out[0] * each for each in (1, 2, 3)], rel=1e-3)
 
 
 @pytest.mark.parametrize("build", [base, align, route], ids=["base", "align", "route"])
