@@ -1,5 +1,6 @@
 """What the page asks of a server without a model."""
 
+import asyncio
 import contextlib
 import dataclasses
 import io
@@ -17,11 +18,13 @@ from PIL import Image
 
 from ingredients.apps.server.app import ServerState
 from ingredients.apps.server.event_stream import SECONDS_BETWEEN_LOOKS
+from ingredients.apps.server.judgements import Judgements
 from ingredients.apps.server.keys import KeyRing, make_key
+from ingredients.apps.server.requests import SentRequest
 from ingredients.apps.server.settings import ServerDefaults
 from ingredients.core.errors import ModelFolderError, PhotoError, UserInputError
 from ingredients.faces.identity_photos import IdentityPhotos
-from ingredients.generation.job_store import StoreLimits
+from ingredients.generation.job_store import JobStore, QueueFullError, StoreLimits
 from ingredients.generation.page_help import JudgedFile
 from ingredients.generation.progress import StepDone
 from ingredients.media.video import write_video
@@ -361,6 +364,28 @@ def test_judgements_wait_on_the_disk_and_not_without_end(tmp_path: Path) -> None
         wait_for(0)
         maker.go_on.set()
         assert client.post("/v1/judgements", **{**asked, "headers": {}}).status_code == 200
+
+
+def test_sixteen_judgements_wait_of_all_keys_and_eight_of_each(tmp_path: Path) -> None:
+    judgements = Judgements(JobStore(tmp_path), most_photo_pixels=10**6, is_stopping=lambda: False)
+    sent = SentRequest(fields={"video": b"a video", "people": ["ana"]}, photos=(png(9, 9, (9, 9, 9)),), is_form=True)
+
+    async def read() -> SentRequest:
+        return sent
+
+    async def unread() -> SentRequest:
+        raise AssertionError("a request that is not taken is not read")
+
+    async def take() -> None:
+        taken = [await judgements.take(owner, read) for owner in ("ana", "ben") for _ in range(8)]
+        with pytest.raises(QueueFullError, match=r"^16 videos wait to be judged already, and the server lets 16 wait"):
+            await judgements.take("eve", unread)
+        taken[0].leave()
+        with pytest.raises(QueueFullError, match=r"^8 videos .* lets 8 wait"):
+            await judgements.take("ben", unread)
+        await judgements.take("eve", read)
+
+    asyncio.run(take())
 
 
 def test_a_video_to_judge_is_not_taken_where_the_disk_is_full(serve: Serve, tmp_path: Path) -> None:
