@@ -19,6 +19,7 @@ from diffusers import (
 
 from ingredients.core.errors import ArgumentError
 from ingredients.pipelines.pipeline_ingredients import IngredientsPipeline
+from ingredients.pipelines.schedulers import check_scheduler
 from tests.pipelines.stand_ins import (
     PROMPT,
     make_people,
@@ -114,6 +115,18 @@ def test_other_predictions_clipping_and_flow_matching_are_refused(pipeline: Ingr
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler()
     with pytest.raises(ArgumentError, match="FlowMatchEulerDiscreteScheduler is for another kind of model"):
         run(pipeline)
+
+
+def test_a_scheduler_of_cogvideox_is_held_to_the_model_as_well(pipeline: IngredientsPipeline) -> None:
+    own = pipeline.scheduler
+    for changes, message in (
+        ({"prediction_type": "sample"}, "reads predictions of type sample, and the model makes v_prediction"),
+        ({"snr_shift_scale": 16.0}, "adds another noise than the model was trained with"),
+    ):
+        other = CogVideoXDDIMScheduler.from_config(own.config, **changes)
+        with pytest.raises(ArgumentError, match=message):
+            check_scheduler(other, own)
+    check_scheduler(CogVideoXDDIMScheduler.from_config(own.config), own)
 
 
 def test_a_model_whose_frames_share_noise_has_steps_that_add_none(pipeline: IngredientsPipeline) -> None:

@@ -51,8 +51,7 @@ def check_scheduler(scheduler: Any, trained: Any) -> None:
     Raises:
         ArgumentError: if its noise or its prediction is not the model's, or it would clip the latents.
     """
-    if isinstance(scheduler, _OWN):
-        return
+    is_own = isinstance(scheduler, _OWN)  # knows each field that the model's own has, and never clips
     name = type(scheduler).__name__
     alphas, known = getattr(scheduler, "alphas_cumprod", None), getattr(trained, "alphas_cumprod", None)
     if alphas is None:
@@ -62,7 +61,8 @@ def check_scheduler(scheduler: Any, trained: Any) -> None:
         )
     known_fields = inspect.signature(inspect.unwrap(type(scheduler).__init__)).parameters
     remedy = f"make it with {name}.from_config(pipeline.scheduler.config)"
-    if trained is not None and trained.config.get(_ENDS_IN_PURE_NOISE) and _ENDS_IN_PURE_NOISE not in known_fields:
+    ends_in_pure_noise = trained is not None and trained.config.get(_ENDS_IN_PURE_NOISE)
+    if not is_own and ends_in_pure_noise and _ENDS_IN_PURE_NOISE not in known_fields:
         raise ArgumentError(
             f"The scheduler {name} adds another noise than the model was trained with, and cannot be told its "
             f"({_ENDS_IN_PURE_NOISE}); take one such as DPMSolverMultistepScheduler or UniPCMultistepScheduler."
@@ -80,6 +80,8 @@ def check_scheduler(scheduler: Any, trained: Any) -> None:
             f"The scheduler {name} reads predictions of type {prediction}, and the model makes {trained_prediction}; "
             f"{remedy}."
         )
+    if is_own:
+        return
     if clips := [field for field in _CLIPS if field in known_fields and scheduler.config.get(field)]:
         raise ArgumentError(
             f"The scheduler {name} would clip the latents; make it with "
