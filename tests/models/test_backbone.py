@@ -53,6 +53,9 @@ class Flow(NoiseSchedule):
     def clean_latents(self, noisy: torch.Tensor, prediction: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         return noisy - self._share(timesteps) * prediction
 
+    def prediction_of(self, noisy: torch.Tensor, clean: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        return (noisy - clean) / self._share(timesteps)
+
     def signal_share(self, timesteps: torch.Tensor) -> torch.Tensor:
         return 1 - timesteps / self.num_timesteps
 
@@ -66,6 +69,7 @@ def test_a_right_prediction_gives_the_latents_back(schedule: NoiseSchedule) -> N
     assert (noisy - latents).flatten(1).norm(dim=1).diff().min() > 0  # the noisier, the farther
     right = schedule.target(latents, noise, timesteps)
     torch.testing.assert_close(schedule.clean_latents(noisy, right, timesteps), latents, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(schedule.prediction_of(noisy, latents, timesteps), right, rtol=1e-3, atol=1e-3)
     assert schedule.signal_share(timesteps).diff().max() < 0
 
 
@@ -77,6 +81,7 @@ MAY_NAME_IT = {
     "training/runs/planned_stage.py": "sizes of the published model",
     "training/small_world/folders.py": "what the small model is made as",
     "training/small_world/pack.py": "what the small model is made as",
+    "training/small_world/start.py": "what the small model is made as",
     "training/small_world/vae.py": "what the small model is made as",
 }
 """Files outside of `models/` whose code names CogVideoX, and why."""
