@@ -34,10 +34,9 @@ class NoiseSchedule(abc.ABC):
     def prediction_of(self, noisy: torch.Tensor, clean: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         """The prediction (B, F, C, H, W) that means clean latents: the inverse of `clean_latents`."""
 
-    def loss_weight(self, timesteps: torch.Tensor) -> torch.Tensor | None:
-        """What the squared error of a prediction counts for at `timesteps` (B,); None: the same at all of them."""
-        del timesteps
-        return None
+    def loss_weight(self, timesteps: torch.Tensor) -> torch.Tensor:
+        """What the squared error of a prediction counts for at `timesteps` (B,): 1 at all of them."""
+        return torch.ones(timesteps.shape, device=timesteps.device)
 
     @abc.abstractmethod
     def signal_share(self, timesteps: torch.Tensor) -> torch.Tensor:

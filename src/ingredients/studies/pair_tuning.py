@@ -152,8 +152,7 @@ class PairTuningStage(WholeStepStage):
             ),
         ).sample
         losses = diffusion_losses(prediction, self.schedule.target(latents, noise, timesteps))
-        of_levels = self.schedule.loss_weight(timesteps)
-        return StepOutput(loss=(losses if of_levels is None else losses * of_levels).mean())
+        return StepOutput(loss=(losses * self.schedule.loss_weight(timesteps)).mean())
 
     def prompt_embeds(self, prompts: Sequence[str], people: Sequence[Sequence[int]] | None = None) -> torch.Tensor:
         """Embeddings (B, T, D) of prompts about people; about all of them, without `people`."""

@@ -146,7 +146,7 @@ def make_start(config: StartConfig, output: Path, show: bool = False) -> Path:
             "words": text_layer,
         }
         _set_embedding(large, small, layers)
-        layers["clean_latents"] = _fit_head(large, torch.cat(latents), encode_words(captions))
+        layers["clean_latents"] = _fit_head(config, large, torch.cat(latents), encode_words(captions))
         large.proj_out.weight.copy_(layers["clean_latents"].weight)
         large.proj_out.bias.copy_(layers["clean_latents"].bias)
     for part in ("vae", PART):
@@ -284,9 +284,11 @@ def _set_embedding(
     large.patch_embed.text_proj.bias.copy_(layers["words"].bias)
 
 
-def _fit_head(large: IngredientsTransformer3DModel, latents: torch.Tensor, words: torch.Tensor) -> Linear:
+def _fit_head(
+    config: StartConfig, large: IngredientsTransformer3DModel, latents: torch.Tensor, words: torch.Tensor
+) -> Linear:
     """The output layer, from what comes out of the last block at noise levels of all kinds, with nobody shown."""
-    schedule = COGVIDEOX.noise_schedule(make_scheduler("acting_world"))
+    schedule = COGVIDEOX.noise_schedule(make_scheduler(config.model))
     positions = COGVIDEOX.positions(
         large.config, num_frames=latents.shape[1], height=latents.shape[3], width=latents.shape[4]
     )
@@ -308,9 +310,7 @@ def _fit_head(large: IngredientsTransformer3DModel, latents: torch.Tensor, words
             )
             patches = patches_of(clips, large).flatten(1, 3)  # (B, L, C P p p)
             targets.append(patches.flatten(0, 1))
-            of_levels = schedule.loss_weight(timesteps)
-            assert of_levels is not None
-            weights.append(of_levels.repeat_interleave(patches.shape[1]))
+            weights.append(schedule.loss_weight(timesteps).repeat_interleave(patches.shape[1]))
     finally:
         hook.remove()
     return fit_linear(torch.cat(states), torch.cat(targets), ridge=_HEAD_RIDGE, weights=torch.cat(weights))

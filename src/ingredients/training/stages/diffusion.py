@@ -173,9 +173,7 @@ class DiffusionStage:
         weight: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The losses (B,) of predictions, as `losses.diffusion_losses` has them, weighed by the noise level."""
-        losses = diffusion_losses(prediction, target, weight)
-        of_levels = self.schedule.loss_weight(timesteps)
-        return losses if of_levels is None else losses * of_levels
+        return diffusion_losses(prediction, target, weight) * self.schedule.loss_weight(timesteps)
 
     def rotary_emb(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Positions of latents (B, F, C, H, W)."""
